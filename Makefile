@@ -1,0 +1,92 @@
+# make demo | serve | worker | test | lint | bench [ONLY=name] | lock
+# Each target makes .venv from the hash-pinned lock it needs, and again only when that lock changed.
+
+# The first that runs and is new enough: a version manager may leave a python3.11 that only says it isn't there.
+ifndef PYTHON
+PYTHON := $(shell for p in python3.11 python3; do "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
+endif
+BIN := .venv/bin
+PORT ?= 8000
+ADDRESS ?= 127.0.0.1
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+UV ?= uv
+COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
+# Tests share a machine with what they start (workers, children, servers), so two at a time however many cores there are.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
+.PHONY: help demo serve worker test lint bench lock check-python
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+# The environment --------------------------------------------------------------------------------------------------------------------
+
+check-python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Orchestra needs Python 3.11 or newer, found as python3.11 or python3. Here: $$(python3 --version 2>&1)." >&2; \
+	    echo "Install one, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
+
+# An interpreter that no longer runs (its Python was removed) is made anew.
+$(BIN)/python: | check-python
+	@echo "Making .venv with $$("$(PYTHON)" --version) …"
+	@"$(PYTHON)" -m venv --clear .venv || \
+	  { echo "$(PYTHON) can't make virtual environments: install its venv module (Debian: apt-get install python3-venv)." >&2; rm -rf .venv; exit 1; }
+
+.venv/run.stamp: requirements.lock | $(BIN)/python
+	@echo "Installing requirements.lock …"
+	@$(PIP_INSTALL) -r requirements.lock
+	@touch $@
+
+# The development lock holds the run lock, so one that was installed counts for both.
+.venv/dev.stamp: requirements-dev.lock requirements.lock | $(BIN)/python
+	@echo "Installing requirements-dev.lock …"
+	@$(PIP_INSTALL) -r requirements-dev.lock
+	@touch .venv/run.stamp $@
+
+lock:
+	@command -v $(UV) >/dev/null || { echo "Locks are made with uv (https://docs.astral.sh/uv/); or say make lock UV=/path/to/uv." >&2; exit 1; }
+	$(COMPILE) requirements.in -o requirements.lock
+	$(COMPILE) requirements-dev.in -c requirements.lock -o requirements-dev.lock
+	@! grep -nE 'https?://' requirements.lock requirements-dev.lock || { echo "A lock names a host." >&2; exit 1; }
+
+# Using it ---------------------------------------------------------------------------------------------------------------------------
+
+demo: .venv/run.stamp
+	@$(BIN)/python examples/demo.py
+
+serve: .venv/run.stamp
+	@$(BIN)/python manage.py migrate --no-input --verbosity 0
+	@$(BIN)/python manage.py createfirstadmin
+	@echo "Orchestra is at http://$(ADDRESS):$(PORT)/admin/ (Ctrl-C ends it)"
+	@$(BIN)/python -m gunicorn orchestra_site.wsgi:application --bind $(ADDRESS):$(PORT) --worker-class gthread --workers 2 --threads 8 --log-level warning
+
+worker: .venv/run.stamp
+	@$(BIN)/python manage.py migrate --no-input --verbosity 0
+	@ORCHESTRA_LOG_LEVEL=$${ORCHESTRA_LOG_LEVEL:-INFO} $(BIN)/python manage.py worker
+
+# Changing it ------------------------------------------------------------------------------------------------------------------------
+
+# make test ARGS="-k ledger" narrows; ORCHESTRA_TEST_DATABASE=postgresql and ORCHESTRA_TEST_QUEUE=redis start private servers.
+test: .venv/dev.stamp
+	@$(PYTEST) --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m coverage json --quiet -o - | $(BIN)/python -c 'import json, sys; t = json.load(sys.stdin)["totals"]; \
+	  print("Lines covered: %d of %d (%.1f %%). Branches: %d of %d (%.1f %%)." % ( \
+	  t["covered_lines"], t["num_statements"], 100 * t["covered_lines"] / max(t["num_statements"], 1), \
+	  t["covered_branches"], t["num_branches"], 100 * t["covered_branches"] / max(t["num_branches"], 1)))'
+
+# All of it, whatever fails first. Benchmarks and each example are folders whose modules may share names: each is typed by itself.
+lint: .venv/dev.stamp
+	@failed=0; \
+	$(BIN)/ruff check . || failed=1; \
+	$(BIN)/ruff format --check . || failed=1; \
+	$(BIN)/mypy || failed=1; \
+	for folder in benchmarks examples/*/; do \
+	  ls $$folder/*.py >/dev/null 2>&1 || continue; \
+	  MYPYPATH="sdk:$$folder" $(BIN)/mypy $$folder/*.py || failed=1; \
+	done; \
+	$(BIN)/lint-imports || failed=1; \
+	exit $$failed
+
+bench: .venv/dev.stamp
+	@$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY))

@@ -1,0 +1,33 @@
+"""Child interpreters: the only place that runs a team's code, and the only one that starts processes for it.
+
+Must not know Django, rows or the boundary; standard library only, and importing it changes nothing.
+Called by the registry (`describe`) and by the children adapter (`Pool`).
+"""
+
+from agents.children.describe import describe
+from agents.children.pool import Pool
+from agents.children.values import (
+    Broken,
+    CallError,
+    Described,
+    DescribedFunction,
+    Job,
+    OnCall,
+    OnProgress,
+    PoolClosed,
+    Returned,
+)
+
+__all__ = [
+    "Broken",
+    "CallError",
+    "Described",
+    "DescribedFunction",
+    "Job",
+    "OnCall",
+    "OnProgress",
+    "Pool",
+    "PoolClosed",
+    "Returned",
+    "describe",
+]

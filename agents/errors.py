@@ -1,0 +1,54 @@
+"""The agents app's leaves of the error tree: what may go wrong with files, versions, grants and expressions.
+
+Knows nothing of rows or requests. Raised by the registry, the expressions and the grants; doors translate them once.
+"""
+
+from audit.errors import Conflict, Invalid, NotFound, Refused
+
+
+class ExpressionError(Invalid):
+    """An expression could not be evaluated."""
+
+    code = "expression"
+
+
+class NotPublishable(Invalid):
+    """The files have problems; correct the lines named in `problems` and apply again."""
+
+    code = "not-publishable"
+
+
+class UnknownAgent(NotFound):
+    """No such agent; `manage.py apply` creates agents from files."""
+
+    code = "unknown-agent"
+
+
+class UnknownPipeline(NotFound):
+    """No such pipeline; `manage.py apply` creates pipelines from files."""
+
+    code = "unknown-pipeline"
+
+
+class NotPublished(Conflict):
+    """Nothing of this name is published yet; apply with --publish, or run it with --draft."""
+
+    code = "not-published"
+
+
+class NoSuchVersion(NotFound):
+    """No version with this number exists."""
+
+    code = "no-such-version"
+
+
+class ArtifactRefused(Invalid):
+    """The folder can't be stored as an artifact."""
+
+    code = "artifact-refused"
+
+
+class NotGranted(Refused):
+    """No grant allows this; add a line to the agent's `permissions`."""
+
+    code = "denied"

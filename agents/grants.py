@@ -1,0 +1,94 @@
+"""What an agent may do: rules "allow VERB RESOURCE", denied by default.
+
+Pure over its arguments: the caller passes the agent's live permissions. Called by the boundary before each call and by
+the registry when files are applied. Conditions, deny rules and rates join here when something enforces them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from agents.errors import NotGranted
+from audit.errors import Invalid
+
+MAX_RULE = 1_000
+_VERB = re.compile(r"[a-z][a-z-]{0,62}")
+
+
+class RuleInvalid(Invalid):
+    """A permission reads: allow VERB RESOURCE, such as "allow read feed:*"."""
+
+    code = "permission-invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One permission. `resource` is exact, or a prefix where `prefix` is set (the text ends with `*`)."""
+
+    text: str
+    verb: str
+    resource: str
+    prefix: bool
+
+    def covers(self, verb: str, resource: str) -> bool:
+        """Whether this rule speaks of the verb and the resource. Case matters; a `*` asked for is an ordinary character."""
+        if verb != self.verb:
+            return False
+        return resource.startswith(self.resource) if self.prefix else resource == self.resource
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`rule` is the text of the rule that decided, None where none speaks of it (and so it is refused)."""
+
+    allowed: bool
+    rule: str | None
+
+
+@lru_cache(maxsize=4096)
+def parse_rule(text: str) -> Rule:
+    """The rule that a text says; RuleInvalid tells what is wrong with it."""
+    words = text.split() if len(text) <= MAX_RULE else []
+    if len(words) != 3:
+        raise RuleInvalid(f'permission {text!r:.200} has not three words; it reads: allow VERB RESOURCE, such as "allow read feed:*"')
+    effect, verb, resource = words
+    if effect != "allow":
+        raise RuleInvalid(f"permission {text!r} starts with {effect!r}; this version knows only allow (all else is refused anyway)")
+    if not _VERB.fullmatch(verb):
+        raise RuleInvalid(f"permission {text!r}: {verb!r} is no verb; write a lower-case word such as read, write or call")
+    if "*" in resource[:-1]:
+        raise RuleInvalid(f"permission {text!r}: a * may stand only at the very end of the resource")
+    prefix = resource.endswith("*")
+    return Rule(text=text, verb=verb, resource=resource.removesuffix("*") if prefix else resource, prefix=prefix)
+
+
+def decide(permissions: Sequence[str], verb: str, resource: str) -> Decision:
+    """Whether these permissions allow VERB on RESOURCE, and which of them says so.
+
+    A rule that does not parse allows nothing: an error in a policy is a refusal.
+    """
+    for text in permissions:
+        try:
+            rule = parse_rule(text)
+        except RuleInvalid:
+            continue
+        if rule.covers(verb, resource):
+            return Decision(allowed=True, rule=text)
+    return Decision(allowed=False, rule=None)
+
+
+def require(permissions: Sequence[str], verb: str, resource: str, *, agent: str) -> Decision:
+    """As `decide`, but a refusal is raised as NotGranted, naming the agent and the line that would allow it."""
+    decision = decide(permissions, verb, resource)
+    if not decision.allowed:
+        raise NotGranted(
+            f"agent '{agent}' may not {verb} {resource}: none of its {len(permissions)} permissions allows it; "
+            f'add "allow {verb} {resource}" to its permissions and apply again',
+            agent=agent,
+            verb=verb,
+            resource=resource,
+        )
+    return decision

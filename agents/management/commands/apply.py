@@ -1,0 +1,60 @@
+"""`manage.py apply`: parse, call agents.registry.apply_folder, show what it did. No rule lives here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from agents.management.showing import MAX_MESSAGE, Shown, TeachingFormatter, refusals_shown
+from agents.registry import Applied, apply_folder
+from audit.actors import Actor
+from audit.visible import visible
+
+EPILOG = """\
+what happens:
+  All .yaml and .yml files in FOLDER and below are read; the rest of it (at most 16 MiB, no links) is the code of its
+  agents and is stored with them. All problems are listed at once, each as file:line, and then nothing is written.
+  What has changed becomes a draft; with --publish the drafts become what runs. What has not changed is left alone,
+  so applying twice does no harm.
+
+examples:
+  manage.py apply -f my-pipeline --dry-run
+  manage.py apply -f my-pipeline --publish
+
+exit status: 0 applied (or nothing to do), 2 refused
+"""
+
+
+class Command(BaseCommand):
+    help = "Store the teams, agents and pipelines that the YAML files of a folder describe, with the folder's code."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("-f", "--folder", metavar="FOLDER", required=True, type=Path, help="the folder with YAML files and code")
+        parser.add_argument("--dry-run", action="store_true", help="show what would change, write nothing")
+        parser.add_argument("--publish", action="store_true", help="make the drafts what runs; refused if a rule of publishing is broken")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with refusals_shown(self.stderr):
+            applied = apply_folder(options["folder"], actor=Actor.system("shell"), publish=options["publish"], dry_run=options["dry_run"])
+        _show(Shown(self.stdout), applied)
+
+
+def _show(shown: Shown, applied: Applied) -> None:
+    for change in applied.changes:
+        shown.change(change)
+    for release in applied.releases:
+        shown.release(release, would=applied.dry_run)
+    for warning in applied.warnings:
+        shown.line(f"before it can be published: {visible(warning, MAX_MESSAGE)}", "warning")
+    for hint in applied.hints:
+        shown.line(visible(hint, MAX_MESSAGE), "hint")
+    if applied.dry_run:
+        shown.line("dry run: nothing was written", "hint")
+    if applied.unpublished and not applied.publish:
+        what = "not published yet: add --publish" if not applied.warnings else "not published yet: correct the above, then add --publish"
+        shown.line(what, "hint")

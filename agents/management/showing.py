@@ -1,0 +1,88 @@
+"""What the inventory's commands have in common: lines for people, coloured on a terminal only, and refusals with status 2.
+
+Text from files is hostile and passes audit.visible. Used by the commands beside it; knows no rule.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TextIO, cast
+
+from django.core.management.base import CommandError, DjangoHelpFormatter, OutputWrapper
+from rich.console import Console
+from rich.text import Text
+
+from agents.registry import Change, MadeRelease
+from audit.errors import OrchestraError
+from audit.visible import visible
+
+BAD_INPUT = 2
+MAX_FIELDS = 40
+MAX_PROBLEMS = 200
+MAX_MESSAGE = 1_000
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_STYLES = {"created": "green", "changed": "yellow", "published": "green", "unchanged": "dim", "hint": "cyan", "warning": "yellow", "problem": "red"}
+
+
+class TeachingFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of an epilog."""
+
+
+class Shown:
+    """Prints to a command's stream, whole lines, each in at most one colour."""
+
+    def __init__(self, stream: OutputWrapper) -> None:
+        self._console = Console(file=cast("TextIO", stream), highlight=False, soft_wrap=True, emoji=False, markup=False)
+
+    def line(self, text: str, style: str = "") -> None:
+        """One line as it is: the caller has made its parts visible."""
+        self._console.print(Text(text, style=_STYLES.get(style, style)))
+
+    def change(self, change: Change) -> None:
+        """An object, then its fields, old → new."""
+        stands = "" if change.version is None else f" (version {change.version}, {'draft' if change.draft else 'published'})"
+        self.line(f"{change.kind} {visible(change.name)}: {change.action}{stands}", change.action)
+        for field in change.fields[:MAX_FIELDS]:
+            self.line(f"    {visible(field.path)}: {_value(field.old)} → {_value(field.new)}")
+        if len(change.fields) > MAX_FIELDS:
+            self.line(f"    … and {len(change.fields) - MAX_FIELDS} more fields")
+        for note in change.notes:
+            self.line(f"    {visible(note)}", "hint")
+
+    def release(self, release: MadeRelease, *, would: bool = False) -> None:
+        """A release that became current."""
+        agents = ", ".join(f"{name} {number}" for name, number in release.agents.items())
+        now = "would run" if would else "now runs"
+        self.line(f"pipeline {release.pipeline} {now} release {release.digest[:12]}: version {release.version} with {agents}", "created")
+
+
+@contextmanager
+def refusals_shown(stream: OutputWrapper) -> Iterator[None]:
+    """Turns Orchestra's errors into lines on stderr and exit status 2."""
+    try:
+        yield
+    except OrchestraError as error:
+        refuse(error, stream)
+
+
+def refuse(error: OrchestraError, stream: OutputWrapper) -> NoReturn:
+    """Every problem on a line of its own, then what it comes to."""
+    shown = Shown(stream)
+    problems = list(error.details.get("problems") or ())
+    for problem in problems[:MAX_PROBLEMS]:
+        shown.line(visible(problem, MAX_MESSAGE), "problem")
+    if len(problems) > MAX_PROBLEMS:
+        shown.line(f"… and {len(problems) - MAX_PROBLEMS} more problems", "problem")
+    raise CommandError(visible(error.message, MAX_MESSAGE), returncode=BAD_INPUT)
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        return value[:12]
+    return visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 120)

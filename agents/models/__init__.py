@@ -1,0 +1,29 @@
+"""The inventory's rows: teams, agents, pipelines, their versions, releases and code, and model aliases.
+
+Rows know what is true of one row or of a set of rows; what changes them is `agents.registry`.
+"""
+
+from __future__ import annotations
+
+from .agent import Agent, Role, Standing
+from .alias import ModelAlias
+from .artifact import Artifact
+from .pipeline import Pipeline
+from .release import Release, ReleaseImmutable
+from .team import Team
+from .version import Version, VersionImmutable, VersionState
+
+__all__ = [
+    "Agent",
+    "Artifact",
+    "ModelAlias",
+    "Pipeline",
+    "Release",
+    "ReleaseImmutable",
+    "Role",
+    "Standing",
+    "Team",
+    "Version",
+    "VersionImmutable",
+    "VersionState",
+]

@@ -1,0 +1,92 @@
+"""Agents: named identities with a team, an accountable person and one role.
+
+What an agent *is* stands in its versions; here stands what is live and never pinned: owner, state, permissions.
+Written by `agents.registry` only; runs and doors read it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from django.db import models
+
+from audit.actors import Actor
+from audit.identity import new_id
+
+from .team import Team
+
+
+class Role(models.TextChoices):
+    """The one kind of work that an agent does and answers for."""
+
+    GATHER = "gather"
+    DECIDE = "decide"
+    ACT = "act"
+    CHECK = "check"
+
+
+class Standing(models.TextChoices):
+    """Whether an agent or a pipeline may work at all; live, so it also holds for releases made before."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    RETIRED = "retired"
+
+
+class AgentQuerySet(models.QuerySet["Agent"]):
+    """Sets of agents."""
+
+    def visible_to(self, actor: Actor) -> Self:
+        """The agents of the actor's teams, or all for one who sees everything."""
+        return self if actor.sees_everything else self.filter(team__name__in=actor.teams)
+
+    def activate(self) -> int:
+        """Drafts among these become active; a suspended agent stays suspended. Returns how many moved."""
+        return self.filter(state=Standing.DRAFT).update(state=Standing.ACTIVE)
+
+
+class Agent(models.Model):
+    """One named agent; the name is unique in the installation and stands in ledger entries."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=63, unique=True)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="agents")
+    accountable = models.CharField(max_length=254, blank=True, default="")
+    purpose = models.TextField(blank=True, default="")
+    role = models.CharField(max_length=16, choices=Role)
+    state = models.CharField(max_length=16, choices=Standing, default=Standing.DRAFT)
+    permissions = models.JSONField(default=list, blank=True)
+    risk_tier = models.CharField(max_length=64, blank=True, default="")
+    data_classes = models.JSONField(default=list, blank=True)
+    review_by = models.DateField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    objects = AgentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        constraints = [
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="agent_role_known"),
+            models.CheckConstraint(condition=models.Q(state__in=Standing.values), name="agent_state_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def subject(self) -> str:
+        """How ledger entries name it."""
+        return f"agent:{self.name}"
+
+    def live_values(self) -> dict[str, Any]:
+        """What may change without a new version, as comparable values."""
+        return {
+            "team": self.team.name,
+            "accountable": self.accountable,
+            "purpose": self.purpose,
+            "role": str(self.role),
+            "risk_tier": self.risk_tier,
+            "data_classes": list(self.data_classes),
+            "review_by": self.review_by.isoformat() if self.review_by else None,
+        }

@@ -1,0 +1,62 @@
+"""Pipelines: named compositions of agents, and the release that is current for each.
+
+The steps stand in versions and releases; here stand the owner, the state and the pointer that a publication moves.
+Written by `agents.registry` only; runs start from `current_release`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from django.db import models
+
+from audit.actors import Actor
+from audit.identity import new_id
+
+from .agent import Standing
+from .team import Team
+
+
+class PipelineQuerySet(models.QuerySet["Pipeline"]):
+    """Sets of pipelines."""
+
+    def visible_to(self, actor: Actor) -> Self:
+        """The pipelines of the actor's teams, or all for one who sees everything."""
+        return self if actor.sees_everything else self.filter(team__name__in=actor.teams)
+
+    def activate(self) -> int:
+        """Drafts among these become active; a suspended pipeline stays suspended. Returns how many moved."""
+        return self.filter(state=Standing.DRAFT).update(state=Standing.ACTIVE)
+
+
+class Pipeline(models.Model):
+    """One named pipeline; `current_release` is null until it is published for the first time."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=63, unique=True)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="pipelines")
+    accountable = models.CharField(max_length=254, blank=True, default="")
+    purpose = models.TextField(blank=True, default="")
+    state = models.CharField(max_length=16, choices=Standing, default=Standing.DRAFT)
+    current_release = models.ForeignKey("agents.Release", on_delete=models.PROTECT, null=True, blank=True, related_name="current_for")
+    created_at = models.DateTimeField()
+
+    objects = PipelineQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        constraints = [
+            models.CheckConstraint(condition=models.Q(state__in=Standing.values), name="pipeline_state_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def subject(self) -> str:
+        """How ledger entries name it."""
+        return f"pipeline:{self.name}"
+
+    def live_values(self) -> dict[str, Any]:
+        """What may change without a new version, as comparable values."""
+        return {"team": self.team.name, "accountable": self.accountable, "purpose": self.purpose}

@@ -1,0 +1,41 @@
+"""Teams: who owns agents, pipelines and budgets.
+
+Knows nothing of what a team owns; a team's name is the value that actors and ledger entries carry.
+Read by every queryset of this app and of runs through `visible_to`.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+
+from audit.actors import Actor
+from audit.identity import new_id
+
+
+class TeamQuerySet(models.QuerySet["Team"]):
+    """Sets of teams."""
+
+    def visible_to(self, actor: Actor) -> Self:
+        """The teams that this actor belongs to, or all for one who sees everything."""
+        return self if actor.sees_everything else self.filter(name__in=actor.teams)
+
+
+class Team(models.Model):
+    """A group of people that owns agents and pipelines and answers for their failures."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=63, unique=True)
+    accountable = models.CharField(max_length=254, blank=True, default="")
+    members = models.ManyToManyField(settings.AUTH_USER_MODEL, blank=True, related_name="orchestra_teams")
+    created_at = models.DateTimeField()
+
+    objects = TeamQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name

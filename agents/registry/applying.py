@@ -1,0 +1,167 @@
+"""`apply`: a folder of files becomes rows, all of it or nothing; with `publish` the drafts become what runs.
+
+Called by the apply command (and by later doors). The order is: read and describe outside any transaction, then one
+transaction with rows and ledger, then, if it was refused, one more for the refusal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+from django.db import IntegrityError, transaction
+
+from agents.errors import ArtifactRefused, NotGranted, NotPublishable
+from agents.models import Agent, Pipeline, Team, Version, VersionState
+from agents.spec import Document, Problem
+from audit import clock
+from audit.actors import Actor
+from audit.errors import Conflict, OrchestraError
+
+from . import composing, releases, rows, versions
+from .changes import Applied, Change, FieldChange
+from .judging import unpublishable
+from .preparing import Prepared, prepare
+from .writing import Turn, record_refusal
+
+
+class _Undo(Exception):
+    """A dry run ends here: everything was tried, nothing stays."""
+
+
+def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, publish: bool = False, dry_run: bool = False) -> Applied:
+    """Store what the folder says; what it says already is "unchanged" and writes neither row nor entry.
+
+    NotPublishable (or ArtifactRefused) lists every problem in `details["problems"]`, and then nothing was written.
+    """
+    applied = Applied(dry_run=dry_run, publish=publish)
+    try:
+        prepared = prepare(folder)
+        with transaction.atomic(durable=True):
+            _lock(prepared)
+            turn = Turn(actor, now or clock.now())
+            _judge(applied, prepared)
+            _write_all(turn, applied, prepared)
+            turn.close()
+            if dry_run:
+                raise _Undo
+    except _Undo:
+        pass
+    except IntegrityError as error:
+        raise Conflict("somebody else applied the same objects at this moment; apply again") from error
+    except (NotPublishable, NotGranted, ArtifactRefused) as error:
+        if (publish or isinstance(error, NotGranted)) and not dry_run:
+            _record(error, folder, actor, now, publish=publish)
+        raise
+    return applied
+
+
+def _record(error: OrchestraError, folder: Path, actor: Actor, now: datetime | None, *, publish: bool) -> None:
+    problems = error.details.get("problems") or [error.message]
+    record_refusal(actor, f"folder:{folder.resolve().name}", now=now, problems=problems, facts={"code": error.code, "publish": publish})
+
+
+def _judge(applied: Applied, prepared: Prepared) -> None:
+    """Refuses with all problems together; what only stops a publication is a warning where none is asked for."""
+    later = unpublishable(prepared)
+    found = [*prepared.problems, *_unknown_teams(prepared), *_taken_names(prepared), *(later if applied.publish else ())]
+    if found:
+        ordered = sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
+        many = f"{len(ordered)} problems" if len(ordered) > 1 else "1 problem"
+        raise NotPublishable(f"{prepared.taken.name}: {many}; nothing was written", problems=ordered)
+    applied.warnings = later
+
+
+def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
+    parsed = prepared.parsed
+    applied.changes += [rows.write_team(turn, document) for document in parsed.teams]
+    named = {document.spec["team"] for document in [*parsed.models, *parsed.agents, *parsed.pipelines]}
+    teams = {team.name: team for team in Team.objects.filter(name__in=named)}
+    applied.changes += [rows.write_alias(turn, document, teams[document.spec["team"]]) for document in parsed.models]
+    written = [_write_one(turn, document, teams[document.spec["team"]], prepared) for document in [*parsed.agents, *parsed.pipelines]]
+    if applied.publish:
+        written = [(version, _published(turn, version, change)) for version, change in written]
+        _release(turn, applied, [version for version, _ in written])
+    applied.changes += [replace(change, version=version.number, draft=version.state == VersionState.DRAFT) for version, change in written]
+
+
+def _lock(prepared: Prepared) -> None:
+    """Two who apply the same objects at once take turns; for new objects the unique names decide."""
+    for model, documents in ((Agent, prepared.parsed.agents), (Pipeline, prepared.parsed.pipelines)):
+        names = sorted(document.name for document in documents)
+        list(model.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
+
+
+def _unknown_teams(prepared: Prepared) -> list[Problem]:
+    known = {*Team.objects.values_list("name", flat=True), *(document.name for document in prepared.parsed.teams)}
+    return [
+        Problem(document.file, document.line_of(("team",)), _unknown_team(document.spec["team"], known))
+        for document in [*prepared.parsed.models, *prepared.parsed.agents, *prepared.parsed.pipelines]
+        if document.spec["team"] not in known
+    ]
+
+
+def _unknown_team(name: str, known: set[str]) -> str:
+    near = get_close_matches(name, sorted(known), n=1)
+    return f"there is no team '{name}'" + (f"; did you mean '{near[0]}'?" if near else "; add a document `kind: team` with this name")
+
+
+def _taken_names(prepared: Prepared) -> list[Problem]:
+    """Names that belong to an object of the other kind already."""
+    found = []
+    for documents, other, kind in ((prepared.parsed.agents, Pipeline, "a pipeline"), (prepared.parsed.pipelines, Agent, "an agent")):
+        taken = set(other.objects.filter(name__in=[document.name for document in documents]).values_list("name", flat=True))
+        message = f"is the name of {kind} already; a name belongs to one object"
+        found += [Problem(one.file, one.line_of(("name",)), f"'{one.name}' {message}") for one in documents if one.name in taken]
+    return found
+
+
+def _write_one(turn: Turn, document: Document, team: Team, prepared: Prepared) -> tuple[Version, Change]:
+    owner: Agent | Pipeline
+    if document.kind == "agent":
+        owner, created, fields = rows.write_agent(turn, document, team)
+    else:
+        owner, created, fields = rows.write_pipeline(turn, document, team)
+    version, differences, note = versions.draft(turn, owner, document.spec, taken=prepared.taken)
+    if created:
+        return version, Change(document.kind, document.name, "created")
+    fields = _together(differences, fields)
+    action = "changed" if fields or note else "unchanged"
+    return version, Change(document.kind, document.name, action, fields=fields, notes=(note,) if note else ())
+
+
+def _together(differences: tuple[FieldChange, ...], live: tuple[FieldChange, ...]) -> tuple[FieldChange, ...]:
+    """A live value stands in the spec too: said once."""
+    paths = {change.path for change in differences}
+    return (*differences, *(change for change in live if change.path not in paths))
+
+
+def _published(turn: Turn, version: Version, change: Change) -> Change:
+    if not versions.publish(turn, version) or change.action != "unchanged":
+        return change
+    return replace(change, action="published")
+
+
+def _release(turn: Turn, applied: Applied, written: list[Version]) -> None:
+    for version in written:
+        if version.pipeline is not None:
+            release = releases.make(turn, composing.compose(version, drafts=False))
+            if (made := releases.make_current(turn, version.pipeline, release)) is not None:
+                applied.releases.append(made)
+    applied.hints += _stay_behind(written)
+
+
+def _stay_behind(written: list[Version]) -> list[str]:
+    """Pipelines outside the folder keep the agent versions they were published with; their people should know."""
+    here = {version.owner.name: version for version in written if version.agent is not None}
+    names = {version.owner.name for version in written}
+    return [
+        f"pipeline '{pipeline.name}' (team '{pipeline.team.name}') keeps version {pinned} of '{name}' until it is applied with --publish itself"
+        for name, pipelines in sorted(composing.users_of(here).items())
+        for pipeline in pipelines
+        if pipeline.name not in names
+        and pipeline.current_release is not None
+        and (pinned := pipeline.current_release.manifest["agents"][name]["version"]) != here[name].number
+    ]

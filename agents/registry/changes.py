@@ -1,0 +1,100 @@
+"""What applying or rolling back did, as values that a door can print or serialise.
+
+Pure. Built by the use-cases beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.spec import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field's old and new value; None where there was or is none."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to one object: `created`, `changed`, `published` (a draft that was there already) or `unchanged`.
+
+    `version` is the number that the object now stands at (None for kinds without versions), `draft` whether that
+    version is not published.
+    """
+
+    kind: str
+    name: str
+    action: str
+    version: int | None = None
+    draft: bool = False
+    fields: tuple[FieldChange, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRelease:
+    """A release that became current: of which pipeline, and the numbers that it pins."""
+
+    pipeline: str
+    version: int
+    digest: str
+    agents: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Applied:
+    """All that one `apply` did, or would do."""
+
+    dry_run: bool
+    publish: bool
+    changes: list[Change] = field(default_factory=list)
+    releases: list[MadeRelease] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether nothing at all was written."""
+        return not self.releases and all(change.action == "unchanged" for change in self.changes)
+
+    @property
+    def unpublished(self) -> list[Change]:
+        """The objects whose newest version is a draft."""
+        return [change for change in self.changes if change.draft]
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """What one rollback did; `releases` are those that pipelines run now."""
+
+    kind: str
+    name: str
+    from_version: int
+    to_version: int
+    releases: tuple[MadeRelease, ...]
+
+
+def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:
+    """The leaves in which two nested values differ, by dotted path, in the order of their names."""
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    return tuple(
+        FieldChange(path, before.get(path), after.get(path)) for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)
+    )
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{index}]")
+    else:
+        yield path, value

@@ -1,0 +1,109 @@
+"""Which agent versions a pipeline would run with, and whether they may be published together.
+
+Reads rows and decides nothing itself: the rules are `agents.validation`'s. Called by publishing, rollbacks and draft releases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents import spec, validation
+from agents.models import Pipeline, Version, VersionState
+from agents.spec import Document, Problem
+from audit.canonical import digest
+
+ENGINE_ABI = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """A pipeline version with the versions of all agents it names; `lineage` are versions that only R4 looks at."""
+
+    pipeline: Version
+    agents: Mapping[str, Version]
+    lineage: Mapping[str, Version] = field(default_factory=dict)
+
+    def manifest(self) -> dict[str, Any]:
+        """What a release is the digest of."""
+        return {
+            "v": 1,
+            "engine_abi": ENGINE_ABI,
+            "pipeline": {"name": self.pipeline.owner.name, **pinned(self.pipeline)},
+            "agents": {name: pinned(version) for name, version in sorted(self.agents.items())},
+        }
+
+    def digest(self) -> str:
+        """The release's digest."""
+        return digest(self.manifest())
+
+    def numbers(self) -> dict[str, int]:
+        """Agent names with version numbers."""
+        return {name: version.number for name, version in sorted(self.agents.items())}
+
+
+def pinned(version: Version) -> dict[str, Any]:
+    """A version as a manifest holds it."""
+    return {"version": version.number, "digest": version.digest, "spec": version.spec}
+
+
+def agents_named(pipeline: Mapping[str, Any]) -> set[str]:
+    """Every agent that a normalised pipeline names: steps, fallbacks, verifiers, at any depth."""
+    return {name for node in [*pipeline["steps"], pipeline["verify"] or {}] for name in _named(node)}
+
+
+def _named(node: Any) -> Iterable[str]:
+    if isinstance(node, list):
+        for inner in node:
+            yield from _named(inner)
+    elif isinstance(node, dict):
+        yield from (node[key] for key in ("agent", "fallback") if isinstance(node.get(key), str))
+        for key in ("do", "cases", "branches"):
+            inner = node.get(key)
+            yield from _named(list(inner.values()) if isinstance(inner, dict) else inner)
+
+
+def compose(pipeline: Version, *, drafts: bool, instead: Mapping[str, Version] | None = None) -> Composition:
+    """The pipeline with its agents' published versions; `instead` ones come first, with `drafts` then each agent's draft."""
+    named = agents_named(pipeline.spec)
+    known: dict[str, Version] = {}
+    wanted = set(named)
+    while wanted:
+        found = {**_versions(wanted, drafts=drafts), **{name: one for name, one in (instead or {}).items() if name in wanted}}
+        known.update(found)
+        parents = {version.spec.get("derived_from") for version in found.values()}
+        wanted = {name for name in parents if name} - known.keys()
+    used = {name: version for name, version in known.items() if name in named}
+    return Composition(pipeline, used, {name: version for name, version in known.items() if name not in named})
+
+
+def _versions(names: set[str], *, drafts: bool) -> dict[str, Version]:
+    states = [VersionState.PUBLISHED, VersionState.DRAFT] if drafts else [VersionState.PUBLISHED]
+    rows = Version.objects.select_related("agent__team").filter(agent__name__in=names, state__in=states)
+    best: dict[str, Version] = {}
+    for version in sorted(rows, key=lambda row: row.state == VersionState.DRAFT):
+        best[version.owner.name] = version
+    return best
+
+
+def refusals(composition: Composition, document: Document | None = None) -> list[Problem]:
+    """What forbids to publish this, each with its place: file and line, or the path in the spec where no file is at hand."""
+    agents = {name: version.spec for name, version in {**composition.lineage, **composition.agents}.items()}
+    line_of: Callable[[spec.Path], int] = document.line_of if document else lambda _path: 1
+    name = composition.pipeline.owner.name
+    found = validation.check(composition.pipeline.spec, agents, line_of=line_of)
+    if document is not None:
+        return [Problem(document.file, refusal.line, refusal.message) for refusal in found]
+    return [Problem(f"pipeline '{name}'", 1, f"{'.'.join(map(str, refusal.path))}: {refusal.message}") for refusal in found]
+
+
+def users_of(names: Iterable[str]) -> dict[str, list[Pipeline]]:
+    """The pipelines whose current release holds each of these agents."""
+    wanted = set(names)
+    using: dict[str, list[Pipeline]] = {name: [] for name in wanted}
+    for pipeline in Pipeline.objects.select_related("team", "current_release").filter(current_release__isnull=False):
+        release = pipeline.current_release
+        for name in wanted & (release.manifest["agents"].keys() if release else set()):
+            using[name].append(pipeline)
+    return using

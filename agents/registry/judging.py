@@ -1,0 +1,43 @@
+"""Whether what a folder says could be published, before anything of it is a row.
+
+The rules are `agents.validation`'s; here it is put together which agents they are applied to. Called by applying.
+"""
+
+from __future__ import annotations
+
+from agents.models import Agent, Pipeline, Version
+from agents.spec import Document, Problem
+
+from .composing import Composition, agents_named, compose, refusals
+from .preparing import Prepared
+
+
+def unpublishable(prepared: Prepared) -> list[Problem]:
+    """Why the folder can't be published; an agent that is not in it counts as it is published, or not at all."""
+    parsed = prepared.parsed
+    named = {name for document in parsed.pipelines for name in agents_named(document.spec)}
+    found = [*prepared.gaps]
+    for document in parsed.agents:
+        if document.name not in named:  # of the others validation says it
+            found += _missing_contracts(document, prepared)
+    here = {document.name: Version(agent=Agent(name=document.name), spec=document.spec) for document in parsed.agents}
+    for document in parsed.pipelines:
+        composition = compose(Version(pipeline=Pipeline(name=document.name), spec=document.spec), drafts=False, instead=here)
+        if not (prepared.problems and _is_guesswork(document, composition)):
+            found += refusals(composition, document)
+    return list(dict.fromkeys(found))
+
+
+def _is_guesswork(document: Document, composition: Composition) -> bool:
+    """An agent is missing or incomplete that may stand in a document with a problem of its own: to judge it would mislead."""
+    if agents_named(document.spec) - composition.agents.keys():
+        return True
+    return any(version.spec.get("executable") is None for version in composition.agents.values())
+
+
+def _missing_contracts(document: Document, prepared: Prepared) -> list[Problem]:
+    """What the child already said of this agent's hints is not said twice."""
+    if document.spec.get("executable") is None or any(gap.line == document.line_of(("run",)) and gap.file == document.file for gap in prepared.gaps):
+        return []
+    missing = [side for side in ("input", "output") if document.spec.get(side) is None]
+    return [Problem(document.file, document.line, f"agent '{document.name}' has no {side} contract; write `{side}:`") for side in missing]

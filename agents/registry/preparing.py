@@ -1,0 +1,140 @@
+"""From a folder to complete specs: reads the files, and asks a child what the functions and expressions say.
+
+Never imports a team's code and touches no row. Called by applying; what it lists as `problems` stops an apply, what it lists
+as `gaps` only a publication.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents import children, contracts, spec
+from agents.children import Described, DescribedFunction
+from agents.spec import Document, Parsed, Problem
+
+from .folders import Taken, take, write_out
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A folder ready to be written: its documents with schemas and executables filled in."""
+
+    taken: Taken
+    parsed: Parsed
+    problems: list[Problem] = field(default_factory=list)
+    gaps: list[Problem] = field(default_factory=list)
+
+    @property
+    def has_code(self) -> bool:
+        """Whether an agent runs code of this folder, so that the folder must be stored."""
+        return any("python" in document.spec["run"] for document in self.parsed.agents)
+
+    @property
+    def documents(self) -> list[Document]:
+        """All documents, owners before what they own."""
+        return [*self.parsed.teams, *self.parsed.models, *self.parsed.agents, *self.parsed.pipelines]
+
+
+def prepare(folder: Path) -> Prepared:
+    """Read, describe, fill in and check; only a folder that can't be taken at all is an error (ArtifactRefused)."""
+    taken = take(folder)
+    prepared = Prepared(taken, spec.read(taken.specs))
+    prepared.problems += prepared.parsed.problems
+    if not prepared.documents and not prepared.problems:
+        empty = "the folder holds no .yaml file with a document; `manage.py new pipeline NAME` writes a first one"
+        prepared.problems.append(Problem(taken.name, 1, empty))
+    prepared.problems += _clashes(prepared.parsed)
+    described = _describe(prepared)
+    for document in prepared.parsed.agents:
+        _complete(document, prepared, described)
+        prepared.problems += _wrong_schemas(document)
+    for document in prepared.parsed.pipelines:
+        prepared.problems += _uncompiled(document, described)
+    return prepared
+
+
+def _clashes(parsed: Parsed) -> list[Problem]:
+    """Agents and pipelines share their names, so that `rollback NAME` and a ledger's reader know what is meant."""
+    agents = {document.name: document for document in parsed.agents}
+    return [
+        Problem(document.file, document.line, f"'{document.name}' is also an agent ({agents[document.name].file}); a name belongs to one object")
+        for document in parsed.pipelines
+        if document.name in agents
+    ]
+
+
+def _describe(prepared: Prepared) -> Described:
+    parsed = prepared.parsed
+    functions = sorted({document.spec["run"]["python"] for document in parsed.agents if "python" in document.spec["run"]})
+    sources = sorted({source for document in parsed.pipelines for _, source in expressions_of(document.spec)})
+    if not functions and not sources:
+        return Described({}, {})
+    with tempfile.TemporaryDirectory(prefix="orchestra-describe-") as scratch:
+        write_out(prepared.taken.code, Path(scratch))  # what is stored is what is described, whatever happens to the folder
+        return asyncio.run(children.describe(Path(scratch), functions, sources))
+
+
+def _complete(document: Document, prepared: Prepared, described: Described) -> None:
+    run = document.spec["run"]
+    if "python" not in run:
+        document.spec.update(artifact=None, executable={"kind": "inline", "name": run["inline"]})
+        return
+    named = run["python"]
+    function = described.functions.get(named) or DescribedFunction(named, problems=(f"{named}: it could not be read",))
+    prepared.problems += [_at(document, ("run",), problem) for problem in function.problems]
+    if function.problems:
+        return
+    # The definition's own name, so that an import under another name is still seen as the same executable (R4).
+    executable = {"kind": "function", "file_digest": function.file_digest, "name": function.defined_as or named.partition(":")[2]}
+    document.spec.update(artifact=prepared.taken.digest, executable=executable)
+    for side, schema, problem in (("input", function.input, function.input_problem), ("output", function.output, function.output_problem)):
+        if document.spec.get(side) is None:
+            document.spec[side] = schema
+            if schema is None:
+                prepared.gaps.append(_at(document, ("run",), f"agent '{document.name}' has no {side} contract: {problem}"))
+
+
+def _wrong_schemas(document: Document) -> Iterator[Problem]:
+    for side in ("input", "output"):
+        if (schema := document.spec.get(side)) is not None:
+            for problem in contracts.schema_problems(schema):
+                yield _at(document, (side,), f"{side} schema of agent '{document.name}': {problem}")
+
+
+def _uncompiled(document: Document, described: Described) -> Iterator[Problem]:
+    for path, source in expressions_of(document.spec):
+        if (reason := described.expressions.get(source)) is not None:
+            yield _at(document, path, f"expression {source!r:.200}: {reason}")
+
+
+def expressions_of(pipeline: dict[str, Any]) -> Iterator[tuple[spec.Path, str]]:
+    """Every expression of a normalised pipeline with its path, without its leading `=`."""
+    for name, criterion in pipeline["criteria"].items():
+        if "expression" in criterion:
+            yield ("criteria", name), criterion["expression"]
+    yield from _in_value(pipeline["steps"], ("steps",))
+    yield from _in_value((pipeline["verify"] or {}).get("with", {}), ("verify", "with"))
+
+
+def _in_value(value: Any, path: spec.Path) -> Iterator[tuple[spec.Path, str]]:
+    """Strings that start with one `=`, and every `when`, which is an expression without it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "when" and isinstance(inner, str) and "with" not in path:
+                yield (*path, key), inner
+            else:
+                yield from _in_value(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _in_value(inner, (*path, index))
+    elif isinstance(value, str) and value.startswith("=") and not value.startswith("=="):
+        yield path, value[1:].strip()
+
+
+def _at(document: Document, path: spec.Path, message: str) -> Problem:
+    return Problem(document.file, document.line_of(path), message)

@@ -1,0 +1,101 @@
+"""Releases: made once by digest, made current by publishing and rolling back, handed to runs.
+
+A run asks here which release it gets. Knows validation only through `composing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from difflib import get_close_matches
+
+from django.db import transaction
+
+from agents.errors import NotPublishable, NotPublished, UnknownPipeline
+from agents.models import Pipeline, Release
+from audit import clock
+from audit.actors import Actor
+
+from . import verbs
+from .changes import MadeRelease
+from .composing import Composition, compose, refusals
+from .versions import newest
+from .writing import Turn
+
+
+def release_for(pipeline_name: str, *, draft: bool, actor: Actor, now: datetime | None = None) -> Release:
+    """The release that a run of this pipeline gets: the current one, or one of the newest drafts.
+
+    UnknownPipeline (also for one that the actor may not see), NotPublished, or NotPublishable with `problems` for drafts
+    that could never be published. Opens a transaction of its own, or joins the caller's.
+    """
+    pipeline = pipeline_named(pipeline_name, actor)
+    if draft:
+        return _draft_release(pipeline, actor, now)
+    if pipeline.current_release is None:
+        raise NotPublished(
+            f"pipeline '{pipeline.name}' is not published yet: apply its folder with --publish, or run its draft with --draft",
+            pipeline=pipeline.name,
+        )
+    return pipeline.current_release
+
+
+def pipeline_named(name: str, actor: Actor) -> Pipeline:
+    """The pipeline, if the actor may see it; the error names the nearest ones that they may see."""
+    visible = Pipeline.objects.visible_to(actor)
+    pipeline = visible.select_related("team", "current_release").filter(name=name).first()
+    if pipeline is None:
+        raise UnknownPipeline(f"there is no pipeline '{name[:80]}'{nearest(name, visible.values_list('name', flat=True))}", pipeline=name[:80])
+    return pipeline
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`; did you mean a or b?`, or where to look if nothing is near."""
+    known = sorted(names)
+    near = get_close_matches(name, known, n=3)
+    if near:
+        return "; did you mean " + " or ".join(f"'{one}'" for one in near) + "?"
+    if known:
+        return "; there is " + ", ".join(f"'{one}'" for one in known[:10]) + (" and others" if len(known) > 10 else "")
+    return "; none exists yet: `manage.py new pipeline NAME` writes one, `manage.py apply -f FOLDER` stores it"
+
+
+def make(turn: Turn, composition: Composition) -> Release:
+    """The release of this composition, get-or-create by digest."""
+    said = composition.digest()
+    pipeline = composition.pipeline.pipeline
+    assert pipeline is not None
+    release, created = Release.objects.get_or_create(
+        digest=said,
+        defaults={"pipeline": pipeline, "version": composition.pipeline, "manifest": composition.manifest(), "created_at": turn.now},
+    )
+    if created:
+        facts = {"digest": said, "version": composition.pipeline.number, "agents": composition.numbers()}
+        turn.note(verbs.RELEASE_MADE, pipeline.subject, team=pipeline.team.name, facts=facts)
+    return release
+
+
+def make_current(turn: Turn, pipeline: Pipeline, release: Release) -> MadeRelease | None:
+    """Runs start with this release from now on; None if they did already."""
+    if pipeline.current_release_id == release.pk:
+        return None
+    before = pipeline.current_release.digest if pipeline.current_release else None
+    pipeline.current_release = release
+    pipeline.save(update_fields=["current_release"])
+    Release.objects.filter(pk=release.pk).update(published_at=turn.now)
+    turn.note(verbs.RELEASE_PUBLISHED, pipeline.subject, team=pipeline.team.name, facts={"digest": release.digest, "before": before})
+    pinned = {name: agent["version"] for name, agent in sorted(release.manifest["agents"].items())}
+    return MadeRelease(pipeline.name, release.manifest["pipeline"]["version"], release.digest, pinned)
+
+
+def _draft_release(pipeline: Pipeline, actor: Actor, now: datetime | None) -> Release:
+    with transaction.atomic():
+        version = newest(pipeline)
+        assert version is not None  # a pipeline is created together with its first version
+        turn = Turn(actor, now or clock.now())
+        composition = compose(version, drafts=True)
+        if problems := refusals(composition):
+            raise NotPublishable(f"the draft of pipeline '{pipeline.name}' can't run", problems=problems)
+        release = make(turn, composition)
+        turn.close()
+    return release

@@ -1,0 +1,126 @@
+"""Teams, aliases, agents and pipelines as rows: creates them, and moves the values that are live and never pinned.
+
+Runs inside a Turn; every row that is written has its entry. Knows nothing of versions' content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, TypeVar
+
+from agents.models import Agent, ModelAlias, Pipeline, Team
+from agents.spec import Document
+from audit.ledger import Verb
+
+from . import verbs
+from .changes import Change, FieldChange, compare
+from .writing import Turn, require_member
+
+Owned = TypeVar("Owned", Agent, Pipeline, ModelAlias)
+
+
+def write_team(turn: Turn, document: Document) -> Change:
+    """Create or change a team; who belongs to it is not said in files."""
+    require_member(turn.actor, document.name, f"team '{document.name}'")
+    accountable = document.spec["accountable"] or ""
+    team, created = Team.objects.get_or_create(name=document.name, defaults={"accountable": accountable, "created_at": turn.now})
+    subject = f"team:{document.name}"
+    if created:
+        turn.note(verbs.TEAM_CREATED, subject, team=document.name, openings={"changes": {"accountable": accountable}})
+        return Change("team", document.name, "created")
+    fields = compare({"accountable": team.accountable}, {"accountable": accountable})
+    if fields:
+        team.accountable = accountable
+        team.save(update_fields=["accountable"])
+        _note_changes(turn, verbs.TEAM_CHANGED, subject, document.name, None, fields)
+    return Change("team", document.name, "changed" if fields else "unchanged", fields=fields)
+
+
+def write_alias(turn: Turn, document: Document, team: Team) -> Change:
+    """Create or change a model alias; a secret is only ever named."""
+    said = document.spec
+    values = {
+        "provider": said["provider"],
+        "model": said["model"],
+        "endpoint": said["endpoint"] or "",
+        "secret_ref": said["secret_ref"] or "",
+    }
+    row = ModelAlias.objects.select_related("team").filter(name=document.name).first()
+    _, fields, created = _write(turn, ModelAlias, row, document, team, values, (verbs.ALIAS_CREATED, verbs.ALIAS_CHANGED))
+    action = "created" if created else "changed" if fields else "unchanged"
+    return Change("model", document.name, action, fields=fields)
+
+
+def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool, tuple[FieldChange, ...]]:
+    """Create or change an agent's live values; its permissions are an entry of their own."""
+    said = document.spec
+    values = {
+        "accountable": said.get("accountable") or "",
+        "purpose": said.get("purpose") or "",
+        "role": said["role"],
+        "risk_tier": said.get("risk_tier") or "",
+        "data_classes": list(said.get("data_classes") or []),
+        "review_by": date.fromisoformat(said["review_by"]) if said.get("review_by") else None,
+    }
+    row = Agent.objects.select_related("team").filter(name=document.name).first()
+    agent, fields, created = _write(turn, Agent, row, document, team, values, (verbs.AGENT_CREATED, verbs.AGENT_CHANGED))
+    return agent, created, fields + _permit(turn, agent, list(said["permissions"]))
+
+
+def write_pipeline(turn: Turn, document: Document, team: Team) -> tuple[Pipeline, bool, tuple[FieldChange, ...]]:
+    """Create or change a pipeline's live values."""
+    values = {"accountable": document.spec.get("accountable") or "", "purpose": document.spec.get("purpose") or ""}
+    row = Pipeline.objects.select_related("team").filter(name=document.name).first()
+    pipeline, fields, created = _write(turn, Pipeline, row, document, team, values, (verbs.PIPELINE_CREATED, verbs.PIPELINE_CHANGED))
+    return pipeline, created, fields
+
+
+def _permit(turn: Turn, agent: Agent, permissions: list[str]) -> tuple[FieldChange, ...]:
+    before = list(agent.permissions)
+    if before == permissions:
+        return ()
+    agent.permissions = permissions
+    agent.save(update_fields=["permissions"])
+    facts = {"granted": [rule for rule in permissions if rule not in before], "withdrawn": [rule for rule in before if rule not in permissions]}
+    turn.note(verbs.AGENT_PERMITTED, agent.subject, team=agent.team.name, agent=agent.name, facts=facts)
+    return (FieldChange("permissions", before, permissions),)
+
+
+def _write(
+    turn: Turn,
+    model: type[Owned],
+    row: Owned | None,
+    document: Document,
+    team: Team,
+    values: Mapping[str, Any],
+    told: tuple[Verb, Verb],
+) -> tuple[Owned, tuple[FieldChange, ...], bool]:
+    what = f"{document.kind} '{document.name}'"
+    require_member(turn.actor, team.name, what)
+    agent = document.name if document.kind == "agent" else None
+    if row is None:
+        row = model(name=document.name, team=team, created_at=turn.now, **values)
+        row.save(force_insert=True)
+        turn.note(told[0], row.subject, team=team.name, agent=agent, openings={"changes": row.live_values()})
+        return row, (), True
+    before = row.live_values()
+    require_member(turn.actor, before["team"], what)  # nobody takes over what another team owns
+    for name, value in {**values, "team": team}.items():
+        setattr(row, name, value)
+    fields = compare(before, row.live_values())
+    if fields:
+        row.save(update_fields=[*values, "team"])
+        _note_changes(turn, told[1], row.subject, team.name, agent, fields)
+    return row, fields, False
+
+
+def _note_changes(turn: Turn, verb: Verb, subject: str, team: str, agent: str | None, fields: tuple[FieldChange, ...]) -> None:
+    turn.note(
+        verb,
+        subject,
+        team=team,
+        agent=agent,
+        facts={"fields": [field.path for field in fields]},
+        openings={"changes": {field.path: {"old": field.old, "new": field.new} for field in fields}},
+    )

@@ -1,0 +1,49 @@
+"""The ledger verbs that the registry can reach, and what their entries may commit to.
+
+Values only. Registered by the app; used by the use-cases beside it.
+"""
+
+from __future__ import annotations
+
+from audit.ledger import Verb
+
+# Owners' names and free text change hands as openings, so that they can be erased; the facts say which fields moved.
+_CHANGES = frozenset({"changes"})
+
+TEAM_CREATED = Verb("agents.team.created", _CHANGES)
+TEAM_CHANGED = Verb("agents.team.changed", _CHANGES)
+AGENT_CREATED = Verb("agents.agent.created", _CHANGES)
+AGENT_CHANGED = Verb("agents.agent.changed", _CHANGES)
+AGENT_PERMITTED = Verb("agents.agent.permitted")
+PIPELINE_CREATED = Verb("agents.pipeline.created", _CHANGES)
+PIPELINE_CHANGED = Verb("agents.pipeline.changed", _CHANGES)
+PIPELINE_ROLLED_BACK = Verb("agents.pipeline.rolled_back")
+AGENT_ROLLED_BACK = Verb("agents.agent.rolled_back")
+VERSION_DRAFTED = Verb("agents.version.drafted")
+VERSION_PUBLISHED = Verb("agents.version.published")
+VERSION_RETIRED = Verb("agents.version.retired")
+RELEASE_MADE = Verb("agents.release.made")
+ALIAS_CREATED = Verb("agents.alias.created", _CHANGES)
+ALIAS_CHANGED = Verb("agents.alias.changed", _CHANGES)
+RELEASE_PUBLISHED = Verb("agents.release.published")
+VERSION_REFUSED = Verb("agents.version.refused", frozenset({"problems"}))
+
+VERBS = (
+    TEAM_CREATED,
+    TEAM_CHANGED,
+    AGENT_CREATED,
+    AGENT_CHANGED,
+    AGENT_PERMITTED,
+    AGENT_ROLLED_BACK,
+    PIPELINE_CREATED,
+    PIPELINE_CHANGED,
+    PIPELINE_ROLLED_BACK,
+    VERSION_DRAFTED,
+    VERSION_PUBLISHED,
+    VERSION_RETIRED,
+    RELEASE_MADE,
+    ALIAS_CREATED,
+    ALIAS_CHANGED,
+    RELEASE_PUBLISHED,
+    VERSION_REFUSED,
+)

@@ -1,0 +1,112 @@
+"""Versions as rows: drafts, publications, retirements; each a conditional move with its entry.
+
+Runs inside a Turn. What may be published is decided before; here only the order matters: at most one draft and one
+published version of each agent and pipeline exist at any moment (constraints).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Max
+
+from agents.models import Agent, Artifact, Pipeline, Version, VersionState
+from audit.canonical import digest
+from audit.errors import Conflict
+from audit.ledger import Verb
+
+from . import verbs
+from .changes import FieldChange, compare
+from .folders import Taken
+from .writing import Turn
+
+
+def published(owner: Agent | Pipeline) -> Version | None:
+    """The version that is published now."""
+    return Version.objects.of(owner).filter(state=VersionState.PUBLISHED).first()
+
+
+def newest(owner: Agent | Pipeline) -> Version | None:
+    """The draft, else the published version: what the files are compared with."""
+    return Version.objects.of(owner).filter(state=VersionState.DRAFT).first() or published(owner)
+
+
+def previous(owner: Agent | Pipeline) -> Version | None:
+    """The version that was published before the present one, by the time of publication."""
+    return Version.objects.of(owner).filter(state=VersionState.RETIRED, published_at__isnull=False).order_by("-published_at", "-number").first()
+
+
+def draft(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, taken: Taken) -> tuple[Version, tuple[FieldChange, ...], str]:
+    """Make the spec the newest version: what stands there already stays, what was published is returned to.
+
+    Returns the version, the fields in which it differs from the one before, and a note for people.
+    """
+    said = digest(spec)
+    before, live = newest(owner), published(owner)
+    if before is not None and before.digest == said:
+        return before, (), ""
+    fields = compare(before.spec, spec) if before is not None else ()
+    if before is not None and before.state == VersionState.DRAFT:
+        retire(turn, before)
+    if live is not None and live.digest == said:
+        return live, fields, f"draft {before.number} discarded: the files say the published version {live.number} again" if before else ""
+    version = Version(
+        number=1 + (Version.objects.of(owner).aggregate(last=Max("number"))["last"] or 0),
+        spec=spec,
+        digest=said,
+        author=turn.actor.id,
+        artifact=_stored(turn, taken) if spec.get("artifact") else None,
+        created_at=turn.now,
+        **_of(owner),
+    )
+    version.save()
+    _note(turn, verbs.VERSION_DRAFTED, version)
+    return version, fields, ""
+
+
+def publish(turn: Turn, version: Version) -> bool:
+    """Make this the published version: the present one retires, a draft owner becomes active. False if it was already."""
+    owner = version.owner
+    live = published(owner)
+    if live is not None and live.pk == version.pk:
+        return False
+    if live is not None:
+        retire(turn, live)
+    rows = Version.objects.filter(pk=version.pk)
+    if not rows.move(old=[VersionState.DRAFT, VersionState.RETIRED], new=VersionState.PUBLISHED, published_at=turn.now):
+        raise Conflict(f"version {version.number} of '{owner.name}' was changed by somebody else; apply again")
+    activated = type(owner).objects.filter(pk=owner.pk).activate()
+    _note(turn, verbs.VERSION_PUBLISHED, version, activated=bool(activated))
+    version.refresh_from_db(fields=["state", "published_at"])
+    return True
+
+
+def retire(turn: Turn, version: Version) -> None:
+    """Take a draft or published version out of use."""
+    if not Version.objects.filter(pk=version.pk).move(old=[version.state], new=VersionState.RETIRED):
+        raise Conflict(f"version {version.number} of '{version.owner.name}' was changed by somebody else; apply again")
+    _note(turn, verbs.VERSION_RETIRED, version, was=str(version.state))
+    version.refresh_from_db(fields=["state"])
+
+
+def _note(turn: Turn, verb: Verb, version: Version, **facts: Any) -> None:
+    owner = version.owner
+    turn.note(
+        verb,
+        owner.subject,
+        team=owner.team.name,
+        agent=owner.name if isinstance(owner, Agent) else None,
+        facts={"number": version.number, "digest": version.digest, **facts},
+    )
+
+
+def _of(owner: Agent | Pipeline) -> dict[str, Any]:
+    return {"agent": owner} if isinstance(owner, Agent) else {"pipeline": owner}
+
+
+def _stored(turn: Turn, taken: Taken) -> Artifact:
+    artifact, _ = Artifact.objects.get_or_create(
+        digest=taken.digest,
+        defaults={"data": taken.zipped, "size": len(taken.zipped), "files": len(taken.code), "created_at": turn.now},
+    )
+    return artifact

@@ -1,0 +1,75 @@
+"""One writer's turn: who writes, when, and the entries that go into the ledger with the rows.
+
+Every use-case of the registry opens a transaction, makes a Turn in it and ends with `close`. Knows no rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from agents.errors import NotGranted
+from agents.spec import Problem
+from audit import clock, ledger
+from audit.actors import Actor
+
+from .verbs import VERSION_REFUSED
+
+MAX_RECORDED = 50
+
+
+@dataclass(slots=True)
+class Turn:
+    """Collects the entries of one transaction; `now` was read once, after its first statement."""
+
+    actor: Actor
+    now: datetime
+    drafts: list[ledger.Draft] = field(default_factory=list)
+
+    def note(
+        self, verb: ledger.Verb, subject: str, *, team: str, agent: str | None = None,
+        facts: Mapping[str, Any] | None = None, openings: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Add an entry about `subject`."""
+        self.drafts.append(
+            ledger.Draft(verb.name, self.actor, subject, team=team, agent=agent, facts=dict(facts or {}), openings=dict(openings or {}))
+        )
+
+    def close(self) -> None:
+        """Write the entries, in the transaction of the rows; none, if nothing changed."""
+        if self.drafts:
+            ledger.record(self.drafts, now=self.now)
+            self.drafts.clear()
+
+
+def may_change(actor: Actor, team: str) -> bool:
+    """The system, and a team's own people; to see everything is not to change everything."""
+    return actor.kind == "system" or team in actor.teams
+
+
+def require_member(actor: Actor, team: str, what: str) -> None:
+    """NotGranted unless the actor may change what the team owns."""
+    if not may_change(actor, team):
+        raise NotGranted(f"{what} belongs to team '{team}', and you are not a member of it; ask one of its people to do it", team=team)
+
+
+def record_refusal(actor: Actor, subject: str, *, now: datetime | None, problems: Iterable[Problem | str], facts: Mapping[str, Any]) -> None:
+    """A refusal's entry, in a transaction of its own: the refused one has been rolled back."""
+    texts = [str(problem)[:500] for problem in problems]
+    with transaction.atomic(durable=True):
+        ledger.record(
+            [
+                ledger.Draft(
+                    VERSION_REFUSED.name,
+                    actor,
+                    subject,
+                    facts={**facts, "problems": len(texts)},
+                    openings={"problems": texts[:MAX_RECORDED]},
+                )
+            ],
+            now=now or clock.now(),
+        )

@@ -1,0 +1,186 @@
+"""Reads the documents of teams, agents and models into their normal form.
+
+Must not judge what publishing judges (contracts, who verifies). Used by `read`.
+"""
+
+import re
+from typing import Any
+
+from agents.expressions import template_problems, template_references
+from agents.expressions.paths import bare_path
+from agents.spec.fields import NAME, Fields
+from agents.spec.verdict import VERDICT_SCHEMA
+
+ROLES = ("gather", "decide", "act", "check")
+INLINE = ("noop", "same")
+DEFAULT_MEMORY_MB = 512
+
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_PERMISSION = re.compile(r"allow [a-z][a-z-]* [^\s*]+\*?|allow [a-z][a-z-]* \*")
+_USE = re.compile(r"[a-z][a-z-]* \S.*")
+_SECRET = re.compile(r"(?:env|file):[A-Za-z0-9_./-]{1,200}")
+_LATER_RUN = {
+    "command": "use python: module:function, which may start the program itself",
+    "model": "use python: module:function for now",
+    "a2a": "use python: module:function for now",
+}
+_SAME_INPUT: dict[str, Any] = {
+    "type": "object",
+    "required": ["left", "right"],
+    "properties": {"left": True, "right": True},
+    "additionalProperties": True,
+}
+
+
+def read_team(fields: Fields) -> dict[str, Any]:
+    """{"name", "accountable"}; people join a team in the admin."""
+    return {
+        "name": fields.name("name", required="name: my-team"),
+        "accountable": fields.text("accountable"),
+    }
+
+
+def read_model(fields: Fields) -> dict[str, Any]:
+    """{"name", "team", "provider", "model", "endpoint", "secret_ref"}; a secret stands here only as a reference."""
+    secret = fields.text("secret", spec_key="secret_ref")
+    if secret is not None and not _SECRET.fullmatch(secret):
+        fields.wrong("secret", "must be a reference such as env:ANTHROPIC_API_KEY, never the secret itself")
+        secret = None
+    return {
+        "name": fields.name("name", required="name: reasoning"),
+        "team": fields.name("team", required="team: the team that owns it"),
+        "provider": fields.text("provider", required="provider: scripted"),
+        "model": fields.text("model", required="model: the provider's name of the model"),
+        "endpoint": fields.text("endpoint"),
+        "secret_ref": secret,
+    }
+
+
+def read_agent(fields: Fields) -> dict[str, Any]:
+    """The normal form of an agent; contracts stay None where a function's type hints will say them."""
+    role = fields.choice("role", ROLES, required="role: gather, decide, act or check")
+    spec: dict[str, Any] = {
+        "name": fields.name("name", required="name: my-agent"),
+        "team": fields.name("team", required="team: the team that owns it"),
+        "accountable": fields.text("accountable"),
+        "role": role,
+        "purpose": fields.text("purpose", required="purpose: one sentence that says what it is for"),
+        "run": _run(fields, role),
+        "input": fields.mapping("input"),
+        "output": fields.mapping("output"),
+        "freshness": _freshness(fields),
+        "timeout_ms": fields.duration("timeout"),
+        "memory_mb": fields.memory("memory", default=DEFAULT_MEMORY_MB),
+        "mode": _mode(fields, role),
+        "uses": _uses(fields),
+        "permissions": _permissions(fields),
+        "cost_nano": fields.money("cost", default=0),
+        "derived_from": fields.name("derived_from"),
+        "risk_tier": fields.text("risk_tier"),
+        "data_classes": fields.texts("data_classes"),
+        "review_by": fields.day("review_by"),
+        "artifact": None,
+        "executable": None,
+    }
+    _fill_in(spec)
+    return spec
+
+
+def _run(fields: Fields, role: str | None) -> dict[str, Any] | None:
+    if not fields.has("run"):
+        fields.get("run", required="run: {python: module:function}")
+        return None
+    run = fields.inner("run")
+    python, inline = run.text("python"), run.choice("inline", INLINE)
+    run.finish(_LATER_RUN)
+    if python is not None and not _FUNCTION.fullmatch(python):
+        run.wrong("python", f"is {python[:80]!r}; write module:function, as in feed:read")
+        return None
+    if python is not None and inline is not None:
+        fields.wrong("run", "names both python and inline; keep one")
+        return None
+    if inline is not None:
+        return _inline(fields, inline, role)
+    if python is None and not run.value.keys() & {*_LATER_RUN, "python", "inline"}:
+        fields.wrong("run", "says nothing to run; write {python: module:function}")
+    return None if python is None else {"python": python}
+
+
+def _inline(fields: Fields, inline: str, role: str | None) -> dict[str, Any]:
+    if inline == "noop" and role == "check":
+        fields.wrong("run", "is noop, which judges nothing, and the role is check; use inline: same or a function")
+    if inline == "same" and role not in {"check", None}:
+        fields.wrong("run", f"is same, which is a check, and the role is {role}; write role: check")
+    return {"inline": inline}
+
+
+def _fill_in(spec: dict[str, Any]) -> None:
+    """Contracts that need no type hints: those of what Orchestra ships, and the verdict of every check."""
+    inline = (spec["run"] or {}).get("inline")
+    if inline is not None:
+        spec["executable"] = {"kind": "inline", "name": inline}
+    if inline == "same" and spec["input"] is None:
+        spec["input"] = _SAME_INPUT
+    if inline == "noop":  # what goes in comes out
+        said = spec["input"] or spec["output"] or {"type": "object"}
+        spec["input"], spec["output"] = spec["input"] or said, spec["output"] or said
+    if spec["role"] == "check" and spec["output"] is None:
+        spec["output"] = VERDICT_SCHEMA
+
+
+def _freshness(fields: Fields) -> dict[str, Any] | None:
+    if fields.get("freshness") is None:
+        return None
+    inner = fields.inner("freshness")
+    name = inner.text("field", required="field: as_of")
+    age = inner.duration("max_age")
+    inner.finish()
+    if not inner.has("max_age"):
+        fields.wrong("freshness", "has no max_age; write {field: as_of, max_age: 15m}")
+    return None if name is None or age is None else {"field": name, "max_age_ms": age}
+
+
+def _mode(fields: Fields, role: str | None) -> Any:
+    value = fields.get("mode")
+    if value is None:
+        return "at_most_once" if role == "act" else "read"
+    if value in ("read", "at_most_once"):
+        return value
+    if isinstance(value, dict) and set(value) == {"idempotent"}:
+        path = value["idempotent"]
+        segments = bare_path(path[1:]) if isinstance(path, str) and path.startswith("=") else None
+        if segments is not None and segments[0] == "input" and len(segments) > 1:
+            return {"idempotent": path}
+        fields.wrong("mode", "names no business key; write {idempotent: =input.order_id}")
+        return "at_most_once"
+    fields.wrong("mode", "must be read, at_most_once or {idempotent: =input.path}")
+    return "at_most_once"
+
+
+def _uses(fields: Fields) -> list[str]:
+    uses = fields.texts("uses")
+    for index, use in enumerate(uses):
+        place = (*fields.raw, "uses", index)
+        if not _USE.fullmatch(use):
+            fields.page.problem(place, f"the use {use[:80]!r} must be a verb and a resource, as in: read feed:{{input.feed}}")
+        for problem in template_problems(use):
+            fields.page.problem(place, problem)
+        for reference in template_references(use):
+            if reference[0] != "input":
+                fields.page.problem(place, f"the use {use[:80]!r} may name only {{input.…}}, what the agent is given")
+    return uses
+
+
+def _permissions(fields: Fields) -> list[str]:
+    permissions = fields.texts("permissions")
+    for index, permission in enumerate(permissions):
+        if not _PERMISSION.fullmatch(permission):
+            hint = "write: allow read feed:metrics, or with a * at the end: allow read feed:*"
+            first = permission.split(" ")[0]
+            if first in {"deny", "require_approval"}:
+                hint = f"{first!r} is not supported by this version; whatever no line allows is refused anyway"
+            fields.page.problem((*fields.raw, "permissions", index), f"the permission {permission[:80]!r} can't be read; {hint}")
+    return permissions
+
+
+__all__ = ["INLINE", "NAME", "ROLES", "read_agent", "read_model", "read_team"]

@@ -1,0 +1,196 @@
+"""Reads the nodes of a pipeline (step, parallel, for_each, switch, verify) into their normal form, with their lines.
+
+Must not know agents or scopes. Used by the pipeline reader.
+"""
+
+from typing import Any
+
+from agents.spec.documents import Path
+from agents.spec.fields import IDENTIFIER, Fields, Page, described
+
+MAX_RETRIES = 10
+DEFAULT_CONCURRENCY = 8
+MAX_CONCURRENCY = 256
+
+_KINDS = ("parallel", "for_each", "switch", "verify")
+_LATER_NODES = {
+    "supervisor": "use steps, parallel and for_each",
+    "handoff": "use steps and switch",
+    "group_chat": "use steps",
+    "magentic": "use steps",
+    "approval": "it comes with approvals",
+    "wait": "it comes with waits",
+    "pipeline": "put its steps here",
+}
+_LATER_KEYS = {**_LATER_NODES, "approve_when": "it comes with approvals"}
+
+
+class NodeReader:
+    """Reads sequences of nodes and counts the composites that have no id of their own."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.counts: dict[str, int] = {}
+
+    def sequence(self, value: Any, *, raw: Path, spec: Path, what: str) -> list[dict[str, Any]]:
+        """The nodes of a list; what is no node is a problem and left out."""
+        self.page.mark(raw, spec)
+        if not isinstance(value, list):
+            self.page.problem(raw, f"{what} must be a list of nodes (each begins with '- '), not {described(value)}")
+            return []
+        if not value:
+            self.page.problem(raw, f"{what} is empty; write at least one node such as {{id: read, agent: feed-reader}}")
+        nodes: list[dict[str, Any]] = []
+        for index, item in enumerate(value):
+            node = self._node(item, (*raw, index), (*spec, len(nodes)))
+            if node is not None:
+                nodes.append(node)
+        return nodes
+
+    def _node(self, value: Any, raw: Path, spec: Path) -> dict[str, Any] | None:
+        fields = Fields(self.page, value, raw=raw, spec=spec, what="a node")
+        if not isinstance(value, dict):
+            return None
+        kinds = [kind for kind in ("agent", *_KINDS) if kind in value]
+        if len(kinds) != 1:
+            self._refuse_kinds(fields, kinds)
+            return None
+        if kinds[0] == "agent":
+            return self._step(fields)
+        fields.what = f"a {kinds[0]} node"
+        node: dict[str, Any] = {"kind": kinds[0], "id": self._id(fields, kinds[0])}
+        node |= getattr(self, f"_{kinds[0]}")(fields)
+        if kinds[0] != "verify":
+            node |= self._common(fields)
+        fields.finish(_LATER_KEYS)
+        return node
+
+    def _refuse_kinds(self, fields: Fields, kinds: list[str]) -> None:
+        later = [kind for kind in _LATER_NODES if kind in fields.value]
+        if kinds:
+            self.page.problem(fields.raw, f"a node is one thing, and this one has {' and '.join(kinds)}; make two nodes")
+        elif later:
+            self.page.problem((*fields.raw, later[0]), f"the node {later[0]!r} is not supported by this version; {_LATER_NODES[later[0]]}")
+        else:
+            known = ", ".join(("agent", *_KINDS))
+            self.page.problem(fields.raw, f"this node says nothing to do; it needs one of {known}")
+
+    def _id(self, fields: Fields, kind: str) -> str | None:
+        """A composite's own id, else parallel_1, parallel_2, … in the order of the file."""
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        return fields.name("id", pattern=IDENTIFIER) or f"{kind}_{self.counts[kind]}"
+
+    def _step(self, fields: Fields) -> dict[str, Any]:
+        name = fields.name("id", required="id: a short name for this step", pattern=IDENTIFIER)
+        fields.what = f"the step {name!r}" if name else "a step"
+        node = {
+            "kind": "step",
+            "id": name,
+            "agent": fields.name("agent", required="agent: the agent's name"),
+            "with": fields.mapping("with") or {},
+            "timeout_ms": fields.duration("timeout"),
+            "progress_timeout_ms": fields.duration("progress_timeout"),
+            "retry": self._retry(fields),
+            "fallback": fields.name("fallback"),
+            **self._common(fields),
+        }
+        fields.finish(_LATER_KEYS)
+        return node
+
+    def _common(self, fields: Fields) -> dict[str, Any]:
+        when = fields.text("when")
+        if when is not None and when.startswith("="):
+            fields.wrong("when", "is a condition already; leave the = at its beginning out")
+        return {
+            "on_failure": fields.choice("on_failure", ("stop", "degrade"), default="stop"),
+            "when": when.strip() if when is not None else None,
+        }
+
+    def _retry(self, fields: Fields) -> dict[str, int] | None:
+        value = fields.get("retry")
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            most = fields.integer("retry", least=0, most=MAX_RETRIES)
+            return {"max": most, "backoff_ms": 1_000} if most else None
+        inner = fields.inner("retry")
+        most = inner.integer("max", least=1, most=MAX_RETRIES)
+        backoff = inner.duration("backoff", default=1_000)
+        inner.finish()
+        if not inner.has("max"):
+            fields.wrong("retry", "has no max; write {max: 2, backoff: 1s}")
+        return {"max": most, "backoff_ms": backoff or 1_000} if most else None
+
+    # Composites ------------------------------------------------------------------------------------------------------------------
+
+    def _parallel(self, fields: Fields) -> dict[str, Any]:
+        inner = fields.inner("parallel", spec_key="branches")
+        branches: dict[str, list[dict[str, Any]]] = {}
+        for name, value in inner.value.items():
+            raw = (*inner.raw, name)
+            if not IDENTIFIER.fullmatch(name):
+                self.page.problem(raw, f"the branch {name[:80]!r} must be named with small letters, digits and underscores")
+            branches[name] = self.sequence(value, raw=raw, spec=(*inner.spec, name), what=f"the branch {name!r}")
+        if isinstance(fields.value["parallel"], dict) and not branches:
+            fields.wrong("parallel", "has no branches; write {a: [{id: …, agent: …}], b: […]}")
+        return {"branches": branches, "min_success": self._min_success(fields)}
+
+    def _for_each(self, fields: Fields) -> dict[str, Any]:
+        items = fields.text("for_each", required="for_each: =steps.read.items", spec_key="items")
+        if items is not None and (not items.startswith("=") or items.startswith("==")):
+            fields.wrong("for_each", f"is {items[:80]!r}; it must be an expression for a list, as in =steps.read.items")
+        name = fields.name("as", required="as: the name of one item", pattern=IDENTIFIER)
+        body = fields.get("do", required="do: a list of nodes")
+        return {
+            "items": items,
+            "as": name,
+            "max_concurrency": fields.integer("max_concurrency", least=1, most=MAX_CONCURRENCY, default=DEFAULT_CONCURRENCY),
+            "do": [] if body is None else self.sequence(body, raw=(*fields.raw, "do"), spec=(*fields.spec, "do"), what="'do'"),
+            "min_success": self._min_success(fields),
+        }
+
+    def _switch(self, fields: Fields) -> dict[str, Any]:
+        value = fields.get("switch", spec_key="cases", required="switch: a list of {when: …, do: […]}")
+        if not isinstance(value, list) or not value:
+            fields.wrong("switch", "must be a list of {when: …, do: […]}, with {default: […]} last")
+            return {"cases": []}
+        cases = []
+        for index, case in enumerate(value):
+            cases.append(self._case(fields, case, index, last=index == len(value) - 1))
+        return {"cases": cases}
+
+    def _case(self, fields: Fields, value: Any, index: int, *, last: bool) -> dict[str, Any]:
+        raw, spec = (*fields.raw, "switch", index), (*fields.spec, "cases", index)
+        case = Fields(self.page, value, raw=raw, spec=spec, what="a case of switch")
+        if case.has("default"):
+            key, when = "default", None
+            if not last:
+                self.page.problem(raw, "the default case must be the last one; nothing after it would ever be taken")
+        else:
+            key, when = "do", case.text("when", required="when: a condition, or default: […]")
+        body = case.get(key, required=f"{key}: a list of nodes", spec_key="do")
+        case.finish()
+        do = [] if body is None else self.sequence(body, raw=(*raw, key), spec=(*spec, "do"), what=f"{key!r}")
+        return {"when": when, "do": do}
+
+    def _verify(self, fields: Fields) -> dict[str, Any]:
+        inner = fields.inner("verify")
+        node = {
+            "agent": inner.name("agent", required="agent: the agent that verifies"),
+            "with": inner.mapping("with") or {},
+            "timeout_ms": inner.duration("timeout"),
+        }
+        inner.finish()
+        for key in node:  # in the normal form they stand in the node itself
+            for path in [path for path in self.page.lines if path[: len(inner.spec) + 1] == (*inner.spec, key)]:
+                self.page.lines[(*fields.spec, *path[len(inner.spec) :])] = self.page.lines[path]
+        return node
+
+    def _min_success(self, fields: Fields) -> str | int:
+        value = fields.get("min_success")
+        if value is None or value in ("all", "any"):
+            return value or "all"
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+            return value
+        fields.wrong("min_success", f"is {described(value)}; write all, any or a whole number from 1")
+        return "all"

@@ -1,0 +1,82 @@
+"""Walks a pipeline once, in order, and collects every reason not to publish it.
+
+Must not know rows, files or which versions are current: the caller hands the specs over. Used by the registry.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agents import contracts
+from agents.spec import Path
+from agents.validation.findings import Findings, Refusal
+from agents.validation.independence import bodies, performers
+from agents.validation.nodes import Walk
+from agents.validation.scopes import Scope, check_expression
+from agents.validation.shapes import Shape
+
+MAX_NODES = 500
+MAX_NESTING = 8
+
+
+def check(pipeline: dict[str, Any], agents: Mapping[str, dict[str, Any]], *, line_of: Callable[[Path], int]) -> list[Refusal]:
+    """Everything that publishing refuses, in the order of the pipeline's lines.
+
+    `agents` maps names to normalised specs and may hold more than the pipeline uses (ancestors for derived_from).
+    `line_of` maps a path in the pipeline to its line.
+    """
+    findings = Findings(agents, line_of)
+    if _too_large(pipeline["steps"], findings):
+        return list(findings.refusals)
+    _check_input(pipeline["input"], findings)
+    if not pipeline["steps"]:
+        findings.add(("steps",), "the pipeline has no steps; write at least one")
+    working = performers(pipeline["steps"])
+    walk = Walk(findings, working)
+    everywhere = walk.check_ids(pipeline["steps"])
+    scope = Scope(_input_shape(pipeline["input"]), everywhere=everywhere)
+    result, scope = walk.sequence(pipeline["steps"], scope, ("steps",))
+    judged_last = {"result"} if pipeline["steps"] and pipeline["steps"][-1]["kind"] == "verify" else set()
+    end = Scope(scope.input, scope.steps, verdicts=scope.verdicts | judged_last, result=(result,), everywhere=everywhere)
+    _check_verify(pipeline["verify"], walk, end)
+    for name, criterion in pipeline["criteria"].items():
+        if "expression" in criterion:
+            check_expression(criterion["expression"], end, findings, ("criteria", name))
+    return sorted(findings.refusals, key=lambda refusal: refusal.line)
+
+
+def _too_large(nodes: list[dict[str, Any]], findings: Findings) -> bool:
+    """Size first, without recursion: what passes may be walked."""
+    level, depth, count = nodes, 1, 0
+    while level:
+        count += len(level)
+        if depth > MAX_NESTING:
+            findings.add(("steps",), f"nodes are nested deeper than {MAX_NESTING}; split the pipeline")
+            return True
+        level = [inner for node in level for body in bodies(node) for inner in body]
+        depth += 1
+    if count > MAX_NODES:
+        findings.add(("steps",), f"the pipeline has {count} nodes and the limit is {MAX_NODES}; split it, or use for_each")
+    return count > MAX_NODES
+
+
+def _check_input(schema: Any, findings: Findings) -> None:
+    if schema is None:
+        findings.add(("input",), "the pipeline has no input contract; write input: {type: object, properties: {…}}")
+        return
+    problems = contracts.schema_problems(schema)
+    for problem in problems:
+        findings.add(("input",), f"the input contract can't be used: {problem}")
+    if not problems and contracts.disjoint(schema, {"type": "object"}):
+        findings.add(("input",), "a run's input is an object and this contract takes none; make it {type: object, …}")
+
+
+def _input_shape(schema: Any) -> Shape | None:
+    return Shape(schema, promised=False) if isinstance(schema, Mapping) and not contracts.schema_problems(schema) else None
+
+
+def _check_verify(verify: Mapping[str, Any] | None, walk: Walk, scope: Scope) -> None:
+    findings = walk.findings
+    if verify is None or not verify["agent"]:
+        findings.add((), "the pipeline has no verify; write verify: {agent: …, with: {claim: =result}} (verification can't be left out)")
+        return
+    walk.check_verification(verify, scope, ("verify",))

@@ -1,0 +1,50 @@
+"""Collects refusals with their path and line while a pipeline is looked at.
+
+Must not judge anything. Used by every rule beside it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from agents.spec import Path
+
+Spec = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One reason why a pipeline can't be published: where in its normal form, in which line, and what to do."""
+
+    path: Path
+    line: int
+    message: str
+
+
+@dataclass
+class Findings:
+    """The refusals so far, and the agents that names are looked up in."""
+
+    agents: Mapping[str, Spec]
+    line_of: Callable[[Path], int]
+    refusals: dict[Refusal, None] = field(default_factory=dict)
+
+    def add(self, path: Path, message: str) -> None:
+        self.refusals[Refusal(path, self.line_of(path), message)] = None
+
+    def agent(self, name: Any, path: Path) -> Spec | None:
+        """The agent's spec; an unknown one is a refusal."""
+        spec = self.agents.get(name) if isinstance(name, str) else None
+        if spec is None and name:
+            self.add(path, f"there is no agent {name!r}{nearest(name, self.agents)}")
+        return spec
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean …?" or what there is."""
+    options = sorted(known)
+    near = get_close_matches(name, options, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; there is: {', '.join(options[:12])}" if options else ""

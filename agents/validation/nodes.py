@@ -1,0 +1,226 @@
+"""The rules of each node, and what every node leaves in scope for the ones after it.
+
+Must not know the pipeline as a whole. Used by checking.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents import contracts, expressions
+from agents.spec import Path
+from agents.validation.findings import Findings, Spec
+from agents.validation.handing import check_with
+from agents.validation.independence import bodies, check_verifier
+from agents.validation.permissions import check_uses
+from agents.validation.scopes import Scope, check_expression
+from agents.validation.shapes import Missing, Shape, any_of, list_of, misfit, object_of, part
+
+RESERVED = frozenset({"input", "steps", "run", "result", "output", "args"})
+CEL_WORDS = frozenset(
+    {"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "namespace"}
+    | {"null", "package", "return", "true", "var", "void", "while"}
+)
+MAX_RETRIES = 10
+MAX_BACKOFF_MS = 3_600_000
+
+Node = Mapping[str, Any]
+
+
+@dataclass
+class Walk:
+    """One pass over a pipeline's nodes."""
+
+    findings: Findings
+    working: set[str]
+    checked: set[str] = field(default_factory=set)
+
+    # Ids -------------------------------------------------------------------------------------------------------------------------
+
+    def check_ids(self, nodes: Sequence[Node]) -> frozenset[str]:
+        """All ids; one id twice is refused, except in different cases of one switch."""
+        return self._ids(nodes, frozenset(), ("steps",))
+
+    def _ids(self, nodes: Sequence[Node], taken: frozenset[str], path: Path) -> frozenset[str]:
+        for index, node in enumerate(nodes):
+            place = (*path, index)
+            name = node["id"]
+            if name in RESERVED | CEL_WORDS:
+                self.findings.add((*place, "id"), f"the id {name!r} is a reserved word; choose another")
+            if name in taken:
+                self.findings.add((*place, "id"), f"the id {name!r} is here twice; ids are unique in a pipeline")
+            taken |= {name}
+            inner = [self._ids(body, taken, where) for where, body in _placed_bodies(node, place)] if node["kind"] == "switch" else []
+            for ids in inner:
+                taken |= ids
+            if node["kind"] != "switch":
+                for where, body in _placed_bodies(node, place):
+                    taken |= self._ids(body, taken, where)
+        return taken
+
+    # Sequences and nodes ---------------------------------------------------------------------------------------------------------
+
+    def sequence(self, nodes: Sequence[Node], scope: Scope, path: Path) -> tuple[Shape | None, Scope]:
+        """Checks nodes in order; returns the last one's result and the scope behind it."""
+        result: Shape | None = None
+        for index, node in enumerate(nodes):
+            place = (*path, index)
+            if node.get("when") is not None:
+                check_expression(node["when"], scope, self.findings, (*place, "when"))
+            result = self._node(node, scope, place)
+            scope = scope.after(node["id"], result, verdict=node["kind"] == "verify")
+        return result, scope
+
+    def _node(self, node: Node, scope: Scope, path: Path) -> Shape | None:
+        if node["kind"] == "step":
+            return self._step(node, scope, path)
+        if node["kind"] == "parallel":
+            return self._parallel(node, scope, path)
+        if node["kind"] == "for_each":
+            return self._for_each(node, scope, path)
+        if node["kind"] == "switch":
+            return self._switch(node, scope, path)
+        self.check_verification(node, scope, path)
+        return Shape(contracts.VERDICT_SCHEMA, promised=True)
+
+    def _step(self, node: Node, scope: Scope, path: Path) -> Shape | None:
+        agent = self.findings.agent(node["agent"], (*path, "agent"))
+        fallback = self.findings.agent(node["fallback"], (*path, "fallback")) if node["fallback"] else None
+        if node["fallback"] and node["fallback"] == node["agent"]:
+            self.findings.add((*path, "fallback"), f"the fallback of step {node['id']!r} is the same agent; name another, or write retry")
+        if agent is None:
+            check_with(node["with"], None, f"agent {node['agent']!r}", scope, self.findings, (*path, "with"))
+        for name, spec in ((node["agent"], agent), (node["fallback"], fallback)):
+            if spec is not None:
+                self._agent_in_step(node, name, spec, scope, path)
+        self._check_retry(node, agent, path)
+        outputs = [_output(spec) for spec in (agent, fallback) if spec is not None]
+        return any_of(outputs)
+
+    def _agent_in_step(self, node: Node, name: str, spec: Spec, scope: Scope, path: Path) -> None:
+        self.check_agent(name, spec, (*path, "agent"))
+        check_timeout(node, name, spec, self.findings, path)
+        if node["progress_timeout_ms"] is not None and "inline" in spec["run"]:
+            self.findings.add(
+                (*path, "progress_timeout_ms"),
+                f"agent {name!r} runs inline and has no channel to report progress on; leave progress_timeout out",
+            )
+        check_with(node["with"], spec["input"], f"agent {name!r}", scope, self.findings, (*path, "with"))
+
+    def check_agent(self, name: str, spec: Spec, path: Path) -> None:
+        """What must be true of an agent wherever it is used; said once."""
+        if name in self.checked:
+            return
+        self.checked.add(name)
+        check_contracts(name, spec, self.findings, path)
+        check_uses(name, spec, self.findings, path)
+
+    def _check_retry(self, node: Node, agent: Spec | None, path: Path) -> None:
+        retry = node["retry"]
+        if retry is None:
+            return
+        if not 1 <= retry["max"] <= MAX_RETRIES or not 0 <= retry["backoff_ms"] <= MAX_BACKOFF_MS:
+            self.findings.add((*path, "retry"), f"retry must be 1 to {MAX_RETRIES} times with a backoff of at most an hour")
+        if agent is not None and agent["mode"] == "at_most_once":
+            self.findings.add(
+                (*path, "retry"),
+                f"agent {node['agent']!r} acts at most once, so step {node['id']!r} can never be retried safely: a second try could act "
+                "twice; leave retry out, or give the agent mode: {idempotent: =input.key}",
+            )
+
+    # Composites ------------------------------------------------------------------------------------------------------------------
+
+    def _parallel(self, node: Node, scope: Scope, path: Path) -> Shape | None:
+        results = {name: self.sequence(body, scope, (*path, "branches", name))[0] for name, body in node["branches"].items()}
+        wanted = node["min_success"]
+        if not node["branches"]:
+            self.findings.add(path, f"the parallel {node['id']!r} has no branches")
+        if isinstance(wanted, int) and not 1 <= wanted <= len(node["branches"]):
+            message = f"min_success of {node['id']!r} is {wanted} and it has {len(node['branches'])} branches; it could never succeed"
+            self.findings.add((*path, "min_success"), message)
+        return object_of(results)
+
+    def _for_each(self, node: Node, scope: Scope, path: Path) -> Shape | None:
+        source = (node["items"] or "=").removeprefix("=")
+        items = check_expression(source, scope, self.findings, (*path, "items"))
+        if items is not None and misfit({"type": "array"}, items):
+            self.findings.add((*path, "items"), f"for_each needs a list and {source.strip()!r} isn't always one")
+        name = node["as"]
+        if name in RESERVED | CEL_WORDS:
+            self.findings.add((*path, "as"), f"the loop name {name!r} is a reserved word; choose another")
+        if name in scope.items:
+            self.findings.add((*path, "as"), f"the loop name {name!r} is in use around this loop; choose another")
+        inside = scope.inside(name, _item(items), from_work=scope.names_work(source))
+        result, _ = self.sequence(node["do"], inside, (*path, "do"))
+        return list_of(result)
+
+    def _switch(self, node: Node, scope: Scope, path: Path) -> Shape | None:
+        results = []
+        for index, case in enumerate(node["cases"]):
+            place = (*path, "cases", index)
+            if case["when"] is not None:
+                check_expression(case["when"], scope, self.findings, (*place, "when"))
+            elif index < len(node["cases"]) - 1:
+                self.findings.add(place, "the default case must be the last one; nothing after it would ever be taken")
+            results.append(self.sequence(case["do"], scope, (*place, "do"))[0])
+        return any_of(results)
+
+    # Verification ----------------------------------------------------------------------------------------------------------------
+
+    def check_verification(self, verify: Node, scope: Scope, path: Path) -> None:
+        """The rules of a verify, at the end of the pipeline or as a node."""
+        given, name = verify["with"], verify["agent"]
+        agent = self.findings.agent(name, (*path, "agent"))
+        wanted = None
+        if agent is not None:
+            self.check_agent(name, agent, (*path, "agent"))
+            check_timeout(verify, name, agent, self.findings, path)
+            check_verifier(name, agent, self.working, self.findings, (*path, "agent"))
+            wanted = _without_criteria(agent["input"])
+        check_with(given, wanted, f"the verifier {name!r}", scope, self.findings, (*path, "with"))
+        sources = [source for _, source in expressions.expressions_in(given)]
+        if not any(scope.names_work(source) for source in sources):
+            example = "=result" if scope.result is not None else "=steps.write"
+            self.findings.add((*path, "with"), f"this verifies nothing: its `with` names no result of the work; add claim: {example}")
+
+
+def _placed_bodies(node: Node, path: Path) -> list[tuple[Path, list[dict[str, Any]]]]:
+    if node["kind"] == "parallel":
+        return [((*path, "branches", name), body) for name, body in node["branches"].items()]
+    if node["kind"] == "switch":
+        return [((*path, "cases", index, "do"), body) for index, body in enumerate(bodies(node))]
+    return [((*path, "do"), body) for body in bodies(node)]
+
+
+def check_contracts(name: str, spec: Spec, findings: Findings, path: Path) -> None:
+    """Both contracts are there and can be used."""
+    for side in ("input", "output"):
+        if spec[side] is None:
+            findings.add(path, f"agent {name!r} has no {side} contract; give its function type hints, or write {side}: in the agent")
+            continue
+        for problem in contracts.schema_problems(spec[side]):
+            findings.add(path, f"the {side} contract of agent {name!r} can't be used: {problem}")
+
+
+def check_timeout(node: Node, name: str, spec: Spec, findings: Findings, path: Path) -> None:
+    """Every turn has a bound: the step's own, or its agent's."""
+    if not node["timeout_ms"] and not spec["timeout_ms"]:
+        findings.add(path, f"this turn of agent {name!r} has no timeout; write timeout: 30s here or in the agent")
+
+
+def _output(spec: Spec) -> Shape | None:
+    return Shape(spec["output"], promised=True) if spec["output"] is not None else None
+
+
+def _item(items: Shape | None) -> Shape | None:
+    try:
+        return part(items, 0)
+    except Missing:
+        return None
+
+
+def _without_criteria(schema: Any) -> Any:
+    """The engine gives the criteria to a verifier that asks for them; `with` need not."""
+    if not isinstance(schema, Mapping) or "criteria" not in schema.get("required", []):
+        return schema
+    return {**schema, "required": [name for name in schema["required"] if name != "criteria"]}

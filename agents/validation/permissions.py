@@ -1,0 +1,38 @@
+"""Whether what an agent says it uses can be covered by what it may.
+
+Must not decide a live call: grants do, on the filled-in resource. Here only what can be seen beforehand is refused.
+"""
+
+from agents.spec import Path
+from agents.validation.findings import Findings, Spec
+
+
+def check_uses(name: str, spec: Spec, findings: Findings, path: Path) -> None:
+    """Refuses a use that no permission can cover, whatever its template is filled with."""
+    for use in spec["uses"]:
+        verb, _, resource = use.partition(" ")
+        if not any(_may_cover(permission, verb, resource) for permission in spec["permissions"]):
+            findings.add(path, f"agent {name!r} uses {use!r} and none of its permissions allows that; add: allow {verb} {_before_hole(resource)}")
+
+
+def _may_cover(permission: str, verb: str, resource: str) -> bool:
+    words = permission.split(" ")
+    if len(words) != 3 or words[0] != "allow" or words[1] != verb:
+        return False
+    fixed, pattern = _fixed(resource), words[2]
+    open_ended = "{" in resource.replace("{{", "")
+    if not pattern.endswith("*"):
+        return pattern.startswith(fixed) if open_ended else pattern == fixed
+    start = pattern[:-1]
+    return fixed.startswith(start) or (open_ended and start.startswith(fixed))
+
+
+def _fixed(resource: str) -> str:
+    """The part before the first hole, with doubled braces as single ones."""
+    text = resource.replace("{{", "\0").partition("{")[0]
+    return text.replace("\0", "{").replace("}}", "}")
+
+
+def _before_hole(resource: str) -> str:
+    fixed = _fixed(resource)
+    return fixed + "*" if "{" in resource.replace("{{", "") else fixed

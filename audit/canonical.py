@@ -1,0 +1,94 @@
+"""Canonical JSON: RFC 8785 bytes, and the SHA-256 digests and commitments made over them.
+
+Pure: no Django, no clock, no I/O. What is digested anywhere in Orchestra is digested here, so that an auditor needs
+one rule. `entry_bytes` is the narrow form of ledger entries, `canonical_bytes` any JSON that RFC 8785 can write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import rfc8785
+
+MAX_INTEGER = 2**53 - 1
+
+
+class NotCanonical(ValueError):
+    """RFC 8785 cannot write this value; the message names the place in it."""
+
+
+def canonical_bytes(value: Any) -> bytes:
+    """The RFC 8785 bytes of any JSON value; NotCanonical for NaN, infinities, integers beyond 2^53, odd keys and types."""
+    try:
+        return rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise NotCanonical(str(error)) from error
+    except RecursionError as error:
+        raise NotCanonical("the value is nested too deeply") from error
+
+
+def entry_bytes(entry: Mapping[str, Any]) -> bytes:
+    """The same bytes for a ledger entry: no floats, ASCII keys, integers below 2^53; anything else is NotCanonical.
+
+    In this subset the C encoder of the standard library writes what RFC 8785 asks (a property test compares the two),
+    five times as fast: ASCII keys sort alike in code points and in UTF-16, and only floats would be spelt differently.
+    """
+    try:
+        if not _in_subset(entry):
+            raise NotCanonical(_what_is_odd(entry))
+        return _encode(entry).encode()
+    except UnicodeEncodeError as error:
+        raise NotCanonical(f"a text holds a lone surrogate: {error.object[error.start : error.end]!r}") from error
+    except RecursionError as error:
+        raise NotCanonical("the entry is nested too deeply") from error
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical bytes, lower-case hex."""
+    return sha256(canonical_bytes(value)).hexdigest()
+
+
+def digest_bytes(data: bytes) -> str:
+    """SHA-256 of bytes that are canonical already (or of a file), lower-case hex."""
+    return sha256(data).hexdigest()
+
+
+def commitment(salt: bytes, value: bytes) -> str:
+    """What an entry says of an opening: SHA-256(salt ‖ canonical value), lower-case hex."""
+    return sha256(salt + value).hexdigest()
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def _in_subset(value: Any) -> bool:
+    """Whether an entry may hold it; run for every entry, so it finds no words."""
+    if isinstance(value, dict):
+        for key, inner in value.items():  # noqa: SIM110 - a generator would take twice as long
+            if not (isinstance(key, str) and key.isascii() and (type(inner) is str or _in_subset(inner))):
+                return False
+        return True
+    if isinstance(value, list | tuple):
+        return all(map(_in_subset, value))
+    if isinstance(value, int):  # true and false too
+        return -MAX_INTEGER <= value <= MAX_INTEGER
+    return value is None or isinstance(value, str)
+
+
+def _what_is_odd(value: Any, path: str = "entry") -> str:
+    """Why an entry may not hold it: the first place that is outside the subset."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not (isinstance(key, str) and key.isascii()):
+                return f"{path}: the key {key!r} is not ASCII text"
+            if not _in_subset(inner):
+                return _what_is_odd(inner, f"{path}.{key}")
+    if isinstance(value, list | tuple):
+        index, inner = next((place, each) for place, each in enumerate(value) if not _in_subset(each))
+        return _what_is_odd(inner, f"{path}.{index}")
+    if isinstance(value, int):
+        return f"{path}: the integer {value} is beyond 2^53 - 1; write it as text"
+    return f"{path}: a {type(value).__name__} may not stand in an entry; write it as text or as an integer"

@@ -1,0 +1,36 @@
+"""The one clock, and instants as text: RFC 3339, UTC, always six digits of a second.
+
+Read once per transaction and passed on as `now`; simulation and tests replace `now`, so call it as `clock.now()`.
+Knows nothing of what the time is used for.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.db import connection
+
+
+def now() -> datetime:
+    """The current instant; inside a transaction on PostgreSQL its own clock, so that machines need not agree."""
+    if connection.vendor == "postgresql" and connection.in_atomic_block:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            return _utc(cursor.fetchone()[0])
+    return datetime.now(UTC)
+
+
+def to_text(instant: datetime) -> str:
+    """`2026-11-20T11:44:48.123456Z`; a naive instant is a ValueError, since nobody knows when it is."""
+    return _utc(instant).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_text(text: str) -> datetime:
+    """The instant that an RFC 3339 text names, in UTC; ValueError for anything else and for a missing offset."""
+    return _utc(datetime.fromisoformat(text))
+
+
+def _utc(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant.isoformat()} has no time zone; add Z or an offset such as +01:00")
+    return instant.astimezone(UTC)

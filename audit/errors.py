@@ -1,0 +1,62 @@
+"""The root of the one tree of errors, and the leaves that every app needs.
+
+A leaf's docstring is its default message. Doors translate `code`, `http_status` and `details` once;
+other apps add leaves in their own errors.py. Knows nothing of Django or of who raises it.
+"""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+from typing import Any, ClassVar
+
+
+class OrchestraError(Exception):
+    """Orchestra could not do what was asked."""
+
+    code: ClassVar[str] = "error"
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, message: str | None = None, **details: Any) -> None:
+        self.message = message if message is not None else " ".join(cleandoc(type(self).__doc__ or "").split())
+        self.details = details
+        super().__init__(self.message)
+
+
+class Invalid(OrchestraError):
+    """The input is not valid; `details["problems"]` may list why."""
+
+    code = "invalid"
+    http_status = 422
+
+
+class NotFound(OrchestraError):
+    """There is no such thing, or you may not see it."""
+
+    code = "not-found"
+    http_status = 404
+
+
+class Refused(OrchestraError):
+    """You may not do this."""
+
+    code = "refused"
+    http_status = 403
+
+
+class Conflict(OrchestraError):
+    """Something else changed in the meantime; read again and repeat."""
+
+    code = "conflict"
+    http_status = 409
+
+
+class UnknownVerb(OrchestraError):
+    """This ledger verb, or one of its openings, is not registered; register it in the app's AppConfig.ready."""
+
+    code = "unknown-verb"
+
+
+class NoTransaction(OrchestraError):
+    """This writes together with the change it records, so it needs an open transaction; wrap both in atomic()."""
+
+    code = "no-transaction"

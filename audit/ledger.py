@@ -1,0 +1,252 @@
+"""The only writer of entries, openings, pending rows and charges; verbs are registered here.
+
+Called by use-cases inside the transaction of the change they record: if the entry can't be written, the change does
+not happen. Knows what an entry looks like, never what a verb means.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from audit.actors import Actor
+from audit.canonical import NotCanonical, canonical_bytes, commitment, digest_bytes, entry_bytes
+from audit.clock import to_text
+from audit.errors import Conflict, Invalid, NoTransaction, UnknownVerb
+from audit.identity import new_id
+from audit.models import Charge, Entry, Opening, Pending, bulk
+
+MAX_BODY_BYTES = 32 * 1024
+SALT_BYTES = 32
+
+_VERB_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){2}")
+_OPENING_NAME = re.compile(r"[a-z][a-z0-9_.]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A kind of entry, `runs.step.verified` (app, thing, past tense), and the names of what its entries may commit to."""
+
+    name: str
+    openings: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry to be: `facts` are non-personal and stay for ever, `openings` may be erased.
+
+    `sequenced` gives it the run's next `seq`; a fact that arrives after the run has finished goes without one.
+    `id` may be made beforehand, so that other rows of the transaction can point at the entry's openings.
+    `at` is for facts that were true earlier than the transaction that records them; by default it is `now`.
+    """
+
+    verb: str
+    actor: Actor
+    subject: str
+    team: str | None = None
+    agent: str | None = None
+    run: UUID | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    openings: Mapping[str, Any] = field(default_factory=dict)
+    sequenced: bool = False
+    at: datetime | None = None
+    id: UUID = field(default_factory=new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A run's last sequenced entry; `Head()` for a run that has none yet."""
+
+    seq: int = 0
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeDraft:
+    """A money fact to be; amounts in integer nano-USD, only a correction may be negative. Token counts are disjoint."""
+
+    amount_nano: int
+    run: UUID | None = None
+    step: str = ""
+    call: UUID | None = None
+    agent: str = ""
+    version: int | None = None
+    pipeline: str = ""
+    team: str = ""
+    cost_centre: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    provider: str = ""
+    model: str = ""
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    price_version: str = ""
+    estimated: bool = False
+    corrects: UUID | None = None
+
+
+_ENTRY_COLUMNS = ("id", "at", "verb", "actor_kind", "actor", "on_behalf_of", "team", "agent", "subject", "run", "seq", "body")
+_NO_HEADS: Mapping[UUID, Head] = MappingProxyType({})
+_CHARGE_FIELDS = tuple(each.name for each in fields(ChargeDraft))
+_verbs: dict[str, Verb] = {}
+
+
+def register(*verbs: Verb) -> None:
+    """Make verbs known; called from AppConfig.ready. Registering the same verb twice is nothing, another one a Conflict."""
+    for verb in verbs:
+        if not _VERB_NAME.fullmatch(verb.name) or not all(map(_OPENING_NAME.fullmatch, verb.openings)):
+            raise Invalid(f"{verb!r} is not a verb: names look like 'runs.step.verified', openings like 'output'")
+        if _verbs.setdefault(verb.name, verb) != verb:
+            raise Conflict(f"the ledger verb {verb.name!r} is registered already, with other openings")
+
+
+def registered() -> frozenset[Verb]:
+    """Every verb that an entry may have now."""
+    return frozenset(_verbs.values())
+
+
+def record(drafts: Sequence[Draft], *, now: datetime, heads: Mapping[UUID, Head] = _NO_HEADS) -> dict[UUID, Head]:
+    """Write entries in the order given, with their openings and pending rows; return `heads` moved on.
+
+    `heads` holds the last entry of each run that gets sequenced ones (one that is not given is read); two writers who
+    start from the same head meet at the unique (run, seq), and the second gets an IntegrityError.
+    Raises NoTransaction, UnknownVerb (also for an opening its verb doesn't name) and Invalid (floats, keys that are not
+    ASCII, integers beyond 2^53, a body above 32 KiB); then nothing is written.
+    """
+    _require_transaction()
+    moved = dict(heads)
+    entries: list[tuple[Any, ...]] = []
+    openings: list[tuple[Any, ...]] = []
+    for draft in drafts:
+        _refuse_unregistered(draft)
+        opened = [_opening(draft.id, path, value) for path, value in draft.openings.items()]
+        head = _head_for(draft, moved)
+        commitments = {path: commitment(salt, value) for _, path, salt, value in opened}
+        entry = _entry(draft, draft.at or now, head, commitments)
+        if head is not None and draft.run is not None:
+            moved[draft.run] = Head(head.seq + 1, digest_bytes(entry[-1]))
+        entries.append(entry)
+        openings += opened
+    bulk.insert(Entry, _ENTRY_COLUMNS, entries)
+    bulk.insert(Pending, ("entry",), [entry[:1] for entry in entries])
+    bulk.insert(Opening, ("entry", "path", "salt", "value"), openings)
+    return moved
+
+
+def head_of(run: UUID) -> Head:
+    """The last sequenced entry of a run; only a transaction that holds the run's row may build on it."""
+    last = Entry.objects.filter(run=run, seq__isnull=False).order_by("-seq").only("seq", "body").first()
+    return Head() if last is None or last.seq is None else Head(last.seq, last.digest)
+
+
+def heads_at(seqs: Mapping[UUID, int]) -> dict[UUID, Head]:
+    """The heads of many runs whose rows say their `seq`; a run whose ledger says otherwise is absent."""
+    heads = {run: Head() for run, seq in seqs.items() if seq == 0}
+    for entry in Entry.objects.only("run", "seq", "body").at_places([place for place in seqs.items() if place[1]]):
+        if entry.run is not None and entry.seq is not None:
+            heads[entry.run] = Head(entry.seq, entry.digest)
+    return heads
+
+
+def charge(charges: Sequence[ChargeDraft], *, now: datetime) -> list[UUID]:
+    """Write charges and return their ids; a second uncorrecting charge for one call is an IntegrityError."""
+    _require_transaction()
+    rows = [_charge(draft, now) for draft in charges]
+    Charge.objects.bulk_create(rows)
+    return [row.id for row in rows]
+
+
+def _require_transaction() -> None:
+    if not connection.in_atomic_block:
+        raise NoTransaction
+
+
+def _refuse_unregistered(draft: Draft) -> None:
+    verb = _verbs.get(draft.verb)
+    if verb is None:
+        raise UnknownVerb(f"the ledger verb {draft.verb!r} is not registered; register it in the app's AppConfig.ready")
+    if draft.openings and not draft.openings.keys() <= verb.openings:
+        odd = ", ".join(sorted(draft.openings.keys() - verb.openings))
+        raise UnknownVerb(f"the ledger verb {draft.verb!r} has no opening {odd}; register it with the verb")
+
+
+def _head_for(draft: Draft, heads: Mapping[UUID, Head]) -> Head | None:
+    if not draft.sequenced:
+        return None
+    if draft.run is None:
+        raise Invalid(f"an entry {draft.verb!r} has a seq only within a run; give it a run or leave it unsequenced")
+    return heads.get(draft.run) or head_of(draft.run)
+
+
+def _opening(entry_id: UUID, path: str, value: Any) -> tuple[UUID, str, bytes, bytes]:
+    try:
+        data = canonical_bytes(value)
+    except NotCanonical as error:
+        raise Invalid(f"the opening {path!r} can't be written as canonical JSON: {error}") from error
+    return entry_id, path, os.urandom(SALT_BYTES), data
+
+
+def _entry(draft: Draft, at: datetime, head: Head | None, commitments: dict[str, str]) -> tuple[Any, ...]:
+    """The values of _ENTRY_COLUMNS; the last is the body."""
+    who = draft.actor
+    seq, prev = (None, None) if head is None else (head.seq + 1, head.digest)
+    _refuse_odd_names(who.id, draft.subject, draft.team, draft.agent, who.on_behalf_of)
+    body = _body(
+        {
+            "v": 1,
+            "id": str(draft.id),
+            "at": to_text(at),
+            "actor": who.as_record(),
+            "on_behalf_of": who.on_behalf_of,
+            "team": draft.team,
+            "agent": draft.agent,
+            "verb": draft.verb,
+            "subject": draft.subject,
+            "run": None if draft.run is None else str(draft.run),
+            "seq": seq,
+            "prev": prev,
+            "facts": dict(draft.facts),
+            "commitments": commitments,
+        }
+    )
+    columns = (who.kind, who.id, who.on_behalf_of, draft.team, draft.agent, draft.subject, draft.run, seq)
+    return draft.id, at, draft.verb, *columns, body
+
+
+def _body(envelope: dict[str, Any]) -> bytes:
+    try:
+        body = entry_bytes(envelope)
+    except NotCanonical as error:
+        raise Invalid(f"the entry {envelope['verb']!r} can't be written: {error}") from error
+    if len(body) > MAX_BODY_BYTES:
+        raise Invalid(
+            f"the entry {envelope['verb']!r} would have {len(body)} bytes, above the ledger's limit of {MAX_BODY_BYTES};"
+            " put large values into an opening, or keep them elsewhere and record their digest"
+        )
+    return body
+
+
+def _refuse_odd_names(*names: str | None) -> None:
+    """Names go into columns, lists and terminals: SQLite would store any length, and PostgreSQL stops at a NUL."""
+    for name in names:
+        if name is not None and not (0 < len(name) <= 200 and name.isprintable()):
+            raise Invalid(f"{name[:80]!r} can't name anything in the ledger; use 1 to 200 printable characters")
+
+
+def _charge(draft: ChargeDraft, now: datetime) -> Charge:
+    values = {name: getattr(draft, name) for name in _CHARGE_FIELDS}
+    for name in ("amount_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"):
+        if type(values[name]) is not int:
+            raise Invalid(f"the charge's {name} is {values[name]!r}; it must be an integer")
+    _refuse_odd_names(*(value for value in values.values() if isinstance(value, str) and value))
+    values["tags"] = dict(draft.tags)
+    return Charge(id=new_id(), at=now, **values)

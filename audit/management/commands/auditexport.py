@@ -1,0 +1,188 @@
+"""`manage.py auditexport`: parse, call audit.exports.make_export, publish the file or print it. No rule lives here."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from audit.actors import Actor
+from audit.exports import FORMS, Export, make_export
+from audit.reports import Filters, matching
+from audit.visible import visible
+
+BAD_INPUT = 2
+ON_STDOUT = "-"
+
+EPILOG = """\
+formats:
+  jsonl   the evidence: one entry per line, exactly the bytes the ledger stores; the SHA-256 of a line
+          (without its line break) is the digest that the run's next entry holds as "prev"
+  csv     a view for people: one row per entry, safe to open in a spreadsheet; a text that a spreadsheet
+          would run as a formula has an apostrophe before it
+
+what you get:
+  Entries oldest first. Filters add up: all that are given must hold. Nothing is published before the ledger
+  has an entry "audit.export.made" with the filters, the number of entries and the file's SHA-256; that entry
+  itself is not in the file. FILE appears whole or not at all, readable by you only; an existing FILE is
+  never overwritten. The summary goes to stderr.
+
+examples:
+  manage.py auditexport -o ledger.jsonl
+  manage.py auditexport --format csv --agent feed-reader --since 2026-11-01 --until 2026-12-01 -o november.csv
+  manage.py auditexport --run 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10 | head -n 3
+
+exit status: 0 exported (also when nothing matches, which is said), 1 it could not be written, 2 bad input
+"""
+
+
+class TeachingFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of the epilog."""
+
+
+class Command(BaseCommand):
+    help = "Write entries of the audit log to a file or to stdout, as evidence (jsonl) or for people (csv)."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add = parser.add_argument
+        add("--format", choices=sorted(FORMS), default="jsonl", help="jsonl (default) or csv, see below")
+        add("--run", metavar="ID", help="only entries of this run")
+        add("--agent", metavar="A", help="only entries about this agent")
+        add("--person", metavar="P", help="only what this person did, and what was done on their behalf")
+        add("--since", metavar="T", help="only from this instant on: 2026-11-20 or 2026-11-20T11:44:48Z; UTC unless it says")
+        add("--until", metavar="T", help="only before this instant, which is itself left out")
+        add("-o", dest="output", metavar="FILE", default=ON_STDOUT, help="write here; absent or '-' is stdout")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        filters, actor = _filters(options), Actor.system("shell")
+        with contextlib.ExitStack() as stack:
+            file, publish = self._target(options["output"], stack)
+            on_progress = _progress(filters, actor, stack)
+            try:
+                made = make_export(form=options["format"], filters=filters, into=file, actor=actor, on_progress=on_progress)
+                publish()
+            except OSError as error:
+                raise CommandError(f"the export could not be written: {error.strerror}") from error
+        self.stderr.write(_summary(made, options["output"]), self.style.SUCCESS)
+
+    def _target(self, output: str, stack: contextlib.ExitStack) -> tuple[BinaryIO, Callable[[], None]]:
+        if output == ON_STDOUT:
+            spool = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+            return spool, lambda: self._print(spool)
+        return _new_file(Path(output), stack)
+
+    def _print(self, spool: BinaryIO) -> None:
+        spool.seek(0)
+        binary = getattr(self.stdout, "buffer", None)
+        if binary is None:  # a caller of call_command gave us a text stream
+            self.stdout.write(spool.read().decode(), ending="")
+            return
+        try:
+            shutil.copyfileobj(spool, binary)
+            binary.flush()
+        except BrokenPipeError:  # the reader has seen enough; what follows must not complain about it either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _filters(options: dict[str, Any]) -> Filters:
+    since, until = _instant("--since", options["since"]), _instant("--until", options["until"])
+    if since and until and since >= until:
+        raise _bad("--since must be before --until; as given nothing could match")
+    return Filters(
+        run=_run(options["run"]),
+        agent=_name("--agent", options["agent"]),
+        person=_name("--person", options["person"]),
+        since=since,
+        until=until,
+    )
+
+
+def _run(text: str | None) -> UUID | None:
+    try:
+        return None if text is None else UUID(text)
+    except ValueError:
+        raise _bad(f"--run {visible(text, 80)!r} is not the id of a run; it looks like 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10") from None
+
+
+def _name(option: str, text: str | None) -> str | None:
+    if text is not None and not (text and text.isprintable()):
+        raise _bad(f"{option} {visible(text, 80)!r} is not a name; use printable characters")
+    return text
+
+
+def _instant(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise _bad(f"{option} {visible(text, 80)!r} is not an instant; write 2026-11-20 or 2026-11-20T11:44:48Z") from None
+    return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _bad(sentence: str) -> CommandError:
+    return CommandError(sentence, returncode=BAD_INPUT)
+
+
+def _new_file(path: Path, stack: contextlib.ExitStack) -> tuple[BinaryIO, Callable[[], None]]:
+    """A temporary file beside `path`, and what gives it that name once it is whole."""
+    shown = visible(path, 200)
+    if os.path.lexists(path):
+        raise _bad(f"{shown} exists already and is not overwritten; remove it or name another file")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".auditexport-")
+    except OSError as error:
+        raise _bad(f"{shown} can't be written: {error.strerror}; name a file in an existing, writable folder") from error
+    temporary = Path(name)
+    stack.callback(temporary.unlink, missing_ok=True)
+    file = stack.enter_context(os.fdopen(handle, "wb"))
+
+    def publish() -> None:
+        file.flush()
+        os.fsync(file.fileno())
+        _name_it(temporary, path)
+
+    return file, publish
+
+
+def _name_it(temporary: Path, path: Path) -> None:
+    """A hard link fails where a rename would overwrite a file that appeared meanwhile; not every file system has them."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise CommandError(f"{visible(path, 200)} appeared meanwhile and is not overwritten; name another file") from None
+    except OSError:
+        temporary.rename(path)
+
+
+def _progress(filters: Filters, actor: Actor, stack: contextlib.ExitStack) -> Callable[[int], None]:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return lambda _count: None
+    columns = (TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = stack.enter_context(Progress(*columns, console=console, transient=True))
+    task = progress.add_task("export", total=matching(filters, actor=actor).count())
+    return lambda count: progress.update(task, completed=count)
+
+
+def _summary(made: Export, output: str) -> str:
+    if not made.count:
+        return "no entry matches; the export is empty, and recorded as such"
+    place = "stdout" if output == ON_STDOUT else visible(output, 200)
+    noun = "entry" if made.count == 1 else "entries"
+    return f"exported {made.count:,} {noun} ({made.size:,} bytes, sha256 {made.sha256}) to {place}"

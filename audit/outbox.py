@@ -1,0 +1,68 @@
+"""Put a message, claim the due ones of a topic, mark one done.
+
+Put in the transaction of the change it announces; claimed by whoever serves the topic, at least once. Knows no topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from audit.errors import NoTransaction
+from audit.models import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message that is ours until its claim runs out; `attempts` counts this one."""
+
+    id: int
+    topic: str
+    dedupe_key: str
+    payload: Any
+    attempts: int
+    created_at: datetime
+
+
+def put(topic: str, dedupe_key: str, payload: Mapping[str, Any], *, now: datetime) -> None:
+    """Queue a message for the readers of `topic`; the same key a second time is nothing, even after it was done."""
+    put_all([(topic, dedupe_key, payload)], now=now)
+
+
+def put_all(messages: Sequence[tuple[str, str, Mapping[str, Any]]], *, now: datetime) -> None:
+    """Queue many messages (topic, dedupe key, payload) in one statement."""
+    if not connection.in_atomic_block:
+        raise NoTransaction
+    Message.objects.bulk_create(
+        [Message(topic=topic, dedupe_key=key, payload=dict(payload), created_at=now, due_at=now) for topic, key, payload in messages],
+        ignore_conflicts=True,
+    )
+
+
+def claim(topic: str, *, limit: int, now: datetime, retry_s: float) -> list[Claimed]:
+    """Take up to `limit` due messages, oldest first; each comes again after `retry_s` unless it is done by then.
+
+    Two claimants may see the same row; the one whose conditional update still finds the `due_at` it saw has it.
+    """
+    due = Message.objects.filter(topic=topic, done_at__isnull=True, due_at__lte=now)
+    again = now + timedelta(seconds=retry_s)
+    with transaction.atomic():
+        return [_claimed(seen) for seen in due.order_by("due_at", "id")[:limit] if _take(seen, again)]
+
+
+def done(message_id: int, *, now: datetime) -> bool:
+    """The message has been served; False if it had been already."""
+    return Message.objects.filter(id=message_id, done_at__isnull=True).update(done_at=now) == 1
+
+
+def _take(seen: Message, again: datetime) -> bool:
+    still_ours = Message.objects.filter(id=seen.id, done_at__isnull=True, due_at=seen.due_at)
+    return still_ours.update(due_at=again, attempts=seen.attempts + 1) == 1
+
+
+def _claimed(seen: Message) -> Claimed:
+    return Claimed(seen.id, seen.topic, seen.dedupe_key, seen.payload, seen.attempts + 1, seen.created_at)

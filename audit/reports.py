@@ -1,0 +1,143 @@
+"""The read side of the ledger: a run's entries, single bodies with their integrity, openings, sums, filtered streams.
+
+Reads only, and takes stored bytes for what they prove: an entry whose columns contradict its bytes is no evidence.
+Called by other apps' read paths, by exports and by the doors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, F, Q, Sum
+
+from audit.actors import Actor
+from audit.canonical import digest_bytes
+from audit.clock import to_text
+from audit.models import Charge, Entry, Opening
+from audit.models.entry import EntryQuerySet
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which entries; all that are given must hold. `person` finds what they did and what was done on their behalf.
+
+    `since` is inclusive, `until` exclusive, so that months laid end to end hold every entry once.
+    """
+
+    run: UUID | None = None
+    agent: str | None = None
+    person: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def as_record(self) -> dict[str, str]:
+        """The filters that were given, as text; what the entry about an export says of it (the person goes apart)."""
+        given: dict[str, str | None] = {
+            "run": None if self.run is None else str(self.run),
+            "agent": self.agent,
+            "since": None if self.since is None else to_text(self.since),
+            "until": None if self.until is None else to_text(self.until),
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was charged, corrections included; of that the estimated part, and the number of charges."""
+
+    amount_nano: int = 0
+    estimated_nano: int = 0
+    charges: int = 0
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+
+
+def matching(filters: Filters, *, actor: Actor) -> EntryQuerySet:
+    """The entries that match and that the actor may see, oldest first; not evaluated yet."""
+    wanted = {"run": filters.run, "agent": filters.agent, "at__gte": filters.since, "at__lt": filters.until}
+    found = Entry.objects.visible_to(actor).filter(**{name: value for name, value in wanted.items() if value is not None})
+    if filters.person is not None:
+        found = found.filter(Q(actor_kind="person", actor=filters.person) | Q(on_behalf_of=filters.person))
+    return found.in_order()
+
+
+def entries_of(run: UUID) -> list[dict[str, Any]]:
+    """The envelopes of a run: first by seq, then the facts that arrived after its end, oldest first.
+
+    What is no evidence is left out, as in bodies_at; chain_problems says where.
+    """
+    entries = Entry.objects.filter(run=run).order_by(F("seq").asc(nulls_last=True), "at", "id")
+    return [envelope for entry in entries if (envelope := entry.trusted_envelope()) is not None]
+
+
+def bodies_at(pairs: Sequence[tuple[UUID, int]]) -> dict[UUID, dict[str, Any]]:
+    """The envelope at exactly (run, seq) of each pair, by run; a run appears in one pair.
+
+    Left out is what is no evidence: no such entry, bytes that are not canonical, columns that contradict them. Whoever
+    asks treats that as broken.
+    """
+    found: dict[UUID, dict[str, Any]] = {}
+    for entry in Entry.objects.at_places(pairs):
+        envelope = entry.trusted_envelope()
+        if envelope is not None and entry.run is not None:
+            found[entry.run] = envelope
+    return found
+
+
+def openings_of(entries: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
+    """The values behind the commitments of entries, by entry and path; erased ones and ones that don't match are absent."""
+    ids = list(entries)
+    opened: dict[UUID, dict[str, Any]] = {entry_id: {} for entry_id in ids}
+    for opening in _proven(Opening.objects.filter(entry__in=ids)):
+        opened[opening.entry][opening.path] = json.loads(bytes(opening.value))
+    return opened
+
+
+def opened_digests(entries: Iterable[UUID], path: str) -> dict[UUID, str]:
+    """SHA-256 of the stored value behind one commitment of each entry; erased ones and ones that don't match are absent."""
+    found = Opening.objects.filter(entry__in=list(entries), path=path)
+    return {opening.entry: digest_bytes(bytes(opening.value)) for opening in _proven(found)}
+
+
+def _proven(openings: Iterable[Opening]) -> list[Opening]:
+    """Those that their entry has committed to."""
+    held = list(openings)
+    entries = Entry.objects.filter(id__in={opening.entry for opening in held})
+    commitments = {entry.id: (entry.trusted_envelope() or {"commitments": {}})["commitments"] for entry in entries}
+    return [opening for opening in held if commitments.get(opening.entry, {}).get(opening.path) == opening.commitment]
+
+
+def chain_problems(run: UUID) -> list[str]:
+    """What is wrong with a run's sequence, in words; empty if it runs 1, 2, 3… and each entry holds the one before."""
+    problems: list[str] = []
+    expected, prev = 1, None
+    for entry in Entry.objects.filter(run=run, seq__isnull=False).order_by("seq").iterator():
+        envelope = entry.trusted_envelope()
+        if entry.seq != expected:
+            problems.append(f"seq {expected} is missing: the next is {entry.seq}")
+        if envelope is None:
+            problems.append(f"seq {entry.seq}: the bytes are not canonical or the columns contradict them")
+        elif envelope.get("prev") != prev:
+            problems.append(f"seq {entry.seq}: prev is {envelope.get('prev')}, the entry before has {prev}")
+        expected, prev = (entry.seq or 0) + 1, entry.digest
+    return problems
+
+
+def charges_of(run: UUID) -> Spent:
+    """What a run has cost so far."""
+    tokens = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+    sums = Charge.objects.filter(run=run).aggregate(
+        number=Count("id"),
+        amount=Sum("amount_nano", default=0),
+        estimated=Sum("amount_nano", default=0, filter=Q(estimated=True)),
+        **{f"sum_{name}": Sum(name, default=0) for name in tokens},
+    )
+    counts = {name: int(sums[f"sum_{name}"]) for name in tokens}
+    return Spent(int(sums["amount"]), int(sums["estimated"]), sums["number"], **counts)

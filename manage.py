@@ -1,0 +1,29 @@
+#!/usr/bin/env python
+"""The one entry point for people and scripts: `python manage.py COMMAND`.
+
+Knows only the name of the settings; every command lives in the app it belongs to.
+"""
+
+import os
+import sys
+
+from django.conf import settings
+from django.core.management import execute_from_command_line
+
+from orchestra_site.env import OddSetting
+
+BAD_INPUT = 2
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestra_site.settings")
+    try:
+        settings.TIME_ZONE  # noqa: B018  (reads the settings: a mistake in the environment is one sentence, not a traceback)
+    except OddSetting as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(BAD_INPUT)
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The site: settings, checks, addresses and servers. It mounts the apps; nobody imports it."""

@@ -1,0 +1,8 @@
+"""The ASGI door: what a server such as uvicorn loads."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestra_site.settings")
+application = get_asgi_application()

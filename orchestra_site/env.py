@@ -1,0 +1,135 @@
+"""Readers for the environment variables of Orchestra, each refusing an odd value with one clear sentence.
+
+Owns the reading and the refusing; must not know what a value is for. Called by settings.py only.
+"""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+PREFIX = "ORCHESTRA_"
+KNOWN: set[str] = set()  # every name that was asked for; a check warns of a variable that nobody reads
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
+
+
+class OddSetting(ImproperlyConfigured):
+    """A variable holds what it can't mean; the message names it and says what it may hold."""
+
+
+def _raw(name: str) -> str | None:
+    """The stripped text of a variable; an empty one counts as not set, as in most shells' `NAME= command`."""
+    if not name.startswith(PREFIX):
+        raise ValueError(f"{name} must start with {PREFIX}")
+    KNOWN.add(name)
+    return os.environ.get(name, "").strip() or None
+
+
+def text(name: str, default: str) -> str:
+    return _raw(name) or default
+
+
+def choice(name: str, default: str, *, among: tuple[str, ...]) -> str:
+    value = text(name, default)
+    if value not in among:
+        raise OddSetting(f"{name} is {value!r}, but must be one of {', '.join(among)}.")
+    return value
+
+
+def flag(name: str, default: bool) -> bool:
+    value = _raw(name)
+    if value is None:
+        return default
+    if value.lower() in _TRUE:
+        return True
+    if value.lower() in _FALSE:
+        return False
+    raise OddSetting(f"{name} is {value!r}, but must be yes or no (1, true, on; 0, false, off).")
+
+
+def whole(name: str, default: int, *, least: int, most: int) -> int:
+    value = _raw(name)
+    if value is None:
+        return default
+    # isascii: int() also reads other scripts' digits, and "1_000", and "+5"
+    if not (value.isascii() and value.isdigit()) or not least <= int(value[:20]) <= most:
+        raise OddSetting(f"{name} is {value!r}, but must be a whole number from {least} to {most}.")
+    return int(value)
+
+
+def names(name: str, default: tuple[str, ...]) -> list[str]:
+    """A list, separated by commas."""
+    value = _raw(name)
+    return list(default) if value is None else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def folder(name: str, default: Path) -> Path:
+    """An absolute folder, made (for this user alone) where it is missing."""
+    path = Path(text(name, str(default))).expanduser().absolute()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OddSetting(f"{name} is {str(path)!r}, which can't be used as a folder: {error.strerror}.") from error
+    return path
+
+
+def database(name: str, default: Path) -> dict[str, Any]:
+    """Django's settings of the one database: PostgreSQL by its URL, else a SQLite file."""
+    value = _raw(name)
+    if value is None:
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(default)}
+    if urlsplit(value).scheme not in {"postgresql", "postgres", "sqlite"}:
+        raise OddSetting(
+            f"{name} must look like postgresql://USER:PASSWORD@HOST:PORT/NAME or sqlite:////ABSOLUTE/FILE (its scheme is {urlsplit(value).scheme!r})."
+        )
+    try:
+        parsed: dict[str, Any] = environ.Env.db_url_config(value)
+    except ValueError as error:  # a port that is no number
+        raise OddSetting(f"{name} can't be read: {error}.") from error
+    if parsed.get("ENGINE") not in _ENGINES or not parsed.get("NAME"):
+        raise OddSetting(f"{name} names no database: end it with one, as in postgresql://HOST/orchestra.")
+    if parsed["ENGINE"].endswith("sqlite3") and not Path(parsed["NAME"]).is_absolute():
+        raise OddSetting(f"{name} must name a SQLite file by its absolute path (sqlite:////ABSOLUTE/FILE): workers and children share it.")
+    return parsed
+
+
+def redis_url(name: str) -> str | None:
+    value = _raw(name)
+    if value is not None and urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+        raise OddSetting(f"{name} must look like redis://HOST:PORT/0, rediss://… or unix://… (its scheme is {urlsplit(value).scheme!r}).")
+    return value
+
+
+def secret(name: str, file: Path) -> str:
+    """The secret, or one that is made once, kept in a file that only this user may read."""
+    value = _raw(name)
+    if value is not None:
+        if len(value) < 32:
+            raise OddSetting(f"{name} has {len(value)} characters, but must have at least 32. Leave it out and one is made.")
+        return value
+    if not file.exists():
+        _write_once(file, secrets.token_urlsafe(48))
+    if file.stat().st_mode & 0o077:
+        raise OddSetting(f"{str(file)!r} can be read by others. Run chmod 600 on it, or delete it and a new one is made (which ends all sessions).")
+    return file.read_text(encoding="ascii").strip()
+
+
+def _write_once(file: Path, value: str) -> None:
+    """Two processes may start at once: a hard link fails for the second, so both read the same whole file."""
+    descriptor, draft = tempfile.mkstemp(dir=file.parent)  # mkstemp makes it 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            stream.write(value)
+        os.link(draft, file)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(draft)

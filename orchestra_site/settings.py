@@ -1,0 +1,160 @@
+"""Django's settings, read from ORCHESTRA_*; this file is the list of them, with their defaults and limits.
+
+Owns every default; must not know the apps' code. Read through django.conf by everybody.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from orchestra_site import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+ORCHESTRA_HOME = env.folder("ORCHESTRA_HOME", BASE_DIR / "var")
+ORCHESTRA_LEASE_TTL_S = env.whole("ORCHESTRA_LEASE_TTL_S", 30, least=3, most=3_600)
+ORCHESTRA_HEARTBEAT_S = env.whole("ORCHESTRA_HEARTBEAT_S", 10, least=1, most=1_200)
+ORCHESTRA_CHILDREN = env.whole("ORCHESTRA_CHILDREN", 2 * (os.cpu_count() or 1), least=1, most=1_024)
+ORCHESTRA_CONCURRENCY = env.whole("ORCHESTRA_CONCURRENCY", 256, least=1, most=10_000)
+
+SECRET_KEY = env.secret("ORCHESTRA_SECRET_KEY", ORCHESTRA_HOME / "secret_key")
+DEBUG = env.flag("ORCHESTRA_DEBUG", False)
+ALLOWED_HOSTS = env.names("ORCHESTRA_ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_q",
+    "audit.apps.AuditConfig",
+    "agents.apps.AgentsConfig",
+    "runs.apps.RunsConfig",
+    "orchestra_site.apps.SiteConfig",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "orchestra_site.urls"
+WSGI_APPLICATION = "orchestra_site.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# The database -----------------------------------------------------------------------------------------------------------------------
+
+_SQLITE: dict[str, Any] = {
+    # IMMEDIATE: a deferred transaction that reads and then writes is refused as "locked" without waiting for the timeout.
+    # FULL: no acknowledged row may be lost. recursive_triggers: else INSERT OR REPLACE deletes a ledger row past its trigger.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA recursive_triggers=ON; PRAGMA busy_timeout=20000;",
+}
+_POSTGRESQL: dict[str, Any] = {
+    # Milliseconds. Transitions hold locks for tens of ms, so ten seconds mean that something is wrong and should be said.
+    "options": "-c lock_timeout=10000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
+    "connect_timeout": 10,
+}
+
+
+def _database() -> dict[str, Any]:
+    parsed = env.database("ORCHESTRA_DATABASE_URL", ORCHESTRA_HOME / "orchestra.sqlite3")
+    defaults = _POSTGRESQL if parsed["ENGINE"].endswith("postgresql") else _SQLITE
+    return {
+        **parsed,
+        "OPTIONS": {**defaults, **parsed.get("OPTIONS", {})},
+        # With 0, Django's default, the ORM broker reconnects for every task. Kept connections are asked whether they still live.
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+        "ATOMIC_REQUESTS": False,  # IMMEDIATE would take the write lock on every GET
+    }
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# The queue: a doorbell. Rows are the truth, so a lost or repeated task costs time and nothing else. -----------------------------------
+
+ORCHESTRA_REDIS_URL = env.redis_url("ORCHESTRA_REDIS_URL")
+
+Q_CLUSTER: dict[str, Any] = {
+    "name": "orchestra",
+    "workers": env.whole("ORCHESTRA_QUEUE_WORKERS", 2, least=1, most=64),
+    "timeout": env.whole("ORCHESTRA_QUEUE_TIMEOUT_S", 60, least=5, most=3_600),
+    "retry": env.whole("ORCHESTRA_QUEUE_RETRY_S", 120, least=6, most=7_200),  # must exceed timeout: check orchestra.E001
+    "max_attempts": 3,
+    "ack_failures": True,
+    "catch_up": False,  # after a long stop, each schedule runs once and not once per missed turn
+    "poll": 0.5,
+    "save_limit": 100,
+    "queue_limit": 50,
+    "recycle": 500,
+    "bulk": 1,
+    "label": "Queue",
+    "log_level": "WARNING",
+    **({"redis": ORCHESTRA_REDIS_URL} if ORCHESTRA_REDIS_URL else {"orm": "default"}),
+}
+
+CACHES = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": ORCHESTRA_REDIS_URL, "KEY_PREFIX": "orchestra"}
+        if ORCHESTRA_REDIS_URL
+        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    )
+}
+
+# Web --------------------------------------------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+ORCHESTRA_HTTPS = env.flag("ORCHESTRA_HTTPS", False)  # served through TLS: cookies then never travel without it
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ORCHESTRA_HTTPS
+CSRF_TRUSTED_ORIGINS = [f"https://{host.lstrip('.')}" for host in ALLOWED_HOSTS if host != "*"] if ORCHESTRA_HTTPS else []
+X_FRAME_OPTIONS = "DENY"
+
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True  # read from the packages at start: nothing to collect, nothing to forget
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# Logging: to stderr, so that stdout belongs to what a command was asked for ------------------------------------------------------------
+
+_LEVEL = env.choice("ORCHESTRA_LOG_LEVEL", "WARNING", among=("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        **{app: {"level": _LEVEL} for app in ("audit", "agents", "runs", "approvals", "orchestra_site")},
+        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}

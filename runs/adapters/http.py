@@ -1,0 +1,316 @@
+"""Owns `fetch`: one GET of a network source, bounded in time and size, that can't be led to an address nobody allowed.
+
+It must not know runs, steps or grants (the caller's `may` answers for them), keep cookies, or read a proxy from the environment.
+Called by the boundary only; a value in, a value out.
+"""
+
+import asyncio
+import functools
+import hashlib
+import socket
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Literal
+
+import httpx2
+
+from audit import clock
+from runs.adapters.targets import Address, OddUrl, Target, endpoints_named, may_reach, refuse_odd_characters, target_of
+
+__all__ = ["FetchCause", "FetchFailed", "FetchRequest", "Fetched", "OddUrl", "Target", "endpoints_named", "fetch", "target_of"]
+
+CONNECT_S = 5.0
+MAX_BYTES = 5 * 1024 * 1024
+MAX_REDIRECTS = 3
+MAX_ADDRESSES = 4
+MAX_HEADER_CHARACTERS = 512
+MAX_GZIP_MEMBERS = 1000  # thousands of empty ones in a few bytes would keep the loop busy
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_GONE = frozenset({404, 410})
+# Anything else a caller could say (Host, Range, Cookie, Transfer-Encoding…) changes where the request goes or what the answer means.
+_SENDABLE = frozenset({"accept", "accept-language", "cache-control", "user-agent"})
+_KEPT = ("content-type", "last-modified", "etag", "date")
+
+FetchCause = Literal["upstream", "denied", "deadline", "missing", "contract"]
+
+
+@dataclass(frozen=True)
+class FetchRequest:
+    """What to get. `allowed_private`: "HOST:PORT" texts whose addresses need not be public; `max_bytes` holds on the wire and unpacked."""
+
+    url: str
+    allowed_private: frozenset[str]
+    timeout_s: float
+    max_bytes: int = MAX_BYTES
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A complete answer. `url` is where it came from in the end; `digest` the SHA-256 of the unpacked bytes, which `body` is as UTF-8."""
+
+    status: int
+    url: str
+    headers: Mapping[str, str]
+    body: str
+    digest: str
+    fetched_at: str
+
+
+@dataclass(frozen=True)
+class FetchFailed:
+    """No answer that may be used, and whose matter that is."""
+
+    cause: FetchCause
+    message: str
+    details: Mapping[str, str | int] = field(default_factory=dict)
+
+
+class _Stopped(Exception):
+    """Carries the failure out of the exchange, past the connections that must be closed on the way."""
+
+    def __init__(self, cause: FetchCause, message: str, **details: str | int) -> None:
+        super().__init__(message)
+        self.failure = FetchFailed(cause, message, details)
+
+
+async def fetch(request: FetchRequest, *, may: Callable[[str], bool]) -> Fetched | FetchFailed:
+    """GET a URL. `may(resource)` is asked before every hop, redirects included, with "network:HOST[:PORT]".
+
+    Never raises for what the other side does; an error in `may` passes through, and that hop has not been sent then.
+    """
+    limit = asyncio.timeout(request.timeout_s)
+    try:
+        headers = _checked_headers(request.headers)
+        async with limit:
+            return await _follow(request, headers, may)
+    except _Stopped as stopped:
+        return stopped.failure
+    except OddUrl as odd:
+        return FetchFailed("denied", f"not fetched: {odd}")
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return FetchFailed(
+            "deadline",
+            f"no complete answer within {request.timeout_s:g} s; raise the step's timeout or ask for less",
+            {"timeout_ms": round(request.timeout_s * 1000)},
+        )
+
+
+async def _follow(request: FetchRequest, headers: Mapping[str, str], may: Callable[[str], bool]) -> Fetched:
+    target = target_of(request.url)
+    for _ in range(MAX_REDIRECTS + 1):
+        if not may(target.resource):
+            raise _Stopped("denied", f"no permission allows {target.resource}", resource=target.resource)
+        addresses = await _checked_addresses(target, request.allowed_private)
+        async with _answer(target, addresses, headers) as response:
+            if response.status_code not in _REDIRECTS:
+                return await _received(response, target, request.max_bytes)
+            target = _redirected(response, target)
+    raise _Stopped("upstream", f"more than {MAX_REDIRECTS} redirects, the last one to {target.endpoint}", limit=MAX_REDIRECTS)
+
+
+def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    checked = {name.lower(): value for name, value in headers.items()}
+    for name, value in checked.items():
+        if name not in _SENDABLE:
+            raise _Stopped("denied", f"the header {name!a} isn't sent; only {', '.join(sorted(_SENDABLE))} are")
+        if not _is_plain(value):
+            raise _Stopped("denied", f"the header {name} isn't plain ASCII of at most {MAX_HEADER_CHARACTERS} characters")
+    return checked
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable() and len(value) <= MAX_HEADER_CHARACTERS
+
+
+async def _checked_addresses(target: Target, allowed_private: frozenset[str]) -> Sequence[Address]:
+    """Resolve once; every answer must be allowed, or a name with one good and one bad address would be a matter of luck."""
+    addresses = [target.literal] if target.literal else await _resolved(target)
+    if not all(may_reach(target, address, allowed_private) for address in addresses):
+        raise _Stopped(
+            "denied",
+            f"{target.endpoint} leads to an address that isn't public; permissions must name network:{target.endpoint} to allow it",
+            endpoint=target.endpoint,
+        )
+    return addresses[:MAX_ADDRESSES]
+
+
+async def _resolved(target: Target) -> list[Address]:
+    loop = asyncio.get_running_loop()
+    try:
+        answers = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        found = [ip_address(answer[4][0]) for answer in answers]
+    except (OSError, ValueError) as error:
+        raise _Stopped("upstream", f"the name {target.host} could not be resolved", endpoint=target.endpoint) from error
+    if not found:
+        raise _Stopped("upstream", f"the name {target.host} has no address", endpoint=target.endpoint)
+    return list(dict.fromkeys(found))
+
+
+@asynccontextmanager
+async def _answer(target: Target, addresses: Sequence[Address], headers: Mapping[str, str]) -> AsyncIterator[httpx2.Response]:
+    """The bare transport and no client: a client adds cookies, redirects, netrc and proxies of the environment."""
+    async with httpx2.AsyncHTTPTransport(verify=_tls(), trust_env=False) as transport:
+        try:
+            response = await _first_to_connect(transport, target, addresses, headers)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        except httpx2.TransportError as error:
+            raise _Stopped("upstream", _sentence(error, target), endpoint=target.endpoint) from error
+
+
+async def _first_to_connect(
+    transport: httpx2.AsyncHTTPTransport, target: Target, addresses: Sequence[Address], headers: Mapping[str, str]
+) -> httpx2.Response:
+    *others, last = addresses
+    for address in others:
+        try:
+            return await transport.handle_async_request(_pinned(target, address, headers))
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            continue
+    return await transport.handle_async_request(_pinned(target, last, headers))
+
+
+def _pinned(target: Target, address: Address, headers: Mapping[str, str]) -> httpx2.Request:
+    """The connection goes to the address that was checked, not to what the name means by then (DNS rebinding);
+    Host, SNI and the certificate's check keep the name."""
+    url = httpx2.URL(target.url)
+    return httpx2.Request(
+        "GET",
+        url.copy_with(host=str(address)),
+        headers={
+            "host": url.netloc.decode("ascii"),
+            "user-agent": "orchestra-fetch",
+            "accept": "*/*",
+            **headers,
+            "accept-encoding": "gzip",
+            "connection": "close",
+        },
+        extensions={"sni_hostname": target.host, "timeout": {"connect": CONNECT_S}},
+    )
+
+
+def _sentence(error: httpx2.TransportError, target: Target) -> str:
+    if isinstance(error, httpx2.ConnectTimeout):
+        return f"{target.endpoint} did not take the connection within {CONNECT_S:g} s"
+    if isinstance(error, httpx2.ConnectError):
+        return f"{target.endpoint} could not be connected to (refused, unreachable, or its certificate isn't trusted)"
+    return f"{target.endpoint} broke off before its answer was complete, or did not answer in HTTP"
+
+
+def _redirected(response: httpx2.Response, source: Target) -> Target:
+    location = response.headers.get("location", "")
+    refuse_odd_characters(location)
+    if not location:
+        raise _Stopped("upstream", f"{source.endpoint} answered {response.status_code} without saying where to go")
+    try:
+        joined = location if "://" in location.partition("?")[0] else str(httpx2.URL(source.url).join(location))
+    except httpx2.InvalidURL as error:
+        raise OddUrl("the redirect's URL can't be read") from error
+    target = target_of(joined)
+    # Grants name hosts and not schemes, so nothing else would notice that the answer can now be forged on its way.
+    if source.scheme == "https" and target.scheme == "http":
+        raise _Stopped("denied", f"{source.endpoint} redirects from https to http at {target.endpoint}", resource=target.resource)
+    return target
+
+
+async def _received(response: httpx2.Response, target: Target, max_bytes: int) -> Fetched:
+    _require_success(response.status_code, target)
+    data = await _body(response, target, max_bytes)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _Stopped("contract", f"{target.endpoint} answered bytes that aren't UTF-8 (at byte {error.start})", at=error.start) from error
+    return Fetched(
+        status=response.status_code,
+        url=target.url,
+        headers={name: response.headers[name] for name in _KEPT if _is_plain(response.headers.get(name, "\n"))},
+        body=text,
+        digest=hashlib.sha256(data).hexdigest(),
+        fetched_at=clock.to_text(clock.now()),
+    )
+
+
+def _require_success(status: int, target: Target) -> None:
+    """206 was not asked for: a part of a feed would look like all of it."""
+    if status in _GONE:
+        raise _Stopped("missing", f"{target.endpoint} answered {status}: there is nothing at this path", status=status)
+    if not 200 <= status < 300 or status == 206:
+        raise _Stopped("upstream", f"{target.endpoint} answered {status}", status=status)
+
+
+async def _body(response: httpx2.Response, target: Target, max_bytes: int) -> bytes:
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip"):
+        raise _Stopped("upstream", f"{target.endpoint} packed its answer in a way that wasn't asked for (only gzip is)")
+    unpacked = _Unpacked(max_bytes, gzip=encoding != "identity")
+    try:
+        async for chunk in response.aiter_raw():
+            unpacked.add(chunk)
+        return unpacked.finish()
+    except OverflowError as error:
+        raise _Stopped("upstream", f"{target.endpoint} answered more than {max_bytes} bytes", limit=max_bytes) from error
+    except zlib.error as error:
+        raise _Stopped("upstream", f"{target.endpoint} answered gzip that is damaged or cut off") from error
+
+
+class _Unpacked:
+    """Collects a body; the limit holds for the bytes on the wire and for what they unpack to, before it is unpacked."""
+
+    def __init__(self, limit: int, *, gzip: bool) -> None:
+        self._limit = limit
+        self._wire = 0
+        self._data = bytearray()
+        self._member = _gzip_member() if gzip else None
+        self._members = 1
+
+    def add(self, chunk: bytes) -> None:
+        self._wire += len(chunk)
+        self._require_within(self._wire)
+        if self._member is None:
+            self._data += chunk
+        else:
+            self._inflate(self._member, chunk)
+
+    def finish(self) -> bytes:
+        if self._member is not None and self._wire and not self._member.eof:
+            raise zlib.error("the last gzip member has no end")
+        return bytes(self._data)
+
+    def _next_member(self) -> "zlib._Decompress":
+        self._members += 1
+        if self._members > MAX_GZIP_MEMBERS:
+            raise zlib.error(f"more than {MAX_GZIP_MEMBERS} members")
+        return _gzip_member()
+
+    def _inflate(self, member: "zlib._Decompress", chunk: bytes) -> None:
+        while chunk:
+            if member.eof:
+                member = self._member = self._next_member()
+            # One byte more than there is room for tells "just fits" from "too much" and bounds a bomb's memory.
+            self._data += member.decompress(chunk, self._limit - len(self._data) + 1)
+            self._require_within(len(self._data))
+            chunk = member.unused_data
+
+    def _require_within(self, size: int) -> None:
+        if size > self._limit:
+            raise OverflowError(size)
+
+
+def _gzip_member() -> "zlib._Decompress":
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Built once, it reads the system's trust store; an operator's SSL_CERT_FILE counts, as it says whom to trust and not where to go."""
+    return httpx2.create_ssl_context()

@@ -1,0 +1,268 @@
+"""The one way out (R6): every call is admitted here, stage by stage, and only from here does anything touch an adapter.
+
+Order: identity, stop switch, grants, budget, deadline; then the store writes the intent, then `send`. Knows no steps' meaning
+and writes no rows. Called by performers.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from agents import grants, registry
+from agents.models import Agent as AgentRow
+from audit import canonical, clock
+from runs.adapters import http, inline
+from runs.adapters.children import Broken, CallError, Children, Job, OnCall, OnProgress, Returned
+from runs.engine.states import CallKind, Cause, Mode
+from runs.engine.values import Agent, instant_text
+
+ABLE: Final = frozenset({"draft", "active"})
+MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an agent may do now: live, never pinned to a release."""
+
+    state: str
+    permissions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The run's own account as its row says. Money in nano-USD; a limit of None is none."""
+
+    calls: int
+    calls_limit: int | None
+    committed: int
+    cost_limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call to be. `uses` is what it touches, filled in from its actual arguments."""
+
+    run: UUID
+    step: str
+    attempt: int
+    ordinal: int
+    agent: Agent
+    kind: CallKind
+    name: str
+    arguments: Mapping[str, Any]
+    mode: Mode
+    not_after: datetime
+    bound_nano: int
+    uses: tuple[tuple[str, str], ...] = ()
+    as_of: datetime | None = None
+    business_key: str | None = None
+    progress_timeout_s: float | None = None
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: a re-send after a crash keeps it, a decided retry raises the attempt."""
+        place = "\x1f".join((str(self.run), self.step, str(self.attempt), str(self.ordinal)))
+        return "o1_" + hashlib.sha256(place.encode()).hexdigest()[:40]
+
+    def digest(self) -> str:
+        """SHA-256 of what is asked; a call that asks something else under the same key has diverged."""
+        return canonical.digest({"kind": str(self.kind), "name": self.name, "agent": self.agent.digest, "arguments": dict(self.arguments)})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A stage said no; nothing was sent."""
+
+    cause: Cause
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: a value, or a cause. `answered` is false where nobody knows whether the work was done."""
+
+    value: Any = None
+    cause: Cause | None = None
+    message: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    answered: bool = True
+    contained: bool | None = None
+    owner: str | None = None
+
+
+Stage = Callable[[Request, Standing | None, Account, datetime], Refusal | None]
+
+
+def admit(request: Request, *, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
+    """Every stage in order; the first that refuses decides. None: the call may be written down and sent."""
+    for stage in STAGES:
+        refusal = stage(request, standing, account, now)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def _identity(request: Request, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
+    if standing is None:
+        return Refusal(Cause.DENIED, f"there is no agent '{request.agent.name}' any more")
+    return None
+
+
+def _stop(request: Request, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
+    if standing is not None and standing.state not in ABLE:
+        return Refusal(Cause.STOPPED, f"agent '{request.agent.name}' is {standing.state} and may not work")
+    return None
+
+
+def _grants(request: Request, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
+    permissions = standing.permissions if standing is not None else ()
+    for verb, resource in request.uses:
+        if not grants.decide(permissions, verb, resource).allowed:
+            message = f"'{request.agent.name}' may not {verb} {resource}: no permission allows it. Add \"allow {verb} {resource}\" and apply again"
+            return Refusal(Cause.DENIED, message)
+    return None
+
+
+def _budget(request: Request, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
+    step = request.step
+    if account.calls_limit is not None and account.calls + 1 > account.calls_limit:
+        return Refusal(Cause.BUDGET, f"step '{step}' would exceed the run's limit of {account.calls_limit} calls (limits.calls; made {account.calls})")
+    if account.cost_limit is not None and account.committed + request.bound_nano > account.cost_limit:
+        limit, used, asked = usd(account.cost_limit), usd(account.committed), usd(request.bound_nano)
+        message = f"step '{step}' would exceed the run's cost limit of {limit} (limits.cost; spent and reserved {used}, asked {asked})"
+        return Refusal(Cause.BUDGET, message)
+    return None
+
+
+def _deadline(request: Request, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
+    if now >= request.not_after:
+        return Refusal(Cause.DEADLINE, f"step '{request.step}' had no time left for {request.name}")
+    return None
+
+
+STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _budget, _deadline)
+
+
+def usd(nano: int) -> str:
+    """Money for people: nano-USD as dollars, at least cents, without trailing noise."""
+    sign, nano = ("-" if nano < 0 else ""), abs(nano)
+    fraction = f"{nano % 10**9:09d}".rstrip("0").ljust(2, "0")
+    return f"{sign}{nano // 10**9}.{fraction} USD"
+
+
+def standings(names: Sequence[str]) -> dict[str, Standing]:
+    """The live standing of agents, by name. One indexed read."""
+    rows = AgentRow.objects.filter(name__in=names).values_list("name", "state", "permissions")
+    return {name: Standing(state, tuple(permissions)) for name, state, permissions in rows}
+
+
+def unpacked(digests: Sequence[str]) -> dict[str, Path]:
+    """The folders that functions are imported from, by artifact digest."""
+    return {digest: registry.unpacked(digest) for digest in digests}
+
+
+class Boundary:
+    """The adapters of one engine process."""
+
+    def __init__(self, *, children: int) -> None:
+        self.children = Children(children)
+        self.folders: dict[str, Path] = {}
+        self.standings: dict[str, Standing] = {}
+
+    def answer_inline(self, request: Request) -> Reply:
+        """A shipped pure check; nothing leaves the process."""
+        return Reply(value=inline.CHECKS[request.name](request.arguments))
+
+    async def call_function(self, request: Request, *, on_call: OnCall, on_progress: OnProgress) -> Reply:
+        """Run a function whose intent is written; the caller holds a place."""
+        spec = request.agent.spec
+        timeout_s = (request.not_after - clock.now()).total_seconds()
+        job = Job(
+            folder=self.folders[spec["artifact"]],
+            function=request.name,
+            arguments=dict(request.arguments),
+            context=self._context(request),
+            memory_bytes=spec["memory_mb"] * MIB,
+            network=self._has_network(request.agent.name),
+            key=request.agent.digest,
+        )
+        answer = await self.children.call(
+            job, timeout_s=max(timeout_s, 0.0), progress_timeout_s=request.progress_timeout_s, on_call=on_call, on_progress=on_progress
+        )
+        return _reply(answer)
+
+    async def fetch(self, request: Request) -> Reply:
+        """The tool `fetch`: one GET, each hop asked of the grants again."""
+        permissions = self._permissions(request.agent.name)
+        asked = http.FetchRequest(
+            url=request.arguments["url"],
+            allowed_private=http.endpoints_named(rule.resource for rule in _network_rules(permissions) if not rule.prefix),
+            timeout_s=max((request.not_after - clock.now()).total_seconds(), 0.0),
+            headers=request.arguments.get("headers") or {},
+        )
+        answer = await http.fetch(asked, may=lambda resource: grants.decide(permissions, "read", resource).allowed)
+        if isinstance(answer, http.FetchFailed):
+            owner = "tool:fetch" if answer.cause == "upstream" else None
+            return Reply(cause=Cause(answer.cause), message=answer.message, details=dict(answer.details), owner=owner)
+        return Reply(value={**_plain(answer), "fetched_at": answer.fetched_at})
+
+    async def close(self) -> None:
+        await self.children.close()
+
+    def _context(self, request: Request) -> dict[str, Any]:
+        return {
+            "run": str(request.run),
+            "step": request.step,
+            "as_of": instant_text(request.as_of),
+            "deadline": instant_text(request.not_after),
+            "idempotency_key": request.business_key or request.key,
+        }
+
+    def _permissions(self, agent: str) -> tuple[str, ...]:
+        standing = self.standings.get(agent)
+        return standing.permissions if standing is not None else ()
+
+    def _has_network(self, agent: str) -> bool:
+        """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none."""
+        return any(rule.verb == "connect" for rule in _network_rules(self._permissions(agent)))
+
+
+def target_resource(url: str) -> str:
+    """What reading a URL touches, as grants name it. OddUrl says what is wrong with it."""
+    return http.target_of(url).resource
+
+
+def _network_rules(permissions: Sequence[str]) -> list[grants.Rule]:
+    rules = []
+    for text in permissions:
+        try:
+            rule = grants.parse_rule(text)
+        except grants.RuleInvalid:
+            continue  # a rule that doesn't parse allows nothing
+        if rule.resource.startswith("network:"):
+            rules.append(rule)
+    return rules
+
+
+def _plain(answer: http.Fetched) -> dict[str, Any]:
+    return {"status": answer.status, "url": answer.url, "headers": dict(answer.headers), "body": answer.body, "digest": answer.digest}
+
+
+_UNANSWERED: Final = frozenset({Cause.DEADLINE, Cause.STALLED, Cause.CRASHED})
+
+
+def _reply(answer: Returned | Broken) -> Reply:
+    if isinstance(answer, Returned):
+        return Reply(value=answer.value, contained=answer.contained)
+    cause = Cause(answer.cause)
+    return Reply(
+        cause=cause,
+        message=answer.message,
+        details=dict(answer.details),
+        answered=cause not in _UNANSWERED,
+        contained=answer.details.get("contained"),
+    )

@@ -1,0 +1,129 @@
+"""Bounds and their owners: deadlines, back-off, freshness, and whose a failure is.
+
+Pure arithmetic over values. Used by the patterns and the machine; knows nothing of how steps nest.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from agents import contracts
+from runs.engine.states import PIPELINE_CAUSES, PLATFORM_CAUSES, RETRYABLE, Cause
+from runs.engine.values import Agent, BestBefore, Failure, Held, Plan, RunView, Step, StepNode
+
+FUTURE_TOLERANCE: Final = timedelta(minutes=1)
+LONGEST_PAUSE_MS: Final = 60_000
+
+
+def later(instant: datetime, ms: int) -> datetime:
+    return instant + timedelta(milliseconds=ms)
+
+
+def step_deadline(node: StepNode, run: RunView, now: datetime) -> datetime:
+    """A step never outlives its run."""
+    return min(later(now, node.timeout_ms), run.deadline_at)
+
+
+def pause_ms(node: StepNode, attempt: int, chance: float) -> int:
+    """Exponential back-off with jitter: base · 2^(attempt-1) · [0.5, 1.5), at most a minute. `chance` is in [0, 1)."""
+    base = node.backoff_ms * 2 ** min(attempt - 1, 16)
+    return min(int(base * (0.5 + chance)), LONGEST_PAUSE_MS)
+
+
+def may_retry(step: Step, cause: Cause, retry_safe: bool) -> bool:
+    """Retries belong to the step's own agent; a fallback gets one attempt."""
+    return cause in RETRYABLE and retry_safe and not step.fell_back and step.attempt <= step.node.retries
+
+
+def may_fall_back(step: Step, cause: Cause, retry_safe: bool) -> bool:
+    settled = cause in RETRYABLE or cause is Cause.STALE
+    return settled and retry_safe and step.node.fallback is not None and not step.fell_back
+
+
+def failure(
+    plan: Plan,
+    *,
+    cause: Cause,
+    message: str,
+    agent: str | None = None,
+    step: str | None = None,
+    details: Mapping[str, Any] | None = None,
+    owner: str | None = None,
+) -> Failure:
+    """A failure with its default owner (DESIGN §3): the agent, the pipeline or the platform; `owner` names a tool."""
+    whose, team = _owner(plan, cause, agent)
+    if owner is not None:
+        whose, team = owner, None
+    return Failure(cause=cause, message=message, owner=whose, team=team, step=step, details=details or {})
+
+
+def _owner(plan: Plan, cause: Cause, agent: str | None) -> tuple[str, str | None]:
+    if cause in PLATFORM_CAUSES:
+        return "platform", None
+    if cause in PIPELINE_CAUSES or agent is None:
+        return f"pipeline:{plan.pipeline}", plan.team
+    return f"agent:{agent}", plan.agents[agent].team
+
+
+def combined(parts: Iterable[Held | None], value: Any) -> Held:
+    """`value` with the provenance of its parts: the oldest observation, the earliest best-before."""
+    known = [part for part in parts if part is not None]
+    stamps = [part.as_of for part in known if part.as_of is not None]
+    fresh = [part.best_before for part in known if part.best_before is not None]
+    return Held(value, min(stamps, default=None), min(fresh, key=lambda b: b.at, default=None))
+
+
+def spoiled(held: Held, run: RunView, now: datetime) -> BestBefore | None:
+    """The contract that a value would break if an `act` or `verify` step consumed it now."""
+    if held.best_before is not None and run.reference(now) > held.best_before.at:
+        return held.best_before
+    return None
+
+
+class NotFresh(Exception):
+    """A result's own stamp breaks its freshness contract; `cause` says how."""
+
+    def __init__(self, cause: Cause, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+def observed(agent: Agent, value: Any, inherited: Held, step: str, run: RunView, now: datetime) -> Held:
+    """`value` with its provenance, or NotFresh (DESIGN R2): judged against `run.as_of` where there is one."""
+    max_age_ms = agent.max_age_ms
+    if max_age_ms is None:
+        return Held(value, inherited.as_of, inherited.best_before)
+    field = agent.spec["freshness"]["field"]
+    try:
+        stamp = contracts.observed_at(value, field)
+    except ValueError as error:
+        raise NotFresh(Cause.CONTRACT, f"freshness can't be judged: {error}") from None
+    if stamp is None:
+        raise NotFresh(Cause.CONTRACT, f"the result has no instant at '{field}', which its freshness contract needs")
+    _refuse_out_of_time(stamp, max_age_ms, agent.name, run.reference(now))
+    own = Held(value, stamp, BestBefore(later(stamp, max_age_ms), step))
+    return combined((own, inherited), value)
+
+
+def _refuse_out_of_time(stamp: datetime, max_age_ms: int, agent: str, reference: datetime) -> None:
+    if stamp > reference + FUTURE_TOLERANCE:
+        raise NotFresh(Cause.STALE, f"'{agent}' gave data stamped {_ago(stamp - reference)} after {reference:%Y-%m-%dT%H:%M:%SZ}")
+    age = reference - stamp
+    if age > timedelta(milliseconds=max_age_ms):
+        raise NotFresh(
+            Cause.STALE,
+            f"the newest observation is {_ago(age)} old ({stamp:%Y-%m-%dT%H:%M:%SZ}); "
+            f"'{agent}' allows {_ago(timedelta(milliseconds=max_age_ms))}",
+        )
+
+
+def _ago(span: timedelta) -> str:
+    """A span for people, two units at most: `12 y 265 d`, `3 h 5 min`, `12 s`."""
+    seconds = int(span.total_seconds())
+    units = (("y", 31_536_000), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    parts = []
+    for name, size in units:
+        amount, seconds = divmod(seconds, size)
+        if amount:
+            parts.append(f"{amount} {name}")
+    return " ".join(parts[:2]) or f"{int(span.total_seconds() * 1000)} ms"

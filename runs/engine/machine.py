@@ -1,0 +1,291 @@
+"""The machine: `begin`, `absorb` and `decide` turn a snapshot and one input into a Move. Pure.
+
+The only module that ends a run. Called by the worker (and by use-cases for what needs no worker); writes nothing itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from agents import contracts
+from audit import canonical
+from runs.engine import verdicts
+from runs.engine.commands import Fact, Finish, Move
+from runs.engine.limits import NotFresh, failure, later, may_fall_back, may_retry, observed, pause_ms, step_deadline
+from runs.engine.outcomes import Failed, Result, Returned
+from runs.engine.planner import VERIFY
+from runs.engine.patterns.scope import result_of, scope_at
+from runs.engine.patterns.walk import Walk
+from runs.engine.states import LIVE_RUN, Cause, IllegalMove, Outcome, RunState, StepEvent, StepState, Verb, moved
+from runs.engine.values import BlockFrame, Failure, Held, Snapshot, Step, instant_text
+
+
+def rebuild(snapshot: Snapshot, now: datetime) -> Move:
+    """The frames of a run whose rows were read again: the steps that exist are adopted, nothing is recorded."""
+    _refuse_finished(snapshot)
+    walk = Walk(snapshot, now)
+    walk.begin()
+    return _conclude(walk)
+
+
+def work_of(snapshot: Snapshot, now: datetime) -> Mapping[str, Held]:
+    """What the top-level nodes of a finished run gave: what a `reverify` run judges again."""
+    walk = Walk(snapshot, now)
+    walk.begin()
+    root = walk.frames[""]
+    return {name: held for name, held in root.held.items() if name != VERIFY} if isinstance(root, BlockFrame) else {}
+
+
+def begin(snapshot: Snapshot, now: datetime) -> Move:
+    """Open a queued run, or take up one that another worker left: adopts the steps that exist and opens those that don't."""
+    _refuse_finished(snapshot)
+    if snapshot.run.cancel_by is not None or now >= snapshot.run.deadline_at:
+        return decide(snapshot, now)
+    walk = Walk(snapshot, now)
+    first = snapshot.run.state is RunState.QUEUED
+    verb = Verb.RUN_STARTED if first else Verb.RUN_RESUMED
+    walk.facts.append(Fact(verb, f"run:{snapshot.run.id}", facts={"release": snapshot.plan.release}))
+    walk.run = replace(walk.run, state=RunState.RUNNING, started_at=walk.run.started_at or now)
+    walk.begin()
+    walk.perform = sorted(key for key in walk.open if walk.steps[key].state is StepState.RUNNING)
+    return _conclude(walk)
+
+
+def absorb(snapshot: Snapshot, outcome: Result, now: datetime) -> Move:
+    """What one outcome changes: contract, freshness, verdict, retry, and all that opens because of it.
+
+    An outcome of an attempt that is over (late, abandoned, of an older attempt) changes nothing: it is evidence, never used.
+    """
+    _refuse_finished(snapshot)
+    step = snapshot.steps.get(outcome.key)
+    if step is None:
+        raise IllegalMove(f"run {snapshot.run.id} has no step '{outcome.key}'")
+    if step.state is not StepState.RUNNING or step.attempt != outcome.attempt:
+        return Move(snapshot, wake_at=wake_at(snapshot))
+    walk = Walk(snapshot, now)
+    if now >= step.deadline_at and isinstance(outcome, Returned):
+        outcome = _too_late(step)
+    if isinstance(outcome, Returned):
+        outcome = _absorb_value(walk, step, outcome) or outcome
+    if isinstance(outcome, Failed):
+        _absorb_failure(walk, step, outcome)
+    return _conclude(walk)
+
+
+def decide(snapshot: Snapshot, now: datetime) -> Move:
+    """What time alone brings: cancels, deadlines, retries that are due. Without any of them, an empty move."""
+    _refuse_finished(snapshot)
+    walk = Walk(snapshot, now)
+    if snapshot.run.cancel_by is not None:
+        return _finish(walk, Outcome.CANCELLED)
+    if now >= snapshot.run.deadline_at:
+        return _finish(walk, Outcome.FAILED, failed=_run_deadline(snapshot))
+    for key in sorted(walk.open):
+        step = walk.steps[key]
+        if step.state is StepState.RUNNING and now >= step.deadline_at:
+            walk.abandon.append(key)
+            _absorb_failure(walk, step, _too_late(step))
+        elif step.state is StepState.RETRYING and step.not_before is not None and now >= step.not_before:
+            _start_again(walk, step)
+        if walk.ending is not None:
+            break
+    return _conclude(walk)
+
+
+def _start_again(walk: Walk, step: Step) -> None:
+    deadline = step_deadline(step.node, walk.run, walk.now)
+    again = replace(step, state=moved(step.state, StepEvent.RETRY), not_before=None, deadline_at=deadline)
+    facts = {"step": step.key, "attempt": step.attempt, "deadline_at": instant_text(deadline)}
+    walk.change(again, Fact(Verb.STEP_STARTED, f"step:{step.key}", step.agent, facts))
+    walk.perform.append(step.key)
+
+
+def failed_run(snapshot: Snapshot, cause: Cause, message: str, now: datetime) -> Move:
+    """End a run for a reason of the platform's: too many claims, a changed record, another engine's release."""
+    _refuse_finished(snapshot)
+    return _finish(Walk(snapshot, now), Outcome.FAILED, failed=failure(snapshot.plan, cause=cause, message=message))
+
+
+def _refuse_finished(snapshot: Snapshot) -> None:
+    if snapshot.run.state not in LIVE_RUN:
+        raise IllegalMove(f"run {snapshot.run.id} is {snapshot.run.state}; finished is final")
+
+
+# --- values --------------------------------------------------------------------------------------------------------
+
+
+def _absorb_value(walk: Walk, step: Step, returned: Returned) -> Failed | None:
+    """Take a value in, or say why it can't be: not JSON, not its contract's, not fresh."""
+    agent = walk.plan.agents[step.agent]
+    try:
+        digest = canonical.digest(returned.value)
+    except canonical.NotCanonical as error:
+        return Failed(step.key, step.attempt, Cause.CONTRACT, f"the result can't be written as JSON: {error}")
+    wrong = agent.gives.violations(returned.value)
+    if not wrong and step.node.judges:
+        wrong = contracts.violations(contracts.VERDICT_SCHEMA, returned.value)
+    if wrong:
+        return Failed(step.key, step.attempt, Cause.CONTRACT, f"the result breaks the contract of '{agent.name}': {'; '.join(wrong)}")
+    if step.node.judges:
+        _absorb_verdict(walk, step, returned.value)
+        return None
+    try:
+        held = observed(agent, returned.value, step.inherited, step.key, walk.run, walk.now)
+    except NotFresh as error:
+        return Failed(step.key, step.attempt, error.cause, str(error))
+    done = replace(step, state=moved(step.state, StepEvent.RETURN), held=held, finished_at=walk.now)
+    facts = {"step": step.key, "attempt": step.attempt, "result": digest, "as_of": instant_text(held.as_of)}
+    walk.change(done, Fact(Verb.STEP_RETURNED, f"step:{step.key}", step.agent, facts, {"result": returned.value}))
+    walk.step_done(done, held)
+    return None
+
+
+def _absorb_verdict(walk: Walk, step: Step, said: Mapping[str, Any]) -> None:
+    plan, final = walk.plan, step.node.final
+    prefix = step.key.removesuffix(step.node.id)
+    verdict = verdicts.judged(
+        said,
+        by=step.agent,
+        criteria=plan.criteria if final else (),
+        scope=scope_at(walk.run, walk.frames, prefix, plan.last),
+        result=result_of(walk.before) if final else None,
+        blames=plan.last if final else None,
+    )
+    held = Held(verdict)
+    done = replace(step, state=moved(step.state, StepEvent.RETURN), held=held, finished_at=walk.now)
+    word = verdict["verdict"]
+    facts = {"step": step.key, "attempt": step.attempt, "verdict": word, "checks": len(verdict["checks"]), "result": canonical.digest(verdict)}
+    walk.change(done, Fact(Verb.STEP_JUDGED, f"step:{step.key}", step.agent, facts, {"result": verdict}))
+    walk.before = replace(walk.before, verdict=verdict)
+    if final or word != verdicts.PASS:
+        _end_with(walk, word)
+    else:
+        walk.step_done(done, held)
+
+
+def _end_with(walk: Walk, word: str) -> None:
+    """A verdict that doesn't pass ends the run wherever it stands; the final one always does."""
+    if word == verdicts.FAIL:
+        outcome = Outcome.REJECTED
+    elif word != verdicts.PASS or walk.run.draft:
+        outcome = Outcome.UNVERIFIED
+    else:
+        outcome = Outcome.DEGRADED if walk.missing else Outcome.VERIFIED
+    walk.verdict_ends = outcome
+
+
+# --- failures ------------------------------------------------------------------------------------------------------
+
+
+def _absorb_failure(walk: Walk, step: Step, failed: Failed) -> None:
+    record = failure(
+        walk.plan, cause=failed.cause, message=failed.message, agent=step.agent, step=step.key, details=failed.details, owner=failed.owner
+    )
+    if may_retry(step, failed.cause, failed.retry_safe):
+        _pause(walk, step, record, pause_ms(step.node, step.attempt, failed.chance), step.agent)
+    elif may_fall_back(step, failed.cause, failed.retry_safe) and step.node.fallback is not None:
+        _pause(walk, step, record, 0, step.node.fallback)
+    else:
+        _fail_step(walk, step, record, failed)
+
+
+def _pause(walk: Walk, step: Step, record: Failure, pause: int, agent: str) -> None:
+    due = later(walk.now, pause)
+    paused = replace(
+        step,
+        state=moved(step.state, StepEvent.PAUSE),
+        attempt=step.attempt + 1,
+        not_before=due,
+        failure=record,
+        agent=agent,
+        fell_back=step.fell_back or agent != step.agent,
+    )
+    facts = record.facts() | {"attempt": step.attempt, "next_attempt": paused.attempt, "not_before": instant_text(due), "agent": agent}
+    walk.change(paused, Fact(Verb.STEP_RETRIED, f"step:{step.key}", step.agent, facts, {"failure": record.as_record()}))
+
+
+def _fail_step(walk: Walk, step: Step, record: Failure, failed: Failed) -> None:
+    gone = replace(step, state=moved(step.state, StepEvent.FAIL), failure=record, finished_at=walk.now)
+    facts = record.facts() | {"attempt": step.attempt}
+    walk.change(gone, Fact(Verb.STEP_FAILED, f"step:{step.key}", step.agent, facts, {"failure": record.as_record()}))
+    if step.node.judges:
+        walk.verdict_ends, walk.verdict_failure = Outcome.UNVERIFIED, record
+    else:
+        walk.step_failed(gone, record)
+
+
+def _too_late(step: Step) -> Failed:
+    return Failed(step.key, step.attempt, Cause.DEADLINE, f"step '{step.key}' had {_seconds(step.node.timeout_ms)} and did not finish in time")
+
+
+def _run_deadline(snapshot: Snapshot) -> Failure:
+    running = sorted(snapshot.open)
+    limit = _seconds(snapshot.plan.timeout_ms)
+    where = f" while {', '.join(running)} was at work" if running else ""
+    message = f"the run had {limit} (limits.timeout) and was not finished{where}"
+    agent = snapshot.steps[running[0]].agent if running else None
+    return failure(snapshot.plan, cause=Cause.DEADLINE, message=message, agent=agent, step=running[0] if running else None)
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1000:g} s"
+
+
+# --- the end of a turn, and of a run -------------------------------------------------------------------------------
+
+
+def _conclude(walk: Walk) -> Move:
+    if walk.verdict_ends is not None:
+        return _finish(walk, walk.verdict_ends, failed=walk.verdict_failure)
+    if walk.ending is not None:
+        return _finish(walk, Outcome.FAILED, failed=walk.ending.failure)
+    return _move(walk, None)
+
+
+def _finish(walk: Walk, outcome: Outcome, failed: Failure | None = None) -> Move:
+    """The one finishing event, last in sequence. What is still at work is cancelled first."""
+    walk.cancel_open()
+    result = result_of(replace(walk.before, frames=walk.frames))
+    digest = canonical.digest(result.value) if result is not None else None
+    verdict = walk.before.verdict
+    facts: dict[str, Any] = {
+        "outcome": str(outcome),
+        "result": digest,
+        "as_of": instant_text(walk.run.as_of),
+        "verdict": verdicts.digest(verdict) if verdict is not None else None,
+        "missing": [part.facts() for part in walk.missing],
+        "failure": failed.facts() if failed is not None else None,
+    }
+    openings: dict[str, Any] = {} if result is None else {"result": result.value}
+    if failed is not None:
+        openings["failure"] = failed.as_record()
+    walk.facts.append(Fact(Verb.RUN_FINISHED, f"run:{walk.run.id}", facts=facts, openings=openings))
+    walk.run = replace(walk.run, state=RunState.FINISHED, finished_at=walk.now)
+    walk.perform.clear()
+    return _move(walk, Finish(outcome, result, digest, failed))
+
+
+def _move(walk: Walk, finish: Finish | None) -> Move:
+    snapshot = replace(
+        walk.before, run=walk.run, steps=walk.steps, open=frozenset(walk.open), frames=walk.frames, missing=tuple(walk.missing)
+    )
+    return Move(
+        snapshot=snapshot,
+        opened=tuple(walk.steps[key] for key in walk.opened),
+        moved=tuple(walk.steps[key] for key in walk.moved),
+        facts=tuple(walk.facts),
+        perform=tuple(walk.perform),
+        abandon=tuple(walk.abandon),
+        finish=finish,
+        wake_at=None if finish else wake_at(snapshot),
+    )
+
+
+def wake_at(snapshot: Snapshot) -> datetime:
+    """When time alone will change something: the nearest deadline or retry."""
+    instants = [snapshot.run.deadline_at]
+    for key in snapshot.open:
+        step = snapshot.steps[key]
+        instants.append(step.not_before if step.not_before is not None else step.deadline_at)
+    return min(instants)

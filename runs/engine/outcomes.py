@@ -1,0 +1,36 @@
+"""What came back from outside: the only inputs that change a run besides time.
+
+Made by performers, the boundary and the worker; read by `machine.absorb`. Knows nothing of how they came about.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runs.engine.states import Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A step's attempt gave a value that any contract still has to be checked against."""
+
+    key: str
+    attempt: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A step's attempt failed. `retry_safe`: every call of it may be made again. `owner` overrides the cause's default."""
+
+    key: str
+    attempt: int
+    cause: Cause
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    retry_safe: bool = True
+    owner: str | None = None
+    chance: float = 0.5
+
+
+Result = Returned | Failed

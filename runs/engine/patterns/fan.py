@@ -1,0 +1,105 @@
+"""Composites: what a parallel, for_each or switch does when one of its parts ends.
+
+Pure functions from a frame to a `Reaction`; the walk carries the reaction out. Knows nothing of steps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from runs.engine.limits import combined
+from runs.engine.values import Failure, FanFrame, ForEachNode, Held, ParallelNode, SwitchNode
+
+ALL: Final = "all"
+ANY: Final = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What follows: slots to open, or the composite's value, or its failure."""
+
+    frame: FanFrame
+    start: tuple[int, ...] = ()
+    done: Held | None = None
+    failure: Failure | None = None
+
+
+def needed(min_success: str | int, parts: int) -> int:
+    """How many parts must succeed. `all` of none is none."""
+    if min_success == ALL:
+        return parts
+    if min_success == ANY:
+        return min(1, parts)
+    return min(int(min_success), parts)
+
+
+def open_parallel(node: ParallelNode, key: str, parent: str) -> Reaction:
+    count = len(node.branches)
+    frame = FanFrame(key, node, parent, slots=(None,) * count, need=node.need, pending=count, next_item=count)
+    return Reaction(frame, start=tuple(range(count)))
+
+
+def open_for_each(node: ForEachNode, key: str, parent: str, items: Sequence[Held]) -> Reaction:
+    count = len(items)
+    first = min(node.max_concurrency, count)
+    frame = FanFrame(
+        key, node, parent, slots=(None,) * count, need=needed(node.min_success, count), items=tuple(items), pending=count, next_item=first
+    )
+    return _settled(frame) or Reaction(frame, start=tuple(range(first)))
+
+
+def open_switch(node: SwitchNode, key: str, parent: str, case: int | None) -> Reaction:
+    """`case` is the index of the case taken; none taken gives null."""
+    if case is None:
+        return Reaction(FanFrame(key, node, parent, slots=(), need=0), done=Held(None))
+    frame = FanFrame(key, node, parent, slots=(None,) * len(node.cases), need=1, pending=1, next_item=len(node.cases))
+    return Reaction(frame, start=(case,))
+
+
+def part_done(frame: FanFrame, slot: int, held: Held) -> Reaction:
+    slots = (*frame.slots[:slot], held, *frame.slots[slot + 1 :])
+    return _after(replace(frame, slots=slots, pending=frame.pending - 1))
+
+
+def part_failed(frame: FanFrame, failure: Failure) -> Reaction:
+    """Fails at once when too few parts are left to reach what is needed."""
+    frame = replace(frame, failures=(*frame.failures, failure), pending=frame.pending - 1)
+    reachable = frame.pending + sum(slot is not None for slot in frame.slots)
+    if reachable < frame.need:
+        return Reaction(frame, failure=_short(frame))
+    return _after(frame)
+
+
+def _after(frame: FanFrame) -> Reaction:
+    settled = _settled(frame)
+    if settled is not None:
+        return settled
+    if frame.next_item < len(frame.slots):
+        return Reaction(replace(frame, next_item=frame.next_item + 1), start=(frame.next_item,))
+    return Reaction(frame)
+
+
+def _settled(frame: FanFrame) -> Reaction | None:
+    return Reaction(frame, done=combined(frame.slots, gathered(frame))) if frame.pending == 0 else None
+
+
+def gathered(frame: FanFrame) -> Any:
+    """The composite's value: an object of branches, a list in input order, or the taken case's value."""
+    values = [None if slot is None else slot.value for slot in frame.slots]
+    match frame.node:
+        case ParallelNode(branches=branches):
+            return {name: value for (name, _), value in zip(branches, values, strict=True)}
+        case ForEachNode():
+            return values
+        case SwitchNode():
+            return next((slot.value for slot in frame.slots if slot is not None), None)
+
+
+def _short(frame: FanFrame) -> Failure:
+    """A composite short of its `min_success` carries its branches' causes; the first one's owner leads."""
+    first = frame.failures[0]
+    if isinstance(frame.node, SwitchNode):
+        return first
+    failed, parts = len(frame.failures), len(frame.slots)
+    message = f"{failed} of {parts} parts of '{frame.node.id}' failed and at least {frame.need} must succeed: {first.message}"
+    return replace(first, message=message, branches=frame.failures)

@@ -1,0 +1,240 @@
+"""Compiles a release's manifest into a Plan, once, and refuses one that breaks the independence of the verifier.
+
+Pure. The worker caches the result by release digest. Publishing has checked far more; this is the check at run time (R4).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from agents import contracts, expressions
+from runs.engine.patterns import fan
+from runs.engine.states import ENGINE_ABI
+from runs.engine.values import Agent, Block, Criterion, ForEachNode, Node, ParallelNode, Plan, StepNode, SwitchNode
+
+VERIFY = "verify"
+
+
+class PlanError(Exception):
+    """A manifest that this engine can't or must not run."""
+
+
+class IncompatiblePlan(PlanError):
+    """A manifest made for another version of the engine's semantics."""
+
+
+def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
+    """The plan of a whole run: the pipeline's steps, then its final verify node."""
+    if manifest.get("engine_abi") != ENGINE_ABI:
+        raise IncompatiblePlan(f"this release was made for engine {manifest.get('engine_abi')}; this is engine {ENGINE_ABI}: publish the pipeline again")
+    spec = manifest["pipeline"]["spec"]
+    agents = {name: _agent(name, frozen) for name, frozen in manifest["agents"].items()}
+    work = _Compiler(agents, last=spec["steps"][-1]["id"])
+    nodes = [*work.nodes(spec["steps"]), work.final(spec["verify"])]
+    plan = Plan(
+        release=digest,
+        pipeline=spec["name"],
+        team=spec["team"],
+        root=Block(tuple(nodes)),
+        last=work.last,
+        agents=agents,
+        criteria=tuple(Criterion(name, **said) for name, said in spec["criteria"].items()),
+        timeout_ms=spec["limits"]["timeout_ms"],
+        cost_limit=spec["limits"].get("cost_nano"),
+        calls_limit=spec["limits"].get("calls"),
+        replayable=bool(spec.get("replayable")),
+    )
+    _refuse_own_judges(plan)
+    return plan
+
+
+def verification_only(plan: Plan) -> Plan:
+    """The plan of a `reverify` run: the final verify node alone, over values that are given."""
+    return Plan(**{**{name: getattr(plan, name) for name in Plan.__slots__}, "root": Block(plan.root.nodes[-1:])})
+
+
+def _agent(name: str, frozen: Mapping[str, Any]) -> Agent:
+    spec = frozen["spec"]
+    return Agent(
+        name=name,
+        team=spec["team"],
+        version=frozen["version"],
+        digest=frozen["digest"],
+        role=spec["role"],
+        spec=spec,
+        takes=contracts.compiled(spec["input"]),
+        gives=contracts.compiled(spec["output"]),
+    )
+
+
+class _Compiler:
+    """Turns the nodes of a spec into frozen ones, with what each of them reads."""
+
+    def __init__(self, agents: Mapping[str, Agent], *, last: str) -> None:
+        self.agents, self.last = agents, last
+
+    def nodes(self, specs: Sequence[Mapping[str, Any]]) -> list[Node]:
+        return [self.node(spec) for spec in specs]
+
+    def block(self, specs: Sequence[Mapping[str, Any]]) -> Block:
+        return Block(tuple(self.nodes(specs)))
+
+    def node(self, spec: Mapping[str, Any]) -> Node:
+        match spec["kind"]:
+            case "step":
+                return self._step(spec)
+            case "verify":
+                return self._judge(spec, spec["id"], final=False)
+            case "parallel":
+                return self._parallel(spec)
+            case "for_each":
+                return self._for_each(spec)
+            case "switch":
+                cases = tuple((case["when"], self.block(case["do"])) for case in spec["cases"])
+                return SwitchNode(spec["id"], cases, degrades=_degrades(spec), when=spec.get("when"))
+            case other:
+                raise IncompatiblePlan(f"this engine knows no node of kind '{other}'")
+
+    def final(self, spec: Mapping[str, Any]) -> StepNode:
+        return self._judge(spec, VERIFY, final=True)
+
+    def _step(self, spec: Mapping[str, Any]) -> StepNode:
+        retry = spec.get("retry") or {"max": 0, "backoff_ms": 0}
+        return StepNode(
+            id=spec["id"],
+            agent=spec["agent"],
+            arguments=spec["with"],
+            timeout_ms=self._timeout(spec),
+            progress_timeout_ms=spec.get("progress_timeout_ms"),
+            retries=retry["max"],
+            backoff_ms=retry["backoff_ms"],
+            fallback=spec.get("fallback"),
+            degrades=_degrades(spec),
+            when=spec.get("when"),
+            reads=self._reads(spec["with"]),
+        )
+
+    def _judge(self, spec: Mapping[str, Any], node_id: str, *, final: bool) -> StepNode:
+        reads = self._reads(spec["with"]) | ({self.last} if final else frozenset())
+        return StepNode(
+            id=node_id,
+            agent=spec["agent"],
+            arguments=spec["with"],
+            timeout_ms=self._timeout(spec),
+            judges=True,
+            final=final,
+            reads=reads,
+        )
+
+    def _parallel(self, spec: Mapping[str, Any]) -> ParallelNode:
+        branches = tuple((name, self.block(do)) for name, do in spec["branches"].items())
+        need = fan.needed(spec["min_success"], len(branches))
+        return ParallelNode(spec["id"], branches, need, degrades=_degrades(spec), when=spec.get("when"))
+
+    def _for_each(self, spec: Mapping[str, Any]) -> ForEachNode:
+        return ForEachNode(
+            id=spec["id"],
+            items=spec["items"],
+            name=spec["as"],
+            max_concurrency=spec["max_concurrency"],
+            body=self.block(spec["do"]),
+            min_success=spec["min_success"],
+            degrades=_degrades(spec),
+            when=spec.get("when"),
+            reads=self._reads(spec["items"]),
+        )
+
+    def _timeout(self, spec: Mapping[str, Any]) -> int:
+        timeout = spec.get("timeout_ms") or self.agents[spec["agent"]].spec["timeout_ms"]
+        if timeout is None:
+            raise PlanError(f"step '{spec.get('id', VERIFY)}' has no timeout")
+        return int(timeout)
+
+    def _reads(self, value: Any) -> frozenset[str]:
+        """The ids and loop names that an input is made of."""
+        return frozenset(_name(path, self.last) for path in expressions.value_references(value))
+
+
+def _name(path: Sequence[str], last: str) -> str:
+    if path[0] == "result":
+        return last
+    return path[1] if path[0] == "steps" and len(path) > 1 else path[0]
+
+
+def _degrades(spec: Mapping[str, Any]) -> bool:
+    return spec.get("on_failure") == "degrade"
+
+
+def node_at(block: Block, key: str) -> StepNode | None:
+    """The step node at a place of a run; None for a key that this plan has no place for."""
+    head, _, rest = key.partition("/")
+    node = next((node for node in block.nodes if node.id == head), None)
+    if isinstance(node, StepNode):
+        return node if not rest else None
+    part, _, inner = rest.partition("/")
+    below = _part(node, part) if node is not None else None
+    return node_at(below, inner) if below is not None and inner else None
+
+
+def _part(node: Node, part: str) -> Block | None:
+    match node:
+        case ParallelNode(branches=branches):
+            return dict(branches).get(part)
+        case ForEachNode(body=body):
+            return body
+        case SwitchNode(cases=cases):
+            return cases[int(part)][1] if part.isdecimal() and int(part) < len(cases) else None
+    return None
+
+
+def unrunnable(manifest: Mapping[str, Any], *, digest: str) -> Plan:
+    """As much of a plan as it takes to end a run that this engine must not carry out, with its owner."""
+    spec = manifest["pipeline"]["spec"]
+    return Plan(digest, spec["name"], spec["team"], Block(()), "", {}, (), spec["limits"]["timeout_ms"], None, None, False)
+
+
+# --- R4 at run time ------------------------------------------------------------------------------------------------
+
+
+def steps_of(block: Block) -> Iterator[StepNode]:
+    """Every step and verify node below a block."""
+    for node in block.nodes:
+        match node:
+            case StepNode():
+                yield node
+            case ParallelNode(branches=branches):
+                for _, inner in branches:
+                    yield from steps_of(inner)
+            case ForEachNode(body=body):
+                yield from steps_of(body)
+            case SwitchNode(cases=cases):
+                for _, inner in cases:
+                    yield from steps_of(inner)
+
+
+def _refuse_own_judges(plan: Plan) -> None:
+    nodes = list(steps_of(plan.root))
+    workers = {name for node in nodes if not node.judges for name in (node.agent, node.fallback) if name}
+    for judge in {node.agent for node in nodes if node.judges}:
+        partner = _kin(plan, judge, workers)
+        if partner is not None:
+            raise PlanError(f"'{judge}' verifies and is, or is a copy of, '{partner}', which had a part in the work (R4)")
+
+
+def _kin(plan: Plan, judge: str, workers: Iterable[str]) -> str | None:
+    mine = plan.agents[judge].spec
+    for name in sorted(workers):
+        theirs = plan.agents[name].spec
+        same_code = mine["executable"] == theirs["executable"]
+        if name == judge or same_code or judge in _lineage(plan, name) or name in _lineage(plan, judge):
+            return name
+    return None
+
+
+def _lineage(plan: Plan, name: str) -> set[str]:
+    seen: set[str] = set()
+    at = plan.agents[name].spec.get("derived_from")
+    while at is not None and at not in seen:
+        seen.add(at)
+        parent = plan.agents.get(at)
+        at = parent.spec.get("derived_from") if parent is not None else None
+    return seen

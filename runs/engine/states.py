@@ -1,0 +1,221 @@
+"""The words of a run's life and the moves between them, as tables.
+
+Owns states, outcomes, causes, verbs and exit statuses. Knows no rows; read by everything in runs.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+ENGINE_ABI: Final = 1
+"""The version of the engine's semantics. A release names the one it was made for; another one is `incompatible`."""
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+LIVE_RUN: Final = frozenset({RunState.QUEUED, RunState.RUNNING})
+
+
+class Outcome(StrEnum):
+    VERIFIED = "verified"
+    DEGRADED = "degraded"
+    REJECTED = "rejected"
+    UNVERIFIED = "unverified"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Integrity(StrEnum):
+    INTACT = "intact"
+    BROKEN = "broken"
+
+
+class StepState(StrEnum):
+    RUNNING = "running"
+    RETRYING = "retrying"
+    RETURNED = "returned"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+OPEN_STEP: Final = frozenset({StepState.RUNNING, StepState.RETRYING})
+
+
+class StepEvent(StrEnum):
+    RETURN = "return"
+    FAIL = "fail"
+    PAUSE = "pause"
+    RETRY = "retry"
+    CANCEL = "cancel"
+
+
+STEP_MOVES: Final[dict[tuple[StepState, StepEvent], StepState]] = {
+    (StepState.RUNNING, StepEvent.RETURN): StepState.RETURNED,
+    (StepState.RUNNING, StepEvent.FAIL): StepState.FAILED,
+    (StepState.RUNNING, StepEvent.PAUSE): StepState.RETRYING,
+    (StepState.RUNNING, StepEvent.CANCEL): StepState.CANCELLED,
+    (StepState.RETRYING, StepEvent.RETRY): StepState.RUNNING,
+    (StepState.RETRYING, StepEvent.FAIL): StepState.FAILED,
+    (StepState.RETRYING, StepEvent.CANCEL): StepState.CANCELLED,
+}
+
+
+class IllegalMove(Exception):
+    """A step was asked for a move that its state does not allow."""
+
+
+def moved(state: StepState, event: StepEvent) -> StepState:
+    """The state after `event`; an illegal move raises and changes nothing."""
+    try:
+        return STEP_MOVES[state, event]
+    except KeyError:
+        raise IllegalMove(f"a step that is {state} can't {event}") from None
+
+
+class CallState(StrEnum):
+    DISPATCHED = "dispatched"
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+    UNRESOLVED = "unresolved"
+
+
+class CallKind(StrEnum):
+    FUNCTION = "function"
+    INLINE = "inline"
+    TOOL = "tool"
+
+
+class Mode(StrEnum):
+    READ = "read"
+    IDEMPOTENT = "idempotent"
+    AT_MOST_ONCE = "at_most_once"
+
+
+class Cause(StrEnum):
+    STALE = "stale"
+    MISSING = "missing"
+    CONTRACT = "contract"
+    DEADLINE = "deadline"
+    STALLED = "stalled"
+    EXCEPTION = "exception"
+    CRASHED = "crashed"
+    REFUSED = "refused"
+    UPSTREAM = "upstream"
+    INPUT = "input"
+    DENIED = "denied"
+    BUDGET = "budget"
+    STOPPED = "stopped"
+    LOST = "lost"
+    UNRESOLVED = "unresolved"
+    TAMPERED = "tampered"
+    DIVERGED = "diverged"
+    INCOMPATIBLE = "incompatible"
+
+
+RETRYABLE: Final = frozenset(
+    {Cause.MISSING, Cause.CONTRACT, Cause.DEADLINE, Cause.STALLED, Cause.EXCEPTION, Cause.CRASHED, Cause.UPSTREAM}
+)
+"""Causes another attempt may cure. Stale data, wiring, refusals and the platform's own failures are not among them."""
+
+PIPELINE_CAUSES: Final = frozenset({Cause.INPUT, Cause.BUDGET})
+PLATFORM_CAUSES: Final = frozenset({Cause.LOST, Cause.UNRESOLVED, Cause.TAMPERED, Cause.DIVERGED, Cause.INCOMPATIBLE})
+
+
+class Verb(StrEnum):
+    """The ledger verbs of a run; each is registered with its openings in `OPENINGS`."""
+
+    RUN_QUEUED = "runs.run.queued"
+    RUN_STARTED = "runs.run.started"
+    RUN_RESUMED = "runs.run.resumed"
+    RUN_CANCEL_REQUESTED = "runs.run.cancel_requested"
+    RUN_FINISHED = "runs.run.finished"
+    RUN_BROKEN = "runs.run.broken"
+    START_REFUSED = "runs.start.refused"
+    STEP_STARTED = "runs.step.started"
+    STEP_SKIPPED = "runs.step.skipped"
+    STEP_RETRIED = "runs.step.retried"
+    STEP_RETURNED = "runs.step.returned"
+    STEP_JUDGED = "runs.step.judged"
+    STEP_FAILED = "runs.step.failed"
+    STEP_CANCELLED = "runs.step.cancelled"
+    CALL_DISPATCHED = "runs.call.dispatched"
+    CALL_RESENT = "runs.call.resent"
+    CALL_CONFIRMED = "runs.call.confirmed"
+    CALL_REFUSED = "runs.call.refused"
+    CALL_UNRESOLVED = "runs.call.unresolved"
+
+
+OPENINGS: Final[dict[Verb, frozenset[str]]] = {
+    Verb.RUN_QUEUED: frozenset({"input"}),
+    Verb.RUN_FINISHED: frozenset({"result", "failure"}),
+    Verb.START_REFUSED: frozenset({"message"}),
+    Verb.STEP_STARTED: frozenset({"input"}),
+    Verb.STEP_RETRIED: frozenset({"failure"}),
+    Verb.STEP_RETURNED: frozenset({"result"}),
+    Verb.STEP_JUDGED: frozenset({"result"}),
+    Verb.STEP_FAILED: frozenset({"failure"}),
+    Verb.CALL_DISPATCHED: frozenset({"request"}),
+    Verb.CALL_CONFIRMED: frozenset({"response"}),
+    Verb.CALL_REFUSED: frozenset({"failure"}),
+}
+
+
+EXIT_STATUS: Final[dict[str, int]] = {
+    Outcome.VERIFIED: 0,
+    Outcome.DEGRADED: 10,
+    Outcome.REJECTED: 11,
+    Outcome.FAILED: 12,
+    "unfinished": 13,
+    Outcome.CANCELLED: 14,
+    Outcome.UNVERIFIED: 15,
+    Integrity.BROKEN: 16,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What every door says of a run at one instant: never the raw columns."""
+
+    state: RunState
+    outcome: Outcome | None
+    integrity: Integrity
+    as_of: datetime | None
+    overdue: bool = False
+
+    @property
+    def label(self) -> str:
+        """One phrase for people: `verified`, `verified as of …`, `broken`, `running`."""
+        if self.integrity is Integrity.BROKEN:
+            return "broken"
+        if self.outcome is None:
+            return str(self.state)
+        if self.as_of is not None and self.outcome in (Outcome.VERIFIED, Outcome.DEGRADED):
+            return f"{self.outcome} as of {self.as_of:%Y-%m-%dT%H:%M:%SZ}"
+        return str(self.outcome)
+
+    @property
+    def exit_status(self) -> int:
+        if self.integrity is Integrity.BROKEN:
+            return EXIT_STATUS[Integrity.BROKEN]
+        return EXIT_STATUS[self.outcome if self.outcome is not None else "unfinished"]
+
+
+def effective(
+    *,
+    state: RunState,
+    outcome: Outcome | None,
+    deadline_at: datetime,
+    as_of: datetime | None,
+    integrity: Integrity,
+    now: datetime,
+) -> Effective:
+    """A live run past its deadline has failed, whether or not a worker lives to write it."""
+    if state in LIVE_RUN and now >= deadline_at:
+        return Effective(RunState.FINISHED, Outcome.FAILED, integrity, as_of, overdue=True)
+    return Effective(state, outcome, integrity, as_of)

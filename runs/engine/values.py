@@ -1,0 +1,266 @@
+"""The frozen values that the engine decides over: plan, snapshot and their parts.
+
+Knows no rows and no clock. The store makes a `Snapshot` from rows; `machine` makes the next one from an outcome.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from agents.contracts import Contract
+from runs.engine.states import Cause, Mode, RunState, StepState
+
+
+
+def instant_text(instant: datetime | None) -> str | None:
+    """RFC 3339 in UTC, as everywhere in records; the clock's own module is not pure."""
+    return None if instant is None else instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+# --- the plan: what a release says, compiled once ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent version as the release froze it."""
+
+    name: str
+    team: str
+    version: int
+    digest: str
+    role: str
+    spec: Mapping[str, Any]
+    takes: Contract
+    gives: Contract
+
+    @property
+    def mode(self) -> Mode:
+        mode = self.spec["mode"]
+        return Mode.IDEMPOTENT if isinstance(mode, Mapping) else Mode(mode)
+
+    @property
+    def max_age_ms(self) -> int | None:
+        freshness = self.spec.get("freshness")
+        return freshness["max_age_ms"] if freshness else None
+
+
+@dataclass(frozen=True, slots=True)
+class StepNode:
+    """One agent's turn; `judges` marks a verify node, `final` the one that ends the run."""
+
+    id: str
+    agent: str
+    arguments: Mapping[str, Any]
+    timeout_ms: int
+    progress_timeout_ms: int | None = None
+    retries: int = 0
+    backoff_ms: int = 0
+    fallback: str | None = None
+    degrades: bool = False
+    when: str | None = None
+    judges: bool = False
+    final: bool = False
+    reads: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelNode:
+    id: str
+    branches: tuple[tuple[str, "Block"], ...]
+    need: int
+    degrades: bool = False
+    when: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForEachNode:
+    id: str
+    items: str
+    name: str
+    max_concurrency: int
+    body: "Block"
+    min_success: str | int
+    degrades: bool = False
+    when: str | None = None
+    reads: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchNode:
+    id: str
+    cases: tuple[tuple[str | None, "Block"], ...]
+    degrades: bool = False
+    when: str | None = None
+
+
+Node = StepNode | ParallelNode | ForEachNode | SwitchNode
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A condition fixed before the work starts: an expression the engine checks, or a sentence the verifier judges."""
+
+    name: str
+    expression: str | None = None
+    judged: str | None = None
+
+    def as_record(self) -> dict[str, str]:
+        if self.expression is not None:
+            return {"name": self.name, "expression": self.expression}
+        return {"name": self.name, "judged": self.judged or ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A release, compiled. `root` ends with the final verify node; `last` is the id whose result is the run's."""
+
+    release: str
+    pipeline: str
+    team: str
+    root: Block
+    last: str
+    agents: Mapping[str, Agent]
+    criteria: tuple[Criterion, ...]
+    timeout_ms: int
+    cost_limit: int | None
+    calls_limit: int | None
+    replayable: bool
+
+
+# --- what is happening ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A cause and whose it is. `branches` are the failures of a composite's parts."""
+
+    cause: Cause
+    message: str
+    owner: str
+    team: str | None
+    step: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    branches: tuple["Failure", ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """The part without free text: what an entry says openly."""
+        return {"cause": str(self.cause), "owner": self.owner, "team": self.team, "step": self.step}
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            **self.facts(),
+            "message": self.message,
+            "details": dict(self.details),
+            "branches": [branch.as_record() for branch in self.branches],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BestBefore:
+    """Until when a value may be consumed by an `act` or `verify` step, and which step's contract says so."""
+
+    at: datetime
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A value with its provenance: the oldest observation behind it and how long that stays fresh."""
+
+    value: Any
+    as_of: datetime | None = None
+    best_before: BestBefore | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node's turn. `key` is the node's place in the run (`scan/a/find`, `each/3/look`)."""
+
+    key: str
+    node: StepNode
+    agent: str
+    state: StepState
+    attempt: int
+    started_at: datetime
+    deadline_at: datetime
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    not_before: datetime | None = None
+    finished_at: datetime | None = None
+    held: Held | None = None
+    inherited: Held = Held(None)
+    failure: Failure | None = None
+    fell_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """The run's row as the engine sees it. Money in nano-USD."""
+
+    id: str
+    state: RunState
+    input: Mapping[str, Any]
+    created_at: datetime
+    deadline_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    as_of: datetime | None = None
+    draft: bool = False
+    cancel_by: str | None = None
+    calls: int = 0
+    spent: int = 0
+    reserved: int = 0
+    given: Mapping[str, Held] = field(default_factory=dict)
+
+    def reference(self, now: datetime) -> datetime:
+        """The instant against which freshness is judged."""
+        return self.as_of or now
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFrame:
+    """An open sequence: where it stands and what its finished nodes hold."""
+
+    prefix: str
+    block: Block
+    parent: str | None
+    slot: int = 0
+    position: int = 0
+    held: Mapping[str, Held] = field(default_factory=dict)
+    local: tuple[str, Held] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FanFrame:
+    """An open parallel, for_each or switch: what its parts gave, and how many may still fail."""
+
+    key: str
+    node: ParallelNode | ForEachNode | SwitchNode
+    parent: str
+    slots: tuple[Held | None, ...]
+    need: int
+    items: tuple[Held, ...] = ()
+    next_item: int = 0
+    pending: int = 0
+    failures: tuple[Failure, ...] = ()
+
+
+Frame = BlockFrame | FanFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run at one revision: everything that `machine` needs and nothing else."""
+
+    plan: Plan
+    run: RunView
+    steps: Mapping[str, Step] = field(default_factory=dict)
+    open: frozenset[str] = frozenset()
+    frames: Mapping[str, Frame] = field(default_factory=dict)
+    missing: tuple[Failure, ...] = ()
+    verdict: Mapping[str, Any] | None = None

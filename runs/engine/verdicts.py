@@ -1,0 +1,87 @@
+"""Judging: the verifier's checks and the engine's own, put together into one verdict.
+
+The verifier is believed only where it says what it read; expressions are checked here, over the stored result. Knows no rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from agents import contracts, expressions
+from audit import canonical
+from runs.engine.limits import FUTURE_TOLERANCE
+from runs.engine.values import Criterion, Held
+
+PASS: Final = "pass"
+FAIL: Final = "fail"
+INCONCLUSIVE: Final = "inconclusive"
+FRESHNESS: Final = "as-of"
+
+
+def judged(
+    said: Mapping[str, Any], *, by: str, criteria: Sequence[Criterion], scope: Mapping[str, Any], result: Held | None, blames: str | None
+) -> dict[str, Any]:
+    """The verdict of record: every check with who made it, and one word over all. `scope` is what criteria may name."""
+    checks = [_believed(check, by, blames) for check in said["checks"]]
+    checks += [_unanswered(criterion, by, blames) for criterion in criteria if _is_unanswered(criterion, checks)]
+    checks += [_expressed(criterion, scope, blames) for criterion in criteria if criterion.expression is not None]
+    checks += _recomputed_age(said, result, by, blames)
+    word = overall(checks, by)
+    return {"verdict": word, "by": by, "as_of": said.get("as_of"), "checks": checks, "summary": str(said.get("summary") or "")}
+
+
+def overall(checks: Sequence[Mapping[str, Any]], by: str) -> str:
+    """One failed check fails; passing takes at least one check by the verifier itself, and none left open."""
+    words = {check["verdict"] for check in checks}
+    if FAIL in words:
+        return FAIL
+    if INCONCLUSIVE in words or not any(check["by"] == by for check in checks):
+        return INCONCLUSIVE
+    return PASS
+
+
+def _believed(check: Mapping[str, Any], by: str, blames: str | None) -> dict[str, Any]:
+    record = {**check, "by": by}
+    if check["verdict"] == FAIL and not check.get("blames"):
+        record["blames"] = blames
+    if check["verdict"] == PASS and not check["read"]:
+        record |= {"verdict": INCONCLUSIVE, "why": f"it says pass and names nothing that it read: {check['why']}"}
+    return record
+
+
+def _is_unanswered(criterion: Criterion, checks: Sequence[Mapping[str, Any]]) -> bool:
+    return criterion.judged is not None and all(check["criterion"] != criterion.name for check in checks)
+
+
+def _unanswered(criterion: Criterion, by: str, blames: str | None) -> dict[str, Any]:
+    why = f"'{by}' gave no check named '{criterion.name}'"
+    return {"criterion": criterion.name, "verdict": INCONCLUSIVE, "why": why, "read": [], "by": by, "blames": blames}
+
+
+def _expressed(criterion: Criterion, scope: Mapping[str, Any], blames: str | None) -> dict[str, Any]:
+    source = criterion.expression or ""
+    try:
+        holds = expressions.holds(source, scope)
+    except expressions.ExpressionError as error:
+        word, why = INCONCLUSIVE, f"{source}: {error}"
+    else:
+        word, why = (PASS if holds else FAIL), f"{source} is {'true' if holds else 'false'}"
+    record: dict[str, Any] = {"criterion": criterion.name, "verdict": word, "why": why, "read": [], "by": "engine"}
+    return record if word == PASS else record | {"blames": blames}
+
+
+def _recomputed_age(said: Mapping[str, Any], result: Held | None, by: str, blames: str | None) -> list[dict[str, Any]]:
+    """A result must not claim to be newer than what the verifier found in the source."""
+    if result is None or result.as_of is None or said.get("as_of") is None:
+        return []
+    try:
+        found = contracts.observed_at(said, "as_of")
+    except ValueError as error:
+        return [{"criterion": FRESHNESS, "verdict": INCONCLUSIVE, "why": str(error), "read": [], "by": "engine", "blames": blames}]
+    if found is None or result.as_of <= found + FUTURE_TOLERANCE:
+        return []
+    why = f"the result claims {result.as_of.isoformat()}, '{by}' found {found.isoformat()} in the source"
+    return [{"criterion": FRESHNESS, "verdict": FAIL, "why": why, "read": [], "by": "engine", "blames": blames}]
+
+
+def digest(verdict: Mapping[str, Any]) -> str:
+    return canonical.digest(verdict)

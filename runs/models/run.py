@@ -1,0 +1,154 @@
+"""One run: its state, its authority (lease, fence, revision), its own account, and what it ended with.
+
+Values (input, result, failure) lie in the ledger's openings; here stand digests and where to find them. Written by `runs.store` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Q
+
+from agents.models import Pipeline, Release, Team
+from audit import reports
+from audit.actors import Actor
+from audit.identity import new_id
+from runs.engine.states import LIVE_RUN, Effective, Integrity, Outcome, RunState, Verb, effective
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Sets of runs. States are asked as of an instant: an overdue run has failed though nobody wrote it yet."""
+
+    def visible_to(self, actor: Actor) -> Self:
+        return self if actor.sees_everything else self.filter(team__name__in=actor.teams)
+
+    def live(self) -> Self:
+        return self.filter(state__in=LIVE_RUN)
+
+    def overdue(self, now: datetime) -> Self:
+        return self.live().filter(deadline_at__lte=now)
+
+    def ready(self, now: datetime) -> Self:
+        """Runs that a worker may claim: live, in time, and nobody's."""
+        free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+        return self.live().filter(free, deadline_at__gt=now).order_by("created_at")
+
+    def ended_as(self, outcome: Outcome, now: datetime) -> Self:
+        """Runs whose outcome is this one at `now`, overdue ones counted as failed."""
+        if outcome is Outcome.FAILED:
+            return self.filter(Q(outcome=outcome) | Q(state__in=LIVE_RUN, deadline_at__lte=now))
+        return self.filter(outcome=outcome)
+
+
+class Run(models.Model):
+    """Money in nano-USD; `seq` is that of the run's last sequenced entry."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    pipeline = models.ForeignKey(Pipeline, on_delete=models.PROTECT, related_name="runs")
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="runs")
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="runs")
+    state = models.CharField(max_length=16, choices=[(s.value, s.value) for s in RunState], default=RunState.QUEUED.value)
+    outcome = models.CharField(max_length=16, choices=[(o.value, o.value) for o in Outcome], null=True, blank=True)  # noqa: DJ001 - no outcome yet
+    integrity = models.CharField(max_length=16, default=Integrity.INTACT.value)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    as_of = models.DateTimeField(null=True, blank=True)
+    draft = models.BooleanField(default=False)
+    trigger = models.CharField(max_length=32)
+    started_by = models.CharField(max_length=200)
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - unique where given
+    reverifies = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="reverified_by")
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField()
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_by = models.CharField(max_length=200, blank=True, default="")
+
+    revision = models.BigIntegerField(default=0)
+    seq = models.BigIntegerField(default=0)
+    fence = models.BigIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=0)
+    lease_owner = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    calls_used = models.BigIntegerField(default=0)
+    calls_limit = models.BigIntegerField(null=True, blank=True)
+    spent_nano = models.BigIntegerField(default=0)
+    reserved_nano = models.BigIntegerField(default=0)
+    cost_limit_nano = models.BigIntegerField(null=True, blank=True)
+
+    input_entry = models.UUIDField()
+    input_digest = models.CharField(max_length=64)
+    result_digest = models.CharField(max_length=64, blank=True, default="")
+    failure_cause = models.CharField(max_length=32, blank=True, default="")
+    failure_owner = models.CharField(max_length=200, blank=True, default="")
+    failure_team = models.CharField(max_length=200, blank=True, default="")
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=[s.value for s in RunState]), name="run_state_known"),
+            models.CheckConstraint(
+                condition=Q(state=RunState.FINISHED.value, outcome__isnull=False) | (~Q(state=RunState.FINISHED.value) & Q(outcome__isnull=True)),
+                name="run_outcome_when_finished",
+            ),
+            models.CheckConstraint(condition=Q(outcome__isnull=True) | Q(outcome__in=[o.value for o in Outcome]), name="run_outcome_known"),
+            models.CheckConstraint(condition=Q(reserved_nano__gte=0, spent_nano__gte=0, calls_used__gte=0), name="run_account_not_negative"),
+            models.UniqueConstraint(fields=["team", "idempotency_key"], name="run_idempotency_key_of_team"),
+        ]
+        indexes = [
+            models.Index(fields=["lease_until", "created_at"], name="run_ready", condition=Q(state__in=[s.value for s in LIVE_RUN])),
+            models.Index(fields=["deadline_at"], name="run_deadline", condition=Q(state__in=[s.value for s in LIVE_RUN])),
+            models.Index(fields=["lease_owner"], name="run_owner", condition=Q(lease_owner__isnull=False)),
+            models.Index(fields=["pipeline", "-created_at"], name="run_of_pipeline"),
+            models.Index(fields=["-created_at"], name="run_newest"),
+            models.Index(fields=["checked_at"], name="run_unchecked", condition=Q(state=RunState.FINISHED.value)),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def subject(self) -> str:
+        """How ledger entries name it."""
+        return f"run:{self.id}"
+
+    def effective(self, now: datetime, integrity: Integrity | None = None) -> Effective:
+        """What every door says of this run; `integrity` from `integrity_of`, else what the last check stored."""
+        return effective(
+            state=RunState(self.state),
+            outcome=Outcome(self.outcome) if self.outcome else None,
+            deadline_at=self.deadline_at,
+            as_of=self.as_of,
+            integrity=integrity or Integrity(self.integrity),
+            now=now,
+        )
+
+
+def integrity_of(runs: Iterable[Run]) -> dict[UUID, Integrity]:
+    """Compare each run's outcome and stored result with its finishing entry. A live run has none, and must have none."""
+    listed = list(runs)
+    bodies = reports.bodies_at([(run.id, run.seq) for run in listed])
+    entries = {run.id: UUID(bodies[run.id]["id"]) for run in listed if run.id in bodies}
+    digests = reports.opened_digests(entries.values(), "result")
+    return {run.id: _integrity(run, bodies.get(run.id), digests.get(entries[run.id]) if run.id in entries else None) for run in listed}
+
+
+def _integrity(run: Run, body: dict[str, object] | None, stored: str | None) -> Integrity:
+    if run.integrity == Integrity.BROKEN or body is None:
+        return Integrity.BROKEN
+    facts = body["facts"]
+    finished = body["verb"] == Verb.RUN_FINISHED
+    if run.state != RunState.FINISHED:
+        return Integrity.BROKEN if finished else Integrity.INTACT
+    if not finished or not isinstance(facts, dict):
+        return Integrity.BROKEN
+    same = facts["outcome"] == run.outcome and (facts["result"] or "") == run.result_digest and (stored or "") == run.result_digest
+    return Integrity.INTACT if same else Integrity.BROKEN

@@ -1,0 +1,32 @@
+"""A team's function at work: its own call, and the calls it asks for on the way.
+
+Each of those goes through `Dispatch`, which finds its receipt or writes its intent, sends it, and settles it.
+"""
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any, Protocol
+
+from runs.boundary import Boundary, CallError, OnProgress, Reply, Request
+from runs.engine.states import Cause
+from runs.performers.shaping import Unshapable, shape_fetch
+
+
+class Dispatch(Protocol):
+    """Carries one tool call through intent, boundary and settlement; raises CallError with the cause where it is refused."""
+
+    async def __call__(self, request: Request) -> Mapping[str, Any]: ...
+
+
+async def perform(boundary: Boundary, request: Request, *, dispatch: Dispatch, on_progress: OnProgress) -> Reply:
+    """Run the function of a request whose intent is written. The ordinals of its calls count from 1, in the order it asks."""
+    ordinals = count(1)
+
+    async def on_call(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            asked = shape_fetch(request, next(ordinals), tool, arguments)
+        except Unshapable as error:
+            raise CallError(str(Cause.EXCEPTION), str(error)) from None
+        return dict(await dispatch(asked))
+
+    return await boundary.call_function(request, on_call=on_call, on_progress=on_progress)

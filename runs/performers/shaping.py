@@ -1,0 +1,114 @@
+"""Steps to requests and replies to outcomes, for every kind of agent. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from agents import expressions
+from runs.boundary import Reply, Request, target_resource
+from runs.engine.outcomes import Failed, Returned
+from runs.engine.states import CallKind, Cause, Mode
+from runs.engine.values import Plan, RunView, Step
+
+FETCH = "fetch"
+_NAMES = frozenset({"url", "headers"})
+
+
+class Unshapable(Exception):
+    """The step can't be turned into a call."""
+
+
+def artifacts(plan: Plan) -> set[str]:
+    """The code folders that this plan's functions are imported from."""
+    return {agent.spec["artifact"] for agent in plan.agents.values() if agent.spec.get("artifact")}
+
+
+def shape(plan: Plan, run: RunView, step: Step) -> Request:
+    """A step's own call, ordinal 0. Unshapable where `uses` or the business key can't be filled in from the input."""
+    agent = plan.agents[step.agent]
+    kind, name = _what_runs(agent.spec["run"])
+    scope = {"input": step.arguments}
+    try:
+        uses = tuple(_use(expressions.fill(template, scope)) for template in agent.spec["uses"])
+        key = _business_key(agent.spec["mode"], scope)
+    except expressions.ExpressionError as error:
+        raise Unshapable(f"what '{agent.name}' uses can't be filled in from its input: {error}") from None
+    silence = step.node.progress_timeout_ms
+    return Request(
+        run=UUID(run.id),
+        step=step.key,
+        attempt=step.attempt,
+        ordinal=0,
+        agent=agent,
+        kind=kind,
+        name=name,
+        arguments=step.arguments,
+        mode=Mode.READ if kind is CallKind.INLINE else agent.mode,
+        not_after=step.deadline_at,
+        bound_nano=agent.spec["cost_nano"],
+        uses=uses,
+        as_of=run.as_of,
+        business_key=key,
+        progress_timeout_s=None if silence is None else silence / 1000,
+    )
+
+
+def _what_runs(run: Mapping[str, str]) -> tuple[CallKind, str]:
+    if "inline" in run:
+        return CallKind.INLINE, run["inline"]
+    return CallKind.FUNCTION, run["python"]
+
+
+def _use(text: str) -> tuple[str, str]:
+    verb, _, resource = text.partition(" ")
+    return verb, resource.strip()
+
+
+def _business_key(mode: str | Mapping[str, str], scope: Mapping[str, Any]) -> str | None:
+    return str(expressions.resolve(mode["idempotent"], scope)) if isinstance(mode, Mapping) else None
+
+
+def shape_fetch(parent: Request, ordinal: int, tool: str, arguments: Mapping[str, Any]) -> Request:
+    """A tool call that a function asked for. Only `fetch` exists; it reads, so it may be sent again."""
+    if tool != FETCH:
+        raise Unshapable(f"there is no tool '{tool}'; this version ships 'fetch'")
+    odd = sorted(arguments.keys() - _NAMES)
+    if odd or not isinstance(arguments.get("url"), str):
+        raise Unshapable(f"fetch takes 'url' (a text) and 'headers'; got {', '.join(sorted(arguments)) or 'nothing'}")
+    try:
+        resource = target_resource(arguments["url"])
+    except ValueError as error:
+        raise Unshapable(str(error)) from None
+    return Request(
+        run=parent.run,
+        step=parent.step,
+        attempt=parent.attempt,
+        ordinal=ordinal,
+        agent=parent.agent,
+        kind=CallKind.TOOL,
+        name=FETCH,
+        arguments=arguments,
+        mode=Mode.READ,
+        not_after=parent.not_after,
+        bound_nano=0,
+        uses=(("read", resource),),
+        as_of=parent.as_of,
+    )
+
+
+def outcome_of(request: Request, reply: Reply, *, chance: float) -> Returned | Failed:
+    """A reply as the engine takes it. Where nobody knows whether an at_most_once call was done, that is the cause."""
+    if reply.cause is None:
+        return Returned(request.step, request.attempt, reply.value)
+    cause, message = reply.cause, reply.message
+    if not reply.answered and request.mode is Mode.AT_MOST_ONCE:
+        cause, message = Cause.UNRESOLVED, f"{message}; whether '{request.agent.name}' acted is not known, and it is never sent again"
+    return Failed(
+        key=request.step,
+        attempt=request.attempt,
+        cause=cause,
+        message=message,
+        details=reply.details,
+        owner=reply.owner,
+        chance=chance,
+    )

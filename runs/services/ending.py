@@ -1,0 +1,34 @@
+"""Ending a run that no worker attends to: what time or a cancel has decided already is written down."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from audit import clock
+from audit.actors import Actor
+from runs import store
+from runs.engine import machine
+from runs.engine.states import LIVE_RUN, CallState, RunState
+from runs.engine.values import Snapshot
+
+
+def end_unattended(run: UUID, *, actor: Actor) -> bool:
+    """Write the end of an overdue or cancelled run. False: it has none yet, or somebody else was quicker."""
+    loaded = store.load([run])[0]
+    if loaded.snapshot.run.state not in LIVE_RUN:
+        return False
+    move = machine.decide(_rebuilt(loaded), clock.now())
+    if move.finish is None:
+        return False
+    out = [call for call in store.call_records(loaded.calls.values()).values() if call.state is CallState.DISPATCHED]
+    plan = loaded.snapshot.plan
+    settled = tuple(store.abandoned(call, plan=plan, run=run, message="its run ended before it answered") for call in out)
+    move = replace(move, snapshot=store.with_account(move.snapshot, (), settled))
+    written = store.commit([store.Transition(run, loaded.run.team.name, loaded.seen, move, actor, settled=settled)])
+    return isinstance(written[0], store.Committed)
+
+
+def _rebuilt(loaded: store.Loaded) -> Snapshot:
+    """The frames hold what the run has given so far; a run with a problem has none that could be trusted."""
+    if loaded.problem is not None or loaded.snapshot.run.state is not RunState.RUNNING:
+        return loaded.snapshot
+    return machine.rebuild(loaded.snapshot, clock.now()).snapshot

@@ -1,0 +1,142 @@
+"""Reading: one run as one document, the same for every door. Never writes; what is overdue reads as failed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from audit import clock, reports
+from audit.actors import Actor
+from runs.engine.states import Verb
+from runs.engine.values import instant_text
+from runs.errors import UnknownRun
+from runs.models import Call, Run, RunQuerySet, Step
+from runs.models.run import integrity_of
+
+SHORTEST_PREFIX = 8
+
+
+def runs_visible_to(actor: Actor) -> RunQuerySet:
+    return Run.objects.visible_to(actor).select_related("pipeline", "team")
+
+
+def find_run(run: str, *, actor: Actor) -> Run:
+    """A run by its id or by an unambiguous beginning of it (eight characters or more)."""
+    found = list(_matching(run.strip().lower(), actor)[:2])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UnknownRun(f"'{run}' is the beginning of more than one run's id; give more of it")
+    raise UnknownRun(f"there is no run '{run}' that you may see")
+
+
+def _matching(run: str, actor: Actor) -> RunQuerySet:
+    runs = runs_visible_to(actor).select_related("pipeline", "team", "release", "reverifies")
+    digits = run.replace("-", "")
+    if not digits or len(digits) > 32 or any(character not in "0123456789abcdef" for character in digits):
+        raise UnknownRun(f"'{run}' is not a run's id")
+    if len(digits) < SHORTEST_PREFIX:
+        raise UnknownRun(f"'{run}' is too short: give at least {SHORTEST_PREFIX} characters of the run's id")
+    return runs.filter(id__gte=UUID(digits.ljust(32, "0")), id__lte=UUID(digits.ljust(32, "f"))).order_by("id")
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """Everything that a run has to say, as JSON: outcome, steps with time and cost, verdict with evidence, failure with owner."""
+    now = clock.now()
+    effective = run.effective(now, integrity_of([run])[run.id])
+    steps, calls = list(Step.objects.filter(run=run)), list(Call.objects.filter(run=run))
+    finish = reports.bodies_at([(run.id, run.seq)]).get(run.id) if run.outcome else None
+    opened = reports.openings_of([entry for entry in _entries(run, steps, finish) if entry is not None])
+    end = opened.get(UUID(finish["id"]), {}) if finish is not None else {}
+    judged = [step for step in steps if step.judges]
+    return {
+        "id": str(run.id),
+        "pipeline": run.pipeline.name,
+        "version": run.release.manifest["pipeline"]["version"],
+        "team": run.team.name,
+        "release": run.release.digest,
+        "state": str(effective.state),
+        "outcome": None if effective.outcome is None else str(effective.outcome),
+        "integrity": str(effective.integrity),
+        "label": effective.label,
+        "exit_status": effective.exit_status,
+        "draft": run.draft,
+        "trigger": run.trigger,
+        "started_by": run.started_by,
+        "as_of": instant_text(run.as_of),
+        "created_at": instant_text(run.created_at),
+        "started_at": instant_text(run.started_at),
+        "finished_at": instant_text(run.finished_at),
+        "deadline_at": instant_text(run.deadline_at),
+        "calls": run.calls_used,
+        "cost_nano": str(run.spent_nano),
+        "input": opened.get(run.input_entry, {}).get("input"),
+        "result": end.get("result"),
+        "result_digest": run.result_digest or None,
+        "verdict": opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None,
+        "failure": end.get("failure") or (_overdue(run) if effective.overdue else None),
+        "missing": finish["facts"].get("missing", []) if finish is not None and finish["verb"] == Verb.RUN_FINISHED else [],
+        "steps": [_step(step, calls, opened) for step in steps],
+        "reverifies": None if run.reverifies_id is None else str(run.reverifies_id),
+        "reverified_by": [_judgement(newer, now) for newer in run.reverified_by.order_by("created_at")],
+        "entries": run.seq,
+    }
+
+
+def _entries(run: Run, steps: Sequence[Step], finish: Mapping[str, Any] | None) -> list[UUID | None]:
+    wanted: list[UUID | None] = [run.input_entry, UUID(finish["id"]) if finish is not None else None]
+    for step in steps:
+        wanted += [step.input_entry, step.result_entry, step.failure_entry]
+    return wanted
+
+
+def _overdue(run: Run) -> dict[str, Any]:
+    message = f"the run was to be finished by {instant_text(run.deadline_at)} and is not; no worker has written that yet"
+    return {"cause": "deadline", "message": message, "owner": f"pipeline:{run.pipeline.name}", "team": run.team.name, "step": None}
+
+
+def _judgement(run: Run, now: datetime) -> dict[str, Any]:
+    return {"run": str(run.id), "label": run.effective(now, integrity_of([run])[run.id]).label, "finished_at": instant_text(run.finished_at)}
+
+
+def _step(step: Step, calls: Sequence[Call], opened: Mapping[UUID, Mapping[str, Any]]) -> dict[str, Any]:
+    def value(entry: UUID | None, path: str) -> Any:
+        return None if entry is None else opened.get(entry, {}).get(path)
+
+    ended = step.finished_at
+    return {
+        "key": step.key,
+        "agent": step.agent,
+        "version": step.version,
+        "state": step.state,
+        "attempt": step.attempt,
+        "judges": step.judges,
+        "started_at": instant_text(step.started_at),
+        "finished_at": instant_text(ended),
+        "seconds": None if ended is None else f"{(ended - step.started_at).total_seconds():.3f}",
+        "deadline_at": instant_text(step.deadline_at),
+        "as_of": instant_text(step.as_of),
+        "input": value(step.input_entry, "input"),
+        "result": value(step.result_entry, "result"),
+        "result_digest": step.result_digest or None,
+        "failure": value(step.failure_entry, "failure"),
+        "cost_nano": str(sum(call.cost_nano for call in calls if call.step == step.key)),
+        "calls": [_call(call) for call in calls if call.step == step.key],
+    }
+
+
+def _call(call: Call) -> dict[str, Any]:
+    return {
+        "id": str(call.id),
+        "kind": call.kind,
+        "name": call.name,
+        "mode": call.mode,
+        "state": call.state,
+        "attempt": call.attempt,
+        "ordinal": call.ordinal,
+        "cause": call.cause or None,
+        "contained": call.contained,
+        "cost_nano": str(call.cost_nano),
+        "dispatched_at": instant_text(call.dispatched_at),
+        "settled_at": instant_text(call.settled_at),
+    }

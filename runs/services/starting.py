@@ -1,0 +1,169 @@
+"""Starting: a run of a release over checked input, or a second judgement of what an earlier run gave."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from agents import contracts, registry
+from agents.models import Release
+from audit import canonical, clock, ledger, reports
+from audit.actors import Actor
+from audit.errors import OrchestraError
+from audit.identity import new_id
+from audit.ledger import Draft, Head
+from runs import queue
+from runs.engine.states import Integrity, RunState, Verb
+from runs.errors import BadInput, IdempotencyConflict, NotReverifiable
+from runs.models import Run
+from runs.models.run import integrity_of
+from runs.services.reading import find_run
+
+
+def start_run(
+    *,
+    pipeline: str,
+    input: Mapping[str, Any],
+    actor: Actor,
+    draft: bool = False,
+    as_of: datetime | None = None,
+    trigger: str = "cli",
+    idempotency_key: str | None = None,
+    ring: bool = True,
+) -> Run:
+    """Queue a run of the pipeline's current release (or of its newest drafts) and ring the bell, unless the caller drives it.
+
+    With an idempotency key the same start gives the same run. Raises BadInput with every violation, and what the registry
+    refuses; a refusal is an entry of its own.
+    """
+    try:
+        release = registry.release_for(pipeline, draft=draft, actor=actor, now=clock.now())
+        spec = release.manifest["pipeline"]["spec"]
+        _refuse_bad_input(spec, input, as_of)
+        run = _started(release, spec, dict(input), actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=idempotency_key)
+    except OrchestraError as refusal:
+        _record_refusal(pipeline, refusal, actor)
+        raise
+    if ring:
+        queue.ring()
+    return run
+
+
+def reverify(*, run: str, actor: Actor) -> Run:
+    """Judge a finished run's stored result again: a new run of the verify node alone, as of the old run's finish."""
+    old = find_run(run, actor=actor)
+    _refuse_unjudgeable(old)
+    spec = old.release.manifest["pipeline"]["spec"]
+    with transaction.atomic(durable=True):
+        source = reports.openings_of([old.input_entry])[old.input_entry]["input"]
+        return _insert(
+            old.release, spec, source, actor=actor, draft=old.draft, as_of=old.as_of or old.finished_at, trigger="reverify", key=None, reverifies=old
+        )
+
+
+def _refuse_unjudgeable(old: Run) -> None:
+    if old.state != RunState.FINISHED or not old.result_digest:
+        raise NotReverifiable(f"run {old.id} is {old.outcome or old.state} and has no result that could be judged again")
+    if integrity_of([old])[old.id] is Integrity.BROKEN:
+        raise NotReverifiable(f"run {old.id} is broken: its rows and its ledger entries differ, so nobody knows what would be judged")
+
+
+def _refuse_bad_input(spec: Mapping[str, Any], given: Mapping[str, Any], as_of: datetime | None) -> None:
+    try:
+        canonical.canonical_bytes(given)
+    except canonical.NotCanonical as error:
+        raise BadInput(f"the input can't be written as JSON: {error}") from None
+    wrong = contracts.violations(spec["input"], given, limit=20)
+    if wrong:
+        raise BadInput(f"the input of '{spec['name']}' breaks its contract: {'; '.join(wrong)}", problems=wrong)
+    if as_of is not None and as_of > clock.now():
+        raise BadInput(f"--as-of {as_of.isoformat()} lies in the future; a run can judge only what has been")
+
+
+def _started(
+    release: Release, spec: Mapping[str, Any], given: dict[str, Any], *, actor: Actor, draft: bool, as_of: datetime | None, trigger: str, key: str | None
+) -> Run:
+    earlier = _same_start(release, given, key)
+    if earlier is not None:
+        return earlier
+    try:
+        with transaction.atomic(durable=True):
+            return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key)
+    except IntegrityError:
+        earlier = _same_start(release, given, key)  # somebody used the key in the same moment
+        if earlier is None:
+            raise
+        return earlier
+
+
+def _same_start(release: Release, given: Mapping[str, Any], key: str | None) -> Run | None:
+    if key is None:
+        return None
+    earlier = Run.objects.filter(team=release.pipeline.team, idempotency_key=key).first()
+    if earlier is not None and (earlier.pipeline_id != release.pipeline_id or earlier.input_digest != canonical.digest(given)):
+        raise IdempotencyConflict(f"the idempotency key '{key}' belongs to run {earlier.id}, which was started with other input")
+    return earlier
+
+
+def _insert(
+    release: Release,
+    spec: Mapping[str, Any],
+    given: dict[str, Any],
+    *,
+    actor: Actor,
+    draft: bool,
+    as_of: datetime | None,
+    trigger: str,
+    key: str | None,
+    reverifies: Run | None = None,
+) -> Run:
+    now, limits, team = clock.now(), spec["limits"], release.pipeline.team
+    facts = {
+        "pipeline": spec["name"],
+        "version": release.manifest["pipeline"]["version"],
+        "release": release.digest,
+        "input": canonical.digest(given),
+        "draft": draft,
+        "as_of": None if as_of is None else clock.to_text(as_of),
+        "trigger": trigger,
+        "criteria": sorted(spec["criteria"]),
+        "reverifies": None if reverifies is None else str(reverifies.id),
+    }
+    run_id = new_id()
+    queued = Draft(
+        verb=Verb.RUN_QUEUED, actor=actor, subject=f"run:{run_id}", team=team.name, run=run_id, facts=facts, openings={"input": given}, sequenced=True
+    )
+    run = Run.objects.create(
+        id=run_id,
+        pipeline=release.pipeline,
+        release=release,
+        team=team,
+        as_of=as_of,
+        draft=draft,
+        trigger=trigger,
+        started_by=f"{actor.kind}:{actor.id}",
+        idempotency_key=key,
+        reverifies=reverifies,
+        created_at=now,
+        deadline_at=now + timedelta(milliseconds=limits["timeout_ms"]),
+        seq=1,
+        calls_limit=limits.get("calls"),
+        cost_limit_nano=limits.get("cost_nano"),
+        input_entry=queued.id,
+        input_digest=facts["input"],
+    )
+    ledger.record([queued], now=now, heads={run_id: Head()})
+    return run
+
+
+def _record_refusal(pipeline: str, refusal: OrchestraError, actor: Actor) -> None:
+    draft = Draft(
+        verb=Verb.START_REFUSED,
+        actor=actor,
+        subject=f"pipeline:{pipeline[:100]}" if pipeline.isprintable() and pipeline else "pipeline:?",
+        facts={"code": refusal.code},
+        openings={"message": refusal.message},
+    )
+    with transaction.atomic(durable=True):
+        ledger.record([draft], now=clock.now())

@@ -1,0 +1,34 @@
+"""Cancelling: the request is written at once; whoever drives the run feels it, and a run that nobody drives ends here."""
+
+from django.db import transaction
+from django.db.models import F
+
+from audit import clock, ledger
+from audit.actors import Actor
+from audit.ledger import Draft
+from runs.engine.states import LIVE_RUN, Verb
+from runs.errors import AlreadyFinished
+from runs.models import Run
+from runs.services.ending import end_unattended
+from runs.services.reading import find_run
+
+
+def cancel_run(*, run: str, actor: Actor) -> Run:
+    """Ask for the end of a live run. Asking twice is the same as once; a finished run raises AlreadyFinished and stays as it is."""
+    found = find_run(run, actor=actor)
+    with transaction.atomic(durable=True):
+        # The run's row is the first statement; its head is read only under that lock.
+        asked = Run.objects.filter(id=found.id, state__in=LIVE_RUN, cancel_requested_at__isnull=True).update(
+            revision=F("revision") + 1, seq=F("seq") + 1, cancel_requested_at=clock.now(), cancel_requested_by=f"{actor.kind}:{actor.id}"
+        )
+        if asked:
+            head = ledger.head_of(found.id)
+            draft = Draft(verb=Verb.RUN_CANCEL_REQUESTED, actor=actor, subject=found.subject, team=found.team.name, run=found.id, sequenced=True)
+            ledger.record([draft], now=clock.now(), heads={found.id: head})
+    found.refresh_from_db()
+    if not asked and found.outcome is not None:
+        raise AlreadyFinished(f"run {found.id} has finished ({found.outcome}); finished is final")
+    if found.lease_until is None or found.lease_until <= clock.now():
+        end_unattended(found.id, actor=actor)
+        found.refresh_from_db()
+    return found

@@ -1,0 +1,40 @@
+"""Rows to snapshots and transitions to rows: the only place where run state is read whole and written.
+
+Used by the worker, use-cases and sweeps. Decides nothing: what changes was decided by the engine.
+"""
+
+from .claims import MAX_ATTEMPTS, claim, heartbeat, look, release_lease
+from .committer import Committer
+from .loading import Loaded, failure_from, load, plan_of
+from .settling import abandoned, call_records, confirmed, failed, opened, resent, with_account
+from .transitions import CallOpened, CallRecord, CallSettled, Committed, Seen, Stale, Transition
+from .writing import commit, settle_late
+
+__all__ = [
+    "CallOpened",
+    "CallRecord",
+    "CallSettled",
+    "Committed",
+    "Committer",
+    "Loaded",
+    "MAX_ATTEMPTS",
+    "Seen",
+    "Stale",
+    "Transition",
+    "abandoned",
+    "call_records",
+    "claim",
+    "commit",
+    "confirmed",
+    "failed",
+    "failure_from",
+    "heartbeat",
+    "load",
+    "look",
+    "opened",
+    "plan_of",
+    "release_lease",
+    "resent",
+    "settle_late",
+    "with_account",
+]

@@ -1,0 +1,92 @@
+"""Committer threads: the only threads of an engine that touch the database, each with a connection of its own.
+
+Transitions that are ready together commit together. Knows nothing of runs beyond what a Transition says.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from django.db import DatabaseError, close_old_connections, connection, connections
+
+from runs.store.transitions import Transition, Written
+from runs.store.writing import commit
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+GROUP = 64
+log = logging.getLogger(__name__)
+
+
+class Committer:
+    """Bound to one event loop. SQLite has one writer at a time, so one thread; PostgreSQL gets two."""
+
+    def __init__(self) -> None:
+        self._threads = 2 if connection.vendor == "postgresql" else 1
+        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="committer")
+        self._waiting: list[tuple[Transition, asyncio.Future[Written]]] = []
+        self._flushing: set[asyncio.Task[None]] = set()
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a use of the database in a committer thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
+
+    async def commit(self, transition: Transition) -> Written:
+        """Write one transition, with whatever else is ready. A DatabaseError means that nobody knows whether it was written."""
+        answer: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        self._waiting.append((transition, answer))
+        if len(self._flushing) < self._threads:
+            task = asyncio.create_task(self._flush())
+            self._flushing.add(task)
+            task.add_done_callback(self._flushing.discard)
+        return await answer
+
+    async def close(self) -> None:
+        while self._flushing:
+            await asyncio.wait(self._flushing)
+        await asyncio.get_running_loop().run_in_executor(self._executor, connections.close_all)
+        self._executor.shutdown(wait=True)
+
+    async def _flush(self) -> None:
+        await asyncio.sleep(0)  # let everything that is ready in this turn of the loop join the group
+        while self._waiting:
+            batch, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            try:
+                answers = await self.call(_commit, [transition for transition, _ in batch])
+            except Exception as error:  # noqa: BLE001 - each of the group is told; a neighbour's error is not theirs
+                answers = await self._one_by_one(batch, error)
+            for (_, future), answer in zip(batch, answers, strict=True):
+                _answer(future, answer)
+
+    async def _one_by_one(self, batch: list[tuple[Transition, asyncio.Future[Written]]], error: Exception) -> list[Written | Exception]:
+        """A group that failed is written one by one: only what is wrong fails."""
+        if len(batch) == 1:
+            return [error]
+        log.warning("a group of %d transitions failed (%s); writing them one by one", len(batch), error)
+        answers: list[Written | Exception] = []
+        for transition, _ in batch:
+            try:
+                answers += await self.call(_commit, [transition])
+            except Exception as alone:  # noqa: BLE001 - handed to whoever waits for it
+                answers.append(alone)
+        return answers
+
+
+def _commit(batch: list[Transition]) -> list[Written]:
+    try:
+        return commit(batch)
+    except DatabaseError:
+        close_old_connections()
+        raise
+
+
+def _answer(future: asyncio.Future[Written], answer: Written | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -1,0 +1,185 @@
+"""Loading: rows to frozen snapshots, checked against the ledger on the way.
+
+A result whose digest differs from its entry's is never handed out: the run then comes back with a problem instead.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from agents.models import Release
+from audit import canonical, ledger, reports
+from runs.engine import machine, planner
+from runs.engine.states import OPEN_STEP, CallState, Cause, RunState, StepState
+from runs.engine.values import BestBefore, Failure, Held, Plan, RunView, Snapshot
+from runs.engine.values import Step as StepValue
+from runs.models import Call, Run, Step
+from runs.store.transitions import Seen
+
+Opened = Mapping[UUID, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a run can't go on as it is."""
+
+    cause: Cause
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A run as rows and ledger say. With a `problem` its snapshot is only good for ending it."""
+
+    run: Run
+    snapshot: Snapshot
+    seen: Seen
+    calls: Mapping[str, Call]
+    responses: Mapping[str, Any]
+    problem: Problem | None = None
+
+
+class _Tampered(Exception):
+    """A row and its ledger entry say different things."""
+
+
+def load(ids: Sequence[UUID]) -> list[Loaded]:
+    """Read runs whole: four statements for all of them, and their releases once per process."""
+    runs = list(Run.objects.filter(id__in=ids).select_related("team"))
+    steps, calls = _by_run(Step.objects.filter(run__in=ids)), _by_run(Call.objects.filter(run__in=ids))
+    heads = ledger.heads_at({run.id: run.seq for run in runs})
+    opened = reports.openings_of(_entries(runs, steps, calls))
+    return [_loaded(run, steps.get(run.id, []), calls.get(run.id, []), heads.get(run.id), opened) for run in runs]
+
+
+def _by_run(rows: Any) -> dict[UUID, list[Any]]:
+    grouped: dict[UUID, list[Any]] = {}
+    for row in rows:
+        grouped.setdefault(row.run_id, []).append(row)
+    return grouped
+
+
+def _entries(runs: Sequence[Run], steps: Mapping[UUID, list[Step]], calls: Mapping[UUID, list[Call]]) -> list[UUID]:
+    wanted: list[UUID | None] = [run.input_entry for run in runs]
+    for step in (step for listed in steps.values() for step in listed):
+        wanted += [step.result_entry, step.failure_entry, step.input_entry if step.state in OPEN_STEP else None]
+    wanted += [call.response_entry for listed in calls.values() for call in listed]
+    return [entry for entry in wanted if entry is not None]
+
+
+def _loaded(run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | None, opened: Opened) -> Loaded:
+    plan, problem = plan_of(run.release_id)
+    seen = Seen(run.revision, run.fence, head or ledger.Head(run.seq, None))
+    view, values = RunView(str(run.id), RunState(run.state), {}, run.created_at, run.deadline_at), {}
+    try:
+        if head is None:
+            raise _Tampered(f"the ledger has no entry {run.seq} of this run, which its row says is the last")
+        view = _view(run, opened)
+        if problem is None:
+            plan = planner.verification_only(plan) if run.reverifies_id else plan
+            values = {step.key: _step(step, plan, opened) for step in steps}
+    except _Tampered as tampered:
+        problem = Problem(Cause.TAMPERED, str(tampered))
+    keys = frozenset(key for key, step in values.items() if step.state in OPEN_STEP)
+    responses = {call.key: opened[call.response_entry].get("response") for call in calls if call.response_entry in opened}
+    return Loaded(run, Snapshot(plan, view, values, keys), seen, {call.key: call for call in calls}, responses, problem)
+
+
+@lru_cache(maxsize=256)
+def plan_of(release: UUID) -> tuple[Plan, Problem | None]:
+    """A release's plan, compiled once per process; releases never change."""
+    row = Release.objects.get(id=release)
+    try:
+        return planner.compiled(row.manifest, digest=row.digest), None
+    except planner.IncompatiblePlan as error:
+        return planner.unrunnable(row.manifest, digest=row.digest), Problem(Cause.INCOMPATIBLE, str(error))
+    except planner.PlanError as error:
+        return planner.unrunnable(row.manifest, digest=row.digest), Problem(Cause.DENIED, str(error))
+
+
+def _view(run: Run, opened: Opened) -> RunView:
+    values = opened.get(run.input_entry, {})
+    if "input" not in values:
+        raise _Tampered("the stored input does not match its ledger entry")
+    view = RunView(
+        id=str(run.id),
+        state=RunState(run.state),
+        input=values["input"],
+        created_at=run.created_at,
+        deadline_at=run.deadline_at,
+        started_at=run.started_at,
+        as_of=run.as_of,
+        draft=run.draft,
+        cancel_by=run.cancel_requested_by or None,
+        calls=run.calls_used,
+        spent=run.spent_nano,
+        reserved=run.reserved_nano,
+    )
+    return replace(view, given=_given(run.reverifies_id)) if run.reverifies_id else view
+
+
+def _given(run: UUID) -> Mapping[str, Held]:
+    """The work of the run that is judged again."""
+    judged = load([run])[0]
+    if judged.problem is not None:
+        raise _Tampered(judged.problem.message)
+    return machine.work_of(judged.snapshot, judged.run.created_at)
+
+
+def _step(step: Step, plan: Plan, opened: Opened) -> StepValue:
+    node = planner.node_at(plan.root, step.key)
+    if node is None or step.agent not in plan.agents:
+        raise _Tampered(f"step '{step.key}' by '{step.agent}' has no place in the run's release")
+    return StepValue(
+        key=step.key,
+        node=node,
+        agent=step.agent,
+        state=StepState(step.state),
+        attempt=step.attempt,
+        started_at=step.started_at,
+        deadline_at=step.deadline_at,
+        arguments=_value(step, step.input_entry, "input", opened) if step.state in OPEN_STEP else {},
+        not_before=step.not_before,
+        finished_at=step.finished_at,
+        held=_held(step, opened),
+        failure=_failure(step, opened),
+        fell_back=step.fell_back,
+    )
+
+
+def _value(step: Step, entry: UUID | None, path: str, opened: Opened) -> Any:
+    values = opened.get(entry, {}) if entry is not None else {}
+    if path not in values:
+        raise _Tampered(f"the stored {path} of step '{step.key}' does not match its ledger entry")
+    return values[path]
+
+
+def _held(step: Step, opened: Opened) -> Held | None:
+    if step.state != StepState.RETURNED:
+        return None
+    value = _value(step, step.result_entry, "result", opened)
+    if canonical.digest(value) != step.result_digest:
+        raise _Tampered(f"the stored result of step '{step.key}' does not have the digest that its row says")
+    fresh = BestBefore(step.best_before, step.best_before_step) if step.best_before is not None else None
+    return Held(value, step.as_of, fresh)
+
+
+def _failure(step: Step, opened: Opened) -> Failure | None:
+    if step.failure_entry is None:
+        return None
+    return failure_from(_value(step, step.failure_entry, "failure", opened))
+
+
+def failure_from(record: Mapping[str, Any]) -> Failure:
+    """A failure as an opening holds it."""
+    return Failure(
+        cause=Cause(record["cause"]),
+        message=record["message"],
+        owner=record["owner"],
+        team=record["team"],
+        step=record["step"],
+        details=record["details"],
+        branches=tuple(failure_from(branch) for branch in record["branches"]),
+    )

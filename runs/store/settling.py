@@ -1,0 +1,107 @@
+"""Calls as facts: how an intent, a re-send and each kind of end is recorded and paid for.
+
+Pure over records. A call that may have been billed is settled at its bound; a reservation never just disappears.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from audit.ledger import ChargeDraft
+from runs.engine.commands import Fact
+from runs.engine.states import CallKind, CallState, Cause, Mode, Verb
+from runs.engine.values import Plan, Snapshot, instant_text
+from runs.models import Call
+from runs.store.transitions import CallOpened, CallRecord, CallSettled
+
+
+def call_records(rows: Iterable[Call]) -> dict[str, CallRecord]:
+    return {row.key: _record(row) for row in rows}
+
+
+def _record(row: Call) -> CallRecord:
+    return CallRecord(
+        key=row.key,
+        id=row.id,
+        step=row.step,
+        attempt=row.attempt,
+        ordinal=row.ordinal,
+        agent=row.agent,
+        kind=CallKind(row.kind),
+        name=row.name,
+        mode=Mode(row.mode),
+        request_digest=row.request_digest,
+        not_after=row.not_after,
+        reserved_nano=row.reserved_nano,
+        state=CallState(row.state),
+        cause=row.cause,
+    )
+
+
+def _facts(call: CallRecord) -> dict[str, Any]:
+    return {"step": call.step, "attempt": call.attempt, "ordinal": call.ordinal, "kind": str(call.kind), "name": call.name, "mode": str(call.mode)}
+
+
+def opened(call: CallRecord, request: Mapping[str, Any] | None) -> CallOpened:
+    """The intent. `request` is what a tool was asked; a function's own input stands with its step already."""
+    facts = _facts(call) | {"request": call.request_digest, "not_after": instant_text(call.not_after), "reserved_nano": str(call.reserved_nano)}
+    return CallOpened(call, Fact(Verb.CALL_DISPATCHED, f"call:{call.key}", call.agent, facts, {} if request is None else {"request": request}))
+
+
+def resent(call: CallRecord) -> Fact:
+    """A call whose worker died is sent again, with the same key."""
+    return Fact(Verb.CALL_RESENT, f"call:{call.key}", call.agent, _facts(call))
+
+
+def confirmed(call: CallRecord, *, plan: Plan, run: UUID, contained: bool | None, response: Mapping[str, Any] | None, cause: Cause | None) -> CallSettled:
+    """It was answered, with a value or with a failure of its own (`cause`); it costs what was reserved."""
+    facts = _facts(call) | {"contained": contained, "cause": None if cause is None else str(cause), "cost_nano": str(call.reserved_nano)}
+    fact = Fact(Verb.CALL_CONFIRMED, f"call:{call.key}", call.agent, facts, {} if response is None else {"response": response})
+    return _settled(call, CallState.CONFIRMED, cause, contained, fact, plan, run, estimated=False)
+
+
+def failed(call: CallRecord, *, plan: Plan, run: UUID, contained: bool | None, cause: Cause, message: str) -> CallSettled:
+    """It got no answer. A read or an idempotent call is refused and paid at its bound; what became of another one nobody knows."""
+    facts = _facts(call) | {"contained": contained, "cause": str(cause), "cost_nano": str(call.reserved_nano)}
+    if call.mode is Mode.AT_MOST_ONCE:
+        fact = Fact(Verb.CALL_UNRESOLVED, f"call:{call.key}", call.agent, facts)
+        return _settled(call, CallState.UNRESOLVED, cause, contained, fact, plan, run, estimated=True)
+    fact = Fact(Verb.CALL_REFUSED, f"call:{call.key}", call.agent, facts, {"failure": {"cause": str(cause), "message": message}})
+    return _settled(call, CallState.REFUSED, cause, contained, fact, plan, run, estimated=True)
+
+
+def abandoned(call: CallRecord, *, plan: Plan, run: UUID, message: str) -> CallSettled:
+    """Its step ended without it: a deadline, a cancel, a sibling's failure."""
+    return failed(call, plan=plan, run=run, contained=None, cause=Cause.DEADLINE, message=message)
+
+
+def _settled(
+    call: CallRecord, state: CallState, cause: Cause | None, contained: bool | None, fact: Fact, plan: Plan, run: UUID, *, estimated: bool
+) -> CallSettled:
+    charge = None
+    if call.reserved_nano:
+        agent = plan.agents.get(call.agent)
+        charge = ChargeDraft(
+            amount_nano=call.reserved_nano,
+            run=run,
+            step=call.step,
+            call=call.id,
+            agent=call.agent,
+            version=None if agent is None else agent.version,
+            pipeline=plan.pipeline,
+            team=plan.team if agent is None else agent.team,
+            estimated=estimated,
+        )
+    ended = replace(call, state=state, cause="" if cause is None else str(cause))
+    return CallSettled(ended, contained, call.reserved_nano, fact, charge)
+
+
+def with_account(snapshot: Snapshot, opened: Sequence[CallOpened], settled: Sequence[CallSettled]) -> Snapshot:
+    """The run's own account after these intents and ends."""
+    if not opened and not settled:
+        return snapshot
+    run = snapshot.run
+    reserved = run.reserved + sum(each.call.reserved_nano for each in opened) - sum(each.call.reserved_nano for each in settled)
+    spent = run.spent + sum(each.cost_nano for each in settled)
+    return replace(snapshot, run=replace(run, calls=run.calls + len(opened), reserved=reserved, spent=spent))

@@ -1,0 +1,94 @@
+"""The values that go into and come out of a commit.
+
+A Transition is everything one run changes at once. Knows no database.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from audit.actors import Actor
+from audit.ledger import ChargeDraft, Head
+from runs.engine.commands import Fact, Move
+from runs.engine.states import CallKind, CallState, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The row that a decision was made over: its condition when it is written."""
+
+    revision: int
+    fence: int
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A call as its row says. Money in nano-USD."""
+
+    key: str
+    id: UUID
+    step: str
+    attempt: int
+    ordinal: int
+    agent: str
+    kind: CallKind
+    name: str
+    mode: Mode
+    request_digest: str
+    not_after: datetime
+    reserved_nano: int
+    state: CallState = CallState.DISPATCHED
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOpened:
+    """A call's intent: the row stands, dispatched, before anything goes out."""
+
+    call: CallRecord
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettled:
+    """A call's end: what became of it and what it cost. Conditional on the row still being dispatched."""
+
+    call: CallRecord
+    contained: bool | None
+    cost_nano: int
+    fact: Fact
+    charge: ChargeDraft | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One run's step from one revision to the next, with every row that belongs to it."""
+
+    run: UUID
+    team: str
+    seen: Seen
+    move: Move
+    actor: Actor
+    opened: tuple[CallOpened, ...] = ()
+    settled: tuple[CallSettled, ...] = ()
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Written. `entries` gives the ledger entry of each fact that opened something, by (verb, subject)."""
+
+    seen: Seen
+    now: datetime
+    entries: dict[tuple[str, str], UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Not written: the run moved on. `lost` says that the fence moved too, so somebody else holds it."""
+
+    lost: bool
+
+
+Written = Committed | Stale

@@ -1,0 +1,202 @@
+"""Writing: many runs' transitions in one transaction, each conditional on the revision and fence it was decided over.
+
+The run rows come first, in id order; a stale one is left out and never fails its neighbours. Called by committer threads,
+use-cases and sweeps; decides nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from audit import canonical, clock, ledger
+from audit.actors import Actor
+from audit.ledger import Draft, Head
+from runs.engine.commands import Fact
+from runs.engine.states import CallState, Verb
+from runs.engine.values import Failure
+from runs.engine.values import Step as StepValue
+from runs.models import Call, Run, Step
+from runs.store.bulk import update_where
+from runs.store.transitions import CallRecord, CallSettled, Committed, Seen, Stale, Transition, Written
+
+_RUN_CHANGES = (
+    "revision state outcome started_at finished_at seq attempt calls_used spent_nano reserved_nano "
+    "result_digest failure_cause failure_owner failure_team"
+).split()
+_STEP_CHANGES = (
+    "agent version state attempt fell_back deadline_at not_before finished_at as_of best_before best_before_step "
+    "result_digest result_fence result_entry failure_entry failure_cause failure_owner failure_team"
+).split()
+_CALL_CHANGES = ["state", "settled_at", "cause", "contained", "cost_nano", "reserved_nano", "response_entry"]
+
+# A call is reserved only within the run's own limits; what was spent is recorded whatever the limit says.
+_MAY_ADVANCE = (
+    "t.state <> 'finished' AND (v.reserved_nano <= t.reserved_nano AND v.calls_used <= t.calls_used OR "
+    "(t.calls_limit IS NULL OR v.calls_used <= t.calls_limit) AND "
+    "(t.cost_limit_nano IS NULL OR v.spent_nano + v.reserved_nano <= t.cost_limit_nano))"
+)
+
+
+def commit(batch: Sequence[Transition]) -> list[Written]:
+    """Write what can be written; the answer to each transition, in the order given."""
+    ordered = sorted(batch, key=lambda each: each.run)
+    notes = {each.run: _Notes(each) for each in ordered}
+    with transaction.atomic(durable=True):
+        rows = [_run_row(each, notes[each.run]) for each in ordered]
+        alive = update_where(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
+        now = clock.now()
+        written = [each for each in ordered if each.run in alive]
+        heads = _write(written, notes, now) if written else {}
+    fences = _fences(each.run for each in ordered if each.run not in alive)
+    answers: dict[UUID, Written] = {each.run: Stale(lost=fences.get(each.run) != each.seen.fence) for each in ordered if each.run not in alive}
+    answers |= {each.run: Committed(_seen_next(each, heads[each.run]), now, notes[each.run].entries) for each in written}
+    return [answers[each.run] for each in batch]
+
+
+def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: datetime) -> dict[UUID, Head]:
+    Step.objects.bulk_create([_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened])
+    moved = [_step_row(each, step, notes[each.run]) for each in written for step in each.move.moved]
+    if moved:
+        update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved)
+    Call.objects.bulk_create([_new_call(each.run, opened.call, now) for each in written for opened in each.opened])
+    settled = [_call_row(call, notes[each.run], now) for each in written for call in each.settled]
+    if settled:
+        update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled)
+    heads = ledger.record(
+        [draft for each in written for draft in notes[each.run].drafts], now=now, heads={each.run: each.seen.head for each in written}
+    )
+    charges = [call.charge for each in written for call in each.settled if call.charge is not None]
+    if charges:
+        ledger.charge(charges, now=now)
+    return heads
+
+
+def _fences(runs: Iterable[UUID]) -> dict[UUID, int]:
+    ids = list(runs)
+    return dict(Run.objects.filter(id__in=ids).values_list("id", "fence")) if ids else {}
+
+
+def _seen_next(each: Transition, head: Head) -> Seen:
+    return Seen(each.seen.revision + 1, each.seen.fence, head)
+
+
+class _Notes:
+    """The ledger drafts of one transition, and where the rows find the openings of each."""
+
+    def __init__(self, each: Transition) -> None:
+        facts = [*(call.fact for call in each.settled), *_before_finish(each), *(call.fact for call in each.opened), *_finishing(each)]
+        self.drafts = [_draft(each, fact) for fact in facts]
+        self.entries = {(draft.verb, draft.subject): draft.id for draft in self.drafts if draft.openings}
+
+    def of(self, verbs: Iterable[Verb], subject: str) -> UUID | None:
+        return next((self.entries[verb, subject] for verb in verbs if (verb, subject) in self.entries), None)
+
+
+def _before_finish(each: Transition) -> list[Fact]:
+    return [*each.facts, *(fact for fact in each.move.facts if fact.verb is not Verb.RUN_FINISHED)]
+
+
+def _finishing(each: Transition) -> list[Fact]:
+    return [fact for fact in each.move.facts if fact.verb is Verb.RUN_FINISHED]
+
+
+def _draft(each: Transition, fact: Fact) -> Draft:
+    return Draft(
+        verb=str(fact.verb),
+        actor=each.actor,
+        subject=fact.subject,
+        team=each.team,
+        agent=fact.agent,
+        run=each.run,
+        facts=fact.facts,
+        openings=fact.openings,
+        sequenced=True,
+    )
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+
+def _run_row(each: Transition, notes: _Notes) -> list[Any]:
+    run, finish = each.move.snapshot.run, each.move.finish
+    return [
+        *(each.run, each.seen.revision, each.seen.fence),
+        *(each.seen.revision + 1, run.state, None if finish is None else finish.outcome, run.started_at, run.finished_at),
+        *(each.seen.head.seq + len(notes.drafts), 0),
+        *(run.calls, run.spent, run.reserved),
+        *("" if finish is None else finish.result_digest or "", *_failed(None if finish is None else finish.failure)),
+    ]
+
+
+def _failed(failure: Failure | None) -> tuple[str, str, str]:
+    return ("", "", "") if failure is None else (str(failure.cause), failure.owner, failure.team or "")
+
+
+def _new_step(each: Transition, step: StepValue, notes: _Notes) -> Step:
+    changes = dict(zip(_STEP_CHANGES, _step_changes(each, step, notes), strict=True))
+    entry = notes.of([Verb.STEP_STARTED], f"step:{step.key}")
+    return Step(
+        run_id=each.run, key=step.key, node=step.node.id, judges=step.node.judges, started_at=step.started_at, input_entry=entry, **changes
+    )
+
+
+def _step_row(each: Transition, step: StepValue, notes: _Notes) -> list[Any]:
+    return [each.run, step.key, *_step_changes(each, step, notes)]
+
+
+def _step_changes(each: Transition, step: StepValue, notes: _Notes) -> list[Any]:
+    subject, held = f"step:{step.key}", step.held
+    fresh = None if held is None else held.best_before
+    return [
+        *(step.agent, each.move.snapshot.plan.agents[step.agent].version, step.state, step.attempt, step.fell_back),
+        *(step.deadline_at, step.not_before, step.finished_at),
+        *(None if held is None else held.as_of, None if fresh is None else fresh.at, "" if fresh is None else fresh.step),
+        *("" if held is None else canonical.digest(held.value), None if held is None else each.seen.fence),
+        notes.of([Verb.STEP_RETURNED, Verb.STEP_JUDGED], subject),
+        *(notes.of([Verb.STEP_FAILED, Verb.STEP_RETRIED], subject), *_failed(step.failure)),
+    ]
+
+
+def _new_call(run: UUID, call: CallRecord, now: datetime) -> Call:
+    values = {name: getattr(call, name) for name in CallRecord.__slots__}
+    return Call(run_id=run, dispatched_at=now, **values)
+
+
+def _call_row(settled: CallSettled, notes: _Notes | None, now: datetime) -> list[Any]:
+    entry = None if notes is None else notes.of([Verb.CALL_CONFIRMED], settled.fact.subject)
+    return [settled.call.key, CallState.DISPATCHED, settled.call.state, now, settled.call.cause, settled.contained, settled.cost_nano, 0, entry]
+
+
+# --- what arrives when the authority is gone -----------------------------------------------------------------------
+
+
+def settle_late(run: UUID, team: str, settled: Sequence[CallSettled], actor: Actor) -> int:
+    """Write the calls' own truth for a run that somebody else holds or that has finished; returns how many were written.
+
+    Money and evidence are never dropped: conditional on the call being dispatched, entries with the run and no seq.
+    """
+    with transaction.atomic(durable=True):
+        Run.objects.filter(id=run).update(revision=F("revision") + 1)
+        now = clock.now()
+        done = update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=[_call_row(each, None, now) for each in settled])
+        mine = [each for each in settled if each.call.key in done]
+        _return_reservations(run, mine)
+        ledger.record([_late_draft(run, team, each.fact, actor) for each in mine], now=now)
+        ledger.charge([each.charge for each in mine if each.charge is not None], now=now)
+    return len(mine)
+
+
+def _late_draft(run: UUID, team: str, fact: Fact, actor: Actor) -> Draft:
+    return Draft(
+        verb=str(fact.verb), actor=actor, subject=fact.subject, team=team, agent=fact.agent, run=run, facts=fact.facts, openings=fact.openings
+    )
+
+
+def _return_reservations(run: UUID, settled: Sequence[CallSettled]) -> None:
+    held = sum(each.call.reserved_nano for each in settled)
+    spent = sum(each.cost_nano for each in settled)
+    Run.objects.filter(id=run).update(reserved_nano=F("reserved_nano") - held, spent_nano=F("spent_nano") + spent)

@@ -1,0 +1,79 @@
+"""Sweeps: what time has decided is written down, whoever comes along. Idempotent; any number may run at once.
+
+Every engine sweeps each second, the queue's schedule is the net, `manage.py sweep` is for hands.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+
+from audit import clock, ledger
+from audit.actors import Actor
+from audit.ledger import Draft
+from runs import services
+from runs.engine.states import Integrity, RunState, Verb
+from runs.models import Engine, Run
+from runs.models.run import integrity_of
+
+log = logging.getLogger(__name__)
+
+OVERDUE_GRACE = timedelta(seconds=1)
+"""A worker that lives ends its own runs at their deadline; the sweep takes what is left."""
+BATCH = 100
+ENGINES_KEPT = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    ended: int = 0
+    checked: int = 0
+    broken: int = 0
+
+
+def end_overdue() -> int:
+    """Write the end of live runs past their deadline, and of cancelled ones that nobody drives."""
+    now, actor = clock.now(), Actor.system("sweep")
+    overdue = Run.objects.overdue(now - OVERDUE_GRACE)
+    left = Run.objects.ready(now).filter(cancel_requested_at__isnull=False)
+    ids = {*overdue.values_list("id", flat=True)[:BATCH], *left.values_list("id", flat=True)[:BATCH]}
+    return sum(services.end_unattended(run, actor=actor) for run in sorted(ids))
+
+
+def check_integrity(batch: int = BATCH) -> tuple[int, int]:
+    """Compare the runs that were not compared for longest with their finishing entries; how many were, and how many are broken."""
+    runs = list(Run.objects.filter(state=RunState.FINISHED, integrity=Integrity.INTACT).order_by("checked_at")[:batch])
+    found = integrity_of(runs)
+    broken = [run for run in runs if found[run.id] is Integrity.BROKEN]
+    Run.objects.filter(id__in=[run.id for run in runs]).update(checked_at=clock.now())
+    for run in broken:
+        _mark_broken(run)
+    return len(runs), len(broken)
+
+
+def _mark_broken(run: Run) -> None:
+    with transaction.atomic(durable=True):
+        marked = Run.objects.filter(id=run.id, integrity=Integrity.INTACT).update(integrity=Integrity.BROKEN)
+        if not marked:
+            return
+        now = clock.now()
+        facts = {"outcome": run.outcome, "result": run.result_digest or None, "seq": run.seq}
+        draft = Draft(verb=Verb.RUN_BROKEN, actor=Actor.system("sweep"), subject=run.subject, team=run.team.name, run=run.id, facts=facts)
+        ledger.record([draft], now=now)
+    log.error("run %s is broken: its row or result differs from its finishing entry", run.id)
+
+
+def sweep() -> Swept:
+    """Everything that time brings, once."""
+    ended = end_overdue()
+    checked, broken = check_integrity()
+    Engine.objects.filter(beat_at__lt=clock.now() - ENGINES_KEPT).delete()
+    return Swept(ended, checked, broken)
+
+
+def needs_engine(quiet: timedelta) -> bool:
+    """Whether runs are ready and no engine that would take them has been heard of for `quiet`."""
+    now = clock.now()
+    return Run.objects.ready(now).exists() and not Engine.objects.alive(now - quiet).exists()
+

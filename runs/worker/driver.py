@@ -1,0 +1,261 @@
+"""One run, driven: outcomes come into its inbox, each becomes one transition, and what that opens is performed.
+
+Holds the snapshot while the lease is held; reads the rows again only when the revision moved. One driver per run and process.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from django.db import DatabaseError
+
+from audit import clock
+from runs import store
+from runs.engine import machine
+from runs.engine.commands import Move
+from runs.engine.outcomes import Failed, Result
+from runs.engine.states import CallState, Cause, Mode, RunState
+from runs.performers import Refusal
+from runs.worker.messages import Asked, Ended, Event, Input, Planned, Poked, Settled, Tools, give
+from runs.worker.performing import Performing
+from runs.worker.planning import admitted, diverged, planned, record_of
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 0.25
+"""How long after a step's deadline the engine itself ends it: the boundary ends it at the deadline and keeps the evidence."""
+
+
+MOST_REREADS = 20
+
+
+class LostAuthority(Exception):
+    """Somebody else holds the run: nothing more may be done for it here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A decided transition and what is performed once it is written."""
+
+    transition: store.Transition
+    plans: tuple[Planned, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        each = self.transition
+        return each.move.changes_nothing and not (each.opened or each.settled or each.facts)
+
+
+class Driver:
+    """Cancel `drive` to abandon the run: what is at work is killed and nothing is written."""
+
+    def __init__(self, loaded: store.Loaded, tools: Tools) -> None:
+        self.run, self.team = loaded.run.id, loaded.run.team.name
+        self.tools = tools
+        self.inbox: asyncio.Queue[Input] = asyncio.Queue()
+        self.finished = False
+        self.performing = Performing(self.run, loaded.snapshot.plan, tools, self.inbox)
+        self._take_over(loaded)
+
+    def _take_over(self, loaded: store.Loaded) -> None:
+        self.loaded, self.snapshot, self.seen = loaded, loaded.snapshot, loaded.seen
+        self.calls = store.call_records(loaded.calls.values())
+        self.responses = dict(loaded.responses)
+
+    async def drive(self) -> None:
+        """Until the run has finished or is no longer ours."""
+        try:
+            await self._settle(self._first)
+            while not self.finished:
+                await self._react(await self._next())
+        except LostAuthority as lost:
+            log.warning("run %s is no longer driven here: %s", self.run, lost or "another worker holds it")
+        finally:
+            await self.performing.drop_all()
+
+    def poke(self, revision: int | None = None) -> None:
+        self.inbox.put_nowait(Poked(revision))
+
+    async def _next(self) -> Input:
+        pause = (machine.wake_at(self.snapshot) - clock.now()).total_seconds() + (GRACE_S if len(self.performing) else 0.0)
+        try:
+            return await asyncio.wait_for(self.inbox.get(), timeout=max(pause, 0.0))
+        except TimeoutError:
+            return Poked()
+
+    async def _react(self, event: Input) -> None:
+        match event:
+            case Ended(result=result, settled=settled):
+                self.performing.forget(result.key)
+                closing = () if settled is None else (settled,)
+                await self._settle(lambda: machine.absorb(self.snapshot, self._judged(result, closing), clock.now()), closing)
+            case Asked():
+                await self._write_intent(event)
+            case Settled():
+                await self._write_end(event)
+            case Poked(revision=revision):
+                if revision is not None and revision > self.seen.revision:
+                    await self._reload(())
+                if not self.finished:
+                    await self._settle(lambda: machine.decide(self.snapshot, clock.now()))
+
+    def _first(self) -> Move:
+        now, loaded = clock.now(), self.loaded
+        if loaded.problem is not None:
+            return machine.failed_run(self.snapshot, loaded.problem.cause, loaded.problem.message, now)
+        if loaded.run.attempt > store.MAX_ATTEMPTS:
+            message = f"{loaded.run.attempt - 1} workers in a row took this run and were gone before its next step was written"
+            return machine.failed_run(self.snapshot, Cause.LOST, message, now)
+        return machine.begin(self.snapshot, now)
+
+    # --- one transition ---
+
+    async def _settle(
+        self, decide: Callable[[], Move], settled: Sequence[store.CallSettled] = (), opened: Sequence[store.CallOpened] = ()
+    ) -> None:
+        """Decide, write, carry out. If the row moved meanwhile, read it again and decide the same thing anew."""
+        for _ in range(MOST_REREADS):
+            if self.finished:
+                return
+            turn = self._turn(decide(), settled, opened)
+            if turn.is_empty:
+                self.snapshot = turn.transition.move.snapshot
+                return
+            written = await self._written(turn)
+            if written is not None:
+                self._advance(turn, written)
+                return
+        raise LostAuthority(f"a transition could not be written in {MOST_REREADS} tries")
+
+    def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> _Turn:
+        opened = [each for each in opened if each.call.key not in self.calls]
+        closing = [each for each in settled if self._is_dispatched(each.call)]
+        closing += self._abandoned(move, {each.call.key for each in closing})
+        snapshot = store.with_account(move.snapshot, opened, closing)
+        plans = []
+        for key in move.perform:
+            plan = planned(snapshot.steps[key], snapshot, self.calls, self.tools.boundary)
+            snapshot = store.with_account(snapshot, plan.opened, plan.settled)
+            plans.append(plan)
+        transition = store.Transition(
+            run=self.run,
+            team=self.team,
+            seen=self.seen,
+            move=replace(move, snapshot=snapshot),
+            actor=self.tools.actor,
+            opened=(*opened, *(each for plan in plans for each in plan.opened)),
+            settled=(*closing, *(each for plan in plans for each in plan.settled)),
+            facts=tuple(fact for plan in plans for fact in plan.facts),
+        )
+        return _Turn(transition, tuple(plans))
+
+    async def _written(self, turn: _Turn) -> store.Committed | None:
+        try:
+            answer: store.Committed | store.Stale = await self.tools.committer.commit(turn.transition)
+        except DatabaseError as error:
+            log.warning("run %s: a transition may not have been written (%s); reading the run again", self.run, error)
+            answer = store.Stale(lost=False)
+        if isinstance(answer, store.Committed):
+            return answer
+        for plan in turn.plans:
+            if plan.has_place:
+                self.tools.boundary.children.give_back()
+        await self._reload(turn.transition.settled)
+        return None
+
+    def _advance(self, turn: _Turn, written: store.Committed) -> None:
+        transition = turn.transition
+        self.snapshot, self.seen = transition.move.snapshot, written.seen
+        for call in (*(each.call for each in transition.opened), *(each.call for each in transition.settled)):
+            self.calls[call.key] = call
+        self.finished = transition.move.finish is not None
+        for fact in (*transition.facts, *transition.move.facts):
+            self.tools.listener(Event(self.run, str(fact.verb), fact.subject, fact.facts))
+        for key in transition.move.abandon:
+            self.performing.drop(key)
+        for plan in turn.plans:
+            self.performing.launch(plan)
+
+    # --- what others changed ---
+
+    async def _reload(self, closing: Sequence[store.CallSettled]) -> None:
+        """Read the rows again. The calls' own truth is written even if the run is somebody else's by now."""
+        loaded = (await self.tools.committer.call(store.load, [self.run]))[0]
+        self.finished = loaded.run.state == RunState.FINISHED
+        if self.finished or loaded.seen.fence != self.seen.fence:
+            await self._settle_late([*closing, *(self._in_flight(loaded) if self.finished else ())])
+            if not self.finished:
+                raise LostAuthority
+            return
+        self._take_over(loaded)
+        if loaded.problem is None and loaded.snapshot.run.state is RunState.RUNNING:
+            self.snapshot = machine.rebuild(loaded.snapshot, clock.now()).snapshot
+
+    def _in_flight(self, loaded: store.Loaded) -> list[store.CallSettled]:
+        """Once a run has finished, nobody will use what is still on its way."""
+        records = store.call_records(loaded.calls.values()).values()
+        return [self._abandon(call) for call in records if call.state is CallState.DISPATCHED]
+
+    async def _settle_late(self, settled: Sequence[store.CallSettled]) -> None:
+        unique = {each.call.key: each for each in reversed(settled)}
+        if unique:
+            await self.tools.committer.call(store.settle_late, self.run, self.team, list(unique.values()), self.tools.actor)
+
+    # --- calls ---
+
+    async def _write_intent(self, asked: Asked) -> None:
+        """T1 of a call whose step is at work already: its receipt, a refusal, or a row that says dispatched."""
+        request = asked.request
+        known = self.calls.get(request.key)
+        if known is not None and known.request_digest != request.digest():
+            give(asked.answer, Refusal(Cause.DIVERGED, diverged(request).message))
+        elif known is not None and known.state is CallState.CONFIRMED and request.key in self.responses:
+            give(asked.answer, self.responses[request.key])
+        elif known is not None and known.state is not CallState.DISPATCHED:
+            cause = Cause(known.cause) if known.cause else Cause.LOST
+            give(asked.answer, Refusal(cause, f"{known.name} was {known.state} before the worker died, and is not sent again under its key"))
+        elif known is not None:
+            await self._settle(lambda: Move(self.snapshot, facts=(store.resent(known),)))
+            give(asked.answer, known)
+        else:
+            await self._write_new_intent(asked)
+
+    async def _write_new_intent(self, asked: Asked) -> None:
+        request = asked.request
+        refusal = admitted(request, self.snapshot.plan, self.snapshot.run, self.tools.boundary)
+        if refusal is not None:
+            give(asked.answer, refusal)
+            return
+        record = record_of(request)
+        asks = None if request.ordinal == 0 else request.arguments
+        await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, asks),))
+        give(asked.answer, record)
+
+    async def _write_end(self, ended: Settled) -> None:
+        await self._settle(lambda: Move(self.snapshot), (ended.settled,))
+        if ended.response is not None:
+            self.responses[ended.settled.call.key] = ended.response
+        if not ended.answer.done():
+            ended.answer.set_result(None)
+
+    def _is_dispatched(self, call: store.CallRecord) -> bool:
+        known = self.calls.get(call.key)
+        return known is not None and known.state is CallState.DISPATCHED
+
+    def _abandoned(self, move: Move, closing: set[str]) -> list[store.CallSettled]:
+        """The calls of steps that end without them; at the end of a run, every call that is still out."""
+        out = [call for call in self.calls.values() if call.state is CallState.DISPATCHED and call.key not in closing]
+        return [self._abandon(call) for call in out if move.finish is not None or call.step in move.abandon]
+
+    def _abandon(self, call: store.CallRecord) -> store.CallSettled:
+        return store.abandoned(call, plan=self.snapshot.plan, run=self.run, message="its step ended before it answered")
+
+    def _judged(self, result: Result, settled: Sequence[store.CallSettled]) -> Result:
+        """A failed attempt may be made again only if none of its calls may have acted."""
+        if not isinstance(result, Failed):
+            return result
+        ends = self.calls | {each.call.key: each.call for each in settled}
+        mine = [call for call in ends.values() if call.step == result.key and call.attempt == result.attempt]
+        safe = all(call.mode is not Mode.AT_MOST_ONCE or call.state is CallState.REFUSED for call in mine)
+        return replace(result, retry_safe=result.retry_safe and safe)

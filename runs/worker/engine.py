@@ -1,0 +1,243 @@
+"""One engine process: claims runs as long as it has room, keeps their leases, and sees what others change.
+
+A heartbeat that fails for longer than the lease means that authority is lost: everything is dropped, and the rows say how it goes on.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from audit import clock
+from audit.actors import Actor
+from runs import performers, store
+from runs.models import Engine as EngineRow
+from runs.worker.driver import Driver
+from runs.worker.messages import Event, Tools
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+CLAIM_S = 0.25
+CLAIM_BATCH = 64
+MARGIN_S = 1.0
+
+
+def _silent(_: Event) -> None:
+    """Nobody is looking."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """`only` drives just these runs and then stops; `idle_s` stops when nothing has been ready for so long; neither: until stopped."""
+
+    only: frozenset[UUID] | None = None
+    idle_s: float | None = None
+    concurrency: int = field(default_factory=lambda: int(settings.ORCHESTRA_CONCURRENCY))
+    children: int = field(default_factory=lambda: int(settings.ORCHESTRA_CHILDREN))
+    ttl: timedelta = field(default_factory=lambda: timedelta(seconds=settings.ORCHESTRA_LEASE_TTL_S))
+    beat_s: float = field(default_factory=lambda: float(settings.ORCHESTRA_HEARTBEAT_S))
+    listener: Callable[[Event], None] = _silent
+
+
+class Engine:
+    """Create and run it inside one event loop, that of the main thread (children die with the thread that spawned them)."""
+
+    def __init__(self, options: EngineOptions | None = None) -> None:
+        self.options = options or EngineOptions()
+        self.id = uuid4()
+        self.tools = Tools(store.Committer(), performers.Boundary(children=self.options.children), Actor.system("worker"), self.options.listener)
+        self._drivers: dict[UUID, Driver] = {}
+        self._driving: dict[UUID, asyncio.Task[None]] = {}
+        self._stopping = asyncio.Event()
+        self._room = asyncio.Event()
+        self._held_until = 0.0
+        self._last_work = time.monotonic()
+
+    async def run(self) -> None:
+        """Until stopped, idle for too long, or done with the runs it was made for."""
+        await self._call(self._announce)
+        loops = [asyncio.create_task(loop) for loop in (self._claiming(), self._beating(), self._looking())]
+        try:
+            await self._until_done(loops)
+        finally:
+            await self._close(loops)
+
+    def stop(self) -> None:
+        """Leave: runs are given back to whoever comes next. Safe to call from a signal handler of the loop."""
+        self._stopping.set()
+
+    async def _until_done(self, loops: list["asyncio.Task[None]"]) -> None:
+        stopping = asyncio.create_task(self._stopping.wait())
+        done, _ = await asyncio.wait([stopping, *loops], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        for task in done:
+            if task is not stopping:
+                task.result()  # a loop ends by itself only when its work is done, or with the error that ends the engine
+
+    async def _close(self, loops: list["asyncio.Task[None]"]) -> None:
+        for task in (*loops, *self._driving.values()):
+            task.cancel()
+        await asyncio.gather(*loops, *self._driving.values(), return_exceptions=True)
+        await self.tools.boundary.close()
+        try:
+            await self._call(store.release_lease, owner=self.id, runs=list(self._drivers))
+            await self._call(self._leave)
+        except DatabaseError as error:
+            log.warning("leases could not be given back (%s); they run out in %s", error, self.options.ttl)
+        await self.tools.committer.close()
+
+    async def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return await self.tools.committer.call(function, *args, **kwargs)
+
+    # --- the engine's own row ---
+
+    def _announce(self) -> None:
+        now = clock.now()
+        EngineRow.objects.create(
+            id=self.id, host=socket.gethostname()[:200], pid=os.getpid(), serves_all=self.options.only is None, started_at=now, beat_at=now
+        )
+
+    def _leave(self) -> None:
+        EngineRow.objects.filter(id=self.id).update(stopped_at=clock.now())
+
+    def _still_here(self) -> None:
+        EngineRow.objects.filter(id=self.id).update(beat_at=clock.now())
+
+    # --- claiming ---
+
+    async def _claiming(self) -> None:
+        while True:
+            claimed = await self._claim()
+            if claimed:
+                self._last_work = time.monotonic()
+            if self._is_done():
+                return
+            if not claimed or len(self._driving) >= self.options.concurrency:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        self._room.clear()
+        try:
+            await asyncio.wait_for(self._room.wait(), timeout=CLAIM_S)
+        except TimeoutError:
+            return
+
+    def _is_done(self) -> bool:
+        if self._driving:
+            self._last_work = time.monotonic()
+            return False
+        if self.options.only is not None:
+            return not (self.options.only - set(self._drivers)) or self._gave_up()
+        return self.options.idle_s is not None and time.monotonic() - self._last_work > self.options.idle_s
+
+    def _gave_up(self) -> bool:
+        """A run that somebody else holds, or that has ended, can't be claimed here."""
+        return time.monotonic() - self._last_work > CLAIM_S * 8
+
+    async def _claim(self) -> int:
+        room = min(self.options.concurrency - len(self._driving), CLAIM_BATCH)
+        if room <= 0:
+            return 0
+        sent = time.monotonic()
+        ids = await self._call(store.claim, owner=self.id, ttl=self.options.ttl, limit=room, only=self._wanted())
+        if not ids:
+            return 0
+        self._held_until = max(self._held_until, sent + self.options.ttl.total_seconds() - MARGIN_S)
+        loaded = await self._call(store.load, ids)
+        await self._prepare(loaded)
+        for each in loaded:
+            self._start(each)
+        return len(ids)
+
+    def _wanted(self) -> Collection[UUID] | None:
+        return None if self.options.only is None else self.options.only - set(self._driving)
+
+    async def _prepare(self, loaded: list[store.Loaded]) -> None:
+        """Code unpacked and standings read before the first call of these runs."""
+        boundary = self.tools.boundary
+        plans = {each.snapshot.plan.release: each.snapshot.plan for each in loaded}.values()
+        missing = {digest for plan in plans for digest in performers.artifacts(plan)} - set(boundary.folders)
+        if missing:
+            boundary.folders.update(await self._call(performers.unpacked, sorted(missing)))
+        boundary.standings.update(await self._call(performers.standings, sorted({name for plan in plans for name in plan.agents})))
+
+    def _start(self, loaded: store.Loaded) -> None:
+        driver = Driver(loaded, self.tools)
+        self._drivers[driver.run] = driver
+        task = asyncio.create_task(self._drive(driver))
+        self._driving[driver.run] = task
+
+    async def _drive(self, driver: Driver) -> None:
+        try:
+            await driver.drive()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("run %s can't be driven here; its lease runs out and another worker takes it", driver.run)
+        finally:
+            self._driving.pop(driver.run, None)
+            if driver.finished and self.options.only is None:
+                self._drivers.pop(driver.run, None)
+            self._room.set()
+
+    # --- authority ---
+
+    async def _beating(self) -> None:
+        while True:
+            await asyncio.sleep(self.options.beat_s)
+            await self._beat()
+
+    async def _beat(self) -> None:
+        sent = time.monotonic()
+        held = list(self._driving)
+        try:
+            ours = await self._call(store.heartbeat, owner=self.id, ttl=self.options.ttl, runs=held)
+            await self._call(self._still_here)
+        except DatabaseError as error:
+            log.warning("heartbeat failed (%s)", error)
+            if time.monotonic() >= self._held_until:
+                self._drop(held, "its lease could not be prolonged")
+            return
+        self._held_until = sent + self.options.ttl.total_seconds() - MARGIN_S
+        self._drop([run for run in held if run not in ours], "another worker holds it")
+
+    def _drop(self, runs: list[UUID], why: str) -> None:
+        for run in runs:
+            task = self._driving.get(run)
+            if task is not None:
+                log.warning("run %s is dropped: %s", run, why)
+                task.cancel()
+
+    async def _looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if time.monotonic() >= self._held_until:
+                self._drop(list(self._driving), "its lease has run out")
+            if self._driving:
+                await self._look()
+
+    async def _look(self) -> None:
+        try:
+            seen = await self._call(store.look, list(self._driving))
+            names = sorted({name for driver in self._live() for name in driver.snapshot.plan.agents})
+            self.tools.boundary.standings.update(await self._call(performers.standings, names))
+        except DatabaseError as error:
+            log.warning("a look at the runs failed (%s)", error)
+            return
+        for driver in self._live():
+            look = seen.get(driver.run)
+            if look is not None and look.revision > driver.seen.revision:
+                driver.poke(look.revision)
+
+    def _live(self) -> list[Driver]:
+        return [self._drivers[run] for run in list(self._driving)]

@@ -1,0 +1,92 @@
+"""What the parts of a worker tell each other: events for people, inputs for a driver, plans for a performance. Values only."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from audit.actors import Actor
+from runs import performers, store
+from runs.engine.commands import Fact
+from runs.engine.outcomes import Failed, Result
+from runs.engine.values import Step
+
+Answer = store.CallRecord | Mapping[str, Any] | performers.Refusal
+"""To a call that asks to go out: its intent is written, its receipt, or a no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that people at a terminal want to see: a committed fact, or a function's progress."""
+
+    run: UUID
+    verb: str
+    subject: str
+    facts: Mapping[str, Any]
+    message: str | None = None
+    fraction: float | None = None
+
+
+@dataclass(slots=True)
+class Tools:
+    """What the drivers of one engine share."""
+
+    committer: store.Committer
+    boundary: performers.Boundary
+    actor: Actor
+    listener: Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A step's attempt came back, with the end of its call."""
+
+    result: Result
+    settled: store.CallSettled | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call wants its intent written."""
+
+    request: performers.Request
+    answer: "asyncio.Future[Answer]"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A tool call has ended and wants that written before its function goes on."""
+
+    settled: store.CallSettled
+    response: Mapping[str, Any] | None
+    answer: "asyncio.Future[None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Poked:
+    """Time passed, or somebody saw the row at this revision."""
+
+    revision: int | None = None
+
+
+Input = Ended | Asked | Settled | Poked
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A step to perform and what its transition writes for it."""
+
+    step: Step
+    request: performers.Request | None
+    failed: Failed | None = None
+    opened: tuple[store.CallOpened, ...] = ()
+    settled: tuple[store.CallSettled, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    record: store.CallRecord | None = None
+    has_place: bool = False
+
+
+def give(answer: "asyncio.Future[Answer]", value: Answer) -> None:
+    if not answer.done():
+        answer.set_result(value)

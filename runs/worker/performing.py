@@ -1,0 +1,120 @@
+"""The side of a run that takes time: tasks that perform steps and carry their functions' calls through the boundary.
+
+Tasks write nothing; they put what they have into the driver's inbox and wait until it is written.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from runs import performers, store
+from runs.engine.outcomes import Failed
+from runs.engine.states import CallKind, Cause
+from runs.engine.values import Plan
+from runs.performers import CallError, Refusal, Reply, Request
+from runs.worker.messages import Answer, Asked, Ended, Event, Input, Planned, Settled, Tools
+
+log = logging.getLogger(__name__)
+
+
+class Performing:
+    """The tasks of one run."""
+
+    def __init__(self, run: UUID, plan: Plan, tools: Tools, inbox: "asyncio.Queue[Input]") -> None:
+        self.run, self.plan, self.tools, self.inbox = run, plan, tools, inbox
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def launch(self, planned: Planned) -> None:
+        """Start what a written transition has planned."""
+        request = planned.request
+        if planned.failed is not None or request is None:
+            if planned.failed is not None:
+                self.inbox.put_nowait(Ended(planned.failed))
+        elif request.kind is CallKind.INLINE:
+            reply = self.tools.boundary.answer_inline(request)
+            self.inbox.put_nowait(Ended(performers.outcome_of(request, reply, chance=random.random())))  # noqa: S311 - jitter
+        else:
+            record = planned.opened[0].call if planned.opened else planned.record
+            self._tasks[planned.step.key] = asyncio.create_task(self._perform(request, record, planned.has_place))
+
+    def forget(self, key: str) -> None:
+        self._tasks.pop(key, None)
+
+    def drop(self, key: str) -> None:
+        """Abandon a step: its child is killed."""
+        task = self._tasks.pop(key, None)
+        if task is not None:
+            task.cancel()
+
+    async def drop_all(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _perform(self, request: Request, record: store.CallRecord | None, has_place: bool) -> None:
+        children = self.tools.boundary.children
+        try:
+            if not has_place:
+                await children.take()
+            try:
+                ended = await self._performed(request, record)
+            finally:
+                children.give_back()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("run %s: performing %s failed", self.run, request.step)
+            message = f"the platform failed while it performed '{request.step}'; the worker's log says how"
+            ended = Ended(Failed(request.step, request.attempt, Cause.LOST, message))
+        self.inbox.put_nowait(ended)
+
+    async def _performed(self, request: Request, record: store.CallRecord | None) -> Ended:
+        if record is None:
+            answer = await self._ask(request)
+            if isinstance(answer, Refusal):
+                return Ended(Failed(request.step, request.attempt, answer.cause, answer.message))
+            assert isinstance(answer, store.CallRecord)
+            record = answer
+        reply = await performers.perform(self.tools.boundary, request, dispatch=self._tool_call, on_progress=self._progress_of(request))
+        return Ended(performers.outcome_of(request, reply, chance=random.random()), self._end_of(record, reply, None))  # noqa: S311 - jitter
+
+    def _end_of(self, record: store.CallRecord, reply: Reply, response: Mapping[str, Any] | None) -> store.CallSettled:
+        if reply.answered:
+            return store.confirmed(record, plan=self.plan, run=self.run, contained=reply.contained, response=response, cause=reply.cause)
+        cause = reply.cause or Cause.LOST
+        return store.failed(record, plan=self.plan, run=self.run, contained=reply.contained, cause=cause, message=reply.message)
+
+    async def _tool_call(self, request: Request) -> Mapping[str, Any]:
+        """A call that a function asked for: receipt or intent, the boundary, its settlement, and only then the function goes on."""
+        answer = await self._ask(request)
+        if isinstance(answer, Refusal):
+            raise CallError(str(answer.cause), answer.message)
+        if not isinstance(answer, store.CallRecord):
+            return answer
+        reply = await self.tools.boundary.fetch(request)
+        settled = self._end_of(answer, replace(reply, answered=reply.cause is None), reply.value)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.inbox.put_nowait(Settled(settled, reply.value, done))
+        await done
+        if reply.cause is not None:
+            raise CallError(str(reply.cause), reply.message)
+        return dict(reply.value)
+
+    async def _ask(self, request: Request) -> Answer:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.inbox.put_nowait(Asked(request, answer))
+        return await answer
+
+    def _progress_of(self, request: Request) -> Callable[[str | None, float | None], None]:
+        def tell(message: str | None, fraction: float | None) -> None:
+            self.tools.listener(Event(self.run, "progress", f"step:{request.step}", {"step": request.step}, message, fraction))
+
+        return tell

@@ -1,0 +1,73 @@
+"""How a step's own call goes out: at once with its intent, after waiting for a child, again after a crash, or not at all.
+
+Looks only at values and at whether a child is free. Used by the driver, once per step of a transition.
+"""
+
+from uuid import UUID
+
+from audit import clock
+from audit.identity import new_id
+from runs import performers, store
+from runs.engine.outcomes import Failed
+from runs.engine.states import CallKind, CallState, Cause, Mode
+from runs.engine.values import Plan, RunView, Snapshot, Step
+from runs.performers import Boundary, Refusal, Request, Unshapable
+from runs.worker.messages import Planned
+
+
+def planned(step: Step, snapshot: Snapshot, calls: dict[str, store.CallRecord], boundary: Boundary) -> Planned:
+    """`snapshot.run` holds the account, with what this transition has reserved so far."""
+    try:
+        request = performers.shape(snapshot.plan, snapshot.run, step)
+    except Unshapable as error:
+        return Planned(step, None, failed=Failed(step.key, step.attempt, Cause.INPUT, str(error)))
+    known = calls.get(request.key)
+    if known is not None:
+        return _again(step, request, known, snapshot.plan)
+    refusal = admitted(request, snapshot.plan, snapshot.run, boundary)
+    if refusal is not None:
+        return Planned(step, request, failed=Failed(step.key, step.attempt, refusal.cause, refusal.message))
+    if request.kind is CallKind.INLINE or not boundary.children.take_now():
+        return Planned(step, request)
+    return Planned(step, request, opened=(store.opened(record_of(request), None),), has_place=True)
+
+
+def admitted(request: Request, plan: Plan, run: RunView, boundary: Boundary) -> Refusal | None:
+    account = performers.Account(run.calls, plan.calls_limit, run.spent + run.reserved, plan.cost_limit)
+    return performers.admit(request, standing=boundary.standings.get(request.agent.name), account=account, now=clock.now())
+
+
+def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan) -> Planned:
+    """A call whose intent another worker wrote, and whose end nobody did."""
+    if known.state is not CallState.DISPATCHED:
+        message = f"call {known.key} is {known.state} and its step has not ended"
+        return Planned(step, request, failed=Failed(step.key, step.attempt, Cause.LOST, message))
+    if known.mode is Mode.AT_MOST_ONCE:
+        message = f"the worker died while '{known.agent}' was at work; whether it acted is not known, and it is never sent again"
+        end = store.failed(known, plan=plan, run=UUID(str(request.run)), contained=None, cause=Cause.UNRESOLVED, message=message)
+        return Planned(step, request, settled=(end,), failed=Failed(step.key, step.attempt, Cause.UNRESOLVED, message, retry_safe=False))
+    if known.request_digest != request.digest():
+        return Planned(step, request, failed=diverged(request))
+    return Planned(step, request, facts=(store.resent(known),), record=known)
+
+
+def diverged(request: Request) -> Failed:
+    message = f"call {request.ordinal} of step '{request.step}' asks for something else than before the crash, under the same key"
+    return Failed(request.step, request.attempt, Cause.DIVERGED, message, retry_safe=False)
+
+
+def record_of(request: Request) -> store.CallRecord:
+    return store.CallRecord(
+        key=request.key,
+        id=new_id(),
+        step=request.step,
+        attempt=request.attempt,
+        ordinal=request.ordinal,
+        agent=request.agent.name,
+        kind=request.kind,
+        name=request.name,
+        mode=request.mode,
+        request_digest=request.digest(),
+        not_after=request.not_after,
+        reserved_nano=request.bound_nano,
+    )

@@ -1,0 +1,50 @@
+"""What a permission allows, and that nothing else is allowed."""
+
+import pytest
+
+from agents import grants
+from agents.errors import NotGranted
+
+FEEDS = ["allow read feed:metrics/*", "allow call tool:fetch"]
+
+
+def test_an_exact_rule_allows_that_resource_and_no_longer_one() -> None:
+    assert grants.decide(FEEDS, "call", "tool:fetch") == grants.Decision(allowed=True, rule="allow call tool:fetch")
+    assert not grants.decide(FEEDS, "call", "tool:fetcher").allowed
+
+
+def test_a_trailing_star_allows_what_begins_so() -> None:
+    assert grants.decide(FEEDS, "read", "feed:metrics/cpu.csv").rule == "allow read feed:metrics/*"
+    assert not grants.decide(FEEDS, "read", "feed:metric").allowed
+
+
+def test_a_rule_speaks_of_its_own_verb_only() -> None:
+    assert not grants.decide(FEEDS, "write", "feed:metrics/cpu.csv").allowed
+
+
+def test_no_permission_is_a_refusal() -> None:
+    assert grants.decide([], "read", "feed:metrics/cpu.csv") == grants.Decision(allowed=False, rule=None)
+
+
+def test_a_star_that_is_asked_for_is_an_ordinary_character() -> None:
+    assert not grants.decide(["allow read feed:cpu"], "read", "feed:*").allowed
+
+
+def test_a_star_alone_allows_the_verb_on_everything() -> None:
+    assert grants.decide(["allow read *"], "read", "feed:cpu").allowed
+
+
+@pytest.mark.parametrize(
+    "text", ["", "allow read", "deny read feed:*", "allow READ feed:x", "allow read fe*ed:x", "allow read feed:a b", "allow read " + "x" * 2000]
+)
+def test_a_rule_that_does_not_parse_is_refused_and_allows_nothing(text: str) -> None:
+    with pytest.raises(grants.RuleInvalid):
+        grants.parse_rule(text)
+    assert not grants.decide([text], "read", "feed:x").allowed
+
+
+def test_require_names_the_line_that_would_allow_it() -> None:
+    with pytest.raises(NotGranted) as refused:
+        grants.require(FEEDS, "write", "feed:x", agent="writer")
+    assert 'add "allow write feed:x"' in refused.value.message
+    assert grants.require(FEEDS, "call", "tool:fetch", agent="writer").allowed

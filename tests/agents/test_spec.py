@@ -1,0 +1,429 @@
+"""The files of DESIGN §4: strict YAML, every problem at once with its line, one normal form."""
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents import spec
+from agents.contracts import VERDICT_SCHEMA
+
+AGENT = """kind: agent
+name: feed-reader
+team: platform
+role: gather
+purpose: Read one feed.
+run: {python: feed:read}
+"""
+PIPELINE = """kind: pipeline
+name: ops-digest
+team: platform
+input: {type: object}
+steps:
+  - {id: read, agent: feed-reader, with: {feed: =input.feed}}
+verify: {agent: auditor, with: {claim: =result}}
+"""
+
+
+def read(text: str | bytes) -> spec.Parsed:
+    return spec.read({"a.yaml": text if isinstance(text, bytes) else text.encode()})
+
+
+def said(text: str | bytes) -> list[tuple[int, str]]:
+    return [(problem.line, problem.message) for problem in read(text).problems]
+
+
+def agent(more: str = "", base: str = AGENT) -> dict[str, Any]:
+    parsed = read(base + more)
+    assert parsed.problems == []
+    return parsed.agents[0].spec
+
+
+def pipeline(more: str = "", base: str = PIPELINE) -> dict[str, Any]:
+    parsed = read(base + more)
+    assert parsed.problems == []
+    return parsed.pipelines[0].spec
+
+
+def test_an_agent_has_one_normal_form_with_its_defaults() -> None:
+    assert agent() == {
+        "name": "feed-reader",
+        "team": "platform",
+        "accountable": None,
+        "role": "gather",
+        "purpose": "Read one feed.",
+        "run": {"python": "feed:read"},
+        "input": None,
+        "output": None,
+        "freshness": None,
+        "timeout_ms": None,
+        "memory_mb": 512,
+        "mode": "read",
+        "uses": [],
+        "permissions": [],
+        "cost_nano": 0,
+        "derived_from": None,
+        "risk_tier": None,
+        "data_classes": [],
+        "review_by": None,
+        "artifact": None,
+        "executable": None,
+    }
+
+
+def test_an_agents_measures_become_whole_numbers() -> None:
+    read_in = agent(
+        "freshness: {field: as_of, max_age: 1h30m}\ntimeout: 500ms\nmemory: 2GB\ncost: 0.002 USD\nreview_by: 2027-06-30\n"
+        'mode: {idempotent: =input.order}\nuses: ["read feed:{input.feed}"]\npermissions: ["allow read feed:*"]\n'
+    )
+    assert read_in["freshness"] == {"field": "as_of", "max_age_ms": 5_400_000}
+    assert (read_in["timeout_ms"], read_in["memory_mb"], read_in["cost_nano"]) == (500, 2048, 2_000_000)
+    assert read_in["mode"] == {"idempotent": "=input.order"}
+
+
+def test_roles_decide_defaults() -> None:
+    assert agent(base=AGENT.replace("gather", "act"))["mode"] == "at_most_once"
+    assert agent(base=AGENT.replace("gather", "check"))["output"] == VERDICT_SCHEMA
+    same = agent(base=AGENT.replace("gather", "check").replace("python: feed:read", "inline: same"))
+    assert same["executable"] == {"kind": "inline", "name": "same"}
+    assert same["input"]["required"] == ["left", "right"]
+    noop = agent("input: {type: object, required: [a]}\n", base=AGENT.replace("python: feed:read", "inline: noop"))
+    assert noop["output"] == noop["input"] == {"type": "object", "required": ["a"]}
+
+
+def test_a_pipeline_has_one_normal_form() -> None:
+    assert pipeline("limits: {timeout: 2m, cost: 0.50 USD, calls: 40}\ncriteria: {a: result.ok, b: {judged: it reads well}}\n") == {
+        "name": "ops-digest",
+        "team": "platform",
+        "accountable": None,
+        "purpose": "",
+        "input": {"type": "object"},
+        "criteria": {"a": {"expression": "result.ok"}, "b": {"judged": "it reads well"}},
+        "steps": [
+            {
+                "kind": "step",
+                "id": "read",
+                "agent": "feed-reader",
+                "with": {"feed": "=input.feed"},
+                "timeout_ms": None,
+                "progress_timeout_ms": None,
+                "retry": None,
+                "fallback": None,
+                "on_failure": "stop",
+                "when": None,
+            }
+        ],
+        "verify": {"agent": "auditor", "with": {"claim": "=result"}, "timeout_ms": None},
+        "limits": {"timeout_ms": 120_000, "cost_nano": 500_000_000, "calls": 40},
+        "replayable": False,
+    }
+    assert pipeline()["limits"] == {"timeout_ms": 3_600_000, "cost_nano": None, "calls": None}
+
+
+NODES = """kind: pipeline
+name: p
+team: t
+input: {type: object}
+steps:
+  - parallel:
+      a: [{id: one, agent: x, retry: 2}]
+      b: [{id: two, agent: x, retry: {max: 3, backoff: 2s}, when: input.go}]
+    min_success: 1
+    on_failure: degrade
+  - for_each: =input.items
+    as: item
+    do:
+      - switch:
+          - {when: item.a, do: [{id: three, agent: x}]}
+          - {default: [{id: three, agent: y, fallback: x}]}
+  - id: proof
+    verify: {agent: v, with: {claim: =steps.parallel_1}, timeout: 5s}
+verify: {agent: v, with: {claim: =result}}
+"""
+
+
+def test_nodes_nest_and_get_ids_by_kind() -> None:
+    both, loop, proof = pipeline(base=NODES)["steps"]
+    assert (both["kind"], both["id"], both["min_success"], both["on_failure"]) == ("parallel", "parallel_1", 1, "degrade")
+    assert both["branches"]["a"][0]["retry"] == {"max": 2, "backoff_ms": 1000}
+    assert both["branches"]["b"][0]["retry"] == {"max": 3, "backoff_ms": 2000}
+    assert (loop["items"], loop["as"], loop["max_concurrency"], loop["min_success"]) == ("=input.items", "item", 8, "all")
+    assert [case["when"] for case in loop["do"][0]["cases"]] == ["item.a", None]
+    assert proof == {"kind": "verify", "id": "proof", "agent": "v", "with": {"claim": "=steps.parallel_1"}, "timeout_ms": 5000}
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        (("steps", 0, "branches", "b", 0, "when"), 8),
+        (("steps", 1, "do", 0, "cases", 1, "do", 0, "fallback"), 16),
+        (("steps", 2, "with", "claim"), 18),
+        (("verify", "with", "claim"), 19),
+        (("steps", 1, "nowhere", "at", "all"), 11),
+    ],
+)
+def test_a_path_in_the_normal_form_knows_its_line(path: spec.Path, line: int) -> None:
+    assert read(NODES).pipelines[0].line_of(path) == line
+
+
+def test_several_documents_and_files_are_read_together() -> None:
+    parsed = spec.read(
+        {"b.yaml": PIPELINE.encode(), "a.yml": f"kind: team\nname: platform\naccountable: alice\n---\n{AGENT}---\n# nothing\n".encode()}
+    )
+    assert parsed.problems == []
+    assert [document.name for document in (*parsed.teams, *parsed.agents, *parsed.pipelines)] == ["platform", "feed-reader", "ops-digest"]
+    assert parsed.agents[0].line == 5
+
+
+def test_a_model_holds_a_reference_and_never_a_secret() -> None:
+    text = "kind: model\nname: reasoning\nteam: t\nprovider: scripted\nmodel: m1\nsecret: {}\n"
+    assert read(text.format("env:MODEL_KEY")).models[0].spec["secret_ref"] == "env:MODEL_KEY"
+    assert "never the secret itself" in said(text.format("sk-123"))[0][1]
+
+
+def test_all_problems_are_listed_at_once_with_their_lines() -> None:
+    text = AGENT.replace("role: gather", "role: gater").replace("team: platform", "taem: platform") + "timeout: 10\nuses: [5]\n"
+    lines = said(text)
+    assert [line for line, _ in lines] == [1, 3, 4, 7, 8]
+    assert "did you mean 'team'" in lines[1][1]
+    assert "did you mean 'gather'" in lines[2][1]
+    assert "10s" in lines[3][1]
+
+
+def test_a_document_with_problems_is_not_handed_on() -> None:
+    parsed = read(AGENT + "nope: 1\n---\n" + PIPELINE)
+    assert (parsed.agents, len(parsed.pipelines), len(parsed.problems)) == ([], 1, 1)
+
+
+def test_the_same_name_twice_is_a_problem_that_names_both_places() -> None:
+    assert said(AGENT + "---\n" + AGENT) == [(8, "the agent 'feed-reader' is already in a.yaml:1; keep one")]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("run: {command: [ls]}", "'command' is not supported by this version"),
+        ("run: {model: {alias: x}}", "'model' is not supported"),
+        ("run: {a2a: {}}", "'a2a' is not supported"),
+        ("run: {python: feed}", "module:function"),
+        ("run: {python: ../x:y}", "module:function"),
+        ("run: {inline: sam}", "did you mean 'same'"),
+        ("run: {python: a:b, inline: noop}", "keep one"),
+        ("run: {}", "nothing to run"),
+        ("run: feed:read", "must be a mapping"),
+        ("freshness: {field: as_of}", "no max_age"),
+        ("timeout: 0s", "more than zero"),
+        ("timeout: 400d", "366d"),
+        ("timeout: ten seconds", "500ms"),
+        ("cost: 5 EUR", "0.50 USD"),
+        ("cost: 0.0000000001 USD", "0.50 USD"),
+        ("memory: 1TB", "64MB"),
+        ("mode: twice", "at_most_once"),
+        ("mode: {idempotent: =steps.x}", "business key"),
+        ('uses: ["read feed:{steps.x}"]', "only {input.…}"),
+        ('uses: ["read feed:{"]', "lone"),
+        ("uses: [read]", "a verb and a resource"),
+        ("uses: read", "must be a list"),
+        ("permissions: [deny read x]", "'deny' is not supported"),
+        ('permissions: ["allow read a*b"]', "* at the end"),
+        ("review_by: 2027-02-30", "2027-06-30"),
+        ("input: string", "must be a mapping"),
+        ("approve_when: x", "not supported by this version"),
+        ("derived_from: Not A Name", "small letters"),
+    ],
+)
+def test_an_agents_odd_line_is_refused_with_what_to_do(line: str, words: str) -> None:
+    text = AGENT.replace("run: {python: feed:read}\n", "") if line.startswith("run") else AGENT
+    assert any(words in message for _, message in said(text + line + "\n")), said(text + line + "\n")
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        ("{id: a, supervisor: {lead: x}}", "'supervisor' is not supported"),
+        ("{id: a, handoff: {}}", "'handoff' is not supported"),
+        ("{id: a, group_chat: {}}", "'group_chat' is not supported"),
+        ("{id: a, magentic: {}}", "'magentic' is not supported"),
+        ("{id: a, approval: {}}", "'approval' is not supported"),
+        ("{id: a, wait: {}}", "'wait' is not supported"),
+        ("{id: a, pipeline: other}", "'pipeline' is not supported"),
+        ("{id: a, agent: x, approve_when: y}", "'approve_when' is not supported"),
+        ("{id: a}", "says nothing to do"),
+        ("{id: a, agent: x, switch: []}", "make two nodes"),
+        ("{agent: x}", "has no 'id'"),
+        ("{id: A-b, agent: x}", "underscores"),
+        ("{id: a, agent: x, wiht: {}}", "did you mean 'with'"),
+        ("{id: a, agent: x, with: [1]}", "must be a mapping"),
+        ("{id: a, agent: x, retry: 99}", "from 0 to 10"),
+        ("{id: a, agent: x, retry: {backoff: 1s}}", "no max"),
+        ("{id: a, agent: x, on_failure: ignore}", "stop, degrade"),
+        ("{id: a, agent: x, when: =input.a}", "leave the = at its beginning out"),
+        ("{parallel: [a, b]}", "must be a mapping"),
+        ("{parallel: {a: {id: x, agent: y}}}", "must be a list of nodes"),
+        ("{parallel: {}}", "no branches"),
+        ("{parallel: {a: [{id: x, agent: y}]}, min_success: 0}", "whole number from 1"),
+        ("{for_each: input.items, as: i, do: [{id: x, agent: y}]}", "must be an expression"),
+        ("{for_each: =input.items, do: [{id: x, agent: y}]}", "has no 'as'"),
+        ("{for_each: =input.items, as: i}", "has no 'do'"),
+        ("{switch: [{default: [{id: x, agent: y}]}, {when: a, do: [{id: x, agent: y}]}]}", "must be the last one"),
+        ("{switch: {}}", "must be a list"),
+        ("{verify: {with: {}}}", "has no 'agent'"),
+        ("just text", "must be a mapping"),
+    ],
+)
+def test_an_odd_node_is_refused_with_what_to_do(node: str, words: str) -> None:
+    text = PIPELINE.replace("{id: read, agent: feed-reader, with: {feed: =input.feed}}", node)
+    assert any(line == 6 and words in message for line, message in said(text)), said(text)
+
+
+@pytest.mark.parametrize("kind", ["grant", "budget", "policy"])
+def test_a_kind_that_nothing_enforces_yet_is_refused_by_name(kind: str) -> None:
+    assert f"kind '{kind}' is not supported by this version" in said(f"kind: {kind}\nname: x\n")[0][1]
+
+
+def test_an_unknown_kind_suggests_the_nearest() -> None:
+    assert "did you mean 'agent'" in said("kind: agnet\n")[0][1]
+    assert "no kind" in said("name: x\n")[0][1]
+    assert "must be a mapping" in said("- a\n")[0][1]
+
+
+# YAML ----------------------------------------------------------------------------------------------------------------------------
+
+
+def raw_with(value: str) -> dict[str, Any]:
+    node = "  - {id: read, agent: feed-reader, with: {feed: =input.feed}}"
+    text = PIPELINE.replace(node, f"  - id: read\n    agent: feed-reader\n    with:\n      {value}")
+    return dict(pipeline(base=text)["steps"][0]["with"])
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ("v: true", True),
+        ("v: no", "no"),
+        ("v: on", "on"),
+        ("v: Yes", "Yes"),
+        ("v: 12:30", "12:30"),
+        ("v: 2014-01-01", "2014-01-01"),
+        ("v: 0o17", 15),
+        ("v: 017", 17),
+        ("v: 1e3", 1000.0),
+        ("v: ~", None),
+        ("v: 1_000", "1_000"),
+        ("v: '=size(a, b)'", "=size(a, b)"),
+        ("v: =size(a, b)", "=size(a, b)"),
+        ("v: |\n        two\n        lines", "two\nlines\n"),
+    ],
+)
+def test_scalars_are_those_of_yaml_1_2(value: str, meant: Any) -> None:
+    assert raw_with(value) == {"v": meant}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("kind: team\nname: a\nname: b\n", 3, "here twice (first in line 2)"),
+        ("kind: team\nname: &x a\n", 2, "anchor"),
+        ("kind: team\nname: &x a\naccountable: *x\n", 3, "alias"),
+        ("kind: team\n<<: {name: a}\n", 2, "merge key"),
+        ("kind: !!python/name:os.system team\n", 1, "tag"),
+        ("kind: team\nname: .inf\n", 2, "not a number that JSON can hold"),
+        ("kind: team\nname: .nan\n", 2, "not a number"),
+        ("kind: team\nname: 1e999\n", 2, "not a number"),
+        ("kind: team\nname: 9007199254740993\n", 2, "2^53"),
+        ("kind: team\nname: " + "9" * 6000 + "\n", 2, "2^53"),
+        ("kind: team\n1: a\n", 2, "not a text"),
+        ("kind: team\n? [a]\n: b\n", 2, "a key must be a text"),
+        ("kind: team\nwith: {n: =size(a, b)}\n", 2, "quote it"),
+        ("kind: team\nwith: [=size(a, b)]\n", 2, "quote it"),
+        ("kind: team\nwith: {n: =a[0]}\n", 2, "quote it"),
+        ("kind: team\nwith: {n: =a ? b, c}\n", 2, "quote it"),
+        ("kind: team\nwith: =a ? b : c\n", 2, "quote it"),
+        ("kind: team\n\tname: x\n", 2, "not YAML"),
+        ("[" * 100_000, 1, "deeper than 32"),
+        ("- " * 10_000 + "a", 1, "deeper than 32"),
+        ("{a: " * 33 + "1" + "}" * 33, 1, "deeper than 32"),
+        ("[" + "1," * 50_001 + "]", 1, "more than 50000 values"),
+        ("".join(f"k{n}: 1\n" for n in range(1001)), 1001, "more than 1000 keys"),
+        ("kind: " + "x" * (257 * 1024), 1, "longer than"),
+        ("#" * (1024 * 1024 + 1), 1, "the limit is 1048576"),
+        (b"kind: team\nname: \xff\n", 2, "UTF-8"),
+        ("kind: team\nname: a\x00b\n", 1, "not YAML"),
+    ],
+)
+def test_yaml_beyond_the_strict_subset_is_refused_with_its_line(text: str | bytes, line: int, words: str) -> None:
+    assert any(at == line and words in message for at, message in said(text)), said(text)[:3]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=300) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_no_bytes_crash_the_reader(data: bytes) -> None:
+    for problem in read(data).problems:
+        assert problem.line >= 1
+
+
+PIECES = [
+    "kind: ",
+    "agent",
+    "pipeline",
+    "\n",
+    "name: x",
+    "steps:",
+    "  - ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ": ",
+    "&a ",
+    "*a",
+    "!!t ",
+    "? ",
+    "<<",
+    "=a(b, c)",
+    "- ",
+    "|",
+    "\n  ",
+    "'",
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=40))
+def test_no_mix_of_yaml_marks_crashes_the_reader(pieces: list[str]) -> None:
+    read("".join(pieces))
+
+
+VALUES: Any = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["x", "=input.a", "", "10s"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "agent", "with", "do", "when", "python", "a"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+KEYS = [
+    "name",
+    "team",
+    "role",
+    "purpose",
+    "run",
+    "input",
+    "freshness",
+    "timeout",
+    "mode",
+    "uses",
+    "permissions",
+    "steps",
+    "verify",
+    "limits",
+    "criteria",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["agent", "pipeline", "team", "model"]), st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=8))
+def test_no_value_in_a_wrong_place_crashes_the_reader(kind: str, body: dict[str, Any]) -> None:
+    parsed = read(yaml.safe_dump({"kind": kind, **body}))
+    assert parsed.problems or parsed.teams or parsed.models or parsed.agents or parsed.pipelines

@@ -1,0 +1,437 @@
+"""What publishing refuses: each rule once, said where it stands; and what it lets through."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from agents import validation
+from agents.contracts import VERDICT_SCHEMA
+
+TEXT = {"type": "string"}
+NUMBER = {"type": "integer"}
+
+
+def open_object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def agent(name: str, *, takes: Any = None, gives: Any = None, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "team": "platform",
+        "accountable": None,
+        "role": "gather",
+        "purpose": "p",
+        "run": {"python": f"{name}:run"},
+        "input": takes if takes is not None else {"type": "object"},
+        "output": gives if gives is not None else {"type": "object"},
+        "freshness": None,
+        "timeout_ms": 1000,
+        "memory_mb": 512,
+        "mode": "read",
+        "uses": [],
+        "permissions": [],
+        "cost_nano": 0,
+        "derived_from": None,
+        "risk_tier": None,
+        "data_classes": [],
+        "review_by": None,
+        "artifact": None,
+        "executable": {"kind": "function", "file_digest": name, "name": "run"},
+        **more,
+    }
+
+
+def step(name: str, does: str, **more: Any) -> dict[str, Any]:
+    given = more.pop("with_", {})
+    blank = dict.fromkeys(("timeout_ms", "progress_timeout_ms", "retry", "fallback", "when"))
+    return {"kind": "step", "id": name, "agent": does, "with": given, **blank, "on_failure": "stop", **more}
+
+
+def parallel(name: str, branches: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"kind": "parallel", "id": name, "branches": branches, "min_success": "all", "on_failure": "stop", "when": None, **more}
+
+
+def for_each(name: str, items: str, item: str, do: list[Any]) -> dict[str, Any]:
+    common = {"max_concurrency": 8, "min_success": "all", "on_failure": "stop", "when": None}
+    return {"kind": "for_each", "id": name, "items": items, "as": item, "do": do, **common}
+
+
+def switch(name: str, *cases: tuple[str | None, list[Any]]) -> dict[str, Any]:
+    return {"kind": "switch", "id": name, "cases": [{"when": when, "do": do} for when, do in cases], "on_failure": "stop", "when": None}
+
+
+READER = agent("reader", takes=open_object(feed=TEXT), gives=open_object(series={"type": "array", "items": open_object(name=TEXT)}, count=NUMBER))
+WRITER = agent("writer", takes=open_object(count=NUMBER), gives=open_object(text=TEXT))
+AUDITOR = agent("auditor", takes=open_object(claim=True), gives=VERDICT_SCHEMA, role="check")
+NAMER = agent("namer", takes=open_object(name=TEXT), gives=open_object(name=TEXT))
+AGENTS = {spec["name"]: spec for spec in (READER, WRITER, AUDITOR, NAMER)}
+READ = step("read", "reader", with_={"feed": "=input.feed"})
+WRITE = step("write", "writer", with_={"count": "=steps.read.count"})
+
+
+def pipeline(*nodes: Any, **more: Any) -> dict[str, Any]:
+    return {
+        "name": "p",
+        "team": "platform",
+        "accountable": None,
+        "purpose": "",
+        "input": open_object(feed=TEXT),
+        "criteria": {},
+        "steps": list(nodes) or [READ, WRITE],
+        "verify": {"agent": "auditor", "with": {"claim": "=result"}, "timeout_ms": None},
+        "limits": {"timeout_ms": 1000, "cost_nano": None, "calls": None},
+        "replayable": False,
+        **more,
+    }
+
+
+def refused(spec: dict[str, Any], **agents: dict[str, Any]) -> list[tuple[Any, str]]:
+    found = validation.check(copy.deepcopy(spec), {**AGENTS, **agents}, line_of=lambda path: len(path))
+    return [(refusal.path, refusal.message) for refusal in found]
+
+
+def only(spec: dict[str, Any], path: tuple[Any, ...], words: str, **agents: dict[str, Any]) -> None:
+    found = refused(spec, **agents)
+    assert [at for at, _ in found] == [path], found
+    assert words in found[0][1], found
+
+
+def test_a_sound_pipeline_is_not_refused() -> None:
+    nodes = [
+        READ,
+        parallel(
+            "both",
+            {"a": [step("one", "writer", with_={"count": "=steps.read.count"})], "b": [step("two", "namer", with_={"name": "x"})]},
+            min_success=1,
+        ),
+        for_each(
+            "each",
+            "=steps.read.series",
+            "row",
+            [step("name", "namer", with_={"name": "=row.name"}), step("again", "namer", with_={"name": "=steps.name.name"})],
+        ),
+        switch(
+            "way",
+            ("steps.read.count > 1", [step("pick", "namer", with_={"name": "=steps.each[0].name"})]),
+            (None, [step("pick", "namer", with_={"name": "n"})]),
+        ),
+        {"kind": "verify", "id": "proof", "agent": "auditor", "with": {"claim": "=steps.read"}, "timeout_ms": None},
+        step("last", "namer", with_={"name": "=steps.both.a.text"}, when="steps.proof.checks.all(c, c.verdict == 'pass')"),
+    ]
+    criteria = {"named": {"expression": "result.name != '' && size(steps.each) == steps.read.count"}, "kind": {"judged": "it is kind"}}
+    assert refused(pipeline(*nodes, criteria=criteria)) == []
+
+
+def test_a_refusal_carries_its_line() -> None:
+    (found,) = validation.check(pipeline(READ, input=None), AGENTS, line_of={("input",): 7}.__getitem__)
+    assert (found.path, found.line) == (("input",), 7)
+
+
+# Verification --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pipeline_without_verify_is_refused() -> None:
+    only(pipeline(verify=None), (), "no verify")
+
+
+def test_a_verifier_that_had_a_part_in_the_work_is_refused() -> None:
+    work = step("judge", "auditor", with_={"claim": 1})
+    only(pipeline(READ, work, WRITE), ("verify", "agent"), "has a part in the work and would verify it")
+
+
+def test_a_verifier_that_is_only_a_fallback_had_its_part_too() -> None:
+    work = step("judge", "reader", with_={"feed": "x", "claim": 1}, fallback="auditor")
+    only(pipeline(work, WRITE | {"with": {"count": 1}}), ("verify", "agent"), "has a part in the work")
+
+
+def test_a_performer_hidden_deep_in_the_nodes_is_seen() -> None:
+    deep = for_each("l", "=steps.read.series", "row", [switch("s", (None, [parallel("q", {"a": [step("judge", "auditor", with_={"claim": 1})]})]))])
+    only(pipeline(READ, deep), ("verify", "agent"), "has a part in the work")
+
+
+def test_a_copy_of_a_performer_under_another_name_is_refused() -> None:
+    only(pipeline(), ("verify", "agent"), "runs the same code as 'writer'", auditor=AUDITOR | {"executable": WRITER["executable"]})
+
+
+@pytest.mark.parametrize(
+    "lineage",
+    [
+        {"auditor": AUDITOR | {"derived_from": "writer"}},
+        {"writer": WRITER | {"derived_from": "auditor"}},
+        {"auditor": AUDITOR | {"derived_from": "namer"}, "namer": NAMER | {"derived_from": "writer"}},
+        {"auditor": AUDITOR | {"derived_from": "base"}, "writer": WRITER | {"derived_from": "base"}},
+    ],
+)
+def test_lineage_either_way_makes_a_copy(lineage: dict[str, Any]) -> None:
+    only(pipeline(), ("verify", "agent"), "lineage", **lineage)
+
+
+def test_a_circle_of_lineage_does_not_hang() -> None:
+    assert refused(pipeline(), auditor=AUDITOR | {"derived_from": "namer"}, namer=NAMER | {"derived_from": "auditor"}) == []
+
+
+def test_a_verifier_that_is_no_check_is_refused() -> None:
+    only(pipeline(), ("verify", "agent"), "only an agent of role check", auditor=AUDITOR | {"role": "decide"})
+
+
+@pytest.mark.parametrize(
+    "output",
+    [open_object(ok=TEXT), open_object(checks=TEXT), {"type": "string"}, open_object(checks={"type": "array", "items": open_object(verdict=TEXT)})],
+)
+def test_a_verifier_whose_output_is_no_verdict_is_refused(output: Any) -> None:
+    only(pipeline(), ("verify", "agent"), "is not a verdict", auditor=AUDITOR | {"output": output})
+
+
+@pytest.mark.parametrize("claim", ["=input.feed", "result", "==result", 5, {"a": ["=run.id"]}, None])
+def test_a_verify_that_names_no_result_verifies_nothing(claim: Any) -> None:
+    only(pipeline(verify={"agent": "auditor", "with": {"claim": claim}, "timeout_ms": None}), ("verify", "with"), "verifies nothing")
+
+
+def test_a_verdict_is_no_work_to_verify() -> None:
+    proof = {"kind": "verify", "id": "proof", "agent": "auditor", "with": {"claim": "=steps.read"}, "timeout_ms": None}
+    only(pipeline(READ, proof), ("verify", "with"), "verifies nothing")
+    again = pipeline(READ, proof, WRITE, verify={"agent": "auditor", "with": {"claim": "=steps.proof"}, "timeout_ms": None})
+    only(again, ("verify", "with"), "verifies nothing")
+
+
+def test_a_verify_node_obeys_the_same_rules() -> None:
+    node = {"kind": "verify", "id": "proof", "agent": "reader", "with": {"feed": "x"}, "timeout_ms": None}
+    messages = [message for path, message in refused(pipeline(READ, node, WRITE)) if path[:2] == ("steps", 1)]
+    assert [word for word in ("role gather", "part in the work", "verifies nothing") if any(word in message for message in messages)] == [
+        "role gather",
+        "part in the work",
+        "verifies nothing",
+    ]
+
+
+def test_a_verifier_in_a_loop_may_judge_the_item_of_earlier_work() -> None:
+    node = {"kind": "verify", "id": "proof", "agent": "auditor", "with": {"claim": "=row"}, "timeout_ms": None}
+    assert refused(pipeline(READ, for_each("l", "=steps.read.series", "row", [node]), WRITE)) == []
+    only(pipeline(READ, for_each("l", "=[1, 2]", "row", [node]), WRITE), ("steps", 1, "do", 0, "with"), "verifies nothing")
+
+
+def test_a_verifier_gets_the_criteria_without_asking_in_with() -> None:
+    assert refused(pipeline(), auditor=AUDITOR | {"input": open_object(claim=True, criteria={"type": "array"})}) == []
+
+
+# Contracts and bounds ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_a_missing_contract_is_refused(side: str) -> None:
+    only(pipeline(READ), ("steps", 0, "agent"), f"no {side} contract", reader=READER | {side: None})
+
+
+def test_a_contract_that_fetches_is_refused() -> None:
+    only(pipeline(READ), ("steps", 0, "agent"), "never fetched", reader=READER | {"output": {"$ref": "http://x/y"}})
+    only(pipeline(step("a", "namer", with_={"name": "x"}), input={"$ref": "file:///x"}), ("input",), "never fetched")
+
+
+def test_a_pipeline_input_must_be_an_object_contract() -> None:
+    only(pipeline(step("a", "namer", with_={"name": "x"}), input=None), ("input",), "no input contract")
+    only(pipeline(step("a", "namer", with_={"name": "x"}), input={"type": "array"}), ("input",), "an object")
+
+
+def test_a_turn_without_a_timeout_is_refused() -> None:
+    only(pipeline(READ), ("steps", 0), "no timeout", reader=READER | {"timeout_ms": None})
+    only(pipeline(), ("verify",), "no timeout", auditor=AUDITOR | {"timeout_ms": None})
+    assert refused(pipeline(READ | {"timeout_ms": 5}), reader=READER | {"timeout_ms": None}) == []
+
+
+def test_an_unknown_agent_suggests_the_nearest() -> None:
+    only(pipeline(READ | {"agent": "raeder"}), ("steps", 0, "agent"), "did you mean 'reader'")
+    only(pipeline(READ | {"fallback": "nobody-at-all"}), ("steps", 0, "fallback"), "there is no agent")
+    only(pipeline(READ | {"fallback": "reader"}), ("steps", 0, "fallback"), "the same agent")
+    missing = {"agent": "auditer", "with": {"claim": "=result"}, "timeout_ms": None}
+    only(pipeline(verify=missing), ("verify", "agent"), "did you mean 'auditor'")
+
+
+def test_progress_needs_a_channel() -> None:
+    inline = NAMER | {"run": {"inline": "noop"}, "executable": {"kind": "inline", "name": "noop"}}
+    node = step("a", "namer", with_={"name": "x"}, progress_timeout_ms=5)
+    only(pipeline(node), ("steps", 0, "progress_timeout_ms"), "no channel", namer=inline)
+    assert refused(pipeline(node)) == []
+
+
+def test_what_acts_at_most_once_is_never_retried() -> None:
+    node = READ | {"retry": {"max": 1, "backoff_ms": 0}}
+    only(pipeline(node), ("steps", 0, "retry"), "never be retried safely", reader=READER | {"mode": "at_most_once"})
+    assert refused(pipeline(node), reader=READER | {"mode": {"idempotent": "=input.feed"}}) == []
+    only(pipeline(READ | {"retry": {"max": 99, "backoff_ms": 0}}), ("steps", 0, "retry"), "1 to 10")
+
+
+@pytest.mark.parametrize(
+    ("uses", "permissions", "allowed"),
+    [
+        ("read feed:host", ["allow read feed:host"], True),
+        ("read feed:host", ["allow read feed:*"], True),
+        ("read feed:host", ["allow read *"], True),
+        ("read feed:host", [], False),
+        ("read feed:host", ["allow write feed:*"], False),
+        ("read feed:host", ["allow read feed:hos"], False),
+        ("read feed:{input.feed}", ["allow read feed:*"], True),
+        ("read feed:{input.feed}", ["allow read feed:a/*"], True),
+        ("read feed:{input.feed}", ["allow read feed:host"], True),
+        ("read feed:{input.feed}", ["allow read model:*"], False),
+        ("read {{x}}:a", ["allow read {x}:*"], True),
+    ],
+)
+def test_a_use_that_no_permission_can_cover_is_refused(uses: str, permissions: list[str], allowed: bool) -> None:
+    found = refused(pipeline(READ), reader=READER | {"uses": [uses], "permissions": permissions})
+    assert (found == []) is allowed, found
+
+
+# Wiring --------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("=input.fed", "input has no 'fed'"),
+        ("=steps.wirte.text", "no earlier step produces steps.wirte"),
+        ("=steps.last.name", "it runs later"),
+        ("=steps.read.nope", "the contract behind steps.read names only: count, series"),
+        ("=steps.read.count.x", "its contract says it is something else"),
+        ("=steps", "name a step"),
+        ("=result.text", "'result' stands only in verify and criteria"),
+        ("=read.series", "a step's result is steps.read"),
+        ("=row.name", "nothing here is named 'row'"),
+        ("=run.secret", "run has no 'secret'"),
+        ("=size(steps.read.nope)", "has no 'nope'"),
+        ("=size(steps.read.series", "never closed"),
+        ("=1 + * 2", "does not compile"),
+        ("=steps.read.series", "can never be what agent 'namer' takes as 'name'"),
+        ("=steps.read.count", "can never be"),
+    ],
+)
+def test_an_expression_that_names_nothing_or_the_wrong_thing_is_refused(expression: str, words: str) -> None:
+    use = step("use", "namer", with_={"name": expression})
+    only(pipeline(READ, use, step("last", "namer", with_={"name": "x"})), ("steps", 1, "with", "name"), words)
+
+
+def test_a_branch_does_not_see_its_neighbour_nor_the_outside_its_inside() -> None:
+    branches = {"a": [step("one", "namer", with_={"name": "x"})], "b": [step("two", "namer", with_={"name": "=steps.one.name"})]}
+    only(pipeline(parallel("both", branches)), ("steps", 0, "branches", "b", 0, "with", "name"), "another branch")
+    outside = step("out", "namer", with_={"name": "=steps.one.name"})
+    only(pipeline(parallel("both", {"a": branches["a"]}), outside), ("steps", 1, "with", "name"), "another branch")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "promised", "ok"),
+    [
+        (TEXT, TEXT, True),
+        (TEXT, NUMBER, False),
+        ({"type": "number"}, NUMBER, True),
+        (TEXT, {"type": ["string", "null"]}, False),
+        ({"type": "string", "minLength": 1}, TEXT, False),
+        (TEXT, True, True),
+        (open_object(a=TEXT), {"type": "object"}, True),
+        (open_object(a=TEXT), {"type": "array"}, False),
+        (open_object(a=TEXT), open_object(b=TEXT), False),
+        ({"type": "object", "properties": {"a": TEXT, "b": TEXT}, "required": ["a"]}, open_object(a=TEXT), True),
+        (
+            {"type": "array", "items": open_object(a=TEXT)},
+            {"type": "array", "items": {"$ref": "#/$defs/R"}, "$defs": {"R": open_object(a=TEXT)}},
+            True,
+        ),
+        ({"type": "array", "minItems": 1, "items": TEXT}, {"type": "array", "minItems": 1, "items": NUMBER}, False),
+    ],
+)
+def test_an_output_that_cannot_satisfy_the_next_input_is_refused_and_the_undecided_is_not(wanted: Any, promised: Any, ok: bool) -> None:
+    maker = agent("maker", gives=_lifted(promised))
+    taker = agent("taker", takes=open_object(v=wanted))
+    found = refused(pipeline(step("make", "maker"), step("take", "taker", with_={"v": "=steps.make.v"})), maker=maker, taker=taker)
+    assert (found == []) is ok, found
+
+
+def _lifted(schema: Any) -> dict[str, Any]:
+    if not isinstance(schema, dict) or "$defs" not in schema:
+        return open_object(v=schema)
+    return {**open_object(v={key: value for key, value in schema.items() if key != "$defs"}), "$defs": schema["$defs"]}
+
+
+def test_two_contracts_with_equal_names_of_definitions_are_kept_apart() -> None:
+    def one(kind: Any) -> dict[str, Any]:
+        return {**open_object(v={"$ref": "#/$defs/V"}), "$defs": {"V": kind}}
+
+    both = parallel("both", {"a": [step("x", "xs")], "b": [step("y", "ys")]})
+    pair = open_object(pair=open_object(a=open_object(v=TEXT), b=open_object(v=NUMBER)))
+    agents = {"xs": agent("xs", gives=one(TEXT)), "ys": agent("ys", gives=one(NUMBER)), "taker": agent("taker", takes=pair)}
+    assert refused(pipeline(both, step("take", "taker", with_={"pair": "=steps.both"})), **agents) == []
+    swapped = step("take", "taker", with_={"pair": {"a": "=steps.both.b", "b": "=steps.both.a"}})
+    only(pipeline(both, swapped), ("steps", 1, "with", "pair"), "can never be", **agents)
+
+
+def test_with_gives_what_is_required_and_nothing_that_a_closed_contract_bars() -> None:
+    only(pipeline(step("a", "namer")), ("steps", 0, "with"), "requires 'name'")
+    closed = NAMER | {"input": open_object(name=TEXT) | {"additionalProperties": False}}
+    only(pipeline(step("a", "namer", with_={"name": "x", "nmae": "y"})), ("steps", 0, "with", "nmae"), "takes no 'nmae'", namer=closed)
+    only(pipeline(step("a", "namer", with_={"name": 5})), ("steps", 0, "with", "name"), "can never be")
+    assert refused(pipeline(step("a", "namer", with_={"name": "==x"}))) == []
+
+
+def test_a_fallback_must_take_the_same_input() -> None:
+    only(pipeline(READ | {"fallback": "namer"}), ("steps", 0, "with"), "agent 'namer' requires 'name'")
+
+
+def test_a_loop_needs_a_list() -> None:
+    body = [step("x", "namer", with_={"name": "n"})]
+    only(pipeline(READ, for_each("l", "=steps.read.count", "row", body)), ("steps", 1, "items"), "needs a list")
+    only(pipeline(READ, for_each("l", "=input.feed", "row", body)), ("steps", 1, "items"), "needs a list")
+    only(
+        pipeline(READ, for_each("l", "=steps.read.series", "row", [step("x", "namer", with_={"name": "=row.nope"})])),
+        ("steps", 1, "do", 0, "with", "name"),
+        "row has no",
+    )
+
+
+def test_conditions_and_criteria_are_checked_where_they_stand() -> None:
+    only(pipeline(READ | {"when": "input.nope"}), ("steps", 0, "when"), "input has no 'nope'")
+    case = switch("s", ("steps.later.x", [step("x", "namer", with_={"name": "n"})]))
+    only(pipeline(case), ("steps", 0, "cases", 0, "when"), "no earlier step")
+    only(pipeline(criteria={"c": {"expression": "size(result.txt) > 0"}}), ("criteria", "c"), "result has no 'txt'")
+    only(pipeline(criteria={"c": {"expression": "result.text >"}}), ("criteria", "c"), "does not compile")
+
+
+# Names and sizes -----------------------------------------------------------------------------------------------------------------
+
+
+def test_ids_are_unique_except_in_cases_of_one_switch() -> None:
+    name = step("x", "namer", with_={"name": "n"})
+    assert refused(pipeline(switch("s", ("true", [name]), (None, [name])))) == []
+    only(pipeline(name, name), ("steps", 1, "id"), "here twice")
+    only(pipeline(parallel("q", {"a": [name], "b": [name]})), ("steps", 0, "branches", "b", 0, "id"), "here twice")
+    only(pipeline(switch("s", ("true", [name])), name), ("steps", 1, "id"), "here twice")
+
+
+@pytest.mark.parametrize("name", ["input", "steps", "run", "result", "output", "args", "in", "true"])
+def test_reserved_words_are_no_names(name: str) -> None:
+    only(pipeline(step(name, "namer", with_={"name": "n"})), ("steps", 0, "id"), "reserved")
+    only(pipeline(READ, for_each("l", "=steps.read.series", name, [WRITE])), ("steps", 1, "as"), "reserved")
+
+
+def test_a_loop_name_is_not_taken_again_inside_its_loop() -> None:
+    inner = for_each("i", "=steps.read.series", "row", [step("x", "namer", with_={"name": "=row.name"})])
+    only(pipeline(READ, for_each("o", "=steps.read.series", "row", [inner])), ("steps", 1, "do", 0, "as"), "in use around")
+
+
+def test_a_parallel_that_could_never_succeed_is_refused() -> None:
+    only(pipeline(parallel("q", {"a": [step("x", "namer", with_={"name": "n"})]}, min_success=2)), ("steps", 0, "min_success"), "never succeed")
+
+
+def test_too_deep_and_too_many_nodes_are_refused_before_anything_is_walked() -> None:
+    nested: dict[str, Any] = step("x", "namer", with_={"name": "n"})
+    for level in range(8):
+        nested = parallel(f"p{level}", {"a": [nested]})
+    only(pipeline(nested), ("steps",), "deeper than 8")
+    assert refused(pipeline(nested["branches"]["a"][0])) == []
+    many = [step(f"s{number}", "namer", with_={"name": "n"}) for number in range(501)]
+    only(pipeline(*many), ("steps",), "501 nodes")
+
+
+def test_all_refusals_are_listed_at_once_in_the_order_of_lines() -> None:
+    spec = pipeline(READ | {"with": {"feed": "=input.fed"}}, WRITE | {"agent": "wirter"}, verify=None, criteria={"c": {"expression": "1 +"}})
+    found = validation.check(spec, AGENTS, line_of=lambda path: {"steps": 5, "criteria": 3}.get(str(path[0]) if path else "", 1))
+    assert [refusal.line for refusal in found] == [1, 3, 5, 5]

@@ -1,0 +1,71 @@
+"""The audit tables in the admin: to look at, never to change, and hostile text shows what it is."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from audit import ledger, outbox
+from audit.ledger import ChargeDraft, Draft
+from audit.models import Charge, Entry, Message, Opening, Pending
+
+HOSTILE = "<script>alert(1)</script>\u202e\x1b[31m"
+MODELS = [Charge, Entry, Message, Opening, Pending]
+
+
+@pytest.fixture
+def root(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+@pytest.fixture
+def rows(draft: Callable[..., Draft], now: datetime, db: None) -> None:
+    with transaction.atomic():
+        ledger.record([draft(facts={"said": HOSTILE}, subject="<b>thing</b>", openings={"output": HOSTILE})], now=now)
+        ledger.charge([ChargeDraft(amount_nano=1, model="<i>m</i>")], now=now)
+        outbox.put("notices", HOSTILE, {}, now=now)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_nobody_may_add_change_or_delete(model: type, db: None) -> None:
+    request = RequestFactory().get("/")
+    request.user = User.objects.create_superuser("root")
+    page = admin.site.get_model_admin(model)
+    allowed = [page.has_add_permission(request), page.has_change_permission(request), page.has_delete_permission(request)]
+    assert (allowed, page.get_actions(request)) == ([False] * 3, {})
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_lists_and_pages_show_hostile_text_as_text(root: Client, rows: None, model: type) -> None:
+    of = f"admin:audit_{model._meta.model_name}"
+    pages = [root.get(reverse(f"{of}_changelist")), root.get(reverse(f"{of}_change", args=[model.objects.get().pk]))]
+    for page in pages:
+        text = page.content.decode()
+        assert page.status_code == 200
+        assert not [bad for bad in ("<script>alert", "<b>thing", "<i>m", "\u202e", "\x1b") if bad in text]
+
+
+def test_an_entry_shows_its_record_and_digest(root: Client, rows: None) -> None:
+    entry = Entry.objects.get()
+    text = root.get(reverse("admin:audit_entry_change", args=[entry.pk])).content.decode()
+    assert entry.digest in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_entries_can_be_searched(root: Client, rows: None) -> None:
+    found = [root.get(reverse("admin:audit_entry_changelist"), {"q": words}).context["cl"].result_count for words in ("thing", "nothing-like-it")]
+    assert found == [1, 0]
+
+
+def test_a_change_that_is_posted_is_forbidden(root: Client, rows: None) -> None:
+    entry = Entry.objects.get()
+    for name, given in (("change", [entry.pk]), ("delete", [entry.pk]), ("add", [])):
+        assert root.post(reverse(f"admin:audit_entry_{name}", args=given), {"subject": "forged"}).status_code == 403
+    assert Entry.objects.get().subject == entry.subject

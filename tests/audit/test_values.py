@@ -1,0 +1,74 @@
+"""Errors, actors, instants and identifiers."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection, transaction
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit import clock, errors, identity
+from audit.actors import Actor
+from audit.identity import new_id
+
+
+def test_an_errors_docstring_is_its_default_message() -> None:
+    assert str(errors.Conflict()) == errors.Conflict().message == "Something else changed in the meantime; read again and repeat."
+    assert str(errors.Invalid("no team 'x'", problems=["a"])) == "no team 'x'"
+    assert errors.Invalid("no team 'x'", problems=["a"]).details == {"problems": ["a"]}
+
+
+def test_every_error_has_a_code_of_its_own_and_an_http_status() -> None:
+    leaves = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.OrchestraError)]
+    assert len({leaf.code for leaf in leaves}) == len(leaves)
+    assert [errors.Invalid.http_status, errors.NotFound.http_status, errors.Refused.http_status, errors.Conflict.http_status] == [422, 404, 403, 409]
+
+
+def test_the_system_and_who_may_see_everything_do() -> None:
+    assert Actor.system("worker").sees_everything
+    assert Actor("person", "dora", "session", permissions=frozenset({"see-everything"})).sees_everything
+    assert not Actor("person", "system", "session").sees_everything
+
+
+def test_an_entry_says_who_acted_and_how_we_know() -> None:
+    assert Actor("person", "alice", "token", teams=frozenset({"platform"})).as_record() == {"kind": "person", "id": "alice", "auth": "token"}
+
+
+@given(st.datetimes(datetime(1900, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_an_instant_survives_its_text(instant: datetime) -> None:
+    text = clock.to_text(instant)
+    assert clock.from_text(text) == instant
+    assert (len(text), text[-1]) == (27, "Z")
+
+
+def test_an_offset_is_turned_into_utc_and_a_naive_text_is_refused() -> None:
+    assert clock.from_text("2026-11-20T13:00:00+01:00") == datetime(2026, 11, 20, 12, tzinfo=UTC)
+    for odd in ("2026-11-20T13:00:00", "2026-11-20", "soon", ""):
+        with pytest.raises(ValueError):
+            clock.from_text(odd)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_now_is_aware_utc_and_moves_inside_a_transaction() -> None:
+    outside = clock.now()
+    with transaction.atomic():
+        first, second = clock.now(), clock.now()
+    assert {each.utcoffset() for each in (outside, first, second)} == {timedelta(0)}
+    assert abs(first - outside) < timedelta(minutes=1)
+    assert first < second or connection.vendor != "postgresql"
+
+
+def test_ids_are_version_7_and_carry_the_present() -> None:
+    made = new_id()
+    assert (made.version, made.variant) == (7, "specified in RFC 4122")
+    assert abs((made.int >> 80) / 1000 - clock.now().timestamp()) < 60
+
+
+def test_ids_rise_within_a_process_whatever_its_threads_and_its_clock() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        portions = list(pool.map(lambda _: [new_id() for _ in range(2_000)], range(8)))
+    assert all(portion == sorted(portion) for portion in portions)
+    assert len({each for portion in portions for each in portion}) == 16_000
+    later = identity._next_stamp(0)
+    assert identity._next_stamp(0) == later + 1

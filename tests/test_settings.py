@@ -1,0 +1,247 @@
+"""The environment's readers refuse odd values; the checks find mistakes between values that are fine alone."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import connection
+
+from orchestra_site import checks, env
+
+NAME = "ORCHESTRA_TEST_VALUE"
+
+
+@pytest.fixture
+def value(monkeypatch):
+    return lambda text: monkeypatch.setenv(NAME, text)
+
+
+@pytest.mark.parametrize("text", ["0", "11", "-1", "+5", "5.0", "1_0", "٥", "five", "9" * 30])
+def test_a_number_outside_its_limits_is_refused_with_the_limits(value, text):
+    value(text)
+    with pytest.raises(ImproperlyConfigured, match=rf"^{NAME} is '.*', but must be a whole number from 1 to 10\.$"):
+        env.whole(NAME, 5, least=1, most=10)
+
+
+def test_a_number_within_its_limits_is_read(value):
+    value(" 7 ")
+    assert env.whole(NAME, 5, least=1, most=10) == 7
+
+
+@pytest.mark.parametrize(("text", "meant"), [("1", True), ("Yes", True), ("on", True), ("0", False), ("FALSE", False), ("off", False), ("", True)])
+def test_a_flag_is_read_in_the_usual_spellings(value, text, meant):
+    value(text)
+    assert env.flag(NAME, True) is meant
+
+
+def test_a_flag_that_is_neither_yes_nor_no_is_refused(value):
+    value("maybe")
+    with pytest.raises(ImproperlyConfigured, match="'maybe', but must be yes or no"):
+        env.flag(NAME, False)
+
+
+def test_a_choice_outside_the_list_is_refused(value):
+    value("LOUD")
+    with pytest.raises(ImproperlyConfigured, match="one of CALM, BUSY"):
+        env.choice(NAME, "CALM", among=("CALM", "BUSY"))
+
+
+def test_a_list_loses_its_blanks(value):
+    value("a.example, b.example,,")
+    assert env.names(NAME, ()) == ["a.example", "b.example"]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://host/name", "must look like postgresql://"),
+        ("nonsense", "must look like postgresql://"),
+        ("postgresql://host:port/name", "can't be read"),
+        ("postgresql://host", "names no database"),
+        ("sqlite:///relative.db", "absolute path"),
+        ("sqlite://:memory:", "absolute path"),
+    ],
+)
+def test_an_odd_database_address_is_refused(value, url, says):
+    value(url)
+    with pytest.raises(ImproperlyConfigured, match=says):
+        env.database(NAME, Path("unused"))
+
+
+def test_a_refused_database_address_does_not_show_its_password(value):
+    value("mysql://someone:hunter2@host/name")
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        env.database(NAME, Path("unused"))
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_a_postgresql_address_is_read_with_its_escapes(value):
+    value("postgresql://user:p%40ss@host:5433/name")
+    parsed = env.database(NAME, Path("unused"))
+    assert (parsed["USER"], parsed["PASSWORD"], parsed["HOST"], parsed["PORT"], parsed["NAME"]) == ("user", "p@ss", "host", 5433, "name")
+
+
+def test_an_odd_redis_address_is_refused(value):
+    value("http://host")
+    with pytest.raises(ImproperlyConfigured, match="redis://HOST:PORT/0"):
+        env.redis_url(NAME)
+
+
+def test_a_folder_that_is_a_file_is_refused(value, tmp_path):
+    (tmp_path / "file").touch()
+    value(str(tmp_path / "file"))
+    with pytest.raises(ImproperlyConfigured, match="can't be used as a folder"):
+        env.folder(NAME, tmp_path)
+
+
+def test_a_made_secret_is_for_this_user_alone_and_stays_the_same(monkeypatch, tmp_path):
+    monkeypatch.delenv(NAME, raising=False)
+    first = env.secret(NAME, tmp_path / "key")
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+    assert env.secret(NAME, tmp_path / "key") == first
+    assert list(tmp_path.iterdir()) == [tmp_path / "key"]
+
+
+def test_of_two_processes_that_make_a_secret_the_second_takes_the_firsts(tmp_path):
+    env._write_once(tmp_path / "key", "first")
+    env._write_once(tmp_path / "key", "second")
+    assert (tmp_path / "key").read_text(encoding="ascii") == "first"
+
+
+def test_a_secret_that_others_can_read_is_refused(monkeypatch, tmp_path):
+    monkeypatch.delenv(NAME, raising=False)
+    env.secret(NAME, tmp_path / "key")
+    (tmp_path / "key").chmod(0o644)
+    with pytest.raises(ImproperlyConfigured, match="chmod 600"):
+        env.secret(NAME, tmp_path / "key")
+
+
+def test_a_short_secret_is_refused_without_being_shown(value, tmp_path):
+    value("hunter2")
+    with pytest.raises(ImproperlyConfigured, match="has 7 characters") as refusal:
+        env.secret(NAME, tmp_path / "key")
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_a_variable_of_somebody_else_is_never_read():
+    with pytest.raises(ValueError, match="must start with ORCHESTRA_"):
+        env.text("PATH", "")
+
+
+def test_an_odd_setting_ends_a_command_with_one_sentence(project_folder, tmp_path):
+    variables = {**os.environ, "DJANGO_SETTINGS_MODULE": "orchestra_site.settings", "ORCHESTRA_HOME": str(tmp_path), "ORCHESTRA_CHILDREN": "many"}
+    done = subprocess.run([sys.executable, "manage.py", "check"], cwd=project_folder, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "ORCHESTRA_CHILDREN is 'many', but must be a whole number from 1 to 1024.\n"
+
+
+@pytest.fixture
+def on(monkeypatch):
+    return lambda vendor: monkeypatch.setattr(checks, "connection", SimpleNamespace(vendor=vendor))
+
+
+def ids(messages):
+    return [message.id for message in messages]
+
+
+def test_a_retry_before_the_timeout_is_an_error(settings):
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "timeout": 60, "retry": 60}
+    assert ids(checks.check_queue(None)) == ["orchestra.E001"]
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "retry": 61}
+    assert checks.check_queue(None) == []
+
+
+def test_a_heartbeat_as_long_as_half_the_lease_is_an_error(settings):
+    settings.ORCHESTRA_LEASE_TTL_S, settings.ORCHESTRA_HEARTBEAT_S = 20, 10
+    assert ids(checks.check_lease(None)) == ["orchestra.E002"]
+    settings.ORCHESTRA_LEASE_TTL_S = 21
+    assert checks.check_lease(None) == []
+
+
+def test_a_misspelt_variable_is_warned_of_with_the_nearest_name(monkeypatch):
+    monkeypatch.setenv("ORCHESTRA_LEASE_TTL", "20")
+    [warning] = checks.check_names(None)
+    assert (warning.id, warning.hint) == ("orchestra.W003", "Did you mean ORCHESTRA_LEASE_TTL_S?")
+
+
+def test_an_old_sqlite_is_warned_of_where_several_write(on, monkeypatch):
+    on("sqlite")
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 2))
+    assert ids(checks.check_sqlite(None)) == ["orchestra.W001"]
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 3))
+    assert checks.check_sqlite(None) == []
+
+
+def test_a_shared_queue_over_a_file_is_warned_of(on, settings):
+    on("sqlite")
+    settings.ORCHESTRA_REDIS_URL = "redis://host/0"
+    assert ids(checks.check_sqlite_is_local(None)) == ["orchestra.W002"]
+    settings.ORCHESTRA_REDIS_URL = None
+    assert checks.check_sqlite_is_local(None) == []
+
+
+def test_a_made_secret_is_warned_of_where_several_machines_may_work(on, monkeypatch):
+    on("postgresql")
+    monkeypatch.delenv("ORCHESTRA_SECRET_KEY")
+    assert ids(checks.check_secret(None)) == ["orchestra.W004"]
+    monkeypatch.setenv("ORCHESTRA_SECRET_KEY", "x" * 32)
+    assert checks.check_secret(None) == []
+
+
+def test_debug_is_an_error_where_it_is_deployed(settings):
+    settings.DEBUG = True
+    assert ids(checks.check_debug(None)) == ["orchestra.E003"]
+    settings.DEBUG = False
+    assert checks.check_debug(None) == []
+
+
+def test_sqlite_runs_with_the_settings_that_lose_no_acknowledged_row(db):
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL has its own")
+    with connection.cursor() as cursor:
+        found = {
+            name: cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "recursive_triggers", "busy_timeout")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "recursive_triggers": 1, "busy_timeout": 20_000}
+    assert connection.transaction_mode == "IMMEDIATE"
+
+
+def test_postgresql_gives_up_on_a_lock_instead_of_waiting_for_ever(db):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has its busy_timeout")
+    with connection.cursor() as cursor:
+        limits = [
+            cursor.execute(f"SHOW {name}").fetchone()[0] for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+        ]
+    assert limits == ["10s", "1min", "1min"]
+
+
+def test_the_first_admin_is_made_once_with_a_password_that_works(db, client, capsys):
+    call_command("createfirstadmin")
+    password = capsys.readouterr().out.splitlines()[0].split()[-1]
+    assert client.login(username="admin", password=password)
+    call_command("createfirstadmin")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_name_that_is_taken_makes_no_first_admin(db, django_user_model, capsys):
+    django_user_model.objects.create_user("admin")
+    call_command("createfirstadmin")
+    assert "createsuperuser" in capsys.readouterr().err
+    assert not django_user_model.objects.filter(is_superuser=True).exists()
+
+
+def test_the_site_leads_to_the_admin(db, client):
+    assert client.get("/").url == "/admin/"
+    assert client.get("/admin/", follow=True).status_code == 200
+
+
+def test_no_change_of_a_model_lacks_its_migration(db):
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
