@@ -6,6 +6,7 @@ Every engine sweeps each second, the queue's schedule is the net, `manage.py swe
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import transaction
 
@@ -38,7 +39,15 @@ def end_overdue() -> int:
     overdue = Run.objects.overdue(now - OVERDUE_GRACE)
     left = Run.objects.ready(now).filter(cancel_requested_at__isnull=False)
     ids = {*overdue.values_list("id", flat=True)[:BATCH], *left.values_list("id", flat=True)[:BATCH]}
-    return sum(services.end_unattended(run, actor=actor) for run in sorted(ids))
+    return sum(_ended(run, actor) for run in sorted(ids))
+
+
+def _ended(run: UUID, actor: Actor) -> bool:
+    try:
+        return services.end_unattended(run, actor=actor)
+    except Exception:
+        log.exception("run %s could not be ended; the next sweep tries again", run)  # one odd run must not keep the others open
+        return False
 
 
 def check_integrity(batch: int = BATCH) -> tuple[int, int]:

@@ -57,7 +57,7 @@ def schema_problems(schema: Any) -> list[str]:
     nodes = list(_nodes(schema))
     for place, node, depth in nodes:
         found += _node_problems(place, node, depth)
-    found += _count_problems(nodes) + _reference_problems(schema, nodes)
+    found += _count_problems(nodes) + _reference_problems(nodes)
     return list(dict.fromkeys(found)) or _meta_problems(schema)
 
 
@@ -139,7 +139,7 @@ def _count_problems(nodes: list[Node]) -> list[str]:
     return found
 
 
-def _reference_problems(schema: Mapping[str, Any], nodes: list[Node]) -> list[str]:
+def _reference_problems(nodes: list[Node]) -> list[str]:
     places = {place for place, _, _ in nodes}
     found = []
     for place, node, _ in nodes:

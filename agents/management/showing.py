@@ -44,7 +44,8 @@ class Shown:
 
     def change(self, change: Change) -> None:
         """An object, then its fields, old → new."""
-        stands = "" if change.version is None else f" (version {change.version}, {'draft' if change.draft else 'published'})"
+        state = "" if change.action == "published" else ", draft" if change.draft else ", published"
+        stands = "" if change.version is None else f" (version {change.version}{state})"
         self.line(f"{change.kind} {visible(change.name)}: {change.action}{stands}", change.action)
         for field in change.fields[:MAX_FIELDS]:
             self.line(f"    {visible(field.path)}: {_value(field.old)} → {_value(field.new)}")

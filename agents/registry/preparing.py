@@ -16,6 +16,7 @@ from typing import Any
 from agents import children, contracts, spec
 from agents.children import Described, DescribedFunction
 from agents.spec import Document, Parsed, Problem
+from audit.canonical import NotCanonical, canonical_bytes
 
 from .folders import Taken, take, write_out
 
@@ -55,6 +56,8 @@ def prepare(folder: Path) -> Prepared:
         prepared.problems += _wrong_schemas(document)
     for document in prepared.parsed.pipelines:
         prepared.problems += _uncompiled(document, described)
+    for document in prepared.documents:
+        prepared.problems += _unstorable(document)
     return prepared
 
 
@@ -110,6 +113,29 @@ def _uncompiled(document: Document, described: Described) -> Iterator[Problem]:
     for path, source in expressions_of(document.spec):
         if (reason := described.expressions.get(source)) is not None:
             yield _at(document, path, f"expression {source!r:.200}: {reason}")
+
+
+def _unstorable(document: Document) -> Iterator[Problem]:
+    """What has no canonical form has no digest; and PostgreSQL keeps no NUL."""
+    try:
+        canonical_bytes(document.spec)
+    except NotCanonical as error:
+        yield Problem(document.file, document.line, f"{document.kind} '{document.name}' can't be stored: {error}")
+    for path in _with_nul(document.spec, ()):
+        yield _at(document, path, "the text holds a NUL character; take it out")
+
+
+def _with_nul(value: Any, path: spec.Path) -> Iterator[spec.Path]:
+    if isinstance(value, str):
+        if "\0" in value:
+            yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _with_nul(str(key), (*path, key))
+            yield from _with_nul(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _with_nul(inner, (*path, index))
 
 
 def expressions_of(pipeline: dict[str, Any]) -> Iterator[tuple[spec.Path, str]]:

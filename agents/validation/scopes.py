@@ -12,7 +12,6 @@ from agents.spec import Path
 from agents.validation.findings import Findings, nearest
 from agents.validation.shapes import Missing, Shape, declared, part
 
-
 _RUN = Shape(
     {
         "type": "object",

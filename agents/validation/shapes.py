@@ -12,6 +12,7 @@ from agents.contracts import closed, covers, disjoint
 Schema = Mapping[str, Any] | bool
 NOTES = frozenset({"title", "description", "default", "examples", "deprecated", "$comment", "$schema", "$defs", "readOnly", "writeOnly"})
 _MIXES = frozenset({"allOf", "if", "not", "patternProperties", "dependentSchemas", "$ref", "unevaluatedProperties"})
+_DEEPEST = 8
 
 
 @dataclass(frozen=True)
@@ -175,15 +176,30 @@ def _renamed(schema: Any, prefix: str) -> Any:
 # Comparing -----------------------------------------------------------------------------------------------------------------------
 
 
-def misfit(wanted: Schema, given: Shape | None) -> str | None:
+def misfit(wanted: Schema, given: Shape | None, depth: int = 0) -> str | None:
     """Why a value can't be handed over: "never" or "not always"; None where it fits or can't be decided."""
     if given is None:
         return None
     if disjoint(wanted, given.schema):
         return "never"
     # Only a contract's promise is held to the letter: an input may well be narrower than its schema says.
-    if given.promised and not _leaves_open(given.schema) and covers(wanted, closed(given.schema)) == "no":
+    if not given.promised or depth > _DEEPEST:
+        return None
+    if not _leaves_open(given.schema) and covers(wanted, closed(given.schema)) == "no":
         return "not always"
+    return _part_misfit(Shape(wanted, promised=True), given, depth + 1)
+
+
+def _part_misfit(wanted: Shape, given: Shape, depth: int) -> str | None:
+    """A list whose items don't fit passes as a whole (it could be empty), as does an object with one open part: look inside."""
+    names: list[str | int] = [name for name in declared(given) if name in declared(wanted)]
+    for segment in [*names, 0]:
+        try:
+            into, out_of = part(wanted, segment), part(given, segment)
+        except Missing:
+            continue
+        if into is not None and misfit(into.schema, out_of, depth):
+            return "not always"
     return None
 
 

@@ -19,7 +19,7 @@ from django.db import DatabaseError
 
 from audit import clock
 from audit.actors import Actor
-from runs import performers, store
+from runs import performers, store, sweeps
 from runs.models import Engine as EngineRow
 from runs.worker.driver import Driver
 from runs.worker.messages import Event, Tools
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.5
 CLAIM_S = 0.25
 CLAIM_BATCH = 64
+SWEEP_S = 1.0
 MARGIN_S = 1.0
 
 
@@ -66,7 +67,7 @@ class Engine:
     async def run(self) -> None:
         """Until stopped, idle for too long, or done with the runs it was made for."""
         await self._call(self._announce)
-        loops = [asyncio.create_task(loop) for loop in (self._claiming(), self._beating(), self._looking())]
+        loops = [asyncio.create_task(loop) for loop in (self._claiming(), self._beating(), self._looking(), self._sweeping())]
         try:
             await self._until_done(loops)
         finally:
@@ -153,11 +154,23 @@ class Engine:
         if not ids:
             return 0
         self._held_until = max(self._held_until, sent + self.options.ttl.total_seconds() - MARGIN_S)
-        loaded = await self._call(store.load, ids)
-        await self._prepare(loaded)
+        await self._take(ids)
+        return len(ids)
+
+    async def _take(self, ids: list[UUID]) -> None:
+        """One run that can't be read must not keep its neighbours from starting."""
+        try:
+            loaded = await self._call(store.load, ids)
+            await self._prepare(loaded)
+        except Exception:
+            if len(ids) == 1:
+                log.exception("run %s can't be loaded", ids[0])
+                return
+            for run in ids:
+                await self._take([run])
+            return
         for each in loaded:
             self._start(each)
-        return len(ids)
 
     def _wanted(self) -> Collection[UUID] | None:
         return None if self.options.only is None else self.options.only - set(self._driving)
@@ -238,6 +251,15 @@ class Engine:
             look = seen.get(driver.run)
             if look is not None and look.revision > driver.seen.revision:
                 driver.poke(look.revision)
+
+    async def _sweeping(self) -> None:
+        """What time has decided for runs that nobody drives."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await self._call(sweeps.end_overdue)
+            except DatabaseError as error:
+                log.warning("a sweep failed (%s)", error)
 
     def _live(self) -> list[Driver]:
         return [self._drivers[run] for run in list(self._driving)]

@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from audit import exports, ledger, reports
 from audit.actors import Actor
@@ -25,6 +26,7 @@ from audit.exports import Export, make_export
 from audit.exports.spreadsheet import COLUMNS, Spreadsheet, safe
 from audit.identity import new_id
 from audit.ledger import Draft
+from audit.management.commands import auditexport
 from audit.models import Entry
 from audit.reports import Filters
 
@@ -291,6 +293,17 @@ def test_where_there_are_no_hard_links_the_file_is_renamed(tmp_path: Path, monke
     monkeypatch.setattr(Path, "hardlink_to", none)
     command("-o", str(tmp_path / "ledger.jsonl"))
     assert list(tmp_path.iterdir()) == [tmp_path / "ledger.jsonl"]
+
+
+@pytest.mark.django_db
+def test_a_terminal_sees_progress_and_the_export_stays_clean(draft: Make, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.record([draft()], now=now)
+    screen = io.StringIO()
+    monkeypatch.setattr(auditexport, "Console", lambda **_given: Console(file=screen, force_terminal=True, width=100))
+    out, _ = command()
+    assert "exporting" in screen.getvalue()
+    assert "1/1" in screen.getvalue()
+    assert out.encode() == bytes(Entry.objects.get(verb="audit.test.happened").body) + b"\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(draft: Make, now: datetime, shell_environment: dict[str, str], project_folder: Path) -> None:

@@ -83,7 +83,8 @@ def without_recursive_triggers() -> Iterator[None]:
 
 
 @sqlite
-def test_a_replace_by_id_is_refused(entry: Entry, without_recursive_triggers: None) -> None:
+def test_a_replace_by_id_is_refused_also_where_there_is_no_seq(draft: Callable[..., Draft], now: datetime, without_recursive_triggers: None) -> None:
+    ledger.record([draft()], now=now)
     refused(f"INSERT OR REPLACE INTO audit_entry ({COLUMNS}) SELECT {FORGED} FROM audit_entry")
 
 

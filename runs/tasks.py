@@ -1,0 +1,25 @@
+"""The queue's chores, short and idempotent: each may be lost, late or run twice without harm.
+
+Named by dotted path in `runs.queue` and in the schedules; nothing else may be put on the queue.
+"""
+
+from datetime import timedelta
+
+from django.conf import settings
+
+from runs import sweeps
+from runs.worker import spawn
+
+
+def wake() -> str:
+    """A run is ready: start an engine if none lives that would find it by itself."""
+    quiet = timedelta(seconds=3 * settings.ORCHESTRA_HEARTBEAT_S)
+    if not sweeps.needs_engine(quiet):
+        return "an engine is at work, or nothing is ready"
+    return f"started engine process {spawn.short_lived_engine()}"
+
+
+def sweep() -> str:
+    """What time has decided is written, and a run that nobody takes gets an engine."""
+    swept = sweeps.sweep()
+    return f"ended {swept.ended}, checked {swept.checked}, broken {swept.broken}; {wake()}"

@@ -1,0 +1,363 @@
+"""Publishing, releases and the way back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import IntegrityError
+
+from agents import registry
+from agents.errors import NoSuchVersion, NotGranted, NotPublishable, NotPublished, UnknownPipeline
+from agents.models import Agent, Pipeline, Release, Standing, VersionState
+from audit.actors import Actor
+from audit.canonical import digest
+from audit.errors import Conflict
+from audit.models import Entry, Opening
+from tests.agents.folders import AUDITOR, PIPELINE, READER, READING, numbers
+
+pytestmark = pytest.mark.django_db
+SYSTEM = Actor.system("test")
+OUTSIDER = Actor(kind="person", id="9", auth="test", teams=frozenset({"other"}))
+MEMBER = Actor(kind="person", id="7", auth="test", teams=frozenset({"platform"}))
+ONLOOKER = Actor(kind="person", id="8", auth="test", permissions=frozenset({"see-everything"}))
+
+
+def publish(folder: Path, actor: Actor = SYSTEM) -> registry.Applied:
+    return registry.apply_folder(folder, actor=actor, publish=True)
+
+
+def problems_of(folder: Path, **options: Any) -> list[str]:
+    with pytest.raises(NotPublishable) as refused:
+        registry.apply_folder(folder, actor=SYSTEM, **options)
+    return [str(problem) for problem in refused.value.details["problems"]]
+
+
+def release(*, draft: bool = False, actor: Actor = SYSTEM) -> Release:
+    return registry.release_for("numbers", draft=draft, actor=actor)
+
+
+def pinned(one: Release) -> dict[str, int]:
+    return {name: agent["version"] for name, agent in one.manifest["agents"].items()}
+
+
+def verbs() -> list[str]:
+    return list(Entry.objects.order_by("id").values_list("verb", flat=True))
+
+
+def facts_of(verb: str) -> list[dict[str, Any]]:
+    return [json.loads(bytes(entry.body))["facts"] for entry in Entry.objects.filter(verb=verb).order_by("id")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return numbers(tmp_path / "one")
+
+
+@pytest.fixture
+def twice(folder: Path) -> Path:
+    """Published, changed in its code, published again."""
+    publish(folder)
+    publish(numbers(folder, reading=READING.replace("1}", "2}")))
+    return folder
+
+
+# Publishing ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_publishing_makes_a_release_that_pins_everything(folder: Path) -> None:
+    made = publish(folder).releases
+    current = release()
+    assert (made[0].digest, made[0].agents) == (current.digest, {"auditor": 1, "reader": 1})
+    assert current.digest == digest(current.manifest)
+    assert current.manifest["pipeline"]["spec"]["criteria"] == {"is-positive": {"expression": "result.number > 0"}}
+    assert (Agent.objects.get(name="reader").state, Pipeline.objects.get().state) == (Standing.ACTIVE, Standing.ACTIVE)
+    assert {"agents.version.published", "agents.release.made", "agents.release.published"} <= set(verbs())
+
+
+def test_publishing_a_change_retires_the_version_before(twice: Path) -> None:
+    assert pinned(release()) == {"auditor": 2, "reader": 2}  # one folder, one artifact: its digest is part of both
+    assert [version.state for version in Agent.objects.get(name="reader").versions.order_by("number")] == [
+        VersionState.RETIRED,
+        VersionState.PUBLISHED,
+    ]
+    assert Release.objects.count() == 2
+
+
+def test_drafts_that_are_published_later_are_told_as_published(folder: Path) -> None:
+    registry.apply_folder(folder, actor=SYSTEM)
+    actions = {change.name: change.action for change in publish(folder).changes}
+    assert actions == {"platform": "unchanged", "reader": "published", "auditor": "published", "numbers": "published"}
+
+
+def test_a_suspended_agent_stays_suspended(folder: Path) -> None:
+    publish(folder)
+    Agent.objects.filter(name="reader").update(state=Standing.SUSPENDED)
+    publish(numbers(folder, reader=READER.replace("5s", "9s")))
+    assert Agent.objects.get(name="reader").state == Standing.SUSPENDED
+
+
+def test_a_pipeline_uses_agents_published_from_another_folder(tmp_path: Path) -> None:
+    publish(numbers(tmp_path / "agents", pipeline=""))
+    publish(numbers(tmp_path / "pipeline", team="", reader="", auditor=""))
+    assert pinned(release()) == {"auditor": 1, "reader": 1}
+
+
+def test_drafts_of_another_folder_do_not_count(tmp_path: Path) -> None:
+    registry.apply_folder(numbers(tmp_path / "agents", pipeline=""), actor=SYSTEM)
+    found = problems_of(numbers(tmp_path / "pipeline", team="", reader="", auditor=""), publish=True)
+    assert any("reader" in problem for problem in found)
+
+
+def test_pipelines_outside_the_folder_keep_their_versions_and_their_people_are_told(tmp_path: Path) -> None:
+    publish(numbers(tmp_path / "one"))
+    applied = publish(numbers(tmp_path / "agents", pipeline="", reader=READER.replace("5s", "9s"), auditor=""))
+    assert applied.hints == ["pipeline 'numbers' (team 'platform') keeps version 1 of 'reader' until it is applied with --publish itself"]
+    assert pinned(release()) == {"auditor": 1, "reader": 1}
+
+
+# What is refused -------------------------------------------------------------------------------------------------------------------
+
+
+def test_all_problems_are_listed_at_once_with_file_and_line(tmp_path: Path) -> None:
+    folder = numbers(
+        tmp_path / "one",
+        reader=READER.replace("team: platform", "team: platfrom") + "tiemout: 3s\n",
+        auditor=AUDITOR.replace("auditing:audit", "auditing:audits"),
+        pipeline=PIPELINE.replace("team: platform", "team: plattform"),
+    )
+    found = problems_of(folder)
+    assert all(problem.startswith("numbers.yaml:") for problem in found)
+    assert any("tiemout" in problem and "timeout" in problem for problem in found)
+    assert any("audits" in problem for problem in found)
+    assert any("there is no team 'plattform'; did you mean 'platform'?" in problem for problem in found)
+    assert not Agent.objects.exists()
+
+
+def test_what_publishing_refuses_is_a_warning_for_a_draft(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / "one", reader=READER.replace("timeout: 5s\n", ""))
+    applied = registry.apply_folder(folder, actor=SYSTEM)
+    assert any("timeout" in warning.message for warning in applied.warnings)
+    assert problems_of(folder, publish=True) == [str(warning) for warning in applied.warnings]
+
+
+def test_a_refused_publication_changes_nothing_and_is_recorded(folder: Path) -> None:
+    publish(folder)
+    before = len(verbs())
+    problems_of(
+        numbers(folder, reader=READER.replace("timeout: 5s\n", "timeout: 9s\n"), pipeline=PIPELINE.replace("agent: auditor", "agent: reader")),
+        publish=True,
+    )
+    assert verbs()[before:] == ["agents.version.refused"]
+    assert facts_of("agents.version.refused")[0]["code"] == "not-publishable"
+    assert "reader" in bytes(Opening.objects.get(path="problems").value).decode()
+    assert Agent.objects.get(name="reader").versions.count() == 1
+
+
+def test_a_verifier_that_is_a_copy_under_another_name_is_refused(tmp_path: Path) -> None:
+    copy = AUDITOR.replace("auditing:audit", "reading:read")
+    assert problems_of(numbers(tmp_path / "one", auditor=copy), publish=True)
+
+
+def test_a_module_that_does_not_import_is_a_problem_of_its_agents_line(tmp_path: Path) -> None:
+    found = problems_of(numbers(tmp_path / "one", reading="import nothing_like_this\n"))
+    assert len(found) == 1
+    assert found[0].startswith("numbers.yaml:9: ")
+    assert "nothing_like_this" in found[0]
+
+
+def test_a_function_without_hints_needs_contracts_in_the_file(tmp_path: Path) -> None:
+    bare = "def read(file):\n    return {}\n"
+    found = problems_of(numbers(tmp_path / "one", reading=bare), publish=True)
+    assert any("no output contract" in problem for problem in found)
+    said = READER + "input: {type: object}\noutput: {type: object, required: [number], properties: {number: {type: integer}}}\n"
+    registry.apply_folder(numbers(tmp_path / "one", reading=bare, reader=said), actor=SYSTEM, publish=True)
+
+
+@pytest.mark.parametrize("odd", ['"a\\0b"', '"\\uD800"'])
+def test_text_that_a_database_can_not_keep_is_a_problem_with_its_line(tmp_path: Path, odd: str) -> None:
+    found = problems_of(numbers(tmp_path / "one", reader=READER.replace("Read a number.", odd)))
+    assert found
+    assert found[0].startswith("numbers.yaml:")
+
+
+def test_a_number_without_a_canonical_form_is_a_problem(tmp_path: Path) -> None:
+    huge = PIPELINE.replace("file: {type: string}", "file: {type: string, maxLength: 90071992547409931}")
+    assert problems_of(numbers(tmp_path / "one", pipeline=huge))
+
+
+def test_two_who_apply_at_once_do_not_mix(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose_the_race(*_: Any, **__: Any) -> None:
+        raise IntegrityError
+
+    monkeypatch.setattr("agents.registry.versions.draft", lose_the_race)
+    with pytest.raises(Conflict, match="apply again"):
+        publish(folder)
+    assert not Agent.objects.exists()
+
+
+def test_an_unused_agent_needs_its_contracts_too(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / "one", auditor="", pipeline="", reading="def read(file):\n    return {}\n")
+    assert any("contract" in problem for problem in problems_of(folder, publish=True))
+
+
+def test_a_name_belongs_to_one_object(tmp_path: Path) -> None:
+    both = problems_of(numbers(tmp_path / "both", pipeline=PIPELINE.replace("name: numbers", "name: reader")))
+    assert any("'reader' is also an agent" in problem for problem in both)
+    publish(numbers(tmp_path / "one"))
+    found = problems_of(numbers(tmp_path / "two", pipeline="", reader=READER.replace("name: reader", "name: numbers")))
+    assert any("'numbers' is the name of a pipeline already" in problem for problem in found)
+    found = problems_of(numbers(tmp_path / "three", reader="", auditor="", pipeline=PIPELINE.replace("name: numbers", "name: reader")))
+    assert any("'reader' is the name of an agent already" in problem for problem in found)
+
+
+# Which release a run gets ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_pipeline_names_the_nearest(folder: Path) -> None:
+    with pytest.raises(UnknownPipeline) as unknown:
+        registry.release_for("numbers", draft=False, actor=SYSTEM)
+    assert "none exists yet" in unknown.value.message
+    publish(folder)
+    with pytest.raises(UnknownPipeline) as unknown:
+        registry.release_for("nubmers", draft=False, actor=SYSTEM)
+    assert "did you mean 'numbers'?" in unknown.value.message
+    with pytest.raises(UnknownPipeline) as unknown:
+        registry.release_for("xyz", draft=False, actor=SYSTEM)
+    assert "there is 'numbers'" in unknown.value.message
+
+
+def test_a_foreign_pipeline_is_unknown_and_not_named(folder: Path) -> None:
+    publish(folder)
+    with pytest.raises(UnknownPipeline) as unknown:
+        release(actor=OUTSIDER)
+    assert "none exists" in unknown.value.message
+    assert release(actor=MEMBER) == release()
+
+
+def test_a_draft_runs_only_when_asked_for(folder: Path) -> None:
+    registry.apply_folder(folder, actor=SYSTEM)
+    with pytest.raises(NotPublished):
+        release()
+    drafted = release(draft=True)
+    assert drafted.published_at is None
+    assert release(draft=True) == drafted
+    assert facts_of("agents.release.made")[0]["digest"] == drafted.digest
+    publish(folder)
+    assert release() == drafted  # the same versions: the same manifest
+
+
+def test_a_draft_release_takes_published_agents_where_there_is_no_draft(folder: Path) -> None:
+    publish(folder)
+    registry.apply_folder(numbers(folder, reader=READER.replace("5s", "9s")), actor=SYSTEM)
+    assert pinned(release(draft=True)) == {"auditor": 1, "reader": 2}
+    assert pinned(release()) == {"auditor": 1, "reader": 1}
+
+
+def test_a_draft_that_breaks_the_rules_does_not_run(tmp_path: Path) -> None:
+    registry.apply_folder(numbers(tmp_path / "one", reader=READER.replace("timeout: 5s\n", "")), actor=SYSTEM)
+    with pytest.raises(NotPublishable) as refused:
+        release(draft=True)
+    assert "timeout" in str(refused.value.details["problems"][0])
+
+
+# The way back ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_rollback_brings_back_the_release_before_and_its_code(twice: Path, settings: Any, tmp_path: Path) -> None:
+    settings.ORCHESTRA_HOME = tmp_path / "home"
+    second = release()
+    done = registry.rollback("numbers", actor=SYSTEM)
+    assert pinned(release()) == {"auditor": 1, "reader": 1}
+    assert (done.kind, done.releases[0].digest) == ("pipeline", release().digest)
+    assert facts_of("agents.pipeline.rolled_back") == [{"from": 1, "to": 1, "from_release": second.digest, "to_release": release().digest}]
+    code = registry.unpacked(release().manifest["agents"]["reader"]["spec"]["artifact"])
+    assert (code / "reading.py").read_text() == READING
+
+
+def test_a_second_rollback_takes_the_first_one_back(twice: Path) -> None:
+    second = release()
+    registry.rollback("numbers", actor=SYSTEM)
+    registry.rollback("numbers", actor=SYSTEM)
+    assert release() == second
+
+
+def test_a_pipeline_goes_back_to_a_version_by_number(folder: Path) -> None:
+    for limit in ("1m", "2m", "3m"):
+        publish(numbers(folder, pipeline=PIPELINE.replace("1m", limit)))
+    done = registry.rollback("numbers", actor=SYSTEM, to=1)
+    assert (done.from_version, done.to_version) == (3, 1)
+    assert release().manifest["pipeline"]["spec"]["limits"]["timeout_ms"] == 60_000
+
+
+def test_applying_what_was_rolled_back_publishes_it_anew(folder: Path) -> None:
+    for limit in ("1m", "2m"):
+        publish(numbers(folder, pipeline=PIPELINE.replace("1m", limit)))
+    registry.rollback("numbers", actor=SYSTEM)
+    applied = publish(folder)
+    assert [(change.action, change.version) for change in applied.changes if change.name == "numbers"] == [("changed", 3)]
+
+
+def test_an_agents_older_version_goes_into_every_pipeline_that_runs_it(folder: Path) -> None:
+    publish(folder)
+    publish(numbers(folder, reader=READER.replace("5s", "9s")))
+    done = registry.rollback("reader", actor=SYSTEM)
+    assert (done.from_version, done.to_version) == (2, 1)
+    assert pinned(release()) == {"auditor": 1, "reader": 1}
+    assert facts_of("agents.agent.rolled_back") == [{"from": 2, "to": 1}]
+    assert registry.rollback("reader", actor=SYSTEM, to=2).to_version == 2
+
+
+def test_a_pipeline_that_pinned_another_version_keeps_it(folder: Path) -> None:
+    publish(folder)
+    publish(numbers(folder, reader=READER.replace("5s", "9s"), pipeline=""))
+    assert registry.rollback("reader", actor=SYSTEM).releases == ()
+    assert pinned(release()) == {"auditor": 1, "reader": 1}
+
+
+def test_an_agent_does_not_go_back_where_a_pipeline_would_break(folder: Path) -> None:
+    publish(numbers(folder, reading=READING.replace("number", "figure"), pipeline=PIPELINE.replace("result.number", "result.figure")))
+    publish(numbers(folder))
+    before = release()
+    with pytest.raises(NotPublishable):
+        registry.rollback("reader", actor=SYSTEM)
+    assert release() == before
+    assert facts_of("agents.version.refused")[-1]["code"] == "not-publishable"
+
+
+def test_there_must_be_something_to_roll_back_to(folder: Path) -> None:
+    registry.apply_folder(folder, actor=SYSTEM)
+    for name in ("numbers", "reader"):
+        with pytest.raises(NotPublished):
+            registry.rollback(name, actor=SYSTEM)
+    publish(folder)
+    for name in ("numbers", "reader"):
+        with pytest.raises(Conflict, match="only one that was ever published"):
+            registry.rollback(name, actor=SYSTEM)
+        with pytest.raises(NoSuchVersion):
+            registry.rollback(name, actor=SYSTEM, to=5)
+        with pytest.raises(Conflict, match="is the published one already"):
+            registry.rollback(name, actor=SYSTEM, to=1)
+    registry.apply_folder(numbers(folder, reader=READER.replace("5s", "9s"), pipeline=PIPELINE.replace("1m", "2m")), actor=SYSTEM)
+    for name in ("numbers", "reader"):
+        with pytest.raises(Conflict, match="was never published"):
+            registry.rollback(name, actor=SYSTEM, to=2)
+
+
+def test_an_outsider_rolls_nothing_back(twice: Path) -> None:
+    before = release()
+    with pytest.raises(UnknownPipeline):
+        registry.rollback("numbers", actor=OUTSIDER)
+    with pytest.raises(NotGranted):
+        registry.rollback("numbers", actor=ONLOOKER)
+    assert release() == before
+    assert facts_of("agents.version.refused") == [{"code": "denied", "publish": True, "problems": 1}]
+    registry.rollback("numbers", actor=MEMBER)
+    assert release() != before
+
+
+def test_every_registered_verb_is_reached_by_a_test_of_this_folder() -> None:
+    """By name, so that a verb without a test is seen."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    missing = [verb.name for verb in registry.VERBS if f'"{verb.name}"' not in sources]
+    assert missing == []

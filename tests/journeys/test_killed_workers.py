@@ -1,0 +1,90 @@
+"""A worker is killed with -9 in the middle of a call; another one takes the run over."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from audit import reports
+from runs.models import Call, Run
+from tests import pipelines
+from tests.pipelines import agent
+from tests.workers import kill, until, worker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WORK = """
+import pathlib, time
+
+def work(folder: str, name: str) -> dict:
+    here = pathlib.Path(folder)
+    with open(here / f"{name}.starts", "a") as starts:
+        starts.write("x")
+    while not (here / "go").exists():
+        time.sleep(0.02)
+    return {"name": name}
+"""
+
+MODES = {"read": ("decide", ""), "idempotent": ("act", "mode: {idempotent: =input.name}"), "at_most_once": ("act", "")}
+
+
+def publish(path: Path, mode: str) -> None:
+    role, more = MODES[mode]
+    pipelines.publish(
+        path / "p",
+        functions=WORK,
+        agents=[agent("worker", "work:work", role=role, timeout="60s", more=more)],
+        steps="""
+        - {id: first, agent: worker, with: {folder: =input.folder, name: first}}
+        - {id: second, agent: worker, with: {folder: =input.folder, name: second}}
+        """,
+    )
+
+
+def starts(folder: Path, name: str) -> int:
+    file = folder / f"{name}.starts"
+    return len(file.read_text()) if file.exists() else 0
+
+
+def finished(run: Run) -> bool:
+    run.refresh_from_db()
+    return run.outcome is not None
+
+
+@pytest.mark.parametrize("mode", ["read", "idempotent"])
+def test_a_call_that_may_be_sent_again_is_and_the_run_ends_as_it_would_have(
+    mode: str, tmp_path: Path, shell_environment: dict[str, str], project_folder: Path
+) -> None:
+    publish(tmp_path, mode)
+    run = pipelines.start(input={"folder": str(tmp_path)})
+    with worker(shell_environment, project_folder) as first:
+        until(lambda: starts(tmp_path, "first") == 1, "the first call")
+        kill(first)
+    (tmp_path / "go").touch()
+    with worker(shell_environment, project_folder):
+        until(lambda: finished(run), "the end of the run")
+    assert run.outcome == "verified"
+    assert (starts(tmp_path, "first"), starts(tmp_path, "second")) == (2, 1)
+    verbs = Counter(entry["verb"] for entry in reports.entries_of(run.id))
+    assert reports.chain_problems(run.id) == []
+    assert (verbs["runs.call.dispatched"], verbs["runs.call.resent"], verbs["runs.call.confirmed"]) == (3, 1, 3)
+    assert (verbs["runs.step.started"], verbs["runs.step.returned"], verbs["runs.run.finished"], verbs["runs.run.resumed"]) == (3, 2, 1, 1)
+
+
+def test_an_at_most_once_call_in_flight_is_never_sent_again_and_the_run_fails_unresolved(
+    tmp_path: Path, shell_environment: dict[str, str], project_folder: Path
+) -> None:
+    publish(tmp_path, "at_most_once")
+    run = pipelines.start(input={"folder": str(tmp_path)})
+    with worker(shell_environment, project_folder) as first:
+        until(lambda: starts(tmp_path, "first") == 1, "the first call")
+        kill(first)
+    (tmp_path / "go").touch()
+    with worker(shell_environment, project_folder):
+        until(lambda: finished(run), "the end of the run")
+    said = pipelines.document(run)
+    assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "unresolved", "platform")
+    assert starts(tmp_path, "first") == 1
+    assert Call.objects.get(run=run).state == "unresolved"
+    assert reports.chain_problems(run.id) == []
+

@@ -1,0 +1,79 @@
+"""Small real pipelines for tests: a folder with agents, functions and a verifier, published, and runs of it driven to their end."""
+
+import asyncio
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from agents import registry
+from audit.actors import Actor
+from runs import services
+from runs.models import Run
+from runs.worker import Engine, EngineOptions, Event
+
+SYSTEM = Actor.system("test")
+
+JUDGE = """
+import hashlib, json
+import orchestra
+
+def check(claim: dict) -> orchestra.Verdict:
+    digest = hashlib.sha256(json.dumps(claim, sort_keys=True).encode()).hexdigest()
+    read = [orchestra.Source(source="claim", digest=digest, at=orchestra.now())]
+    word = "fail" if claim.get("lie") else "pass"
+    return orchestra.Verdict(checks=[orchestra.Check(criterion="honest", verdict=word, why="looked at it", read=read)])
+"""
+
+ANY = "{type: object}"
+
+
+def agent(name: str, function: str, *, role: str = "decide", timeout: str = "20s", more: str = "") -> str:
+    """An agent whose contracts are any object, so that a test says only what it is about."""
+    contracts = "" if role == "check" else f"\ninput: {ANY}\noutput: {ANY}"
+    lines = f"kind: agent\nname: {name}\nteam: platform\nrole: {role}\npurpose: Test.\nrun: {{python: {function}}}\ntimeout: {timeout}{contracts}"
+    return lines + ("\n" + textwrap.dedent(more).strip() if more else "")
+
+
+def folder(path: Path, *, steps: str, agents: list[str], functions: str, name: str = "sample", more: str = "", verify: str = "") -> Path:
+    """Write a pipeline `name` of team platform with the given steps; `functions` is work.py, the verifier is judge.py."""
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "work.py").write_text(textwrap.dedent(functions), encoding="utf-8")
+    (path / "judge.py").write_text(JUDGE, encoding="utf-8")
+    pipeline = f"kind: pipeline\nname: {name}\nteam: platform\ninput: {ANY}\nsteps:\n{textwrap.indent(textwrap.dedent(steps).strip(), '  ')}\n"
+    pipeline += (verify or "verify: {agent: judge, with: {claim: =result}}") + "\n" + textwrap.dedent(more)
+    judge = "kind: agent\nname: judge\nteam: platform\nrole: check\npurpose: Judge.\nrun: {python: judge:check}\ntimeout: 20s"
+    documents = ["kind: team\nname: platform", *agents, judge, pipeline]
+    (path / "pipeline.yaml").write_text("\n---\n".join(documents), encoding="utf-8")
+    return path
+
+
+def publish(path: Path, **parts: Any) -> None:
+    registry.apply_folder(folder(path, **parts), actor=SYSTEM, publish=True)
+
+
+def start(name: str = "sample", **options: Any) -> Run:
+    return services.start_run(pipeline=name, input=options.pop("input", {}), actor=SYSTEM, ring=False, **options)
+
+
+def drive(run: Run, listener: Callable[[Event], None] = lambda _: None, **options: Any) -> dict[str, Any]:
+    """Drive one run in this process to its end and return its document."""
+    asyncio.run(Engine(EngineOptions(only=frozenset({run.id}), listener=listener, children=2, **options)).run())
+    return document(run)
+
+
+def document(run: Run) -> dict[str, Any]:
+    return services.run_document(services.find_run(str(run.id), actor=SYSTEM))
+
+
+def run(name: str = "sample", **options: Any) -> dict[str, Any]:
+    return drive(start(name, **options))
+
+
+def step(said: dict[str, Any], key: str) -> dict[str, Any]:
+    return next(each for each in said["steps"] if each["key"] == key)
+
+
+def id_of(said: dict[str, Any]) -> UUID:
+    return UUID(said["id"])
