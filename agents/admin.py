@@ -5,6 +5,7 @@ Every text is shown through audit.visible and escaped by the template. Knows no 
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import admin
@@ -13,16 +14,44 @@ from django.http import HttpRequest
 
 from agents.models import Agent, Artifact, ModelAlias, Pipeline, Release, Team, Version
 from audit.admin import ReadOnlyAdmin, shown
+from audit.visible import visible
+
+MAX_TEXT = 2_000
+MAX_LINES = 2_000
+
+
+def as_json(name: str) -> Any:
+    """A JSON field for reading: indented, each line made visible; the template escapes it."""
+
+    @admin.display(description=name.replace("_", " "))
+    def column(row: models.Model) -> str:
+        lines = json.dumps(getattr(row, name), ensure_ascii=False, indent=2).split("\n")
+        return "\n".join(visible(line, MAX_TEXT) for line in lines[:MAX_LINES])
+
+    return column
+
+
+class InventoryAdmin(ReadOnlyAdmin):
+    """As its base, and texts and JSON are made visible too; bytes are left out."""
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [self._shown(field) for field in self.opts.fields if not isinstance(field, models.BinaryField)]
+
+    @staticmethod
+    def _shown(field: models.Field[Any, Any]) -> Any:
+        if isinstance(field, models.JSONField):
+            return as_json(field.name)
+        return shown(field.name, MAX_TEXT) if isinstance(field, models.CharField | models.TextField) else field.name
 
 
 @admin.register(Team)
-class TeamAdmin(ReadOnlyAdmin):
+class TeamAdmin(InventoryAdmin):
     list_display = (shown("name"), shown("accountable"), "created_at")
     search_fields = ("name",)
 
 
 @admin.register(Agent)
-class AgentAdmin(ReadOnlyAdmin):
+class AgentAdmin(InventoryAdmin):
     list_display = (shown("name"), "role", "state", "team", shown("accountable"), shown("purpose"), "review_by")
     list_filter = ("role", "state", "team")
     list_select_related = ("team",)
@@ -30,7 +59,7 @@ class AgentAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Pipeline)
-class PipelineAdmin(ReadOnlyAdmin):
+class PipelineAdmin(InventoryAdmin):
     list_display = (shown("name"), "state", "team", "current_release", shown("accountable"), shown("purpose"))
     list_filter = ("state", "team")
     list_select_related = ("team", "current_release__pipeline")
@@ -38,7 +67,7 @@ class PipelineAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Version)
-class VersionAdmin(ReadOnlyAdmin):
+class VersionAdmin(InventoryAdmin):
     list_display = ("__str__", "state", "digest", shown("author"), "created_at", "published_at")
     list_filter = ("state",)
     list_select_related = ("agent", "pipeline")
@@ -46,16 +75,15 @@ class VersionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Release)
-class ReleaseAdmin(ReadOnlyAdmin):
+class ReleaseAdmin(InventoryAdmin):
     list_display = ("__str__", "version", "digest", "created_at", "published_at")
     list_select_related = ("pipeline", "version__pipeline")
     search_fields = ("pipeline__name", "digest")
 
 
 @admin.register(Artifact)
-class ArtifactAdmin(ReadOnlyAdmin):
+class ArtifactAdmin(InventoryAdmin):
     list_display = ("digest", "size", "files", "created_at")
-    exclude = ("data",)
     search_fields = ("digest",)
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
@@ -64,7 +92,7 @@ class ArtifactAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ModelAlias)
-class ModelAliasAdmin(ReadOnlyAdmin):
+class ModelAliasAdmin(InventoryAdmin):
     list_display = (shown("name"), "team", shown("provider"), shown("model"), shown("endpoint"))
     list_filter = ("provider", "team")
     list_select_related = ("team",)

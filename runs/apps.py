@@ -2,8 +2,6 @@
 
 from django.apps import AppConfig
 
-from runs.engine.states import OPENINGS, Verb
-
 
 class RunsConfig(AppConfig):
     name = "runs"
@@ -11,5 +9,6 @@ class RunsConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import ledger  # noqa: PLC0415 - models can be imported only once apps are ready
+        from runs.models import OPENINGS, Verb  # noqa: PLC0415
 
         ledger.register(*(ledger.Verb(str(verb), openings=OPENINGS.get(verb, frozenset())) for verb in Verb))

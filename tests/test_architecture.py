@@ -11,7 +11,7 @@ from django.apps import apps
 
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = ("audit", "agents", "runs", "approvals", "orchestra_site")  # from the floor up: an app may name itself and those before it
-PURE = ("runs/engine", "agents/spec", "agents/contracts.py", "agents/expressions.py", "agents/validation.py", "audit/canonical.py")
+PURE = ("runs/engine", "agents/spec", "agents/contracts", "agents/expressions", "agents/validation", "audit/canonical.py")
 LONGEST_FUNCTION, LONGEST_FILE = 40, 400
 
 
@@ -20,6 +20,7 @@ def sources(*roots: str) -> Iterator[Path]:
     for root in roots:
         path = ROOT / root
         files = [path] if path.suffix == ".py" else sorted(path.rglob("*.py"))
+        assert files, f"{root} is gone: name what took its place"
         yield from (file for file in files if file.exists() and "migrations" not in file.parts)
 
 

@@ -1,6 +1,6 @@
 """The rows of runs: what is happening. Re-exports the engine's words that doors show."""
 
-from runs.engine.states import CallKind, CallState, Cause, Effective, Integrity, Mode, Outcome, RunState, StepState
+from runs.engine.states import EXIT_STATUS, OPENINGS, CallKind, CallState, Cause, Effective, Integrity, Mode, Outcome, RunState, StepState, Verb
 
 from .call import Call
 from .engine import Engine
@@ -8,6 +8,8 @@ from .run import Run, RunQuerySet
 from .step import Step
 
 __all__ = [
+    "EXIT_STATUS",
+    "OPENINGS",
     "Call",
     "CallKind",
     "CallState",
@@ -22,4 +24,5 @@ __all__ = [
     "RunState",
     "Step",
     "StepState",
+    "Verb",
 ]

@@ -77,6 +77,10 @@ class Engine:
         """Leave: runs are given back to whoever comes next. Safe to call from a signal handler of the loop."""
         self._stopping.set()
 
+    def wake(self) -> None:
+        """A run is ready, says a door in this process: look now instead of at the next turn. Call it in the engine's loop."""
+        self._room.set()
+
     async def _until_done(self, loops: list["asyncio.Task[None]"]) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
         done, _ = await asyncio.wait([stopping, *loops], return_when=asyncio.FIRST_COMPLETED)
@@ -118,6 +122,7 @@ class Engine:
 
     async def _claiming(self) -> None:
         while True:
+            self._room.clear()  # before the look: whoever rings while it is under way gets another
             claimed = await self._claim()
             if claimed:
                 self._last_work = time.monotonic()
@@ -127,7 +132,6 @@ class Engine:
                 await self._pause()
 
     async def _pause(self) -> None:
-        self._room.clear()
         try:
             await asyncio.wait_for(self._room.wait(), timeout=CLAIM_S)
         except TimeoutError:

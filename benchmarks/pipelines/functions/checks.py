@@ -1,10 +1,12 @@
-"""A verifier that compares two numbers, in a module of its own."""
+"""A verifier that holds two numbers beside each other, in a module of its own."""
 
-import hashlib
-from typing import Any
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from orchestra import Check, Source, Verdict
 
 
-def same(left: int, right: int) -> dict[str, Any]:
-    at = "2026-11-20T12:00:00Z"
-    read = [{"source": name, "digest": hashlib.sha256(str(number).encode()).hexdigest(), "at": at} for name, number in (("left", left), ("right", right))]
-    return {"checks": [{"criterion": "same", "verdict": "pass" if left == right else "fail", "why": "two numbers were compared", "read": read}]}
+def same(left: int, right: int) -> Verdict:
+    at = datetime.now(UTC)
+    read = [Source(name, sha256(str(number).encode()).hexdigest(), at) for name, number in (("left", left), ("right", right))]
+    return Verdict([Check("same", "pass" if left == right else "fail", "two numbers were compared", read)])

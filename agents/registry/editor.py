@@ -1,0 +1,131 @@
+"""The YAML format as a JSON Schema for editors (completion, hints, red underlines), made from the reader's own limits.
+
+A convenience: what is accepted is said by `agents.spec`, which knows more rules than a schema can say.
+docs/reference/pipeline.schema.json is what `editor_schema` returns; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.spec.fields import IDENTIFIER, NAME
+from agents.spec.inventory import INLINE, ROLES
+from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES
+
+Schema = dict[str, Any]
+
+NAMED: Schema = {"type": "string", "pattern": f"^(?:{NAME.pattern})$"}
+IDENTIFIED: Schema = {"type": "string", "pattern": f"^(?:{IDENTIFIER.pattern})$"}
+DURATION: Schema = {"type": "string", "pattern": "^(?:[0-9]+(?:ms|s|m|h|d))+$", "examples": ["500ms", "10s", "15m", "2h"]}
+MONEY: Schema = {"type": "string", "pattern": r"^[0-9]+(?:\.[0-9]{1,9})? ?USD$", "examples": ["0.50 USD"]}
+CONDITION: Schema = {"type": "string", "description": "a CEL condition, without a leading ="}
+TEXT: Schema = {"type": "string"}
+TEXTS: Schema = {"type": "array", "items": TEXT}
+CONTRACT: Schema = {"type": "object", "description": "JSON Schema 2020-12"}
+WITH: Schema = {"type": "object", "description": "values; a string that begins with = is an expression, == is a literal ="}
+NODES: Schema = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/node"}}
+MIN_SUCCESS: Schema = {"anyOf": [{"enum": ["all", "any"]}, {"type": "integer", "minimum": 1}]}
+JUDGEMENT: Schema = {"agent": NAMED, "with": WITH, "timeout": DURATION}
+COMMON: Schema = {"on_failure": {"enum": ["stop", "degrade"]}, "when": CONDITION}
+
+
+def editor_schema() -> Schema:
+    """One document of a YAML file."""
+    kinds = {"team": team(), "agent": agent(), "pipeline": pipeline(), "model": model()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Orchestra: a team, agent, pipeline or model",
+        "type": "object",
+        "required": ["kind", "name"],
+        "properties": {"kind": {"enum": list(kinds)}},
+        "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in kinds],
+        "$defs": {**kinds, "node": node()},
+    }
+
+
+def team() -> Schema:
+    """Who owns."""
+    return _object({"kind": {"const": "team"}, "name": NAMED, "accountable": TEXT}, ["kind", "name"])
+
+
+def model() -> Schema:
+    """A name for a model."""
+    values = {"provider": TEXT, "model": TEXT, "endpoint": TEXT, "secret": {"type": "string", "pattern": "^(?:env|file):"}}
+    return _object({"kind": {"const": "model"}, "name": NAMED, "team": NAMED, **values}, ["kind", "name", "team", "provider", "model"])
+
+
+def agent() -> Schema:
+    """One agent."""
+    run = {"oneOf": [_object({"python": TEXT}, ["python"]), _object({"inline": {"enum": list(INLINE)}}, ["inline"])]}
+    idempotent = _object({"idempotent": {"type": "string", "pattern": "^=input\\."}}, ["idempotent"])
+    return _object(
+        {
+            "kind": {"const": "agent"},
+            "name": NAMED,
+            "team": NAMED,
+            "accountable": TEXT,
+            "role": {"enum": list(ROLES)},
+            "purpose": TEXT,
+            "run": run,
+            "input": CONTRACT,
+            "output": CONTRACT,
+            "freshness": _object({"field": TEXT, "max_age": DURATION}, ["field", "max_age"]),
+            "timeout": DURATION,
+            "memory": {"type": "string", "pattern": "^[0-9]+ ?(?:MB|MiB|GB|GiB)$"},
+            "mode": {"anyOf": [{"enum": ["read", "at_most_once"]}, idempotent]},
+            "uses": TEXTS,
+            "permissions": {"type": "array", "items": {"type": "string", "pattern": "^allow "}},
+            "cost": MONEY,
+            "derived_from": NAMED,
+            "risk_tier": TEXT,
+            "data_classes": TEXTS,
+            "review_by": {"type": "string", "format": "date"},
+        },
+        ["kind", "name", "team", "role", "purpose", "run"],
+    )
+
+
+def pipeline() -> Schema:
+    """One pipeline."""
+    judged = _object({"judged": {"type": "string", "description": "a sentence that the verifier must judge"}}, ["judged"])
+    limits = _object({"timeout": DURATION, "cost": MONEY, "calls": {"type": "integer", "minimum": 1}}, [])
+    return _object(
+        {
+            "kind": {"const": "pipeline"},
+            "name": NAMED,
+            "team": NAMED,
+            "accountable": TEXT,
+            "purpose": TEXT,
+            "input": CONTRACT,
+            "criteria": {"type": "object", "additionalProperties": {"anyOf": [CONDITION, judged]}},
+            "steps": NODES,
+            "verify": _object(JUDGEMENT, ["agent"]),
+            "limits": limits,
+            "replayable": {"type": "boolean"},
+        },
+        ["kind", "name", "team", "input", "steps", "verify"],
+    )
+
+
+def node() -> Schema:
+    """A step, or what holds steps."""
+    retries = {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES}
+    retry = {"anyOf": [retries, _object({"max": {**retries, "minimum": 1}, "backoff": DURATION}, ["max"])]}
+    concurrency = {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY, "default": DEFAULT_CONCURRENCY}
+    case = {"oneOf": [_object({"when": CONDITION, "do": NODES}, ["when", "do"]), _object({"default": NODES}, ["default"])]}
+    step = {"id": IDENTIFIED, **JUDGEMENT, "progress_timeout": DURATION, "retry": retry, "fallback": NAMED, **COMMON}
+    branches = {"type": "object", "minProperties": 1, "additionalProperties": NODES}
+    loop = {"for_each": {"type": "string", "pattern": "^="}, "as": IDENTIFIED, "max_concurrency": concurrency, "do": NODES}
+    return {
+        "oneOf": [
+            _object(step, ["id", "agent"]),
+            _object({"id": IDENTIFIED, "parallel": branches, "min_success": MIN_SUCCESS, **COMMON}, ["parallel"]),
+            _object({"id": IDENTIFIED, **loop, "min_success": MIN_SUCCESS, **COMMON}, ["for_each", "as", "do"]),
+            _object({"id": IDENTIFIED, "switch": {"type": "array", "minItems": 1, "items": case}, **COMMON}, ["switch"]),
+            _object({"id": IDENTIFIED, "verify": _object(JUDGEMENT, ["agent"])}, ["verify"]),
+        ]
+    }
+
+
+def _object(properties: Schema, required: list[str]) -> Schema:
+    return {"type": "object", "required": required, "properties": properties, "additionalProperties": False}

@@ -1,0 +1,145 @@
+"""Orchestra as contestant: a warm engine in this process, rounds of runs from `start_run` to the finished row.
+
+`ours.py` with ORCHESTRA_HOME and ORCHESTRA_DATABASE_URL set. A round is {"way": "batch"|"single", "pipeline": name, "runs": n}
+or {"way": "call", "runs": n}. Every round is counted in the database before it is answered: all verified, or no figure.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "sdk")]
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestra_site.settings")
+
+import django
+
+django.setup()
+
+from django.core.management import call_command
+
+from agents import registry
+from agents.children import Broken, Job, Pool
+from audit.actors import Actor
+from audit.models import Entry
+from runs.engine.states import Outcome, Verb
+from runs.models import Run
+from runs.services import start_run
+from runs.worker import Engine, EngineOptions, Event
+
+ACTOR = Actor.system("shell")
+STARTED_ENTRIES = 1 + 1 + 3 + 3 + 1  # queued, started; each step started, returned or judged; finished
+
+
+class Bench:
+    """One engine for all rounds. Starts happen in a thread of their own, as a door's would."""
+
+    def __init__(self) -> None:
+        self.engine = Engine(EngineOptions(listener=self._heard))
+        self.door = ThreadPoolExecutor(1, thread_name_prefix="door")
+        self.pool = Pool(1)
+        self._awaited: set[UUID] = set()
+        self._done = asyncio.Event()
+
+    def _heard(self, event: Event) -> None:
+        if event.verb == Verb.RUN_FINISHED:
+            self._awaited.discard(event.run)
+            if not self._awaited:
+                self._done.set()
+
+    async def at_door(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.door, function, *args)
+
+    async def batch(self, pipeline: str, runs: int) -> dict[str, Any]:
+        begun = time.perf_counter()
+        ids = await self.at_door(_start, pipeline, runs)
+        started = time.perf_counter()
+        await self._finished(ids)
+        seconds = time.perf_counter() - begun
+        await self.at_door(_refuse_unverified, ids)
+        return {"seconds": seconds, "start_seconds": started - begun}
+
+    async def single(self, pipeline: str, runs: int) -> dict[str, Any]:
+        """One at a time: the median of a whole run on an engine that has nothing else to do."""
+        took, ids = [], []
+        for _ in range(runs):
+            begun = time.perf_counter()
+            one = await self.at_door(_start, pipeline, 1)
+            await self._finished(one)
+            took.append(time.perf_counter() - begun)
+            ids += one
+        await self.at_door(_refuse_unverified, ids)
+        return {"p50_ms": statistics.median(took) * 1000, "seconds": sum(took)}
+
+    async def _finished(self, ids: list[UUID]) -> None:
+        """The engine would look by itself; here it is told, as by a door in its process."""
+        self._awaited, _ = set(ids), self._done.clear()
+        self.engine.wake()
+        await self._done.wait()
+
+    async def call(self, runs: int) -> dict[str, Any]:
+        """The same function, `runs` times through one warm child."""
+        took = []
+        for number in range(runs + 1):
+            begun = time.perf_counter()
+            answer = await self.pool.call(_job(number), timeout_s=30, progress_timeout_s=None, on_call=_no_tools, on_progress=lambda *_: None)
+            took.append(time.perf_counter() - begun)
+            if isinstance(answer, Broken):
+                raise AssertionError(answer.message)
+        return {"p50_ms": statistics.median(took[1:]) * 1000, "first_ms": took[0] * 1000}
+
+
+def _start(pipeline: str, runs: int) -> list[UUID]:
+    return [start_run(pipeline=pipeline, input={"value": number}, actor=ACTOR, ring=False).id for number in range(runs)]
+
+
+def _refuse_unverified(ids: list[UUID]) -> None:
+    verified = Run.objects.filter(id__in=ids, outcome=Outcome.VERIFIED).count()
+    entries = Entry.objects.filter(run__in=ids, seq__isnull=False).count()
+    if verified != len(ids) or entries < len(ids) * STARTED_ENTRIES:
+        raise AssertionError(f"{verified} of {len(ids)} runs are verified, with {entries} ledger entries of at least {len(ids) * STARTED_ENTRIES}")
+
+
+def _job(number: int) -> Job:
+    folder = HERE / "pipelines" / "functions"
+    return Job(folder, "steps:first", {"value": number}, {}, memory_bytes=512 * 1024 * 1024, network=False, key="bench")
+
+
+async def _no_tools(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    raise AssertionError(f"nobody asks for {tool} {arguments}")
+
+
+def _prepare() -> None:
+    call_command("migrate", verbosity=0, interactive=False)
+    for name in ("inline", "functions"):
+        registry.apply_folder(HERE / "pipelines" / name, actor=ACTOR, publish=True)
+
+
+async def main() -> None:
+    bench = Bench()
+    await bench.at_door(_prepare)
+    ways: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {"batch": bench.batch, "single": bench.single, "call": bench.call}
+    engine = asyncio.create_task(bench.engine.run())
+    _say({"ready": True})
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        asked = json.loads(line)
+        _say(await ways[asked.pop("way")](**asked))
+    bench.engine.stop()
+    await engine
+    await bench.pool.close()
+
+
+def _say(answer: Mapping[str, Any]) -> None:
+    print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
