@@ -34,7 +34,7 @@ def as_json(name: str) -> Any:
 class InventoryAdmin(ReadOnlyAdmin):
     """As its base, and texts and JSON are made visible too; bytes are left out."""
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002 - Django's signature
         return [self._shown(field) for field in self.opts.fields if not isinstance(field, models.BinaryField)]
 
     @staticmethod

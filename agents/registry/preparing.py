@@ -112,7 +112,7 @@ def _wrong_schemas(document: Document) -> Iterator[Problem]:
 def _uncompiled(document: Document, described: Described) -> Iterator[Problem]:
     for path, source in expressions_of(document.spec):
         if (reason := described.expressions.get(source)) is not None:
-            yield _at(document, path, f"expression {source!r:.200}: {reason}")
+            yield _at(document, path, f"expression {source!r:.200}: {reason.partition(chr(10))[0]}")
 
 
 def _unstorable(document: Document) -> Iterator[Problem]:

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from agents import contracts
 from runs.engine.states import PIPELINE_CAUSES, PLATFORM_CAUSES, RETRYABLE, Cause
-from runs.engine.values import Agent, BestBefore, Failure, Held, Plan, RunView, Step, StepNode
+from runs.engine.values import FUTURE_TOLERANCE, Agent, BestBefore, Failure, Held, Plan, RunView, Step, StepNode
 
-FUTURE_TOLERANCE: Final = timedelta(minutes=1)
 LONGEST_PAUSE_MS: Final = 60_000
 
 
@@ -25,9 +24,13 @@ def step_deadline(node: StepNode, run: RunView, now: datetime) -> datetime:
 
 
 def pause_ms(node: StepNode, attempt: int, chance: float) -> int:
-    """Exponential back-off with jitter: base · 2^(attempt-1) · [0.5, 1.5), at most a minute. `chance` is in [0, 1)."""
-    base = node.backoff_ms * 2 ** min(attempt - 1, 16)
-    return min(int(base * (0.5 + chance)), LONGEST_PAUSE_MS)
+    """Exponential back-off with jitter: backoff · 2^(attempt-1) · [0.5, 1.5). `chance` is in [0, 1).
+
+    It grows up to a minute, or stays at the declared back-off where that is longer; the jitter comes last, so that steps which
+    failed together don't come back together.
+    """
+    base = min(node.backoff_ms * 2 ** min(attempt - 1, 16), max(node.backoff_ms, LONGEST_PAUSE_MS))
+    return int(base * (0.5 + chance))
 
 
 def may_retry(step: Step, cause: Cause, retry_safe: bool) -> bool:
@@ -70,7 +73,7 @@ def combined(parts: Iterable[Held | None], value: Any) -> Held:
     known = [part for part in parts if part is not None]
     stamps = [part.as_of for part in known if part.as_of is not None]
     fresh = [part.best_before for part in known if part.best_before is not None]
-    return Held(value, min(stamps, default=None), min(fresh, key=lambda b: b.at, default=None))
+    return Held(value, min(stamps, default=None), min(fresh, key=lambda b: (b.at, b.step), default=None))
 
 
 def spoiled(held: Held, run: RunView, now: datetime) -> BestBefore | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from agents import contracts, expressions
 from runs.engine.patterns import fan
+from runs.engine.patterns.scope import STEPS
 from runs.engine.states import ENGINE_ABI
 from runs.engine.values import Agent, Block, Criterion, ForEachNode, Node, ParallelNode, Plan, StepNode, SwitchNode
 
@@ -24,8 +25,9 @@ class IncompatiblePlan(PlanError):
 
 def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
     """The plan of a whole run: the pipeline's steps, then its final verify node."""
-    if manifest.get("engine_abi") != ENGINE_ABI:
-        raise IncompatiblePlan(f"this release was made for engine {manifest.get('engine_abi')}; this is engine {ENGINE_ABI}: publish the pipeline again")
+    abi = manifest.get("engine_abi")
+    if abi != ENGINE_ABI:
+        raise IncompatiblePlan(f"this release was made for engine {abi}; this is engine {ENGINE_ABI}: publish the pipeline again")
     spec = manifest["pipeline"]["spec"]
     agents = {name: _agent(name, frozen) for name, frozen in manifest["agents"].items()}
     work = _Compiler(agents, last=spec["steps"][-1]["id"])
@@ -43,6 +45,7 @@ def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
         calls_limit=spec["limits"].get("calls"),
         replayable=bool(spec.get("replayable")),
     )
+    _refuse_unknown(plan)
     _refuse_own_judges(plan)
     return plan
 
@@ -114,7 +117,7 @@ class _Compiler:
         )
 
     def _judge(self, spec: Mapping[str, Any], node_id: str, *, final: bool) -> StepNode:
-        reads = self._reads(spec["with"]) | ({self.last} if final else frozenset())
+        reads = self._reads(spec["with"]) | ({STEPS + self.last} if final else frozenset())
         return StepNode(
             id=node_id,
             agent=spec["agent"],
@@ -144,20 +147,21 @@ class _Compiler:
         )
 
     def _timeout(self, spec: Mapping[str, Any]) -> int:
-        timeout = spec.get("timeout_ms") or self.agents[spec["agent"]].spec["timeout_ms"]
+        agent = self.agents.get(spec["agent"])
+        timeout = spec.get("timeout_ms") or (agent.spec["timeout_ms"] if agent is not None else None)
         if timeout is None:
             raise PlanError(f"step '{spec.get('id', VERIFY)}' has no timeout")
         return int(timeout)
 
     def _reads(self, value: Any) -> frozenset[str]:
-        """The ids and loop names that an input is made of."""
+        """The steps and loop names that an input is made of."""
         return frozenset(_name(path, self.last) for path in expressions.value_references(value))
 
 
 def _name(path: Sequence[str], last: str) -> str:
     if path[0] == "result":
-        return last
-    return path[1] if path[0] == "steps" and len(path) > 1 else path[0]
+        return STEPS + last
+    return STEPS + path[1] if path[0] == "steps" and len(path) > 1 else path[0]
 
 
 def _degrades(spec: Mapping[str, Any]) -> bool:
@@ -166,10 +170,10 @@ def _degrades(spec: Mapping[str, Any]) -> bool:
 
 def node_at(block: Block, key: str) -> StepNode | None:
     """The step node at a place of a run; None for a key that this plan has no place for."""
-    head, _, rest = key.partition("/")
+    head, inside, rest = key.partition("/")
     node = next((node for node in block.nodes if node.id == head), None)
     if isinstance(node, StepNode):
-        return node if not rest else None
+        return node if not inside else None
     part, _, inner = rest.partition("/")
     below = _part(node, part) if node is not None else None
     return node_at(below, inner) if below is not None and inner else None
@@ -180,7 +184,7 @@ def _part(node: Node, part: str) -> Block | None:
         case ParallelNode(branches=branches):
             return dict(branches).get(part)
         case ForEachNode(body=body):
-            return body
+            return body if part.isdecimal() else None
         case SwitchNode(cases=cases):
             return cases[int(part)][1] if part.isdecimal() and int(part) < len(cases) else None
     return None
@@ -192,7 +196,7 @@ def unrunnable(manifest: Mapping[str, Any], *, digest: str) -> Plan:
     return Plan(digest, spec["name"], spec["team"], Block(()), "", {}, (), spec["limits"]["timeout_ms"], None, None, False)
 
 
-# --- R4 at run time ------------------------------------------------------------------------------------------------
+# --- what publishing refuses, refused again --------------------------------------------------------------------------
 
 
 def steps_of(block: Block) -> Iterator[StepNode]:
@@ -211,7 +215,18 @@ def steps_of(block: Block) -> Iterator[StepNode]:
                     yield from steps_of(inner)
 
 
+def _refuse_unknown(plan: Plan) -> None:
+    """A step by an agent that the release doesn't hold, or in the place of the final verify node, could never be carried out."""
+    for node in steps_of(plan.root):
+        for name in (node.agent, node.fallback):
+            if name is not None and name not in plan.agents:
+                raise PlanError(f"step '{node.id}' names agent '{name}', which is not in this release")
+    if any(node.id == VERIFY for node in plan.root.nodes[:-1]):
+        raise PlanError(f"a step has the id '{VERIFY}', which is the place of the final verification: give it another id")
+
+
 def _refuse_own_judges(plan: Plan) -> None:
+    """R4 at run time."""
     nodes = list(steps_of(plan.root))
     workers = {name for node in nodes if not node.judges for name in (node.agent, node.fallback) if name}
     for judge in {node.agent for node in nodes if node.judges}:
@@ -225,14 +240,15 @@ def _kin(plan: Plan, judge: str, workers: Iterable[str]) -> str | None:
     for name in sorted(workers):
         theirs = plan.agents[name].spec
         same_code = mine["executable"] == theirs["executable"]
-        if name == judge or same_code or judge in _lineage(plan, name) or name in _lineage(plan, judge):
+        if name == judge or same_code or _lineage(plan, name) & _lineage(plan, judge):
             return name
     return None
 
 
 def _lineage(plan: Plan, name: str) -> set[str]:
+    """An agent and all it was derived from; two copies of one original share it."""
     seen: set[str] = set()
-    at = plan.agents[name].spec.get("derived_from")
+    at: str | None = name
     while at is not None and at not in seen:
         seen.add(at)
         parent = plan.agents.get(at)

@@ -5,12 +5,14 @@ Knows no rows and no clock. The store makes a `Snapshot` from rows; `machine` ma
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from agents.contracts import Contract
 from runs.engine.states import Cause, Mode, RunState, StepState
 
+FUTURE_TOLERANCE: Final = timedelta(minutes=1)
+"""How far clocks may differ before a stamp lies in the future."""
 
 
 def instant_text(instant: datetime | None) -> str | None:
@@ -47,7 +49,7 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class StepNode:
-    """One agent's turn; `judges` marks a verify node, `final` the one that ends the run."""
+    """One agent's turn; `judges` marks a verify node, `final` the one that ends the run. `reads`: `steps.<id>` and loop names."""
 
     id: str
     agent: str
@@ -237,7 +239,10 @@ class BlockFrame:
 
 @dataclass(frozen=True, slots=True)
 class FanFrame:
-    """An open parallel, for_each or switch: what its parts gave, and how many may still fail."""
+    """An open parallel, for_each or switch: what its parts gave, and how many may still fail.
+
+    `source` is where a for_each has its items from; `failures` come with the slots they belong to.
+    """
 
     key: str
     node: ParallelNode | ForEachNode | SwitchNode
@@ -245,9 +250,10 @@ class FanFrame:
     slots: tuple[Held | None, ...]
     need: int
     items: tuple[Held, ...] = ()
+    source: Held | None = None
     next_item: int = 0
     pending: int = 0
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[tuple[int, Failure], ...] = ()
 
 
 Frame = BlockFrame | FanFrame
@@ -255,7 +261,7 @@ Frame = BlockFrame | FanFrame
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A run at one revision: everything that `machine` needs and nothing else."""
+    """A run at one revision: everything that `machine` needs and nothing else. `verdict` is the one that ended it."""
 
     plan: Plan
     run: RunView

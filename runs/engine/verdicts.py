@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from agents import contracts, expressions
 from audit import canonical
-from runs.engine.limits import FUTURE_TOLERANCE
-from runs.engine.values import Criterion, Held
+from runs.engine.values import FUTURE_TOLERANCE, Criterion, Held
 
-PASS: Final = "pass"
+PASS: Final = "pass"  # noqa: S105 - the word of a verdict, no secret
 FAIL: Final = "fail"
 INCONCLUSIVE: Final = "inconclusive"
 FRESHNESS: Final = "as-of"
@@ -22,19 +21,20 @@ def judged(
 ) -> dict[str, Any]:
     """The verdict of record: every check with who made it, and one word over all. `scope` is what criteria may name."""
     checks = [_believed(check, by, blames) for check in said["checks"]]
+    has_judged = bool(checks)
     checks += [_unanswered(criterion, by, blames) for criterion in criteria if _is_unanswered(criterion, checks)]
     checks += [_expressed(criterion, scope, blames) for criterion in criteria if criterion.expression is not None]
     checks += _recomputed_age(said, result, by, blames)
-    word = overall(checks, by)
+    word = overall(checks, has_judged=has_judged)
     return {"verdict": word, "by": by, "as_of": said.get("as_of"), "checks": checks, "summary": str(said.get("summary") or "")}
 
 
-def overall(checks: Sequence[Mapping[str, Any]], by: str) -> str:
-    """One failed check fails; passing takes at least one check by the verifier itself, and none left open."""
+def overall(checks: Sequence[Mapping[str, Any]], *, has_judged: bool) -> str:
+    """One failed check fails; passing takes at least one check by the verifier itself (`has_judged`), and none left open."""
     words = {check["verdict"] for check in checks}
     if FAIL in words:
         return FAIL
-    if INCONCLUSIVE in words or not any(check["by"] == by for check in checks):
+    if INCONCLUSIVE in words or not has_judged:
         return INCONCLUSIVE
     return PASS
 

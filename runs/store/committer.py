@@ -5,6 +5,7 @@ Transitions that are ready together commit together. Knows nothing of runs beyon
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -47,7 +48,9 @@ class Committer:
     async def close(self) -> None:
         while self._flushing:
             await asyncio.wait(self._flushing)
-        await asyncio.get_running_loop().run_in_executor(self._executor, connections.close_all)
+        # A connection belongs to its thread: the barrier gives each thread exactly one of these.
+        together = threading.Barrier(self._threads)
+        await asyncio.gather(*(self.call(_close_own_connection, together) for _ in range(self._threads)))
         self._executor.shutdown(wait=True)
 
     async def _flush(self) -> None:
@@ -73,6 +76,11 @@ class Committer:
             except Exception as alone:  # noqa: BLE001 - handed to whoever waits for it
                 answers.append(alone)
         return answers
+
+
+def _close_own_connection(together: threading.Barrier) -> None:
+    together.wait(timeout=30)
+    connections.close_all()
 
 
 def _commit(batch: list[Transition]) -> list[Written]:

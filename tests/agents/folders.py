@@ -62,7 +62,9 @@ def audit(file: str, claim: dict[str, Any]) -> orchestra.Verdict:
 """
 
 
-def numbers(folder: Path, *, team: str = TEAM, reader: str = READER, auditor: str = AUDITOR, pipeline: str = PIPELINE, reading: str = READING) -> Path:
+def numbers(
+    folder: Path, *, team: str = TEAM, reader: str = READER, auditor: str = AUDITOR, pipeline: str = PIPELINE, reading: str = READING
+) -> Path:
     """A folder that publishes, with the parts that a test cares about replaced; called again, it overwrites."""
     folder.mkdir(exist_ok=True)
     documents = [document for document in (team, reader, auditor, pipeline) if document]

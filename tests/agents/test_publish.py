@@ -9,7 +9,7 @@ from django.db import IntegrityError
 
 from agents import registry
 from agents.errors import NoSuchVersion, NotGranted, NotPublishable, NotPublished, UnknownPipeline
-from agents.models import Agent, Pipeline, Release, Standing, VersionState
+from agents.models import Agent, Artifact, Pipeline, Release, Standing, VersionState
 from audit.actors import Actor
 from audit.canonical import digest
 from audit.errors import Conflict
@@ -114,6 +114,71 @@ def test_pipelines_outside_the_folder_keep_their_versions_and_their_people_are_t
     applied = publish(numbers(tmp_path / "agents", pipeline="", reader=READER.replace("5s", "9s"), auditor=""))
     assert applied.hints == ["pipeline 'numbers' (team 'platform') keeps version 1 of 'reader' until it is applied with --publish itself"]
     assert pinned(release()) == {"auditor": 1, "reader": 1}
+
+
+INLINE = """\
+kind: agent
+name: first
+team: platform
+role: decide
+purpose: Hand on.
+run: {inline: noop}
+timeout: 1s
+---
+kind: agent
+name: second
+team: platform
+role: decide
+purpose: Hand on.
+run: {inline: noop}
+timeout: 1s
+---
+kind: agent
+name: equal
+team: platform
+role: check
+purpose: Compare.
+run: {inline: same}
+timeout: 1s
+---
+kind: pipeline
+name: inline
+team: platform
+purpose: No code at all.
+input: {type: object}
+steps:
+  - {id: one, agent: first, with: {value: =input}}
+  - id: both
+    parallel: {left: [{id: two, agent: second, with: {value: "=size(input) > 0 ? 1 : 2"}, fallback: first}], right: [{id: three, agent: second}]}
+verify: {agent: equal, with: {left: =result, right: =result}}
+"""
+
+
+def test_a_pipeline_without_code_needs_no_artifact(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / "one", reader=INLINE, auditor="", pipeline="")
+    applied = publish(folder)
+    assert applied.releases[0].agents == {"equal": 1, "first": 1, "second": 1}
+    assert not Artifact.objects.exists()
+    assert Agent.objects.get(name="first").versions.get().spec["executable"] == {"kind": "inline", "name": "noop"}
+
+
+def test_an_expression_that_does_not_compile_is_a_problem_of_its_line(tmp_path: Path) -> None:
+    found = problems_of(numbers(tmp_path / "one", reader=INLINE.replace("size(input) > 0 ? 1 : 2", "size(input) > > 0"), auditor="", pipeline=""))
+    assert [problem.splitlines()[0] for problem in found] == found
+    assert found[0].startswith("numbers.yaml:36: ")
+
+
+def test_a_schema_that_fetches_is_a_problem(tmp_path: Path) -> None:
+    said = READER + 'output: {$ref: "http://example.com/schema.json"}\n'
+    assert any("output schema of agent 'reader'" in problem for problem in problems_of(numbers(tmp_path / "one", reader=said)))
+
+
+def test_a_verifier_derived_from_a_performer_is_refused(tmp_path: Path) -> None:
+    publish(numbers(tmp_path / "agents", pipeline=""))
+    middle = AUDITOR.replace("name: auditor", "name: middle") + "derived_from: reader\n"
+    publish(numbers(tmp_path / "middle", team="", reader="", auditor=middle, pipeline=""))
+    found = problems_of(numbers(tmp_path / "one", team="", reader="", auditor=AUDITOR + "derived_from: middle\n"), publish=True)
+    assert any("reader" in problem and "auditor" in problem for problem in found)
 
 
 # What is refused -------------------------------------------------------------------------------------------------------------------

@@ -91,6 +91,25 @@ def test_hostile_text_reaches_the_terminal_as_text(tmp_path: Path) -> None:
         assert "\u202e" not in text
 
 
+def test_many_fields_and_many_problems_are_cut_and_counted(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / "one")
+    run("apply", "-f", folder)
+    wide = "input: {type: object, properties: {" + ", ".join(f"p{number}: {{type: string}}" for number in range(60)) + "}}\n"
+    assert "more fields" in run("apply", "-f", numbers(folder, reader=READER + wide))
+    lines, _ = refused("apply", "-f", numbers(folder, reader=READER + "".join(f"k{number}: 1\n" for number in range(300))))
+    assert lines[-1].endswith("more problems")
+
+
+def test_a_discarded_draft_and_a_pipeline_left_behind_are_said(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / "one")
+    run("apply", "-f", folder, "--publish")
+    changed = READER.replace("5s", "9s")
+    run("apply", "-f", numbers(folder, reader=changed))
+    assert "draft 2 discarded" in run("apply", "-f", numbers(folder))
+    out = run("apply", "-f", numbers(tmp_path / "other", reader=changed, auditor="", pipeline=""), "--publish")
+    assert "pipeline 'numbers' (team 'platform') keeps version 1 of 'reader'" in out
+
+
 def test_rollback_says_from_where_to_where(tmp_path: Path) -> None:
     folder = numbers(tmp_path / "one")
     run("apply", "-f", folder, "--publish")

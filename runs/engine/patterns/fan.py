@@ -5,6 +5,7 @@ Pure functions from a frame to a `Reaction`; the walk carries the reaction out. 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any, Final
 
 from runs.engine.limits import combined
@@ -39,11 +40,20 @@ def open_parallel(node: ParallelNode, key: str, parent: str) -> Reaction:
     return Reaction(frame, start=tuple(range(count)))
 
 
-def open_for_each(node: ForEachNode, key: str, parent: str, items: Sequence[Held]) -> Reaction:
+def open_for_each(node: ForEachNode, key: str, parent: str, items: Sequence[Any], source: Held) -> Reaction:
+    """`source` is the provenance of the list: each item's, and the result's even where the list is empty."""
     count = len(items)
     first = min(node.max_concurrency, count)
     frame = FanFrame(
-        key, node, parent, slots=(None,) * count, need=needed(node.min_success, count), items=tuple(items), pending=count, next_item=first
+        key,
+        node,
+        parent,
+        slots=(None,) * count,
+        need=needed(node.min_success, count),
+        items=tuple(Held(item, source.as_of, source.best_before) for item in items),
+        source=source,
+        pending=count,
+        next_item=first,
     )
     return _settled(frame) or Reaction(frame, start=tuple(range(first)))
 
@@ -61,11 +71,11 @@ def part_done(frame: FanFrame, slot: int, held: Held) -> Reaction:
     return _after(replace(frame, slots=slots, pending=frame.pending - 1))
 
 
-def part_failed(frame: FanFrame, failure: Failure) -> Reaction:
+def part_failed(frame: FanFrame, slot: int, failure: Failure) -> Reaction:
     """Fails at once when too few parts are left to reach what is needed."""
-    frame = replace(frame, failures=(*frame.failures, failure), pending=frame.pending - 1)
-    reachable = frame.pending + sum(slot is not None for slot in frame.slots)
-    if reachable < frame.need:
+    frame = replace(frame, failures=(*frame.failures, (slot, failure)), pending=frame.pending - 1)
+    parts = 1 if isinstance(frame.node, SwitchNode) else len(frame.slots)
+    if parts - len(frame.failures) < frame.need:
         return Reaction(frame, failure=_short(frame))
     return _after(frame)
 
@@ -80,7 +90,7 @@ def _after(frame: FanFrame) -> Reaction:
 
 
 def _settled(frame: FanFrame) -> Reaction | None:
-    return Reaction(frame, done=combined(frame.slots, gathered(frame))) if frame.pending == 0 else None
+    return Reaction(frame, done=combined((*frame.slots, frame.source), gathered(frame))) if frame.pending == 0 else None
 
 
 def gathered(frame: FanFrame) -> Any:
@@ -95,11 +105,17 @@ def gathered(frame: FanFrame) -> Any:
             return next((slot.value for slot in frame.slots if slot is not None), None)
 
 
+def failures_of(frame: FanFrame) -> tuple[Failure, ...]:
+    """In the order of the parts, not of time: a run that is read again from its rows says the same."""
+    return tuple(failure for _, failure in sorted(frame.failures, key=itemgetter(0)))
+
+
 def _short(frame: FanFrame) -> Failure:
     """A composite short of its `min_success` carries its branches' causes; the first one's owner leads."""
-    first = frame.failures[0]
+    branches = failures_of(frame)
+    first = branches[0]
     if isinstance(frame.node, SwitchNode):
         return first
-    failed, parts = len(frame.failures), len(frame.slots)
+    failed, parts = len(branches), len(frame.slots)
     message = f"{failed} of {parts} parts of '{frame.node.id}' failed and at least {frame.need} must succeed: {first.message}"
-    return replace(first, message=message, branches=frame.failures)
+    return replace(first, message=message, branches=branches)

@@ -3,11 +3,13 @@
 Built from the open frames, innermost first. Used by the walk and the machine.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from runs.engine.limits import combined
 from runs.engine.values import BlockFrame, FanFrame, Frame, Held, RunView, Snapshot, instant_text
+
+STEPS: Final = "steps."
 
 
 def enclosing(frames: Mapping[str, Frame], prefix: str) -> list[BlockFrame]:
@@ -20,16 +22,6 @@ def enclosing(frames: Mapping[str, Frame], prefix: str) -> list[BlockFrame]:
             chain.append(frame)
         at = frame.parent
     return chain
-
-
-def visible(frames: Mapping[str, Frame], prefix: str) -> dict[str, Held]:
-    """Every id and loop name that a node of this block may name. Inner ones hide outer ones."""
-    known: dict[str, Held] = {}
-    for frame in reversed(enclosing(frames, prefix)):
-        known.update(frame.held)
-        if frame.local is not None:
-            known[frame.local[0]] = frame.local[1]
-    return known
 
 
 def run_record(run: RunView) -> dict[str, Any]:
@@ -52,9 +44,20 @@ def scope_at(run: RunView, frames: Mapping[str, Frame], prefix: str, last: str) 
 
 
 def provenance(frames: Mapping[str, Frame], prefix: str, names: Iterable[str]) -> Held:
-    """The age of everything that `names` (ids and loop names) refer to at this place."""
-    known = visible(frames, prefix)
-    return combined((known.get(name) for name in names), None)
+    """The age of everything that `names` (`steps.<id>` and loop names) refer to at this place."""
+    chain = enclosing(frames, prefix)
+    return combined((_named(chain, name) for name in names), None)
+
+
+def _named(chain: Sequence[BlockFrame], name: str) -> Held | None:
+    """Inner names hide outer ones. A loop may have the name of a step: they are told apart by the prefix."""
+    step = name.removeprefix(STEPS) if name.startswith(STEPS) else None
+    for frame in chain:
+        if step is not None and step in frame.held:
+            return frame.held[step]
+        if step is None and frame.local is not None and frame.local[0] == name:
+            return frame.local[1]
+    return None
 
 
 def result_of(snapshot: Snapshot) -> Held | None:

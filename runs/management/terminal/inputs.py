@@ -1,0 +1,123 @@
+"""Reading what was typed: `--input k=v` by the pipeline's own input schema, a file of JSON, an instant, a run's id.
+
+All problems are said at once. Knows which schema applies, not whether the input fits it: the use-case refuses that.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from agents import registry
+from audit import clock
+from audit.actors import Actor
+from audit.errors import OrchestraError
+from audit.visible import visible
+from runs import services
+from runs.errors import BadInput
+from runs.models import Run
+
+MAX_FILE = 5 * 1024 * 1024
+_UNSAID = object()
+
+
+def known_run(run: str, *, actor: Actor) -> Run:
+    return services.find_run(run, actor=actor)
+
+
+def instant_given(text: str | None) -> datetime | None:
+    """The instant of --as-of; without an offset nobody knows when it is."""
+    if text is None:
+        return None
+    try:
+        return clock.from_text(text)
+    except ValueError as error:
+        why = str(error) if "time zone" in str(error) else f"'{visible(text, 60)}' is no instant"
+        raise BadInput(f"--as-of: {why}; write it like 2014-02-28T14:25:00Z") from None
+
+
+def inputs_given(pipeline: str, *, pairs: Sequence[str], file: str | None, draft: bool, actor: Actor) -> dict[str, Any]:
+    """The input as one object: the file's, then each --input over it. BadInput with every problem."""
+    schema = _schema_of(pipeline, draft=draft, actor=actor)
+    given = _from_file(file) if file is not None else {}
+    problems: list[str] = []
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not name or not equals:
+            problems.append(f"--input {visible(pair, 80)}: write it as name=value")
+            continue
+        value = _value(name, text, schema, problems)
+        if value is not _UNSAID:
+            given[name] = value
+    problems += _unknown(given, schema)
+    if problems:
+        raise BadInput(f"the input of '{visible(pipeline, 80)}' can't be read: {'; '.join(problems)}", problems=problems)
+    return given
+
+
+def _schema_of(pipeline: str, *, draft: bool, actor: Actor) -> Mapping[str, Any]:
+    """The schema the run will be held to. What is wrong with the pipeline itself is refused, and recorded, by starting it."""
+    try:
+        release = registry.release_for(pipeline, draft=draft, actor=actor)
+    except OrchestraError:
+        return {}
+    schema = release.manifest["pipeline"]["spec"]["input"]
+    return schema if isinstance(schema, Mapping) else {}
+
+
+def _value(name: str, text: str, schema: Mapping[str, Any], problems: list[str]) -> Any:
+    """Text where the schema takes text; else JSON; where it does not say, JSON if it is some and text if not."""
+    types = _types(schema, name)
+    if "string" in types:
+        return text
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        if not types:
+            return text
+        problems.append(f"--input {visible(name, 60)}={visible(text, 60)}: it takes {' or '.join(sorted(types))}, written as JSON")
+        return _UNSAID
+
+
+def _types(schema: Mapping[str, Any], name: str) -> frozenset[str]:
+    said = schema.get("properties", {}).get(name, {})
+    types = said.get("type", ()) if isinstance(said, Mapping) else ()
+    return frozenset([types] if isinstance(types, str) else types)
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _unknown(given: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """A mistyped name is said with the nearest one; only where the schema lets no others in."""
+    if schema.get("additionalProperties") is not False:
+        return []
+    known = sorted(schema.get("properties", {}))
+    problems = []
+    for name in sorted(given.keys() - set(known)):
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"it takes {', '.join(known) or 'none at all'}"
+        problems.append(f"there is no input '{visible(name, 60)}'; {hint}")
+    return problems
+
+
+def _from_file(name: str) -> dict[str, Any]:
+    shown = visible(name, 200)
+    try:
+        with sys.stdin.buffer if name == "-" else Path(name).open("rb") as source:
+            data = source.read(MAX_FILE + 1)
+    except OSError as error:
+        raise BadInput(f"--input-file {shown} can't be read: {error.strerror}") from None
+    if len(data) > MAX_FILE:
+        raise BadInput(f"--input-file {shown} is larger than {MAX_FILE // 1024 // 1024} MiB; hand over a path or a URL instead of the data")
+    try:
+        given = json.loads(data, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"--input-file {shown} is not JSON: {visible(error, 200)}") from None
+    if not isinstance(given, dict):
+        raise BadInput(f"--input-file {shown} holds {type(given).__name__}; a run's input is one JSON object")
+    return given

@@ -1,0 +1,101 @@
+"""Where a command's words go: the answer to stdout, everything on the way to stderr, colour only for people.
+
+Owns the consoles, refusals (exit status 2) and the JSON form. Knows nothing of runs.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn, TextIO
+
+from django.core.management.base import CommandParser, DjangoHelpFormatter
+from django.db import OperationalError, ProgrammingError
+from rich.console import Console
+from rich.text import Text
+
+from audit.errors import OrchestraError
+from audit.visible import visible
+
+BAD_INPUT = 2
+MAX_MESSAGE = 1_000
+MAX_PROBLEMS = 50
+WIDTH_OF_A_FILE = 120
+_NO_TABLES = ("no such table", "does not exist", "no such column")
+
+
+class TeachingFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Keeps the line breaks of an epilog."""
+
+
+def teaching_parser(epilog: str) -> dict[str, Any]:
+    return {"epilog": epilog, "formatter_class": TeachingFormatter}
+
+
+def add_json(parser: CommandParser, what: str = "print the run as one JSON document on stdout and nothing else") -> None:
+    parser.add_argument("--json", action="store_true", help=what)
+
+
+class Screen:
+    """The two streams of one command. `options` are the command's, with Django's --no-color and --force-color among them."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.json = bool(options.get("json"))
+        self.out = _console(options.get("stdout") or sys.stdout, options)
+        self.err = _console(options.get("stderr") or sys.stderr, options)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether stderr can redraw lines."""
+        return self.err.file.isatty() and not self.err.is_dumb_terminal
+
+    def document(self, value: Any) -> None:
+        """The JSON form: ASCII, so that every terminal and pipe takes it."""
+        self.out.file.write(json.dumps(value, indent=2, default=str) + "\n")
+        self.out.file.flush()
+
+    def note(self, text: str, style: str = "") -> None:
+        """A line on stderr; the caller has made its parts visible."""
+        self.err.print(Text(text, style=style), soft_wrap=True)
+
+    @contextlib.contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Orchestra's errors, and a database without tables, become lines and exit status 2."""
+        try:
+            yield
+        except OrchestraError as error:
+            self.refuse(error)
+        except (OperationalError, ProgrammingError) as error:
+            if not any(sign in str(error) for sign in _NO_TABLES):
+                raise
+            self._refuse("no-tables", "the database is not set up for this version yet: run `manage.py migrate`", [])
+
+    def refuse(self, error: OrchestraError) -> NoReturn:
+        self._refuse(error.code, error.message, [str(problem) for problem in error.details.get("problems") or ()])
+
+    def _refuse(self, code: str, message: str, problems: list[str]) -> NoReturn:
+        if self.json:
+            self.document({"error": {"code": code, "message": message, "problems": problems}})
+            raise SystemExit(BAD_INPUT)
+        self.note(f"refused: {visible(message.partition(': ')[0] if problems else message, MAX_MESSAGE)}", "bold red")
+        for problem in problems[:MAX_PROBLEMS]:
+            self.note(f"  {visible(problem, MAX_MESSAGE)}", "red")
+        if len(problems) > MAX_PROBLEMS:
+            self.note(f"  … and {len(problems) - MAX_PROBLEMS} more", "red")
+        raise SystemExit(BAD_INPUT)
+
+
+def _console(stream: TextIO, options: Mapping[str, Any]) -> Console:
+    if not (stream.encoding or "utf-8").lower().startswith("utf") and hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")  # a sign that this terminal can't show must not cost the rest of the summary
+    return Console(
+        file=stream,
+        width=None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else WIDTH_OF_A_FILE,
+        no_color=True if options.get("no_color") else None,
+        force_terminal=True if options.get("force_color") else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )

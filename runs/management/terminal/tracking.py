@@ -1,0 +1,118 @@
+"""What is known of a run while it goes on: its steps, each with state, time and progress, fed by a worker's events or by rows.
+
+A plain value with two ways in and one listener; draws nothing. Times are of the monotonic clock, so a changed clock moves no timer.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from runs.models import Run, Step, StepState
+from runs.worker import Event
+
+_STATES: Final = {
+    "runs.step.started": StepState.RUNNING,
+    "runs.step.retried": StepState.RETRYING,
+    "runs.step.returned": StepState.RETURNED,
+    "runs.step.judged": StepState.RETURNED,
+    "runs.step.failed": StepState.FAILED,
+    "runs.step.skipped": StepState.SKIPPED,
+    "runs.step.cancelled": StepState.CANCELLED,
+}
+_AT_WORK: Final = frozenset({StepState.RUNNING, StepState.RETRYING})
+
+
+@dataclass(slots=True)
+class Seen:
+    """One step as people watch it."""
+
+    key: str
+    agent: str
+    state: StepState
+    began: float
+    attempt: int = 1
+    ended: float | None = None
+    note: str = ""
+    fraction: float | None = None
+    problem: str = ""
+
+    @property
+    def at_work(self) -> bool:
+        return self.state in _AT_WORK
+
+    def seconds(self, now: float) -> float:
+        return (now if self.ended is None else self.ended) - self.began
+
+
+class Tracker:
+    """The steps in the order they began. `told` hears of each change, with the step as it is then."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.began = time.monotonic()
+        self.steps: dict[str, Seen] = {}
+        self.agents = agents_of(run.release.manifest)
+        self.told: Callable[[Seen], None] = lambda _: None
+
+    def hear(self, event: Event) -> None:
+        """A worker's event; those that say nothing of a step are left out."""
+        key = event.facts.get("step")
+        if not isinstance(key, str):
+            return
+        if event.verb == "progress":
+            self._progress(key, event)
+        elif event.verb in _STATES:
+            problem = event.facts.get("cause") or event.facts.get("verdict") or ""
+            self._moved(key, self.agents.get(_node(key), ""), _STATES[event.verb], int(event.facts.get("attempt") or 1), str(problem))
+
+    def read(self, rows: Iterable[Step], now: datetime) -> None:
+        """The rows of a run that somebody else drives."""
+        for row in rows:
+            seen = self._moved(row.key, row.agent, StepState(row.state), row.attempt, row.failure_cause)
+            seen.began = time.monotonic() - (now - row.started_at).total_seconds()
+            if row.finished_at is not None:
+                seen.ended = time.monotonic() - (now - row.finished_at).total_seconds()
+
+    def _moved(self, key: str, agent: str, state: StepState, attempt: int, problem: str) -> Seen:
+        now = time.monotonic()
+        seen = self.steps.setdefault(key, Seen(key, agent, StepState.SKIPPED, now, attempt=0))
+        if (seen.state, seen.attempt) != (state, attempt):
+            seen.state, seen.attempt, seen.problem, seen.agent = state, attempt, problem, agent
+            seen.ended = None if seen.at_work else now
+            if seen.at_work:
+                seen.note, seen.fraction = "", None
+            self.told(seen)
+        return seen
+
+    def _progress(self, key: str, event: Event) -> None:
+        seen = self.steps.get(key)
+        if seen is not None and seen.at_work:
+            seen.note = event.message if event.message is not None else seen.note
+            seen.fraction = event.fraction if event.fraction is not None else seen.fraction
+            self.told(seen)
+
+
+def _node(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def agents_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The agent of each step id; events don't carry it. An id that cases of a switch share keeps none if they differ."""
+    found: dict[str, str] = {}
+    _walk(manifest["pipeline"]["spec"], found)
+    return found
+
+
+def _walk(value: Any, found: dict[str, str]) -> None:
+    if isinstance(value, Mapping):
+        if isinstance(value.get("agent"), str):
+            key = str(value.get("id") or "verify")
+            found[key] = value["agent"] if found.get(key, value["agent"]) == value["agent"] else ""
+        for name, part in value.items():
+            if name not in ("with", "input"):
+                _walk(part, found)
+    elif isinstance(value, list):
+        for part in value:
+            _walk(part, found)

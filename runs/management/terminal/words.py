@@ -1,0 +1,79 @@
+"""How durations, money, instants and states read in a terminal, and in which colour. Pure; used by everything beside it."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from rich.text import Text
+
+from audit.visible import visible
+
+STYLES: Final = {
+    "verified": "bold green",
+    "degraded": "bold yellow",
+    "rejected": "bold red",
+    "failed": "bold red",
+    "cancelled": "bold yellow",
+    "unverified": "bold yellow",
+    "broken": "bold white on red",
+    "queued": "bold cyan",
+    "running": "bold cyan",
+}
+_MARKS: Final = {
+    **dict.fromkeys(("returned", "pass", "verified"), ("✓", "green")),
+    **dict.fromkeys(("failed", "fail", "rejected", "broken"), ("✗", "red")),
+    **dict.fromkeys(("inconclusive", "unverified", "degraded"), ("?", "yellow")),
+    **dict.fromkeys(("cancelled", "skipped"), ("–", "dim")),
+    **dict.fromkeys(("running", "retrying", "queued"), ("…", "cyan")),
+}
+_NANO: Final = Decimal(1_000_000_000)
+
+
+def word_of(document: Mapping[str, Any]) -> str:
+    """The one word that colours and filters go by: broken before the outcome, the state while there is none."""
+    return "broken" if document["integrity"] == "broken" else str(document["outcome"] or document["state"])
+
+
+def mark(state: str) -> Text:
+    """A sign for a state, never the only thing that says it."""
+    sign, style = _MARKS.get(state, ("·", "dim"))
+    return Text(sign, style=style)
+
+
+def styled(word: str, text: str) -> Text:
+    return Text(text, style=STYLES.get(word, "bold"))
+
+
+def lasting(seconds: float) -> str:
+    """`0.16 s`, `12.3 s`, `2 min 05 s`, `3 h 20 min`."""
+    if seconds < 9.995:
+        return f"{seconds:.2f} s"
+    if seconds < 119.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def money(nano: int) -> str:
+    """Nano-USD as dollars, exactly; at least cents."""
+    if nano == 0:
+        return "0 USD"
+    cents = f"{Decimal(nano) / _NANO:.9f}".rstrip("0")
+    whole, _, fraction = cents.partition(".")
+    return f"{whole}.{fraction:0<2} USD"
+
+
+def instant(text: str | None) -> str:
+    """An RFC 3339 instant to the second; whatever a verifier wrote instead is shown as it is."""
+    if text is None:
+        return "–"
+    return text[:19] + "Z" if len(text) == 27 and text.endswith("Z") else visible(text, 40)
+
+
+def whose(owner: Any, team: Any) -> str:
+    """`agent:feed-reader` and its team, as people say it."""
+    kind, _, name = visible(owner or "?", 120).partition(":")
+    said = f"{kind} {name}".strip()
+    return f"{said}, team {visible(team, 80)}" if team else said

@@ -1,0 +1,68 @@
+"""The admin, for looking: every page of every model opens, changes nothing, and shows hostile text as text."""
+
+from pathlib import Path
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from runs.models import Run
+from tests import pipelines
+from tests.pipelines import agent
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOSTILE = "<script>alert(1)</script>\u202e"
+
+
+@pytest.fixture
+def looking(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("alice", password="alice-password"))
+    return client
+
+
+def run_of(tmp_path: Path) -> Run:
+    functions = f"def run(**_) -> dict:\n    raise ValueError({HOSTILE!r})\n"
+    pipelines.publish(tmp_path / "p", functions=functions, agents=[agent("worker", "work:run")], steps="- {id: work, agent: worker}")
+    run = pipelines.start()
+    pipelines.drive(run)
+    return run
+
+
+def test_every_registered_model_has_a_list_that_opens(looking: Client, tmp_path: Path) -> None:
+    run_of(tmp_path)
+    for model in admin.site._registry:
+        url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        assert looking.get(url).status_code == 200, url
+
+
+def test_nothing_of_ours_or_of_the_queue_can_be_added_changed_or_deleted(looking: Client, rf) -> None:
+    request = rf.get("/")
+    request.user = User.objects.get(username="alice")
+    ours = [each for each in admin.site._registry.values() if each.opts.app_label not in ("auth",)]
+    assert len(ours) > 10
+    for each in ours:
+        assert not any((each.has_add_permission(request), each.has_change_permission(request), each.has_delete_permission(request))), each
+
+
+def test_a_run_page_shows_hostile_text_as_text(looking: Client, tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    page = looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode()
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>alert(1)" not in page
+    assert "\u202e" not in page
+
+
+def test_an_overdue_run_is_found_among_the_failed_ones(looking: Client, tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    Run.objects.filter(id=run.id).update(state="running", outcome=None, deadline_at=run.created_at)
+    page = looking.get(reverse("admin:runs_run_changelist"), {"reads_as": "failed"}).content.decode()
+    assert str(run.id) in page
+
+
+def test_a_changed_outcome_reads_broken_in_the_list(looking: Client, tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    Run.objects.filter(id=run.id).update(outcome="verified")
+    assert ">broken<" in looking.get(reverse("admin:runs_run_changelist")).content.decode()
