@@ -21,16 +21,16 @@ for model in (Failure, OrmQ, Schedule, Success):
 
 @admin.register(Schedule)
 class ScheduleAdmin(ReadOnlyAdmin):
-    list_display: ClassVar[Any] = (shown("name"), shown("func"), "schedule_type", "minutes", "next_run")
+    list_display = (shown("name"), shown("func"), "schedule_type", "minutes", "next_run")
 
 
 @admin.register(Success, Failure)
 class TaskAdmin(ReadOnlyAdmin):
-    list_display: ClassVar[Any] = (shown("func"), "started", "stopped", "success", "attempt_count")
+    list_display = (shown("func"), "started", "stopped", "success", "attempt_count")
     fields: ClassVar[Any] = ("id", "name", "func", "started", "stopped", "success", "attempt_count")
 
 
 @admin.register(OrmQ)
 class WaitingAdmin(ReadOnlyAdmin):
-    list_display: ClassVar[Any] = ("id", "key", "lock")
+    list_display = ("id", "key", "lock")
     fields: ClassVar[Any] = ("id", "key", "lock")

@@ -37,7 +37,7 @@ class _Runs(ChangeList):
         found = integrity_of(runs)
         for run in runs:
             run.integrity = found[run.id]
-        self.result_list = runs  # type: ignore[assignment] - a list is all that the template needs
+        self.result_list = runs  # a list is all that the template needs
 
 
 class OutcomeFilter(admin.SimpleListFilter):

@@ -115,8 +115,7 @@ def _refuse_out_of_time(stamp: datetime, max_age_ms: int, agent: str, reference:
     if age > timedelta(milliseconds=max_age_ms):
         raise NotFresh(
             Cause.STALE,
-            f"the newest observation is {_ago(age)} old ({stamp:%Y-%m-%dT%H:%M:%SZ}); "
-            f"'{agent}' allows {_ago(timedelta(milliseconds=max_age_ms))}",
+            f"the newest observation is {_ago(age)} old ({stamp:%Y-%m-%dT%H:%M:%SZ}); '{agent}' allows {_ago(timedelta(milliseconds=max_age_ms))}",
         )
 
 

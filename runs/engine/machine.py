@@ -14,10 +14,10 @@ from runs.engine import verdicts
 from runs.engine.commands import Fact, Finish, Move
 from runs.engine.limits import NotFresh, failure, later, may_fall_back, may_retry, observed, pause_ms, step_deadline
 from runs.engine.outcomes import Failed, Result, Returned
-from runs.engine.planner import VERIFY
-from runs.engine.patterns.scope import result_of, scope_at
+from runs.engine.patterns.scope import enclosing, result_of, scope_at
 from runs.engine.patterns.walk import Walk
-from runs.engine.states import LIVE_RUN, Cause, IllegalMove, Outcome, RunState, StepEvent, StepState, Verb, moved
+from runs.engine.planner import VERIFY
+from runs.engine.states import LIVE_RUN, Cause, IllegalMove, Mode, Outcome, RunState, StepEvent, StepState, Verb, moved
 from runs.engine.values import BlockFrame, Failure, Held, Snapshot, Step, instant_text
 
 
@@ -40,16 +40,28 @@ def work_of(snapshot: Snapshot, now: datetime) -> Mapping[str, Held]:
 def begin(snapshot: Snapshot, now: datetime) -> Move:
     """Open a queued run, or take up one that another worker left: adopts the steps that exist and opens those that don't."""
     _refuse_finished(snapshot)
-    if snapshot.run.cancel_by is not None or now >= snapshot.run.deadline_at:
-        return decide(snapshot, now)
-    walk = Walk(snapshot, now)
     first = snapshot.run.state is RunState.QUEUED
+    if _is_over(snapshot, now):
+        return decide(snapshot if first else rebuild(snapshot, now).snapshot, now)
+    walk = Walk(snapshot, now)
     verb = Verb.RUN_STARTED if first else Verb.RUN_RESUMED
     walk.facts.append(Fact(verb, f"run:{snapshot.run.id}", facts={"release": snapshot.plan.release}))
-    walk.run = replace(walk.run, state=RunState.RUNNING, started_at=walk.run.started_at or now)
+    walk.run = replace(walk.run, state=RunState.RUNNING, started_at=walk.run.started_at or now, resumed=not first)
     walk.begin()
-    walk.perform = sorted(key for key in walk.open if walk.steps[key].state is StepState.RUNNING)
+    walk.perform = dict.fromkeys(sorted(key for key in walk.open if walk.steps[key].state is StepState.RUNNING))
+    if not first:
+        _judge_again(walk)
     return _conclude(walk)
+
+
+def _judge_again(walk: Walk) -> None:
+    """A resumed run consumes its data anew (R2). Only verify steps: an act in flight has consumed its own, and only its call knows its fate."""
+    for step in [walk.steps[key] for key in walk.perform if walk.steps[key].node.judges]:
+        stale = walk.refused_again(step)
+        if stale is not None and not walk.is_over:
+            walk.perform.pop(step.key)
+            walk.abandon.append(step.key)
+            _fail_step(walk, step, stale)
 
 
 def absorb(snapshot: Snapshot, outcome: Result, now: datetime) -> Move:
@@ -63,9 +75,11 @@ def absorb(snapshot: Snapshot, outcome: Result, now: datetime) -> Move:
         raise IllegalMove(f"run {snapshot.run.id} has no step '{outcome.key}'")
     if step.state is not StepState.RUNNING or step.attempt != outcome.attempt:
         return Move(snapshot, wake_at=wake_at(snapshot))
+    if _is_over(snapshot, now):
+        return decide(snapshot, now)
     walk = Walk(snapshot, now)
     if now >= step.deadline_at and isinstance(outcome, Returned):
-        outcome = _too_late(step)
+        outcome = _too_late(walk, step)
     if isinstance(outcome, Returned):
         outcome = _absorb_value(walk, step, outcome) or outcome
     if isinstance(outcome, Failed):
@@ -85,20 +99,29 @@ def decide(snapshot: Snapshot, now: datetime) -> Move:
         step = walk.steps[key]
         if step.state is StepState.RUNNING and now >= step.deadline_at:
             walk.abandon.append(key)
-            _absorb_failure(walk, step, _too_late(step))
+            _absorb_failure(walk, step, _too_late(walk, step))
         elif step.state is StepState.RETRYING and step.not_before is not None and now >= step.not_before:
             _start_again(walk, step)
-        if walk.ending is not None:
+        if walk.is_over:
             break
     return _conclude(walk)
 
 
+def _is_over(snapshot: Snapshot, now: datetime) -> bool:
+    """Cancelled or overdue: whatever comes in, nothing more is opened."""
+    return snapshot.run.cancel_by is not None or now >= snapshot.run.deadline_at
+
+
 def _start_again(walk: Walk, step: Step) -> None:
+    refused = walk.refused_again(step)
+    if refused is not None:
+        _fail_step(walk, step, refused)
+        return
     deadline = step_deadline(step.node, walk.run, walk.now)
-    again = replace(step, state=moved(step.state, StepEvent.RETRY), not_before=None, deadline_at=deadline)
+    again = replace(step, state=moved(step.state, StepEvent.RETRY), not_before=None, deadline_at=deadline, failure=None)
     facts = {"step": step.key, "attempt": step.attempt, "deadline_at": instant_text(deadline)}
     walk.change(again, Fact(Verb.STEP_STARTED, f"step:{step.key}", step.agent, facts))
-    walk.perform.append(step.key)
+    walk.perform[step.key] = None
 
 
 def failed_run(snapshot: Snapshot, cause: Cause, message: str, now: datetime) -> Move:
@@ -121,24 +144,30 @@ def _absorb_value(walk: Walk, step: Step, returned: Returned) -> Failed | None:
     try:
         digest = canonical.digest(returned.value)
     except canonical.NotCanonical as error:
-        return Failed(step.key, step.attempt, Cause.CONTRACT, f"the result can't be written as JSON: {error}")
+        return _broken(walk, step, Cause.CONTRACT, f"the result can't be written as JSON: {error}")
     wrong = agent.gives.violations(returned.value)
     if not wrong and step.node.judges:
         wrong = contracts.violations(contracts.VERDICT_SCHEMA, returned.value)
     if wrong:
-        return Failed(step.key, step.attempt, Cause.CONTRACT, f"the result breaks the contract of '{agent.name}': {'; '.join(wrong)}")
+        return _broken(walk, step, Cause.CONTRACT, f"the result breaks the contract of '{agent.name}': {'; '.join(wrong)}")
     if step.node.judges:
         _absorb_verdict(walk, step, returned.value)
         return None
     try:
         held = observed(agent, returned.value, step.inherited, step.key, walk.run, walk.now)
     except NotFresh as error:
-        return Failed(step.key, step.attempt, error.cause, str(error))
-    done = replace(step, state=moved(step.state, StepEvent.RETURN), held=held, finished_at=walk.now)
+        return _broken(walk, step, error.cause, str(error))
+    done = replace(step, state=moved(step.state, StepEvent.RETURN), held=held, failure=None, finished_at=walk.now)
     facts = {"step": step.key, "attempt": step.attempt, "result": digest, "as_of": instant_text(held.as_of)}
     walk.change(done, Fact(Verb.STEP_RETURNED, f"step:{step.key}", step.agent, facts, {"result": returned.value}))
     walk.step_done(done, held)
     return None
+
+
+def _broken(walk: Walk, step: Step, cause: Cause, message: str) -> Failed:
+    """A failure that the engine itself finds. What may have acted and can't be repeated is not tried again, by nobody."""
+    acted = walk.plan.agents[step.agent].mode is Mode.AT_MOST_ONCE
+    return Failed(step.key, step.attempt, cause, message, retry_safe=not acted)
 
 
 def _absorb_verdict(walk: Walk, step: Step, said: Mapping[str, Any]) -> None:
@@ -150,18 +179,24 @@ def _absorb_verdict(walk: Walk, step: Step, said: Mapping[str, Any]) -> None:
         criteria=plan.criteria if final else (),
         scope=scope_at(walk.run, walk.frames, prefix, plan.last),
         result=result_of(walk.before) if final else None,
-        blames=plan.last if final else None,
+        blames=plan.last if final else _node_before(walk, prefix),
     )
     held = Held(verdict)
     done = replace(step, state=moved(step.state, StepEvent.RETURN), held=held, finished_at=walk.now)
     word = verdict["verdict"]
     facts = {"step": step.key, "attempt": step.attempt, "verdict": word, "checks": len(verdict["checks"]), "result": canonical.digest(verdict)}
     walk.change(done, Fact(Verb.STEP_JUDGED, f"step:{step.key}", step.agent, facts, {"result": verdict}))
-    walk.before = replace(walk.before, verdict=verdict)
     if final or word != verdicts.PASS:
+        walk.before = replace(walk.before, verdict=verdict)
         _end_with(walk, word)
     else:
         walk.step_done(done, held)
+
+
+def _node_before(walk: Walk, prefix: str) -> str | None:
+    """What a verify node looks at, if it doesn't say: the node that came last."""
+    frames = enclosing(walk.frames, prefix)
+    return next((frame.block.nodes[frame.position - 1].id for frame in frames if frame.position), None)
 
 
 def _end_with(walk: Walk, word: str) -> None:
@@ -187,7 +222,7 @@ def _absorb_failure(walk: Walk, step: Step, failed: Failed) -> None:
     elif may_fall_back(step, failed.cause, failed.retry_safe) and step.node.fallback is not None:
         _pause(walk, step, record, 0, step.node.fallback)
     else:
-        _fail_step(walk, step, record, failed)
+        _fail_step(walk, step, record)
 
 
 def _pause(walk: Walk, step: Step, record: Failure, pause: int, agent: str) -> None:
@@ -205,18 +240,18 @@ def _pause(walk: Walk, step: Step, record: Failure, pause: int, agent: str) -> N
     walk.change(paused, Fact(Verb.STEP_RETRIED, f"step:{step.key}", step.agent, facts, {"failure": record.as_record()}))
 
 
-def _fail_step(walk: Walk, step: Step, record: Failure, failed: Failed) -> None:
+def _fail_step(walk: Walk, step: Step, record: Failure) -> None:
     gone = replace(step, state=moved(step.state, StepEvent.FAIL), failure=record, finished_at=walk.now)
     facts = record.facts() | {"attempt": step.attempt}
     walk.change(gone, Fact(Verb.STEP_FAILED, f"step:{step.key}", step.agent, facts, {"failure": record.as_record()}))
-    if step.node.judges:
-        walk.verdict_ends, walk.verdict_failure = Outcome.UNVERIFIED, record
+    if step.node.judges and record.cause is not Cause.STALE:
+        walk.no_verdict(record)
     else:
         walk.step_failed(gone, record)
 
 
-def _too_late(step: Step) -> Failed:
-    return Failed(step.key, step.attempt, Cause.DEADLINE, f"step '{step.key}' had {_seconds(step.node.timeout_ms)} and did not finish in time")
+def _too_late(walk: Walk, step: Step) -> Failed:
+    return _broken(walk, step, Cause.DEADLINE, f"step '{step.key}' had {_seconds(step.node.timeout_ms)} and did not finish in time")
 
 
 def _run_deadline(snapshot: Snapshot) -> Failure:
@@ -254,7 +289,7 @@ def _finish(walk: Walk, outcome: Outcome, failed: Failure | None = None) -> Move
         "result": digest,
         "as_of": instant_text(walk.run.as_of),
         "verdict": verdicts.digest(verdict) if verdict is not None else None,
-        "missing": [part.facts() for part in walk.missing],
+        "missing": [part.facts() for part in sorted(walk.missing, key=lambda part: part.step or "")],
         "failure": failed.facts() if failed is not None else None,
     }
     openings: dict[str, Any] = {} if result is None else {"result": result.value}
@@ -267,9 +302,7 @@ def _finish(walk: Walk, outcome: Outcome, failed: Failure | None = None) -> Move
 
 
 def _move(walk: Walk, finish: Finish | None) -> Move:
-    snapshot = replace(
-        walk.before, run=walk.run, steps=walk.steps, open=frozenset(walk.open), frames=walk.frames, missing=tuple(walk.missing)
-    )
+    snapshot = replace(walk.before, run=walk.run, steps=walk.steps, open=frozenset(walk.open), frames=walk.frames, missing=tuple(walk.missing))
     return Move(
         snapshot=snapshot,
         opened=tuple(walk.steps[key] for key in walk.opened),

@@ -118,9 +118,7 @@ class Cause(StrEnum):
     INCOMPATIBLE = "incompatible"
 
 
-RETRYABLE: Final = frozenset(
-    {Cause.MISSING, Cause.CONTRACT, Cause.DEADLINE, Cause.STALLED, Cause.EXCEPTION, Cause.CRASHED, Cause.UPSTREAM}
-)
+RETRYABLE: Final = frozenset({Cause.MISSING, Cause.CONTRACT, Cause.DEADLINE, Cause.STALLED, Cause.EXCEPTION, Cause.CRASHED, Cause.UPSTREAM})
 """Causes another attempt may cure. Stale data, wiring, refusals and the platform's own failures are not among them."""
 
 PIPELINE_CAUSES: Final = frozenset({Cause.INPUT, Cause.BUDGET})

@@ -213,6 +213,7 @@ class RunView:
     finished_at: datetime | None = None
     as_of: datetime | None = None
     draft: bool = False
+    resumed: bool = False
     cancel_by: str | None = None
     calls: int = 0
     spent: int = 0

@@ -33,7 +33,7 @@ class Committer:
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a use of the database in a committer thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: _used(function, *args, **kwargs))
 
     async def commit(self, transition: Transition) -> Written:
         """Write one transition, with whatever else is ready. A DatabaseError means that nobody knows whether it was written."""
@@ -58,7 +58,7 @@ class Committer:
         while self._waiting:
             batch, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
             try:
-                answers = await self.call(_commit, [transition for transition, _ in batch])
+                answers = await self.call(commit, [transition for transition, _ in batch])
             except Exception as error:  # noqa: BLE001 - each of the group is told; a neighbour's error is not theirs
                 answers = await self._one_by_one(batch, error)
             for (_, future), answer in zip(batch, answers, strict=True):
@@ -72,7 +72,7 @@ class Committer:
         answers: list[Written | Exception] = []
         for transition, _ in batch:
             try:
-                answers += await self.call(_commit, [transition])
+                answers += await self.call(commit, [transition])
             except Exception as alone:  # noqa: BLE001 - handed to whoever waits for it
                 answers.append(alone)
         return answers
@@ -83,9 +83,10 @@ def _close_own_connection(together: threading.Barrier) -> None:
     connections.close_all()
 
 
-def _commit(batch: list[Transition]) -> list[Written]:
+def _used(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """A thread of ours has no request whose end would drop a broken connection."""
     try:
-        return commit(batch)
+        return function(*args, **kwargs)
     except DatabaseError:
         close_old_connections()
         raise

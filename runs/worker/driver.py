@@ -188,9 +188,11 @@ class Driver:
             if not self.finished:
                 raise LostAuthority
             return
+        resumed = self.snapshot.run.resumed
         self._take_over(loaded)
+        self.snapshot = replace(self.snapshot, run=replace(self.snapshot.run, resumed=resumed))
         if loaded.problem is None and loaded.snapshot.run.state is RunState.RUNNING:
-            self.snapshot = machine.rebuild(loaded.snapshot, clock.now()).snapshot
+            self.snapshot = machine.rebuild(self.snapshot, clock.now()).snapshot
 
     def _in_flight(self, loaded: store.Loaded) -> list[store.CallSettled]:
         """Once a run has finished, nobody will use what is still on its way."""

@@ -123,13 +123,21 @@ class Engine:
     async def _claiming(self) -> None:
         while True:
             self._room.clear()  # before the look: whoever rings while it is under way gets another
-            claimed = await self._claim()
+            claimed = await self._claimed_or_none()
             if claimed:
                 self._last_work = time.monotonic()
             if self._is_done():
                 return
             if not claimed or len(self._driving) >= self.options.concurrency:
                 await self._pause()
+
+    async def _claimed_or_none(self) -> int:
+        try:
+            return await self._claim()
+        except DatabaseError as error:
+            log.warning("no run can be claimed (%s)", error)
+            await asyncio.sleep(1.0)
+            return 0
 
     async def _pause(self) -> None:
         try:
@@ -157,7 +165,8 @@ class Engine:
         ids = await self._call(store.claim, owner=self.id, ttl=self.options.ttl, limit=room, only=self._wanted())
         if not ids:
             return 0
-        self._held_until = max(self._held_until, sent + self.options.ttl.total_seconds() - MARGIN_S)
+        if not self._driving:  # else an older lease, which only a heartbeat prolongs, bounds what we hold
+            self._held_until = sent + self.options.ttl.total_seconds() - MARGIN_S
         await self._take(ids)
         return len(ids)
 

@@ -15,6 +15,7 @@ from agents.errors import ArtifactRefused, NotGranted, NotPublishable
 from agents.models import Agent, Artifact, ModelAlias, Pipeline, Release, ReleaseImmutable, Role, Team, Version, VersionImmutable, VersionState
 from agents.registry import folders
 from audit.actors import Actor
+from audit.errors import Conflict
 from audit.models import Entry, Opening
 from tests.agents.folders import PIPELINE, READER, READING, TEAM, numbers
 
@@ -269,6 +270,33 @@ def test_a_folder_without_documents_is_refused(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     with pytest.raises(NotPublishable):
         apply(tmp_path / "one")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_four_who_apply_at_once_make_one_version_of_each(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / "one")
+    refused: list[Conflict] = []
+    failed: list[BaseException] = []
+
+    def one() -> None:
+        try:
+            apply(folder, publish=True)
+        except Conflict as conflict:
+            refused.append(conflict)
+        except Exception as error:  # noqa: BLE001 - whatever else it is, the test says it
+            failed.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len(refused) < 4
+    assert (Version.objects.count(), Release.objects.count()) == (3, 1)
+    assert verbs().count("agents.version.published") == 3
 
 
 # Who may ----------------------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ Mutable inside one turn, values outside. `machine` starts it, hands it ended ste
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, assert_never
@@ -59,10 +59,10 @@ class Walk:
         self.frames: dict[str, Frame] = dict(snapshot.frames)
         self.open = set(snapshot.open)
         self.missing = list(snapshot.missing)
-        self.opened: list[str] = []
+        self.opened: dict[str, None] = {}
         self.moved: dict[str, None] = {}
         self.facts: list[Fact] = []
-        self.perform: list[str] = []
+        self.perform: dict[str, None] = {}
         self.abandon: list[str] = []
         self.ending: Ending | None = None
         self.verdict_ends: Outcome | None = None
@@ -72,6 +72,9 @@ class Walk:
     # --- entrances ---
 
     def begin(self) -> None:
+        """From the top, over the steps that exist; whatever frames the snapshot had are made anew."""
+        self.frames.clear()
+        self.missing.clear()
         self.frames[""] = BlockFrame("", self.plan.root, None, held=dict(self.run.given))
         self._agenda.append(lambda: self._enter(""))
         self.settle()
@@ -84,8 +87,16 @@ class Walk:
         self._agenda.append(lambda: self._node_failed(_prefix(step), failed))
         self.settle()
 
+    def no_verdict(self, failed: Failure) -> None:
+        """A verifier that gave no verdict leaves the run unverified, wherever the verify node stands."""
+        self.verdict_ends, self.verdict_failure = Outcome.UNVERIFIED, failed
+
+    @property
+    def is_over(self) -> bool:
+        return self.ending is not None or self.verdict_ends is not None
+
     def settle(self) -> None:
-        while self._agenda and self.ending is None:
+        while self._agenda and not self.is_over:
             self._agenda.popleft()()
 
     def change(self, step: Step, fact: Fact | None = None) -> None:
@@ -105,6 +116,7 @@ class Walk:
             gone = replace(step, state=moved(step.state, StepEvent.CANCEL), finished_at=self.now)
             self.change(gone, Fact(Verb.STEP_CANCELLED, f"step:{key}", step.agent, {"step": key, "attempt": step.attempt}))
             self.abandon.append(key)
+            self.perform.pop(key, None)
 
     # --- sequences ---
 
@@ -143,7 +155,8 @@ class Walk:
         elif frame.parent is None:
             self.ending = Ending(failed)
         else:
-            self._part_ended(frame, lambda fanned: fan.part_failed(fanned, failed))
+            self._forget_missing(frame.prefix)
+            self._part_ended(frame, lambda fanned: fan.part_failed(fanned, frame.slot, failed))
 
     def _block_done(self, frame: BlockFrame) -> None:
         held = frame.held.get(frame.block.nodes[-1].id, Held(None))
@@ -164,11 +177,12 @@ class Walk:
             self._open_part(frame, slot)
         if reaction.failure is not None:
             self._close(frame)
+            self._forget_missing(f"{frame.key}/")
             failed = reaction.failure
             self._agenda.append(lambda: self._node_failed(frame.parent, failed))
         elif reaction.done is not None:
             self._close(frame)
-            self.missing.extend(frame.failures)
+            self.missing.extend(fan.failures_of(frame))
             held = reaction.done
             self._agenda.append(lambda: self._node_done(frame.parent, held))
 
@@ -179,6 +193,10 @@ class Walk:
             for key in [key for key in self.frames if key.startswith(below)]:
                 del self.frames[key]
         del self.frames[frame.key]
+
+    def _forget_missing(self, below: str) -> None:
+        """What was missing inside a part that failed as a whole is no longer missing by itself."""
+        self.missing = [part for part in self.missing if not (part.step or "").startswith(below)]
 
     def _open_part(self, frame: FanFrame, slot: int) -> None:
         name, block, local = _part(frame, slot)
@@ -212,18 +230,18 @@ class Walk:
             case ParallelNode():
                 self._carry_out(fan.open_parallel(node, key, frame.prefix))
             case ForEachNode():
-                self._carry_out(fan.open_for_each(node, key, frame.prefix, self._items(frame, node)))
+                source = provenance(self.frames, frame.prefix, node.reads)
+                self._carry_out(fan.open_for_each(node, key, frame.prefix, self._items(frame, node), source))
             case SwitchNode():
                 self._carry_out(fan.open_switch(node, key, frame.prefix, self._case(frame, node)))
             case _:
                 assert_never(node)
 
-    def _items(self, frame: BlockFrame, node: ForEachNode) -> list[Held]:
+    def _items(self, frame: BlockFrame, node: ForEachNode) -> list[Any]:
         items = self._resolved(node.items, frame.prefix)
         if not isinstance(items, list):
             raise _Wiring(f"for_each '{node.id}': {node.items} is {type(items).__name__}, not a list")
-        source = provenance(self.frames, frame.prefix, node.reads)
-        return [Held(item, source.as_of, source.best_before) for item in items]
+        return items
 
     def _case(self, frame: BlockFrame, node: SwitchNode) -> int | None:
         for index, (when, _) in enumerate(node.cases):
@@ -256,12 +274,15 @@ class Walk:
             failed = self._wiring_failure(wiring, key)
             step = replace(step, state=moved(step.state, StepEvent.FAIL), failure=failed, finished_at=self.now)
             self._add(step, Fact(Verb.STEP_FAILED, f"step:{key}", node.agent, failed.facts() | {"attempt": 1}, {"failure": failed.as_record()}))
-            self._node_failed(frame.prefix, failed)
+            if node.judges and wiring.cause is not Cause.STALE:
+                self.no_verdict(failed)
+            else:
+                self._node_failed(frame.prefix, failed)
             return
         facts = {"step": key, "attempt": 1, "deadline_at": instant_text(step.deadline_at)}
         self._add(step, Fact(Verb.STEP_STARTED, f"step:{key}", node.agent, facts, {"input": step.arguments}))
         self.open.add(key)
-        self.perform.append(key)
+        self.perform[key] = None
 
     def _new_step(self, node: StepNode, key: str, state: StepState) -> Step:
         deadline = step_deadline(node, self.run, self.now)
@@ -270,30 +291,41 @@ class Walk:
 
     def _add(self, step: Step, fact: Fact) -> None:
         self.steps[step.key] = step
-        self.opened.append(step.key)
+        self.opened[step.key] = None
         self.facts.append(fact)
 
     def _arguments(self, frame: BlockFrame, node: StepNode) -> dict[str, Any]:
         arguments = self._resolved(node.arguments, frame.prefix)
-        agent = self.plan.agents[node.agent]
-        schema = agent.spec["input"]
+        schema = self.plan.agents[node.agent].spec["input"]
         if node.judges and "criteria" in (schema.get("properties") or {}):
             arguments = {"criteria": [criterion.as_record() for criterion in self.plan.criteria], **arguments}
         try:
             canonical.canonical_bytes(arguments)
         except canonical.NotCanonical as error:
             raise _Wiring(f"the input of '{node.id}' can't be written as JSON: {error}") from None
-        wrong = agent.takes.violations(arguments)
-        if wrong:
-            raise _Wiring(f"the input of '{node.id}' breaks the contract of '{node.agent}': {'; '.join(wrong)}")
+        self._refuse_misfit(node.id, node.agent, arguments)
         return dict(arguments)
+
+    def refused_again(self, step: Step) -> Failure | None:
+        """Why a step that is to be performed once more must not be: time has passed, and its agent may be the fallback by now."""
+        try:
+            self._refuse_misfit(step.node.id, step.agent, step.arguments)
+            self._refuse_unfit(step)
+        except _Wiring as wiring:
+            return self._wiring_failure(wiring, step.key)
+        return None
+
+    def _refuse_misfit(self, place: str, agent: str, arguments: Mapping[str, Any]) -> None:
+        wrong = self.plan.agents[agent].takes.violations(arguments)
+        if wrong:
+            raise _Wiring(f"the input of '{place}' breaks the contract of '{agent}': {'; '.join(wrong)}")
 
     def _refuse_unfit(self, step: Step) -> None:
         """What an `act` or `verify` step may not consume: stale data, or history where the act can't be replayed."""
         agent = self.plan.agents[step.agent]
         if agent.role == "act" and self.run.as_of is not None and not self.plan.replayable:
             raise _Wiring(f"'{agent.name}' acts, and this run judges the past; a pipeline that may repeat acts says 'replayable: true'")
-        if agent.role != "act" and not step.node.judges:
+        if agent.role != "act" and not step.node.judges and not self.run.resumed:
             return
         spoilt = spoiled(step.inherited, self.run, self.now)
         if spoilt is not None:
