@@ -36,6 +36,7 @@ from runs.services import start_run
 from runs.worker import Engine, EngineOptions, Event
 
 ACTOR = Actor.system("shell")
+LONGEST_S = 300
 STARTED_ENTRIES = 1 + 1 + 3 + 3 + 1  # queued, started; each step started, returned or judged; finished
 
 
@@ -47,12 +48,14 @@ class Bench:
         self.door = ThreadPoolExecutor(1, thread_name_prefix="door")
         self.pool = Pool(1)
         self._awaited: set[UUID] = set()
+        self._finished: set[UUID] = set()
         self._done = asyncio.Event()
 
     def _heard(self, event: Event) -> None:
+        """The engine looks by itself too, so a run may finish before its whole batch has been started."""
         if event.verb == Verb.RUN_FINISHED:
-            self._awaited.discard(event.run)
-            if not self._awaited:
+            self._finished.add(event.run)
+            if self._awaited and self._awaited <= self._finished:
                 self._done.set()
 
     async def at_door(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -62,7 +65,7 @@ class Bench:
         begun = time.perf_counter()
         ids = await self.at_door(_start, pipeline, runs)
         started = time.perf_counter()
-        await self._finished(ids)
+        await self._end_of(ids)
         seconds = time.perf_counter() - begun
         await self.at_door(_refuse_unverified, ids)
         return {"seconds": seconds, "start_seconds": started - begun}
@@ -73,17 +76,21 @@ class Bench:
         for _ in range(runs):
             begun = time.perf_counter()
             one = await self.at_door(_start, pipeline, 1)
-            await self._finished(one)
+            await self._end_of(one)
             took.append(time.perf_counter() - begun)
             ids += one
         await self.at_door(_refuse_unverified, ids)
         return {"p50_ms": statistics.median(took) * 1000, "seconds": sum(took)}
 
-    async def _finished(self, ids: list[UUID]) -> None:
+    async def _end_of(self, ids: list[UUID]) -> None:
         """The engine would look by itself; here it is told, as by a door in its process."""
-        self._awaited, _ = set(ids), self._done.clear()
-        self.engine.wake()
-        await self._done.wait()
+        self._awaited = set(ids)
+        if not self._awaited <= self._finished:
+            self.engine.wake()
+            await asyncio.wait_for(self._done.wait(), timeout=LONGEST_S)
+        self._done.clear()
+        self._awaited.clear()
+        self._finished.clear()
 
     async def call(self, runs: int) -> dict[str, Any]:
         """The same function, `runs` times through one warm child."""

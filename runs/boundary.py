@@ -20,6 +20,23 @@ from runs.adapters.children import Broken, CallError, Children, Job, OnCall, OnP
 from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Agent, instant_text
 
+__all__ = [
+    "Account",
+    "Boundary",
+    "CallError",
+    "OnCall",
+    "OnProgress",
+    "Refusal",
+    "Reply",
+    "Request",
+    "Standing",
+    "admit",
+    "standings",
+    "target_resource",
+    "unpacked",
+    "usd",
+]
+
 ABLE: Final = frozenset({"draft", "active"})
 MIB: Final = 1024 * 1024
 
@@ -94,53 +111,64 @@ class Reply:
     owner: str | None = None
 
 
-Stage = Callable[[Request, Standing | None, Account, datetime], Refusal | None]
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request beside everything that the stages judge it by."""
+
+    request: Request
+    standing: Standing | None
+    account: Account
+    now: datetime
+
+
+Stage = Callable[[_Asked], Refusal | None]
 
 
 def admit(request: Request, *, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
     """Every stage in order; the first that refuses decides. None: the call may be written down and sent."""
+    asked = _Asked(request, standing, account, now)
     for stage in STAGES:
-        refusal = stage(request, standing, account, now)
+        refusal = stage(asked)
         if refusal is not None:
             return refusal
     return None
 
 
-def _identity(request: Request, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
-    if standing is None:
-        return Refusal(Cause.DENIED, f"there is no agent '{request.agent.name}' any more")
+def _identity(asked: _Asked) -> Refusal | None:
+    if asked.standing is None:
+        return Refusal(Cause.DENIED, f"there is no agent '{asked.request.agent.name}' any more")
     return None
 
 
-def _stop(request: Request, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
-    if standing is not None and standing.state not in ABLE:
-        return Refusal(Cause.STOPPED, f"agent '{request.agent.name}' is {standing.state} and may not work")
+def _stop(asked: _Asked) -> Refusal | None:
+    if asked.standing is not None and asked.standing.state not in ABLE:
+        return Refusal(Cause.STOPPED, f"agent '{asked.request.agent.name}' is {asked.standing.state} and may not work")
     return None
 
 
-def _grants(request: Request, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
-    permissions = standing.permissions if standing is not None else ()
-    for verb, resource in request.uses:
+def _grants(asked: _Asked) -> Refusal | None:
+    permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
+    for verb, resource in asked.request.uses:
         if not grants.decide(permissions, verb, resource).allowed:
-            message = f"'{request.agent.name}' may not {verb} {resource}: no permission allows it. Add \"allow {verb} {resource}\" and apply again"
+            message = f"'{name}' may not {verb} {resource}: no permission allows it. Add \"allow {verb} {resource}\" and apply again"
             return Refusal(Cause.DENIED, message)
     return None
 
 
-def _budget(request: Request, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
-    step = request.step
+def _budget(asked: _Asked) -> Refusal | None:
+    step, account, bound = asked.request.step, asked.account, asked.request.bound_nano
     if account.calls_limit is not None and account.calls + 1 > account.calls_limit:
-        return Refusal(Cause.BUDGET, f"step '{step}' would exceed the run's limit of {account.calls_limit} calls (limits.calls; made {account.calls})")
-    if account.cost_limit is not None and account.committed + request.bound_nano > account.cost_limit:
-        limit, used, asked = usd(account.cost_limit), usd(account.committed), usd(request.bound_nano)
-        message = f"step '{step}' would exceed the run's cost limit of {limit} (limits.cost; spent and reserved {used}, asked {asked})"
-        return Refusal(Cause.BUDGET, message)
+        made = f"limits.calls; made {account.calls}"
+        return Refusal(Cause.BUDGET, f"step '{step}' would exceed the run's limit of {account.calls_limit} calls ({made})")
+    if account.cost_limit is not None and account.committed + bound > account.cost_limit:
+        held = f"limits.cost; spent and reserved {usd(account.committed)}, asked {usd(bound)}"
+        return Refusal(Cause.BUDGET, f"step '{step}' would exceed the run's cost limit of {usd(account.cost_limit)} ({held})")
     return None
 
 
-def _deadline(request: Request, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
-    if now >= request.not_after:
-        return Refusal(Cause.DEADLINE, f"step '{request.step}' had no time left for {request.name}")
+def _deadline(asked: _Asked) -> Refusal | None:
+    if asked.now >= asked.request.not_after:
+        return Refusal(Cause.DEADLINE, f"step '{asked.request.step}' had no time left for {asked.request.name}")
     return None
 
 

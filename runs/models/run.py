@@ -52,14 +52,14 @@ class Run(models.Model):
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="runs")
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="runs")
     state = models.CharField(max_length=16, choices=[(s.value, s.value) for s in RunState], default=RunState.QUEUED.value)
-    outcome = models.CharField(max_length=16, choices=[(o.value, o.value) for o in Outcome], null=True, blank=True)  # noqa: DJ001 - no outcome yet
+    outcome = models.CharField(max_length=16, choices=[(o.value, o.value) for o in Outcome], null=True, blank=True)
     integrity = models.CharField(max_length=16, default=Integrity.INTACT.value)
-    checked_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)  # set with the finish, so that no null sorts differently on two databases
     as_of = models.DateTimeField(null=True, blank=True)
     draft = models.BooleanField(default=False)
     trigger = models.CharField(max_length=32)
     started_by = models.CharField(max_length=200)
-    idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - unique where given
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True)
     reverifies = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="reverified_by")
 
     created_at = models.DateTimeField()

@@ -11,13 +11,13 @@ from .transitions import CallOpened, CallRecord, CallSettled, Committed, Seen, S
 from .writing import commit, settle_late
 
 __all__ = [
+    "MAX_ATTEMPTS",
     "CallOpened",
     "CallRecord",
     "CallSettled",
     "Committed",
     "Committer",
     "Loaded",
-    "MAX_ATTEMPTS",
     "Seen",
     "Stale",
     "Transition",

@@ -5,11 +5,12 @@ The fence gives safety, the lease only liveness. Every statement here is a condi
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Greatest
 
 from audit import clock
 from runs.engine.states import LIVE_RUN
@@ -59,5 +60,6 @@ def look(runs: Sequence[UUID]) -> dict[UUID, Look]:
 
 
 def release_lease(*, owner: UUID, runs: Sequence[UUID]) -> None:
-    """Give live runs back, so that another worker need not wait for the lease to run out."""
-    Run.objects.filter(lease_owner=owner, id__in=runs, state__in=LIVE_RUN).update(lease_owner=None, lease_until=None)
+    """Give live runs back, so that another worker need not wait for the lease to run out. That is no crash: it counts as no attempt."""
+    held = Run.objects.filter(lease_owner=owner, id__in=runs, state__in=LIVE_RUN)
+    held.update(lease_owner=None, lease_until=None, attempt=Greatest(F("attempt") - 1, 0))

@@ -59,7 +59,7 @@ class Committer:
             batch, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
             try:
                 answers = await self.call(commit, [transition for transition, _ in batch])
-            except Exception as error:  # noqa: BLE001 - each of the group is told; a neighbour's error is not theirs
+            except Exception as error:
                 answers = await self._one_by_one(batch, error)
             for (_, future), answer in zip(batch, answers, strict=True):
                 _answer(future, answer)
@@ -73,7 +73,7 @@ class Committer:
         for transition, _ in batch:
             try:
                 answers += await self.call(commit, [transition])
-            except Exception as alone:  # noqa: BLE001 - handed to whoever waits for it
+            except Exception as alone:
                 answers.append(alone)
         return answers
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from agents.models import Release
 from audit import canonical, ledger, reports
 from runs.engine import machine, planner
-from runs.engine.states import OPEN_STEP, CallState, Cause, RunState, StepState
+from runs.engine.states import OPEN_STEP, Cause, RunState, StepState
 from runs.engine.values import BestBefore, Failure, Held, Plan, RunView, Snapshot
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step

@@ -63,16 +63,22 @@ class CallSettled:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One run's step from one revision to the next, with every row that belongs to it."""
+    """One run's step from one revision to the next, with every row that belongs to it. `attempt`: claims since there was progress."""
 
     run: UUID
     team: str
     seen: Seen
     move: Move
     actor: Actor
+    attempt: int = 0
     opened: tuple[CallOpened, ...] = ()
     settled: tuple[CallSettled, ...] = ()
     facts: tuple[Fact, ...] = ()
+
+    @property
+    def is_progress(self) -> bool:
+        """Whether the run gets further. Taking it up or sending a call again does not, or a crash loop would never be seen as one."""
+        return bool(self.opened or self.settled or self.move.opened or self.move.moved or self.move.finish)
 
 
 @dataclass(frozen=True, slots=True)

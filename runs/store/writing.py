@@ -24,7 +24,7 @@ from runs.store.bulk import update_where
 from runs.store.transitions import CallRecord, CallSettled, Committed, Seen, Stale, Transition, Written
 
 _RUN_CHANGES = (
-    "revision state outcome started_at finished_at seq attempt calls_used spent_nano reserved_nano "
+    "revision state outcome started_at finished_at checked_at seq attempt calls_used spent_nano reserved_nano "
     "result_digest failure_cause failure_owner failure_team"
 ).split()
 _STEP_CHANGES = (
@@ -63,7 +63,7 @@ def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: date
     if moved:
         update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved)
     Call.objects.bulk_create([_new_call(each.run, opened.call, now) for each in written for opened in each.opened])
-    settled = [_call_row(call, notes[each.run], now) for each in written for call in each.settled]
+    settled = [_call_row(call, notes[each.run].of([Verb.CALL_CONFIRMED], call.fact.subject), now) for each in written for call in each.settled]
     if settled:
         update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled)
     heads = ledger.record(
@@ -125,8 +125,8 @@ def _run_row(each: Transition, notes: _Notes) -> list[Any]:
     run, finish = each.move.snapshot.run, each.move.finish
     return [
         *(each.run, each.seen.revision, each.seen.fence),
-        *(each.seen.revision + 1, run.state, None if finish is None else finish.outcome, run.started_at, run.finished_at),
-        *(each.seen.head.seq + len(notes.drafts), 0),
+        *(each.seen.revision + 1, run.state, None if finish is None else finish.outcome, run.started_at, run.finished_at, run.finished_at),
+        *(each.seen.head.seq + len(notes.drafts), 0 if each.is_progress else each.attempt),
         *(run.calls, run.spent, run.reserved),
         *("" if finish is None else finish.result_digest or "", *_failed(None if finish is None else finish.failure)),
     ]
@@ -166,8 +166,7 @@ def _new_call(run: UUID, call: CallRecord, now: datetime) -> Call:
     return Call(run_id=run, dispatched_at=now, **values)
 
 
-def _call_row(settled: CallSettled, notes: _Notes | None, now: datetime) -> list[Any]:
-    entry = None if notes is None else notes.of([Verb.CALL_CONFIRMED], settled.fact.subject)
+def _call_row(settled: CallSettled, entry: UUID | None, now: datetime) -> list[Any]:
     return [settled.call.key, CallState.DISPATCHED, settled.call.state, now, settled.call.cause, settled.contained, settled.cost_nano, 0, entry]
 
 
@@ -182,10 +181,12 @@ def settle_late(run: UUID, team: str, settled: Sequence[CallSettled], actor: Act
     with transaction.atomic(durable=True):
         Run.objects.filter(id=run).update(revision=F("revision") + 1)
         now = clock.now()
-        done = update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=[_call_row(each, None, now) for each in settled])
+        drafts = {each.call.key: _late_draft(run, team, each.fact, actor) for each in settled}
+        rows = [_call_row(each, drafts[each.call.key].id if "response" in each.fact.openings else None, now) for each in settled]
+        done = update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=rows)
         mine = [each for each in settled if each.call.key in done]
         _return_reservations(run, mine)
-        ledger.record([_late_draft(run, team, each.fact, actor) for each in mine], now=now)
+        ledger.record([drafts[each.call.key] for each in mine], now=now)
         ledger.charge([each.charge for each in mine if each.charge is not None], now=now)
     return len(mine)
 

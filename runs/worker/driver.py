@@ -15,7 +15,8 @@ from runs import store
 from runs.engine import machine
 from runs.engine.commands import Move
 from runs.engine.outcomes import Failed, Result
-from runs.engine.states import CallState, Cause, Mode, RunState
+from runs.engine.states import CallState, Cause, Mode, RunState, StepState
+from runs.engine.values import Step
 from runs.performers import Refusal
 from runs.worker.messages import Asked, Ended, Event, Input, Planned, Poked, Settled, Tools, give
 from runs.worker.performing import Performing
@@ -55,11 +56,13 @@ class Driver:
         self.tools = tools
         self.inbox: asyncio.Queue[Input] = asyncio.Queue()
         self.finished = False
+        self.unsent: set[str] = set()
         self.performing = Performing(self.run, loaded.snapshot.plan, tools, self.inbox)
         self._take_over(loaded)
 
     def _take_over(self, loaded: store.Loaded) -> None:
         self.loaded, self.snapshot, self.seen = loaded, loaded.snapshot, loaded.seen
+        self.attempt = loaded.run.attempt
         self.calls = store.call_records(loaded.calls.values())
         self.responses = dict(loaded.responses)
 
@@ -70,7 +73,7 @@ class Driver:
             while not self.finished:
                 await self._react(await self._next())
         except LostAuthority as lost:
-            log.warning("run %s is no longer driven here: %s", self.run, lost or "another worker holds it")
+            log.warning("run %s is no longer driven here: %s", self.run, str(lost) or "another worker holds it")
         finally:
             await self.performing.drop_all()
 
@@ -78,6 +81,8 @@ class Driver:
         self.inbox.put_nowait(Poked(revision))
 
     async def _next(self) -> Input:
+        if not self.inbox.empty():  # what has arrived comes before what time says: waiting for no time at all would never read it
+            return self.inbox.get_nowait()
         pause = (machine.wake_at(self.snapshot) - clock.now()).total_seconds() + (GRACE_S if len(self.performing) else 0.0)
         try:
             return await asyncio.wait_for(self.inbox.get(), timeout=max(pause, 0.0))
@@ -98,16 +103,34 @@ class Driver:
                 if revision is not None and revision > self.seen.revision:
                     await self._reload(())
                 if not self.finished:
-                    await self._settle(lambda: machine.decide(self.snapshot, clock.now()))
+                    await self._settle(self._timed)
 
     def _first(self) -> Move:
         now, loaded = clock.now(), self.loaded
-        if loaded.problem is not None:
-            return machine.failed_run(self.snapshot, loaded.problem.cause, loaded.problem.message, now)
         if loaded.run.attempt > store.MAX_ATTEMPTS:
             message = f"{loaded.run.attempt - 1} workers in a row took this run and were gone before its next step was written"
             return machine.failed_run(self.snapshot, Cause.LOST, message, now)
         return machine.begin(self.snapshot, now)
+
+    def _overruled(self) -> Move | None:
+        """What comes before anything else: a record that can't be trusted, a cancel, the run's own deadline."""
+        now, run, problem = clock.now(), self.snapshot.run, self.loaded.problem
+        if problem is not None:
+            return machine.failed_run(self.snapshot, problem.cause, problem.message, now)
+        if run.cancel_by is not None or now >= run.deadline_at:
+            return machine.decide(self.snapshot, now)
+        return None
+
+    def _timed(self) -> Move:
+        """What time alone brings. A step at its deadline whose call may have acted is not late but unresolved."""
+        now = clock.now()
+        for key in sorted(self.snapshot.open):
+            step = self.snapshot.steps[key]
+            if step.state is StepState.RUNNING and now >= step.deadline_at and self._may_have_acted(step):
+                message = f"step '{key}' did not finish in time; whether '{step.agent}' acted is not known, and it is never sent again"
+                move = machine.absorb(self.snapshot, Failed(key, step.attempt, Cause.UNRESOLVED, message, retry_safe=False), now)
+                return replace(move, abandon=(*move.abandon, key))
+        return machine.decide(self.snapshot, now)
 
     # --- one transition ---
 
@@ -115,18 +138,29 @@ class Driver:
         self, decide: Callable[[], Move], settled: Sequence[store.CallSettled] = (), opened: Sequence[store.CallOpened] = ()
     ) -> None:
         """Decide, write, carry out. If the row moved meanwhile, read it again and decide the same thing anew."""
-        for _ in range(MOST_REREADS):
+        for tries in range(MOST_REREADS):
             if self.finished:
                 return
-            turn = self._turn(decide(), settled, opened)
+            overruled = self._overruled()
+            turn = self._turn(overruled or decide(), settled, () if overruled else opened)
             if turn.is_empty:
-                self.snapshot = turn.transition.move.snapshot
+                await self._go_on(turn, reread=tries > 0)
                 return
             written = await self._written(turn)
             if written is not None:
                 self._advance(turn, written)
                 return
         raise LostAuthority(f"a transition could not be written in {MOST_REREADS} tries")
+
+    async def _go_on(self, turn: _Turn, *, reread: bool) -> None:
+        """Nothing to write. After a commit whose answer was lost, what it opened is written and in nobody's hands."""
+        self.snapshot = turn.transition.move.snapshot
+        for plan in turn.plans:
+            self.performing.launch(plan)
+        running = [key for key in sorted(self.snapshot.open) if self.snapshot.steps[key].state is StepState.RUNNING]
+        idle = tuple(key for key in running if key not in self.performing)
+        if reread and idle:
+            await self._settle(lambda: Move(self.snapshot, perform=idle))
 
     def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> _Turn:
         opened = [each for each in opened if each.call.key not in self.calls]
@@ -135,7 +169,7 @@ class Driver:
         snapshot = store.with_account(move.snapshot, opened, closing)
         plans = []
         for key in move.perform:
-            plan = planned(snapshot.steps[key], snapshot, self.calls, self.tools.boundary)
+            plan = planned(snapshot.steps[key], snapshot, self.calls, self.tools.boundary, self.unsent)
             snapshot = store.with_account(snapshot, plan.opened, plan.settled)
             plans.append(plan)
         transition = store.Transition(
@@ -144,6 +178,7 @@ class Driver:
             seen=self.seen,
             move=replace(move, snapshot=snapshot),
             actor=self.tools.actor,
+            attempt=self.attempt,
             opened=(*opened, *(each for plan in plans for each in plan.opened)),
             settled=(*closing, *(each for plan in plans for each in plan.settled)),
             facts=tuple(fact for plan in plans for fact in plan.facts),
@@ -156,19 +191,28 @@ class Driver:
         except DatabaseError as error:
             log.warning("run %s: a transition may not have been written (%s); reading the run again", self.run, error)
             answer = store.Stale(lost=False)
+        except BaseException:
+            self._give_back(turn)
+            raise
         if isinstance(answer, store.Committed):
             return answer
+        self._give_back(turn)
+        self.unsent |= {each.call.key for each in turn.transition.opened}
+        await self._reload(turn.transition.settled)
+        return None
+
+    def _give_back(self, turn: _Turn) -> None:
         for plan in turn.plans:
             if plan.has_place:
                 self.tools.boundary.children.give_back()
-        await self._reload(turn.transition.settled)
-        return None
 
     def _advance(self, turn: _Turn, written: store.Committed) -> None:
         transition = turn.transition
         self.snapshot, self.seen = transition.move.snapshot, written.seen
         for call in (*(each.call for each in transition.opened), *(each.call for each in transition.settled)):
             self.calls[call.key] = call
+            self.unsent.discard(call.key)
+        self.attempt = 0 if transition.is_progress else self.attempt
         self.finished = transition.move.finish is not None
         for fact in (*transition.facts, *transition.move.facts):
             self.tools.listener(Event(self.run, str(fact.verb), fact.subject, fact.facts))
@@ -184,7 +228,7 @@ class Driver:
         loaded = (await self.tools.committer.call(store.load, [self.run]))[0]
         self.finished = loaded.run.state == RunState.FINISHED
         if self.finished or loaded.seen.fence != self.seen.fence:
-            await self._settle_late([*closing, *(self._in_flight(loaded) if self.finished else ())])
+            await self._settle_late([*closing, *self._arrived(), *(self._in_flight(loaded) if self.finished else ())])
             if not self.finished:
                 raise LostAuthority
             return
@@ -193,6 +237,12 @@ class Driver:
         self.snapshot = replace(self.snapshot, run=replace(self.snapshot.run, resumed=resumed))
         if loaded.problem is None and loaded.snapshot.run.state is RunState.RUNNING:
             self.snapshot = machine.rebuild(self.snapshot, clock.now()).snapshot
+            self.performing.keep(self.snapshot.open)
+
+    def _arrived(self) -> list[store.CallSettled]:
+        """The ends of calls that lie in the inbox: money and evidence are not dropped with it."""
+        events = [self.inbox.get_nowait() for _ in range(self.inbox.qsize())]
+        return [event.settled for event in events if isinstance(event, (Ended, Settled)) and event.settled is not None]
 
     def _in_flight(self, loaded: store.Loaded) -> list[store.CallSettled]:
         """Once a run has finished, nobody will use what is still on its way."""
@@ -232,7 +282,8 @@ class Driver:
         record = record_of(request)
         asks = None if request.ordinal == 0 else request.arguments
         await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, asks),))
-        give(asked.answer, record)
+        if request.key in self.calls:  # else the run has ended meanwhile, and nothing goes out any more
+            give(asked.answer, record)
 
     async def _write_end(self, ended: Settled) -> None:
         await self._settle(lambda: Move(self.snapshot), (ended.settled,))
@@ -240,6 +291,10 @@ class Driver:
             self.responses[ended.settled.call.key] = ended.response
         if not ended.answer.done():
             ended.answer.set_result(None)
+
+    def _may_have_acted(self, step: Step) -> bool:
+        mine = (call for call in self.calls.values() if call.step == step.key and call.attempt == step.attempt)
+        return any(call.mode is Mode.AT_MOST_ONCE and call.state is CallState.DISPATCHED for call in mine)
 
     def _is_dispatched(self, call: store.CallRecord) -> bool:
         known = self.calls.get(call.key)

@@ -6,7 +6,7 @@ Tasks write nothing; they put what they have into the driver's inbox and wait un
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -39,13 +39,23 @@ class Performing:
                 self.inbox.put_nowait(Ended(planned.failed))
         elif request.kind is CallKind.INLINE:
             reply = self.tools.boundary.answer_inline(request)
-            self.inbox.put_nowait(Ended(performers.outcome_of(request, reply, chance=random.random())))  # noqa: S311 - jitter
+            self.inbox.put_nowait(Ended(performers.outcome_of(request, reply, chance=random.random())))
         else:
             record = planned.opened[0].call if planned.opened else planned.record
             self._tasks[planned.step.key] = asyncio.create_task(self._perform(request, record, planned.has_place))
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._tasks
+
     def forget(self, key: str) -> None:
-        self._tasks.pop(key, None)
+        """Its end has been read. A task still at work is that of a later attempt."""
+        if key in self._tasks and self._tasks[key].done():
+            del self._tasks[key]
+
+    def keep(self, keys: Collection[str]) -> None:
+        """Abandon every step but these."""
+        for key in self._tasks.keys() - set(keys):
+            self.drop(key)
 
     def drop(self, key: str) -> None:
         """Abandon a step: its child is killed."""
@@ -84,7 +94,7 @@ class Performing:
             assert isinstance(answer, store.CallRecord)
             record = answer
         reply = await performers.perform(self.tools.boundary, request, dispatch=self._tool_call, on_progress=self._progress_of(request))
-        return Ended(performers.outcome_of(request, reply, chance=random.random()), self._end_of(record, reply, None))  # noqa: S311 - jitter
+        return Ended(performers.outcome_of(request, reply, chance=random.random()), self._end_of(record, reply, None))
 
     def _end_of(self, record: store.CallRecord, reply: Reply, response: Mapping[str, Any] | None) -> store.CallSettled:
         if reply.answered:

@@ -3,6 +3,7 @@
 Looks only at values and at whether a child is free. Used by the driver, once per step of a transition.
 """
 
+from collections.abc import Collection
 from uuid import UUID
 
 from audit import clock
@@ -15,13 +16,15 @@ from runs.performers import Boundary, Refusal, Request, Unshapable
 from runs.worker.messages import Planned
 
 
-def planned(step: Step, snapshot: Snapshot, calls: dict[str, store.CallRecord], boundary: Boundary) -> Planned:
-    """`snapshot.run` holds the account, with what this transition has reserved so far."""
+def planned(step: Step, snapshot: Snapshot, calls: dict[str, store.CallRecord], boundary: Boundary, unsent: Collection[str] = ()) -> Planned:
+    """`snapshot.run` holds the account, with what this transition has reserved so far; `unsent` intents are written and never went out."""
     try:
         request = performers.shape(snapshot.plan, snapshot.run, step)
     except Unshapable as error:
         return Planned(step, None, failed=Failed(step.key, step.attempt, Cause.INPUT, str(error)))
     known = calls.get(request.key)
+    if known is not None and known.key in unsent and known.state is CallState.DISPATCHED:
+        return Planned(step, request, record=known)
     if known is not None:
         return _again(step, request, known, snapshot.plan)
     refusal = admitted(request, snapshot.plan, snapshot.run, boundary)
@@ -38,10 +41,10 @@ def admitted(request: Request, plan: Plan, run: RunView, boundary: Boundary) -> 
 
 
 def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan) -> Planned:
-    """A call whose intent another worker wrote, and whose end nobody did."""
-    if known.state is not CallState.DISPATCHED:
-        message = f"call {known.key} is {known.state} and its step has not ended"
-        return Planned(step, request, failed=Failed(step.key, step.attempt, Cause.LOST, message))
+    """A call whose intent another worker wrote. If it has an end and its step has none, that worker was stale: its answer was dropped."""
+    if known.state is not CallState.DISPATCHED and known.mode is Mode.AT_MOST_ONCE:
+        message = f"'{known.agent}' has worked for a worker that was no longer to drive this run; its answer is lost, and it is never sent again"
+        return Planned(step, request, failed=Failed(step.key, step.attempt, Cause.LOST, message, retry_safe=False))
     if known.mode is Mode.AT_MOST_ONCE:
         message = f"the worker died while '{known.agent}' was at work; whether it acted is not known, and it is never sent again"
         end = store.failed(known, plan=plan, run=UUID(str(request.run)), contained=None, cause=Cause.UNRESOLVED, message=message)

@@ -24,7 +24,7 @@ def _manage(*arguments: str) -> list[str]:
 def short_lived_engine() -> int:
     """Start an engine in a session of its own, which leaves when nothing has been ready for a while. Returns its process id."""
     command = _manage("worker", "--no-queue", "--idle", str(IDLE_S))
-    started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+    started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     return started.pid
 
 
@@ -42,7 +42,7 @@ class Cluster:
             log.warning("the queue's cluster has %s; starting it again", "hung" if self._process.poll() is None else "ended")
             self.stop()
         self._started_at = clock.now()
-        self._process = subprocess.Popen(_manage("qcluster"), stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+        self._process = subprocess.Popen(_manage("qcluster"), stdin=subprocess.DEVNULL, start_new_session=True)
 
     def stop(self) -> None:
         """End it as it asks to be ended, and by force where it does not listen."""
@@ -57,7 +57,7 @@ class Cluster:
         self._process = None
 
     def _hangs(self) -> bool:
-        from runs import queue  # noqa: PLC0415 - opens the broker
+        from runs import queue
 
         now = clock.now()
         due = queue.sweep_due_at()

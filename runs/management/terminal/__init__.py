@@ -4,8 +4,8 @@ No rule lives here: it parses, calls the loop or one use-case, and renders. Text
 """
 
 from .attending import attend
-from .inputs import instant_given, inputs_given, known_run
+from .finishing import finish
+from .inputs import inputs_given, instant_given
 from .screen import Screen, add_json, teaching_parser
-from .summary import summary
 
-__all__ = ["Screen", "add_json", "attend", "inputs_given", "instant_given", "known_run", "summary", "teaching_parser"]
+__all__ = ["Screen", "add_json", "attend", "finish", "inputs_given", "instant_given", "teaching_parser"]

@@ -106,7 +106,12 @@ class _Attendance:
         if self._engine is not None:
             self._engine.stop()
         if self._signals == 2:
-            loop.call_later(LEAVING_S, os._exit, LEFT)  # whatever still holds this process up, its lease runs out by itself
+            loop.call_later(LEAVING_S, self._leave_now)
+
+    def _leave_now(self) -> None:
+        """Whatever still holds this process up: the run's lease runs out by itself."""
+        self.progress.close()
+        os._exit(LEFT)
 
     async def _cancel(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Reading what was typed: `--input k=v` by the pipeline's own input schema, a file of JSON, an instant, a run's id.
+"""Reading what was typed: `--input k=v` by the pipeline's own input schema, a file of JSON, an instant.
 
 All problems are said at once. Knows which schema applies, not whether the input fits it: the use-case refuses that.
 """
@@ -16,16 +16,11 @@ from audit import clock
 from audit.actors import Actor
 from audit.errors import OrchestraError
 from audit.visible import visible
-from runs import services
 from runs.errors import BadInput
-from runs.models import Run
 
 MAX_FILE = 5 * 1024 * 1024
 _UNSAID = object()
-
-
-def known_run(run: str, *, actor: Actor) -> Run:
-    return services.find_run(run, actor=actor)
+_SAID = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a JSON list", "object": "a JSON object"}
 
 
 def instant_given(text: str | None) -> datetime | None:
@@ -78,7 +73,7 @@ def _value(name: str, text: str, schema: Mapping[str, Any], problems: list[str])
     except (ValueError, RecursionError):
         if not types:
             return text
-        problems.append(f"--input {visible(name, 60)}={visible(text, 60)}: it takes {' or '.join(sorted(types))}, written as JSON")
+        problems.append(f"--input {visible(name, 60)}={visible(text, 60)}: it takes {' or '.join(_SAID.get(each, each) for each in sorted(types))}")
         return _UNSAID
 
 

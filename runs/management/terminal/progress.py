@@ -40,7 +40,10 @@ class Progress:
     @contextmanager
     def shown(self) -> Iterator[None]:
         if self._screen.is_live:
-            with Live(get_renderable=self._drawn, console=self._screen.err, refresh_per_second=10, transient=True, redirect_stdout=False), _logs_above():
+            with (
+                Live(get_renderable=self._drawn, console=self._screen.err, refresh_per_second=10, transient=True, redirect_stdout=False),
+                _logs_above(),
+            ):
                 yield
         elif self._screen.json:
             yield
@@ -54,6 +57,11 @@ class Progress:
         self._hint = text
         if not self._screen.is_live:
             self._screen.note(text, "yellow")
+
+    def close(self) -> None:
+        """Leave a usable terminal behind, without waiting for anything."""
+        if self._screen.is_live:
+            self._screen.err.show_cursor()
 
     def _heading(self) -> str:
         run = self._tracker.run
@@ -114,7 +122,9 @@ class Progress:
             detail.append(f"  {_bar(seen.fraction)} {seen.fraction:4.0%}", style="cyan")
         if seen.at_work and seen.note:
             detail.append(f"  {visible(seen.note, 120)}")
-        if seen.problem:
+        if seen.state is StepState.RETRYING:
+            detail.append(f"  waits for its next try ({visible(seen.problem, 40)})", style="yellow")
+        elif seen.problem:
             detail.append(f"  {visible(seen.problem, 40)}", style="red" if seen.state is StepState.FAILED else "")
         return sign, Text(visible(seen.key, 120)), detail, Text(lasting(seen.seconds(now)), style="dim")
 

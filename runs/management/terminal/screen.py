@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TextIO
 
 from django.core.management.base import CommandParser, DjangoHelpFormatter
 from django.db import OperationalError, ProgrammingError
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from audit.errors import OrchestraError
@@ -54,6 +54,13 @@ class Screen:
     def document(self, value: Any) -> None:
         """The JSON form: ASCII, so that every terminal and pipe takes it."""
         self.out.file.write(json.dumps(value, indent=2, default=str) + "\n")
+        self.out.file.flush()
+
+    def show(self, what: RenderableType) -> None:
+        """The answer for people, without the blanks that a layout leaves at the ends of lines."""
+        with self.out.capture() as captured:
+            self.out.print(what)
+        self.out.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
         self.out.file.flush()
 
     def note(self, text: str, style: str = "") -> None:

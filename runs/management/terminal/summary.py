@@ -3,7 +3,7 @@
 Pure rendering of the one document that --json prints; every text of others is made visible and capped.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
@@ -11,17 +11,111 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from audit.visible import visible
-from runs.management.terminal import evidence, steps
-from runs.management.terminal.results import result_lines
-from runs.management.terminal.words import instant, lasting, money, styled, whose, word_of
 from audit import clock
+from audit.visible import visible
+from runs.management.terminal.failures import failure_lines, missing_lines
+from runs.management.terminal.results import input_text, result_table
+from runs.management.terminal.steps import steps_table
+from runs.management.terminal.verdicts import verdict_lines, word_on
+from runs.management.terminal.words import instant, lasting, money, styled, whose, word_of
 
-MAX_MESSAGE: Final = 1_000
-MAX_INPUT: Final = 300
-MAX_DEPTH: Final = 4
+Section = tuple[str, list[RenderableType]]
+_USABLE: Final = frozenset({"verified", "degraded"})
+_PLAINLY: Final = {
+    "broken": "its rows and its ledger differ: one of them was changed afterwards, so don't use the result",
+    "cancelled": "somebody asked for its end; what it had done until then is recorded",
+    "queued": "waiting for a worker to take it (`make worker` starts one)",
+}
 
 
 def summary(document: Mapping[str, Any]) -> Group:
-    sections = (_head(document), *_sections(document))
-    return Group(*(part for section in sections for part in (*section, Text(""))))
+    parts: list[RenderableType] = [_headline(document), Padding(_why(document), (0, 0, 0, 2)), Text(""), _facts(document)]
+    for title, lines in _sections(document):
+        if lines:
+            parts += [Text(""), Text(title, style="bold"), *(Padding(line, (0, 0, 0, 2)) for line in lines)]
+    return Group(*parts)
+
+
+def _sections(document: Mapping[str, Any]) -> Iterator[Section]:
+    word = word_of(document)
+    yield "Steps", [steps_table(document["steps"])] if document["steps"] else []
+    if document["verdict"] is not None:
+        yield "Verdict", verdict_lines(document["verdict"])
+    if document["failure"] is not None:
+        yield "Failure", failure_lines(document["failure"])
+    yield "Missing", missing_lines(document["missing"], document["steps"])
+    if document["result"] is not None:
+        yield "Result" if word in _USABLE else f"Result ({word}: nobody vouches for it)", [result_table(document["result"])]
+    yield "Look closer", _where(document)
+
+
+def _headline(document: Mapping[str, Any]) -> Text:
+    said = [f"{document['pipeline']} version {document['version']}"]
+    if document["as_of"] and document["outcome"] not in _USABLE:
+        said.append(f"judged as of {instant(document['as_of'])}")
+    took = _seconds(document)
+    if took is not None:
+        said.append(lasting(took))
+    said += [money(int(document["cost_nano"])), f"exit {document['exit_status']}"]
+    return Text.assemble(styled(word_of(document), document["label"]), "  ", (" · ".join(said), "dim"))
+
+
+def _seconds(document: Mapping[str, Any]) -> float | None:
+    if document["started_at"] is None or document["finished_at"] is None:
+        return None
+    return (clock.from_text(document["finished_at"]) - clock.from_text(document["started_at"])).total_seconds()
+
+
+def _why(document: Mapping[str, Any]) -> Text:
+    """One sentence on why it reads as it does."""
+    word, failure, verdict = word_of(document), document["failure"], document["verdict"]
+    if word in ("verified", "rejected") and verdict is not None:
+        return word_on(verdict)
+    if word == "failed" and failure is not None:
+        return Text(f"{visible(failure['cause'], 40)}; owner: {whose(failure.get('owner'), failure.get('team'))}")
+    if word == "unverified":
+        return Text(_unverified(document))
+    if word == "degraded":
+        parts = len(document["missing"])
+        return Text(f"verified without {parts} declared part{'s' if parts != 1 else ''}")
+    if word == "running":
+        return Text(f"not finished; its deadline is {instant(document['deadline_at'])}")
+    return Text(_PLAINLY.get(word, ""), style="red" if word == "broken" else "")
+
+
+def _unverified(document: Mapping[str, Any]) -> str:
+    verdict = document["verdict"]
+    if verdict is not None and verdict.get("verdict") == "pass" and document["draft"]:
+        return "the verdict is a pass, but a run of drafts is never verified: publish them"
+    if verdict is not None:
+        return "the verifier could not tell; judge again with `manage.py reverify` when it can"
+    return "no verdict could be had; judge again with `manage.py reverify` once its verifier works"
+
+
+def _facts(document: Mapping[str, Any]) -> Padding:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("run", Text(document["id"]))
+    table.add_row("input", input_text(document["input"]))
+    owner = f"release {document['release'][:12]}, team {visible(document['team'], 80)}"
+    table.add_row("from", Text(f"{owner}{', drafts' if document['draft'] else ''}"))
+    if document["reverifies"]:
+        table.add_row("judges", Text(f"the result of run {document['reverifies']} again"))
+    for newer in document["reverified_by"]:
+        table.add_row("judged", Text.assemble("again by run ", newer["run"], ": ", styled(newer["label"].split()[0], newer["label"])))
+    bare = sorted({str(step["agent"]) for step in document["steps"] if any(call["contained"] is False for call in step["calls"])})
+    if bare:
+        names = visible(", ".join(bare), 200)
+        table.add_row(Text("uncontained", style="yellow"), Text(f"{names}: nothing kept this code from the network", style="yellow"))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _where(document: Mapping[str, Any]) -> list[RenderableType]:
+    run = document["id"]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_row(Text(f"manage.py showrun {run} --json"))
+    table.add_row(Text(f"manage.py auditexport --run {run}"))
+    table.add_row(Text(f"/admin/runs/run/{run}/change/  (make serve)"))
+    return [table]

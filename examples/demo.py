@@ -1,0 +1,200 @@
+"""`make demo`: four runs of a real pipeline over real input, the saves first, each held to what it promises.
+
+Types what a person would type (`manage.py …`, in this installation, so `make serve` shows the runs afterwards), reads the
+runs' own JSON documents, and exits 1 if one of them did not come out as promised. Safe to repeat.
+"""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # a script's own folder comes first on the path, not the project's
+
+from audit.visible import visible  # noqa: E402 - found by the line above
+
+FOLDER = "examples/ops-digest"
+FEED = f"feed={FOLDER}/data/ec2_cpu_utilization_5f5533.csv"
+AS_OF = "2014-02-28T14:25:00Z"
+RUNS_S = 240
+SETUP_S = 120
+STYLES = {0: "bold green", 11: "bold red", 12: "bold red"}
+
+Document = Mapping[str, Any]
+console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 100)
+
+
+class Broken(Exception):
+    """Something did not come out as this demonstration promises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One run: what it shows, what is typed, how it must end, and the sentence that says why it did (Broken if it doesn't)."""
+
+    title: str
+    what: str
+    arguments: Sequence[str]
+    exit_status: int
+    why: Callable[[Document], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    scene: Scene
+    document: Document
+    why: str
+    seconds: float
+
+
+def stale(document: Document) -> str:
+    failure = document["failure"]
+    if (failure["cause"], failure["owner"]) != ("stale", "agent:feed-reader") or " old " not in failure["message"]:
+        raise Broken(f"the feed was to be refused for its age, on its reader's account; the run says {failure}")
+    return f"{failure['message']}. Owner: {failure['owner'].replace(':', ' ')}, team {failure['team']}"
+
+
+def recomputed(document: Document) -> str:
+    summary = str(document["verdict"]["summary"])
+    counted = re.search(r"recomputed (\d+) of (\d+) numbers", summary)
+    if counted is None or counted[1] != counted[2] or counted[1] == "0":
+        raise Broken(f"the auditor was to recompute every number; it says {summary!r}")
+    return f"auditor {summary}"
+
+
+def as_of_then(document: Document) -> str:
+    if document["label"] != f"verified as of {AS_OF}":
+        raise Broken(f"the run was to read as verified as of {AS_OF}; it reads {document['label']}")
+    return recomputed(document)
+
+
+def lie(document: Document) -> str:
+    caught = [check for check in document["verdict"]["checks"] if check["verdict"] == "fail" and check.get("claimed") is not None]
+    if not caught or caught[0].get("found") is None:
+        raise Broken("the verdict was to name the number that was claimed and the number in the source")
+    first = caught[0]
+    return f"the writer claimed {first['claimed']}, the source says {first['found']} ({first['criterion']}, blames step {first['blames']})"
+
+
+SCENES = (
+    Scene("A feed that stopped in 2014 is refused, not summarised", "stale feed", ("ops-digest", "--input", FEED), 12, stale),
+    Scene("The same feed, judged as of its own time", "same feed, then", ("ops-digest", "--input", FEED, "--as-of", AS_OF), 0, as_of_then),
+    Scene("A writer that flatters one number", "lying writer", ("ops-digest-lying", "--input", FEED, "--as-of", AS_OF), 11, lie),
+    Scene("This machine, sampled for some seconds", "this machine", ("ops-digest", "--input", "feed=host"), 0, recomputed),
+)
+
+
+def main() -> int:
+    began = time.monotonic()
+    say("Orchestra: four runs of one pipeline. Two of them must not pass.", "bold")
+    try:
+        prepare()
+        played = [play(number, scene) for number, scene in enumerate(SCENES, start=1)]
+    except Broken as broken:
+        say(f"\nThe demonstration broke: {visible(broken, 2000)}", "bold red")
+        return 1
+    conclude(played, time.monotonic() - began)
+    return 0
+
+
+def prepare() -> None:
+    for arguments in (["migrate", "--no-input", "--verbosity", "0"], ["apply", "-f", FOLDER, "--publish"]):
+        say(f"\n$ {typed(arguments[:3])}" if arguments[0] == "migrate" else f"$ {typed(arguments)}", "dim")
+        done = manage(arguments, timeout_s=SETUP_S, capture_errors=True)
+        if done.returncode:
+            raise Broken(f"manage.py {arguments[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-1500:]}")
+
+
+def play(number: int, scene: Scene) -> Played:
+    say(f"\n{number}  {scene.title}", "bold")
+    say(f"   $ {typed(['runpipeline', *scene.arguments])}", "dim")
+    began = time.monotonic()
+    done = manage(["runpipeline", *scene.arguments, "--json"], timeout_s=RUNS_S)
+    seconds = time.monotonic() - began
+    document = read(done.stdout)
+    if done.returncode != scene.exit_status:
+        how = document.get("error") or document.get("failure") or document.get("label")
+        raise Broken(f"'{scene.what}' was to end with exit status {scene.exit_status} and ended with {done.returncode}: {how}")
+    why = visible(scene.why(document), 600)
+    console.print(Text.assemble("   ", (str(document["label"]), STYLES[scene.exit_status]), f"  exit status {done.returncode}"))
+    for line in Text(why).wrap(console, console.width - 3):
+        console.print(Text.assemble("   ", line))
+    return Played(scene, document, why, seconds)
+
+
+def conclude(played: Sequence[Played], seconds: float) -> None:
+    table = Table(
+        title="\nWhat came out", title_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim"
+    )
+    table.add_column("what", no_wrap=True)
+    table.add_column("outcome", max_width=24)
+    table.add_column("why")
+    table.add_column("seconds", justify="right")
+    for each in played:
+        outcome = Text(str(each.document["label"]), style=STYLES[each.scene.exit_status])
+        table.add_row(each.scene.what, outcome, each.why, f"{each.seconds:.1f}")
+    console.print(table)
+    lying = next(each.document["id"] for each in played if each.scene.exit_status == 11)
+    say(f"\nAll four as promised, in {seconds:.0f} s. What to type next:", "bold")
+    for command, what in (
+        ("make serve", "these runs in the admin"),
+        (f"{python()} manage.py showrun {lying[:18]}", "the lie, with its evidence"),
+        (f"{python()} manage.py auditexport --run {lying}", "what the ledger holds of it"),
+        (f"{python()} manage.py new pipeline my-first", "your own; docs/tutorial.md goes on from there"),
+    ):
+        console.print(Text.assemble("  ", command, (f"\n      {what}", "dim")), soft_wrap=True)
+
+
+def manage(arguments: Sequence[str], *, timeout_s: float, capture_errors: bool = False) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, as from a shell; a run's live progress goes to this terminal and is gone at its end."""
+    errors = subprocess.PIPE if capture_errors or not sys.stderr.isatty() else None
+    try:
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Broken(f"manage.py {shlex.join(arguments)} was not done after {timeout_s:.0f} s") from None
+
+
+def read(text: str) -> Document:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        raise Broken(f"the run printed no JSON document: {text[:500]!r}") from None
+    assert isinstance(document, dict)
+    return document
+
+
+def typed(arguments: Sequence[str]) -> str:
+    """The command as a person types it here, broken before its options where it is long."""
+    words = [python(), "manage.py", *arguments]
+    line = shlex.join(words)
+    return line if len(line) <= 76 else line.replace(" --", " \\\n       --")
+
+
+def python() -> str:
+    """The interpreter of this installation, as short as it can be said from its folder."""
+    here = Path(sys.executable)
+    return str(here.relative_to(ROOT)) if here.is_relative_to(ROOT) else "python"
+
+
+def say(text: str, style: str = "") -> None:
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,40 @@
+"""`manage.py reverify`: parse, call runs.services.reverify, drive the new judgement here, say how it ended."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from audit.actors import Actor
+from runs import services
+from runs.management.terminal import Screen, add_json, attend, finish, teaching_parser
+
+EPILOG = """\
+what happens:
+  A new run of the verify node alone judges the stored result of RUN, as of the time that RUN finished. RUN keeps
+  its outcome and shows the newer verdict beside it. For a run that was unverified because its verifier failed or
+  its source was gone, or to have an old verdict checked.
+
+example:
+  manage.py reverify 01a1f994-20dc-7372
+
+exit status: that of the new run, as runpipeline's (0 verified, 11 rejected, 12 failed, 15 unverified …);
+2 if RUN has no result that could be judged
+"""
+
+
+class Command(BaseCommand):
+    help = "Judge a finished run's stored result again."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("run", metavar="RUN", help="the run's id, or the beginning of it (eight characters or more)")
+        add_json(parser, "print the new run as one JSON document on stdout and nothing else")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        screen, actor = Screen(options), Actor.system("shell")
+        with screen.refusals():
+            run = services.reverify(run=options["run"], actor=actor)
+        attend(run, screen=screen, actor=actor, drive=True)
+        finish(str(run.id), screen=screen, actor=actor)

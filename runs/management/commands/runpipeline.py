@@ -1,0 +1,74 @@
+"""`manage.py runpipeline`: parse, call runs.services.start_run, drive the run here (or queue it), say how it ended."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from audit.actors import Actor
+from runs import services
+from runs.errors import BadInput
+from runs.management.terminal import Screen, add_json, attend, finish, inputs_given, instant_given, teaching_parser
+
+EPILOG = """\
+input:
+  Each --input is name=value. Where the pipeline's input schema says string, the value is taken as it is; else it is
+  JSON: --input seconds=5 --input dry=true --input 'names=["a","b"]'. --input wins over the same name in --input-file.
+
+while it runs:
+  Progress goes to stderr, the summary (or with --json the one JSON document) to stdout. Ctrl-C cancels the run and
+  waits for its end; a second Ctrl-C leaves at once. With --queue a worker drives the run (`make worker`).
+
+examples:
+  manage.py runpipeline ops-digest --input feed=host
+  manage.py runpipeline ops-digest --input feed=metrics.csv --as-of 2014-02-28T14:25:00Z
+  manage.py runpipeline ops-digest --input-file input.json --json > run.json
+  manage.py runpipeline my-pipeline --draft --input file=orders.csv
+  manage.py runpipeline my-pipeline --input file=orders.csv --queue --wait
+
+exit status:
+   0  verified          a fresh result that an independent verifier confirmed
+  10  degraded          verified, with a declared part missing
+  11  rejected          the verifier said no
+  12  failed            a step failed, or the deadline passed
+  13  not finished      queued or still running elsewhere
+  14  cancelled
+  15  unverified        no verdict could be had; also every passing --draft run
+  16  broken            its rows and its ledger differ
+   2  bad input         nothing was started
+"""
+
+
+class Command(BaseCommand):
+    help = "Run a pipeline, watch it, and say whether its result is verified."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add = parser.add_argument
+        add("name", metavar="NAME", help="the pipeline")
+        add("--input", metavar="K=V", action="append", default=[], help="one input, see below; may be repeated")
+        add("--input-file", metavar="F", help="a file with the input as one JSON object; '-' is stdin")
+        add("--as-of", metavar="T", help="judge history: as if it were this instant, such as 2014-02-28T14:25:00Z")
+        add("--draft", action="store_true", help="run the newest drafts, published or not; the best such a run can be is unverified")
+        add("--queue", action="store_true", help="leave the run to a worker; exits with 13 at once, unless --wait")
+        add("--wait", action="store_true", help="with --queue: wait until it has ended")
+        add_json(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        screen, actor = Screen(options), Actor.system("shell")
+        queue = options["queue"]
+        with screen.refusals():
+            if options["wait"] and not queue:
+                raise BadInput("--wait goes with --queue; without it the command waits anyway")
+            run = services.start_run(
+                pipeline=options["name"],
+                input=inputs_given(options["name"], pairs=options["input"], file=options["input_file"], draft=options["draft"], actor=actor),
+                actor=actor,
+                draft=options["draft"],
+                as_of=instant_given(options["as_of"]),
+                ring=queue,
+            )
+        if not queue or options["wait"]:
+            attend(run, screen=screen, actor=actor, drive=not queue)
+        finish(str(run.id), screen=screen, actor=actor)

@@ -1,0 +1,72 @@
+"""`manage.py runs`: the newest runs, one line each."""
+
+from argparse import ArgumentTypeError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from rich.table import Table
+from rich.text import Text
+
+from audit.actors import Actor
+from audit.visible import visible
+from runs.management.terminal import Screen, add_json, teaching_parser
+from runs.management.terminal.listing import WORDS, Listed, as_record, recent
+from runs.management.terminal.words import lasting, styled
+
+MOST = 1_000
+SHORT_ID = 18
+"""Half of an id: enough to name one run among millions, and short enough for a line."""
+
+EPILOG = """\
+examples:
+  manage.py runs
+  manage.py runs --pipeline ops-digest --outcome rejected --limit 5
+
+exit status: 0, also when there is none
+"""
+
+
+class Command(BaseCommand):
+    help = "List the newest runs: what they read as now, when they started, how long they took."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--pipeline", metavar="NAME", help="only runs of this pipeline")
+        parser.add_argument("--outcome", choices=WORDS, help="only runs that read so now")
+        parser.add_argument("--limit", metavar="N", type=_limit, default=20, help="how many at most; by default 20")
+        add_json(parser, "print a JSON list on stdout and nothing else")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        screen = Screen(options)
+        with screen.refusals():
+            found = recent(actor=Actor.system("shell"), pipeline=options["pipeline"], word=options["outcome"], limit=options["limit"])
+        if screen.json:
+            screen.document([as_record(listed) for listed in found])
+        elif found:
+            screen.show(_table(found))
+            screen.note("manage.py showrun ID shows one (the beginning of an id will do)", "dim")
+        else:
+            screen.note("no such run yet" if options["pipeline"] or options["outcome"] else "no run yet: manage.py runpipeline NAME starts one")
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise ArgumentTypeError(f"{text!r} is no number from 1 to {MOST}")
+    return int(text)
+
+
+def _table(found: list[Listed]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for title in ("run", "pipeline", "reads as", "started (UTC)"):
+        table.add_column(title, overflow="fold", no_wrap=title in ("run", "started (UTC)"))
+    table.add_column("took", justify="right", no_wrap=True)
+    for each in found:
+        started = "–" if each.started_at is None else f"{each.started_at:%Y-%m-%d %H:%M:%S}"
+        reads_as = styled(each.word, each.label)
+        if each.draft:
+            reads_as.append(" (draft)", style="dim")
+        took = "–" if each.seconds is None else lasting(each.seconds)
+        table.add_row(each.id[:SHORT_ID], Text(visible(each.pipeline, 80)), reads_as, started, took)
+    return table

@@ -1,0 +1,32 @@
+"""`manage.py sweep`: call runs.sweeps.sweep once, say what it found."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from rich.text import Text
+
+from runs import sweeps
+from runs.management.terminal import Screen, teaching_parser
+
+EPILOG = """\
+what happens:
+  The end of runs that are past their deadline, or cancelled with nobody to see it, is written. The finished runs that
+  were compared for longest are compared with the ledger; one that differs reads `broken` from now on. Engines and the
+  queue's schedule do the same by themselves; this is for hands and for cron. It may run as often as you like.
+
+exit status: 0, whatever it found (broken runs are said, and logged as errors)
+"""
+
+
+class Command(BaseCommand):
+    help = "Write down what time has decided: overdue runs, cancelled runs, runs that no longer agree with the ledger."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        screen = Screen(options)
+        with screen.refusals():
+            swept = sweeps.sweep()
+        broken = (f"{swept.broken} broken", "bold red" if swept.broken else "")
+        screen.show(Text.assemble(f"ended {swept.ended}, compared {swept.checked} with the ledger: ", broken))

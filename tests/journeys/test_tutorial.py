@@ -1,0 +1,98 @@
+"""docs/tutorial.md is executed as it stands: its files are written, its commands typed, and what it shows must appear."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.documents import ROOT, Block, blocks
+
+PAGE = ROOT / "docs" / "tutorial.md"
+_PASSING = (
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{4,22}"), "ID"),
+    (re.compile(r"\b[0-9a-f]{11,64}\b"), "DIGEST"),
+    (re.compile(r"\b\d+(\.\d+)? (ms|s|min)\b"), "TIME"),
+    (re.compile(r"\s+"), " "),
+)
+
+
+def lasting(line: str) -> str:
+    """A line without what differs from one run to the next: ids, digests, durations, blanks."""
+    for pattern, word in _PASSING:
+        line = pattern.sub(word, line)
+    return line.strip()
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """A newcomer's: nothing set, the interpreter of .venv first, a home of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRA_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    ours = {"DJANGO_SETTINGS_MODULE": "orchestra_site.settings", "ORCHESTRA_HOME": str(folder / "var"), "PATH": path, "COLUMNS": "200"}
+    return {**kept, **ours}
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder that looks like the clone from inside: manage.py lies in it."""
+    (tmp_path / "manage.py").symlink_to(ROOT / "manage.py")
+    return tmp_path
+
+
+def typed(block: Block, clone: Path) -> str:
+    """Type the commands of a block; returns what a person would see."""
+    done = subprocess.run(
+        ["bash", "-e", "-c", block.text], cwd=clone, env=environment(clone), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    wanted = int(block.value) if block.key == "exit" else 0
+    assert done.returncode == wanted, f"line {block.line} of the tutorial ends with {done.returncode}, not {wanted}:\n{done.stdout}"
+    return done.stdout
+
+
+def written(block: Block, clone: Path) -> None:
+    path = clone / block.value
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(block.text, encoding="utf-8")
+
+
+def edited(block: Block, clone: Path) -> None:
+    path = clone / block.value
+    old, new = ("".join(f"{line[1:]}\n" for line in block.text.splitlines() if line.startswith(sign)) for sign in "-+")
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"line {block.line} of the tutorial changes a line that isn't there once: {old}"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def missing(shown: str, seen: str) -> Iterator[str]:
+    """Lines that the tutorial shows and that did not appear, in the order shown; a shown line may be a part of a seen one."""
+    output = iter([lasting(line) for line in seen.splitlines()])
+    for line in filter(None, map(lasting, shown.splitlines())):
+        if not any(line in each for each in output):
+            yield line
+            return
+
+
+@pytest.mark.slow
+def test_the_tutorial_works_as_it_is_written(clone: Path) -> None:
+    seen, run = "", 0
+    for block in blocks(PAGE):
+        match block.key, block.language:
+            case "by hand", _:
+                continue
+            case "file", _:
+                written(block, clone)
+            case "edit", _:
+                edited(block, clone)
+            case _, "sh":
+                seen, run = typed(block, clone), run + 1
+            case _:
+                assert not list(missing(block.text, seen)), f"line {block.line} of the tutorial shows what did not appear in:\n{seen}"
+    assert run >= 10
+
+
+@pytest.mark.parametrize(("shown", "seen", "absent"), [("a\nb", "a\nb", 0), ("b\na", "a\nb", 1), ("took 0.20 s", "it took 0.31 s · free", 0), ("c", "a\nb", 1)])
+def test_an_output_that_is_not_as_shown_is_noticed(shown: str, seen: str, absent: int) -> None:
+    assert len(list(missing(shown, seen))) == absent

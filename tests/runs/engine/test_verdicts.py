@@ -1,0 +1,96 @@
+"""The verdict of record: whom it believes, what the engine checks itself, and the one word over all."""
+
+import pytest
+
+from runs.engine.values import Criterion, Held
+from runs.engine.verdicts import digest, judged
+
+from .factories import AT, check, later, verdict
+
+
+def judge(said, *, criteria=(), scope=None, result=None, by="judge"):
+    return judged(said, by=by, criteria=criteria, scope=scope or {}, result=result, blames="write")
+
+
+@pytest.mark.parametrize(
+    ("words", "word"),
+    [
+        (["pass"], "pass"),
+        (["pass", "pass"], "pass"),
+        (["pass", "inconclusive"], "inconclusive"),
+        (["fail", "inconclusive", "pass"], "fail"),
+        ([], "inconclusive"),
+    ],
+)
+def test_one_word_stands_over_all_checks(words, word):
+    assert judge(verdict(*words))["verdict"] == word
+
+
+def test_a_pass_that_names_nothing_read_is_no_pass():
+    said = judge({"checks": [check("pass", read=[])]})
+    assert said["verdict"] == "inconclusive"
+    assert said["checks"][0]["why"] == "it says pass and names nothing that it read: seen"
+
+
+def test_a_fail_needs_no_reading_to_count():
+    assert judge({"checks": [check("fail", read=[])]})["verdict"] == "fail"
+
+
+def test_a_failed_check_blames_whom_it_says_or_the_last_step():
+    said = judge({"checks": [check("fail"), check("fail", blames="read"), check("pass")]})
+    assert [each.get("blames") for each in said["checks"]] == ["write", "read", None]
+
+
+def test_an_expression_is_checked_by_the_engine_beside_the_verifier():
+    criterion = Criterion("enough", expression="size(result) > 1")
+    said = judge(verdict("pass"), criteria=[criterion], scope={"result": [1, 2]})
+    assert [(each["criterion"], each["verdict"], each["by"]) for each in said["checks"]] == [("right", "pass", "judge"), ("enough", "pass", "engine")]
+
+
+def test_an_expression_that_does_not_hold_fails_whatever_the_verifier_says():
+    said = judge(verdict("pass"), criteria=[Criterion("enough", expression="size(result) > 5")], scope={"result": [1]})
+    assert said["verdict"] == "fail"
+    assert said["checks"][-1]["why"] == "size(result) > 5 is false"
+    assert said["checks"][-1]["blames"] == "write"
+
+
+@pytest.mark.parametrize("expression", ["size(result.gone) > 1", "size(result)", "nothing > 1"])
+def test_an_expression_that_gives_no_answer_leaves_the_verdict_open(expression):
+    assert judge(verdict("pass"), criteria=[Criterion("odd", expression=expression)], scope={"result": [1]})["verdict"] == "inconclusive"
+
+
+def test_expressions_alone_are_no_verification():
+    assert judge(verdict(), criteria=[Criterion("yes", expression="true")])["verdict"] == "inconclusive"
+
+
+def test_a_verifier_called_engine_does_not_pass_by_the_engines_own_checks():
+    assert judge(verdict(), criteria=[Criterion("yes", expression="true")], by="engine")["verdict"] == "inconclusive"
+
+
+def test_a_verifier_can_not_sign_as_the_engine():
+    assert judge({"checks": [check("pass", by="engine")]})["checks"][0]["by"] == "judge"
+
+
+def test_a_sentence_that_was_to_be_judged_and_was_not_stays_open():
+    said = judge(verdict("pass"), criteria=[Criterion("polite", judged="The tone is polite")])
+    assert (said["verdict"], said["checks"][-1]["criterion"]) == ("inconclusive", "polite")
+
+
+def test_a_sentence_that_was_judged_is_not_asked_for_again():
+    said = judge({"checks": [check("pass", "polite")]}, criteria=[Criterion("polite", judged="The tone is polite")])
+    assert (said["verdict"], len(said["checks"])) == ("pass", 1)
+
+
+@pytest.mark.parametrize(("claimed", "word"), [(0, "pass"), (60, "pass"), (61, "fail"), (-600, "pass")])
+def test_a_result_is_not_newer_than_what_the_verifier_found(claimed, word):
+    said = judge(verdict("pass", as_of=AT.isoformat()), result=Held(1, as_of=later(claimed)))
+    assert said["verdict"] == word
+
+
+def test_a_verifier_whose_instant_has_no_offset_leaves_the_age_open():
+    assert judge(verdict("pass", as_of="2026-03-01T12:00:00"), result=Held(1, as_of=AT))["verdict"] == "inconclusive"
+
+
+def test_a_verdict_keeps_what_was_said_and_has_a_digest():
+    said = judge(verdict("pass", as_of=AT.isoformat(), summary="fine"))
+    assert (said["by"], said["as_of"], said["summary"], len(digest(said))) == ("judge", AT.isoformat(), "fine", 64)
