@@ -63,10 +63,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A run's last sequenced entry; `Head()` for a run that has none yet."""
+    """A run's last sequenced entry; `Head()` for a run that has none yet. `verb` is known of one that was read."""
 
     seq: int = 0
     digest: str | None = None
+    verb: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +145,23 @@ def record(drafts: Sequence[Draft], *, now: datetime, heads: Mapping[UUID, Head]
 
 def head_of(run: UUID) -> Head:
     """The last sequenced entry of a run; only a transaction that holds the run's row may build on it."""
-    last = Entry.objects.filter(run=run, seq__isnull=False).order_by("-seq").only("seq", "body").first()
-    return Head() if last is None or last.seq is None else Head(last.seq, last.digest)
+    last = Entry.objects.filter(run=run, seq__isnull=False).order_by("-seq").only("seq", "verb", "body").first()
+    return Head() if last is None or last.seq is None else Head(last.seq, last.digest, last.verb)
 
 
 def heads_at(seqs: Mapping[UUID, int]) -> dict[UUID, Head]:
-    """The heads of many runs whose rows say their `seq`; a run whose ledger says otherwise is absent."""
+    """The heads of many runs whose rows say their `seq`; a run whose ledger says otherwise (less, or more) is absent."""
     heads = {run: Head() for run, seq in seqs.items() if seq == 0}
-    for entry in Entry.objects.only("run", "seq", "body").at_places([place for place in seqs.items() if place[1]]):
-        if entry.run is not None and entry.seq is not None:
-            heads[entry.run] = Head(entry.seq, entry.digest)
-    return heads
+    places = [(run, place) for run, seq in seqs.items() for place in (seq, seq + 1) if place]
+    beyond = set()
+    for entry in Entry.objects.only("run", "seq", "verb", "body").at_places(places):
+        if entry.run is None or entry.seq is None:
+            continue
+        if entry.seq > seqs[entry.run]:
+            beyond.add(entry.run)
+        else:
+            heads[entry.run] = Head(entry.seq, entry.digest, entry.verb)
+    return {run: head for run, head in heads.items() if run not in beyond}
 
 
 def charge(charges: Sequence[ChargeDraft], *, now: datetime) -> list[UUID]:

@@ -97,7 +97,7 @@ SCENES = (
 
 def main() -> int:
     began = time.monotonic()
-    say("Orchestra: four runs of one pipeline. Two of them must not pass.", "bold")
+    say("Orchestra: four runs of one pipeline. Two of them must not pass.\n", "bold")
     try:
         prepare()
         played = [play(number, scene) for number, scene in enumerate(SCENES, start=1)]
@@ -110,7 +110,7 @@ def main() -> int:
 
 def prepare() -> None:
     for arguments in (["migrate", "--no-input", "--verbosity", "0"], ["apply", "-f", FOLDER, "--publish"]):
-        say(f"\n$ {typed(arguments[:3])}" if arguments[0] == "migrate" else f"$ {typed(arguments)}", "dim")
+        say(f"$ {typed(arguments)}", "dim")
         done = manage(arguments, timeout_s=SETUP_S, capture_errors=True)
         if done.returncode:
             raise Broken(f"manage.py {arguments[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-1500:]}")
@@ -138,19 +138,22 @@ def conclude(played: Sequence[Played], seconds: float) -> None:
         title="\nWhat came out", title_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim"
     )
     table.add_column("what", no_wrap=True)
-    table.add_column("outcome", max_width=24)
+    table.add_column("outcome", max_width=20)
     table.add_column("why")
     table.add_column("seconds", justify="right")
     for each in played:
         outcome = Text(str(each.document["label"]), style=STYLES[each.scene.exit_status])
         table.add_row(each.scene.what, outcome, each.why, f"{each.seconds:.1f}")
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    sys.stdout.flush()
     lying = next(each.document["id"] for each in played if each.scene.exit_status == 11)
     say(f"\nAll four as promised, in {seconds:.0f} s. What to type next:", "bold")
     for command, what in (
         ("make serve", "these runs in the admin"),
         (f"{python()} manage.py showrun {lying[:18]}", "the lie, with its evidence"),
-        (f"{python()} manage.py auditexport --run {lying}", "what the ledger holds of it"),
+        (f"{python()} manage.py runs", "all of them"),
         (f"{python()} manage.py new pipeline my-first", "your own; docs/tutorial.md goes on from there"),
     ):
         console.print(Text.assemble("  ", command, (f"\n      {what}", "dim")), soft_wrap=True)

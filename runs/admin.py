@@ -46,10 +46,10 @@ class OutcomeFilter(admin.SimpleListFilter):
     title = "outcome"
     parameter_name = "reads_as"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
         return [("live", "not finished"), *((outcome.value, outcome.value) for outcome in Outcome)]
 
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002 - as above
         now, wanted = clock.now(), self.value()
         if wanted == "live":
             return queryset.live().filter(deadline_at__gt=now)
@@ -82,7 +82,7 @@ class RunAdmin(ReadOnlyAdmin):
         queryset: QuerySet[Run] = super().get_queryset(request)
         return queryset.select_related("pipeline", "team", "release", "reverifies")
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002 - as above
         return _Runs
 
     @admin.display(description="run", ordering="id")

@@ -203,7 +203,10 @@ class Boundary:
 
     def answer_inline(self, request: Request) -> Reply:
         """A shipped pure check; nothing leaves the process."""
-        return Reply(value=inline.CHECKS[request.name](request.arguments))
+        try:
+            return Reply(value=inline.CHECKS[request.name](request.arguments))
+        except KeyError as error:
+            return Reply(cause=Cause.INPUT, message=f"the inline check '{request.name}' needs an input named {error}")
 
     async def call_function(self, request: Request, *, on_call: OnCall, on_progress: OnProgress) -> Reply:
         """Run a function whose intent is written; the caller holds a place."""

@@ -9,6 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 
 from audit import clock, ledger
 from audit.actors import Actor
@@ -36,7 +37,7 @@ class Swept:
 def end_overdue() -> int:
     """Write the end of live runs past their deadline, and of cancelled ones that nobody drives."""
     now, actor = clock.now(), Actor.system("sweep")
-    overdue = Run.objects.overdue(now - OVERDUE_GRACE)
+    overdue = Run.objects.overdue(now - OVERDUE_GRACE).filter(integrity=Integrity.INTACT)
     left = Run.objects.ready(now).filter(cancel_requested_at__isnull=False)
     ids = {*overdue.values_list("id", flat=True)[:BATCH], *left.values_list("id", flat=True)[:BATCH]}
     return sum(_ended(run, actor) for run in sorted(ids))
@@ -52,16 +53,19 @@ def _ended(run: UUID, actor: Actor) -> bool:
 
 def check_integrity(batch: int = BATCH) -> tuple[int, int]:
     """Compare the runs that were not compared for longest with their finishing entries; how many were, and how many are broken."""
-    runs = list(Run.objects.filter(state=RunState.FINISHED, integrity=Integrity.INTACT).order_by("checked_at")[:batch])
+    intact = Run.objects.filter(integrity=Integrity.INTACT).order_by(F("checked_at").asc(nulls_first=True))
+    # Live ones too: a finished run whose row was made to live again would otherwise be taken up.
+    runs = [*intact.filter(state=RunState.FINISHED)[:batch], *intact.live()[:batch]]
     found = integrity_of(runs)
     broken = [run for run in runs if found[run.id] is Integrity.BROKEN]
     Run.objects.filter(id__in=[run.id for run in runs]).update(checked_at=clock.now())
     for run in broken:
-        _mark_broken(run)
+        mark_broken(run)
     return len(runs), len(broken)
 
 
-def _mark_broken(run: Run) -> None:
+def mark_broken(run: Run) -> None:
+    """Persist that a run's row and ledger differ, once, and say it aloud."""
     with transaction.atomic(durable=True):
         marked = Run.objects.filter(id=run.id, integrity=Integrity.INTACT).update(integrity=Integrity.BROKEN)
         if not marked:
@@ -85,4 +89,3 @@ def needs_engine(quiet: timedelta) -> bool:
     """Whether runs are ready and no engine that would take them has been heard of for `quiet`."""
     now = clock.now()
     return Run.objects.ready(now).exists() and not Engine.objects.alive(now - quiet).exists()
-

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 from agents import registry
@@ -61,6 +62,28 @@ def drive(run: Run, listener: Callable[[Event], None] = lambda _: None, **option
     """Drive one run in this process to its end and return its document."""
     asyncio.run(Engine(EngineOptions(only=frozenset({run.id}), listener=listener, children=2, **options)).run())
     return document(run)
+
+
+def crash(run: Run, *, at: str | Callable[[], bool], **options: Any) -> None:
+    """Drive a run until the engine tells `at` (a verb, or "progress"), or until it holds; then vanish as kill -9 would.
+
+    Nothing is written or given back. The lease has run out when this returns.
+    """
+
+    async def vanish() -> None:
+        told: list[str] = []
+        engine = asyncio.create_task(
+            Engine(EngineOptions(only=frozenset({run.id}), listener=lambda event: told.append(event.verb), children=2, **options)).run()
+        )
+        async with asyncio.timeout(20):
+            while not (at in told if isinstance(at, str) else at()):
+                await asyncio.sleep(0.01)
+        engine.cancel()
+        await asyncio.gather(engine, return_exceptions=True)
+
+    with mock.patch("runs.store.release_lease", lambda **_: None):
+        asyncio.run(vanish())
+    Run.objects.filter(id=run.id).update(lease_until=None)
 
 
 def document(run: Run) -> dict[str, Any]:

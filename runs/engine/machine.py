@@ -58,10 +58,11 @@ def _judge_again(walk: Walk) -> None:
     """A resumed run consumes its data anew (R2). Only verify steps: an act in flight has consumed its own, and only its call knows its fate."""
     for step in [walk.steps[key] for key in walk.perform if walk.steps[key].node.judges]:
         stale = walk.refused_again(step)
-        if stale is not None and not walk.is_over:
-            walk.perform.pop(step.key)
-            walk.abandon.append(step.key)
-            _fail_step(walk, step, stale)
+        if stale is None or walk.is_over or step.key not in walk.perform:
+            continue  # fit, or gone with a part that another one took down
+        walk.perform.pop(step.key)
+        walk.abandon.append(step.key)
+        _fail_step(walk, step, stale)
 
 
 def absorb(snapshot: Snapshot, outcome: Result, now: datetime) -> Move:
@@ -91,10 +92,10 @@ def decide(snapshot: Snapshot, now: datetime) -> Move:
     """What time alone brings: cancels, deadlines, retries that are due. Without any of them, an empty move."""
     _refuse_finished(snapshot)
     walk = Walk(snapshot, now)
+    if now >= snapshot.run.deadline_at:  # before a cancel: everybody has read it as failed since that instant
+        return _finish(walk, Outcome.FAILED, failed=_run_deadline(snapshot))
     if snapshot.run.cancel_by is not None:
         return _finish(walk, Outcome.CANCELLED)
-    if now >= snapshot.run.deadline_at:
-        return _finish(walk, Outcome.FAILED, failed=_run_deadline(snapshot))
     for key in sorted(walk.open):
         step = walk.steps[key]
         if step.state is StepState.RUNNING and now >= step.deadline_at:
@@ -297,7 +298,6 @@ def _finish(walk: Walk, outcome: Outcome, failed: Failure | None = None) -> Move
         openings["failure"] = failed.as_record()
     walk.facts.append(Fact(Verb.RUN_FINISHED, f"run:{walk.run.id}", facts=facts, openings=openings))
     walk.run = replace(walk.run, state=RunState.FINISHED, finished_at=walk.now)
-    walk.perform.clear()
     return _move(walk, Finish(outcome, result, digest, failed))
 
 

@@ -33,9 +33,9 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.live().filter(deadline_at__lte=now)
 
     def ready(self, now: datetime) -> Self:
-        """Runs that a worker may claim: live, in time, and nobody's."""
+        """Runs that a worker may claim: live, in time, nobody's, and not broken."""
         free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-        return self.live().filter(free, deadline_at__gt=now).order_by("created_at")
+        return self.live().filter(free, deadline_at__gt=now, integrity=Integrity.INTACT).order_by("created_at")
 
     def ended_as(self, outcome: Outcome, now: datetime) -> Self:
         """Runs whose outcome is this one at `now`, overdue ones counted as failed."""
@@ -52,14 +52,14 @@ class Run(models.Model):
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="runs")
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="runs")
     state = models.CharField(max_length=16, choices=[(s.value, s.value) for s in RunState], default=RunState.QUEUED.value)
-    outcome = models.CharField(max_length=16, choices=[(o.value, o.value) for o in Outcome], null=True, blank=True)
+    outcome = models.CharField(max_length=16, choices=[(o.value, o.value) for o in Outcome], null=True, blank=True)  # noqa: DJ001 - no outcome yet
     integrity = models.CharField(max_length=16, default=Integrity.INTACT.value)
     checked_at = models.DateTimeField(null=True, blank=True)  # set with the finish, so that no null sorts differently on two databases
     as_of = models.DateTimeField(null=True, blank=True)
     draft = models.BooleanField(default=False)
     trigger = models.CharField(max_length=32)
     started_by = models.CharField(max_length=200)
-    idempotency_key = models.CharField(max_length=200, null=True, blank=True)
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - unique where given
     reverifies = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="reverified_by")
 
     created_at = models.DateTimeField()

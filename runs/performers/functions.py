@@ -4,12 +4,13 @@ Each of those goes through `Dispatch`, which finds its receipt or writes its int
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 from typing import Any, Protocol
 
 from runs.boundary import Boundary, CallError, OnProgress, Reply, Request
 from runs.engine.states import Cause
-from runs.performers.shaping import Unshapable, shape_fetch
+from runs.performers.shaping import FETCH, Unshapable, shape_fetch
 
 
 class Dispatch(Protocol):
@@ -29,4 +30,6 @@ async def perform(boundary: Boundary, request: Request, *, dispatch: Dispatch, o
             raise CallError(str(Cause.EXCEPTION), str(error)) from None
         return dict(await dispatch(asked))
 
-    return await boundary.call_function(request, on_call=on_call, on_progress=on_progress)
+    reply = await boundary.call_function(request, on_call=on_call, on_progress=on_progress)
+    # A function can't claim this cause: it comes from the tool that it asked, and so does the blame.
+    return replace(reply, owner=f"tool:{FETCH}") if reply.cause is Cause.UPSTREAM else reply

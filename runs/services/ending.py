@@ -14,7 +14,7 @@ from runs.engine.values import Snapshot
 def end_unattended(run: UUID, *, actor: Actor) -> bool:
     """Write the end of an overdue or cancelled run. False: it has none yet, or somebody else was quicker."""
     loaded = store.load([run])[0]
-    if loaded.snapshot.run.state not in LIVE_RUN:
+    if loaded.is_broken or loaded.snapshot.run.state not in LIVE_RUN:
         return False
     move = machine.decide(_rebuilt(loaded), clock.now())
     if move.finish is None:

@@ -24,7 +24,7 @@ from runs.services.reading import find_run
 def start_run(
     *,
     pipeline: str,
-    input: Mapping[str, Any],
+    input: Mapping[str, Any],  # noqa: A002 - the word of the domain
     actor: Actor,
     draft: bool = False,
     as_of: datetime | None = None,
@@ -43,7 +43,7 @@ def start_run(
         _refuse_bad_input(spec, input, as_of)
         run = _started(release, spec, dict(input), actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=idempotency_key)
     except OrchestraError as refusal:
-        _record_refusal(pipeline, refusal, actor)
+        _record_refusal(f"pipeline:{pipeline[:100]}" if pipeline.isprintable() and pipeline else "pipeline:?", refusal, actor)
         raise
     if ring:
         queue.ring()
@@ -53,7 +53,11 @@ def start_run(
 def reverify(*, run: str, actor: Actor) -> Run:
     """Judge a finished run's stored result again: a new run of the verify node alone, as of the old run's finish."""
     old = find_run(run, actor=actor)
-    _refuse_unjudgeable(old)
+    try:
+        _refuse_unjudgeable(old)
+    except NotReverifiable as refusal:
+        _record_refusal(old.subject, refusal, actor)
+        raise
     spec = old.release.manifest["pipeline"]["spec"]
     with transaction.atomic(durable=True):
         source = reports.openings_of([old.input_entry])[old.input_entry]["input"]
@@ -75,34 +79,47 @@ def _refuse_bad_input(spec: Mapping[str, Any], given: Mapping[str, Any], as_of: 
     except canonical.NotCanonical as error:
         raise BadInput(f"the input can't be written as JSON: {error}") from None
     wrong = contracts.violations(spec["input"], given, limit=20)
-    if wrong:
-        raise BadInput(f"the input of '{spec['name']}' breaks its contract: {'; '.join(wrong)}", problems=wrong)
+    said = [f"the input of '{spec['name']}' breaks its contract: {'; '.join(wrong)}"] if wrong else []
     if as_of is not None and as_of > clock.now():
-        raise BadInput(f"--as-of {as_of.isoformat()} lies in the future; a run can judge only what has been")
+        wrong = [*wrong, f"--as-of {clock.to_text(as_of)} lies in the future; a run can judge only what has been"]
+        said.append(wrong[-1])
+    if wrong:
+        raise BadInput(". ".join(said), problems=wrong)
 
 
 def _started(
-    release: Release, spec: Mapping[str, Any], given: dict[str, Any], *, actor: Actor, draft: bool, as_of: datetime | None, trigger: str, key: str | None
+    release: Release,
+    spec: Mapping[str, Any],
+    given: dict[str, Any],
+    *,
+    actor: Actor,
+    draft: bool,
+    as_of: datetime | None,
+    trigger: str,
+    key: str | None,
 ) -> Run:
-    earlier = _same_start(release, given, key)
+    asked = (release.pipeline_id, canonical.digest(given), draft, as_of)
+    earlier = _same_start(release, asked, key)
     if earlier is not None:
         return earlier
     try:
         with transaction.atomic(durable=True):
             return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key)
     except IntegrityError:
-        earlier = _same_start(release, given, key)  # somebody used the key in the same moment
+        earlier = _same_start(release, asked, key)  # somebody used the key in the same moment
         if earlier is None:
             raise
         return earlier
 
 
-def _same_start(release: Release, given: Mapping[str, Any], key: str | None) -> Run | None:
+def _same_start(release: Release, asked: tuple[Any, ...], key: str | None) -> Run | None:
     if key is None:
         return None
+    if not (0 < len(key) <= 200 and key.isprintable()):
+        raise BadInput("an idempotency key has 1 to 200 printable characters")
     earlier = Run.objects.filter(team=release.pipeline.team, idempotency_key=key).first()
-    if earlier is not None and (earlier.pipeline_id != release.pipeline_id or earlier.input_digest != canonical.digest(given)):
-        raise IdempotencyConflict(f"the idempotency key '{key}' belongs to run {earlier.id}, which was started with other input")
+    if earlier is not None and (earlier.pipeline_id, earlier.input_digest, earlier.draft, earlier.as_of) != asked:
+        raise IdempotencyConflict(f"the idempotency key '{key}' belongs to run {earlier.id}, which was asked for something else")
     return earlier
 
 
@@ -157,11 +174,11 @@ def _insert(
     return run
 
 
-def _record_refusal(pipeline: str, refusal: OrchestraError, actor: Actor) -> None:
+def _record_refusal(subject: str, refusal: OrchestraError, actor: Actor) -> None:
     draft = Draft(
         verb=Verb.START_REFUSED,
         actor=actor,
-        subject=f"pipeline:{pipeline[:100]}" if pipeline.isprintable() and pipeline else "pipeline:?",
+        subject=subject,
         facts={"code": refusal.code},
         openings={"message": refusal.message},
     )

@@ -16,18 +16,20 @@ from runs.services.reading import find_run
 def cancel_run(*, run: str, actor: Actor) -> Run:
     """Ask for the end of a live run. Asking twice is the same as once; a finished run raises AlreadyFinished and stays as it is."""
     found = find_run(run, actor=actor)
+    asked_at = clock.now()
     with transaction.atomic(durable=True):
         # The run's row is the first statement; its head is read only under that lock.
-        asked = Run.objects.filter(id=found.id, state__in=LIVE_RUN, cancel_requested_at__isnull=True).update(
-            revision=F("revision") + 1, seq=F("seq") + 1, cancel_requested_at=clock.now(), cancel_requested_by=f"{actor.kind}:{actor.id}"
+        asked = Run.objects.filter(id=found.id, state__in=LIVE_RUN, deadline_at__gt=asked_at, cancel_requested_at__isnull=True).update(
+            revision=F("revision") + 1, seq=F("seq") + 1, cancel_requested_at=asked_at, cancel_requested_by=f"{actor.kind}:{actor.id}"
         )
         if asked:
             head = ledger.head_of(found.id)
             draft = Draft(verb=Verb.RUN_CANCEL_REQUESTED, actor=actor, subject=found.subject, team=found.team.name, run=found.id, sequenced=True)
             ledger.record([draft], now=clock.now(), heads={found.id: head})
     found.refresh_from_db()
-    if not asked and found.outcome is not None:
-        raise AlreadyFinished(f"run {found.id} has finished ({found.outcome}); finished is final")
+    ended = found.effective(asked_at)
+    if not asked and ended.outcome is not None:
+        raise AlreadyFinished(f"run {found.id} has finished ({ended.outcome}); finished is final")
     if found.lease_until is None or found.lease_until <= clock.now():
         end_unattended(found.id, actor=actor)
         found.refresh_from_db()

@@ -6,7 +6,7 @@ Transitions that are ready together commit together. Knows nothing of runs beyon
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -30,6 +30,7 @@ class Committer:
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="committer")
         self._waiting: list[tuple[Transition, asyncio.Future[Written]]] = []
         self._flushing: set[asyncio.Task[None]] = set()
+        self._busy = 0
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a use of the database in a committer thread."""
@@ -39,7 +40,8 @@ class Committer:
         """Write one transition, with whatever else is ready. A DatabaseError means that nobody knows whether it was written."""
         answer: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
         self._waiting.append((transition, answer))
-        if len(self._flushing) < self._threads:
+        if self._busy < self._threads:
+            self._busy += 1
             task = asyncio.create_task(self._flush())
             self._flushing.add(task)
             task.add_done_callback(self._flushing.discard)
@@ -54,12 +56,19 @@ class Committer:
         self._executor.shutdown(wait=True)
 
     async def _flush(self) -> None:
+        try:
+            await self._flush_all()
+        finally:
+            self._busy -= 1  # in the same breath as the last look at what waits: whoever comes later starts a flush of its own
+
+    async def _flush_all(self) -> None:
         await asyncio.sleep(0)  # let everything that is ready in this turn of the loop join the group
         while self._waiting:
             batch, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            answers: Sequence[Written | Exception]
             try:
                 answers = await self.call(commit, [transition for transition, _ in batch])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - each of the group is told; a neighbour's error is not theirs
                 answers = await self._one_by_one(batch, error)
             for (_, future), answer in zip(batch, answers, strict=True):
                 _answer(future, answer)
@@ -73,7 +82,7 @@ class Committer:
         for transition, _ in batch:
             try:
                 answers += await self.call(commit, [transition])
-            except Exception as alone:
+            except Exception as alone:  # noqa: BLE001 - handed to whoever waits for it
                 answers.append(alone)
         return answers
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from agents.models import Release
 from audit import canonical, ledger, reports
 from runs.engine import machine, planner
-from runs.engine.states import OPEN_STEP, Cause, RunState, StepState
+from runs.engine.states import LIVE_RUN, OPEN_STEP, Cause, RunState, StepState, Verb
 from runs.engine.values import BestBefore, Failure, Held, Plan, RunView, Snapshot
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step
@@ -31,7 +31,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A run as rows and ledger say. With a `problem` its snapshot is only good for ending it."""
+    """A run as rows and ledger say. With a `problem` its snapshot is only good for ending it.
+
+    `is_broken`: its row lives and its ledger says that it has finished. Nobody may drive it or end it again.
+    """
 
     run: Run
     snapshot: Snapshot
@@ -39,6 +42,7 @@ class Loaded:
     calls: Mapping[str, Call]
     responses: Mapping[str, Any]
     problem: Problem | None = None
+    is_broken: bool = False
 
 
 class _Tampered(Exception):
@@ -71,26 +75,30 @@ def _entries(runs: Sequence[Run], steps: Mapping[UUID, list[Step]], calls: Mappi
 
 def _loaded(run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | None, opened: Opened) -> Loaded:
     plan, problem = plan_of(run.release_id)
-    seen = Seen(run.revision, run.fence, head or ledger.Head(run.seq, None))
-    view, values = RunView(str(run.id), RunState(run.state), {}, run.created_at, run.deadline_at), {}
+    seen = Seen(run.revision, run.fence, head or ledger.head_of(run.id))
+    view, values = _view(run), {}
     try:
         if head is None:
-            raise _Tampered(f"the ledger has no entry {run.seq} of this run, which its row says is the last")
-        view = _view(run, opened)
+            raise _Tampered(f"its row says that entry {run.seq} of this run is the last, and the ledger says otherwise")
+        view = _filled(view, run, opened)
         if problem is None:
             plan = planner.verification_only(plan) if run.reverifies_id else plan
             values = {step.key: _step(step, plan, opened) for step in steps}
     except _Tampered as tampered:
         problem = Problem(Cause.TAMPERED, str(tampered))
     keys = frozenset(key for key, step in values.items() if step.state in OPEN_STEP)
-    responses = {call.key: opened[call.response_entry].get("response") for call in calls if call.response_entry in opened}
-    return Loaded(run, Snapshot(plan, view, values, keys), seen, {call.key: call for call in calls}, responses, problem)
+    answered = {call.key: opened.get(call.response_entry, {}) for call in calls if call.response_entry is not None}
+    responses = {key: values["response"] for key, values in answered.items() if "response" in values}
+    is_broken = run.state in LIVE_RUN and seen.head.verb == Verb.RUN_FINISHED
+    return Loaded(run, Snapshot(plan, view, values, keys), seen, {call.key: call for call in calls}, responses, problem, is_broken)
 
 
 @lru_cache(maxsize=256)
 def plan_of(release: UUID) -> tuple[Plan, Problem | None]:
     """A release's plan, compiled once per process; releases never change."""
     row = Release.objects.get(id=release)
+    if canonical.digest(row.manifest) != row.digest:
+        return planner.unrunnable(row.manifest, digest=row.digest), Problem(Cause.TAMPERED, "the release's manifest does not have its digest")
     try:
         return planner.compiled(row.manifest, digest=row.digest), None
     except planner.IncompatiblePlan as error:
@@ -99,14 +107,12 @@ def plan_of(release: UUID) -> tuple[Plan, Problem | None]:
         return planner.unrunnable(row.manifest, digest=row.digest), Problem(Cause.DENIED, str(error))
 
 
-def _view(run: Run, opened: Opened) -> RunView:
-    values = opened.get(run.input_entry, {})
-    if "input" not in values:
-        raise _Tampered("the stored input does not match its ledger entry")
-    view = RunView(
+def _view(run: Run) -> RunView:
+    """What the row says; also where its values can't be trusted, for its account is true."""
+    return RunView(
         id=str(run.id),
         state=RunState(run.state),
-        input=values["input"],
+        input={},
         created_at=run.created_at,
         deadline_at=run.deadline_at,
         started_at=run.started_at,
@@ -117,7 +123,13 @@ def _view(run: Run, opened: Opened) -> RunView:
         spent=run.spent_nano,
         reserved=run.reserved_nano,
     )
-    return replace(view, given=_given(run.reverifies_id)) if run.reverifies_id else view
+
+
+def _filled(view: RunView, run: Run, opened: Opened) -> RunView:
+    values = opened.get(run.input_entry, {})
+    if "input" not in values:
+        raise _Tampered("the stored input does not match its ledger entry")
+    return replace(view, input=values["input"], given=_given(run.reverifies_id) if run.reverifies_id else {})
 
 
 def _given(run: UUID) -> Mapping[str, Held]:

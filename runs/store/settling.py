@@ -54,7 +54,9 @@ def resent(call: CallRecord) -> Fact:
     return Fact(Verb.CALL_RESENT, f"call:{call.key}", call.agent, _facts(call))
 
 
-def confirmed(call: CallRecord, *, plan: Plan, run: UUID, contained: bool | None, response: Mapping[str, Any] | None, cause: Cause | None) -> CallSettled:
+def confirmed(
+    call: CallRecord, *, plan: Plan, run: UUID, contained: bool | None, response: Mapping[str, Any] | None, cause: Cause | None
+) -> CallSettled:
     """It was answered, with a value or with a failure of its own (`cause`); it costs what was reserved."""
     facts = _facts(call) | {"contained": contained, "cause": None if cause is None else str(cause), "cost_nano": str(call.reserved_nano)}
     fact = Fact(Verb.CALL_CONFIRMED, f"call:{call.key}", call.agent, facts, {} if response is None else {"response": response})

@@ -139,9 +139,7 @@ def _failed(failure: Failure | None) -> tuple[str, str, str]:
 def _new_step(each: Transition, step: StepValue, notes: _Notes) -> Step:
     changes = dict(zip(_STEP_CHANGES, _step_changes(each, step, notes), strict=True))
     entry = notes.of([Verb.STEP_STARTED], f"step:{step.key}")
-    return Step(
-        run_id=each.run, key=step.key, node=step.node.id, judges=step.node.judges, started_at=step.started_at, input_entry=entry, **changes
-    )
+    return Step(run_id=each.run, key=step.key, node=step.node.id, judges=step.node.judges, started_at=step.started_at, input_entry=entry, **changes)
 
 
 def _step_row(each: Transition, step: StepValue, notes: _Notes) -> list[Any]:

@@ -134,9 +134,7 @@ class Driver:
 
     # --- one transition ---
 
-    async def _settle(
-        self, decide: Callable[[], Move], settled: Sequence[store.CallSettled] = (), opened: Sequence[store.CallOpened] = ()
-    ) -> None:
+    async def _settle(self, decide: Callable[[], Move], settled: Sequence[store.CallSettled] = (), opened: Sequence[store.CallOpened] = ()) -> None:
         """Decide, write, carry out. If the row moved meanwhile, read it again and decide the same thing anew."""
         for tries in range(MOST_REREADS):
             if self.finished:

@@ -183,7 +183,10 @@ class Engine:
                 await self._take([run])
             return
         for each in loaded:
-            self._start(each)
+            if each.is_broken:
+                await self._call(sweeps.mark_broken, each.run)
+            else:
+                await self._start(each)
 
     def _wanted(self) -> Collection[UUID] | None:
         return None if self.options.only is None else self.options.only - set(self._driving)
@@ -197,7 +200,11 @@ class Engine:
             boundary.folders.update(await self._call(performers.unpacked, sorted(missing)))
         boundary.standings.update(await self._call(performers.standings, sorted({name for plan in plans for name in plan.agents})))
 
-    def _start(self, loaded: store.Loaded) -> None:
+    async def _start(self, loaded: store.Loaded) -> None:
+        former = self._driving.get(loaded.run.id)
+        if former is not None:  # our own lease had run out and we took the run again: what worked under the old fence ends first
+            former.cancel()
+            await asyncio.gather(former, return_exceptions=True)
         driver = Driver(loaded, self.tools)
         self._drivers[driver.run] = driver
         task = asyncio.create_task(self._drive(driver))

@@ -1,5 +1,9 @@
-"""docs/tutorial.md is executed as it stands: its files are written, its commands typed, and what it shows must appear."""
+"""docs/tutorial.md is executed as it stands: its files are written, its commands typed, and what it shows must appear.
 
+So is the README's path to one's own first pipeline; the how-tos' functions must at least give contracts.
+"""
+
+import asyncio
 import os
 import re
 import subprocess
@@ -9,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agents import children
 from tests.documents import ROOT, Block, blocks
 
 PAGE = ROOT / "docs" / "tutorial.md"
@@ -93,6 +98,34 @@ def test_the_tutorial_works_as_it_is_written(clone: Path) -> None:
     assert run >= 10
 
 
-@pytest.mark.parametrize(("shown", "seen", "absent"), [("a\nb", "a\nb", 0), ("b\na", "a\nb", 1), ("took 0.20 s", "it took 0.31 s · free", 0), ("c", "a\nb", 1)])
+@pytest.mark.parametrize(
+    ("shown", "seen", "absent"),
+    [("a\nb", "a\nb", 0), ("b\na", "a\nb", 1), ("took 0.20 s", "it took 0.31 s · free", 0), ("c", "a\nb", 1)],
+)
 def test_an_output_that_is_not_as_shown_is_noticed(shown: str, seen: str, absent: int) -> None:
     assert len(list(missing(shown, seen))) == absent
+
+
+@pytest.mark.slow
+def test_the_readme_leads_to_a_first_pipeline(clone: Path) -> None:
+    path, back = [block for block in blocks(ROOT / "README.md") if "manage.py" in block.text]
+    by_hand = ("make demo", ". .venv")
+    lines = [line for line in path.text.splitlines() if not line.startswith(by_hand)]
+    assert "verified mine version 1" in lasting(typed(Block(path.line, "sh", "\n".join(lines)), clone))
+    adding = clone / "mine" / "adding.py"
+    adding.write_text(adding.read_text().replace('* order["price_cents"]', "* 7"))
+    apply, run = lines[-2:]
+    typed(Block(path.line, "sh", apply), clone)
+    assert "claimed" in typed(Block(path.line, "sh", run, "exit", "11"), clone)
+    typed(back, clone)
+    assert "verified mine version 1" in lasting(typed(Block(path.line, "sh", run), clone))
+
+
+@pytest.mark.parametrize(("page", "function"), [("write-a-function", "work:read"), ("write-a-verifier", "verifier:audit")])
+def test_the_functions_of_the_how_tos_give_contracts(page: str, function: str, tmp_path: Path) -> None:
+    for block in blocks(ROOT / "docs" / "how-to" / f"{page}.md"):
+        if block.key == "file":
+            written(block, tmp_path)
+    described = asyncio.run(children.describe(tmp_path, [function])).functions[function]
+    assert not described.problems
+    assert described.input is not None and described.output is not None

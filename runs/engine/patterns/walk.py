@@ -263,7 +263,6 @@ class Walk:
             case StepState.RUNNING | StepState.RETRYING:
                 inherited = provenance(self.frames, frame.prefix, step.node.reads)
                 self.steps[step.key] = replace(step, inherited=inherited)
-                self.open.add(step.key)
 
     def _open_step(self, frame: BlockFrame, node: StepNode, key: str) -> None:
         step = self._new_step(node, key, StepState.RUNNING)

@@ -28,6 +28,7 @@ from runs.worker import Engine, EngineOptions
 LOOK_S = 0.25
 LONELY_S = 5.0
 LEAVING_S = 3.0
+LATE_S = 5.0
 LEFT = 13
 T = TypeVar("T")
 
@@ -56,13 +57,21 @@ class _Attendance:
             loop.add_signal_handler(number, self._interrupted)
         try:
             if drive:
-                self._engine = Engine(EngineOptions(only=frozenset({self.run.id}), listener=self.tracker.hear))
-                await self._engine.run()
+                await self._drive(loop)
             if not self._left.is_set():
                 await self._follow(alone=not drive)  # a worker beside us may have been quicker to take the run
             await asyncio.gather(*self._asks)
         finally:
             await self._close()
+
+    async def _drive(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Past the deadline the run has failed whatever happens here, so nothing may keep this process any longer."""
+        engine = self._engine = Engine(EngineOptions(only=frozenset({self.run.id}), listener=self.tracker.hear))
+        late = loop.call_later((self.run.deadline_at - clock.now()).total_seconds() + LATE_S, engine.stop)
+        try:
+            await engine.run()
+        finally:
+            late.cancel()
 
     async def _close(self) -> None:
         await self._read(connections.close_all)

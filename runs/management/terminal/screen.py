@@ -53,19 +53,25 @@ class Screen:
 
     def document(self, value: Any) -> None:
         """The JSON form: ASCII, so that every terminal and pipe takes it."""
-        self.out.file.write(json.dumps(value, indent=2, default=str) + "\n")
-        self.out.file.flush()
+        self._write(json.dumps(value, indent=2, default=str) + "\n")
 
     def show(self, what: RenderableType) -> None:
         """The answer for people, without the blanks that a layout leaves at the ends of lines."""
         with self.out.capture() as captured:
             self.out.print(what)
-        self.out.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
-        self.out.file.flush()
+        self._write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
     def note(self, text: str, style: str = "") -> None:
         """A line on stderr; the caller has made its parts visible."""
         self.err.print(Text(text, style=style), soft_wrap=True)
+
+    def _write(self, text: str) -> None:
+        """A reader that has seen enough (`| head`) is no error: the exit status still says how the run ended."""
+        try:
+            self.out.file.write(text)
+            self.out.file.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains once more when it ends
 
     @contextlib.contextmanager
     def refusals(self) -> Iterator[None]:

@@ -46,32 +46,34 @@ def agent(name: str, **spec: Any) -> dict[str, Any]:
 
 def stamped(name: str, max_age_s: int = 60, **spec: Any) -> dict[str, Any]:
     """An agent whose result says how old it is."""
-    return agent(name, output=STAMPED, freshness={"field": "as_of", "max_age_ms": max_age_s * 1000}, **spec)
+    return agent(name, **{"output": STAMPED, "freshness": {"field": "as_of", "max_age_ms": max_age_s * 1000}, **spec})
 
 
 def judge(name: str = "judge", **spec: Any) -> dict[str, Any]:
     return agent(name, **{"role": "check", "output": VERDICT_SCHEMA, **spec})
 
 
-def step(id: str, agent: str = "worker", **said: Any) -> dict[str, Any]:
+def step(name: str, agent: str = "worker", **said: Any) -> dict[str, Any]:
     given = said.pop("given", {})
-    return {"kind": "step", "id": id, "agent": agent, "with": given, "timeout_ms": None, **said}
+    return {"kind": "step", "id": name, "agent": agent, "with": given, "timeout_ms": None, **said}
 
 
-def parallel(id: str, min_success: str | int = "all", *, on_failure: str = "stop", when: str | None = None, **branches: list[Any]) -> dict[str, Any]:
-    return {"kind": "parallel", "id": id, "branches": branches, "min_success": min_success, "on_failure": on_failure, "when": when}
+def parallel(
+    name: str, min_success: str | int = "all", *, on_failure: str = "stop", when: str | None = None, **branches: list[Any]
+) -> dict[str, Any]:
+    return {"kind": "parallel", "id": name, "branches": branches, "min_success": min_success, "on_failure": on_failure, "when": when}
 
 
-def for_each(id: str, items: str, *do: dict[str, Any], name: str = "item", wide: int = 8, **said: Any) -> dict[str, Any]:
-    return {"kind": "for_each", "id": id, "items": items, "as": name, "max_concurrency": wide, "do": list(do), "min_success": "all", **said}
+def for_each(name: str, items: str, *do: dict[str, Any], item: str = "item", wide: int = 8, **said: Any) -> dict[str, Any]:
+    return {"kind": "for_each", "id": name, "items": items, "as": item, "max_concurrency": wide, "do": list(do), "min_success": "all", **said}
 
 
-def switch(id: str, *cases: tuple[str | None, list[Any]], **said: Any) -> dict[str, Any]:
-    return {"kind": "switch", "id": id, "cases": [{"when": when, "do": do} for when, do in cases], **said}
+def switch(name: str, *cases: tuple[str | None, list[Any]], **said: Any) -> dict[str, Any]:
+    return {"kind": "switch", "id": name, "cases": [{"when": when, "do": do} for when, do in cases], **said}
 
 
-def verify(id: str, agent: str = "judge", **said: Any) -> dict[str, Any]:
-    return {"kind": "verify", "id": id, "agent": agent, "with": said.pop("given", {}), "timeout_ms": None, **said}
+def verify(name: str, agent: str = "judge", **said: Any) -> dict[str, Any]:
+    return {"kind": "verify", "id": name, "agent": agent, "with": said.pop("given", {}), "timeout_ms": None, **said}
 
 
 def manifest(*steps: dict[str, Any], agents: tuple[dict[str, Any], ...] = (), **spec: Any) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from runs.engine.limits import combined
 from runs.engine.states import Cause, Outcome
+from runs.engine.values import BestBefore, Held
 
 from .factories import AT, agent, for_each, judge, later, parallel, plan, stamp, stamped, step, verify
 from .memory import Play
@@ -156,6 +158,15 @@ def test_a_resumed_run_does_not_hand_its_verifier_what_has_gone_stale_meanwhile(
     assert (move.perform, "verify" in move.abandon) == ((), True)
 
 
+def test_two_stale_verify_nodes_of_a_resumed_run_fail_their_parallel_once():
+    proofs = {name: [verify(f"proof_{name}", given={"x": "=steps.read"}, timeout_ms=600_000)] for name in "ab"}
+    play = feed(FEED[0], parallel("both", on_failure="degrade", **proofs), step("next"))
+    play.returns("read", stamp())
+    play.now = later(61)
+    move = play.crashes()
+    assert (play.running, sorted(move.abandon)) == (["next"], ["both/a/proof_a", "both/b/proof_b"])
+
+
 def test_an_act_refuses_history_unless_the_pipeline_may_be_replayed():
     play = Play(plan(step("act", "actor"), agents=(ACTOR,)), as_of=AT)
     assert (play.outcome, play.cause, play.running) == (Outcome.FAILED, Cause.INPUT, [])
@@ -174,3 +185,8 @@ def test_a_verifier_that_finds_an_older_source_rejects():
     play.returns("read", stamp())
     play.judged("pass", as_of=later(-120).isoformat())
     assert play.outcome is Outcome.REJECTED
+
+
+def test_of_two_that_spoil_at_once_the_same_is_named_in_every_process():
+    one, two = (Held(1, best_before=BestBefore(AT, name)) for name in ("a", "b"))
+    assert combined((two, one), None).best_before.step == combined((one, two), None).best_before.step == "a"

@@ -67,9 +67,9 @@ def test_a_run_of_skipped_steps_is_still_verified():
 @pytest.mark.parametrize(
     "move",
     [
-        lambda s, t: machine.begin(s, t),
-        lambda s, t: machine.rebuild(s, t),
-        lambda s, t: machine.decide(s, t),
+        machine.begin,
+        machine.rebuild,
+        machine.decide,
         lambda s, t: machine.absorb(s, Returned("b", 1, 1), t),
         lambda s, t: machine.failed_run(s, Cause.LOST, "gone", t),
     ],
@@ -168,7 +168,6 @@ def test_an_input_that_breaks_the_agents_contract_is_the_pipelines_fault_and_is_
 
 
 def test_an_input_that_names_what_is_not_there_says_so():
-    play = line()
     play = Play(plan(step("a", given={"x": "=input.gone"})), {"here": 1})
     assert (play.cause, "there is: here" in play.finish.failure.message) == (Cause.INPUT, True)
 
@@ -281,7 +280,7 @@ def test_a_resumed_run_performs_what_was_at_work_and_opens_nothing_twice():
 
 
 def test_a_pending_retry_survives_a_crash():
-    play = Play(plan(TRIES))
+    play = Play(plan(step("a", retry={"max": 1, "backoff_ms": 1000})))
     play.fails("a")
     play.crashes()
     assert (play.running, machine.wake_at(play.snapshot)) == ([], later(1))

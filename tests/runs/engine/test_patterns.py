@@ -192,11 +192,10 @@ def test_an_empty_loop_is_as_old_as_its_list():
 
 
 def test_a_loop_may_have_the_name_of_a_step():
-    """What an item was made of counts, not what the step of that name was."""
-    loop = for_each("each", "=steps.old.list", step("look", "other", given={"x": "=twin"}), name="twin")
-    play = Play(plan(step("old", "reader"), step("twin"), loop, agents=(stamped("reader"),)))
-    play.returns("old", {**stamp(-30), "list": [1]})
-    play.returns("twin", "new")
+    """What was read counts: the step of that name, not the item."""
+    loop = each(step("look", "other", given={"x": "=steps.twin"}), item="twin")
+    play = over([1], step("twin", "reader"), loop, agents=(stamped("reader"),))
+    play.returns("twin", stamp(-30))
     assert play.step("each/0/look").inherited.as_of == later(-30)
 
 

@@ -50,7 +50,7 @@ def test_a_parallel_knows_how_many_branches_it_needs(said, need):
 
 
 def test_a_loop_is_compiled_with_its_window_and_what_its_items_come_from():
-    node = only(for_each("each", "=steps.read.list", step("do"), name="x", wide=3))
+    node = only(for_each("each", "=steps.read.list", step("do"), item="x", wide=3))
     assert isinstance(node, ForEachNode)
     assert (node.name, node.max_concurrency, node.reads) == ("x", 3, {"steps.read"})
 
@@ -108,8 +108,10 @@ def test_a_place_of_the_plan_is_found_by_its_key(key):
 
 @pytest.mark.parametrize(
     "key",
-    ["", "gone", "both", "read/x", "read/", "both/c/one", "both/a/gone", "both/b/each/x/pick/0/big", "both/b/each/0/pick/2/big"]
-    + ["both/b/each/0/pick/0/small", "both/b/each/0/pick", "both/b/each/0/pick/x/big", "both/b/each//pick/0/big"],
+    (
+        " gone both read/x read/ both/c/one both/a/gone both/b/each/x/pick/0/big both/b/each/0/pick/2/big both/b/each/0/pick/0/small "
+        "both/b/each/0/pick both/b/each/0/pick/x/big both/b/each//pick/0/big"
+    ).split(" "),
 )
 def test_a_key_without_a_place_finds_nothing(key):
     assert planner.node_at(NESTED.root, key) is None

@@ -102,6 +102,14 @@ def test_a_fallback_has_one_attempt_after_the_agents_own():
     assert (play.outcome, play.finish.failure.owner) == (Outcome.FAILED, "agent:other")
 
 
+def test_a_fallback_has_one_attempt_though_the_agent_used_none_of_its_retries():
+    play = Play(plan(step("a", retry={"max": 2, "backoff_ms": 0}, fallback="other")))
+    play.fails("a", Cause.STALE)
+    play.after(0)
+    play.fails("a", Cause.EXCEPTION)
+    assert (play.outcome, play.finish.failure.owner) == (Outcome.FAILED, "agent:other")
+
+
 def test_a_fallback_takes_over_stale_data():
     play = Play(plan(step("a", fallback="other")))
     play.fails("a", Cause.STALE)

@@ -1,0 +1,184 @@
+"""What the boundary refuses, and what a call costs whatever becomes of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.models import Agent
+from audit import clock, reports
+from runs.models import Call, Run, Step
+from tests import pipelines
+from tests.pipelines import agent
+from tests.workers import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WORK = """
+import os, time
+import orchestra
+
+def run(how: str = "", **_) -> dict:
+    if how == "raise":
+        raise ValueError("no")
+    if how == "exit":
+        os._exit(3)
+    if how == "hang":
+        orchestra.progress("here")
+        time.sleep(60)
+    return {"how": how}
+"""
+PRICE = 2_000_000
+PRICED = "cost: 0.002 USD"
+
+
+@pytest.fixture
+def publish(tmp_path: Path) -> Callable[..., None]:
+    def published(more: str = "", *, steps: str = "- {id: work, agent: worker, with: {how: =input.how}}", limits: str = "", **agent_options: Any) -> None:
+        pipelines.publish(tmp_path / "p", functions=WORK, agents=[agent("worker", "work:run", more=more, **agent_options)], steps=steps, more=limits)
+
+    return published
+
+
+def start(how: str = "") -> Run:
+    return pipelines.start(input={"how": how})
+
+
+def account(run: Run) -> tuple[int, int]:
+    run.refresh_from_db()
+    return run.spent_nano, run.reserved_nano
+
+
+# --- grants and the stop switch ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("permission", ["allow read feed:metrics/cpu", "allow read feed:metrics/*", "allow read feed:*"])
+def test_what_a_permission_names_exactly_or_by_its_beginning_may_be_used(publish: Callable[..., None], permission: str) -> None:
+    publish(f'uses: ["read feed:metrics/{{input.how}}"]\npermissions: ["{permission}"]')
+    assert pipelines.drive(start("cpu"))["outcome"] == "verified"
+
+
+@pytest.mark.parametrize("permission", ["allow read feed:metrics/c", "allow read feed:metrics/cpu/*"])
+def test_what_no_permission_names_is_denied_to_the_agent_before_anything_is_sent(publish: Callable[..., None], permission: str) -> None:
+    publish(f'uses: ["read feed:metrics/{{input.how}}"]\npermissions: ["{permission}"]')
+    run = start("cpu")
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "denied", "agent:worker")
+    assert "may not read feed:metrics/cpu" in said["failure"]["message"]
+    assert not Call.objects.filter(run=run).exists()
+
+
+def test_a_use_that_the_input_cannot_fill_in_is_the_pipelines_fault(publish: Callable[..., None]) -> None:
+    publish('uses: ["read feed:{input.feed}"]\npermissions: ["allow read feed:*"]')
+    said = pipelines.drive(start())
+    assert (said["failure"]["cause"], said["failure"]["owner"]) == ("input", "pipeline:sample")
+
+
+def test_a_suspended_agent_is_stopped_live_whatever_the_release_says(publish: Callable[..., None]) -> None:
+    publish()
+    run = start()
+    Agent.objects.filter(name="worker").update(state="suspended")
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["failure"]["cause"]) == ("failed", "stopped")
+    assert not Call.objects.filter(run=run).exists()
+
+
+# --- the run's own account -----------------------------------------------------------------------------------------
+
+TWO = """
+- {id: one, agent: worker}
+- {id: two, agent: worker}
+"""
+
+
+def test_a_call_over_the_limit_of_calls_is_refused_with_the_numbers(publish: Callable[..., None]) -> None:
+    publish(steps=TWO, limits="limits: {calls: 1}")
+    said = pipelines.drive(start())
+    assert (said["failure"]["cause"], said["failure"]["owner"], said["calls"]) == ("budget", "pipeline:sample", 1)
+    assert said["failure"]["message"] == "step 'two' would exceed the run's limit of 1 calls (limits.calls; made 1)"
+
+
+def test_a_call_over_the_cost_limit_is_refused_with_the_numbers(publish: Callable[..., None]) -> None:
+    publish(PRICED, steps=TWO, limits="limits: {cost: 0.003 USD}")
+    run = start()
+    said = pipelines.drive(run)
+    assert said["failure"]["cause"] == "budget"
+    assert said["failure"]["message"].endswith("cost limit of 0.003 USD (limits.cost; spent and reserved 0.002 USD, asked 0.002 USD)")
+    assert account(run) == (PRICE, 0)
+
+
+def test_parallel_steps_together_never_exceed_the_limit(publish: Callable[..., None]) -> None:
+    branches = ", ".join(f"b{n}: [{{id: w{n}, agent: worker}}]" for n in range(4))
+    publish(PRICED, steps=f"- {{id: fan, parallel: {{{branches}}}, min_success: any}}", limits="limits: {cost: 0.005 USD}")
+    run = start()
+    said = pipelines.drive(run)
+    assert said["outcome"] == "degraded"
+    assert [part["cause"] for part in said["missing"]] == ["budget", "budget"]
+    assert (account(run), reports.charges_of(run.id).charges) == ((2 * PRICE, 0), 2)
+
+
+def test_a_verifier_that_may_not_be_paid_leaves_the_run_unverified(publish: Callable[..., None]) -> None:
+    publish(limits="limits: {calls: 1}")
+    said = pipelines.drive(start())
+    assert (said["outcome"], said["exit_status"], said["failure"]["cause"]) == ("unverified", 15, "budget")
+
+
+@pytest.mark.parametrize(("how", "estimated"), [("", 0), ("raise", 0), ("exit", PRICE), ("hang", PRICE)])
+def test_a_call_is_paid_once_and_estimated_where_nobody_answered(publish: Callable[..., None], how: str, estimated: int) -> None:
+    publish(PRICED, timeout="1s")
+    run = start(how)
+    pipelines.drive(run)
+    spent = reports.charges_of(run.id)
+    assert (spent.amount_nano, spent.estimated_nano, spent.charges) == (PRICE, estimated, 1)
+    assert account(run) == (PRICE, 0)
+
+
+def test_a_worker_that_dies_leaves_the_reservation_and_its_successor_pays_once(publish: Callable[..., None]) -> None:
+    publish(PRICED, timeout="3s")
+    run = start("hang")
+    pipelines.crash(run, at="progress")
+    assert account(run) == (0, PRICE)
+    assert reports.charges_of(run.id).charges == 0
+    pipelines.drive(run)
+    assert account(run) == (PRICE, 0)
+    assert reports.charges_of(run.id).charges == 1
+
+
+def test_each_decided_retry_is_a_call_of_its_own_and_paid(publish: Callable[..., None]) -> None:
+    publish(PRICED, steps="- {id: work, agent: worker, with: {how: =input.how}, retry: {max: 2, backoff: 10ms}}")
+    run = start("raise")
+    said = pipelines.drive(run)
+    assert [call["attempt"] for call in pipelines.step(said, "work")["calls"]] == [1, 2, 3]
+    assert (account(run), reports.charges_of(run.id).charges) == ((3 * PRICE, 0), 3)
+    assert [entry["verb"] for entry in reports.entries_of(run.id)].count("runs.step.retried") == 2
+
+
+# --- acts that can't be repeated -----------------------------------------------------------------------------------
+
+
+def test_an_act_that_hangs_is_unresolved_and_not_tried_again(publish: Callable[..., None]) -> None:
+    publish(role="act", timeout="1s")
+    run = start("hang")
+    said = pipelines.drive(run)
+    assert (said["failure"]["cause"], said["failure"]["owner"]) == ("unresolved", "platform")
+    assert Call.objects.get(run=run).state == "unresolved"
+
+
+def test_an_act_in_flight_when_its_worker_died_is_unresolved_also_after_its_deadline(publish: Callable[..., None]) -> None:
+    publish(role="act", timeout="1s")
+    run = start("hang")
+    pipelines.crash(run, at="progress")
+    until(lambda: clock.now() > Step.objects.get(run=run).deadline_at, "the step's deadline")
+    said = pipelines.drive(run)
+    assert (said["failure"]["cause"], Call.objects.get(run=run).state) == ("unresolved", "unresolved")
+
+
+def test_an_inline_check_without_what_it_needs_fails_as_input(tmp_path: Path) -> None:
+    same = agent("same", "x:y", role="check", more=f"input: {pipelines.ANY}").replace("run: {python: x:y}", "run: {inline: same}")
+    worker = agent("worker", "work:run")
+    verify = "verify: {agent: same, with: {left: =result}}"
+    pipelines.publish(tmp_path / "p", functions=WORK, agents=[worker, same], steps="- {id: work, agent: worker}", verify=verify)
+    said = pipelines.run()
+    assert (said["outcome"], said["failure"]["cause"]) == ("unverified", "input")
+    assert "'right'" in said["failure"]["message"]
