@@ -29,12 +29,13 @@ def rebuild(snapshot: Snapshot, now: datetime) -> Move:
     return _conclude(walk)
 
 
-def work_of(snapshot: Snapshot, now: datetime) -> Mapping[str, Held]:
-    """What the top-level nodes of a finished run gave: what a `reverify` run judges again."""
+def work_of(snapshot: Snapshot, now: datetime) -> tuple[Mapping[str, Held], tuple[Failure, ...]]:
+    """What the top-level nodes of a finished run gave, and which parts are missing: what a `reverify` run judges again."""
     walk = Walk(snapshot, now)
     walk.begin()
     root = walk.frames[""]
-    return {name: held for name, held in root.held.items() if name != VERIFY} if isinstance(root, BlockFrame) else {}
+    held = {name: held for name, held in root.held.items() if name != VERIFY} if isinstance(root, BlockFrame) else {}
+    return held, tuple(walk.missing)
 
 
 def begin(snapshot: Snapshot, now: datetime) -> Move:

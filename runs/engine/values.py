@@ -219,6 +219,7 @@ class RunView:
     spent: int = 0
     reserved: int = 0
     given: Mapping[str, Held] = field(default_factory=dict)
+    given_missing: tuple[Failure, ...] = ()
 
     def reference(self, now: datetime) -> datetime:
         """The instant against which freshness is judged."""

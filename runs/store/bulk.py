@@ -1,4 +1,4 @@
-"""One statement for many rows: UPDATE … FROM (VALUES …) RETURNING, the same on PostgreSQL and SQLite.
+"""One statement for many rows: UPDATE … FROM … RETURNING, over arrays on PostgreSQL and a VALUES list on SQLite.
 
 A conditional update per row, of which the caller learns which rows met their condition. Knows no row's meaning.
 """
@@ -90,7 +90,7 @@ def _arrays(fields: Sequence[models.Field[Any, Any]], rows: Sequence[Sequence[An
         [None if value is None else str(value) for value in column] if kind == "text" else list(column)
         for kind, column in zip(types, zip(*rows, strict=True), strict=True)
     ]
-    return f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in types)})", columns
+    return f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in types)})", columns  # noqa: S608 - types of our own fields
 
 
 def _type(field: models.Field[Any, Any]) -> str:

@@ -129,10 +129,11 @@ def _filled(view: RunView, run: Run, opened: Opened) -> RunView:
     values = opened.get(run.input_entry, {})
     if "input" not in values:
         raise _Tampered("the stored input does not match its ledger entry")
-    return replace(view, input=values["input"], given=_given(run.reverifies_id) if run.reverifies_id else {})
+    given, missing = _given(run.reverifies_id) if run.reverifies_id else ({}, ())
+    return replace(view, input=values["input"], given=given, given_missing=missing)
 
 
-def _given(run: UUID) -> Mapping[str, Held]:
+def _given(run: UUID) -> tuple[Mapping[str, Held], tuple[Failure, ...]]:
     """The work of the run that is judged again."""
     judged = load([run])[0]
     if judged.problem is not None:

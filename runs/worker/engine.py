@@ -128,7 +128,7 @@ class Engine:
                 self._last_work = time.monotonic()
             if self._is_done():
                 return
-            if not claimed or len(self._driving) >= self.options.concurrency:
+            if claimed < CLAIM_BATCH:  # nothing else is ready, or there is no room
                 await self._pause()
 
     async def _claimed_or_none(self) -> int:
@@ -218,10 +218,11 @@ class Engine:
         except Exception:
             log.exception("run %s can't be driven here; its lease runs out and another worker takes it", driver.run)
         finally:
+            if len(self._driving) >= self.options.concurrency or self.options.only is not None:
+                self._room.set()  # room for another, or perhaps the end
             self._driving.pop(driver.run, None)
             if driver.finished and self.options.only is None:
                 self._drivers.pop(driver.run, None)
-            self._room.set()
 
     # --- authority ---
 

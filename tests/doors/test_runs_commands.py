@@ -52,10 +52,9 @@ def test_many_steps_alike_are_one_line_and_those_that_failed_each_another(tmp_pa
       min_success: 1
       on_failure: degrade
       do: [{id: work, agent: worker, with: {how: =how}}]
+    - {id: end, agent: worker}
     """
-    pipelines.publish(
-        tmp_path / "p", functions=WORK, agents=[agent("worker", "work:run")], steps=steps, verify="verify: {agent: judge, with: {claim: {}}}"
-    )
+    pipelines.publish(tmp_path / "p", functions=WORK, agents=[agent("worker", "work:run")], steps=steps)
     said = pipelines.run(input={"items": ["fine"] * 11 + ["raise"]})
     lines = [line for line in typed("showrun", said["id"]).out.splitlines() if " each/" in line and "owner" not in line]
     assert [line.split()[1:3] for line in lines] == [["each/*/work", "worker"], ["each/11/work", "worker"]]

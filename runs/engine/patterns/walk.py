@@ -74,7 +74,7 @@ class Walk:
     def begin(self) -> None:
         """From the top, over the steps that exist; whatever frames the snapshot had are made anew."""
         self.frames.clear()
-        self.missing.clear()
+        self.missing[:] = self.run.given_missing
         self.frames[""] = BlockFrame("", self.plan.root, None, held=dict(self.run.given))
         self._agenda.append(lambda: self._enter(""))
         self.settle()

@@ -87,7 +87,7 @@ class Play:
     """One run, driven by hand. `now` moves only when told."""
 
     def __init__(self, plan: Plan, given: Mapping[str, Any] | None = None, *, begin: bool = True, **run: Any) -> None:
-        held = {"given": run.pop("outputs")} if "outputs" in run else {}
+        held = dict(zip(("given", "given_missing"), run.pop("work"), strict=True)) if "work" in run else {}
         self.rows = Rows(plan, replace(factories.run(plan, given, **run), **held))
         self.snapshot, self.now = self.rows.load(), factories.AT
         self.performing: dict[str, int] = {}

@@ -147,13 +147,25 @@ def test_a_reverification_judges_the_stored_result_alone():
     whole = plan(*LINE)
     old = done(line())
     old.fails("verify")
-    given = machine.work_of(old.rows.load(), AT)
-    assert {name: held.value for name, held in given.items()} == {"a": "a", "b": "b"}
-    again = Play(planner.verification_only(whole), {"x": 1}, begin=False, outputs=given)
+    work = machine.work_of(old.rows.load(), AT)
+    assert {name: held.value for name, held in work[0].items()} == {"a": "a", "b": "b"}
+    again = Play(planner.verification_only(whole), {"x": 1}, begin=False, work=work)
     again.take(machine.begin(again.snapshot, AT))
     assert again.running == ["verify"]
     again.judged("pass")
     assert (again.outcome, again.result) == (Outcome.VERIFIED, "b")
+
+
+def test_a_reverification_of_work_with_a_missing_part_is_at_best_degraded():
+    whole = plan(step("a", on_failure="degrade"), step("b", "other", given={"x": 1}))
+    old = Play(whole)
+    old.fails("a")
+    old.passes("b")
+    old.fails("verify")
+    again = Play(planner.verification_only(whole), begin=False, work=machine.work_of(old.rows.load(), AT))
+    again.take(machine.begin(again.snapshot, AT))
+    again.judged("pass")
+    assert again.outcome is Outcome.DEGRADED
 
 
 def test_a_run_that_is_judged_as_of_then_tells_its_steps():

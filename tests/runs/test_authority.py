@@ -1,0 +1,226 @@
+"""Who may drive a run: one worker at a time, none after its fence moved, and not for ever without getting further."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.db import OperationalError
+
+from audit import reports
+from runs import store
+from runs.models import Call, Run
+from runs.worker import Engine, EngineOptions
+from tests import pipelines
+from tests.pipelines import agent
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WORK = """
+import orchestra, pathlib, time
+
+def count(file: str = "", wait: str = "", **_) -> dict:
+    if file:
+        with open(file, "a") as counted:
+            counted.write("x")
+    if wait and not pathlib.Path(wait).exists():
+        orchestra.progress("here")
+        time.sleep(60)
+    return {"n": 1}
+"""
+STEPS = """
+- {id: one, agent: worker, with: {file: =input.file}}
+- {id: fan, parallel: {a: [{id: left, agent: worker}], b: [{id: right, agent: worker}]}}
+- {id: two, agent: worker, with: {file: =input.file, wait: =input.wait}}
+"""
+TTL = timedelta(seconds=30)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    pipelines.publish(tmp_path / "p", functions=WORK, agents=[agent("worker", "work:count", more="cost: 0.001 USD")], steps=STEPS)
+    return pipelines.start(input={"file": str(tmp_path / "count"), "wait": ""})
+
+
+def verbs(run: Run) -> Counter[str]:
+    return Counter(entry["verb"] for entry in reports.entries_of(run.id))
+
+
+def assert_once(run: Run, tmp_path: Path) -> None:
+    """Everything happened once, in one gapless chain."""
+    run.refresh_from_db()
+    assert (run.outcome, run.reserved_nano, run.spent_nano) == ("verified", 0, 4_000_000)
+    found = verbs(run)
+    assert (found["runs.run.started"], found["runs.run.finished"], found["runs.step.returned"], found["runs.step.judged"]) == (1, 1, 4, 1)
+    assert (found["runs.call.dispatched"], found["runs.call.confirmed"], reports.charges_of(run.id).charges) == (5, 5, 4)
+    assert reports.chain_problems(run.id) == []
+    assert (tmp_path / "count").read_text() == "xx"
+
+
+# --- claims --------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_claimed_by_one_worker_until_its_lease_runs_out(run: Run) -> None:
+    mine, theirs = uuid4(), uuid4()
+    assert store.claim(owner=mine, ttl=TTL, limit=10) == [run.id]
+    assert store.claim(owner=theirs, ttl=TTL, limit=10) == []
+    Run.objects.update(lease_until=run.created_at)
+    assert store.claim(owner=theirs, ttl=TTL, limit=10) == [run.id]
+    run.refresh_from_db()
+    assert (run.fence, run.attempt, run.lease_owner) == (2, 2, theirs)
+    assert store.heartbeat(owner=mine, ttl=TTL, runs=[run.id]) == set()
+    assert store.heartbeat(owner=theirs, ttl=TTL, runs=[run.id]) == {run.id}
+
+
+def test_a_claim_takes_the_oldest_runs_first_and_no_more_than_asked(run: Run) -> None:
+    second = pipelines.start(input={})
+    pipelines.start(input={})
+    assert set(store.claim(owner=uuid4(), ttl=TTL, limit=2)) == {run.id, second.id}
+
+
+def test_two_engines_never_drive_one_run(run: Run, tmp_path: Path) -> None:
+    async def both() -> None:
+        options = EngineOptions(only=frozenset({run.id}), children=2)
+        await asyncio.gather(Engine(options).run(), Engine(options).run())
+
+    asyncio.run(both())
+    assert_once(run, tmp_path)
+    run.refresh_from_db()
+    assert run.fence == 1
+
+
+def test_a_run_given_back_is_no_attempt(run: Run) -> None:
+    mine = uuid4()
+    store.claim(owner=mine, ttl=TTL, limit=1)
+    store.release_lease(owner=mine, runs=[run.id])
+    run.refresh_from_db()
+    assert (run.attempt, run.lease_owner, run.fence) == (0, None, 1)
+    store.release_lease(owner=mine, runs=[run.id])
+    run.refresh_from_db()
+    assert run.attempt == 0
+
+
+# --- a stale fence -------------------------------------------------------------------------------------------------
+
+
+def loaded_by(owner_fence_moves: bool, run: Run) -> store.Loaded:
+    store.claim(owner=uuid4(), ttl=TTL, limit=1, only=[run.id])
+    loaded = store.load([run.id])[0]
+    if owner_fence_moves:
+        Run.objects.update(lease_until=None)
+        store.claim(owner=uuid4(), ttl=TTL, limit=1, only=[run.id])
+    return loaded
+
+
+def test_a_transition_under_an_old_fence_is_not_written_and_says_so(run: Run) -> None:
+    from audit import clock
+    from runs.engine import machine
+
+    loaded = loaded_by(True, run)
+    move = machine.begin(loaded.snapshot, clock.now())
+    answer = store.commit([store.Transition(run.id, "platform", loaded.seen, move, pipelines.SYSTEM)])
+    assert answer == [store.Stale(lost=True)]
+    assert sum(verbs(run).values()) == 1 and not run.steps.exists()
+
+
+def test_a_worker_that_lost_its_run_in_a_call_writes_that_calls_own_truth_and_nothing_else(run: Run, tmp_path: Path) -> None:
+    """Another worker claims the run while the first one's function is at work; the first one's answer comes late."""
+    wait = tmp_path / "go"
+    Run.objects.all()
+    waiting = pipelines.start(input={"file": "", "wait": str(wait)})
+
+    async def lose() -> None:
+        told: list[str] = []
+        engine = Engine(EngineOptions(only=frozenset({waiting.id}), children=2, listener=lambda event: told.append(event.verb)))
+        driving = asyncio.create_task(engine.run())
+        async with asyncio.timeout(20):
+            while "progress" not in told:
+                await asyncio.sleep(0.01)
+        call = engine.tools.committer.call
+        await call(Run.objects.filter(id=waiting.id).update, lease_until=None)
+        assert await call(store.claim, owner=uuid4(), ttl=TTL, limit=1, only=[waiting.id]) == [waiting.id]
+        performing = engine._drivers[waiting.id].performing
+        task = performing._tasks["two"]
+        records = engine._drivers[waiting.id].calls
+        record = next(call for call in records.values() if call.step == "two")
+        settled = store.confirmed(record, plan=performing.plan, run=waiting.id, contained=None, response=None, cause=None)
+        from runs.engine.outcomes import Returned
+        from runs.worker.messages import Ended
+
+        performing.inbox.put_nowait(Ended(Returned("two", 1, {"n": 1}), settled))
+        await asyncio.wait_for(driving, 20)
+        assert task.cancelled() or task.done()
+
+    asyncio.run(lose())
+    found = [entry for entry in reports.entries_of(waiting.id) if entry["seq"] is None]
+    assert [entry["verb"] for entry in found] == ["runs.call.confirmed"]
+    assert Call.objects.get(run=waiting, step="two").state == "confirmed"
+    assert waiting.steps.get(key="two").state == "running"
+    Run.objects.filter(id=waiting.id).update(lease_until=None)
+    wait.touch()
+    said = pipelines.drive(waiting)
+    assert (said["outcome"], reports.chain_problems(waiting.id)) == ("verified", [])
+    assert reports.charges_of(waiting.id).charges == 4
+    waiting.refresh_from_db()
+    assert (waiting.reserved_nano, waiting.spent_nano) == (0, 4_000_000)
+
+
+# --- attempts ------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_was_claimed_too_often_without_a_transition_ends_lost(run: Run) -> None:
+    for _ in range(store.MAX_ATTEMPTS):
+        store.claim(owner=uuid4(), ttl=TTL, limit=1)
+        Run.objects.update(lease_until=None)
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "lost", "platform")
+    assert said["failure"]["message"].startswith(f"{store.MAX_ATTEMPTS} workers in a row")
+
+
+def test_a_run_that_kills_each_of_its_workers_ends_lost_though_each_took_it_up(tmp_path: Path) -> None:
+    pipelines.publish(tmp_path / "p", functions=WORK, agents=[agent("worker", "work:count")], steps="- {id: w, agent: worker, with: {wait: never}}")
+    run = pipelines.start()
+    for _ in range(store.MAX_ATTEMPTS + 1):
+        pipelines.crash(run, at="progress")
+    assert pipelines.drive(run)["failure"]["cause"] == "lost"
+    assert verbs(run)["runs.run.resumed"] == store.MAX_ATTEMPTS
+
+
+# --- answers that were lost ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nth", range(1, 9))
+def test_a_commit_that_was_written_and_said_it_was_not_repeats_and_loses_nothing(
+    nth: int, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = []
+    real = store.commit
+
+    def ambiguous(batch: list[store.Transition]) -> list[store.Committed | store.Stale]:
+        commits.append(batch)
+        answers = real(batch)
+        if len(commits) == nth:
+            raise OperationalError("the connection was lost after COMMIT was sent")
+        return answers
+
+    monkeypatch.setattr("runs.store.committer.commit", ambiguous)
+    pipelines.drive(run)
+    assert len(commits) > nth or nth == 8
+    if verbs(run)["runs.run.resumed"]:  # the very first commit was the lost one: it reads as taken up again
+        assert nth == 1
+    assert_once(run, tmp_path)
+
+
+def test_a_commit_that_was_not_written_is_written_again(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, failures = store.commit, iter([False, True, False, True, True])
+
+    def failing(batch: list[store.Transition]) -> list[store.Committed | store.Stale]:
+        if next(failures, False):
+            raise OperationalError("no connection")
+        return real(batch)
+
+    monkeypatch.setattr("runs.store.committer.commit", failing)
+    pipelines.drive(run)
+    assert_once(run, tmp_path)
