@@ -50,6 +50,13 @@ class Conflict(OrchestraError):
     http_status = 409
 
 
+class NotSetUp(OrchestraError):
+    """The database lacks tables or columns of this version; run `manage.py migrate`."""
+
+    code = "no-tables"
+    http_status = 503
+
+
 class UnknownVerb(OrchestraError):
     """This ledger verb, or one of its openings, is not registered; register it in the app's AppConfig.ready."""
 

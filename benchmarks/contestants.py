@@ -9,10 +9,10 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 
 class Gone(Exception):
@@ -45,9 +45,7 @@ class Contestant:
 def started(name: str, argv: Sequence[str | Path], environment: Mapping[str, str]) -> Iterator[Contestant]:
     """Runs until the end of the block; what it says on stderr goes to ours. Our own ORCHESTRA_* don't reach it."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ORCHESTRA_", "DJANGO_", "PYTHON"))}
-    process = subprocess.Popen(
-        list(map(str, argv)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**inherited, **environment}
-    )
+    process = subprocess.Popen(list(map(str, argv)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**inherited, **environment})
     with ExitStack() as stack:
         stack.callback(_end, process)
         yield Contestant(name, process)

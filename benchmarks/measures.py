@@ -16,6 +16,7 @@ from typing import Any
 
 import environments
 from contestants import Contestant, interleaved, started
+
 from tests import servers
 
 HERE = Path(__file__).resolve().parent
@@ -91,9 +92,10 @@ def _peer(peer: Contestant | None, way: str) -> str | None:
 
 @contextmanager
 def _orchestra(url: str) -> Iterator[Contestant]:
-    with tempfile.TemporaryDirectory(prefix="orchestra-bench-home-") as home:
-        with started("orchestra", [sys.executable, HERE / "ours.py"], {"ORCHESTRA_HOME": home, "ORCHESTRA_DATABASE_URL": url}) as contestant:
-            yield contestant
+    with ExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-home-"))
+        environment = {"ORCHESTRA_HOME": home, "ORCHESTRA_DATABASE_URL": url}
+        yield stack.enter_context(started("orchestra", [sys.executable, HERE / "ours.py"], environment))
 
 
 def _langgraph(stack: ExitStack, kind: str, where: str) -> Contestant | None:

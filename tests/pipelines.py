@@ -2,7 +2,8 @@
 
 import asyncio
 import textwrap
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -60,28 +61,34 @@ def start(name: str = "sample", **options: Any) -> Run:
 
 def drive(run: Run, listener: Callable[[Event], None] = lambda _: None, **options: Any) -> dict[str, Any]:
     """Drive one run in this process to its end and return its document."""
-    asyncio.run(Engine(EngineOptions(only=frozenset({run.id}), listener=listener, children=2, **options)).run())
+    asyncio.run(Engine(EngineOptions(only=frozenset({run.id}), listener=listener, **{"children": 2, **options})).run())
     return document(run)
 
 
-def crash(run: Run, *, at: str | Callable[[], bool], **options: Any) -> None:
-    """Drive a run until the engine tells `at` (a verb, or "progress"), or until it holds; then vanish as kill -9 would.
+@asynccontextmanager
+async def at_work(run: Run, *, at: str | Callable[[], bool] = "progress", **options: Any) -> AsyncIterator[tuple[Engine, "asyncio.Task[None]"]]:
+    """An engine that drives the run and has told `at` (a verb, or "progress"), or for which `at` holds; and its task."""
+    told: list[str] = []
+    engine = Engine(EngineOptions(only=frozenset({run.id}), listener=lambda event: told.append(event.verb), children=2, **options))
+    driving = asyncio.create_task(engine.run())
+    async with asyncio.timeout(20):
+        while not (at in told if isinstance(at, str) else at()):  # noqa: ASYNC110 - it happens in a child or in another thread
+            await asyncio.sleep(0.01)
+    try:
+        yield engine, driving
+    finally:
+        driving.cancel()
+        await asyncio.gather(driving, return_exceptions=True)
 
-    Nothing is written or given back. The lease has run out when this returns.
-    """
+
+def crash(run: Run, *, at: str | Callable[[], bool]) -> None:
+    """Drive a run up to there and vanish as kill -9 would: nothing is written or given back. The lease has then run out."""
 
     async def vanish() -> None:
-        told: list[str] = []
-        engine = asyncio.create_task(
-            Engine(EngineOptions(only=frozenset({run.id}), listener=lambda event: told.append(event.verb), children=2, **options)).run()
-        )
-        async with asyncio.timeout(20):
-            while not (at in told if isinstance(at, str) else at()):
-                await asyncio.sleep(0.01)
-        engine.cancel()
-        await asyncio.gather(engine, return_exceptions=True)
+        async with at_work(run, at=at):
+            pass
 
-    with mock.patch("runs.store.release_lease", lambda **_: None):
+    with mock.patch("runs.store.release_lease"):
         asyncio.run(vanish())
     Run.objects.filter(id=run.id).update(lease_until=None)
 

@@ -56,13 +56,21 @@ def trail(error: BaseException, folder: str | None) -> list[str]:
 
 
 def _places(step: TracebackType | None, folder: str | None) -> list[tuple[str, str]]:
-    found = []
+    found: list[tuple[str, str]] = []
     while step is not None:
         code = step.tb_frame.f_code
-        if folder and code.co_filename.startswith(folder):
-            found.append((f"{_inside(code.co_filename, folder)}:{step.tb_lineno}", code.co_name))
+        if folder and code.co_filename.startswith(folder.rstrip("/") + "/"):
+            place = (f"{_inside(code.co_filename, folder)}:{step.tb_lineno}", _function(code.co_qualname))
+            if place not in found[-1:]:  # a comprehension has a frame of its own, on the same line
+                found.append(place)
         step = step.tb_next
     return found
+
+
+def _function(qualified: str) -> str:
+    """The innermost name that the team gave: `read` for `read.<locals>.<listcomp>`, `<module>` where there is none."""
+    named = [part for part in qualified.split(".<locals>.") if not part.endswith(">")]
+    return named[-1] if named else "<module>"
 
 
 def _inside(filename: str, folder: str) -> str:

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from agents.registry import Change, MadeRelease
 from audit.errors import OrchestraError
+from audit.management.tables import tables_expected
 from audit.visible import visible
 
 BAD_INPUT = 2
@@ -63,9 +64,10 @@ class Shown:
 
 @contextmanager
 def refusals_shown(stream: OutputWrapper) -> Iterator[None]:
-    """Turns Orchestra's errors into lines on stderr and exit status 2."""
+    """Turns Orchestra's errors, and a database without tables, into lines on stderr and exit status 2."""
     try:
-        yield
+        with tables_expected():
+            yield
     except OrchestraError as error:
         refuse(error, stream)
 

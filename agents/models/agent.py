@@ -45,6 +45,14 @@ class AgentQuerySet(models.QuerySet["Agent"]):
         """Drafts among these become active; a suspended agent stays suspended. Returns how many moved."""
         return self.filter(state=Standing.DRAFT).update(state=Standing.ACTIVE)
 
+    def suspend(self) -> int:
+        """Those that may work may not any more. Returns how many moved."""
+        return self.filter(state__in=[Standing.DRAFT, Standing.ACTIVE]).update(state=Standing.SUSPENDED)
+
+    def resume(self, state: Standing) -> int:
+        """The suspended ones among these get this state. Returns how many moved."""
+        return self.filter(state=Standing.SUSPENDED).update(state=state)
+
 
 class Agent(models.Model):
     """One named agent; the name is unique in the installation and stands in ledger entries."""

@@ -11,6 +11,7 @@ from .folders import unpacked
 from .releases import release_for
 from .rollbacks import rollback
 from .scaffolding import new_pipeline
+from .suspending import resume, suspend
 from .verbs import VERBS
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "apply_folder",
     "new_pipeline",
     "release_for",
+    "resume",
     "rollback",
+    "suspend",
     "unpacked",
 ]

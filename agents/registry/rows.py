@@ -13,8 +13,9 @@ from agents.models import Agent, ModelAlias, Pipeline, Team
 from agents.spec import Document
 from audit.ledger import Verb
 
-from . import verbs
+from . import verbs, versions
 from .changes import Change, FieldChange, compare
+from .enforcing import put_in_force
 from .writing import Turn, require_member
 
 Owned = TypeVar("Owned", Agent, Pipeline, ModelAlias)
@@ -33,7 +34,7 @@ def write_team(turn: Turn, document: Document) -> Change:
     if fields:
         team.accountable = accountable
         team.save(update_fields=["accountable"])
-        _note_changes(turn, verbs.TEAM_CHANGED, subject, document.name, None, fields)
+        turn.note_changes(verbs.TEAM_CHANGED, subject, team=document.name, agent=None, fields=fields)
     return Change("team", document.name, "changed" if fields else "unchanged", fields=fields)
 
 
@@ -53,19 +54,20 @@ def write_alias(turn: Turn, document: Document, team: Team) -> Change:
 
 
 def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool, tuple[FieldChange, ...]]:
-    """Create or change an agent's live values; its permissions are an entry of their own."""
+    """Create or change an agent's live values. Role and permissions are its version's: only a publication moves those of a published agent."""
     said = document.spec
+    row = Agent.objects.select_related("team").filter(name=document.name).first()
+    in_force = row is not None and versions.published(row) is not None
     values = {
         "accountable": said.get("accountable") or "",
         "purpose": said.get("purpose") or "",
-        "role": said["role"],
+        "role": row.role if row is not None else said["role"],
         "risk_tier": said.get("risk_tier") or "",
         "data_classes": list(said.get("data_classes") or []),
         "review_by": date.fromisoformat(said["review_by"]) if said.get("review_by") else None,
     }
-    row = Agent.objects.select_related("team").filter(name=document.name).first()
     agent, fields, created = _write(turn, Agent, row, document, team, values, (verbs.AGENT_CREATED, verbs.AGENT_CHANGED))
-    return agent, created, fields + _permit(turn, agent, list(said["permissions"]))
+    return agent, created, fields if in_force else fields + put_in_force(turn, agent, said)
 
 
 def write_pipeline(turn: Turn, document: Document, team: Team) -> tuple[Pipeline, bool, tuple[FieldChange, ...]]:
@@ -74,17 +76,6 @@ def write_pipeline(turn: Turn, document: Document, team: Team) -> tuple[Pipeline
     row = Pipeline.objects.select_related("team").filter(name=document.name).first()
     pipeline, fields, created = _write(turn, Pipeline, row, document, team, values, (verbs.PIPELINE_CREATED, verbs.PIPELINE_CHANGED))
     return pipeline, created, fields
-
-
-def _permit(turn: Turn, agent: Agent, permissions: list[str]) -> tuple[FieldChange, ...]:
-    before = list(agent.permissions)
-    if before == permissions:
-        return ()
-    agent.permissions = permissions
-    agent.save(update_fields=["permissions"])
-    facts = {"granted": [rule for rule in permissions if rule not in before], "withdrawn": [rule for rule in before if rule not in permissions]}
-    turn.note(verbs.AGENT_PERMITTED, agent.subject, team=agent.team.name, agent=agent.name, facts=facts)
-    return (FieldChange("permissions", before, permissions),)
 
 
 def _write(
@@ -111,16 +102,5 @@ def _write(
     fields = compare(before, row.live_values())
     if fields:
         row.save(update_fields=[*values, "team"])
-        _note_changes(turn, told[1], row.subject, team.name, agent, fields)
+        turn.note_changes(told[1], row.subject, team=team.name, agent=agent, fields=fields)
     return row, fields, False
-
-
-def _note_changes(turn: Turn, verb: Verb, subject: str, team: str, agent: str | None, fields: tuple[FieldChange, ...]) -> None:
-    turn.note(
-        verb,
-        subject,
-        team=team,
-        agent=agent,
-        facts={"fields": [field.path for field in fields]},
-        openings={"changes": {field.path: {"old": field.old, "new": field.new} for field in fields}},
-    )

@@ -15,6 +15,9 @@ TEAM_CHANGED = Verb("agents.team.changed", _CHANGES)
 AGENT_CREATED = Verb("agents.agent.created", _CHANGES)
 AGENT_CHANGED = Verb("agents.agent.changed", _CHANGES)
 AGENT_PERMITTED = Verb("agents.agent.permitted")
+AGENT_SUSPENDED = Verb("agents.agent.suspended", frozenset({"reason"}))
+AGENT_RESUMED = Verb("agents.agent.resumed")
+AGENT_REFUSED = Verb("agents.agent.refused", frozenset({"problems"}))
 PIPELINE_CREATED = Verb("agents.pipeline.created", _CHANGES)
 PIPELINE_CHANGED = Verb("agents.pipeline.changed", _CHANGES)
 PIPELINE_ROLLED_BACK = Verb("agents.pipeline.rolled_back")
@@ -34,6 +37,9 @@ VERBS = (
     AGENT_CREATED,
     AGENT_CHANGED,
     AGENT_PERMITTED,
+    AGENT_SUSPENDED,
+    AGENT_RESUMED,
+    AGENT_REFUSED,
     AGENT_ROLLED_BACK,
     PIPELINE_CREATED,
     PIPELINE_CHANGED,

@@ -17,6 +17,7 @@ from audit.ledger import Verb
 
 from . import verbs
 from .changes import FieldChange, compare
+from .enforcing import put_in_force
 from .folders import Taken
 from .writing import Turn
 
@@ -65,9 +66,14 @@ def draft(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, taken: T
 
 
 def publish(turn: Turn, version: Version) -> bool:
-    """Make this the published version: the present one retires, a draft owner becomes active. False if it was already."""
+    """Make this the published version: the present one retires, a draft owner becomes active. False if it was already.
+
+    An agent's role and permissions are the published version's from now on.
+    """
     owner = version.owner
     live = published(owner)
+    if isinstance(owner, Agent):
+        put_in_force(turn, owner, version.spec)
     if live is not None and live.pk == version.pk:
         return False
     if live is not None:

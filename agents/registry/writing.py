@@ -17,6 +17,7 @@ from agents.spec import Problem
 from audit import clock, ledger
 from audit.actors import Actor
 
+from .changes import FieldChange
 from .verbs import VERSION_REFUSED
 
 MAX_RECORDED = 50
@@ -39,6 +40,11 @@ class Turn:
             ledger.Draft(verb.name, self.actor, subject, team=team, agent=agent, facts=dict(facts or {}), openings=dict(openings or {}))
         )
 
+    def note_changes(self, verb: ledger.Verb, subject: str, *, team: str, agent: str | None, fields: Iterable[FieldChange]) -> None:
+        """Add an entry about fields that moved: their names are facts, their values an opening."""
+        moved = {change.path: {"old": change.old, "new": change.new} for change in fields}
+        self.note(verb, subject, team=team, agent=agent, facts={"fields": list(moved)}, openings={"changes": moved})
+
     def close(self) -> None:
         """Write the entries, in the transaction of the rows; none, if nothing changed."""
         if self.drafts:
@@ -57,14 +63,17 @@ def require_member(actor: Actor, team: str, what: str) -> None:
         raise NotGranted(f"{what} belongs to team '{team}', and you are not a member of it; ask one of its people to do it", team=team)
 
 
-def record_refusal(actor: Actor, subject: str, *, now: datetime | None, problems: Iterable[Problem | str], facts: Mapping[str, Any]) -> None:
+def record_refusal(
+    actor: Actor, subject: str, *, now: datetime | None, problems: Iterable[Problem | str], facts: Mapping[str, Any],
+    verb: ledger.Verb = VERSION_REFUSED,
+) -> None:  # fmt: skip
     """A refusal's entry, in a transaction of its own: the refused one has been rolled back."""
     texts = [str(problem)[:500] for problem in problems]
     with transaction.atomic(durable=True):
         ledger.record(
             [
                 ledger.Draft(
-                    VERSION_REFUSED.name,
+                    verb.name,
                     actor,
                     subject,
                     facts={**facts, "problems": len(texts)},

@@ -33,7 +33,7 @@ _SAME_INPUT: dict[str, Any] = {
 
 
 def read_team(fields: Fields) -> dict[str, Any]:
-    """{"name", "accountable"}; people join a team in the admin."""
+    """{"name", "accountable"}; who belongs to a team is not said in files."""
     return {
         "name": fields.name("name", required="name: my-team"),
         "accountable": fields.text("accountable"),

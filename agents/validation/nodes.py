@@ -17,6 +17,7 @@ from agents.validation.scopes import Scope, check_expression
 from agents.validation.shapes import Missing, Shape, any_of, list_of, misfit, object_of, part
 
 RESERVED = frozenset({"input", "steps", "run", "result", "output", "args"})
+FINAL_VERIFY = "verify"  # the step of a run that the pipeline's own verify becomes
 CEL_WORDS = frozenset(
     {"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "namespace"}
     | {"null", "package", "return", "true", "var", "void", "while"}
@@ -47,6 +48,9 @@ class Walk:
             name = node["id"]
             if name in RESERVED | CEL_WORDS:
                 self.findings.add((*place, "id"), f"the id {name!r} is a reserved word; choose another")
+            if name == FINAL_VERIFY:
+                message = f"the id {name!r} is that of the pipeline's own verify, the last step of every run; choose another"
+                self.findings.add((*place, "id"), message)
             if name in taken:
                 self.findings.add((*place, "id"), f"the id {name!r} is here twice; ids are unique in a pipeline")
             taken |= {name}
@@ -86,14 +90,13 @@ class Walk:
     def _step(self, node: Node, scope: Scope, path: Path) -> Shape | None:
         agent = self.findings.agent(node["agent"], (*path, "agent"))
         fallback = self.findings.agent(node["fallback"], (*path, "fallback")) if node["fallback"] else None
-        if node["fallback"] and node["fallback"] == node["agent"]:
-            self.findings.add((*path, "fallback"), f"the fallback of step {node['id']!r} is the same agent; name another, or write retry")
         if agent is None:
             check_with(node["with"], None, f"agent {node['agent']!r}", scope, self.findings, (*path, "with"))
         for name, spec in ((node["agent"], agent), (node["fallback"], fallback)):
             if spec is not None:
                 self._agent_in_step(node, name, spec, scope, path)
         self._check_retry(node, agent, path)
+        self._check_fallback(node, agent, path)
         outputs = [_output(spec) for spec in (agent, fallback) if spec is not None]
         return any_of(outputs)
 
@@ -126,6 +129,18 @@ class Walk:
                 (*path, "retry"),
                 f"agent {node['agent']!r} acts at most once, so step {node['id']!r} can never be retried safely: a second try could act "
                 "twice; leave retry out, or give the agent mode: {idempotent: =input.key}",
+            )
+
+    def _check_fallback(self, node: Node, agent: Spec | None, path: Path) -> None:
+        if not node["fallback"]:
+            return
+        if node["fallback"] == node["agent"]:
+            self.findings.add((*path, "fallback"), f"the fallback of step {node['id']!r} is the same agent; name another, or write retry")
+        if agent is not None and agent["mode"] == "at_most_once":
+            self.findings.add(
+                (*path, "fallback"),
+                f"agent {node['agent']!r} acts at most once, so step {node['id']!r} can never fall back safely: it may have acted before it "
+                "failed, and the fallback would act a second time; leave fallback out",
             )
 
     # Composites ------------------------------------------------------------------------------------------------------------------

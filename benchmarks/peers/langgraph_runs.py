@@ -76,10 +76,8 @@ def serve(saver: Any, url: str) -> None:
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
-        if asked["way"] == "concurrent":
-            answer = asyncio.run(concurrent(url, asked["runs"]))
-        else:
-            answer = sequential(saver, asked["runs"])
+        runs = asked["runs"]
+        answer = asyncio.run(concurrent(url, runs)) if asked["way"] == "concurrent" else sequential(saver, runs)
         print(json.dumps(answer), flush=True)
 
 

@@ -138,11 +138,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='run',
-            index=models.Index(condition=models.Q(('state__in', ['running', 'queued'])), fields=['lease_until', 'created_at'], name='run_ready'),
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['lease_until', 'created_at'], name='run_ready'),
         ),
         migrations.AddIndex(
             model_name='run',
-            index=models.Index(condition=models.Q(('state__in', ['running', 'queued'])), fields=['deadline_at'], name='run_deadline'),
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['deadline_at'], name='run_deadline'),
         ),
         migrations.AddIndex(
             model_name='run',

@@ -11,7 +11,6 @@ from agents.models import Release
 from audit import canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.errors import OrchestraError
-from audit.identity import new_id
 from audit.ledger import Draft, Head
 from runs import queue
 from runs.engine.states import Integrity, RunState, Verb
@@ -135,27 +134,11 @@ def _insert(
     key: str | None,
     reverifies: Run | None = None,
 ) -> Run:
-    now, limits, team = clock.now(), spec["limits"], release.pipeline.team
-    facts = {
-        "pipeline": spec["name"],
-        "version": release.manifest["pipeline"]["version"],
-        "release": release.digest,
-        "input": canonical.digest(given),
-        "draft": draft,
-        "as_of": None if as_of is None else clock.to_text(as_of),
-        "trigger": trigger,
-        "criteria": sorted(spec["criteria"]),
-        "reverifies": None if reverifies is None else str(reverifies.id),
-    }
-    run_id = new_id()
-    queued = Draft(
-        verb=Verb.RUN_QUEUED, actor=actor, subject=f"run:{run_id}", team=team.name, run=run_id, facts=facts, openings={"input": given}, sequenced=True
-    )
-    run = Run.objects.create(
-        id=run_id,
+    now, limits = clock.now(), spec["limits"]
+    run = Run(
         pipeline=release.pipeline,
         release=release,
-        team=team,
+        team=release.pipeline.team,
         as_of=as_of,
         draft=draft,
         trigger=trigger,
@@ -167,11 +150,38 @@ def _insert(
         seq=1,
         calls_limit=limits.get("calls"),
         cost_limit_nano=limits.get("cost_nano"),
-        input_entry=queued.id,
-        input_digest=facts["input"],
+        input_digest=canonical.digest(given),
     )
-    ledger.record([queued], now=now, heads={run_id: Head()})
+    queued = _queued(run, spec, given, actor)
+    run.input_entry = queued.id
+    run.save(force_insert=True)
+    ledger.record([queued], now=now, heads={run.id: Head()})
     return run
+
+
+def _queued(run: Run, spec: Mapping[str, Any], given: Mapping[str, Any], actor: Actor) -> Draft:
+    """The first entry of a run: everything that was fixed before the work starts."""
+    facts = {
+        "pipeline": spec["name"],
+        "version": run.release.manifest["pipeline"]["version"],
+        "release": run.release.digest,
+        "input": run.input_digest,
+        "draft": run.draft,
+        "as_of": None if run.as_of is None else clock.to_text(run.as_of),
+        "trigger": run.trigger,
+        "criteria": sorted(spec["criteria"]),
+        "reverifies": None if run.reverifies_id is None else str(run.reverifies_id),
+    }
+    return Draft(
+        verb=Verb.RUN_QUEUED,
+        actor=actor,
+        subject=run.subject,
+        team=run.team.name,
+        run=run.id,
+        facts=facts,
+        openings={"input": given},
+        sequenced=True,
+    )
 
 
 def _record_refusal(subject: str, refusal: OrchestraError, actor: Actor) -> None:

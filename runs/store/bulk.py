@@ -51,12 +51,12 @@ def _fetched(sql: str, parameters: Sequence[Any]) -> list[Any]:
     if connection.vendor != "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
-            return cursor.fetchall()
+            return list(cursor.fetchall())
     import psycopg  # noqa: PLC0415 - only where the database is PostgreSQL
 
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as raw:
-        return raw.execute(sql, parameters).fetchall()  # type: ignore[arg-type]  # built above, of our own names
+        return raw.execute(sql, parameters).fetchall()
 
 
 def _python(field: models.Field[Any, Any], value: Any) -> Any:

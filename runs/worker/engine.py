@@ -123,17 +123,21 @@ class Engine:
     async def _claiming(self) -> None:
         while True:
             self._room.clear()  # before the look: whoever rings while it is under way gets another
-            claimed = await self._claimed_or_none()
+            room = self._places()
+            claimed = await self._claimed_or_none(room)
             if claimed:
                 self._last_work = time.monotonic()
             if self._is_done():
                 return
-            if claimed < CLAIM_BATCH:  # nothing else is ready, or there is no room
+            if claimed < room or not self._places():  # nothing else is ready, or there is no room for it
                 await self._pause()
 
-    async def _claimed_or_none(self) -> int:
+    def _places(self) -> int:
+        return max(min(self.options.concurrency - len(self._driving), CLAIM_BATCH), 0)
+
+    async def _claimed_or_none(self, room: int) -> int:
         try:
-            return await self._claim()
+            return await self._claim(room)
         except DatabaseError as error:
             log.warning("no run can be claimed (%s)", error)
             await asyncio.sleep(1.0)
@@ -157,9 +161,8 @@ class Engine:
         """A run that somebody else holds, or that has ended, can't be claimed here."""
         return time.monotonic() - self._last_work > CLAIM_S * 8
 
-    async def _claim(self) -> int:
-        room = min(self.options.concurrency - len(self._driving), CLAIM_BATCH)
-        if room <= 0:
+    async def _claim(self, room: int) -> int:
+        if not room:
             return 0
         sent = time.monotonic()
         ids = await self._call(store.claim, owner=self.id, ttl=self.options.ttl, limit=room, only=self._wanted())

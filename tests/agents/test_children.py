@@ -153,6 +153,21 @@ async def test_an_exception_says_where_in_the_teams_own_files(run: Run) -> None:
     assert failure.details["traceback"] == ["team.py:3 in work"]
 
 
+async def test_a_traceback_names_the_functions_that_the_team_wrote(run: Run) -> None:
+    source = """
+class Reader:
+    def read(self, text):
+        return int(text)
+
+def work():
+    def each(text):
+        return [Reader().read(one) for one in text]
+    return sorted("1x", key=lambda one: each(one))
+"""
+    failure = broken(await run(source))
+    assert failure.details["traceback"] == ["team.py:9 in work", "team.py:8 in each", "team.py:4 in Reader.read"]
+
+
 @pytest.mark.parametrize(
     ("result", "said"),
     [

@@ -232,14 +232,6 @@ def test_going_back_to_the_published_text_discards_the_draft(tmp_path: Path) -> 
     assert "draft 2 discarded" in reader.notes[0]
 
 
-def test_permissions_are_live_and_an_entry_of_their_own(tmp_path: Path) -> None:
-    folder = numbers(tmp_path / "one")
-    apply(folder, publish=True)
-    apply(numbers(folder, reader=READER.replace("allow read file:*", "allow read feed:*")))
-    assert Agent.objects.get(name="reader").permissions == ["allow read feed:*"]
-    assert facts_of("agents.agent.permitted")[-1] == {"granted": ["allow read feed:*"], "withdrawn": ["allow read file:*"]}
-
-
 def test_names_of_people_stand_in_openings_only(tmp_path: Path) -> None:
     folder = numbers(tmp_path / "one", reader=READER + "accountable: Greta Example\n")
     apply(folder)

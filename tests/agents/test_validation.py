@@ -103,6 +103,19 @@ def test_what_acts_at_most_once_is_never_retried() -> None:
     only(pipeline(READ | {"retry": {"max": 99, "backoff_ms": 0}}), ("steps", 0, "retry"), "1 to 10")
 
 
+def test_what_acts_at_most_once_has_no_fallback() -> None:
+    node = READ | {"fallback": "spare"}
+    agents = {"spare": AGENTS["reader"] | {"name": "spare", "mode": "at_most_once"}}
+    only(pipeline(node), ("steps", 0, "fallback"), "never fall back safely", reader=READER | {"mode": "at_most_once"}, **agents)
+    assert refused(pipeline(node), **agents) == []  # a fallback is made once, whatever its mode
+
+
+def test_the_id_of_the_final_verify_is_no_steps_id() -> None:
+    final = step("verify", "namer", with_={"name": "n"})
+    only(pipeline(final), ("steps", 0, "id"), "the pipeline's own verify")
+    only(pipeline(parallel("q", {"a": [final]})), ("steps", 0, "branches", "a", 0, "id"), "the pipeline's own verify")
+
+
 @pytest.mark.parametrize(
     ("uses", "permissions", "allowed"),
     [

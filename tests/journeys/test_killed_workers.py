@@ -87,4 +87,3 @@ def test_an_at_most_once_call_in_flight_is_never_sent_again_and_the_run_fails_un
     assert starts(tmp_path, "first") == 1
     assert Call.objects.get(run=run).state == "unresolved"
     assert reports.chain_problems(run.id) == []
-

@@ -35,7 +35,9 @@ PRICED = "cost: 0.002 USD"
 
 @pytest.fixture
 def publish(tmp_path: Path) -> Callable[..., None]:
-    def published(more: str = "", *, steps: str = "- {id: work, agent: worker, with: {how: =input.how}}", limits: str = "", **agent_options: Any) -> None:
+    def published(
+        more: str = "", *, steps: str = "- {id: work, agent: worker, with: {how: =input.how}}", limits: str = "", **agent_options: Any
+    ) -> None:
         pipelines.publish(tmp_path / "p", functions=WORK, agents=[agent("worker", "work:run", more=more, **agent_options)], steps=steps, more=limits)
 
     return published
@@ -163,6 +165,7 @@ def test_an_act_that_hangs_is_unresolved_and_not_tried_again(publish: Callable[.
     said = pipelines.drive(run)
     assert (said["failure"]["cause"], said["failure"]["owner"]) == ("unresolved", "platform")
     assert Call.objects.get(run=run).state == "unresolved"
+    assert [entry["verb"] for entry in reports.entries_of(run.id)].count("runs.call.unresolved") == 1
 
 
 def test_an_act_in_flight_when_its_worker_died_is_unresolved_also_after_its_deadline(publish: Callable[..., None]) -> None:

@@ -52,7 +52,9 @@ def feed() -> Iterator[feeds.Feed]:
         yield serving
 
 
-def publish(path: Path, permission: str, *, function: str = "read", takes: str = "{urls: =input.urls, note: =input.note, catch: =input.catch}") -> None:
+def publish(
+    path: Path, permission: str, *, function: str = "read", takes: str = "{urls: =input.urls, note: =input.note, catch: =input.catch}"
+) -> None:
     reader = agent("reader", f"work:{function}", role="gather", more=f'permissions: ["{permission}"]' if permission else "")
     pipelines.publish(path / "p", functions=WORK, agents=[reader], steps=f"- {{id: read, agent: reader, with: {takes}}}")
 

@@ -45,6 +45,6 @@ class Command(BaseCommand):
         for path in written:
             shown.line(f"wrote {visible(path)}", "created")
         shown.line("next:")
-        shown.line(f"  python manage.py apply -f {shlex.quote(str(folder))} --publish")
-        shown.line(f"  python manage.py runpipeline {name} --input file={shlex.quote(str(folder / 'orders.csv'))}")
+        shown.line(f"  manage.py apply -f {shlex.quote(str(folder))} --publish")
+        shown.line(f"  manage.py runpipeline {name} --input file={shlex.quote(str(folder / 'orders.csv'))}")
         shown.line(f"  less {shlex.quote(str(folder / 'README.md'))}")

@@ -19,7 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from audit.actors import Actor
+from audit.errors import NotSetUp
 from audit.exports import FORMS, Export, make_export
+from audit.management.tables import tables_expected
 from audit.reports import Filters, matching
 from audit.visible import visible
 
@@ -69,7 +71,16 @@ class Command(BaseCommand):
         add("-o", dest="output", metavar="FILE", default=ON_STDOUT, help="write here; absent or '-' is stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        filters, actor = _filters(options), Actor.system("shell")
+        filters = _filters(options)
+        try:
+            with tables_expected():
+                made = self._export(options, filters)
+        except NotSetUp as error:
+            raise _bad(error.message) from error
+        self.stderr.write(_summary(made, options["output"]), self.style.SUCCESS)
+
+    def _export(self, options: dict[str, Any], filters: Filters) -> Export:
+        actor = Actor.system("shell")
         with contextlib.ExitStack() as stack:
             file, publish = self._target(options["output"], stack)
             on_progress = _progress(filters, actor, stack)
@@ -78,7 +89,7 @@ class Command(BaseCommand):
                 publish()
             except OSError as error:
                 raise CommandError(f"the export could not be written: {error.strerror}") from error
-        self.stderr.write(_summary(made, options["output"]), self.style.SUCCESS)
+        return made
 
     def _target(self, output: str, stack: contextlib.ExitStack) -> tuple[BinaryIO, Callable[[], None]]:
         if output == ON_STDOUT:

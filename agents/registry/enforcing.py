@@ -1,0 +1,39 @@
+"""What of a version is live and judged at run time: an agent's role and permissions. Putting a version in force makes them so.
+
+Runs inside a Turn, with an entry for each that moves. Called by publishing, and by applying for an agent that was never published.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.models import Agent
+
+from . import verbs
+from .changes import FieldChange, compare
+from .writing import Turn
+
+
+def put_in_force(turn: Turn, agent: Agent, spec: dict[str, Any]) -> tuple[FieldChange, ...]:
+    """The spec's role and permissions hold from now on, also for runs at work; returns what that changed."""
+    return _cast(turn, agent, spec["role"]) + _permit(turn, agent, list(spec["permissions"]))
+
+
+def _cast(turn: Turn, agent: Agent, role: str) -> tuple[FieldChange, ...]:
+    fields = compare({"role": str(agent.role)}, {"role": role})
+    if fields:
+        agent.role = role
+        agent.save(update_fields=["role"])
+        turn.note_changes(verbs.AGENT_CHANGED, agent.subject, team=agent.team.name, agent=agent.name, fields=fields)
+    return fields
+
+
+def _permit(turn: Turn, agent: Agent, permissions: list[str]) -> tuple[FieldChange, ...]:
+    before = list(agent.permissions)
+    if before == permissions:
+        return ()
+    agent.permissions = permissions
+    agent.save(update_fields=["permissions"])
+    facts = {"granted": [rule for rule in permissions if rule not in before], "withdrawn": [rule for rule in before if rule not in permissions]}
+    turn.note(verbs.AGENT_PERMITTED, agent.subject, team=agent.team.name, agent=agent.name, facts=facts)
+    return (FieldChange("permissions", before, permissions),)

@@ -1,0 +1,93 @@
+"""Suspending an agent and letting it work again: live, so it holds for runs at work and for every release, old or new.
+
+The boundary refuses a suspended agent's calls (`stopped`); nothing here looks at runs. Called by the commands and by later doors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db import transaction
+
+from agents.errors import NotGranted, UnknownAgent
+from agents.models import Agent, Standing
+from audit import clock
+from audit.actors import Actor
+from audit.canonical import NotCanonical, canonical_bytes
+from audit.errors import Conflict, Invalid
+
+from . import verbs
+from .releases import nearest
+from .versions import published
+from .writing import Turn, record_refusal, require_member
+
+MAX_REASON = 1_000
+
+
+def suspend(name: str, *, actor: Actor, reason: str, now: datetime | None = None) -> Agent:
+    """From now on no call of this agent is sent. UnknownAgent, NotGranted, Invalid (the reason), Conflict (suspended or retired already)."""
+    said = _reason(reason)
+
+    def change(turn: Turn, agent: Agent) -> None:
+        if not Agent.objects.filter(pk=agent.pk).suspend():
+            raise Conflict(_why_not_suspended(agent))
+        facts = {"was": str(agent.state)}
+        turn.note(verbs.AGENT_SUSPENDED, agent.subject, team=agent.team.name, agent=agent.name, facts=facts, openings={"reason": said})
+
+    return _changed(name, actor, now, "suspend", change)
+
+
+def resume(name: str, *, actor: Actor, now: datetime | None = None) -> Agent:
+    """A suspended agent works again, or is a draft again if it was never published. UnknownAgent, NotGranted, Conflict (not suspended)."""
+
+    def change(turn: Turn, agent: Agent) -> None:
+        state = Standing.DRAFT if published(agent) is None else Standing.ACTIVE
+        if not Agent.objects.filter(pk=agent.pk).resume(state):
+            raise Conflict(f"agent '{agent.name}' is not suspended but {agent.state}, so there is nothing to resume")
+        turn.note(verbs.AGENT_RESUMED, agent.subject, team=agent.team.name, agent=agent.name, facts={"state": str(state)})
+
+    return _changed(name, actor, now, "resume", change)
+
+
+def _changed(name: str, actor: Actor, now: datetime | None, what: str, change: Callable[[Turn, Agent], None]) -> Agent:
+    subject = f"name:{name[:80]}"
+    try:
+        with transaction.atomic(durable=True):
+            agent = _agent(name, actor)
+            subject = agent.subject
+            turn = Turn(actor, now or clock.now())
+            require_member(actor, agent.team.name, f"agent '{agent.name}'")
+            change(turn, agent)
+            turn.close()
+            agent.refresh_from_db(fields=["state"])
+    except NotGranted as error:
+        record_refusal(actor, subject, now=now, problems=[error.message], facts={"code": error.code, "asked": what}, verb=verbs.AGENT_REFUSED)
+        raise
+    return agent
+
+
+def _agent(name: str, actor: Actor) -> Agent:
+    """Locked, so that a publication at this moment comes before or after."""
+    visible = Agent.objects.visible_to(actor)
+    agent = visible.select_for_update(of=("self",)).select_related("team").filter(name=name).first()
+    if agent is None:
+        raise UnknownAgent(f"there is no agent '{name[:80]}'{nearest(name, visible.values_list('name', flat=True))}", agent=name[:80])
+    return agent
+
+
+def _reason(text: str) -> str:
+    said = text.strip()
+    try:
+        canonical_bytes(said)
+    except NotCanonical:
+        raise Invalid("the reason holds characters that are no text; write it in UTF-8") from None
+    if not said or len(said) > MAX_REASON or "\0" in said:
+        raise Invalid(f"a suspension needs a reason of 1 to {MAX_REASON:,} characters: whoever finds the agent stopped will ask for it")
+    return said
+
+
+def _why_not_suspended(agent: Agent) -> str:
+    if agent.state == Standing.SUSPENDED:
+        return f"agent '{agent.name}' is suspended already; `manage.py resume {agent.name}` lets it work again"
+    return f"agent '{agent.name}' is {agent.state} and doesn't work anyway"

@@ -1,0 +1,179 @@
+"""What holds at once and what only with a publication; suspending and resuming, which hold at once for everything."""
+
+from pathlib import Path
+
+import pytest
+
+from agents import registry
+from agents.errors import NotGranted, UnknownAgent
+from agents.models import Agent, Standing
+from audit.errors import Conflict, Invalid
+from audit.models import Entry, Opening
+from tests.agents.folders import AUDITOR, READER, numbers
+from tests.agents.inventory import MEMBER, ONLOOKER, OUTSIDER, SYSTEM, facts_of, pinned, publish, release, verbs
+
+pytestmark = pytest.mark.django_db
+OTHER = READER.replace("allow read file:*", "allow read feed:*")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return numbers(tmp_path / "one")
+
+
+def draft(folder: Path, **options: bool) -> registry.Applied:
+    return registry.apply_folder(folder, actor=SYSTEM, **options)
+
+
+def reader() -> Agent:
+    return Agent.objects.get(name="reader")
+
+
+def changed_paths(applied: registry.Applied) -> list[str]:
+    return [field.path for change in applied.changes if change.name == "reader" for field in change.fields]
+
+
+# Permissions and roles -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_draft_changes_no_permission_of_what_is_published(folder: Path) -> None:
+    publish(folder)
+    before = len(Entry.objects.filter(verb="agents.agent.permitted"))
+    assert changed_paths(draft(numbers(folder, reader=OTHER))) == ["permissions"]
+    assert reader().permissions == ["allow read file:*"]
+    assert len(Entry.objects.filter(verb="agents.agent.permitted")) == before
+
+
+def test_publishing_puts_the_drafts_permissions_in_force_with_an_entry(folder: Path) -> None:
+    publish(folder)
+    draft(numbers(folder, reader=OTHER))
+    publish(folder)
+    assert reader().permissions == ["allow read feed:*"]
+    assert facts_of("agents.agent.permitted")[-1] == {"granted": ["allow read feed:*"], "withdrawn": ["allow read file:*"]}
+
+
+def test_a_dry_run_of_a_publication_changes_no_permission(folder: Path) -> None:
+    publish(folder)
+    draft(numbers(folder, reader=OTHER), publish=True, dry_run=True)
+    assert reader().permissions == ["allow read file:*"]
+
+
+def test_an_agent_that_was_never_published_has_its_drafts_permissions(folder: Path) -> None:
+    draft(folder)
+    assert reader().permissions == ["allow read file:*"]
+    draft(numbers(folder, reader=OTHER))
+    assert reader().permissions == ["allow read feed:*"]
+
+
+def test_a_suspended_draft_still_has_its_drafts_permissions(folder: Path) -> None:
+    draft(folder)
+    registry.suspend("reader", actor=SYSTEM, reason="wait")
+    draft(numbers(folder, reader=OTHER))
+    assert reader().permissions == ["allow read feed:*"]
+
+
+def test_rolling_an_agent_back_brings_its_permissions_back(folder: Path) -> None:
+    publish(folder)
+    publish(numbers(folder, reader=OTHER))
+    registry.rollback("reader", actor=SYSTEM)
+    assert reader().permissions == ["allow read file:*"]
+
+
+def test_rolling_a_pipeline_back_leaves_the_permissions_of_its_agents_published_versions(folder: Path) -> None:
+    publish(folder)
+    publish(numbers(folder, reader=OTHER))
+    registry.rollback("numbers", actor=SYSTEM)
+    assert pinned(release())["reader"] == 1
+    assert reader().permissions == ["allow read feed:*"]
+
+
+def test_a_role_follows_publication_and_ownership_holds_at_once(folder: Path) -> None:
+    publish(folder)
+    draft(numbers(folder, reader=READER.replace("gather", "decide").replace("Read a number.", "Read one.")))
+    assert (reader().role, reader().purpose) == ("gather", "Read one.")
+    publish(folder)
+    assert reader().role == "decide"
+    assert facts_of("agents.agent.changed") == [{"fields": ["purpose"]}, {"fields": ["role"]}]
+
+
+# Suspending ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_suspended_agent_is_resumed_with_an_entry_each(folder: Path) -> None:
+    publish(folder)
+    assert registry.suspend("reader", actor=MEMBER, reason=" reads nonsense ").state == Standing.SUSPENDED
+    assert facts_of("agents.agent.suspended") == [{"was": "active"}]
+    assert bytes(Opening.objects.get(path="reason").value) == b'"reads nonsense"'
+    assert registry.resume("reader", actor=MEMBER).state == Standing.ACTIVE
+    assert facts_of("agents.agent.resumed") == [{"state": "active"}]
+
+
+def test_an_agent_that_was_never_published_is_a_draft_again(folder: Path) -> None:
+    draft(folder)
+    registry.suspend("reader", actor=SYSTEM, reason="wait")
+    assert registry.resume("reader", actor=SYSTEM).state == Standing.DRAFT
+
+
+def test_an_agent_published_while_suspended_is_active_once_resumed(folder: Path) -> None:
+    draft(folder)
+    registry.suspend("reader", actor=SYSTEM, reason="wait")
+    publish(folder)
+    assert reader().state == Standing.SUSPENDED
+    assert registry.resume("reader", actor=SYSTEM).state == Standing.ACTIVE
+
+
+def test_asking_twice_changes_nothing_and_says_so(folder: Path) -> None:
+    publish(folder)
+    with pytest.raises(Conflict, match="not suspended but active"):
+        registry.resume("reader", actor=SYSTEM)
+    registry.suspend("reader", actor=SYSTEM, reason="once")
+    before = verbs()
+    with pytest.raises(Conflict, match=r"suspended already; `manage\.py resume reader`"):
+        registry.suspend("reader", actor=SYSTEM, reason="twice")
+    assert verbs() == before
+
+
+def test_a_retired_agent_is_neither_suspended_nor_resumed(folder: Path) -> None:
+    publish(folder)
+    Agent.objects.filter(name="reader").update(state=Standing.RETIRED)
+    with pytest.raises(Conflict, match="is retired and doesn't work anyway"):
+        registry.suspend("reader", actor=SYSTEM, reason="x")
+    with pytest.raises(Conflict, match="not suspended but retired"):
+        registry.resume("reader", actor=SYSTEM)
+
+
+@pytest.mark.parametrize("reason", ["", "  \n", "x" * 1_001, "a\0b", "\ud800"])
+def test_a_suspension_needs_a_reason_that_can_be_kept(folder: Path, reason: str) -> None:
+    publish(folder)
+    with pytest.raises(Invalid, match="reason"):
+        registry.suspend("reader", actor=SYSTEM, reason=reason)
+    assert reader().state == Standing.ACTIVE
+
+
+def test_an_outsider_suspends_and_resumes_nothing(folder: Path) -> None:
+    publish(folder)
+    with pytest.raises(UnknownAgent, match="none exists"):
+        registry.suspend("reader", actor=OUTSIDER, reason="x")
+    with pytest.raises(NotGranted):
+        registry.suspend("reader", actor=ONLOOKER, reason="x")
+    registry.suspend("reader", actor=SYSTEM, reason="x")
+    with pytest.raises(NotGranted):
+        registry.resume("reader", actor=ONLOOKER)
+    assert reader().state == Standing.SUSPENDED
+    assert facts_of("agents.agent.refused") == [{"asked": asked, "code": "denied", "problems": 1} for asked in ("suspend", "resume")]
+
+
+def test_an_unknown_agent_names_the_nearest(folder: Path) -> None:
+    publish(folder)
+    with pytest.raises(UnknownAgent, match="there is no agent 'raeder'; did you mean 'reader'"):
+        registry.suspend("raeder", actor=SYSTEM, reason="x")
+
+
+def test_a_pipeline_with_a_suspended_agent_still_has_its_release(folder: Path) -> None:
+    publish(folder)
+    before = release()
+    registry.suspend("reader", actor=SYSTEM, reason="x")
+    assert release() == before
+    assert release(draft=True) == before
+    publish(numbers(folder, auditor=AUDITOR.replace("5s", "9s")))
+    assert pinned(release()) == {"auditor": 2, "reader": 1}

@@ -1,0 +1,45 @@
+"""The commands suspend and resume: what a person reads, and the exit status."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from agents.models import Agent
+from audit.models import Entry
+from tests.agents.folders import numbers
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _applied(tmp_path: Path) -> None:
+    run("apply", "-f", numbers(tmp_path / "one"), "--publish")
+
+
+def run(command: str, *arguments: Any) -> list[str]:
+    out = StringIO()
+    call_command(command, *map(str, arguments), stdout=out)
+    return out.getvalue().splitlines()
+
+
+def refused(command: str, *arguments: str) -> str:
+    with pytest.raises(CommandError) as error:
+        call_command(command, *arguments, stdout=StringIO(), stderr=StringIO())
+    assert error.value.returncode == 2
+    return str(error.value)
+
+
+def test_suspend_says_how_to_take_it_back_and_resume_does() -> None:
+    assert run("suspend", "reader", "--reason", "reads nonsense") == ["agent reader: suspended", "manage.py resume reader lets it work again"]
+    assert Agent.objects.get(name="reader").state == "suspended"
+    assert run("resume", "reader") == ["agent reader: resumed, active"]
+    assert Entry.objects.filter(verb__in=["agents.agent.suspended", "agents.agent.resumed"]).count() == 2
+
+
+def test_what_cannot_be_done_ends_with_2_and_a_reason() -> None:
+    assert "did you mean 'reader'" in refused("suspend", "raeder", "--reason", "x")
+    assert "not suspended but active" in refused("resume", "reader")
+    assert "a suspension needs a reason" in refused("suspend", "reader", "--reason", " ")

@@ -1,0 +1,99 @@
+"""Judging again: a new run of the verify node alone, over what the old run gave, as of its finish."""
+
+from pathlib import Path
+
+import pytest
+
+from audit import reports
+from runs import services
+from runs.errors import NotReverifiable, UnknownRun
+from runs.models import Run
+from tests import pipelines
+from tests.pipelines import agent
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WORK = """
+import pathlib
+
+def run(count: str = "", **_) -> dict:
+    if count:
+        with open(count, "a") as file:
+            file.write("x")
+    return {"n": 1}
+"""
+JUDGE = """
+import pathlib
+import orchestra
+import judge
+
+def check(claim: dict, down: str, criteria: list) -> orchestra.Verdict:
+    if pathlib.Path(down).exists():
+        raise orchestra.Missing("the source is gone")
+    said = judge.check(claim)
+    return orchestra.Verdict(checks=said.checks, as_of=None, summary=str(orchestra.as_of()))
+"""
+
+
+@pytest.fixture
+def unverified(tmp_path: Path) -> Run:
+    """Its verifier could not reach the source."""
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "second.py").write_text(JUDGE)
+    auditor = "kind: agent\nname: auditor\nteam: platform\nrole: check\npurpose: Judge.\nrun: {python: second:check}\ntimeout: 20s"
+    pipelines.publish(
+        tmp_path / "p",
+        functions=WORK,
+        agents=[agent("worker", "work:run"), auditor],
+        steps="- {id: work, agent: worker, with: {count: =input.count}}",
+        verify="verify: {agent: auditor, with: {claim: =result, down: =input.down}}",
+        more="criteria: {one: result.n == 1 && steps.work.n == 1}",
+    )
+    down = tmp_path / "down"
+    down.touch()
+    run = pipelines.start(input={"count": str(tmp_path / "count"), "down": str(down)})
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["exit_status"], said["failure"]["cause"], said["result"]) == ("unverified", 15, "missing", {"n": 1})
+    down.unlink()
+    run.refresh_from_db()
+    return run
+
+
+def test_the_verify_node_alone_runs_again_as_of_the_old_finish_and_the_old_run_shows_it(unverified: Run, tmp_path: Path) -> None:
+    again = services.reverify(run=str(unverified.id), actor=pipelines.SYSTEM)
+    said = pipelines.drive(again)
+    assert (said["outcome"], said["as_of"], said["reverifies"]) == ("verified", pipelines.document(unverified)["finished_at"], str(unverified.id))
+    assert said["label"].startswith("verified as of ")
+    assert [step["key"] for step in said["steps"]] == ["verify"]
+    assert (said["result"], (tmp_path / "count").read_text()) == ({"n": 1}, "x")
+    assert [check["by"] for check in said["verdict"]["checks"]] == ["auditor", "engine"]
+    old = pipelines.document(unverified)
+    assert (old["outcome"], [judgement["label"] for judgement in old["reverified_by"]]) == ("unverified", [said["label"]])
+    assert reports.chain_problems(again.id) == []
+
+
+def test_a_judgement_can_itself_be_judged_again(unverified: Run) -> None:
+    again = services.reverify(run=str(unverified.id), actor=pipelines.SYSTEM)
+    pipelines.drive(again)
+    third = services.reverify(run=str(again.id), actor=pipelines.SYSTEM)
+    assert pipelines.drive(third)["outcome"] == "verified"
+
+
+def test_what_is_judged_again_is_checked_against_its_ledger(unverified: Run) -> None:
+    again = services.reverify(run=str(unverified.id), actor=pipelines.SYSTEM)
+    unverified.steps.filter(key="work").update(result_digest="0" * 64)
+    said = pipelines.drive(again)
+    assert (said["outcome"], said["failure"]["cause"]) == ("failed", "tampered")
+
+
+def test_a_run_without_a_result_is_not_judged_again_and_the_refusal_is_recorded(unverified: Run) -> None:
+    live = pipelines.start(input={"count": "", "down": ""})
+    with pytest.raises(NotReverifiable, match="has no result"):
+        services.reverify(run=str(live.id), actor=pipelines.SYSTEM)
+    assert reports.entries_of(live.id)[-1]["verb"] == "runs.run.queued"
+
+
+@pytest.mark.parametrize("name", ["", "abc", "not-a-run", "0" * 40, "01a1f9ae-d35f-77e2-8ef5-2654f3d0006c"])
+def test_a_run_that_does_not_exist_is_not_found(unverified: Run, name: str) -> None:
+    with pytest.raises(UnknownRun):
+        services.reverify(run=name, actor=pipelines.SYSTEM)
