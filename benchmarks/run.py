@@ -6,6 +6,7 @@ Orchestra is ahead, whatever the unit. Progress goes to stderr. What can't be me
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from contestants import Gone
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and contestants end with us
     options = _options()
     if options.list:
         print("\n".join(f"{name:<20} {measure.__doc__}" for name, measure in measures.ALL.items()))

@@ -20,6 +20,10 @@ from runs.engine.planner import VERIFY
 from runs.engine.states import LIVE_RUN, Cause, IllegalMove, Mode, Outcome, RunState, StepEvent, StepState, Verb, moved
 from runs.engine.values import BlockFrame, Failure, Held, Snapshot, Step, instant_text
 
+MISSING_NAMED = 20
+"""An entry is at most 32 KiB: it names so many missing parts and their number; the opening holds all of them."""
+STEPS_NAMED = 5
+
 
 def rebuild(snapshot: Snapshot, now: datetime) -> Move:
     """The frames of a run whose rows were read again: the steps that exist are adopted, nothing is recorded."""
@@ -259,7 +263,8 @@ def _too_late(walk: Walk, step: Step) -> Failed:
 def _run_deadline(snapshot: Snapshot) -> Failure:
     running = sorted(snapshot.open)
     limit = _seconds(snapshot.plan.timeout_ms)
-    where = f" while {', '.join(running)} was at work" if running else ""
+    more = f" and {len(running) - STEPS_NAMED} more" if len(running) > STEPS_NAMED else ""
+    where = f" while {', '.join(running[:STEPS_NAMED])}{more} was at work" if running else ""
     message = f"the run had {limit} (limits.timeout) and was not finished{where}"
     agent = snapshot.steps[running[0]].agent if running else None
     return failure(snapshot.plan, cause=Cause.DEADLINE, message=message, agent=agent, step=running[0] if running else None)
@@ -286,15 +291,19 @@ def _finish(walk: Walk, outcome: Outcome, failed: Failure | None = None) -> Move
     result = result_of(replace(walk.before, frames=walk.frames))
     digest = canonical.digest(result.value) if result is not None else None
     verdict = walk.before.verdict
+    missing = sorted(walk.missing, key=lambda part: part.step or "")
     facts: dict[str, Any] = {
         "outcome": str(outcome),
         "result": digest,
         "as_of": instant_text(walk.run.as_of),
         "verdict": verdicts.digest(verdict) if verdict is not None else None,
-        "missing": [part.facts() for part in sorted(walk.missing, key=lambda part: part.step or "")],
+        "missing": [part.facts() for part in missing[:MISSING_NAMED]],
+        "missing_parts": len(missing),
         "failure": failed.facts() if failed is not None else None,
     }
     openings: dict[str, Any] = {} if result is None else {"result": result.value}
+    if missing:
+        openings["missing"] = [part.as_record() for part in missing]
     if failed is not None:
         openings["failure"] = failed.as_record()
     walk.facts.append(Fact(Verb.RUN_FINISHED, f"run:{walk.run.id}", facts=facts, openings=openings))

@@ -151,7 +151,7 @@ class Verb(StrEnum):
 
 OPENINGS: Final[dict[Verb, frozenset[str]]] = {
     Verb.RUN_QUEUED: frozenset({"input"}),
-    Verb.RUN_FINISHED: frozenset({"result", "failure"}),
+    Verb.RUN_FINISHED: frozenset({"result", "failure", "missing"}),
     Verb.START_REFUSED: frozenset({"message"}),
     Verb.STEP_STARTED: frozenset({"input"}),
     Verb.STEP_RETRIED: frozenset({"failure"}),

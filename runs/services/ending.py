@@ -20,8 +20,7 @@ def end_unattended(run: UUID, *, actor: Actor) -> bool:
     if move.finish is None:
         return False
     out = [call for call in store.call_records(loaded.calls.values()).values() if call.state is CallState.DISPATCHED]
-    plan = loaded.snapshot.plan
-    settled = tuple(store.abandoned(call, plan=plan, run=run, message="its run ended before it answered") for call in out)
+    settled = tuple(store.abandoned(call, move.snapshot, run=run) for call in out)
     move = replace(move, snapshot=store.with_account(move.snapshot, (), settled))
     written = store.commit([store.Transition(run, loaded.run.team.name, loaded.seen, move, actor, settled=settled)])
     return isinstance(written[0], store.Committed)

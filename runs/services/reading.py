@@ -7,7 +7,9 @@ from uuid import UUID
 
 from audit import clock, reports
 from audit.actors import Actor
-from runs.engine.states import Verb
+from runs import store
+from runs.engine.limits import failure
+from runs.engine.states import OPEN_STEP, Cause
 from runs.engine.values import instant_text
 from runs.errors import UnknownRun
 from runs.models import Call, Run, RunQuerySet, Step
@@ -63,6 +65,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "draft": run.draft,
         "trigger": run.trigger,
         "started_by": run.started_by,
+        "cancelled_by": run.cancel_requested_by or None,
         "as_of": instant_text(run.as_of),
         "created_at": instant_text(run.created_at),
         "started_at": instant_text(run.started_at),
@@ -74,8 +77,8 @@ def run_document(run: Run) -> dict[str, Any]:
         "result": end.get("result"),
         "result_digest": run.result_digest or None,
         "verdict": opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None,
-        "failure": end.get("failure") or (_overdue(run) if effective.overdue else None),
-        "missing": finish["facts"].get("missing", []) if finish is not None and finish["verb"] == Verb.RUN_FINISHED else [],
+        "failure": end.get("failure") or (_overdue(run, steps) if effective.overdue else None),
+        "missing": end.get("missing", []),
         "steps": [_step(step, calls, opened) for step in steps],
         "reverifies": None if run.reverifies_id is None else str(run.reverifies_id),
         "reverified_by": [_judgement(newer, now) for newer in run.reverified_by.order_by("created_at")],
@@ -90,9 +93,13 @@ def _entries(run: Run, steps: Sequence[Step], finish: Mapping[str, Any] | None) 
     return wanted
 
 
-def _overdue(run: Run) -> dict[str, Any]:
+def _overdue(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
+    """What the engine will write: the deadline is owned by the agent at work, or by the pipeline where none is."""
     message = f"the run was to be finished by {instant_text(run.deadline_at)} and is not; no worker has written that yet"
-    return {"cause": "deadline", "message": message, "owner": f"pipeline:{run.pipeline.name}", "team": run.team.name, "step": None}
+    at_work = min((step for step in steps if step.state in OPEN_STEP), key=lambda step: step.key, default=None)
+    plan, _ = store.plan_of(run.release_id)
+    step, agent = (None, None) if at_work is None else (at_work.key, at_work.agent)
+    return failure(plan, cause=Cause.DEADLINE, message=message, agent=agent, step=step).as_record()
 
 
 def _judgement(run: Run, now: datetime) -> dict[str, Any]:

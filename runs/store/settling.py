@@ -10,7 +10,7 @@ from uuid import UUID
 
 from audit.ledger import ChargeDraft
 from runs.engine.commands import Fact
-from runs.engine.states import CallKind, CallState, Cause, Mode, Verb
+from runs.engine.states import CallKind, CallState, Cause, Mode, StepState, Verb
 from runs.engine.values import Plan, Snapshot, instant_text
 from runs.models import Call
 from runs.store.transitions import CallOpened, CallRecord, CallSettled
@@ -73,9 +73,11 @@ def failed(call: CallRecord, *, plan: Plan, run: UUID, contained: bool | None, c
     return _settled(call, CallState.REFUSED, cause, contained, fact, plan, run, estimated=True)
 
 
-def abandoned(call: CallRecord, *, plan: Plan, run: UUID, message: str) -> CallSettled:
-    """Its step ended without it: a deadline, a cancel, a sibling's failure."""
-    return failed(call, plan=plan, run=run, contained=None, cause=Cause.DEADLINE, message=message)
+def abandoned(call: CallRecord, snapshot: Snapshot, *, run: UUID) -> CallSettled:
+    """Its step ended without it, in `snapshot`: for the step's own cause, or stopped by a cancel or another part's failure."""
+    step = snapshot.steps.get(call.step)
+    cause = step.failure.cause if step is not None and step.state is StepState.FAILED and step.failure is not None else Cause.STOPPED
+    return failed(call, plan=snapshot.plan, run=run, contained=None, cause=cause, message="its step ended before it answered")
 
 
 def _settled(

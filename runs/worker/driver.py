@@ -245,7 +245,7 @@ class Driver:
     def _in_flight(self, loaded: store.Loaded) -> list[store.CallSettled]:
         """Once a run has finished, nobody will use what is still on its way."""
         records = store.call_records(loaded.calls.values()).values()
-        return [self._abandon(call) for call in records if call.state is CallState.DISPATCHED]
+        return [store.abandoned(call, loaded.snapshot, run=self.run) for call in records if call.state is CallState.DISPATCHED]
 
     async def _settle_late(self, settled: Sequence[store.CallSettled]) -> None:
         unique = {each.call.key: each for each in reversed(settled)}
@@ -301,10 +301,7 @@ class Driver:
     def _abandoned(self, move: Move, closing: set[str]) -> list[store.CallSettled]:
         """The calls of steps that end without them; at the end of a run, every call that is still out."""
         out = [call for call in self.calls.values() if call.state is CallState.DISPATCHED and call.key not in closing]
-        return [self._abandon(call) for call in out if move.finish is not None or call.step in move.abandon]
-
-    def _abandon(self, call: store.CallRecord) -> store.CallSettled:
-        return store.abandoned(call, plan=self.snapshot.plan, run=self.run, message="its step ended before it answered")
+        return [store.abandoned(call, move.snapshot, run=self.run) for call in out if move.finish is not None or call.step in move.abandon]
 
     def _judged(self, result: Result, settled: Sequence[store.CallSettled]) -> Result:
         """A failed attempt may be made again only if none of its calls may have acted."""

@@ -75,6 +75,7 @@ def test_a_suspended_draft_still_has_its_drafts_permissions(folder: Path) -> Non
 def test_rolling_an_agent_back_brings_its_permissions_back(folder: Path) -> None:
     publish(folder)
     publish(numbers(folder, reader=OTHER))
+    assert reader().permissions == ["allow read feed:*"]
     registry.rollback("reader", actor=SYSTEM)
     assert reader().permissions == ["allow read file:*"]
 
