@@ -150,7 +150,7 @@ def _grants(asked: _Asked) -> Refusal | None:
     permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
     for verb, resource in asked.request.uses:
         if not grants.decide(permissions, verb, resource).allowed:
-            message = f"'{name}' may not {verb} {resource}: no permission allows it. Add \"allow {verb} {resource}\" and apply again"
+            message = f"'{name}' may not {verb} {resource}: no permission allows it. Add \"allow {verb} {resource}\" and apply again with --publish"
             return Refusal(Cause.DENIED, message)
     return None
 

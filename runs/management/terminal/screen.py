@@ -12,18 +12,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, TextIO
 
 from django.core.management.base import CommandParser, DjangoHelpFormatter
-from django.db import OperationalError, ProgrammingError
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from audit.errors import OrchestraError
+from audit.management.tables import tables_expected
 from audit.visible import visible
 
 BAD_INPUT = 2
 MAX_MESSAGE = 1_000
 MAX_PROBLEMS = 50
 WIDTH_OF_A_FILE = 120
-_NO_TABLES = ("no such table", "does not exist", "no such column")
 
 
 class TeachingFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
@@ -77,13 +76,10 @@ class Screen:
     def refusals(self) -> Iterator[None]:
         """Orchestra's errors, and a database without tables, become lines and exit status 2."""
         try:
-            yield
+            with tables_expected():
+                yield
         except OrchestraError as error:
             self.refuse(error)
-        except (OperationalError, ProgrammingError) as error:
-            if not any(sign in str(error) for sign in _NO_TABLES):
-                raise
-            self._refuse("no-tables", "the database is not set up for this version yet: run `manage.py migrate`", [])
 
     def refuse(self, error: OrchestraError) -> NoReturn:
         self._refuse(error.code, error.message, [str(problem) for problem in error.details.get("problems") or ()])
