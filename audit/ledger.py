@@ -17,12 +17,13 @@ from uuid import UUID
 
 from django.db import connection
 
+from audit import bulk
 from audit.actors import Actor
 from audit.canonical import NotCanonical, canonical_bytes, commitment, digest_bytes, entry_bytes
 from audit.clock import to_text
 from audit.errors import Conflict, Invalid, NoTransaction, UnknownVerb
 from audit.identity import new_id
-from audit.models import Charge, Entry, Opening, Pending, bulk
+from audit.models import Charge, Entry, Opening, Pending
 
 MAX_BODY_BYTES = 32 * 1024
 SALT_BYTES = 32

@@ -37,13 +37,14 @@ def release_for(pipeline_name: str, *, draft: bool, actor: Actor, now: datetime 
             f"pipeline '{pipeline.name}' is not published yet: apply its folder with --publish, or run its draft with --draft",
             pipeline=pipeline.name,
         )
+    pipeline.current_release.pipeline = pipeline  # known already, with its team: else whoever asks for it reads both again
     return pipeline.current_release
 
 
 def pipeline_named(name: str, actor: Actor) -> Pipeline:
     """The pipeline, if the actor may see it; the error names the nearest ones that they may see."""
     visible = Pipeline.objects.visible_to(actor)
-    pipeline = visible.select_related("team", "current_release").filter(name=name).first()
+    pipeline = next(iter(visible.select_related("team", "current_release").filter(name=name).order_by()), None)
     if pipeline is None:
         raise UnknownPipeline(f"there is no pipeline '{name[:80]}'{nearest(name, visible.values_list('name', flat=True))}", pipeline=name[:80])
     return pipeline

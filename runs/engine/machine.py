@@ -6,7 +6,7 @@ The only module that ends a run. Called by the worker (and by use-cases for what
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from agents import contracts
 from audit import canonical
@@ -20,6 +20,7 @@ from runs.engine.planner import VERIFY
 from runs.engine.states import LIVE_RUN, Cause, IllegalMove, Mode, Outcome, RunState, StepEvent, StepState, Verb, moved
 from runs.engine.values import BlockFrame, Failure, Held, Snapshot, Step, instant_text
 
+_VERDICT: Final = contracts.compiled(contracts.VERDICT_SCHEMA)
 MISSING_NAMED = 20
 """An entry is at most 32 KiB: it names so many missing parts and their number; the opening holds all of them."""
 STEPS_NAMED = 5
@@ -153,7 +154,7 @@ def _absorb_value(walk: Walk, step: Step, returned: Returned) -> Failed | None:
         return _broken(walk, step, Cause.CONTRACT, f"the result can't be written as JSON: {error}")
     wrong = agent.gives.violations(returned.value)
     if not wrong and step.node.judges:
-        wrong = contracts.violations(contracts.VERDICT_SCHEMA, returned.value)
+        wrong = _VERDICT.violations(returned.value)
     if wrong:
         return _broken(walk, step, Cause.CONTRACT, f"the result breaks the contract of '{agent.name}': {'; '.join(wrong)}")
     if step.node.judges:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from agents import contracts, registry
 from agents.models import Release
-from audit import canonical, clock, ledger, reports
+from audit import bulk, canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.errors import OrchestraError
 from audit.ledger import Draft, Head
@@ -18,6 +18,8 @@ from runs.errors import BadInput, IdempotencyConflict, NotReverifiable
 from runs.models import Run
 from runs.models.run import integrity_of
 from runs.services.reading import find_run
+
+_COLUMNS = {field.name: field.attname for field in Run._meta.concrete_fields}  # noqa: SLF001 - Django's documented way to a model's fields
 
 
 def start_run(
@@ -154,7 +156,7 @@ def _insert(
     )
     queued = _queued(run, spec, given, actor)
     run.input_entry = queued.id
-    run.save(force_insert=True)
+    bulk.insert(Run, list(_COLUMNS), [[getattr(run, attribute) for attribute in _COLUMNS.values()]])
     ledger.record([queued], now=now, heads={run.id: Head()})
     return run
 

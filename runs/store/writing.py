@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from audit import canonical, clock, ledger
+from audit import bulk, canonical, clock, ledger
 from audit.actors import Actor
 from audit.ledger import Draft, Head
 from runs.engine.commands import Fact
@@ -20,7 +20,6 @@ from runs.engine.states import CallState, Verb
 from runs.engine.values import Failure
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step
-from runs.store.bulk import update_where
 from runs.store.transitions import CallRecord, CallSettled, Committed, Seen, Stale, Transition, Written
 
 _RUN_CHANGES = (
@@ -31,6 +30,8 @@ _STEP_CHANGES = (
     "agent version state attempt fell_back deadline_at not_before finished_at as_of best_before best_before_step "
     "result_digest result_fence result_entry failure_entry failure_cause failure_owner failure_team"
 ).split()
+_STEP_COLUMNS = ["run", "key", "node", "judges", "started_at", "input_entry", *_STEP_CHANGES]
+_CALL_COLUMNS = ["run", "dispatched_at", *CallRecord.__slots__, "cost_nano"]
 _CALL_CHANGES = ["state", "settled_at", "cause", "contained", "cost_nano", "reserved_nano", "response_entry"]
 
 # A call is reserved only within the run's own limits; what was spent is recorded whatever the limit says.
@@ -47,7 +48,7 @@ def commit(batch: Sequence[Transition]) -> list[Written]:
     notes = {each.run: _Notes(each) for each in ordered}
     with transaction.atomic(durable=True):
         rows = [_run_row(each, notes[each.run]) for each in ordered]
-        alive = update_where(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
+        alive = bulk.update_where(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
         now = clock.now()
         written = [each for each in ordered if each.run in alive]
         heads = _write(written, notes, now) if written else {}
@@ -58,14 +59,12 @@ def commit(batch: Sequence[Transition]) -> list[Written]:
 
 
 def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: datetime) -> dict[UUID, Head]:
-    Step.objects.bulk_create([_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened])
+    bulk.insert(Step, _STEP_COLUMNS, [_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened])
     moved = [_step_row(each, step, notes[each.run]) for each in written for step in each.move.moved]
-    if moved:
-        update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved)
-    Call.objects.bulk_create([_new_call(each.run, opened.call, now) for each in written for opened in each.opened])
+    bulk.update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved)
+    bulk.insert(Call, _CALL_COLUMNS, [_new_call(each.run, opened.call, now) for each in written for opened in each.opened])
     settled = [_call_row(call, notes[each.run].of([Verb.CALL_CONFIRMED], call.fact.subject), now) for each in written for call in each.settled]
-    if settled:
-        update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled)
+    bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled)
     heads = ledger.record(
         [draft for each in written for draft in notes[each.run].drafts], now=now, heads={each.run: each.seen.head for each in written}
     )
@@ -136,10 +135,9 @@ def _failed(failure: Failure | None) -> tuple[str, str, str]:
     return ("", "", "") if failure is None else (str(failure.cause), failure.owner, failure.team or "")
 
 
-def _new_step(each: Transition, step: StepValue, notes: _Notes) -> Step:
-    changes = dict(zip(_STEP_CHANGES, _step_changes(each, step, notes), strict=True))
+def _new_step(each: Transition, step: StepValue, notes: _Notes) -> list[Any]:
     entry = notes.of([Verb.STEP_STARTED], f"step:{step.key}")
-    return Step(run_id=each.run, key=step.key, node=step.node.id, judges=step.node.judges, started_at=step.started_at, input_entry=entry, **changes)
+    return [each.run, step.key, step.node.id, step.node.judges, step.started_at, entry, *_step_changes(each, step, notes)]
 
 
 def _step_row(each: Transition, step: StepValue, notes: _Notes) -> list[Any]:
@@ -159,9 +157,8 @@ def _step_changes(each: Transition, step: StepValue, notes: _Notes) -> list[Any]
     ]
 
 
-def _new_call(run: UUID, call: CallRecord, now: datetime) -> Call:
-    values = {name: getattr(call, name) for name in CallRecord.__slots__}
-    return Call(run_id=run, dispatched_at=now, **values)
+def _new_call(run: UUID, call: CallRecord, now: datetime) -> list[Any]:
+    return [run, now, *(getattr(call, name) for name in CallRecord.__slots__), 0]
 
 
 def _call_row(settled: CallSettled, entry: UUID | None, now: datetime) -> list[Any]:
@@ -181,7 +178,7 @@ def settle_late(run: UUID, team: str, settled: Sequence[CallSettled], actor: Act
         now = clock.now()
         drafts = {each.call.key: _late_draft(run, team, each.fact, actor) for each in settled}
         rows = [_call_row(each, drafts[each.call.key].id if "response" in each.fact.openings else None, now) for each in settled]
-        done = update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=rows)
+        done = bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=rows)
         mine = [each for each in settled if each.call.key in done]
         _return_reservations(run, mine)
         ledger.record([drafts[each.call.key] for each in mine], now=now)

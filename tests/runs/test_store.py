@@ -8,10 +8,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from audit import ledger, reports
+from audit import bulk, ledger, reports
 from runs import store
 from runs.models import Call, Run
-from runs.store.bulk import update_where
 from tests import pipelines
 from tests.pipelines import agent
 
@@ -44,7 +43,7 @@ def settled(run: Run, state: str) -> store.CallSettled:
     plan = loaded.snapshot.plan
     if state == "confirmed":
         return store.confirmed(record, plan=plan, run=run.id, contained=True, response={"body": "late"}, cause=None)
-    return store.abandoned(record, plan=plan, run=run.id, message="nobody waits for it")
+    return store.abandoned(record, loaded.snapshot, run=run.id)
 
 
 @pytest.mark.parametrize("state", ["confirmed", "refused"])
@@ -101,16 +100,16 @@ def test_a_bulk_update_says_which_rows_met_their_condition(tmp_path: Path) -> No
     runs = [pipelines.start() for _ in range(3)]
     rows = [[run.id, 0, 9, "x"] for run in runs]
     rows[1][1] = 5  # not its revision
-    done = update_where(Run, match=["id", "revision"], change=["fence", "failure_owner"], rows=rows, also="t.state <> 'finished'")
+    done = bulk.update_where(Run, match=["id", "revision"], change=["fence", "failure_owner"], rows=rows, also="t.state <> 'finished'")
     assert done == {runs[0].id, runs[2].id}
     assert sorted(Run.objects.values_list("fence", flat=True)) == [0, 9, 9]
 
 
 def test_a_bulk_update_of_more_rows_than_one_statement_holds_updates_them_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runs.store.bulk._PARAMETERS", 4)
+    monkeypatch.setattr("audit.bulk._PARAMETERS", 4)
     pipelines.publish(tmp_path / "p", functions=WORK, agents=[agent("worker", "work:run")], steps="- {id: work, agent: worker}")
     runs = [pipelines.start() for _ in range(5)]
-    assert len(update_where(Run, match=["id"], change=["fence"], rows=[[run.id, 3] for run in runs])) == 5
+    assert len(bulk.update_where(Run, match=["id"], change=["fence"], rows=[[run.id, 3] for run in runs])) == 5
 
 
 def test_looking_sees_revision_and_fence(waiting: Run) -> None:
