@@ -6,8 +6,11 @@ A run asks here which release it gets. Knows validation only through `composing`
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from datetime import datetime
 from difflib import get_close_matches
+from functools import lru_cache
+from uuid import UUID
 
 from django.db import transaction
 
@@ -32,19 +35,26 @@ def release_for(pipeline_name: str, *, draft: bool, actor: Actor, now: datetime 
     pipeline = pipeline_named(pipeline_name, actor)
     if draft:
         return _draft_release(pipeline, actor, now)
-    if pipeline.current_release is None:
+    if pipeline.current_release_id is None:
         raise NotPublished(
             f"pipeline '{pipeline.name}' is not published yet: apply its folder with --publish, or run its draft with --draft",
             pipeline=pipeline.name,
         )
-    pipeline.current_release.pipeline = pipeline  # known already, with its team: else whoever asks for it reads both again
-    return pipeline.current_release
+    release = copy(_release(pipeline.current_release_id))
+    release.pipeline = pipeline  # as it is now, with its team
+    return release
+
+
+@lru_cache(maxsize=256)
+def _release(release: UUID) -> Release:
+    """Releases never change, and their manifests are long: each is read once per process."""
+    return Release.objects.get(pk=release)
 
 
 def pipeline_named(name: str, actor: Actor) -> Pipeline:
     """The pipeline, if the actor may see it; the error names the nearest ones that they may see."""
     visible = Pipeline.objects.visible_to(actor)
-    pipeline = next(iter(visible.select_related("team", "current_release").filter(name=name).order_by()), None)
+    pipeline = next(iter(visible.select_related("team").filter(name=name).order_by()), None)
     if pipeline is None:
         raise UnknownPipeline(f"there is no pipeline '{name[:80]}'{nearest(name, visible.values_list('name', flat=True))}", pipeline=name[:80])
     return pipeline
