@@ -231,7 +231,7 @@ class Boundary:
         permissions = self._permissions(request.agent.name)
         asked = http.FetchRequest(
             url=request.arguments["url"],
-            allowed_private=http.endpoints_named(rule.resource for rule in _network_rules(permissions) if not rule.prefix),
+            allowed_private=http.endpoints_named(rule.resource for rule in _network_rules(permissions) if rule.verb == "read" and not rule.prefix),
             timeout_s=max((request.not_after - clock.now()).total_seconds(), 0.0),
             headers=request.arguments.get("headers") or {},
         )

@@ -8,7 +8,7 @@ import asyncio
 import signal
 from typing import Any
 
-from agents.children import frames
+from agents.children import failures, frames
 from agents.children.process import Ended, Process
 from agents.children.values import Broken, CallError, Job, OnCall, OnProgress, Returned
 
@@ -94,12 +94,13 @@ class Conversation:
     def _reported(self, report: Any) -> Broken:
         if not isinstance(report, dict) or not isinstance(report.get("details"), dict):
             raise frames.BadFrame("a failure without its parts")
-        cause, message, details = str(report.get("cause")), str(report.get("message")), dict(report["details"])
-        if details.pop("memory", False):
+        # The frame may be the function's own work: only what `failures.report` says is read, cut and cleaned again.
+        cause, message, said = str(report.get("cause"))[:100], failures.clean(str(report.get("message"))), report["details"]
+        details = _trail(said.get("traceback"))
+        if said.get("memory"):
             return self.broken("crashed", self._out_of_memory(), **details)
-        if details.get("from_call") and cause in self._refused:
-            return self.broken(cause, message, **details)
-        details.pop("from_call", None)
+        if said.get("from_call") and cause in self._refused:
+            return self.broken(cause, message, from_call=True, **details)
         if cause not in _OWN_CAUSES:
             return self.broken("exception", f"claims the cause {cause!r}, which no call of it had: {message}", **details)
         return self.broken(cause, message, **details)
@@ -138,6 +139,11 @@ def _progress(said: Any) -> tuple[str | None, float | None]:
     message, fraction = said.get("message"), said.get("fraction")
     share = min(1.0, max(0.0, float(fraction))) if isinstance(fraction, int | float) else None
     return (None if message is None else str(message)[:500]), share
+
+
+def _trail(said: Any) -> dict[str, Any]:
+    lines = said[-failures.FRAMES :] if isinstance(said, list) else []
+    return {"traceback": [failures.clean(str(line)) for line in lines]} if lines else {}
 
 
 def _signal_name(number: int) -> str:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 MESSAGE_LIMIT = 2000
-_FRAMES = 8
+FRAMES = 8
 
 
 class Stopped(Exception):
@@ -52,7 +52,7 @@ def trail(error: BaseException, folder: str | None) -> list[str]:
     found = [f"{place} in {name}" for place, name in _places(error.__traceback__, folder)]
     if isinstance(error, SyntaxError) and error.filename and folder and error.filename.startswith(folder):
         found.append(f"{_inside(error.filename, folder)}:{error.lineno} (syntax)")
-    return [clean(line) for line in found[-_FRAMES:]]
+    return [clean(line) for line in found[-FRAMES:]]
 
 
 def _places(step: TracebackType | None, folder: str | None) -> list[tuple[str, str]]:

@@ -129,7 +129,8 @@ class _Compiler:
         )
 
     def _parallel(self, spec: Mapping[str, Any]) -> ParallelNode:
-        branches = tuple((name, self.block(do)) for name, do in spec["branches"].items())
+        # By name: PostgreSQL keeps no order of an object's keys, and the first branch that failed leads with its owner.
+        branches = tuple((name, self.block(do)) for name, do in sorted(spec["branches"].items()))
         need = fan.needed(spec["min_success"], len(branches))
         return ParallelNode(spec["id"], branches, need, degrades=_degrades(spec), when=spec.get("when"))
 

@@ -18,6 +18,7 @@ from audit import reports
 from audit.actors import Actor
 from audit.identity import new_id
 from runs.engine.states import LIVE_RUN, Effective, Integrity, Outcome, RunState, Verb, effective
+from runs.engine.values import instant_text
 
 _LIVE = sorted(state.value for state in LIVE_RUN)  # in order: a set would make a new migration every other time
 
@@ -135,7 +136,7 @@ class Run(models.Model):
 
 
 def integrity_of(runs: Iterable[Run]) -> dict[UUID, Integrity]:
-    """Compare each run's outcome and stored result with its finishing entry. A live run has none, and must have none."""
+    """Compare each run's outcome, the instant it is judged as of, and its stored result with its finishing entry. A live run has none, and must have none."""
     listed = list(runs)
     bodies = reports.bodies_at([(run.id, run.seq) for run in listed])
     entries = {run.id: UUID(bodies[run.id]["id"]) for run in listed if run.id in bodies}
@@ -152,5 +153,6 @@ def _integrity(run: Run, body: dict[str, object] | None, stored: str | None) -> 
         return Integrity.BROKEN if finished else Integrity.INTACT
     if not finished or not isinstance(facts, dict):
         return Integrity.BROKEN
-    same = facts["outcome"] == run.outcome and (facts["result"] or "") == run.result_digest and (stored or "") == run.result_digest
+    said = (facts["outcome"], facts["as_of"], facts["result"] or "", stored or "")
+    same = said == (run.outcome, instant_text(run.as_of), run.result_digest, run.result_digest)
     return Integrity.INTACT if same else Integrity.BROKEN

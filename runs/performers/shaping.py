@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from agents import expressions
+from audit import canonical
 from runs.boundary import Reply, Request, target_resource
 from runs.engine.outcomes import Failed, Returned
 from runs.engine.states import CallKind, Cause, Mode
@@ -72,10 +73,13 @@ def shape_fetch(parent: Request, ordinal: int, tool: str, arguments: Mapping[str
     """A tool call that a function asked for. Only `fetch` exists; it reads, so it may be sent again."""
     if tool != FETCH:
         raise Unshapable(f"there is no tool '{tool}'; this version ships 'fetch'")
-    odd = sorted(arguments.keys() - _NAMES)
-    if odd or not isinstance(arguments.get("url"), str):
+    if arguments.keys() - _NAMES or not isinstance(arguments.get("url"), str):
         raise Unshapable(f"fetch takes 'url' (a text) and 'headers'; got {', '.join(sorted(arguments)) or 'nothing'}")
+    headers = arguments.get("headers") or {}
+    if not isinstance(headers, Mapping) or not all(isinstance(value, str) for value in headers.values()):
+        raise Unshapable("fetch takes 'headers' as an object of texts")
     try:
+        canonical.canonical_bytes(arguments)  # a request that has no digest could not be written down
         resource = target_resource(arguments["url"])
     except ValueError as error:
         raise Unshapable(str(error)) from None

@@ -201,8 +201,8 @@ class Driver:
 
     def _give_back(self, turn: _Turn) -> None:
         for plan in turn.plans:
-            if plan.has_place:
-                self.tools.boundary.children.give_back()
+            if plan.has_place and plan.request is not None:
+                self.tools.boundary.children.give_back(plan.request.agent.digest)
 
     def _advance(self, turn: _Turn, written: store.Committed) -> None:
         transition = turn.transition

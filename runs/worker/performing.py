@@ -73,11 +73,11 @@ class Performing:
         children = self.tools.boundary.children
         try:
             if not has_place:
-                await children.take()
+                await children.take(request.agent.digest)
             try:
                 ended = await self._performed(request, record)
             finally:
-                children.give_back()
+                children.give_back(request.agent.digest)
         except asyncio.CancelledError:
             raise
         except Exception:

@@ -212,6 +212,21 @@ async def test_a_deep_frame_in_the_channel_is_a_crash(run: Run) -> None:
     crashed(await run(source))
 
 
+FORGERY = """
+def work():
+    link = sys.modules["_orchestra_child.link"]
+    link.send({"broken": {"cause": "exception", "message": MESSAGE, "details": {"n": 2**60, "stderr": 1, "traceback": ["x" * 9_000] * 99}}})
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("message", ["'x' * 3_000_000", "'bidi'", "2**60"])
+async def test_a_forged_failure_is_cut_to_what_a_ledger_can_hold(run: Run, message: str) -> None:
+    outcome = await run(FORGERY.replace("MESSAGE", message))
+    assert isinstance(outcome, Broken)
+    assert len(canonical.canonical_bytes([outcome.message, outcome.details])) < 20_000
+
+
 async def test_killing_its_keeper_fails_only_itself(run: Run, level: str, nothing_left: None) -> None:
     outcome = await run(f"{DAEMON}def work():\n    daemon()\n    os.kill(os.getppid(), signal.SIGKILL)\n    time.sleep(0.2)\n    return 1")
     if level == "full":  # its keeper is its init, which it can't kill

@@ -41,6 +41,9 @@ def fickle(url: str, note: str) -> dict:
         time.sleep(60)
     return {}
 
+def headed(url: str, headers: str) -> dict:
+    return orchestra.call("fetch", {"url": url, "headers": eval(headers)})
+
 def odd(url: str, tool: str) -> dict:
     return orchestra.call(tool, {"url": url, "method": "POST"} if tool == "fetch" else {"url": url})
 """
@@ -158,6 +161,22 @@ def test_a_tool_or_an_argument_that_does_not_exist_fails_the_function(tmp_path: 
     assert said["failure"]["cause"] == "exception"
     assert says in said["failure"]["message"]
     assert feed.paths == []
+
+
+@pytest.mark.parametrize("headers", [[1], {"accept": 5}, {"accept": 2**60}, "accept: all"])
+def test_headers_that_are_no_texts_fail_the_function_and_not_the_worker(tmp_path: Path, feed: feeds.Feed, headers: Any) -> None:
+    publish(tmp_path, f"allow read network:{feed.endpoint}", function="headed", takes="{url: =input.url, headers: =input.headers}")
+    said = pipelines.run(input={"url": feed.url, "headers": repr(headers)})
+    assert (said["failure"]["cause"], said["failure"]["owner"], feed.paths) == ("exception", "agent:reader", [])
+    assert "'headers' as an object of texts" in said["failure"]["message"]
+
+
+def test_a_permission_to_connect_opens_no_private_address_to_fetch(tmp_path: Path, feed: feeds.Feed) -> None:
+    permissions = f'permissions: ["allow read network:*", "allow connect network:{feed.endpoint}"]'
+    reader = agent("reader", "work:read", role="gather", more=permissions)
+    pipelines.publish(tmp_path / "p", functions=WORK, agents=[reader], steps="- {id: read, agent: reader, with: {urls: =input.urls}}")
+    said = pipelines.drive(start(feed.url + "/a"))
+    assert (said["failure"]["cause"], feed.paths) == ("denied", [])
 
 
 def test_fetches_count_against_the_limit_of_calls(tmp_path: Path, feed: feeds.Feed) -> None:

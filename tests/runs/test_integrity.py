@@ -1,5 +1,6 @@
 """What was changed in the database afterwards: it reads broken, is said aloud, and is never verified or taken up again."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a later entry": {"seq": 99},
     "an earlier entry": {"seq": 3},
     "the state": {"state": "running", "outcome": None},
+    "what it was judged as of": {"as_of": datetime(2020, 1, 1, tzinfo=UTC)},
 }
 
 

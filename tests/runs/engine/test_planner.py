@@ -49,6 +49,12 @@ def test_a_parallel_knows_how_many_branches_it_needs(said, need):
     assert node.need == need
 
 
+def test_branches_stand_by_name_whatever_order_a_database_gives_them_back_in():
+    node = only(parallel("both", zebra=[step("one")], ant=[step("two")]))
+    assert isinstance(node, ParallelNode)
+    assert [name for name, _ in node.branches] == ["ant", "zebra"]
+
+
 def test_a_loop_is_compiled_with_its_window_and_what_its_items_come_from():
     node = only(for_each("each", "=steps.read.list", step("do"), item="x", wide=3))
     assert isinstance(node, ForEachNode)
