@@ -141,6 +141,7 @@ STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # read from the packages at start: nothing to collect, nothing to forget
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = ["orchestra_site.formats"]  # instants to the second: two entries of a minute are not the same
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -5,12 +5,14 @@ the ledger's openings, made visible and escaped.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 
 from audit import clock
 from audit.admin import ReadOnlyAdmin, shown
@@ -23,9 +25,23 @@ _LONG = 40_000
 _FAILURE = (shown("failure_cause"), shown("failure_owner"))
 
 
+def _shaped(text: str) -> str:
+    """Lines as they are, escaped."""
+    return format_html('<pre style="white-space: pre-wrap; margin: 0">{}</pre>', text[:_LONG])
+
+
 def _indented(value: Any) -> str:
     lines = json.dumps(value, ensure_ascii=False, indent=2).split("\n")
-    return "\n".join(visible(line, 2000) for line in lines)[:_LONG]
+    return _shaped("\n".join(visible(line, 2000) for line in lines))
+
+
+def _said_of(document: Mapping[str, Any]) -> str:
+    """The verdict's checks and the failure, a line each: what a person opens the page for."""
+    verdict, failure = document["verdict"], document["failure"]
+    lines = [f"{check['verdict']}  {check['criterion']}: {check['why']}  (by {check['by']})" for check in (verdict or {}).get("checks", [])]
+    if failure is not None:
+        lines.append(f"{failure['cause']}: {failure['message']}  (owner {failure['owner']}, team {failure['team'] or '-'})")
+    return _shaped("\n".join(visible(line, 500) for line in lines) or "nothing yet")
 
 
 class _Runs(ChangeList):
@@ -75,7 +91,7 @@ class RunAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
     fields: ClassVar[Any] = (
         *("id", "pipeline", "team", "release", "reads_as", "as_of", "draft", "trigger", "started_by", "reverifies"),
-        *("created_at", "started_at", "finished_at", "deadline_at", "steps_taken", "document"),
+        *("created_at", "started_at", "finished_at", "deadline_at", "said", "steps_taken", "document"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
@@ -101,11 +117,12 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="steps")
     def steps_taken(self, run: Run) -> str:
-        steps = Step.objects.filter(run=run)
-        return (
-            "\n".join(visible(f"{step.key}  {step.agent} {step.version}  {step.state}  {step.failure_cause}".rstrip()) for step in steps)
-            or "none yet"
-        )
+        said = [f"{step.key}  {step.agent} {step.version}  {step.state}  {step.failure_cause}" for step in Step.objects.filter(run=run)]
+        return _shaped("\n".join(visible(line.rstrip()) for line in said) or "none yet")
+
+    @admin.display(description="verdict and failure")
+    def said(self, run: Run) -> str:
+        return _said_of(services.run_document(run))
 
     @admin.display(description="everything")
     def document(self, run: Run) -> str:

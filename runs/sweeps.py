@@ -4,9 +4,11 @@ Every engine sweeps each second, the queue's schedule is the net, `manage.py swe
 """
 
 import logging
+import os
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models import F
@@ -83,6 +85,19 @@ def sweep() -> Swept:
     checked, broken = check_integrity()
     Engine.objects.filter(beat_at__lt=clock.now() - ENGINES_KEPT).delete()
     return Swept(ended, checked, broken)
+
+
+def called_engine(quiet: timedelta) -> UUID | None:
+    """The id of an engine to be started, or None where none is needed. Its row stands before it does.
+
+    An engine takes a second to announce itself, and every ring in that second would start another. One that never comes
+    up counts as gone after `quiet`, and the next sweep calls another.
+    """
+    with transaction.atomic(durable=True):  # SQLite: one at a time; PostgreSQL: as many as the queue has workers, at the worst
+        if not needs_engine(quiet):
+            return None
+        now = clock.now()
+        return Engine.objects.create(id=uuid4(), host=socket.gethostname()[:200], pid=os.getpid(), started_at=now, beat_at=now).id
 
 
 def needs_engine(quiet: timedelta) -> bool:

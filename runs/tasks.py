@@ -13,10 +13,10 @@ from runs.worker import spawn
 
 def wake() -> str:
     """A run is ready: start an engine if none lives that would find it by itself."""
-    quiet = timedelta(seconds=3 * settings.ORCHESTRA_HEARTBEAT_S)
-    if not sweeps.needs_engine(quiet):
+    engine = sweeps.called_engine(timedelta(seconds=3 * settings.ORCHESTRA_HEARTBEAT_S))
+    if engine is None:
         return "an engine is at work, or nothing is ready"
-    return f"started engine process {spawn.short_lived_engine()}"
+    return f"started engine process {spawn.short_lived_engine(engine)}"
 
 
 def sweep() -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from agents import children, contracts, spec
 from agents.children import Described, DescribedFunction
 from agents.spec import Document, Parsed, Problem
-from audit.canonical import NotCanonical, canonical_bytes
+from audit.canonical import MAX_INTEGER, NotCanonical, canonical_bytes
 
 from .folders import Taken, take, write_out
 
@@ -116,26 +116,27 @@ def _uncompiled(document: Document, described: Described) -> Iterator[Problem]:
 
 
 def _unstorable(document: Document) -> Iterator[Problem]:
-    """What has no canonical form has no digest; and PostgreSQL keeps no NUL."""
+    """What has no canonical form has no digest; and PostgreSQL gives back neither a NUL nor every number as it was."""
     try:
         canonical_bytes(document.spec)
     except NotCanonical as error:
         yield Problem(document.file, document.line, f"{document.kind} '{document.name}' can't be stored: {error}")
-    for path in _with_nul(document.spec, ()):
-        yield _at(document, path, "the text holds a NUL character; take it out")
+    for path, problem in _not_kept(document.spec, ()):
+        yield _at(document, path, problem)
 
 
-def _with_nul(value: Any, path: spec.Path) -> Iterator[spec.Path]:
-    if isinstance(value, str):
-        if "\0" in value:
-            yield path
+def _not_kept(value: Any, path: spec.Path) -> Iterator[tuple[spec.Path, str]]:
+    if isinstance(value, str) and "\0" in value:
+        yield path, "the text holds a NUL character; take it out"
+    elif isinstance(value, float) and value.is_integer() and abs(value) > MAX_INTEGER:
+        yield path, f"the number {value:g} is whole and beyond 2^53, which no database keeps as a decimal one; write a smaller one"
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from _with_nul(str(key), (*path, key))
-            yield from _with_nul(inner, (*path, key))
+            yield from _not_kept(str(key), (*path, key))
+            yield from _not_kept(inner, (*path, key))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _with_nul(inner, (*path, index))
+            yield from _not_kept(inner, (*path, index))
 
 
 def expressions_of(pipeline: dict[str, Any]) -> Iterator[tuple[spec.Path, str]]:

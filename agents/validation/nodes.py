@@ -22,6 +22,7 @@ CEL_WORDS = frozenset(
     {"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "namespace"}
     | {"null", "package", "return", "true", "var", "void", "while"}
 )
+MAX_KEY = 190  # a step's key names it in the ledger (`step:KEY`), where a name has at most 200 characters
 MAX_RETRIES = 10
 MAX_BACKOFF_MS = 3_600_000
 
@@ -40,12 +41,16 @@ class Walk:
 
     def check_ids(self, nodes: Sequence[Node]) -> frozenset[str]:
         """All ids; one id twice is refused, except in different cases of one switch."""
-        return self._ids(nodes, frozenset(), ("steps",))
+        return self._ids(nodes, frozenset(), ("steps",), "")
 
-    def _ids(self, nodes: Sequence[Node], taken: frozenset[str], path: Path) -> frozenset[str]:
+    def _ids(self, nodes: Sequence[Node], taken: frozenset[str], path: Path, around: str) -> frozenset[str]:
         for index, node in enumerate(nodes):
             place = (*path, index)
             name = node["id"]
+            key = f"{around}{name}"
+            if len(key) > MAX_KEY:
+                message = f"with the names around it, {name!r} has {len(key)} characters ({key[:60]}…) and the limit is {MAX_KEY}; shorten some"
+                self.findings.add((*place, "id"), message)
             if name in RESERVED | CEL_WORDS:
                 self.findings.add((*place, "id"), f"the id {name!r} is a reserved word; choose another")
             if name == FINAL_VERIFY:
@@ -54,12 +59,10 @@ class Walk:
             if name in taken:
                 self.findings.add((*place, "id"), f"the id {name!r} is here twice; ids are unique in a pipeline")
             taken |= {name}
-            inner = [self._ids(body, taken, where) for where, body in _placed_bodies(node, place)] if node["kind"] == "switch" else []
-            for ids in inner:
-                taken |= ids
-            if node["kind"] != "switch":
-                for where, body in _placed_bodies(node, place):
-                    taken |= self._ids(body, taken, where)
+            before = taken
+            for where, body in _placed_bodies(node, place):
+                seen = before if node["kind"] == "switch" else taken
+                taken |= self._ids(body, seen, where, f"{key}/{_part(node, where)}/")
         return taken
 
     # Sequences and nodes ---------------------------------------------------------------------------------------------------------
@@ -205,6 +208,13 @@ def _placed_bodies(node: Node, path: Path) -> list[tuple[Path, list[dict[str, An
     if node["kind"] == "switch":
         return [((*path, "cases", index, "do"), body) for index, body in enumerate(bodies(node))]
     return [((*path, "do"), body) for body in bodies(node)]
+
+
+def _part(node: Node, body: Path) -> str:
+    """How a step's key names this body of a composite; of a loop's items, one with as many digits as there can be items."""
+    if node["kind"] == "parallel":
+        return str(body[-1])
+    return str(body[-2]) if node["kind"] == "switch" else "0" * 8
 
 
 def check_contracts(name: str, spec: Spec, findings: Findings, path: Path) -> None:

@@ -136,7 +136,7 @@ class Run(models.Model):
 
 
 def integrity_of(runs: Iterable[Run]) -> dict[UUID, Integrity]:
-    """Compare each run's outcome, the instant it is judged as of, and its stored result with its finishing entry. A live run has none, and must have none."""
+    """Compare each run's outcome, its as-of instant and its stored result with its finishing entry. A live run must have none."""
     listed = list(runs)
     bodies = reports.bodies_at([(run.id, run.seq) for run in listed])
     entries = {run.id: UUID(bodies[run.id]["id"]) for run in listed if run.id in bodies}

@@ -9,7 +9,7 @@ from audit import clock, reports
 from audit.actors import Actor
 from runs import store
 from runs.engine.limits import failure
-from runs.engine.states import OPEN_STEP, Cause
+from runs.engine.states import OPEN_STEP, Cause, Effective
 from runs.engine.values import instant_text
 from runs.errors import UnknownRun
 from runs.models import Call, Run, RunQuerySet, Step
@@ -52,6 +52,22 @@ def run_document(run: Run) -> dict[str, Any]:
     end = opened.get(UUID(finish["id"]), {}) if finish is not None else {}
     judged = [step for step in steps if step.judges]
     return {
+        **_header(run, effective),
+        "input": opened.get(run.input_entry, {}).get("input"),
+        "result": end.get("result"),
+        "result_digest": run.result_digest or None,
+        "verdict": opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None,
+        "failure": end.get("failure") or (_overdue(run, steps) if effective.overdue else None),
+        "missing": end.get("missing", []),
+        "steps": [_step(step, calls, opened) for step in steps],
+        "reverifies": None if run.reverifies_id is None else str(run.reverifies_id),
+        "reverified_by": [_judgement(newer, now) for newer in run.reverified_by.order_by("created_at")],
+        "entries": run.seq,
+    }
+
+
+def _header(run: Run, effective: Effective) -> dict[str, Any]:
+    return {
         "id": str(run.id),
         "pipeline": run.pipeline.name,
         "version": run.release.manifest["pipeline"]["version"],
@@ -73,16 +89,6 @@ def run_document(run: Run) -> dict[str, Any]:
         "deadline_at": instant_text(run.deadline_at),
         "calls": run.calls_used,
         "cost_nano": str(run.spent_nano),
-        "input": opened.get(run.input_entry, {}).get("input"),
-        "result": end.get("result"),
-        "result_digest": run.result_digest or None,
-        "verdict": opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None,
-        "failure": end.get("failure") or (_overdue(run, steps) if effective.overdue else None),
-        "missing": end.get("missing", []),
-        "steps": [_step(step, calls, opened) for step in steps],
-        "reverifies": None if run.reverifies_id is None else str(run.reverifies_id),
-        "reverified_by": [_judgement(newer, now) for newer in run.reverified_by.order_by("created_at")],
-        "entries": run.seq,
     }
 
 

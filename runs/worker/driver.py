@@ -74,8 +74,18 @@ class Driver:
                 await self._react(await self._next())
         except LostAuthority as lost:
             log.warning("run %s is no longer driven here: %s", self.run, str(lost) or "another worker holds it")
+        except DatabaseError:
+            raise  # it may pass: whoever takes the run next goes on
+        except Exception as error:
+            log.exception("run %s: driving it failed", self.run)
+            await self._end_as_lost(error)
         finally:
             await self.performing.drop_all()
+
+    async def _end_as_lost(self, error: Exception) -> None:
+        """What failed here by itself would fail at the next worker too, and the run would only be seen to hang until its deadline."""
+        message = f"the platform failed while it drove this run ({type(error).__name__}); the worker's log says how"
+        await self._settle(lambda: machine.failed_run(self.snapshot, Cause.LOST, message, clock.now()))
 
     def poke(self, revision: int | None = None) -> None:
         self.inbox.put_nowait(Poked(revision))

@@ -37,9 +37,24 @@ def _silent(_: Event) -> None:
     """Nobody is looking."""
 
 
+def _unharmed(listener: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Who looks on must not stop the work: a terminal that has gone away is no reason to leave a run."""
+
+    def heard(event: Event) -> None:
+        try:
+            listener(event)
+        except Exception as error:  # noqa: BLE001 - whatever happens while somebody is told
+            log.debug("nobody heard of %s (%s)", event.verb, error)
+
+    return heard
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """`only` drives just these runs and then stops; `idle_s` stops when nothing has been ready for so long; neither: until stopped."""
+    """`only` drives just these runs and then stops; `idle_s` stops when nothing has been ready for so long; neither: until stopped.
+
+    `id` is that of its row, and the owner of its leases: never that of another process.
+    """
 
     only: frozenset[UUID] | None = None
     idle_s: float | None = None
@@ -48,6 +63,7 @@ class EngineOptions:
     ttl: timedelta = field(default_factory=lambda: timedelta(seconds=settings.ORCHESTRA_LEASE_TTL_S))
     beat_s: float = field(default_factory=lambda: float(settings.ORCHESTRA_HEARTBEAT_S))
     listener: Callable[[Event], None] = _silent
+    id: UUID = field(default_factory=uuid4)
 
 
 class Engine:
@@ -55,8 +71,10 @@ class Engine:
 
     def __init__(self, options: EngineOptions | None = None) -> None:
         self.options = options or EngineOptions()
-        self.id = uuid4()
-        self.tools = Tools(store.Committer(), performers.Boundary(children=self.options.children), Actor.system("worker"), self.options.listener)
+        self.id = self.options.id
+        self.tools = Tools(
+            store.Committer(), performers.Boundary(children=self.options.children), Actor.system("worker"), _unharmed(self.options.listener)
+        )
         self._drivers: dict[UUID, Driver] = {}
         self._driving: dict[UUID, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
@@ -108,9 +126,8 @@ class Engine:
 
     def _announce(self) -> None:
         now = clock.now()
-        EngineRow.objects.create(
-            id=self.id, host=socket.gethostname()[:200], pid=os.getpid(), serves_all=self.options.only is None, started_at=now, beat_at=now
-        )
+        row = {"host": socket.gethostname()[:200], "pid": os.getpid(), "serves_all": self.options.only is None, "started_at": now, "beat_at": now}
+        EngineRow.objects.update_or_create(id=self.id, defaults=row)  # there already where a chore has called this engine
 
     def _leave(self) -> None:
         EngineRow.objects.filter(id=self.id).update(stopped_at=clock.now())

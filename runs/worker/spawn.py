@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 from django.conf import settings
 
@@ -21,9 +22,9 @@ def _manage(*arguments: str) -> list[str]:
     return [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), *arguments]
 
 
-def short_lived_engine() -> int:
+def short_lived_engine(engine: UUID) -> int:
     """Start an engine in a session of its own, which leaves when nothing has been ready for a while. Returns its process id."""
-    command = _manage("worker", "--no-queue", "--idle", str(IDLE_S))
+    command = _manage("worker", "--no-queue", "--idle", str(IDLE_S), "--engine", str(engine))
     started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     return started.pid
 

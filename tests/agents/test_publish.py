@@ -220,6 +220,12 @@ def test_a_number_without_a_canonical_form_is_a_problem(tmp_path: Path) -> None:
     assert problems_of(numbers(tmp_path / "one", pipeline=huge))
 
 
+def test_a_number_that_postgresql_gives_back_as_another_is_a_problem(tmp_path: Path) -> None:
+    odd = PIPELINE.replace("file: {type: string}", "file: {type: string}, most: {type: number, maximum: 1.0e+22}")
+    assert any("1e+22 is whole and beyond 2^53" in problem for problem in problems_of(numbers(tmp_path / "one", pipeline=odd)))
+    registry.apply_folder(numbers(tmp_path / "one", pipeline=odd.replace("1.0e+22", "1.0e+12")), actor=SYSTEM, publish=True)
+
+
 def test_two_who_apply_at_once_do_not_mix(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def lose_the_race(*_: Any, **__: Any) -> None:
         raise IntegrityError

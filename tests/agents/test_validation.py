@@ -278,6 +278,16 @@ def test_a_parallel_that_could_never_succeed_is_refused() -> None:
     only(pipeline(parallel("q", {"a": [step("x", "namer", with_={"name": "n"})]}, min_success=2)), ("steps", 0, "min_success"), "never succeed")
 
 
+def test_a_step_whose_key_no_ledger_could_hold_is_refused() -> None:
+    short, long = (step(name, "namer", with_={"name": "n"}) for name in ("x", "d" * 60))
+    inner = parallel("b" * 60, {"c" * 60: [long], "other": [short]})
+    place = ("steps", 0, "branches", "left", 0, "branches", "c" * 60, 0, "id")
+    only(pipeline(parallel("a" * 60, {"left": [inner]})), place, "248 characters")
+    row = step("e" * 60, "namer", with_={"name": "=row.name"})
+    loop = for_each("l" * 60, "=steps.read.series", "row", [switch("s" * 60, (None, [row]))])
+    only(pipeline(READ, loop), ("steps", 1, "do", 0, "cases", 0, "do", 0, "id"), "193 characters")
+
+
 def test_too_deep_and_too_many_nodes_are_refused_before_anything_is_walked() -> None:
     nested: dict[str, Any] = step("x", "namer", with_={"name": "n"})
     for level in range(8):

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +261,13 @@ def test_a_queued_run_can_be_waited_for(sample: None, shell_environment: dict[st
         done = typed("runpipeline", "sample", "--queue", "--wait")
     assert (done.status, done.out.split()[0]) == (0, "verified")
     assert "work: returned" in done.err
+
+
+def test_a_run_goes_on_when_nobody_reads_its_progress_any_more(sample: None, shell_environment: dict[str, str], project_folder: Path) -> None:
+    command = [sys.executable, "manage.py", "runpipeline", "sample"]
+    with subprocess.Popen(command, cwd=project_folder, env=shell_environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert said.startswith(b"verified")

@@ -10,9 +10,10 @@ import pytest
 from django.db import OperationalError
 
 from audit import clock, reports
-from runs import store
+from runs import performers, store
 from runs.engine import machine
 from runs.engine.outcomes import Returned
+from runs.engine.values import Plan, RunView, Step
 from runs.models import Call, Run
 from runs.worker import Engine, EngineOptions
 from runs.worker.messages import Ended
@@ -167,6 +168,24 @@ def test_a_run_that_kills_each_of_its_workers_ends_lost_though_each_took_it_up(t
         pipelines.crash(run, at="progress")
     assert pipelines.drive(run)["failure"]["cause"] == "lost"
     assert verbs(run)["runs.run.resumed"] == store.MAX_ATTEMPTS
+
+
+def test_a_run_that_the_platform_fails_to_drive_ends_at_once_and_its_neighbours_go_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shape, neighbour = performers.shape, pipelines.start(input={"file": "", "wait": ""})
+
+    def failing(plan: Plan, view: RunView, step: Step) -> performers.Request:
+        if view.id == str(run.id) and step.key == "two":
+            raise ZeroDivisionError
+        return shape(plan, view, step)
+
+    monkeypatch.setattr(performers, "shape", failing)
+    asyncio.run(Engine(EngineOptions(only=frozenset({run.id, neighbour.id}), children=2)).run())
+    said = pipelines.document(run)
+    assert (said["failure"]["cause"], said["failure"]["owner"], said["integrity"]) == ("lost", "platform", "intact")
+    assert "ZeroDivisionError" in said["failure"]["message"] and "driving it failed" in caplog.text
+    assert pipelines.document(neighbour)["outcome"] == "verified"
 
 
 # --- answers that were lost ----------------------------------------------------------------------------------------

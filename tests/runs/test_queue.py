@@ -4,7 +4,7 @@ import os
 import signal
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings
@@ -82,7 +82,7 @@ def test_the_schedule_is_made_once_and_says_when_it_is_due() -> None:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     pids: list[int] = []
 
-    def instead() -> int:
+    def instead(_: UUID) -> int:
         pids.append(4711)
         return 4711
 
@@ -99,8 +99,17 @@ def living(*, serves_all: bool = True, beat_s: float = 0, stopped: bool = False)
 def test_a_wake_starts_an_engine_where_a_run_is_ready_and_none_lives(started: list[int]) -> None:
     pipelines.start()
     assert tasks.wake() == "started engine process 4711"
+    assert started == [4711]
+
+
+def test_many_rings_start_one_engine_and_another_only_when_it_never_comes_up(started: list[int]) -> None:
+    pipelines.start()
+    for _ in range(50):
+        tasks.wake()
+    assert started == [4711]
+    Engine.objects.update(beat_at=clock.now() - timedelta(hours=1))
     assert tasks.sweep().endswith("started engine process 4711")
-    assert len(started) == 2
+    assert started == [4711, 4711]
 
 
 def test_a_wake_starts_none_where_one_lives(started: list[int]) -> None:

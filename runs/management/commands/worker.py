@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import logging
 import signal
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from typing import Any
+from uuid import UUID, uuid4
 
 from django.core.management.base import BaseCommand
 
@@ -27,10 +28,12 @@ class Command(BaseCommand):
         parser.add_argument("--idle", type=float, metavar="SECONDS", help="leave when nothing has been ready for so long (default: never)")
         parser.add_argument("--no-queue", action="store_true", help="only the engine, without the queue's cluster (scheduled chores) beside it")
 
-    def handle(self, *args: Any, idle: float | None, no_queue: bool, **options: Any) -> None:
+        parser.add_argument("--engine", type=UUID, metavar="ID", help=SUPPRESS)  # said by the chore that starts a short-lived one
+
+    def handle(self, *args: Any, idle: float | None, no_queue: bool, engine: UUID | None, **options: Any) -> None:
         self.check(tags=["orchestra"], include_deployment_checks=True)
         cluster = None if no_queue else Cluster()
-        engine_options = EngineOptions(idle_s=idle)
+        engine_options = EngineOptions(idle_s=idle, id=engine or uuid4())
         log.info("engine: up to %d runs and %d child interpreters at once", engine_options.concurrency, engine_options.children)
         try:
             asyncio.run(_work(engine_options, cluster))

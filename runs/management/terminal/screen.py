@@ -9,7 +9,7 @@ import os
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn, TextIO
+from typing import IO, Any, NoReturn, TextIO
 
 from django.core.management.base import CommandParser, DjangoHelpFormatter
 from rich.console import Console, RenderableType
@@ -70,7 +70,7 @@ class Screen:
             self.out.file.write(text)
             self.out.file.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains once more when it ends
+            _nobody_reads(self.out.file)
 
     @contextlib.contextmanager
     def refusals(self) -> Iterator[None]:
@@ -96,10 +96,22 @@ class Screen:
         raise SystemExit(BAD_INPUT)
 
 
+class _Console(Console):
+    """Goes on where nobody reads any more: the run that is driven here is worth more than its progress."""
+
+    def on_broken_pipe(self) -> None:
+        _nobody_reads(self.file)
+
+
+def _nobody_reads(stream: IO[str]) -> None:
+    """Else the interpreter complains once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _console(stream: TextIO, options: Mapping[str, Any]) -> Console:
     if not (stream.encoding or "utf-8").lower().startswith("utf") and hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")  # a sign that this terminal can't show must not cost the rest of the summary
-    return Console(
+    return _Console(
         file=stream,
         width=None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else WIDTH_OF_A_FILE,
         no_color=True if options.get("no_color") else None,
