@@ -42,6 +42,12 @@ class NoSuchVersion(NotFound):
     code = "no-such-version"
 
 
+class NoSuchRelease(NotFound):
+    """No release of this pipeline begins with these digits."""
+
+    code = "no-such-release"
+
+
 class ArtifactRefused(Invalid):
     """The folder can't be stored as an artifact."""
 

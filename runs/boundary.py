@@ -39,6 +39,8 @@ __all__ = [
 
 ABLE: Final = frozenset({"draft", "active"})
 MIB: Final = 1024 * 1024
+FETCH_S: Final = 30.0
+"""One fetch takes at most so long, however much time its step has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ class Boundary:
     """The adapters of one engine process."""
 
     def __init__(self, *, children: int) -> None:
-        self.children = Children(children)
+        self.children = Children(children, registry.private_files())
         self.folders: dict[str, Path] = {}
         self.standings: dict[str, Standing] = {}
 
@@ -232,7 +234,7 @@ class Boundary:
         asked = http.FetchRequest(
             url=request.arguments["url"],
             allowed_private=http.endpoints_named(rule.resource for rule in _network_rules(permissions) if rule.verb == "read" and not rule.prefix),
-            timeout_s=max((request.not_after - clock.now()).total_seconds(), 0.0),
+            timeout_s=min(max((request.not_after - clock.now()).total_seconds(), 0.0), FETCH_S),
             headers=request.arguments.get("headers") or {},
         )
         answer = await http.fetch(asked, may=lambda resource: grants.decide(permissions, "read", resource).allowed)

@@ -58,7 +58,10 @@ class Denied(CallFailed):
 
 @dataclass(frozen=True)
 class Source:
-    """What a verifier read: its name or address, the SHA-256 of its bytes (hex), and when."""
+    """What a verifier read: its name or address, the SHA-256 of its bytes (hex), and when it was really read.
+
+    `at` is datetime.now(UTC), or a fetch's `fetched_at`; never now(), which is the judged time under --as-of and reverify.
+    """
 
     source: str
     digest: str
@@ -126,7 +129,7 @@ def as_of() -> datetime | None:
 
 
 def now() -> datetime:
-    """as_of() where there is one, else the current time, UTC."""
+    """as_of() where there is one, else the current time, UTC: what ages are judged by, not when something was read."""
     return as_of() or datetime.now(UTC)
 
 

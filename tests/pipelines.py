@@ -19,11 +19,12 @@ SYSTEM = Actor.system("test")
 
 JUDGE = """
 import hashlib, json
+from datetime import UTC, datetime
 import orchestra
 
 def check(claim: dict) -> orchestra.Verdict:
     digest = hashlib.sha256(json.dumps(claim, sort_keys=True).encode()).hexdigest()
-    read = [orchestra.Source(source="claim", digest=digest, at=orchestra.now())]
+    read = [orchestra.Source(source="claim", digest=digest, at=datetime.now(UTC))]
     word = "fail" if claim.get("lie") else "pass"
     return orchestra.Verdict(checks=[orchestra.Check(criterion="honest", verdict=word, why="looked at it", read=read)])
 """

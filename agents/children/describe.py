@@ -20,10 +20,13 @@ _Item = dict[str, str]
 _Finding = dict[str, Any]
 
 
-async def describe(folder: Path, functions: Sequence[str], expressions: Sequence[str] = (), *, timeout_s: float = 60.0) -> Described:
+async def describe(
+    folder: Path, functions: Sequence[str], expressions: Sequence[str] = (), *, timeout_s: float = 60.0, hidden: Sequence[Path] = ()
+) -> Described:
     """Never raises for what a team's code does: a module that hangs, exits or crashes is a problem of its function.
 
     An item that takes the child down is named, and a fresh child goes on with the next. `timeout_s` is for all.
+    `hidden` as for a pool.
     """
     items: list[_Item] = [{"function": name} for name in dict.fromkeys(functions)]
     items += [{"expression": source} for source in dict.fromkeys(expressions)]
@@ -31,7 +34,7 @@ async def describe(folder: Path, functions: Sequence[str], expressions: Sequence
     path = _true_path(folder)
     until = asyncio.get_running_loop().time() + timeout_s
     while len(findings) < len(items):
-        why = await _go_on(path, items, findings, until)
+        why = await _go_on(path, items, findings, until, hidden)
         if len(findings) < len(items):
             findings.append({"problems": [f"{_name(items[len(findings)])}: {why}"], "problem": why})
     pairs = list(zip(items, findings, strict=True))
@@ -41,14 +44,14 @@ async def describe(folder: Path, functions: Sequence[str], expressions: Sequence
     )
 
 
-async def _go_on(folder: str, items: list[_Item], findings: list[_Finding], until: float) -> str:
+async def _go_on(folder: str, items: list[_Item], findings: list[_Finding], until: float, hidden: Sequence[Path]) -> str:
     """Describes what is not yet described, in one child. Returns why it stopped short, if it did."""
     if asyncio.get_running_loop().time() >= until:
         return "there was no time left to look at it"
     process: Process | None = None
     try:
         async with asyncio.timeout_at(until):
-            process = await start(memory_bytes=_MEMORY_BYTES, network=False)
+            process = await start(memory_bytes=_MEMORY_BYTES, network=False, hidden=hidden)
             await process.send({"describe": {"folder": folder, "items": items[len(findings) :]}})
             while len(findings) < len(items):
                 frame = await process.receive()

@@ -22,7 +22,10 @@ _LOOK_EVERY_S = 0.25
 
 
 class Start(NamedTuple):
-    """What the worker says on the command line. `level`: full (processes and network), net, none."""
+    """What the worker says on the command line. `level`: full (processes, files and network), net, none.
+
+    `hidden`: files that the level full covers; the other levels have no mount namespace to do it in.
+    """
 
     down: int
     up: int
@@ -32,11 +35,12 @@ class Start(NamedTuple):
     memory_bytes: int
     level: str
     network: bool
+    hidden: tuple[str, ...]
 
 
 def main(argv: list[str]) -> NoReturn:
     down, up, lifeline, status, parent, memory = (int(text) for text in argv[:6])
-    start = Start(down, up, lifeline, status, parent, memory, argv[6], argv[7] == "network")
+    start = Start(down, up, lifeline, status, parent, memory, argv[6], argv[7] == "network", tuple(argv[8:]))
     if linux.HERE:
         _isolate(start)
     _watch(start)
@@ -65,6 +69,12 @@ def _become_init(start: Start) -> None:
         os._exit(0)
     linux.die_with_parent()
     _or_refuse(start, linux.mount_own_proc)
+    _or_refuse(start, lambda: _hide(start))
+
+
+def _hide(start: Start) -> None:
+    for path in start.hidden:
+        linux.hide(path)
 
 
 def _or_refuse(start: Start, step: Callable[[], None]) -> None:
@@ -111,12 +121,19 @@ def _until_the_end(start: Start, interpreter: int) -> str:
             return ""
         if bell_r in readable:
             os.read(bell_r, 4096)
-        if linux.HERE and _count(start) > processes.PROCESS_LIMIT:
-            return f"processes {processes.PROCESS_LIMIT}\n"
+        if start.level == "full":
+            _hide(start)  # SQLite deletes its side files and makes new ones; what can't be covered any more ends the child
+        if linux.HERE and (passed := _passed_limit(start)):
+            return passed
 
 
-def _count(start: Start) -> int:
-    return len(processes.visible() if start.level == "full" else processes.below(os.getpid()))
+def _passed_limit(start: Start) -> str:
+    """Which limit all processes pass together, if any: each has the address space of `memory` for itself."""
+    members = processes.visible() if start.level == "full" else processes.below(os.getpid())
+    if len(members) > processes.PROCESS_LIMIT:
+        return f"processes {processes.PROCESS_LIMIT}\n"
+    others = [pid for pid in members if pid != os.getpid()]
+    return f"memory {start.memory_bytes}\n" if processes.hold_more_than(start.memory_bytes, others) else ""
 
 
 def _how(wait_status: int) -> str:

@@ -4,6 +4,7 @@ Must not decide anything; each function asks the kernel for one thing and raises
 Called by the keeper, before any code of a team is near. Numbers are those of the kernel's headers.
 """
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -18,14 +19,15 @@ _CLONE_NEWNS = 0x0002_0000
 _CLONE_NEWUSER = 0x1000_0000
 _CLONE_NEWPID = 0x2000_0000
 _CLONE_NEWNET = 0x4000_0000
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x4_0000
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x4_0000
 _CAPABILITY_VERSION_3 = 0x2008_0522
 _SIGKILL = 9
 
-# net_admin net_raw sys_module sys_rawio sys_ptrace sys_admin sys_boot sys_time sys_resource mknod audit_control
+# dac_read_search net_admin net_raw sys_module sys_rawio sys_ptrace sys_admin sys_boot sys_time sys_resource mknod audit_control
 # setfcap mac_override mac_admin syslog perfmon bpf checkpoint_restore: what a root worker's child could use to leave
-# its namespaces, lift its limits or read the worker. What concerns files (chown, dac_override, fowner…) stays.
-_DROPPED_OF_ROOT = (12, 13, 16, 17, 19, 21, 22, 25, 24, 27, 30, 31, 32, 33, 34, 38, 39, 40)
+# its namespaces, lift its limits, read the worker or open a hidden file by its handle. What else concerns files (chown,
+# dac_override, fowner…) stays.
+_DROPPED_OF_ROOT = (2, 12, 13, 16, 17, 19, 21, 22, 25, 24, 27, 30, 31, 32, 33, 34, 38, 39, 40)
 _ALL = tuple(range(64))
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -61,6 +63,16 @@ def mount_own_proc() -> None:
     """/proc of this process namespace: without it, a child would read (and kill by) other processes' numbers."""
     _check(_libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None))
     _check(_libc.mount(b"proc", b"/proc", b"proc", ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC), None))
+
+
+def hide(path: str) -> None:
+    """An empty device over a file, in this mount namespace only (mount_own_proc made it private). None there: none to hide.
+
+    Not mounted twice: a file that was deleted and made anew has lost its cover, one that was not still has it.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if not os.path.samefile(path, os.devnull):
+            _check(_libc.mount(os.fsencode(os.devnull), os.fsencode(path), None, ctypes.c_ulong(_MS_BIND), None))
 
 
 def drop_privileges() -> None:

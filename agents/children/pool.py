@@ -7,7 +7,9 @@ Called by the children adapter, inside one event loop.
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from agents.children.calls import Conversation
 from agents.children.process import Ended, Process, start
@@ -24,12 +26,16 @@ class _Child:
 
 
 class Pool:
-    """At most `size` child interpreters. Use it in one event loop, best that of the main thread."""
+    """At most `size` child interpreters. Use it in one event loop, best that of the main thread.
 
-    def __init__(self, size: int) -> None:
+    `hidden`: files that are empty to every child, where the system can do that (level full).
+    """
+
+    def __init__(self, size: int, hidden: Sequence[Path] = ()) -> None:
         if size < 1:
             raise ValueError(f"a pool of {size} children can't call anything")
         self.size = size
+        self._hidden = tuple(hidden)
         self._closed = False
         self._slots = size  # free ones; an idle child keeps its own
         self._idle: list[_Child] = []
@@ -106,7 +112,7 @@ class Pool:
         try:
             if child is not None:
                 await asyncio.shield(child.process.ending())
-            process = await start(memory_bytes=job.memory_bytes, network=job.network)
+            process = await start(memory_bytes=job.memory_bytes, network=job.network, hidden=self._hidden)
         except BaseException:
             self._pass_on(None)
             raise

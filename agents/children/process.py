@@ -10,7 +10,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +34,7 @@ _zombies: list[subprocess.Popen[bytes]] = []
 
 
 class Ended(Exception):
-    """The child is gone. `how` is the keeper's last word: "exit 3", "signal 9", "processes 256", or nothing."""
+    """The child is gone. `how` is the keeper's last word: "exit 3", "signal 9", "processes 256", "memory 536870912", or nothing."""
 
     def __init__(self, how: str) -> None:
         super().__init__(how or "no word")
@@ -47,11 +47,11 @@ _Watch = Callable[..., None]
 _Unwatch = Callable[[int], bool]
 
 
-async def start(*, memory_bytes: int, network: bool) -> "Process":
-    """A child that has said hello, as contained as this system allows."""
+async def start(*, memory_bytes: int, network: bool, hidden: Sequence[Path] = ()) -> "Process":
+    """A child that has said hello, as contained as this system allows. At the level full the files `hidden` are empty to it."""
     while True:
         level = _given["level"]
-        process = Process(memory_bytes=memory_bytes, network=network, level=level)
+        process = Process(memory_bytes=memory_bytes, network=network, level=level, hidden=hidden)
         try:
             hello = await process.receive()
         except Ended as ended:
@@ -70,7 +70,7 @@ async def start(*, memory_bytes: int, network: bool) -> "Process":
 class Process:
     """The worker's ends of one child's pipes. `contained`: it has no network."""
 
-    def __init__(self, *, memory_bytes: int, network: bool, level: Level) -> None:
+    def __init__(self, *, memory_bytes: int, network: bool, level: Level, hidden: Sequence[Path] = ()) -> None:
         self.contained = False
         self.level = level
         self._token = secrets.token_hex(16)
@@ -80,11 +80,11 @@ class Process:
         self._said = bytearray()
         self._read_lately = 0
         self.ended: asyncio.Future[None] = self._loop.create_future()
-        self._open(memory_bytes, "network" if network else "alone")
+        self._open(memory_bytes, ["network" if network else "alone", *map(str, hidden)])
         self._loop.add_reader(self._status, self._on_status)
         self._loop.add_reader(self._output, self._on_output)
 
-    def _open(self, memory_bytes: int, network: str) -> None:
+    def _open(self, memory_bytes: int, rest: list[str]) -> None:
         down, self._down = os.pipe()
         self._up, up = os.pipe()
         lifeline, self._lifeline = os.pipe()
@@ -94,7 +94,7 @@ class Process:
         numbers = [str(number) for number in (*theirs, os.getpid(), memory_bytes)]
         try:
             self._popen = subprocess.Popen(
-                [sys.executable, "-I", "-X", "utf8", str(_BOOTSTRAP), *numbers, self.level, network],
+                [sys.executable, "-I", "-X", "utf8", str(_BOOTSTRAP), *numbers, self.level, *rest],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -56,10 +56,11 @@ class Shown:
             self.line(f"    {visible(note)}", "hint")
 
     def release(self, release: MadeRelease, *, would: bool = False) -> None:
-        """A release that became current."""
+        """A release that became current, or would: then also the one that runs until then."""
         agents = ", ".join(f"{name} {number}" for name, number in release.agents.items())
         now = "would run" if would else "now runs"
-        self.line(f"pipeline {release.pipeline} {now} release {release.digest[:12]}: version {release.version} with {agents}", "created")
+        instead = f" instead of {release.instead_of[:12]}" if would and release.instead_of else ""
+        self.line(f"pipeline {release.pipeline} {now} release {release.digest[:12]}{instead}: version {release.version} with {agents}", "created")
 
 
 @contextmanager

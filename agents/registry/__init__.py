@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .applying import apply_folder
 from .changes import Applied, Change, FieldChange, MadeRelease, RolledBack
-from .folders import unpacked
+from .folders import private_files, unpacked
 from .releases import release_for
 from .rollbacks import rollback
 from .scaffolding import new_pipeline
@@ -23,6 +23,7 @@ __all__ = [
     "RolledBack",
     "apply_folder",
     "new_pipeline",
+    "private_files",
     "release_for",
     "resume",
     "rollback",

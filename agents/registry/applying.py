@@ -21,7 +21,7 @@ from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
 
 from . import composing, releases, rows, versions
-from .changes import Applied, Change, FieldChange
+from .changes import Applied, Change, FieldChange, MadeRelease
 from .judging import unpublishable
 from .preparing import Prepared, prepare
 from .writing import Turn, record_refusal
@@ -84,6 +84,8 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     if applied.publish:
         written = [(version, _published(turn, version, change)) for version, change in written]
         _release(turn, applied, [version for version, _ in written])
+    else:
+        applied.pending = _pending([version for version, _ in written])
     applied.changes += [replace(change, version=version.number, draft=version.state == VersionState.DRAFT) for version, change in written]
 
 
@@ -151,6 +153,20 @@ def _release(turn: Turn, applied: Applied, written: list[Version]) -> None:
             if (made := releases.make_current(turn, version.pipeline, release)) is not None:
                 applied.releases.append(made)
     applied.hints += _stay_behind(written)
+
+
+def _pending(written: list[Version]) -> list[MadeRelease]:
+    """What would run instead if this were published: after a rollback that differs although no file has changed."""
+    here = {version.owner.name: version for version in written if version.agent is not None}
+    found = []
+    for version in written:
+        current = version.pipeline.current_release if version.pipeline is not None else None
+        if current is None:
+            continue
+        wanted = composing.compose(version, drafts=False, instead=here)
+        if (digest := wanted.digest()) != current.digest:
+            found.append(MadeRelease(version.owner.name, version.number, digest, wanted.numbers(), current.digest))
+    return found
 
 
 def _stay_behind(written: list[Version]) -> list[str]:

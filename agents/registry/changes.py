@@ -40,12 +40,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class MadeRelease:
-    """A release that became current: of which pipeline, and the numbers that it pins."""
+    """A release that became current: of which pipeline, the numbers that it pins, and the release that ran before."""
 
     pipeline: str
     version: int
     digest: str
     agents: Mapping[str, int]
+    instead_of: str | None = None
 
 
 @dataclass(slots=True)
@@ -58,6 +59,8 @@ class Applied:
     releases: list[MadeRelease] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
+    pending: list[MadeRelease] = field(default_factory=list)
+    """Without `publish`: the releases that publishing would put in the place of what pipelines run now."""
 
     @property
     def unchanged(self) -> bool:
@@ -72,13 +75,20 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """What one rollback did; `releases` are those that pipelines run now."""
+    """What one rollback did; `releases` are those that pipelines run now, `forward` says that the target is the newer one.
+
+    For a pipeline also its two releases, and in `keep` the agents whose permissions in force are not those of the target.
+    """
 
     kind: str
     name: str
     from_version: int
     to_version: int
     releases: tuple[MadeRelease, ...]
+    forward: bool = False
+    from_release: str | None = None
+    to_release: str | None = None
+    keep: tuple[str, ...] = ()
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:

@@ -106,6 +106,13 @@ def unpacked(digest: str) -> Path:
     return target
 
 
+def private_files() -> tuple[Path, ...]:
+    """What no child needs and each is kept from where the system can: the generated key, the SQLite file and those beside it."""
+    database = settings.DATABASES["default"]
+    names = [f"{database['NAME']}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")] if database["ENGINE"].endswith("sqlite3") else []
+    return (Path(settings.ORCHESTRA_HOME) / "secret_key", *map(Path, names))
+
+
 _seen: dict[tuple[Path, str], tuple[tuple[str, int, int, int], ...]] = {}
 
 

@@ -18,7 +18,7 @@ from agents.children import Described, DescribedFunction
 from agents.spec import Document, Parsed, Problem
 from audit.canonical import MAX_INTEGER, NotCanonical, canonical_bytes
 
-from .folders import Taken, take, write_out
+from .folders import Taken, private_files, take, write_out
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ def _describe(prepared: Prepared) -> Described:
         return Described({}, {})
     with tempfile.TemporaryDirectory(prefix="orchestra-describe-") as scratch:
         write_out(prepared.taken.code, Path(scratch))  # what is stored is what is described, whatever happens to the folder
-        return asyncio.run(children.describe(Path(scratch), functions, sources))
+        return asyncio.run(children.describe(Path(scratch), functions, sources, hidden=private_files()))
 
 
 def _complete(document: Document, prepared: Prepared, described: Described) -> None:

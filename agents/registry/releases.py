@@ -96,7 +96,7 @@ def make_current(turn: Turn, pipeline: Pipeline, release: Release) -> MadeReleas
     Release.objects.filter(pk=release.pk).update(published_at=turn.now)
     turn.note(verbs.RELEASE_PUBLISHED, pipeline.subject, team=pipeline.team.name, facts={"digest": release.digest, "before": before})
     pinned = {name: agent["version"] for name, agent in sorted(release.manifest["agents"].items())}
-    return MadeRelease(pipeline.name, release.manifest["pipeline"]["version"], release.digest, pinned)
+    return MadeRelease(pipeline.name, release.manifest["pipeline"]["version"], release.digest, pinned, before)
 
 
 def _draft_release(pipeline: Pipeline, actor: Actor, now: datetime | None) -> Release:

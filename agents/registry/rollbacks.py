@@ -1,33 +1,42 @@
 """Rolling back: what was published before is published again, code included (an old version names its artifact).
 
-Without a number it returns to what was current before, so a second rollback takes the first one back.
+Without a target it goes to what was made before the present one, so a second rollback goes further back and never returns.
 Called by the rollback command (and by later doors).
 """
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from django.db import transaction
 
-from agents.errors import NoSuchVersion, NotGranted, NotPublishable, NotPublished, UnknownPipeline
+from agents.errors import NoSuchRelease, NoSuchVersion, NotGranted, NotPublishable, NotPublished, UnknownPipeline
 from agents.models import Agent, Pipeline, Release, Version
 from audit import clock
 from audit.actors import Actor
-from audit.errors import Conflict
+from audit.errors import Conflict, Invalid
 
 from . import releases, verbs, versions
 from .changes import MadeRelease, RolledBack
 from .composing import compose, refusals, users_of
 from .writing import Turn, record_refusal, require_member
 
+MIN_DIGEST = 8
+MAX_NAMED = 5
+ALREADY = "is the published one already; nothing was changed"
+UNPUBLISHED = "was never published; apply its files with --publish instead"
+_DIGEST = re.compile(rf"[0-9a-f]{{{MIN_DIGEST},64}}")
 
-def rollback(name: str, *, actor: Actor, now: datetime | None = None, to: int | None = None) -> RolledBack:
-    """Publish an older version of a pipeline or an agent again; `to` is a version number.
 
-    A pipeline gets the release that it had; an agent's older version goes into a new release of every pipeline that runs
-    the present one. UnknownPipeline, NotPublished, NoSuchVersion, Conflict (nothing to return to), NotPublishable, NotGranted.
+def rollback(name: str, *, actor: Actor, now: datetime | None = None, to: int | None = None, release: str | None = None) -> RolledBack:
+    """Publish another version of a pipeline or an agent again: the one before, version `to`, or the release whose digest begins so.
+
+    A pipeline gets a release that it had; an agent's other version goes into a new release of every pipeline that runs
+    the present one. UnknownPipeline, NotPublished, NoSuchVersion, NoSuchRelease, Invalid (an odd digest, or both targets),
+    Conflict (nothing older, or the target runs already; nothing changed), NotPublishable, NotGranted.
     """
+    digest = _asked(to, release)
     subject = f"name:{name[:80]}"
     try:
         with transaction.atomic(durable=True):
@@ -35,7 +44,7 @@ def rollback(name: str, *, actor: Actor, now: datetime | None = None, to: int | 
             turn = Turn(actor, now or clock.now())
             subject = owner.subject
             require_member(actor, owner.team.name, f"'{owner.name}'")
-            done = _agent_back(turn, owner, to) if isinstance(owner, Agent) else _pipeline_back(turn, owner, to)
+            done = _back(turn, owner, to, digest)
             turn.close()
     except (NotPublishable, NotGranted) as error:
         problems = error.details.get("problems") or [error.message]
@@ -54,32 +63,81 @@ def _owner(name: str, actor: Actor) -> Agent | Pipeline:
     raise UnknownPipeline(f"there is no pipeline or agent '{name[:80]}'{releases.nearest(name, known)}", name=name[:80])
 
 
-def _pipeline_back(turn: Turn, pipeline: Pipeline, to: int | None) -> RolledBack:
+def _asked(to: int | None, release: str | None) -> str | None:
+    if release is None:
+        return None
+    if to is not None:
+        raise Invalid("a rollback goes to a version or to a release; give one of the two")
+    digest = release.strip().lower()
+    if not _DIGEST.fullmatch(digest):
+        raise Invalid(f"'{release[:80]}' is no release: give the beginning of its digest, {MIN_DIGEST} to 64 of the digits 0-9 and a-f")
+    return digest
+
+
+def _back(turn: Turn, owner: Agent | Pipeline, to: int | None, digest: str | None) -> RolledBack:
+    if isinstance(owner, Pipeline):
+        return _pipeline_back(turn, owner, to, digest)
+    if digest is not None:
+        raise Invalid(f"'{owner.name}' is an agent, and only pipelines have releases; give a version with --to")
+    return _agent_back(turn, owner, to)
+
+
+def _pipeline_back(turn: Turn, pipeline: Pipeline, to: int | None, digest: str | None) -> RolledBack:
     live = versions.published(pipeline)
     current = pipeline.current_release
     if live is None or current is None:
         raise _never(pipeline)
-    target = _earlier_release(pipeline, current, to)
+    target = _target(pipeline, current, to, digest)
     version = target.version
     versions.publish(turn, version)
     made = releases.make_current(turn, pipeline, target)
     facts = {"from": live.number, "to": version.number, "from_release": current.digest, "to_release": target.digest}
     turn.note(verbs.PIPELINE_ROLLED_BACK, pipeline.subject, team=pipeline.team.name, facts=facts)
-    return RolledBack("pipeline", pipeline.name, live.number, version.number, (made,) if made else ())
+    return RolledBack(
+        "pipeline", pipeline.name, live.number, version.number, (made,) if made else (),
+        forward=target.created_at > current.created_at, from_release=current.digest, to_release=target.digest, keep=_otherwise_permitted(target),
+    )  # fmt: skip
 
 
-def _earlier_release(pipeline: Pipeline, current: Release, to: int | None) -> Release:
-    past = pipeline.releases.select_related("version").filter(published_at__isnull=False).exclude(pk=current.pk)
-    past = past.order_by("-published_at", "-created_at")
-    if to is not None:
-        _require_number(pipeline, to)
-        past = past.filter(version__number=to)
-    target = past.first()
-    if target is not None:
+def _target(pipeline: Pipeline, current: Release, to: int | None, digest: str | None) -> Release:
+    if digest is not None:
+        return _release_beginning(pipeline, current, digest)
+    past = pipeline.releases.select_related("version").filter(published_at__isnull=False).exclude(pk=current.pk).order_by("-created_at")
+    if to is None:
+        target = past.filter(created_at__lt=current.created_at).first()
+        if target is None:
+            raise _nothing_older(pipeline, current, list(past[:MAX_NAMED]))
         return target
-    if to is not None:
-        raise Conflict(f"version {to} of pipeline '{pipeline.name}' {_is_no_target(current.version, to)}")
-    raise _only_one(pipeline, current.version)
+    _require_number(pipeline, to)
+    same = list(past.filter(version__number=to)[:MAX_NAMED])
+    if current.version.number == to:
+        others = f"; other releases of version {to}, for --release: {_named(same)}" if same else ""
+        raise Conflict(f"version {to} of pipeline '{pipeline.name}' {ALREADY}{others}")
+    if not same:
+        raise Conflict(f"version {to} of pipeline '{pipeline.name}' {UNPUBLISHED}")
+    return same[0]
+
+
+def _release_beginning(pipeline: Pipeline, current: Release, digest: str) -> Release:
+    found = list(pipeline.releases.select_related("version").filter(digest__startswith=digest)[:2])
+    said = f"release {digest[:12]} of pipeline '{pipeline.name}'"
+    if not found:
+        had = pipeline.releases.filter(published_at__isnull=False).order_by("-created_at")[:MAX_NAMED]
+        raise NoSuchRelease(f"pipeline '{pipeline.name}' has no release that begins with {digest}; its newest are {_named(list(had))}")
+    if len(found) > 1:
+        raise Conflict(f"{digest} is the beginning of several releases of pipeline '{pipeline.name}'; give more of its digits")
+    if found[0].pk == current.pk:
+        raise Conflict(f"{said} {ALREADY}")
+    if found[0].published_at is None:
+        raise Conflict(f"{said} {UNPUBLISHED}")
+    return found[0]
+
+
+def _otherwise_permitted(target: Release) -> tuple[str, ...]:
+    """Agents whose permissions in force are not those of the version that the release pins."""
+    pins = target.manifest["agents"]
+    rows = Agent.objects.filter(name__in=pins).order_by("name")
+    return tuple(row.name for row in rows if set(row.permissions) != set(pins[row.name]["spec"]["permissions"]))
 
 
 def _agent_back(turn: Turn, agent: Agent, to: int | None) -> RolledBack:
@@ -91,18 +149,19 @@ def _agent_back(turn: Turn, agent: Agent, to: int | None) -> RolledBack:
     versions.publish(turn, target)
     made = [_with_agent(turn, pipeline, live, target) for pipeline in using]
     turn.note(verbs.AGENT_ROLLED_BACK, agent.subject, team=agent.team.name, agent=agent.name, facts={"from": live.number, "to": target.number})
-    return RolledBack("agent", agent.name, live.number, target.number, tuple(one for one in made if one is not None))
+    now_run = tuple(one for one in made if one is not None)
+    return RolledBack("agent", agent.name, live.number, target.number, now_run, forward=target.number > live.number)
 
 
 def _earlier_version(agent: Agent, live: Version, to: int | None) -> Version:
     if to is None:
-        target = versions.previous(agent)
-        if target is None:
-            raise _only_one(agent, live)
-        return target
+        older = versions.before(agent, live)
+        if older is None:
+            raise _nothing_older(agent, live, [])
+        return older
     target = _require_number(agent, to)
     if target.pk == live.pk or target.published_at is None:
-        raise Conflict(f"version {to} of agent '{agent.name}' {_is_no_target(live, to)}")
+        raise Conflict(f"version {to} of agent '{agent.name}' {ALREADY if target.pk == live.pk else UNPUBLISHED}")
     return target
 
 
@@ -131,12 +190,24 @@ def _require_number(owner: Agent | Pipeline, number: int) -> Version:
     return version
 
 
-def _only_one(owner: Agent | Pipeline, live: Version) -> Conflict:
-    return Conflict(f"'{owner.name}' has nothing to roll back to: version {live.number} is the only one that was ever published")
+def _nothing_older(owner: Agent | Pipeline, current: Version | Release, newer: list[Release]) -> Conflict:
+    """The end of the way back, and what there is instead."""
+    if isinstance(current, Release):
+        present, option = f"release {current.digest[:12]} (version {current.version.number})", "--release"
+        others = _named(newer)
+    else:
+        present, option = f"version {current.number}", "--to"
+        numbers = Version.objects.of(owner).filter(published_at__isnull=False, number__gt=current.number).order_by("-number")
+        others = ", ".join(str(number) for number in numbers.values_list("number", flat=True)[:MAX_NAMED])
+    if not others:
+        return Conflict(f"'{owner.name}' has nothing to roll back to: {present} is the only one that was ever published")
+    return Conflict(
+        f"'{owner.name}' has nothing older to roll back to: {present} is the first that was published; newer ones, for {option}: {others}"
+    )
 
 
-def _is_no_target(live: Version, to: int) -> str:
-    return "is the published one already" if live.number == to else "was never published; apply its files with --publish instead"
+def _named(found: list[Release]) -> str:
+    return ", ".join(f"{release.digest[:12]} (version {release.version.number})" for release in found)
 
 
 def _never(owner: Agent | Pipeline) -> NotPublished:

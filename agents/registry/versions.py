@@ -32,9 +32,9 @@ def newest(owner: Agent | Pipeline) -> Version | None:
     return Version.objects.of(owner).filter(state=VersionState.DRAFT).first() or published(owner)
 
 
-def previous(owner: Agent | Pipeline) -> Version | None:
-    """The version that was published before the present one, by the time of publication."""
-    return Version.objects.of(owner).filter(state=VersionState.RETIRED, published_at__isnull=False).order_by("-published_at", "-number").first()
+def before(owner: Agent | Pipeline, version: Version) -> Version | None:
+    """The newest one that was published once and has a lower number; in what order they ran since is of no matter."""
+    return Version.objects.of(owner).filter(published_at__isnull=False, number__lt=version.number).order_by("-number").first()
 
 
 def draft(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, taken: Taken) -> tuple[Version, tuple[FieldChange, ...], str]:

@@ -50,7 +50,9 @@ class Document:
 
 def documents(feed: str) -> list[Document]:
     """Reads the feed again: a URL, a file, or every .csv below a folder."""
-    if feed.startswith(("http://", "https://")):
+    if address := re.match(r"([A-Za-z0-9]+)://", feed):
+        if address[1].lower() not in {"http", "https"}:
+            raise orchestra.Malformed(f"the auditor can't read {address[1]}:// addresses, only http and https")
         return [_fetched(feed)]
     root = Path(feed)
     if not root.is_dir():
@@ -62,18 +64,30 @@ def documents(feed: str) -> list[Document]:
 
 
 def observations(document: Document) -> list[tuple[datetime, float]]:
-    """The rows of a document, in its order."""
+    """The rows of a document, in its order. What can't be read is not quoted: the path may be a wrong one, and complaints are kept."""
     lines = document.text.removesuffix("\n").split("\n")
+    place = f"the auditor can't read {document.source.source}, line"
+    if lines != [""] and (header := _cells(lines[0])) != ["timestamp", "value"]:
+        raise orchestra.Malformed(f"{place} 1: expected the columns timestamp and value, found {_columns(header)}")
     if len(lines) < 2:
         raise orchestra.Missing(f"the auditor finds no sample in {document.source.source}")
     rows = []
     for number, line in enumerate(lines[1:], start=2):
+        cells = _cells(line)
         try:
-            stamp, value = (cell.strip().removeprefix('"').removesuffix('"').strip() for cell in line.split(","))
+            stamp, value = cells
             rows.append((instant(stamp), _finite(value)))
-        except ValueError as error:
-            raise orchestra.Malformed(f"the auditor can't read {document.source.source}, line {number}: {error}") from error
+        except ValueError:  # its text would quote the line
+            raise orchestra.Malformed(f"{place} {number}: expected a timestamp and a finite number, found {_columns(cells)}") from None
     return rows
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip().removeprefix('"').removesuffix('"').strip() for cell in line.split(",")]
+
+
+def _columns(cells: list[str]) -> str:
+    return "1 column" if len(cells) == 1 else f"{len(cells)} columns" if len(cells) != 2 else "2 columns with something else"
 
 
 def track(name: str, rows: list[tuple[datetime, float]], until: datetime | None, max_gap: timedelta | None) -> Track:
@@ -149,7 +163,7 @@ def _filled(
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text[:40]!r} is not finite")
+        raise ValueError("not finite")
     return value
 
 

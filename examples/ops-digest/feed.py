@@ -42,8 +42,11 @@ def _newest(series: Series) -> int:
 
 def _sources(feed: str) -> list[tuple[str, str, bytes]]:
     """(series name, what to call the file in a message, bytes) of each series."""
-    if feed.startswith(("http://", "https://")):
+    scheme = _scheme(feed)
+    if scheme in {"http", "https"}:
         return [(Path(urlsplit(feed).path).stem or "feed", feed, _fetched(feed))]
+    if scheme:
+        raise orchestra.Malformed(f"{scheme}:// is no feed that can be read; of addresses, only http and https")
     path = Path(feed)
     if not path.exists():
         raise orchestra.Missing(f"{feed} does not exist")
@@ -55,6 +58,11 @@ def _sources(feed: str) -> list[tuple[str, str, bytes]]:
     if len(files) > MAX_SERIES:
         raise orchestra.Malformed(f"{feed}: {len(files)} files, at most {MAX_SERIES} in one digest; split the folder")
     return [(file.relative_to(path).with_suffix("").as_posix(), str(file), _bytes(file)) for file in files]
+
+
+def _scheme(feed: str) -> str:
+    scheme, mark, _ = feed.partition("://")
+    return scheme.lower() if mark and scheme.isalnum() else ""
 
 
 def _bytes(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """Rows of a `timestamp,value` file: text in, (stamp, value) pairs in file order out.
 
-Owns what counts as malformed. Every complaint names file and line. Knows nothing of order, gaps or time of day.
+Owns what counts as malformed. Every complaint names file and line, and quotes next to nothing: a wrong path may lead to a file of secrets, and
+complaints are shown and kept. Knows nothing of order, gaps or time of day.
 """
 
 import csv
@@ -15,6 +16,7 @@ HEADER = ["timestamp", "value"]
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 MAX_MAGNITUDE = 1e100
 MAX_ROWS = 50_000
+MAX_SHOWN = 24  # a stamp fits
 
 Row = tuple[int, float]
 
@@ -51,7 +53,8 @@ def _lines(file: str, data: bytes) -> Iterator[str]:
 
 def _check_header(file: str, fields: list[str]) -> None:
     if [field.strip() for field in fields] != HEADER:
-        raise orchestra.Malformed(f"{file}, line 1: the columns are {_shown(','.join(fields))}, expected 'timestamp,value'")
+        found = "2 with other names" if len(fields) == 2 else f"found {len(fields)}"
+        raise orchestra.Malformed(f"{file}, line 1: expected the 2 columns timestamp,value; {found}; is this a metric feed?")
 
 
 def _row(place: str, fields: list[str]) -> Row:
@@ -77,4 +80,4 @@ def _number(place: str, text: str) -> float:
 
 
 def _shown(text: str) -> str:
-    return repr(text[:40]) + ("…" if len(text) > 40 else "")
+    return repr(text[:MAX_SHOWN]) + (f"… (cut, {len(text):,} characters)" if len(text) > MAX_SHOWN else "")

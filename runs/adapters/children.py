@@ -4,7 +4,9 @@ One per engine process. Called by the boundary only.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from agents.children import Broken, CallError, Job, OnCall, OnProgress, Pool, PoolClosed, Returned
@@ -29,8 +31,8 @@ class Children:
     A `key` is that of the pool's jobs: the agent version that a child serves.
     """
 
-    def __init__(self, size: int) -> None:
-        self._pool = Pool(size)
+    def __init__(self, size: int, hidden: Sequence[Path] = ()) -> None:
+        self._pool = Pool(size, hidden)
         self._free = size
         self._waiting: list[_Waiter] = []
 

@@ -135,6 +135,7 @@ class Verb(StrEnum):
     RUN_FINISHED = "runs.run.finished"
     RUN_BROKEN = "runs.run.broken"
     START_REFUSED = "runs.start.refused"
+    CANCEL_REFUSED = "runs.cancel.refused"
     STEP_STARTED = "runs.step.started"
     STEP_SKIPPED = "runs.step.skipped"
     STEP_RETRIED = "runs.step.retried"
@@ -153,6 +154,7 @@ OPENINGS: Final[dict[Verb, frozenset[str]]] = {
     Verb.RUN_QUEUED: frozenset({"input"}),
     Verb.RUN_FINISHED: frozenset({"result", "failure", "missing"}),
     Verb.START_REFUSED: frozenset({"message"}),
+    Verb.CANCEL_REFUSED: frozenset({"message"}),
     Verb.STEP_STARTED: frozenset({"input"}),
     Verb.STEP_RETRIED: frozenset({"failure"}),
     Verb.STEP_RETURNED: frozenset({"result"}),

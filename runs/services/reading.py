@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from audit import clock, reports
+from audit import canonical, clock, reports
 from audit.actors import Actor
 from runs import store
 from runs.engine.limits import failure
-from runs.engine.states import OPEN_STEP, Cause, Effective
+from runs.engine.states import OPEN_STEP, Cause, Effective, Integrity
 from runs.engine.values import instant_text
 from runs.errors import UnknownRun
 from runs.models import Call, Run, RunQuerySet, Step
@@ -45,18 +45,19 @@ def _matching(run: str, actor: Actor) -> RunQuerySet:
 def run_document(run: Run) -> dict[str, Any]:
     """Everything that a run has to say, as JSON: outcome, steps with time and cost, verdict with evidence, failure with owner."""
     now = clock.now()
-    effective = run.effective(now, integrity_of([run])[run.id])
     steps, calls = list(Step.objects.filter(run=run)), list(Call.objects.filter(run=run))
     finish = reports.bodies_at([(run.id, run.seq)]).get(run.id) if run.outcome else None
     opened = reports.openings_of([entry for entry in _entries(run, steps, finish) if entry is not None])
     end = opened.get(UUID(finish["id"]), {}) if finish is not None else {}
     judged = [step for step in steps if step.judges]
+    verdict = opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None
+    effective = run.effective(now, _integrity(run, finish, verdict))
     return {
         **_header(run, effective),
         "input": opened.get(run.input_entry, {}).get("input"),
         "result": end.get("result"),
         "result_digest": run.result_digest or None,
-        "verdict": opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None,
+        "verdict": verdict,
         "failure": end.get("failure") or (_overdue(run, steps) if effective.overdue else None),
         "missing": end.get("missing", []),
         "steps": [_step(step, calls, opened) for step in steps],
@@ -64,6 +65,14 @@ def run_document(run: Run) -> dict[str, Any]:
         "reverified_by": [_judgement(newer, now) for newer in run.reverified_by.order_by("created_at")],
         "entries": run.seq,
     }
+
+
+def _integrity(run: Run, finish: Mapping[str, Any] | None, verdict: Any) -> Integrity:
+    """As every list says it, and also whether the verdict on show is the one that ended the run."""
+    bound = None if finish is None else finish["facts"].get("verdict")
+    if bound is not None and (verdict is None or canonical.digest(verdict) != bound):
+        return Integrity.BROKEN
+    return integrity_of([run])[run.id]
 
 
 def _header(run: Run, effective: Effective) -> dict[str, Any]:

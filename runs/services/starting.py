@@ -18,6 +18,7 @@ from runs.errors import BadInput, IdempotencyConflict, NotReverifiable
 from runs.models import Run
 from runs.models.run import integrity_of
 from runs.services.reading import find_run
+from runs.services.refusals import record_refusal
 
 _COLUMNS = {field.name: field.attname for field in Run._meta.concrete_fields}  # noqa: SLF001 - Django's documented way to a model's fields
 
@@ -44,7 +45,8 @@ def start_run(
         _refuse_bad_input(spec, input, as_of)
         run = _started(release, spec, dict(input), actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=idempotency_key)
     except OrchestraError as refusal:
-        _record_refusal(f"pipeline:{pipeline[:100]}" if pipeline.isprintable() and pipeline else "pipeline:?", refusal, actor)
+        subject = f"pipeline:{pipeline[:100]}" if pipeline.isprintable() and pipeline else "pipeline:?"
+        record_refusal(Verb.START_REFUSED, subject, refusal, actor)
         raise
     if ring:
         queue.ring()
@@ -57,7 +59,7 @@ def reverify(*, run: str, actor: Actor) -> Run:
     try:
         _refuse_unjudgeable(old)
     except NotReverifiable as refusal:
-        _record_refusal(old.subject, refusal, actor)
+        record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
         raise
     spec = old.release.manifest["pipeline"]["spec"]
     with transaction.atomic(durable=True):
@@ -184,15 +186,3 @@ def _queued(run: Run, spec: Mapping[str, Any], given: Mapping[str, Any], actor: 
         openings={"input": given},
         sequenced=True,
     )
-
-
-def _record_refusal(subject: str, refusal: OrchestraError, actor: Actor) -> None:
-    draft = Draft(
-        verb=Verb.START_REFUSED,
-        actor=actor,
-        subject=subject,
-        facts={"code": refusal.code},
-        openings={"message": refusal.message},
-    )
-    with transaction.atomic(durable=True):
-        ledger.record([draft], now=clock.now())

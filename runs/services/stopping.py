@@ -11,6 +11,7 @@ from runs.errors import AlreadyFinished
 from runs.models import Run
 from runs.services.ending import end_unattended
 from runs.services.reading import find_run
+from runs.services.refusals import record_refusal
 
 
 def cancel_run(*, run: str, actor: Actor) -> Run:
@@ -29,7 +30,9 @@ def cancel_run(*, run: str, actor: Actor) -> Run:
     found.refresh_from_db()
     ended = found.effective(asked_at)
     if not asked and ended.outcome is not None:
-        raise AlreadyFinished(f"run {found.id} has finished ({ended.outcome}); finished is final")
+        refusal = AlreadyFinished(f"run {found.id} has finished ({ended.outcome}); finished is final")
+        record_refusal(Verb.CANCEL_REFUSED, found.subject, refusal, actor, run=found)
+        raise refusal
     if found.lease_until is None or found.lease_until <= clock.now():
         end_unattended(found.id, actor=actor)
         found.refresh_from_db()

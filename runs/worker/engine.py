@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,9 +17,11 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import DatabaseError
 
+from agents.errors import ArtifactRefused
 from audit import clock
 from audit.actors import Actor
 from runs import performers, store, sweeps
+from runs.models import Cause
 from runs.models import Engine as EngineRow
 from runs.worker.driver import Driver
 from runs.worker.messages import Event, Tools
@@ -108,12 +110,13 @@ class Engine:
                 task.result()  # a loop ends by itself only when its work is done, or with the error that ends the engine
 
     async def _close(self, loops: list["asyncio.Task[None]"]) -> None:
+        held = list(self._driving)
         for task in (*loops, *self._driving.values()):
             task.cancel()
         await asyncio.gather(*loops, *self._driving.values(), return_exceptions=True)
         await self.tools.boundary.close()
         try:
-            await self._call(store.release_lease, owner=self.id, runs=list(self._drivers))
+            await self._call(store.release_lease, owner=self.id, runs=held)
             await self._call(self._leave)
         except DatabaseError as error:
             log.warning("leases could not be given back (%s); they run out in %s", error, self.options.ttl)
@@ -195,9 +198,9 @@ class Engine:
         try:
             loaded = await self._call(store.load, ids)
             await self._prepare(loaded)
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one run; it is logged or ends that run
             if len(ids) == 1:
-                log.exception("run %s can't be loaded", ids[0])
+                await self._end_unprepared(ids[0], error)
                 return
             for run in ids:
                 await self._take([run])
@@ -207,6 +210,14 @@ class Engine:
                 await self._call(sweeps.mark_broken, each.run)
             else:
                 await self._start(each)
+
+    async def _end_unprepared(self, run: UUID, error: Exception) -> None:
+        """Code that is not what was published ends its run at once; a run that can't even be read is left to the sweep."""
+        if not isinstance(error, ArtifactRefused):
+            log.error("run %s can't be loaded", run, exc_info=error)
+            return
+        loaded = (await self._call(store.load, [run]))[0]
+        await self._start(replace(loaded, problem=store.Problem(Cause.TAMPERED, str(error))))
 
     def _wanted(self) -> Collection[UUID] | None:
         return None if self.options.only is None else self.options.only - set(self._driving)
@@ -229,6 +240,7 @@ class Engine:
         self._drivers[driver.run] = driver
         task = asyncio.create_task(self._drive(driver))
         self._driving[driver.run] = task
+        log.info("run %s: taken", driver.run)
 
     async def _drive(self, driver: Driver) -> None:
         try:
@@ -241,8 +253,9 @@ class Engine:
             if len(self._driving) >= self.options.concurrency or self.options.only is not None:
                 self._room.set()  # room for another, or perhaps the end
             self._driving.pop(driver.run, None)
-            if driver.finished and self.options.only is None:
+            if self.options.only is None:
                 self._drivers.pop(driver.run, None)
+            log.info("run %s: %s", driver.run, "finished" if driver.finished else "no longer driven here")
 
     # --- authority ---
 

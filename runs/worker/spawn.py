@@ -43,7 +43,8 @@ class Cluster:
             log.warning("the queue's cluster has %s; starting it again", "hung" if self._process.poll() is None else "ended")
             self.stop()
         self._started_at = clock.now()
-        self._process = subprocess.Popen(_manage("qcluster"), stdin=subprocess.DEVNULL, start_new_session=True)
+        # Its standard input is the lifeline: the kernel closes our end whatever ends us, and the cluster ends with it.
+        self._process = subprocess.Popen(_manage("chores"), stdin=subprocess.PIPE, start_new_session=True)
 
     def stop(self) -> None:
         """End it as it asks to be ended, and by force where it does not listen."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -305,7 +306,7 @@ def _bootstrap_where_unshare_fails(folder: Path) -> Path:
 
 
 WORKER = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from agents.children import Job, Pool, process
 async def main(folder, level):
@@ -313,20 +314,25 @@ async def main(folder, level):
     pool = Pool(2)
     job = Job(Path(folder), "team:work", {}, {}, 256 << 20, False, "k")
     await pool.call(job, timeout_s=60, progress_timeout_s=None, on_call=None, on_progress=lambda *_: print("started", flush=True))
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the suite may have had it ignored (nohup, some CI)
 asyncio.run(main(*sys.argv[1:]))
 """
 
 
-def _worker(folder: Path, level: str) -> "subprocess.Popen[bytes]":
-    work = "def work():\n    daemon()\n    time.sleep(0.06)\n    orchestra.progress()\n    time.sleep(60)"
+@contextmanager
+def _worker(folder: Path, level: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """A worker whose function runs; killed at the end, so that a test that fails doesn't wait for the function's own."""
     work = "def work():\n    daemon()\n    time.sleep(0.06)\n    orchestra.progress()\n    time.sleep(60)"
     source = f"import os, subprocess, sys, time, orchestra\n{DAEMON}{work}"
     (folder / "team.py").write_text(source)
-    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(folder), level], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True)
-    assert worker.stdout is not None
-    assert worker.stdout.readline() == b"started\n"
-    assert len(_carrying(str(folder))) == 2  # the worker and the stray of its function
-    return worker
+    with subprocess.Popen([sys.executable, "-c", WORKER, str(folder), level], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as worker:
+        try:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == b"started\n"
+            assert len(_carrying(str(folder))) == 2  # the worker and the stray of its function
+            yield worker
+        finally:
+            worker.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -337,7 +343,15 @@ def test_a_killed_worker_leaves_no_descendant(level: str, tmp_path: Path, number
         _gone(str(tmp_path))
 
 
-def test_an_interrupt_at_the_terminal_reaches_the_worker_alone(level: str, tmp_path: Path) -> None:
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["heard", "ignored"])
+def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The suite's own way with SIGINT, which what it starts inherits."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_at_the_terminal_reaches_the_worker_alone(level: str, tmp_path: Path, interrupts: None) -> None:
     with _worker(tmp_path, level) as worker:
         members = processes.below(worker.pid) if LINUX else set()
         assert all(os.getpgid(pid) != worker.pid for pid in members)

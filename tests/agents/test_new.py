@@ -1,14 +1,18 @@
 """`new pipeline`: what it writes works as it is."""
 
 import ast
+import re
+import runpy
 from pathlib import Path
 
 import pytest
 
+import orchestra
 from agents import registry
 from agents.registry.scaffolding import NameInvalid
 from audit.actors import Actor
 from audit.errors import Conflict
+from tests.documents import ROOT
 
 
 def test_the_scaffold_publishes_as_it_is(tmp_path: Path, db: None) -> None:
@@ -48,6 +52,22 @@ def test_the_scaffolds_functions_agree_on_its_sample(tmp_path: Path, monkeypatch
     wrong = auditing.audit(sample, {**totals, "total_cents": 1}).checks[0]
     assert wrong.verdict == "fail"
     assert "claimed 1" in wrong.why
+
+
+def test_the_scaffolds_reader_quotes_nothing_of_a_file_that_is_no_order_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.new_pipeline("one", folder=tmp_path / "one")
+    (tmp_path / "secrets").write_text("root:hunter2:1\n")
+    reader = runpy.run_path(str(tmp_path / "one" / "reading.py"))
+    with pytest.raises(orchestra.Malformed, match="expected the columns item,quantity,price_cents, found 1 with other names") as refused:
+        reader["read"](str(tmp_path / "secrets"))
+    assert "hunter2" not in refused.value.message
+
+
+@pytest.mark.parametrize("path", ["agents/registry/scaffold/pipeline.yaml.txt", "examples/ops-digest/pipeline.yaml"])
+def test_files_that_allow_every_path_say_so_and_how_to_narrow_it(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert re.search(r"# (file|feed):\* allows any path", text)
+    assert re.search(r"allow read (file|feed):data/\*", text)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from agents import registry
-from agents.errors import NoSuchVersion, NotGranted, NotPublishable, NotPublished, UnknownPipeline
-from audit.errors import Conflict
+from agents.errors import NoSuchRelease, NoSuchVersion, NotGranted, NotPublishable, NotPublished, UnknownPipeline
+from agents.models import Release
+from audit.errors import Conflict, Invalid
 from tests.agents.folders import PIPELINE, READER, READING, numbers
-from tests.agents.inventory import MEMBER, ONLOOKER, OUTSIDER, SYSTEM, facts_of, pinned, publish, release
+from tests.agents.inventory import MEMBER, ONLOOKER, OUTSIDER, SYSTEM, facts_of, pinned, publish, release, verbs
 
 pytestmark = pytest.mark.django_db
 
@@ -38,11 +39,88 @@ def test_a_rollback_brings_back_the_release_before_and_its_code(twice: Path, set
     assert (code / "reading.py").read_text() == READING
 
 
-def test_a_second_rollback_takes_the_first_one_back(twice: Path) -> None:
-    second = release()
+@pytest.fixture
+def four(folder: Path) -> list[Release]:
+    """Four releases, oldest first: of pipeline versions 1 and 2, and two of version 3."""
+    made = []
+    for limit, reading in (("1m", "1}"), ("2m", "1}"), ("3m", "1}"), ("3m", "2}")):
+        publish(numbers(folder, pipeline=PIPELINE.replace("1m", limit), reading=READING.replace("1}", reading)))
+        made.append(release())
+    return made
+
+
+def test_every_rollback_goes_further_back_and_never_returns(four: list[Release]) -> None:
+    for older in reversed(four[:-1]):
+        done = registry.rollback("numbers", actor=SYSTEM)
+        assert (release(), done.to_release, done.forward) == (older, older.digest, False)
+    before = verbs()
+    with pytest.raises(Conflict, match=rf"nothing older .*version 1.* is the first .*for --release: {four[3].digest[:12]}"):
+        registry.rollback("numbers", actor=SYSTEM)
+    assert (release(), verbs()) == (four[0], before)
+
+
+def test_a_rollback_passes_over_what_only_drafts_ran_with(folder: Path) -> None:
+    publish(folder)
+    first = release()
+    registry.apply_folder(numbers(folder, reading=READING.replace("1}", "5}")), actor=SYSTEM)
+    release(draft=True)
+    publish(numbers(folder, reading=READING.replace("1}", "2}")))
     registry.rollback("numbers", actor=SYSTEM)
-    registry.rollback("numbers", actor=SYSTEM)
-    assert release() == second
+    assert release() == first
+
+
+def test_asking_for_the_version_that_runs_changes_nothing_and_names_its_other_releases(four: list[Release]) -> None:
+    before = verbs()
+    for _ in range(2):
+        with pytest.raises(Conflict, match=rf"version 3 .*already; nothing was changed; .*{four[2].digest[:12]}"):
+            registry.rollback("numbers", actor=SYSTEM, to=3)
+    assert (release(), verbs()) == (four[3], before)
+
+
+def test_a_release_is_named_by_the_beginning_of_its_digest_older_or_newer(four: list[Release]) -> None:
+    back = registry.rollback("numbers", actor=SYSTEM, release=four[1].digest[:8])
+    assert (release(), back.forward, back.from_release) == (four[1], False, four[3].digest)
+    forth = registry.rollback("numbers", actor=SYSTEM, release=four[2].digest.upper())
+    assert (release(), forth.forward, forth.from_version, forth.to_version) == (four[2], True, 2, 3)
+
+
+def test_a_digest_that_leads_nowhere_changes_nothing(four: list[Release], folder: Path) -> None:
+    registry.apply_folder(numbers(folder, reading=READING.replace("1}", "7}")), actor=SYSTEM)
+    draft = release(draft=True)
+    refusals = [
+        (four[3].digest, Conflict, "already; nothing was changed"),
+        (draft.digest, Conflict, "was never published"),
+        ("0" * 64, NoSuchRelease, rf"its newest are {four[3].digest[:12]} \(version 3\)"),
+        (four[0].digest[:7], Invalid, "8 to 64"),
+        ("version-1", Invalid, "8 to 64"),
+    ]
+    for digest, kind, said in refusals:
+        with pytest.raises(kind, match=said):
+            registry.rollback("numbers", actor=SYSTEM, release=digest)
+    with pytest.raises(Invalid, match="one of the two"):
+        registry.rollback("numbers", actor=SYSTEM, to=1, release=four[0].digest)
+    with pytest.raises(Invalid, match="give a version with --to"):
+        registry.rollback("reader", actor=SYSTEM, release=four[0].digest)
+    assert release() == four[3]
+
+
+def test_the_agents_that_keep_other_permissions_are_named(folder: Path) -> None:
+    publish(folder)
+    publish(numbers(folder, reader=READER.replace("read file:*", "read feed:*")))
+    assert registry.rollback("numbers", actor=SYSTEM).keep == ("reader",)
+
+
+def test_nobody_is_named_where_permissions_are_the_same(twice: Path) -> None:
+    assert registry.rollback("numbers", actor=SYSTEM).keep == ()
+
+
+def test_every_rollback_of_an_agent_goes_to_a_lower_number(folder: Path) -> None:
+    for limit in ("5s", "6s", "7s"):
+        publish(numbers(folder, reader=READER.replace("5s", limit)))
+    assert [registry.rollback("reader", actor=SYSTEM).to_version for _ in range(2)] == [2, 1]
+    with pytest.raises(Conflict, match=r"nothing older .*version 1 is the first .*for --to: 3, 2"):
+        registry.rollback("reader", actor=SYSTEM)
+    assert registry.rollback("reader", actor=SYSTEM, to=3).forward
 
 
 def test_a_pipeline_goes_back_to_a_version_by_number(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The commands apply, rollback and new: what a person reads, and the exit status."""
 
+import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from agents.models import Agent, Team
+from agents.models import Agent, Pipeline, Team
 from tests.agents.folders import READER, READING, numbers
 
 pytestmark = pytest.mark.django_db
@@ -115,9 +116,41 @@ def test_rollback_says_from_where_to_where(tmp_path: Path) -> None:
     run("apply", "-f", folder, "--publish")
     run("apply", "-f", numbers(folder, reader=READER.replace("5s", "9s")), "--publish")
     out = run("rollback", "reader")
-    assert "agent reader: rolled back, from version 2 to version 1" in out
+    assert "agent reader: rolled back from version 2 to version 1" in out
     assert "now runs release" in out
-    assert "version 1 stays, its agents go back" in run("rollback", "numbers")
+    forth = run("rollback", "reader", "--to", "2")
+    assert "agent reader: moved forward from version 1 to version 2" in forth
+    assert re.search(
+        r"^pipeline numbers: rolled back from release \w{12} \(version 1\) to release \w{12} \(version 1\)$", run("rollback", "numbers"), re.MULTILINE
+    )
+
+
+def test_rollback_says_whose_permissions_stay_and_forward_is_called_forward(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / "one")
+    run("apply", "-f", folder, "--publish")
+    run("apply", "-f", numbers(folder, reader=READER.replace("read file:*", "read feed:*")), "--publish")
+    newer = Pipeline.objects.get().current_release
+    assert newer is not None
+    assert "the permissions of reader stay as they are" in run("rollback", "numbers")
+    out = run("rollback", "numbers", "--release", newer.digest[:8])
+    assert "moved forward from release " in out
+    assert "permissions" not in out
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], ["--dry-run", "--publish"], []])
+def test_after_a_rollback_apply_says_that_publishing_would_change_what_runs(tmp_path: Path, options: list[str]) -> None:
+    folder = numbers(tmp_path / "one")
+    run("apply", "-f", folder, "--publish")
+    run("apply", "-f", numbers(folder, reading=READING.replace("1}", "2}")), "--publish")
+    assert "would run" not in run("apply", "-f", folder, *options)
+    rejected = Pipeline.objects.get().current_release
+    run("rollback", "numbers")
+    current = Pipeline.objects.get().current_release
+    assert rejected is not None and current is not None
+    out = run("apply", "-f", folder, *options)
+    assert "pipeline numbers: unchanged" in out
+    assert f"pipeline numbers would run release {rejected.digest[:12]} instead of {current.digest[:12]}: version 1 with auditor 2, reader 2" in out
+    assert Pipeline.objects.get().current_release == current
 
 
 def test_rollback_of_nothing_is_refused_with_a_reason(tmp_path: Path) -> None:

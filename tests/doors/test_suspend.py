@@ -1,5 +1,6 @@
 """The commands suspend and resume: what a person reads, and the exit status."""
 
+import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from agents.models import Agent
-from audit.models import Entry
+from audit.models import Entry, Opening
 from tests.agents.folders import numbers
+from tests.documents import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -43,3 +45,15 @@ def test_what_cannot_be_done_ends_with_2_and_a_reason() -> None:
     assert "did you mean 'reader'" in refused("suspend", "raeder", "--reason", "x")
     assert "not suspended but active" in refused("resume", "reader")
     assert "a suspension needs a reason" in refused("suspend", "reader", "--reason", " ")
+
+
+def test_the_export_says_who_and_when_and_only_the_opening_why_as_the_how_to_says(tmp_path: Path) -> None:
+    run("suspend", "reader", "--reason", "reads nonsense")
+    run("auditexport", "--agent", "reader", "-o", tmp_path / "reader.jsonl")
+    entries = [json.loads(line) for line in (tmp_path / "reader.jsonl").read_text().splitlines()]
+    entry = next(each for each in entries if each["verb"] == "agents.agent.suspended")
+    assert (entry["actor"], list(entry["commitments"])) == ({"kind": "system", "id": "system", "auth": "shell"}, ["reason"])
+    assert "nonsense" not in json.dumps(entries)
+    assert bytes(Opening.objects.get(entry=entry["id"], path="reason").value) == b'"reads nonsense"'
+    page = " ".join((ROOT / "docs" / "how-to" / "suspend-an-agent.md").read_text(encoding="utf-8").split())
+    assert "Why is not in the export" in page and "recorded as `system`" in page

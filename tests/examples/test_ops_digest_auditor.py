@@ -159,6 +159,29 @@ def test_a_source_that_is_gone_gives_no_verdict(tmp_path, csv_of):
         auditor.audit(path, claim)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("root:x:hunter2\nmore\n", "line 1: expected the columns timestamp and value, found 1 column"),
+        ("timestamp,value\nhunter2,1\n", "line 2: expected a timestamp and a finite number, found 2 columns"),
+        ("timestamp,value\n2026-01-05 10:00:00,hunter2\n", "line 2: expected a timestamp and a finite number, found 2 columns"),
+        ("timestamp,value\n2026-01-05 10:00:00,1,hunter2\n", "line 2: .*, found 3 columns"),
+        ("timestamp,value\n2026-01-05 10:00:00,inf\n", "line 2: expected a timestamp and a finite number"),
+    ],
+)
+def test_the_auditor_quotes_nothing_of_a_file_that_is_no_feed(tmp_path, text, said):
+    (tmp_path / "cpu.csv").write_text(text)
+    with pytest.raises(orchestra.Malformed, match=said) as caught:
+        auditor.audit(str(tmp_path / "cpu.csv"), {})
+    assert "hunter2" not in caught.value.message
+    assert caught.value.__cause__ is None
+
+
+def test_the_auditor_too_reads_only_http_and_https():
+    with pytest.raises(orchestra.Malformed, match="only http and https"):
+        auditor.audit("ftp://metrics.example/cpu.csv", {})
+
+
 def test_a_source_that_changed_under_the_digest_rejects_it(csv_of):
     path = csv_of([1, 2, 3])
     claim, _ = digest_of(path)

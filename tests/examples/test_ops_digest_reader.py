@@ -115,9 +115,26 @@ def test_a_malformed_row_is_refused_with_file_and_line(tmp_path, line, complaint
         read_text(tmp_path, f"timestamp,value\n2026-01-05 10:00:00,1\n{line}\n2026-01-05 10:02:00,1\n")
 
 
-def test_wrong_columns_are_refused_with_what_was_expected(tmp_path):
-    with pytest.raises(orchestra.Malformed, match=r"cpu\.csv, line 1: the columns are 'time,cpu', expected 'timestamp,value'"):
-        read_text(tmp_path, "time,cpu\n2026-01-05 10:00:00,1\n")
+@pytest.mark.parametrize(("header", "found"), [("time,cpu", "2 with other names"), ("root:x:hunter2", "found 1"), ("a,hunter2,c", "found 3")])
+def test_wrong_columns_are_refused_with_what_was_expected_and_not_quoted(tmp_path, header, found):
+    with pytest.raises(orchestra.Malformed, match=rf"cpu\.csv, line 1: expected the 2 columns timestamp,value; {found}") as caught:
+        read_text(tmp_path, f"{header}\n2026-01-05 10:00:00,1\n")
+    assert "hunter2" not in caught.value.message
+    assert "cpu;" not in caught.value.message
+
+
+@pytest.mark.parametrize("line", ["2026-01-05 10:01:00,{}", "{},1", "2026-01-05 10:01:00,1,{}"])
+def test_of_a_row_that_is_none_at_most_a_short_piece_is_quoted_and_said_to_be_cut(tmp_path, line):
+    with pytest.raises(orchestra.Malformed) as caught:
+        read_text(tmp_path, "timestamp,value\n" + line.format("secret" * 20) + "\n")
+    assert caught.value.message.count("secret") <= 4
+    assert ("cut, 120 characters" in caught.value.message) == ("secret" in caught.value.message)
+
+
+@pytest.mark.parametrize("address", ["ftp://metrics.example/cpu.csv", "s3://bucket/cpu.csv", "FILE:///etc/hosts"])
+def test_an_address_of_another_scheme_is_refused_with_those_that_are_read(address):
+    with pytest.raises(orchestra.Malformed, match="only http and https"):
+        feed.read(address)
 
 
 def test_bytes_that_are_no_text_are_refused_with_their_line(tmp_path):

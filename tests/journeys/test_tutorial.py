@@ -6,17 +6,24 @@ So is the README's path to one's own first pipeline; the how-tos' functions must
 import asyncio
 import os
 import re
+import runpy
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+import orchestra
 from agents import children
+from tests import pipelines
 from tests.documents import ROOT, Block, blocks
 
 PAGE = ROOT / "docs" / "tutorial.md"
+HOW_TO = ROOT / "docs" / "how-to"
 _PASSING = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{4,22}"), "ID"),
     (re.compile(r"\b[0-9a-f]{11,64}\b"), "DIGEST"),
@@ -107,6 +114,27 @@ def test_an_output_that_is_not_as_shown_is_noticed(shown: str, seen: str, absent
 
 
 @pytest.mark.slow
+def test_the_last_step_of_the_tutorial_minds_no_other_run(clone: Path) -> None:
+    """Two runs lie in var/ that are none of its own; what it counts stays."""
+    page = list(blocks(PAGE))
+    for block in page:
+        if block.key == "file":
+            written(block, clone)
+    migrate, apply, run = (
+        "python manage.py migrate --verbosity 0",
+        "python manage.py apply -f rain --publish",
+        "python manage.py runpipeline rain --input file=",
+    )
+    typed(Block(0, "sh", "\n".join([migrate, apply, *[f"{run}june.csv"] * 2])), clone)
+    start = next(at for at, block in enumerate(page) if "--run" in block.text)
+    seen = ""
+    for block in page[start:]:
+        if block.language == "sh":
+            seen = typed(block, clone)
+    assert not list(missing(page[-1].text, seen))
+
+
+@pytest.mark.slow
 def test_the_readme_leads_to_a_first_pipeline(clone: Path) -> None:
     path, back = [block for block in blocks(ROOT / "README.md") if "manage.py" in block.text]
     by_hand = ("make demo", ". .venv")
@@ -129,3 +157,40 @@ def test_the_functions_of_the_how_tos_give_contracts(page: str, function: str, t
     described = asyncio.run(children.describe(tmp_path, [function])).functions[function]
     assert not described.problems
     assert described.input is not None and described.output is not None
+
+
+def stamped_by_the_tutorial(folder: Path) -> datetime:
+    (folder / "june.csv").write_text("2026-06-01,4\n")
+    verdict = loaded(folder / "checker.py", wanted(PAGE, "rain/checker.py")).check(str(folder / "june.csv"), {})
+    return read_at(verdict)
+
+
+def stamped_by_the_how_to(folder: Path) -> datetime:
+    (folder / "lines.txt").write_text("a\n")
+    verdict = loaded(folder / "verifier.py", wanted(HOW_TO / "write-a-verifier.md", "verifier.py")).audit(str(folder / "lines.txt"), {"lines": 1})
+    return read_at(verdict)
+
+
+def stamped_by_our_own(folder: Path) -> datetime:
+    return read_at(loaded(folder / "judge.py", pipelines.JUDGE).check({}))
+
+
+def wanted(page: Path, file: str) -> str:
+    return next(block.text for block in blocks(page) if (block.key, block.value) == ("file", file))
+
+
+def loaded(path: Path, source: str) -> Any:
+    path.write_text(source, encoding="utf-8")
+    return SimpleNamespace(**runpy.run_path(str(path)))
+
+
+def read_at(verdict: orchestra.Verdict) -> datetime:
+    return verdict.checks[0].read[0].at
+
+
+@pytest.mark.parametrize("stamped", [stamped_by_the_tutorial, stamped_by_the_how_to, stamped_by_our_own])
+def test_a_verifier_says_when_it_really_read_also_where_history_is_judged(
+    stamped: Callable[[Path], datetime], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestra, "as_of", lambda: datetime(2014, 2, 28, tzinfo=UTC))
+    assert abs(stamped(tmp_path) - datetime.now(UTC)) < timedelta(minutes=1)

@@ -116,6 +116,8 @@ def test_finished_is_final(tmp_path: Path) -> None:
     with pytest.raises(AlreadyFinished, match="finished is final"):
         cancel(run)
     assert Run.objects.get(id=run.id).revision == run.revision
+    refused = reports.entries_of(run.id)[-1]
+    assert (refused["verb"], refused["seq"], refused["facts"]) == ("runs.cancel.refused", None, {"code": "already-finished"})
 
 
 def test_an_overdue_run_has_failed_and_can_no_longer_be_cancelled(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 
+from agents.children import process
 from audit import reports
 from tests import pipelines
 from tests.pipelines import agent
@@ -41,6 +43,9 @@ def run(how: str = "") -> dict:
         if os.fork() == 0:
             time.sleep(60)
         return {"ok": True}
+    if how.startswith("/"):
+        with open(how) as file:
+            return {"lie": file.read() != ""}  # which the judge of tests.pipelines fails
     if how == "number":
         return 3
     if how == "huge-integer":
@@ -79,6 +84,16 @@ def test_a_misbehaving_function_fails_its_own_step_with_its_cause_and_owner(misb
     assert (said["failure"]["cause"], said["failure"]["owner"], said["failure"]["team"]) == (cause, "agent:worker", "platform")
     assert pipelines.step(said, "work")["state"] == "failed"
     assert reports.chain_problems(pipelines.id_of(said)) == []
+
+
+def test_a_function_that_opens_the_installations_key_finds_it_empty(misbehaving: None, settings: LazySettings) -> None:
+    key = Path(settings.ORCHESTRA_HOME) / "secret_key"
+    key.write_text("s3cret")
+    said = pipelines.run(input={"how": str(key)})
+    key.unlink()
+    if process._given["level"] != "full":
+        pytest.skip("this system has no namespaces")
+    assert said["outcome"] == "verified"
 
 
 def test_a_function_that_leaves_a_fork_behind_returns_and_the_fork_is_gone(misbehaving: None) -> None:

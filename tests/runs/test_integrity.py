@@ -8,10 +8,11 @@ import pytest
 from django.db import connection
 from django.db.models import QuerySet
 
+from agents.errors import ArtifactRefused
 from audit import canonical, reports
 from audit.actors import Actor
 from audit.models import Entry
-from runs import services, sweeps
+from runs import performers, services, sweeps
 from runs.errors import NotReverifiable
 from runs.models import Run
 from runs.store import loading
@@ -83,6 +84,14 @@ def test_a_stored_result_changed_afterwards_reads_broken(verified: Run) -> None:
     said = pipelines.document(verified)
     assert (said["label"], said["exit_status"], said["result"]) == ("broken", 16, None)
     assert sweeps.sweep().broken == 1
+
+
+def test_another_verdict_put_in_place_of_the_one_that_ended_the_run_reads_broken(verified: Run) -> None:
+    other = pipelines.start(input={"go": "", "other": 1})
+    pipelines.drive(other)
+    theirs = other.steps.get(judges=True)
+    verified.steps.filter(judges=True).update(result_entry=theirs.result_entry, result_digest=theirs.result_digest)
+    assert pipelines.document(verified)["exit_status"] == 16
 
 
 def _key(entry: str) -> str:
@@ -173,6 +182,16 @@ def test_a_release_whose_manifest_was_changed_is_not_run() -> None:
     run = pipelines.start(input={"go": ""})
     spec = run.release.manifest["pipeline"]
     changed_manifest(run, "pipeline", {**spec, "spec": {**spec["spec"], "criteria": {}, "limits": {"timeout_ms": 1}}})
+    assert_tampered(run)
+
+
+def test_code_that_is_not_what_was_published_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = pipelines.start(input={"go": ""})
+
+    def changed(digests: Any) -> Any:
+        raise ArtifactRefused("the stored folder is not what its digest says")
+
+    monkeypatch.setattr(performers, "unpacked", changed)
     assert_tampered(run)
 
 

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import psutil
 import pytest
 from django.conf import settings
 from django.core.management import call_command
@@ -153,3 +156,15 @@ def test_an_idle_worker_leaves_and_says_so() -> None:
     call_command("worker", "--no-queue", "--idle", "0.2", skip_checks=True)
     assert is_finished(run)
     assert Engine.objects.get().stopped_at is not None
+
+
+def test_the_queues_cluster_does_not_outlive_whoever_started_it(shell_environment: dict[str, str], project_folder: Path) -> None:
+    command = [sys.executable, "manage.py", "chores"]
+    with subprocess.Popen(command, cwd=project_folder, env=shell_environment, stdin=subprocess.PIPE, start_new_session=True) as cluster:
+        members = psutil.Process(cluster.pid)
+        until(lambda: len(members.children(recursive=True)) >= 3, "the cluster's start")
+        family = members.children(recursive=True)
+        assert cluster.stdin is not None
+        cluster.stdin.close()  # as the kernel does when its worker is killed
+        cluster.wait(timeout=30)
+    until(lambda: not any(process.is_running() for process in family), "the end of the cluster's processes")

@@ -49,6 +49,9 @@ def _show(shown: Shown, applied: Applied) -> None:
         shown.change(change)
     for release in applied.releases:
         shown.release(release, would=applied.dry_run)
+    for release in applied.pending if not applied.warnings else ():
+        shown.line("published, this would change what runs:", "hint")
+        shown.release(release, would=True)
     for warning in applied.warnings:
         shown.line(f"before it can be published: {visible(warning, MAX_MESSAGE)}", "warning")
     for hint in applied.hints:

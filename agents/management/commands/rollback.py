@@ -12,15 +12,17 @@ from audit.actors import Actor
 
 EPILOG = """\
 what happens:
-  A pipeline runs again what it ran before: the same pipeline version with the same agent versions and their code.
-  An agent's older version goes into every pipeline that runs its present one. Runs that were started keep what they
-  were started with. A second rollback takes the first one back.
+  A pipeline runs again the release that was made before its present one and had been published: the same pipeline
+  version with the same agent versions and their code. An agent goes to its version before, which goes into every
+  pipeline that runs the present one. Runs that were started keep what they were started with. A second rollback goes
+  further back; --to and --release also lead to newer ones.
 
 examples:
   manage.py rollback my-pipeline
   manage.py rollback my-pipeline --to 3
+  manage.py rollback my-pipeline --release eff8e65857c4
 
-exit status: 0 rolled back, 2 refused (nothing to roll back to, unknown name or number)
+exit status: 0 rolled back, 2 refused (nothing older, runs already, unknown name, number or release); then nothing changed
 """
 
 
@@ -32,14 +34,24 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help="a pipeline or an agent")
-        parser.add_argument("--to", metavar="N", type=int, help="the number of the version; by default the one published before")
+        target = parser.add_mutually_exclusive_group()
+        target.add_argument("--to", metavar="N", type=int, help="the number of the version; by default the one before")
+        target.add_argument("--release", metavar="DIGEST", help="a pipeline's release, older or newer: 8 or more first digits of its digest")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with refusals_shown(self.stderr):
-            done = rollback(options["name"], actor=Actor.system("shell"), to=options["to"])
+            done = rollback(options["name"], actor=Actor.system("shell"), to=options["to"], release=options["release"])
         shown = Shown(self.stdout)
-        same = done.from_version == done.to_version
-        moved = f"version {done.to_version} stays, its agents go back" if same else f"from version {done.from_version} to version {done.to_version}"
-        shown.line(f"{done.kind} {done.name}: rolled back, {moved}", "changed")
+        moved = "moved forward" if done.forward else "rolled back"
+        shown.line(
+            f"{done.kind} {done.name}: {moved} from {_place(done.from_version, done.from_release)} to {_place(done.to_version, done.to_release)}"
+        )
         for release in done.releases:
             shown.release(release)
+        if done.keep:
+            shown.line(f"the permissions of {', '.join(done.keep)} stay as they are; in that release they were others", "warning")
+            shown.line("they belong to an agent's published version: to change them, roll back the agent by its own name", "hint")
+
+
+def _place(version: int, release: str | None) -> str:
+    return f"version {version}" if release is None else f"release {release[:12]} (version {version})"

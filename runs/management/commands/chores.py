@@ -1,0 +1,28 @@
+"""`manage.py chores`: the queue's cluster, for as long as whoever started it lives. The worker starts it beside itself."""
+
+import os
+import signal
+import threading
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+
+class Command(BaseCommand):
+    help = (
+        "Run the queue's cluster (scheduled sweeps, the doorbell) until standard input ends. `manage.py worker` starts it and holds the other "
+        "end, so that no cluster outlives its worker, however that one died. By hand, `manage.py qcluster` runs the same until stopped."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+        call_command("qcluster")
+
+
+def _end_with_input() -> None:
+    """The cluster asks to be ended by SIGTERM; it then lets the chores at work finish."""
+    lifeline = os.dup(0)  # read past sys.stdin: its lock, held here, would hang every process that the cluster forks and that closes it
+    while os.read(lifeline, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
