@@ -19,7 +19,7 @@ _CLONE_NEWNS = 0x0002_0000
 _CLONE_NEWUSER = 0x1000_0000
 _CLONE_NEWPID = 0x2000_0000
 _CLONE_NEWNET = 0x4000_0000
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x4_0000
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 2, 4, 8, 0x20, 0x1000, 0x4000, 0x4_0000
 _CAPABILITY_VERSION_3 = 0x2008_0522
 _SIGKILL = 9
 
@@ -73,6 +73,8 @@ def hide(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         if not os.path.samefile(path, os.devnull):
             _check(_libc.mount(os.fsencode(os.devnull), os.fsencode(path), None, ctypes.c_ulong(_MS_BIND), None))
+            if os.geteuid() == 0:  # else root's chmod of the path would change the device that everybody shares
+                _check(_libc.mount(None, os.fsencode(path), None, ctypes.c_ulong(_MS_REMOUNT | _MS_BIND | _MS_RDONLY), None))
 
 
 def drop_privileges() -> None:

@@ -90,7 +90,8 @@ def test_a_run_without_a_result_is_not_judged_again_and_the_refusal_is_recorded(
     live = pipelines.start(input={"count": "", "down": ""})
     with pytest.raises(NotReverifiable, match="has no result"):
         services.reverify(run=str(live.id), actor=pipelines.SYSTEM)
-    assert reports.entries_of(live.id)[-1]["verb"] == "runs.run.queued"
+    refused = reports.entries_of(live.id)[-1]
+    assert (refused["verb"], refused["seq"], refused["team"]) == ("runs.start.refused", None, "platform")
 
 
 @pytest.mark.parametrize("name", ["", "abc", "not-a-run", "0" * 40, "01a1f9ae-d35f-77e2-8ef5-2654f3d0006c"])
