@@ -37,7 +37,13 @@ class Rule:
         """Whether this rule speaks of the verb and the resource. Case matters; a `*` asked for is an ordinary character."""
         if verb != self.verb:
             return False
-        return resource.startswith(self.resource) if self.prefix else resource == self.resource
+        if not self.prefix:
+            return resource == self.resource
+        if not resource.startswith(self.resource):
+            return False
+        # file:* is every file; file:data/* is what lies below data, and data/../secret does not, however it begins.
+        whole_kind = self.resource == "" or self.resource.endswith(":")
+        return whole_kind or ".." not in resource[len(self.resource) :].replace("\\", "/").split("/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,3 +48,11 @@ def test_require_names_the_line_that_would_allow_it() -> None:
         grants.require(FEEDS, "write", "feed:x", agent="writer")
     assert 'add "allow write feed:x"' in refused.value.message
     assert grants.require(FEEDS, "call", "tool:fetch", agent="writer").allowed
+
+
+@pytest.mark.parametrize("resource", ["file:data/../secret", "file:data/a/../../secret", "file:data/..", "file:data/..\\secret"])
+def test_a_rule_for_what_lies_below_a_folder_does_not_reach_out_of_it(resource: str) -> None:
+    assert not grants.decide(["allow read file:data/*"], "read", resource).allowed
+    assert grants.decide(["allow read file:data/*"], "read", "file:data/a..b/c").allowed
+    assert grants.decide(["allow read file:*"], "read", resource).allowed
+    assert grants.decide([f"allow read {resource}"], "read", resource).allowed
