@@ -347,7 +347,7 @@ LIES = {
     "more memory available than there is": lambda evidence: evidence["samples"][0].update(memory_available=evidence["memory_total"] + 1),
     "cpu time that the kernel has not counted": busier,
     "cpu time that began lower than it can have": lambda evidence: evidence["samples"][0].update(cpu_busy_s=0.0, cpu_total_s=0.0),
-    "load that can't have decayed": lambda evidence: evidence["samples"][-1].update(load_1m=900.0),
+    "load that can't have decayed": lambda evidence: evidence["samples"][-1].update(load_1m=1e30),
     "bytes that the kernel has not counted": lambda evidence: [sample.update(net_sent_bytes=2**60) for sample in evidence["samples"]],
     "a sample from the future": lambda evidence: evidence["samples"][-1].update(at="2999-01-01T00:00:00.000000Z"),
 }
