@@ -113,8 +113,6 @@ class Conversation:
             return Broken("crashed", f"its process ended with exit status {number}", {**broken.details, "exit_status": int(number)})
         if kind == "processes":
             return Broken("crashed", f"it started more than {number} processes", broken.details)
-        if kind == "memory":
-            return Broken("crashed", self._out_of_memory(), broken.details)
         if kind == "signal":
             name = _signal_name(int(number))
             ran_out = name == "SIGABRT" and any(sign in broken.details.get("stderr", "") for sign in _MEMORY_SIGNS)

@@ -123,17 +123,13 @@ def _until_the_end(start: Start, interpreter: int) -> str:
             os.read(bell_r, 4096)
         if start.level == "full":
             _hide(start)  # SQLite deletes its side files and makes new ones; what can't be covered any more ends the child
-        if linux.HERE and (passed := _passed_limit(start)):
-            return passed
+        if linux.HERE and _has_too_many(start):
+            return f"processes {processes.PROCESS_LIMIT}\n"
 
 
-def _passed_limit(start: Start) -> str:
-    """Which limit all processes pass together, if any: each has the address space of `memory` for itself."""
+def _has_too_many(start: Start) -> bool:
     members = processes.visible() if start.level == "full" else processes.below(os.getpid())
-    if len(members) > processes.PROCESS_LIMIT:
-        return f"processes {processes.PROCESS_LIMIT}\n"
-    others = [pid for pid in members if pid != os.getpid()]
-    return f"memory {start.memory_bytes}\n" if processes.hold_more_than(start.memory_bytes, others) else ""
+    return len(members) > processes.PROCESS_LIMIT
 
 
 def _how(wait_status: int) -> str:

@@ -1,4 +1,4 @@
-"""Which processes hang below another, what they hold in memory, and ending them all, also those that left their session.
+"""Which processes hang below another, and ending them all, also those that left their session.
 
 Must not import anything heavy: it runs in the keeper and, between calls, in the interpreter.
 Called by the keeper, the child's loop and, where a keeper was killed, by the worker.
@@ -43,34 +43,6 @@ def children_of(pid: int) -> list[int]:
 def visible() -> list[int]:
     """Every process in /proc: in a process namespace of one's own, every process of it."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def hold_more_than(limit: int, pids: Iterable[int]) -> bool:
-    """Whether these processes have more than `limit` bytes in memory together, a page that they share counted once (Linux).
-
-    The sum of resident pages is cheap and counts a shared page each time: forks of a large process are looked at closer.
-    """
-    if sum(map(_resident, pids := list(pids))) <= limit:
-        return False
-    return sum(map(_proportional, pids)) > limit
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(_read(f"/proc/{pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):  # it has just ended
-        return 0
-
-
-def _proportional(pid: int) -> int:
-    """The process's own pages and its share of the others (Pss); all of them where the system doesn't say."""
-    try:
-        lines = _read(f"/proc/{pid}/smaps_rollup").splitlines()
-    except ProcessLookupError:
-        return 0
-    except OSError:  # an old kernel, or a process that nobody may look into
-        return _resident(pid)
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def end_all_below(root: int, *, within_s: float = 5.0) -> None:
