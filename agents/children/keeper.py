@@ -18,7 +18,7 @@ from typing import NamedTuple, NoReturn
 
 from . import linux, processes
 
-_LOOK_EVERY_S = 0.25
+_LOOK_EVERY_S = 0.05
 
 
 class Start(NamedTuple):
@@ -93,6 +93,8 @@ def _watch(start: Start) -> NoReturn:
         _interpret(start, keeper)
     for fd in (start.down, start.up):
         os.close(fd)
+    if linux.HERE:
+        linux.go_first()
     said = _until_the_end(start, interpreter)
     if said:
         os.write(start.status, said.encode())
