@@ -10,7 +10,8 @@ PORT ?= 8000
 ADDRESS ?= 127.0.0.1
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
 UV ?= uv
-COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
+# Extras stay in the locks: pip 23 resolves `coverage[toml]` apart from `coverage==…` and then asks for the newest release, without a hash.
+COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras --quiet
 # Tests share a machine with what they start (workers, children, servers), so two at a time however many cores there are.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
