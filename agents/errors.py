@@ -36,6 +36,24 @@ class NotPublished(Conflict):
     code = "not-published"
 
 
+class Retired(Conflict):
+    """This was taken out of use; `manage.py reinstate` brings it back."""
+
+    code = "retired"
+
+
+class UnknownTeam(NotFound):
+    """No such team; `manage.py apply` creates teams from files."""
+
+    code = "unknown-team"
+
+
+class UnknownPerson(NotFound):
+    """No such person; `manage.py person NAME --create` makes an account."""
+
+    code = "unknown-person"
+
+
 class NoSuchVersion(NotFound):
     """No version with this number exists."""
 

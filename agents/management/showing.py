@@ -16,7 +16,7 @@ from django.core.management.base import CommandError, DjangoHelpFormatter, Outpu
 from rich.console import Console
 from rich.text import Text
 
-from agents.registry import Change, MadeRelease
+from agents.registry import Change, MadeRelease, Preview, Published
 from audit.errors import OrchestraError
 from audit.management.tables import tables_expected
 from audit.visible import visible
@@ -61,6 +61,30 @@ class Shown:
         now = "would run" if would else "now runs"
         instead = f" instead of {release.instead_of[:12]}" if would and release.instead_of else ""
         self.line(f"pipeline {release.pipeline} {now} release {release.digest[:12]}{instead}: version {release.version} with {agents}", "created")
+
+    def published(self, done: Published) -> None:
+        """What a publication did."""
+        was = "for the first time" if done.from_version is None else f"instead of version {done.from_version}"
+        self.line(f"{done.kind} {done.name}: version {done.to_version} published {was}", "created")
+        for name, number in done.agents:
+            self.line(f"  with agent {name} version {number}", "created")
+        for release in done.releases:
+            self.release(release)
+        for name in done.stay:
+            self.line(f"pipeline {name} stays as it is; manage.py publish {name} gives it the new version", "hint")
+
+    def preview(self, told: Preview) -> None:
+        """What a publication would do, and every problem that forbids it."""
+        was = "nothing" if told.from_version is None else f"version {told.from_version}"
+        self.line(f"{told.kind} {told.name}: would publish version {told.to_version} instead of {was}")
+        for field in told.fields[:MAX_FIELDS]:
+            self.line(f"  {visible(field.path)}: {_value(field.old)} → {_value(field.new)}", "changed")
+        if len(told.fields) > MAX_FIELDS:
+            self.line(f"  … and {len(told.fields) - MAX_FIELDS} more fields", "hint")
+        for name, number in told.agents:
+            self.line(f"  with agent {name} version {number}", "changed")
+        for problem in told.problems:
+            self.line(visible(problem, MAX_MESSAGE), "problem")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from .alias import ModelAlias
 from .artifact import Artifact
 from .pipeline import Pipeline
 from .release import Release, ReleaseImmutable
+from .sharing import TeamGroupObjectPermission, TeamUserObjectPermission
 from .team import Team
 from .version import Version, VersionImmutable, VersionState
 
@@ -23,6 +24,8 @@ __all__ = [
     "Role",
     "Standing",
     "Team",
+    "TeamGroupObjectPermission",
+    "TeamUserObjectPermission",
     "Version",
     "VersionImmutable",
     "VersionState",

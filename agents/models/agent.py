@@ -39,7 +39,7 @@ class AgentQuerySet(models.QuerySet["Agent"]):
 
     def visible_to(self, actor: Actor) -> Self:
         """The agents of the actor's teams, or all for one who sees everything."""
-        return self if actor.sees_everything else self.filter(team__name__in=actor.teams)
+        return self if actor.sees_everything else self.filter(team__name__in=actor.sees)
 
     def activate(self) -> int:
         """Drafts among these become active; a suspended agent stays suspended. Returns how many moved."""
@@ -52,6 +52,14 @@ class AgentQuerySet(models.QuerySet["Agent"]):
     def resume(self, state: Standing) -> int:
         """The suspended ones among these get this state. Returns how many moved."""
         return self.filter(state=Standing.SUSPENDED).update(state=state)
+
+    def retire(self) -> int:
+        """Those in any other state are taken out of use. Returns how many moved."""
+        return self.exclude(state=Standing.RETIRED).update(state=Standing.RETIRED)
+
+    def reinstate(self, state: Standing) -> int:
+        """The retired ones among these get this state. Returns how many moved."""
+        return self.filter(state=Standing.RETIRED).update(state=state)
 
 
 class Agent(models.Model):

@@ -20,7 +20,7 @@ class ModelAliasQuerySet(models.QuerySet["ModelAlias"]):
 
     def visible_to(self, actor: Actor) -> Self:
         """Aliases of the actor's teams."""
-        return self if actor.sees_everything else self.filter(team__name__in=actor.teams)
+        return self if actor.sees_everything else self.filter(team__name__in=actor.sees)
 
 
 class ModelAlias(models.Model):

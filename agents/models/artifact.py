@@ -19,7 +19,7 @@ class ArtifactQuerySet(models.QuerySet["Artifact"]):
         """Artifacts that a version of the actor's teams uses."""
         if actor.sees_everything:
             return self
-        return self.filter(versions__agent__team__name__in=actor.teams).distinct()
+        return self.filter(versions__agent__team__name__in=actor.sees).distinct()
 
 
 class Artifact(models.Model):

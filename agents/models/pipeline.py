@@ -22,11 +22,19 @@ class PipelineQuerySet(models.QuerySet["Pipeline"]):
 
     def visible_to(self, actor: Actor) -> Self:
         """The pipelines of the actor's teams, or all for one who sees everything."""
-        return self if actor.sees_everything else self.filter(team__name__in=actor.teams)
+        return self if actor.sees_everything else self.filter(team__name__in=actor.sees)
 
     def activate(self) -> int:
         """Drafts among these become active; a suspended pipeline stays suspended. Returns how many moved."""
         return self.filter(state=Standing.DRAFT).update(state=Standing.ACTIVE)
+
+    def retire(self) -> int:
+        """Those in any other state are taken out of use: nothing starts them any more. Returns how many moved."""
+        return self.exclude(state=Standing.RETIRED).update(state=Standing.RETIRED)
+
+    def reinstate(self, state: Standing) -> int:
+        """The retired ones among these get this state. Returns how many moved."""
+        return self.filter(state=Standing.RETIRED).update(state=state)
 
 
 class Pipeline(models.Model):

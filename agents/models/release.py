@@ -29,7 +29,7 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
 
     def visible_to(self, actor: Actor) -> Self:
         """Releases of pipelines of the actor's teams."""
-        return self if actor.sees_everything else self.filter(pipeline__team__name__in=actor.teams)
+        return self if actor.sees_everything else self.filter(pipeline__team__name__in=actor.sees)
 
     def update(self, **values: Any) -> int:
         """As Django's, but only `published_at`."""

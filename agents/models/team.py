@@ -20,7 +20,7 @@ class TeamQuerySet(models.QuerySet["Team"]):
 
     def visible_to(self, actor: Actor) -> Self:
         """The teams that this actor belongs to, or all for one who sees everything."""
-        return self if actor.sees_everything else self.filter(name__in=actor.teams)
+        return self if actor.sees_everything else self.filter(name__in=actor.sees)
 
 
 class Team(models.Model):
@@ -36,6 +36,12 @@ class Team(models.Model):
 
     class Meta:
         ordering = ("name",)
+        permissions = [("manage_people", "Can say who belongs to which team and who may sign in")]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def subject(self) -> str:
+        """How ledger entries name it."""
+        return f"team:{self.name}"

@@ -45,7 +45,7 @@ class VersionQuerySet(models.QuerySet["Version"]):
         """Versions of agents and pipelines of the actor's teams."""
         if actor.sees_everything:
             return self
-        return self.filter(models.Q(agent__team__name__in=actor.teams) | models.Q(pipeline__team__name__in=actor.teams))
+        return self.filter(models.Q(agent__team__name__in=actor.sees) | models.Q(pipeline__team__name__in=actor.sees))
 
     def of(self, owner: Agent | Pipeline) -> Self:
         """All versions of one agent or pipeline."""

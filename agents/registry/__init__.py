@@ -6,9 +6,12 @@ The only writer of this app's rows, each change with its ledger entry in one tra
 from __future__ import annotations
 
 from .applying import apply_folder
-from .changes import Applied, Change, FieldChange, MadeRelease, RolledBack
+from .changes import Applied, Change, FieldChange, MadeRelease, Preview, Published, RolledBack
 from .folders import private_files, unpacked
+from .people import add_member, create_person, hide_team, people_of, permit_person, remove_member, reset_password, set_active, show_team
+from .publishing import preview, publish
 from .releases import release_for
+from .retiring import reinstate, retire
 from .rollbacks import rollback
 from .scaffolding import new_pipeline
 from .suspending import resume, suspend
@@ -20,13 +23,28 @@ __all__ = [
     "Change",
     "FieldChange",
     "MadeRelease",
+    "Preview",
+    "Published",
     "RolledBack",
+    "add_member",
     "apply_folder",
+    "create_person",
+    "hide_team",
     "new_pipeline",
+    "people_of",
+    "permit_person",
+    "preview",
     "private_files",
+    "publish",
+    "reinstate",
     "release_for",
+    "remove_member",
+    "reset_password",
     "resume",
+    "retire",
     "rollback",
+    "set_active",
+    "show_team",
     "suspend",
     "unpacked",
 ]

@@ -91,6 +91,32 @@ class RolledBack:
     keep: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What one publication did: the drafts of agents that went with it, the release that runs now, the pipelines that `stay` as they were."""
+
+    kind: str
+    name: str
+    from_version: int | None
+    to_version: int
+    agents: tuple[tuple[str, int], ...] = ()
+    releases: tuple[MadeRelease, ...] = ()
+    stay: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a publication would do: fields that differ from what is published now, drafts that would go with it, and what forbids it."""
+
+    kind: str
+    name: str
+    from_version: int | None
+    to_version: int
+    fields: tuple[FieldChange, ...] = ()
+    agents: tuple[tuple[str, int], ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:
     """The leaves in which two nested values differ, by dotted path, in the order of their names."""
     before, after = dict(_leaves(old)), dict(_leaves(new))

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from agents.errors import NotPublishable, NotPublished, UnknownPipeline
-from agents.models import Pipeline, Release
+from agents.errors import NotPublishable, NotPublished, Retired, UnknownPipeline
+from agents.models import Pipeline, Release, Standing
 from audit import clock
 from audit.actors import Actor
 
@@ -23,16 +23,19 @@ from . import verbs
 from .changes import MadeRelease
 from .composing import Composition, compose, refusals
 from .versions import newest
-from .writing import Turn
+from .writing import Turn, require_member
 
 
 def release_for(pipeline_name: str, *, draft: bool, actor: Actor, now: datetime | None = None) -> Release:
     """The release that a run of this pipeline gets: the current one, or one of the newest drafts.
 
-    UnknownPipeline (also for one that the actor may not see), NotPublished, or NotPublishable with `problems` for drafts
-    that could never be published. Opens a transaction of its own, or joins the caller's.
+    UnknownPipeline (also for one that the actor may not see), NotGranted (for whoever may only look), Retired, NotPublished, or
+    NotPublishable with `problems` for drafts that could never be published. Opens a transaction of its own, or joins the caller's.
     """
     pipeline = pipeline_named(pipeline_name, actor)
+    require_member(actor, pipeline.team.name, f"pipeline '{pipeline.name}'")
+    if pipeline.state == Standing.RETIRED:
+        raise Retired(f"pipeline '{pipeline.name}' is retired and starts no runs; `manage.py reinstate {pipeline.name}` brings it back")
     if draft:
         return _draft_release(pipeline, actor, now)
     if pipeline.current_release_id is None:

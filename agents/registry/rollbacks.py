@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from agents.errors import NoSuchRelease, NoSuchVersion, NotGranted, NotPublishable, NotPublished, UnknownPipeline
+from agents.errors import NoSuchRelease, NoSuchVersion, NotGranted, NotPublishable, NotPublished
 from agents.models import Agent, Pipeline, Release, Version
 from audit import clock
 from audit.actors import Actor
@@ -20,6 +20,7 @@ from audit.errors import Conflict, Invalid
 from . import releases, verbs, versions
 from .changes import MadeRelease, RolledBack
 from .composing import compose, refusals, users_of
+from .owners import owner_named
 from .writing import Turn, record_refusal, require_member
 
 MIN_DIGEST = 8
@@ -40,7 +41,7 @@ def rollback(name: str, *, actor: Actor, now: datetime | None = None, to: int | 
     subject = f"name:{name[:80]}"
     try:
         with transaction.atomic(durable=True):
-            owner = _owner(name, actor)
+            owner = owner_named(name, actor)
             turn = Turn(actor, now or clock.now())
             subject = owner.subject
             require_member(actor, owner.team.name, f"'{owner.name}'")
@@ -51,16 +52,6 @@ def rollback(name: str, *, actor: Actor, now: datetime | None = None, to: int | 
         record_refusal(actor, subject, now=now, problems=problems, facts={"code": error.code, "publish": True})
         raise
     return done
-
-
-def _owner(name: str, actor: Actor) -> Agent | Pipeline:
-    """Locked, so that two who roll back at once take turns."""
-    for model in (Pipeline, Agent):
-        found = model.objects.select_for_update(of=("self",)).visible_to(actor).select_related("team").filter(name=name).first()
-        if found is not None:
-            return found
-    known = [*Pipeline.objects.visible_to(actor).values_list("name", flat=True), *Agent.objects.visible_to(actor).values_list("name", flat=True)]
-    raise UnknownPipeline(f"there is no pipeline or agent '{name[:80]}'{releases.nearest(name, known)}", name=name[:80])
 
 
 def _asked(to: int | None, release: str | None) -> str | None:

@@ -14,20 +14,17 @@ from agents.errors import NotGranted, UnknownAgent
 from agents.models import Agent, Standing
 from audit import clock
 from audit.actors import Actor
-from audit.canonical import NotCanonical, canonical_bytes
-from audit.errors import Conflict, Invalid
+from audit.errors import Conflict
 
 from . import verbs
 from .releases import nearest
 from .versions import published
-from .writing import Turn, record_refusal, require_member
-
-MAX_REASON = 1_000
+from .writing import Turn, reason_given, record_refusal, require_member
 
 
 def suspend(name: str, *, actor: Actor, reason: str, now: datetime | None = None) -> Agent:
     """From now on no call of this agent is sent. UnknownAgent, NotGranted, Invalid (the reason), Conflict (suspended or retired already)."""
-    said = _reason(reason)
+    said = reason_given(reason, "a suspension needs a reason", "whoever finds the agent stopped will ask for it")
 
     def change(turn: Turn, agent: Agent) -> None:
         if not Agent.objects.filter(pk=agent.pk).suspend():
@@ -74,17 +71,6 @@ def _agent(name: str, actor: Actor) -> Agent:
     if agent is None:
         raise UnknownAgent(f"there is no agent '{name[:80]}'{nearest(name, visible.values_list('name', flat=True))}", agent=name[:80])
     return agent
-
-
-def _reason(text: str) -> str:
-    said = text.strip()
-    try:
-        canonical_bytes(said)
-    except NotCanonical:
-        raise Invalid("the reason holds characters that are no text; write it in UTF-8") from None
-    if not said or len(said) > MAX_REASON or "\0" in said:
-        raise Invalid(f"a suspension needs a reason of 1 to {MAX_REASON:,} characters: whoever finds the agent stopped will ask for it")
-    return said
 
 
 def _why_not_suspended(agent: Agent) -> str:

@@ -20,6 +20,18 @@ AGENT_RESUMED = Verb("agents.agent.resumed")
 AGENT_REFUSED = Verb("agents.agent.refused", frozenset({"problems"}))
 PIPELINE_CREATED = Verb("agents.pipeline.created", _CHANGES)
 PIPELINE_CHANGED = Verb("agents.pipeline.changed", _CHANGES)
+PIPELINE_RETIRED = Verb("agents.pipeline.retired", frozenset({"reason"}))
+PIPELINE_REINSTATED = Verb("agents.pipeline.reinstated")
+AGENT_RETIRED = Verb("agents.agent.retired", frozenset({"reason"}))
+AGENT_REINSTATED = Verb("agents.agent.reinstated")
+# People's names are openings; whoever acted stands in the entry itself, as in every other.
+MEMBER_ADDED = Verb("agents.team.member_added", frozenset({"person"}))
+MEMBER_REMOVED = Verb("agents.team.member_removed", frozenset({"person"}))
+TEAM_SHOWN = Verb("agents.team.shown", frozenset({"person"}))
+TEAM_HIDDEN = Verb("agents.team.hidden", frozenset({"person"}))
+PERSON_CREATED = Verb("agents.person.created", frozenset({"person"}))
+PERSON_CHANGED = Verb("agents.person.changed", frozenset({"person"}))
+PEOPLE_REFUSED = Verb("agents.person.refused", frozenset({"problems"}))
 PIPELINE_ROLLED_BACK = Verb("agents.pipeline.rolled_back")
 AGENT_ROLLED_BACK = Verb("agents.agent.rolled_back")
 VERSION_DRAFTED = Verb("agents.version.drafted")
@@ -44,6 +56,17 @@ VERBS = (
     PIPELINE_CREATED,
     PIPELINE_CHANGED,
     PIPELINE_ROLLED_BACK,
+    PIPELINE_RETIRED,
+    PIPELINE_REINSTATED,
+    AGENT_RETIRED,
+    AGENT_REINSTATED,
+    MEMBER_ADDED,
+    MEMBER_REMOVED,
+    TEAM_SHOWN,
+    TEAM_HIDDEN,
+    PERSON_CREATED,
+    PERSON_CHANGED,
+    PEOPLE_REFUSED,
     VERSION_DRAFTED,
     VERSION_PUBLISHED,
     VERSION_RETIRED,

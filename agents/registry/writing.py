@@ -16,11 +16,14 @@ from agents.errors import NotGranted
 from agents.spec import Problem
 from audit import clock, ledger
 from audit.actors import Actor
+from audit.canonical import NotCanonical, canonical_bytes
+from audit.errors import Invalid
 
 from .changes import FieldChange
 from .verbs import VERSION_REFUSED
 
 MAX_RECORDED = 50
+MAX_REASON = 1_000
 
 
 @dataclass(slots=True)
@@ -32,7 +35,7 @@ class Turn:
     drafts: list[ledger.Draft] = field(default_factory=list)
 
     def note(
-        self, verb: ledger.Verb, subject: str, *, team: str, agent: str | None = None,
+        self, verb: ledger.Verb, subject: str, *, team: str | None, agent: str | None = None,
         facts: Mapping[str, Any] | None = None, openings: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         """Add an entry about `subject`."""
@@ -40,7 +43,7 @@ class Turn:
             ledger.Draft(verb.name, self.actor, subject, team=team, agent=agent, facts=dict(facts or {}), openings=dict(openings or {}))
         )
 
-    def note_changes(self, verb: ledger.Verb, subject: str, *, team: str, agent: str | None, fields: Iterable[FieldChange]) -> None:
+    def note_changes(self, verb: ledger.Verb, subject: str, *, team: str | None, agent: str | None, fields: Iterable[FieldChange]) -> None:
         """Add an entry about fields that moved: their names are facts, their values an opening."""
         moved = {change.path: {"old": change.old, "new": change.new} for change in fields}
         self.note(verb, subject, team=team, agent=agent, facts={"fields": list(moved)}, openings={"changes": moved})
@@ -52,15 +55,22 @@ class Turn:
             self.drafts.clear()
 
 
-def may_change(actor: Actor, team: str) -> bool:
-    """The system, and a team's own people; to see everything is not to change everything."""
-    return actor.kind == "system" or team in actor.teams
-
-
 def require_member(actor: Actor, team: str, what: str) -> None:
     """NotGranted unless the actor may change what the team owns."""
-    if not may_change(actor, team):
+    if not actor.may_change(team):
         raise NotGranted(f"{what} belongs to team '{team}', and you are not a member of it; ask one of its people to do it", team=team)
+
+
+def reason_given(text: str, needs: str, because: str) -> str:
+    """A reason fit for the ledger: some text, not too much of it. Invalid says what needs one, and why."""
+    said = text.strip()
+    try:
+        canonical_bytes(said)
+    except NotCanonical:
+        raise Invalid("the reason holds characters that are no text; write it in UTF-8") from None
+    if not said or len(said) > MAX_REASON or "\0" in said:
+        raise Invalid(f"{needs} of 1 to {MAX_REASON:,} characters: {because}")
+    return said
 
 
 def record_refusal(

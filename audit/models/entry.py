@@ -24,7 +24,7 @@ _PLACES = 200  # SQLite refuses an expression deeper than 1000, and each place i
 class EntryQuerySet(models.QuerySet["Entry"]):
     def visible_to(self, actor: Actor) -> Self:
         """The entries of the actor's teams, or all of them for whoever sees everything."""
-        return self if actor.sees_everything else self.filter(team__in=actor.teams)
+        return self if actor.sees_everything else self.filter(team__in=actor.sees)
 
     def in_order(self) -> Self:
         """Oldest first; entries of one transaction in the order they were made, since ids rise."""
@@ -59,6 +59,7 @@ class Entry(models.Model):
 
     class Meta:
         verbose_name_plural = "entries"
+        permissions = [("see_everything", "Can look at everything of every team")]
         constraints = [
             # Nulls differ from each other, so this one index also finds a run's entries without a seq.
             models.UniqueConstraint(fields=["run", "seq"], name="audit_entry_run_seq"),

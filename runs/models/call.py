@@ -19,7 +19,7 @@ from .run import Run
 
 class CallQuerySet(models.QuerySet["Call"]):
     def visible_to(self, actor: Actor) -> Self:
-        return self if actor.sees_everything else self.filter(run__team__name__in=actor.teams)
+        return self if actor.sees_everything else self.filter(run__team__name__in=actor.sees)
 
 
 class Call(models.Model):

@@ -27,7 +27,7 @@ class RunQuerySet(models.QuerySet["Run"]):
     """Sets of runs. States are asked as of an instant: an overdue run has failed though nobody wrote it yet."""
 
     def visible_to(self, actor: Actor) -> Self:
-        return self if actor.sees_everything else self.filter(team__name__in=actor.teams)
+        return self if actor.sees_everything else self.filter(team__name__in=actor.sees)
 
     def live(self) -> Self:
         return self.filter(state__in=LIVE_RUN)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from agents.errors import NotGranted
 from audit import canonical, clock, reports
 from audit.actors import Actor
 from runs import store
@@ -30,6 +31,12 @@ def find_run(run: str, *, actor: Actor) -> Run:
     if found:
         raise UnknownRun(f"'{run}' is the beginning of more than one run's id; give more of it")
     raise UnknownRun(f"there is no run '{run}' that you may see")
+
+
+def require_member(run: Run, actor: Actor) -> None:
+    """NotGranted for whoever may look at this run and not act for its team."""
+    if not actor.may_change(run.team.name):
+        raise NotGranted(f"run {run.id} belongs to team '{run.team.name}', and you are not a member of it; ask one of its people", team=run.team.name)
 
 
 def _matching(run: str, actor: Actor) -> RunQuerySet:

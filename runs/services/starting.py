@@ -7,6 +7,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from agents import contracts, registry
+from agents.errors import NotGranted
 from agents.models import Release
 from audit import bulk, canonical, clock, ledger, reports
 from audit.actors import Actor
@@ -17,7 +18,7 @@ from runs.engine.states import Integrity, RunState, Verb
 from runs.errors import BadInput, IdempotencyConflict, NotReverifiable
 from runs.models import Run
 from runs.models.run import integrity_of
-from runs.services.reading import find_run
+from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal
 
 _COLUMNS = {field.name: field.attname for field in Run._meta.concrete_fields}  # noqa: SLF001 - Django's documented way to a model's fields
@@ -57,8 +58,9 @@ def reverify(*, run: str, actor: Actor) -> Run:
     """Judge a finished run's stored result again: a new run of the verify node alone, as of the old run's finish."""
     old = find_run(run, actor=actor)
     try:
+        require_member(old, actor)
         _refuse_unjudgeable(old)
-    except NotReverifiable as refusal:
+    except (NotReverifiable, NotGranted) as refusal:
         record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
         raise
     spec = old.release.manifest["pipeline"]["spec"]

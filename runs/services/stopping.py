@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.db.models import F
 
+from agents.errors import NotGranted
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.ledger import Draft
@@ -10,13 +11,14 @@ from runs.engine.states import LIVE_RUN, Verb
 from runs.errors import AlreadyFinished
 from runs.models import Run
 from runs.services.ending import end_unattended
-from runs.services.reading import find_run
+from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal
 
 
 def cancel_run(*, run: str, actor: Actor) -> Run:
     """Ask for the end of a live run. Asking twice is the same as once; a finished run raises AlreadyFinished and stays as it is."""
     found = find_run(run, actor=actor)
+    _require_member(found, actor)
     asked_at = clock.now()
     with transaction.atomic(durable=True):
         # The run's row is the first statement; its head is read only under that lock.
@@ -37,3 +39,11 @@ def cancel_run(*, run: str, actor: Actor) -> Run:
         end_unattended(found.id, actor=actor)
         found.refresh_from_db()
     return found
+
+
+def _require_member(run: Run, actor: Actor) -> None:
+    try:
+        require_member(run, actor)
+    except NotGranted as refusal:
+        record_refusal(Verb.CANCEL_REFUSED, run.subject, refusal, actor, run=run)
+        raise

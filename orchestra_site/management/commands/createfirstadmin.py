@@ -3,29 +3,28 @@
 Does nothing where anybody can already sign in to the admin. Called by `make serve`.
 """
 
-import secrets
 from typing import Any
 
-from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand
-from django.db import IntegrityError, transaction
+
+from agents.registry import create_person
+from audit.actors import Actor
+from audit.errors import Conflict
 
 NAME = "admin"
 
 
 class Command(BaseCommand):
-    help = "Create the first superuser, 'admin', with a random password that is shown once; nothing where one exists."
+    help = "Create the first administrator, 'admin', with a random password that is shown once; nothing where one exists."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if User.objects.filter(is_superuser=True).exists():
             return
-        password = secrets.token_urlsafe(12)
         try:
-            with transaction.atomic():
-                User.objects.create(username=NAME, password=make_password(password), is_staff=True, is_superuser=True)
-        except IntegrityError:  # another `make serve` was quicker, or the name is taken
+            _, password = create_person(NAME, actor=Actor.system("shell"), administrator=True)
+        except Conflict:  # another `make serve` was quicker, or the name is taken
             self.stderr.write(f"There is a user {NAME!r} already, so none was made. `manage.py createsuperuser` makes another.")
             return
         self.stdout.write(f"Sign in as {NAME!r} with the password {password}")
-        self.stdout.write("It is shown this once. `manage.py changepassword admin` sets another.")
+        self.stdout.write("It is shown this once. `manage.py person admin --password` sets another.")

@@ -1,0 +1,52 @@
+"""`manage.py members`: who belongs to a team and whom it is shown to; changes through agents.registry. No rule lives here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.registry import add_member, hide_team, people_of, remove_member, show_team
+from audit.actors import Actor
+
+EPILOG = """\
+what happens:
+  Members see what the team owns and act for it: start and cancel runs, publish, roll back. People whom the team is
+  shown to see the same and can change nothing. It takes effect at each person's next request.
+
+examples:
+  manage.py members platform
+  manage.py members platform --add alice
+  manage.py members platform --show dora
+
+exit status: 0 done, 2 refused (unknown team or person, or it is so already)
+"""
+CHANGES = {"add": add_member, "remove": remove_member, "show": show_team, "hide": hide_team}
+
+
+class Command(BaseCommand):
+    help = "Show or change who belongs to a team, and whom it is shown to."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("team", metavar="TEAM", help="the team's name")
+        change = parser.add_mutually_exclusive_group()
+        change.add_argument("--add", metavar="PERSON", help="make a person a member")
+        change.add_argument("--remove", metavar="PERSON", help="end a membership")
+        change.add_argument("--show", metavar="PERSON", help="let a person look at what the team owns")
+        change.add_argument("--hide", metavar="PERSON", help="take that back")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        actor = Actor.system("shell")
+        with refusals_shown(self.stderr):
+            for name, change in CHANGES.items():
+                if options[name] is not None:
+                    change(options["team"], options[name], actor=actor)
+            people = people_of(options["team"], actor=actor)
+        shown = Shown(self.stdout)
+        shown.line(f"team {people.team}")
+        shown.line(f"  members   {', '.join(people.members) or 'none'}")
+        shown.line(f"  shown to  {', '.join(people.shown_to) or 'nobody else'}")

@@ -1,0 +1,60 @@
+"""`manage.py person`: accounts and what they may do beyond their teams; changes through agents.registry. No rule lives here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.registry import create_person, permit_person, reset_password, set_active
+from agents.registry.people import PERMISSIONS
+from audit.actors import Actor
+
+EPILOG = """\
+what happens:
+  A new person may sign in and sees nothing until they belong to a team (manage.py members) or are given something here.
+  see-everything shows all teams' things, for auditors; it lets nobody change anything. manage-people is for whoever
+  says who belongs where. A deactivated person's sessions and tokens end at their next request.
+
+examples:
+  manage.py person alice --create
+  manage.py person dora --give see-everything
+  manage.py person alice --deactivate
+
+exit status: 0 done, 2 refused (unknown person, a name that is taken, or it is so already)
+"""
+
+
+class Command(BaseCommand):
+    help = "Make an account, or change what a person may do."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="what the person signs in with")
+        change = parser.add_mutually_exclusive_group(required=True)
+        change.add_argument("--create", action="store_true", help="make an account with a random password, shown once")
+        change.add_argument("--password", action="store_true", help="set a new random password, shown once")
+        change.add_argument("--activate", action="store_true", help="let the person sign in again")
+        change.add_argument("--deactivate", action="store_true", help="end all access at once")
+        change.add_argument("--give", choices=sorted(PERMISSIONS), help="a permission beyond the person's teams")
+        change.add_argument("--take", choices=sorted(PERMISSIONS), help="take such a permission back")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with refusals_shown(self.stderr):
+            for line in _done(options["name"], options, Actor.system("shell")):
+                Shown(self.stdout).line(line)
+
+
+def _done(name: str, options: dict[str, Any], actor: Actor) -> list[str]:
+    if options["create"] or options["password"]:
+        _, password = create_person(name, actor=actor) if options["create"] else reset_password(name, actor=actor)
+        return [f"Sign in as '{name}' with the password {password}", "It is shown this once."]
+    if options["activate"] or options["deactivate"]:
+        person = set_active(name, active=options["activate"], actor=actor)
+        return [f"person {name}: {'active' if person.is_active else 'inactive'}"]
+    permission = options["give"] or options["take"]
+    permit_person(name, permission, allowed=options["give"] is not None, actor=actor)
+    return [f"person {name}: {'may' if options['give'] else 'may not'} {permission.replace('-', ' ')}"]

@@ -1,0 +1,47 @@
+"""`manage.py publish`: parse, call agents.registry.publish or preview, show what it did. No rule lives here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.registry import preview, publish
+from audit.actors import Actor
+
+EPILOG = """\
+what happens:
+  What was applied without --publish becomes what runs: a pipeline's draft together with the drafts of the agents that
+  it names, as one release. An agent published by its own name leaves pipelines as they are, until they are published
+  themselves. Runs that were started keep what they were started with.
+
+examples:
+  manage.py publish my-pipeline --dry-run
+  manage.py publish my-pipeline
+  manage.py publish my-agent --number 4
+
+exit status: 0 published, 2 refused (not valid, nothing new, unknown name or number); then nothing changed
+"""
+
+
+class Command(BaseCommand):
+    help = "Publish the draft of a pipeline or an agent: new runs start with it."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="a pipeline or an agent")
+        # `--version` is Django's own option of every command.
+        parser.add_argument("--number", metavar="N", type=int, help="a version that was never published; by default the draft")
+        parser.add_argument("--dry-run", action="store_true", help="show what it would change, and what forbids it")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        asked = {"actor": Actor.system("shell"), "version": options["number"]}
+        with refusals_shown(self.stderr):
+            if options["dry_run"]:
+                Shown(self.stdout).preview(preview(options["name"], **asked))
+                return
+            done = publish(options["name"], **asked)
+        Shown(self.stdout).published(done)

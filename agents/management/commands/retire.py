@@ -1,0 +1,41 @@
+"""`manage.py retire`: parse, call agents.registry.retire, say what that means. No rule lives here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.registry import retire
+from audit.actors import Actor
+
+EPILOG = """\
+what happens:
+  A retired pipeline starts no runs any more; runs at work go on to their end. A retired agent is sent nothing; one that
+  a pipeline in use needs can't be retired. What they did stays, with their versions and the reason.
+
+example:
+  manage.py retire old-digest --reason "replaced by ops-digest"
+  manage.py reinstate old-digest
+
+exit status: 0 retired, 2 refused (unknown name, retired already, still needed, no reason)
+"""
+
+
+class Command(BaseCommand):
+    help = "Take a pipeline or an agent out of use."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="a pipeline or an agent")
+        parser.add_argument("--reason", metavar="TEXT", required=True, help="why; whoever misses it will ask")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with refusals_shown(self.stderr):
+            owner = retire(options["name"], actor=Actor.system("shell"), reason=options["reason"])
+        shown = Shown(self.stdout)
+        shown.line(f"{owner.subject.replace(':', ' ')}: retired", "changed")
+        shown.line(f"manage.py reinstate {owner.name} brings it back", "hint")

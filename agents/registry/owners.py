@@ -1,0 +1,23 @@
+"""Finds what a name stands for, a pipeline or an agent, as far as somebody may see it.
+
+Changes nothing. Called by the use-cases that take either kind.
+"""
+
+from __future__ import annotations
+
+from agents.errors import UnknownPipeline
+from agents.models import Agent, Pipeline
+from audit.actors import Actor
+
+from .releases import nearest
+
+
+def owner_named(name: str, actor: Actor, *, lock: bool = True) -> Agent | Pipeline:
+    """The pipeline or agent; locked (in an open transaction), so that two who change it at once take turns. UnknownPipeline names the nearest."""
+    for model in (Pipeline, Agent):
+        rows = model.objects.select_for_update(of=("self",)) if lock else model.objects.all()
+        found = rows.visible_to(actor).select_related("team").filter(name=name).first()
+        if found is not None:
+            return found
+    known = [*Pipeline.objects.visible_to(actor).values_list("name", flat=True), *Agent.objects.visible_to(actor).values_list("name", flat=True)]
+    raise UnknownPipeline(f"there is no pipeline or agent '{name[:80]}'{nearest(name, known)}", name=name[:80])

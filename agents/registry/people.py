@@ -1,0 +1,225 @@
+"""People: who may sign in, who belongs to which team, whom a team is shown to. Each change with its entry.
+
+Knows Django's users and no session. Called by the commands, the admin and the API; what a person may then do is computed anew at each request.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Permission, User
+from django.db import IntegrityError, transaction
+from guardian.shortcuts import assign_perm, remove_perm
+
+from agents.errors import NotGranted, UnknownPerson, UnknownTeam
+from agents.models import Team, TeamUserObjectPermission
+from agents.models.sharing import VIEW
+from agents.models.team import TeamQuerySet
+from audit import clock
+from audit.actors import MANAGE_PEOPLE, SEE_EVERYTHING, Actor
+from audit.errors import Conflict, Invalid
+from audit.ledger import Verb
+
+from . import verbs
+from .releases import nearest
+from .writing import Turn, record_refusal
+
+PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {SEE_EVERYTHING: ("audit", "see_everything"), MANAGE_PEOPLE: ("agents", "manage_people")}
+"""What a person may be given beyond their teams, as Django's permissions: (app, codename)."""
+
+PASSWORD_BYTES = 12
+_USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@.+_-]{0,149}")
+
+
+def create_person(username: str, *, actor: Actor, administrator: bool = False, now: datetime | None = None) -> tuple[User, str]:
+    """A new account that may sign in, and its random password: to be shown once, kept only as a hash. NotGranted, Invalid (the name), Conflict."""
+    if not _USERNAME.fullmatch(username):
+        raise Invalid(f"'{username[:80]}' can't be a name to sign in with: letters, digits and @ . + - _, a letter or digit first, at most 150")
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    hashed = make_password(password)  # before the transaction: it takes as long as a password hash should
+    try:
+        with transaction.atomic(durable=True):
+            turn = _turn(actor, now, f"create '{username}'")
+            person = User.objects.create(username=username, password=hashed, is_staff=True, is_superuser=administrator)
+            _note(turn, verbs.PERSON_CREATED, person, facts={"administrator": administrator})
+            turn.close()
+    except IntegrityError as error:
+        raise _refused(Conflict(f"there is a person '{username}' already"), actor, now) from error
+    except NotGranted as refusal:
+        raise _refused(refusal, actor, now) from None
+    return person, password
+
+
+def set_active(username: str, *, active: bool, actor: Actor, now: datetime | None = None) -> User:
+    """Whether this person may sign in; false ends open sessions and tokens at their next request. NotGranted, UnknownPerson, Conflict."""
+
+    def change(turn: Turn, person: User) -> None:
+        if not User.objects.filter(pk=person.pk, is_active=not active).update(is_active=active):
+            raise Conflict(f"'{username}' is {'active' if active else 'inactive'} already")
+        _note(turn, verbs.PERSON_CHANGED, person, facts={"active": active})
+
+    return _changed_person(username, actor, now, change)
+
+
+def reset_password(username: str, *, actor: Actor, now: datetime | None = None) -> tuple[User, str]:
+    """A new random password in place of the present one; it also ends the person's sessions. NotGranted, UnknownPerson."""
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    hashed = make_password(password)
+
+    def change(turn: Turn, person: User) -> None:
+        if person.is_superuser and not _administers(turn.actor):
+            raise NotGranted(f"'{username}' administers this installation; only somebody who does may set that password")
+        User.objects.filter(pk=person.pk).update(password=hashed)
+        _note(turn, verbs.PERSON_CHANGED, person, facts={"password": "reset"})
+
+    return _changed_person(username, actor, now, change), password
+
+
+def permit_person(username: str, permission: str, *, allowed: bool, actor: Actor, now: datetime | None = None) -> User:
+    """Give or take `see-everything` or `manage-people`. NotGranted, UnknownPerson, Invalid (an unknown permission)."""
+    if permission not in PERMISSIONS:
+        raise Invalid(f"there is no permission '{permission[:80]}'; people can be given {' and '.join(sorted(PERMISSIONS))}")
+    app, codename = PERMISSIONS[permission]
+
+    def change(turn: Turn, person: User) -> None:
+        row = Permission.objects.get(content_type__app_label=app, codename=codename)
+        (person.user_permissions.add if allowed else person.user_permissions.remove)(row)
+        _note(turn, verbs.PERSON_CHANGED, person, facts={"permission": permission, "allowed": allowed})
+
+    return _changed_person(username, actor, now, change)
+
+
+def add_member(team: str, username: str, *, actor: Actor, now: datetime | None = None) -> Team:
+    """The person belongs to the team: sees what is its, and may act for it. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
+
+    def change(turn: Turn, found: Team, person: User) -> None:
+        if found.members.filter(pk=person.pk).exists():
+            raise Conflict(f"'{username}' is a member of team '{team}' already")
+        found.members.add(person)
+        _note(turn, verbs.MEMBER_ADDED, person, team=found)
+
+    return _changed_team(team, username, actor, now, change)
+
+
+def remove_member(team: str, username: str, *, actor: Actor, now: datetime | None = None) -> Team:
+    """The person belongs to the team no more, from the next request on. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
+
+    def change(turn: Turn, found: Team, person: User) -> None:
+        if not found.members.filter(pk=person.pk).exists():
+            raise Conflict(f"'{username}' is no member of team '{team}'")
+        found.members.remove(person)
+        _note(turn, verbs.MEMBER_REMOVED, person, team=found)
+
+    return _changed_team(team, username, actor, now, change)
+
+
+def show_team(team: str, username: str, *, actor: Actor, now: datetime | None = None) -> Team:
+    """The person may look at what the team owns, and do nothing to it. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
+
+    def change(turn: Turn, found: Team, person: User) -> None:
+        if _is_shown(found, person):
+            raise Conflict(f"team '{team}' is shown to '{username}' already")
+        assign_perm(VIEW, person, found)
+        _note(turn, verbs.TEAM_SHOWN, person, team=found)
+
+    return _changed_team(team, username, actor, now, change)
+
+
+def hide_team(team: str, username: str, *, actor: Actor, now: datetime | None = None) -> Team:
+    """The team is no longer shown to the person; members see it all the same. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
+
+    def change(turn: Turn, found: Team, person: User) -> None:
+        if not _is_shown(found, person):
+            raise Conflict(f"team '{team}' is not shown to '{username}'")
+        remove_perm(VIEW, person, found)
+        _note(turn, verbs.TEAM_HIDDEN, person, team=found)
+
+    return _changed_team(team, username, actor, now, change)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """A team's people, by the names they sign in with."""
+
+    team: str
+    members: tuple[str, ...]
+    shown_to: tuple[str, ...]
+
+
+def people_of(team: str, *, actor: Actor) -> People:
+    """Who belongs to a team and whom it is shown to. UnknownTeam, also for one that the actor may not see."""
+    found = _team(team, Team.objects.visible_to(actor))
+    shown = TeamUserObjectPermission.objects.filter(content_object=found, permission__codename=VIEW)
+    members = tuple(found.members.order_by("username").values_list("username", flat=True))
+    return People(found.name, members, tuple(shown.order_by("user__username").values_list("user__username", flat=True)))
+
+
+def _team(name: str, teams: TeamQuerySet) -> Team:
+    team = teams.filter(name=name).first()
+    if team is None:
+        raise UnknownTeam(f"there is no team '{name[:80]}'{nearest(name, teams.values_list('name', flat=True))}", team=name[:80])
+    return team
+
+
+def _is_shown(team: Team, person: User) -> bool:
+    return TeamUserObjectPermission.objects.filter(content_object=team, user=person, permission__codename=VIEW).exists()
+
+
+def _changed_person(username: str, actor: Actor, now: datetime | None, change: Any) -> User:
+    try:
+        with transaction.atomic(durable=True):
+            turn = _turn(actor, now, f"change '{username[:80]}'")
+            person = _person(username)
+            change(turn, person)
+            turn.close()
+            person.refresh_from_db()
+    except (NotGranted, UnknownPerson, Conflict) as refusal:
+        raise _refused(refusal, actor, now) from None
+    return person
+
+
+def _changed_team(name: str, username: str, actor: Actor, now: datetime | None, change: Any) -> Team:
+    try:
+        with transaction.atomic(durable=True):
+            turn = _turn(actor, now, f"say who belongs to team '{name[:80]}'")
+            team = _team(name, Team.objects.select_for_update().visible_to(actor))
+            change(turn, team, _person(username))
+            turn.close()
+    except (NotGranted, UnknownTeam, UnknownPerson, Conflict) as refusal:
+        raise _refused(refusal, actor, now) from None
+    return team
+
+
+def _turn(actor: Actor, now: datetime | None, what: str) -> Turn:
+    if not actor.may_manage_people:
+        raise NotGranted(f"you may not {what}: that needs the permission {MANAGE_PEOPLE}; ask whoever administers this installation")
+    return Turn(actor, now or clock.now())
+
+
+def _administers(actor: Actor) -> bool:
+    return actor.kind == "system" or User.objects.filter(username=actor.id, is_superuser=True, is_active=True).exists()
+
+
+def _person(username: str) -> User:
+    person = User.objects.select_for_update().filter(username=username).first()
+    if person is None:
+        raise UnknownPerson(f"there is no person '{username[:80]}'; `manage.py person NAME --create` makes an account")
+    return person
+
+
+def _note(turn: Turn, verb: Verb, person: User, *, team: Team | None = None, facts: Mapping[str, Any] | None = None) -> None:
+    subject = f"person:{person.pk}" if team is None else team.subject
+    of = None if team is None else team.name
+    turn.note(verb, subject, team=of, facts={"person": person.pk, **(facts or {})}, openings={"person": person.username})
+
+
+def _refused(refusal: Any, actor: Actor, now: datetime | None) -> Any:
+    """Recorded after the rollback; returned to be raised."""
+    record_refusal(actor, "person:?", now=now, problems=[refusal.message], facts={"code": refusal.code}, verb=verbs.PEOPLE_REFUSED)
+    return refusal

@@ -1,0 +1,121 @@
+"""Publishing what is stored already: a draft, with the drafts of the agents that it names, becomes what runs.
+
+The same rules as for `apply --publish`, from rows instead of files. Called by the publish command, the admin and the API.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from agents.errors import NoSuchVersion, NotGranted, NotPublishable, Retired
+from agents.models import Agent, Pipeline, Standing, Version, VersionState
+from agents.spec import Problem
+from audit import clock
+from audit.actors import Actor
+from audit.errors import Conflict
+
+from . import releases, versions
+from .changes import Preview, Published, compare
+from .composing import Composition, compose, refusals, users_of
+from .owners import owner_named
+from .writing import Turn, record_refusal, require_member
+
+
+def publish(name: str, *, actor: Actor, now: datetime | None = None, version: int | None = None) -> Published:
+    """Publish a pipeline's or an agent's draft, or another version of it that was never published.
+
+    A pipeline takes the drafts of its agents with it and gets a release of what they come to; an agent's publication leaves the
+    pipelines that use it as they are (`stay` names them). UnknownPipeline, NoSuchVersion, NotGranted, Retired, NotPublishable with every
+    problem, Conflict (nothing to publish; nothing changed).
+    """
+    subject = f"name:{name[:80]}"
+    try:
+        with transaction.atomic(durable=True):
+            owner = owner_named(name, actor)
+            subject = owner.subject
+            turn = Turn(actor, now or clock.now())
+            require_member(actor, owner.team.name, f"'{owner.name}'")
+            _require_in_use(owner)
+            target = _target(owner, version)
+            done = _pipeline(turn, owner, target) if isinstance(owner, Pipeline) else _agent(turn, owner, target)
+            turn.close()
+    except (NotPublishable, NotGranted) as error:
+        problems = error.details.get("problems") or [error.message]
+        record_refusal(actor, subject, now=now, problems=problems, facts={"code": error.code, "publish": True})
+        raise
+    return done
+
+
+def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
+    """What `publish` would do, and what forbids it, without doing it. UnknownPipeline, NoSuchVersion."""
+    owner = owner_named(name, actor, lock=False)
+    target, live = _target(owner, version), versions.published(owner)
+    problems: list[Problem] = []
+    agents: tuple[tuple[str, int], ...] = ()
+    if isinstance(owner, Pipeline):
+        composition = compose(target, drafts=True)
+        problems = refusals(composition)
+        agents = tuple((draft.owner.name, draft.number) for draft in _drafts(composition))
+    return Preview(
+        kind="pipeline" if isinstance(owner, Pipeline) else "agent",
+        name=owner.name,
+        from_version=None if live is None else live.number,
+        to_version=target.number,
+        fields=compare({} if live is None else live.spec, target.spec),
+        agents=agents,
+        problems=tuple(problems),
+    )
+
+
+def _require_in_use(owner: Agent | Pipeline) -> None:
+    if owner.state == Standing.RETIRED:
+        raise Retired(f"'{owner.name}' is retired; `manage.py reinstate {owner.name}` brings it back")
+
+
+def _target(owner: Agent | Pipeline, number: int | None) -> Version:
+    if number is None:
+        found = versions.newest(owner)
+        assert found is not None  # an owner is created together with its first version
+        return found
+    found = Version.objects.of(owner).filter(number=number).first()
+    if found is None:
+        last = Version.objects.of(owner).order_by("-number").values_list("number", flat=True).first()
+        raise NoSuchVersion(f"'{owner.name}' has no version {number}; its versions are 1 to {last}", number=number)
+    if found.published_at is not None and found.state != VersionState.PUBLISHED:
+        message = f"version {number} of '{owner.name}' was published before; `manage.py rollback {owner.name} --to {number}` goes back to it"
+        raise Conflict(message)
+    return found
+
+
+def _drafts(composition: Composition) -> list[Version]:
+    return [version for _, version in sorted(composition.agents.items()) if version.state == VersionState.DRAFT]
+
+
+def _pipeline(turn: Turn, pipeline: Pipeline, target: Version) -> Published:
+    composition = compose(target, drafts=True)
+    if problems := refusals(composition):
+        raise NotPublishable(f"version {target.number} of pipeline '{pipeline.name}' can't be published; nothing was changed", problems=problems)
+    live, drafts = versions.published(pipeline), _drafts(composition)
+    for draft in drafts:
+        require_member(turn.actor, draft.owner.team.name, f"agent '{draft.owner.name}'")
+        versions.publish(turn, draft)
+    versions.publish(turn, target)
+    made = releases.make_current(turn, pipeline, releases.make(turn, composition))
+    if made is None:
+        raise Conflict(f"pipeline '{pipeline.name}' runs version {target.number} with the newest versions of its agents already; nothing was changed")
+    agents = tuple((draft.owner.name, draft.number) for draft in drafts)
+    return Published("pipeline", pipeline.name, None if live is None else live.number, target.number, agents, (made,))
+
+
+def _agent(turn: Turn, agent: Agent, target: Version) -> Published:
+    live = versions.published(agent)
+    if live is not None and live.pk == target.pk:
+        raise Conflict(f"version {target.number} of agent '{agent.name}' is the published one already; nothing was changed")
+    if missing := [side for side in ("input", "output") if target.spec.get(side) is None]:
+        message = f"agent '{agent.name}' has no {' and no '.join(missing)} contract, so nothing could be held against what it is given and gives"
+        raise NotPublishable(message, problems=[Problem(f"agent '{agent.name}'", 1, message)])
+    versions.publish(turn, target)
+    stay = tuple(sorted(pipeline.name for pipeline in users_of([agent.name])[agent.name]))
+    return Published("agent", agent.name, None if live is None else live.number, target.number, (), (), stay)

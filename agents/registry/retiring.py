@@ -1,0 +1,86 @@
+"""Taking pipelines and agents out of use, and bringing them back. What they did, and their versions, stay for ever.
+
+A retired pipeline starts no runs (those at work go on); a retired agent is sent nothing. Called by the commands, the admin and the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db import transaction
+
+from agents.errors import NotGranted
+from agents.models import Agent, Pipeline, Standing
+from audit import clock
+from audit.actors import Actor
+from audit.errors import Conflict
+from audit.ledger import Verb
+
+from . import verbs
+from .composing import users_of
+from .owners import owner_named
+from .versions import published
+from .writing import Turn, reason_given, record_refusal, require_member
+
+MAX_NAMED = 5
+
+
+def retire(name: str, *, actor: Actor, reason: str, now: datetime | None = None) -> Agent | Pipeline:
+    """Out of use from now on. UnknownPipeline, NotGranted, Invalid (the reason), Conflict (retired already, or pipelines in use need the agent)."""
+    said = reason_given(reason, "a retirement needs a reason", "whoever misses it will ask for it")
+
+    def change(turn: Turn, owner: Agent | Pipeline) -> None:
+        _refuse_needed(owner)
+        if not type(owner).objects.filter(pk=owner.pk).retire():
+            raise Conflict(f"'{owner.name}' is retired already; `manage.py reinstate {owner.name}` brings it back")
+        verb = verbs.AGENT_RETIRED if isinstance(owner, Agent) else verbs.PIPELINE_RETIRED
+        _note(turn, verb, owner, facts={"was": str(owner.state)}, openings={"reason": said})
+
+    return _changed(name, actor, now, "retire", change)
+
+
+def reinstate(name: str, *, actor: Actor, now: datetime | None = None) -> Agent | Pipeline:
+    """Back in use: active, or a draft if it was never published. UnknownPipeline, NotGranted, Conflict (not retired)."""
+
+    def change(turn: Turn, owner: Agent | Pipeline) -> None:
+        state = Standing.DRAFT if published(owner) is None else Standing.ACTIVE
+        if not type(owner).objects.filter(pk=owner.pk).reinstate(state):
+            raise Conflict(f"'{owner.name}' is not retired but {owner.state}, so there is nothing to bring back")
+        verb = verbs.AGENT_REINSTATED if isinstance(owner, Agent) else verbs.PIPELINE_REINSTATED
+        _note(turn, verb, owner, facts={"state": str(state)})
+
+    return _changed(name, actor, now, "reinstate", change)
+
+
+def _changed(
+    name: str, actor: Actor, now: datetime | None, what: str, change: Callable[[Turn, Agent | Pipeline], None]
+) -> Agent | Pipeline:  # fmt: skip
+    subject = f"name:{name[:80]}"
+    try:
+        with transaction.atomic(durable=True):
+            owner = owner_named(name, actor)
+            subject = owner.subject
+            turn = Turn(actor, now or clock.now())
+            require_member(actor, owner.team.name, f"'{owner.name}'")
+            change(turn, owner)
+            turn.close()
+            owner.refresh_from_db(fields=["state"])
+    except (NotGranted, Conflict) as error:
+        record_refusal(actor, subject, now=now, problems=[error.message], facts={"code": error.code, "asked": what}, verb=verbs.AGENT_REFUSED)
+        raise
+    return owner
+
+
+def _refuse_needed(owner: Agent | Pipeline) -> None:
+    if not isinstance(owner, Agent):
+        return
+    using = sorted(pipeline.name for pipeline in users_of([owner.name])[owner.name] if pipeline.state != Standing.RETIRED)
+    if using:
+        named = ", ".join(f"'{name}'" for name in using[:MAX_NAMED]) + (" and others" if len(using) > MAX_NAMED else "")
+        raise Conflict(f"agent '{owner.name}' is needed by {named}: publish without it, or retire the pipeline first; to stop it at once, suspend it")
+
+
+def _note(turn: Turn, verb: Verb, owner: Agent | Pipeline, **said: dict[str, str]) -> None:
+    agent = owner.name if isinstance(owner, Agent) else None
+    turn.note(verb, owner.subject, team=owner.team.name, agent=agent, facts=said.get("facts"), openings=said.get("openings"))

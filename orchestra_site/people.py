@@ -1,0 +1,52 @@
+"""Who makes a request: Django's users become Actors here, anew at each request, so that what is taken from somebody is gone at once.
+
+Owns how a user's rights are read; decides nothing. Used by the middleware and by REST authentication.
+"""
+
+from collections.abc import Callable
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import SimpleLazyObject
+
+from agents.models import Team, TeamGroupObjectPermission, TeamUserObjectPermission
+from agents.models.sharing import VIEW
+from agents.registry.people import PERMISSIONS
+from audit.actors import CHANGE_EVERYTHING, Actor
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+def actor_for(user: AbstractBaseUser | AnonymousUser, *, auth: str) -> Actor:
+    """What this person may see and do now. Nobody, where they have not signed in or may not any more."""
+    if not isinstance(user, User) or not user.is_active:
+        return Actor.nobody()
+    return Actor(
+        kind="person",
+        id=user.username,
+        auth=auth,
+        teams=frozenset(Team.objects.filter(members=user).values_list("name", flat=True)),
+        reads=_shown_to(user),
+        permissions=_permissions(user),
+    )
+
+
+def _shown_to(user: User) -> frozenset[str]:
+    people = TeamUserObjectPermission.objects.filter(user=user, permission__codename=VIEW)
+    groups = TeamGroupObjectPermission.objects.filter(group__user=user, permission__codename=VIEW)
+    return frozenset(people.values_list("content_object__name", flat=True).union(groups.values_list("content_object__name", flat=True)))
+
+
+def _permissions(user: User) -> frozenset[str]:
+    held = {name for name, (app, codename) in PERMISSIONS.items() if user.has_perm(f"{app}.{codename}")}
+    return frozenset(held | {CHANGE_EVERYTHING}) if user.is_superuser else frozenset(held)
+
+
+def actor_middleware(get_response: GetResponse) -> GetResponse:
+    """Puts the actor of the session on each request, read from the database only where somebody asks."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        request.actor = SimpleLazyObject(lambda: actor_for(request.user, auth="session"))  # type: ignore[attr-defined]
+        return get_response(request)
+
+    return middleware
