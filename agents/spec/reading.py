@@ -26,7 +26,7 @@ _LATER_KINDS = {
 }
 _LATER_KEYS = {
     "approve_when": "it comes with approvals",
-    "members": "it has no way to add people to a team yet, so leave this out",
+    "members": "who belongs to a team is said by `manage.py members`, not in files; leave this out",
     "tools": "name what the agent touches in `uses`",
     "approval": "it comes with approvals",
     "schedule": "start runs from your own scheduler",

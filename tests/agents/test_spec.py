@@ -228,7 +228,7 @@ def test_the_same_name_twice_is_a_problem_that_names_both_places() -> None:
         ("review_by: 2027-02-30", "2027-06-30"),
         ("input: string", "must be a mapping"),
         ("approve_when: x", "not supported by this version"),
-        ("members: [alice]", "no way to add people to a team yet"),
+        ("members: [alice]", "`manage.py members`"),
         ("derived_from: Not A Name", "small letters"),
     ],
 )

@@ -1,0 +1,110 @@
+"""Publishing what is stored: drafts become what runs, together, or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from agents import registry
+from agents.errors import NoSuchVersion, NotGranted, NotPublishable, UnknownPipeline
+from agents.models import Agent, Pipeline, Version
+from audit.errors import Conflict
+from tests.agents.folders import PIPELINE, READING, numbers
+from tests.agents.inventory import MEMBER, ONLOOKER, OUTSIDER, SYSTEM, facts_of, pinned, publish, release, verbs
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return numbers(tmp_path / "one")
+
+
+def draft(folder: Path) -> None:
+    registry.apply_folder(folder, actor=SYSTEM)
+
+
+def test_a_pipeline_takes_the_drafts_of_its_agents_with_it(folder: Path) -> None:
+    draft(folder)
+    done = registry.publish("numbers", actor=MEMBER)
+    assert (done.from_version, done.to_version, done.agents) == (None, 1, (("auditor", 1), ("reader", 1)))
+    assert pinned(release()) == {"auditor": 1, "reader": 1}
+    assert set(Version.objects.values_list("state", flat=True)) == {"published"}
+    assert Agent.objects.get(name="reader").state == Pipeline.objects.get(name="numbers").state == "active"
+    assert facts_of("agents.release.published") == [{"digest": release().digest, "before": None}]
+
+
+def test_it_gives_what_applying_with_publish_gives(folder: Path, tmp_path: Path) -> None:
+    publish(folder)
+    draft(numbers(folder, reading=READING.replace("1}", "2}")))
+    wanted = registry.release_for("numbers", draft=True, actor=SYSTEM).digest
+    assert registry.publish("numbers", actor=SYSTEM).releases[0].digest == wanted == release().digest
+    assert registry.apply_folder(folder, actor=SYSTEM, publish=True).unchanged
+
+
+def test_an_agent_published_by_its_own_name_leaves_pipelines_as_they_are(folder: Path) -> None:
+    publish(folder)
+    draft(numbers(folder, reading=READING.replace("1}", "2}")))
+    done = registry.publish("reader", actor=SYSTEM)
+    assert (done.from_version, done.to_version, done.stay) == (1, 2, ("numbers",))
+    assert pinned(release())["reader"] == 1
+    assert registry.publish("numbers", actor=SYSTEM).agents == (("auditor", 2),)
+    assert pinned(release())["reader"] == 2
+
+
+def test_a_second_publication_has_nothing_to_do_and_says_so(folder: Path) -> None:
+    publish(folder)
+    before = verbs()
+    for name in ("numbers", "reader"):
+        with pytest.raises(Conflict, match="already; nothing was changed"):
+            registry.publish(name, actor=SYSTEM)
+    assert verbs() == before
+
+
+def test_a_version_that_ran_before_is_rolled_back_to_and_not_published(folder: Path) -> None:
+    publish(folder)
+    publish(numbers(folder, pipeline=PIPELINE.replace("1m", "2m")))
+    with pytest.raises(Conflict, match="rollback numbers --to 1"):
+        registry.publish("numbers", actor=SYSTEM, version=1)
+    with pytest.raises(NoSuchVersion, match="1 to 2"):
+        registry.publish("numbers", actor=SYSTEM, version=7)
+
+
+def test_a_draft_that_was_passed_over_can_be_published_by_its_number(folder: Path) -> None:
+    publish(folder)
+    draft(numbers(folder, pipeline=PIPELINE.replace("1m", "2m")))
+    draft(numbers(folder, pipeline=PIPELINE.replace("1m", "3m")))
+    assert registry.publish("numbers", actor=SYSTEM, version=2).to_version == 2
+    assert release().manifest["pipeline"]["spec"]["limits"]["timeout_ms"] == 120_000
+
+
+def test_what_may_not_be_published_lists_every_problem_and_changes_nothing(folder: Path) -> None:
+    unverified = PIPELINE.replace("verify: {agent: auditor, with: {file: =input.file, claim: =result}}\n", "").replace(
+        "criteria:\n  is-positive: result.number > 0\n", ""
+    )
+    draft(numbers(folder, pipeline=unverified))
+    told = registry.preview("numbers", actor=SYSTEM)
+    assert told.problems and told.from_version is None
+    with pytest.raises(NotPublishable) as refused:
+        registry.publish("numbers", actor=SYSTEM)
+    assert refused.value.details["problems"] == list(told.problems)
+    assert not Version.objects.filter(state="published").exists()
+    assert facts_of("agents.version.refused")[-1]["publish"] is True
+
+
+def test_a_preview_tells_the_fields_and_drafts_and_writes_nothing(folder: Path) -> None:
+    publish(folder)
+    draft(numbers(folder, pipeline=PIPELINE.replace("1m", "2m"), reading=READING.replace("1}", "2}")))
+    before = verbs()
+    told = registry.preview("numbers", actor=ONLOOKER)
+    assert [(field.path, field.old, field.new) for field in told.fields] == [("limits.timeout_ms", 60_000, 120_000)]
+    assert (told.agents, told.problems, verbs()) == ((("auditor", 2), ("reader", 2)), (), before)
+
+
+def test_who_may_only_look_publishes_nothing_and_it_is_recorded(folder: Path) -> None:
+    draft(folder)
+    with pytest.raises(NotGranted, match="not a member"):
+        registry.publish("numbers", actor=ONLOOKER)
+    with pytest.raises(UnknownPipeline):
+        registry.publish("numbers", actor=OUTSIDER)
+    assert facts_of("agents.version.refused") == [{"code": "denied", "publish": True, "problems": 1}]
+    assert not Version.objects.filter(state="published").exists()

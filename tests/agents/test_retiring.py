@@ -1,0 +1,60 @@
+"""Taking out of use and bringing back: what starts, what is refused, what stays."""
+
+from pathlib import Path
+
+import pytest
+
+from agents import registry
+from agents.errors import NotGranted, Retired
+from agents.models import Agent, Pipeline
+from audit.errors import Conflict, Invalid
+from tests.agents.folders import numbers
+from tests.agents.inventory import MEMBER, ONLOOKER, SYSTEM, facts_of, publish, release
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _published(tmp_path: Path) -> None:
+    publish(numbers(tmp_path / "one"))
+
+
+def test_a_retired_pipeline_starts_nothing_until_it_is_reinstated() -> None:
+    registry.retire("numbers", actor=MEMBER, reason="replaced")
+    for draft in (False, True):
+        with pytest.raises(Retired, match="reinstate numbers"):
+            release(draft=draft)
+    with pytest.raises(Retired):
+        registry.publish("numbers", actor=SYSTEM)
+    assert registry.reinstate("numbers", actor=MEMBER).state == "active"
+    assert release().pipeline.name == "numbers"
+    assert facts_of("agents.pipeline.retired") == [{"was": "active"}]
+    assert facts_of("agents.pipeline.reinstated") == [{"state": "active"}]
+
+
+def test_an_agent_that_a_pipeline_in_use_needs_cannot_be_retired() -> None:
+    with pytest.raises(Conflict, match="needed by 'numbers'"):
+        registry.retire("reader", actor=SYSTEM, reason="old")
+    assert Agent.objects.get(name="reader").state == "active"
+    registry.retire("numbers", actor=SYSTEM, reason="old")
+    assert registry.retire("reader", actor=SYSTEM, reason="old").state == "retired"
+    assert registry.reinstate("reader", actor=SYSTEM).state == "active"
+    assert facts_of("agents.agent.retired") == [{"was": "active"}]
+    assert facts_of("agents.agent.reinstated") == [{"state": "active"}]
+
+
+def test_what_is_so_already_is_a_conflict_with_an_entry() -> None:
+    with pytest.raises(Conflict, match="not retired but active"):
+        registry.reinstate("numbers", actor=SYSTEM)
+    registry.retire("numbers", actor=SYSTEM, reason="old")
+    with pytest.raises(Conflict, match="retired already"):
+        registry.retire("numbers", actor=SYSTEM, reason="old")
+    assert [facts["asked"] for facts in facts_of("agents.agent.refused")] == ["reinstate", "retire"]
+
+
+def test_a_retirement_has_a_reason_and_a_member() -> None:
+    with pytest.raises(Invalid, match="needs a reason"):
+        registry.retire("numbers", actor=SYSTEM, reason=" ")
+    with pytest.raises(NotGranted):
+        registry.retire("numbers", actor=ONLOOKER, reason="old")
+    assert Pipeline.objects.get(name="numbers").state == "active"

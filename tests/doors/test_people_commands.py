@@ -1,0 +1,72 @@
+"""The commands members, person, publish, retire and reinstate: what a person reads, and the exit status."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+
+from tests.agents.folders import PIPELINE, numbers
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path) -> Path:
+    run("apply", "-f", numbers(tmp_path / "one"), "--publish")
+    return tmp_path / "one"
+
+
+def run(command: str, *arguments: Any) -> list[str]:
+    out = StringIO()
+    call_command(command, *map(str, arguments), stdout=out)
+    return out.getvalue().splitlines()
+
+
+def refused(command: str, *arguments: str) -> str:
+    with pytest.raises(CommandError) as error:
+        call_command(command, *arguments, stdout=StringIO(), stderr=StringIO())
+    assert error.value.returncode == 2
+    return str(error.value)
+
+
+def test_a_teams_people_are_shown_and_changed(alice: User, bob: User) -> None:
+    assert run("members", "platform") == ["team platform", "  members   none", "  shown to  nobody else"]
+    assert run("members", "platform", "--add", "alice")[1] == "  members   alice"
+    assert run("members", "platform", "--show", "bob")[2] == "  shown to  bob"
+    assert run("members", "platform", "--hide", "bob")[2] == "  shown to  nobody else"
+    assert run("members", "platform", "--remove", "alice")[1] == "  members   none"
+    assert "did you mean 'platform'" in refused("members", "platfrom")
+    assert "no person 'zoe'" in refused("members", "platform", "--add", "zoe")
+
+
+def test_a_person_is_made_and_the_password_shown_once() -> None:
+    said = run("person", "erin", "--create")
+    assert User.objects.get(username="erin").check_password(said[0].rsplit(" ", 1)[1]) and said[1] == "It is shown this once."
+    assert run("person", "erin", "--give", "see-everything") == ["person erin: may see everything"]
+    assert run("person", "erin", "--take", "see-everything") == ["person erin: may not see everything"]
+    assert run("person", "erin", "--deactivate") == ["person erin: inactive"]
+    assert run("person", "erin", "--activate") == ["person erin: active"]
+    assert run("person", "erin", "--password")[1] == "It is shown this once."
+    assert "already" in refused("person", "erin", "--create")
+
+
+def test_a_draft_is_looked_at_and_then_published(folder: Path) -> None:
+    run("apply", "-f", numbers(folder, pipeline=PIPELINE.replace("1m", "2m")))
+    told = run("publish", "numbers", "--dry-run")
+    assert told == ["pipeline numbers: would publish version 2 instead of version 1", "  limits.timeout_ms: 60000 → 120000"]
+    assert run("publish", "numbers")[0] == "pipeline numbers: version 2 published instead of version 1"
+    assert "nothing was changed" in refused("publish", "numbers")
+    assert "no version 9" in refused("publish", "numbers", "--number", "9")
+
+
+def test_retiring_says_how_to_take_it_back() -> None:
+    assert "needed by 'numbers'" in refused("retire", "reader", "--reason", "old")
+    said = run("retire", "numbers", "--reason", "old")
+    assert said == ["pipeline numbers: retired", "manage.py reinstate numbers brings it back"]
+    with pytest.raises(SystemExit) as ended:
+        call_command("runpipeline", "numbers", "--input", "file=a")
+    assert ended.value.code == 2
+    assert run("reinstate", "numbers") == ["pipeline numbers: reinstated, active"]
