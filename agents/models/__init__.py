@@ -9,6 +9,7 @@ from .agent import Agent, Role, Standing
 from .alias import ModelAlias
 from .artifact import Artifact
 from .pipeline import Pipeline
+from .price import Price, PriceImmutable
 from .release import Release, ReleaseImmutable
 from .team import Team
 from .version import Version, VersionImmutable, VersionState
@@ -18,6 +19,8 @@ __all__ = [
     "Artifact",
     "ModelAlias",
     "Pipeline",
+    "Price",
+    "PriceImmutable",
     "Release",
     "ReleaseImmutable",
     "Role",

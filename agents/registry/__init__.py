@@ -8,6 +8,7 @@ from __future__ import annotations
 from .applying import apply_folder
 from .changes import Applied, Change, FieldChange, MadeRelease, RolledBack
 from .folders import private_files, unpacked
+from .pricing import Priced, set_price, update_prices
 from .releases import release_for
 from .rollbacks import rollback
 from .scaffolding import new_pipeline
@@ -20,6 +21,7 @@ __all__ = [
     "Change",
     "FieldChange",
     "MadeRelease",
+    "Priced",
     "RolledBack",
     "apply_folder",
     "new_pipeline",
@@ -27,6 +29,8 @@ __all__ = [
     "release_for",
     "resume",
     "rollback",
+    "set_price",
     "suspend",
     "unpacked",
+    "update_prices",
 ]

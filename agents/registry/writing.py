@@ -32,7 +32,7 @@ class Turn:
     drafts: list[ledger.Draft] = field(default_factory=list)
 
     def note(
-        self, verb: ledger.Verb, subject: str, *, team: str, agent: str | None = None,
+        self, verb: ledger.Verb, subject: str, *, team: str | None, agent: str | None = None,
         facts: Mapping[str, Any] | None = None, openings: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         """Add an entry about `subject`."""
@@ -61,6 +61,12 @@ def require_member(actor: Actor, team: str, what: str) -> None:
     """NotGranted unless the actor may change what the team owns."""
     if not may_change(actor, team):
         raise NotGranted(f"{what} belongs to team '{team}', and you are not a member of it; ask one of its people to do it", team=team)
+
+
+def require_system(actor: Actor, why: str) -> None:
+    """NotGranted unless it is the installation's own shell."""
+    if actor.kind != "system":
+        raise NotGranted(f"{why}: type the command where Orchestra runs")
 
 
 def record_refusal(

@@ -111,6 +111,11 @@ class Walk:
                 (*path, "progress_timeout_ms"),
                 f"agent {name!r} runs inline and has no channel to report progress on; leave progress_timeout out",
             )
+        if node["progress_timeout_ms"] is not None and not spec["run"].get("model", {"stream": True})["stream"]:
+            self.findings.add(
+                (*path, "progress_timeout_ms"),
+                f"agent {name!r} asks a model that answers in one piece; write `stream: true` in its run, or leave progress_timeout out",
+            )
         check_with(node["with"], spec["input"], f"agent {name!r}", scope, self.findings, (*path, "with"))
 
     def check_agent(self, name: str, spec: Spec, path: Path) -> None:

@@ -6,6 +6,7 @@ The worker's only way to the boundary.
 from runs.boundary import Account, Boundary, CallError, Refusal, Reply, Request, Standing, admit, standings, unpacked, usd
 
 from .functions import Dispatch, perform
+from .models import following, meaning, recalled
 from .shaping import Unshapable, artifacts, outcome_of, shape
 
 __all__ = [
@@ -20,8 +21,11 @@ __all__ = [
     "Unshapable",
     "admit",
     "artifacts",
+    "following",
+    "meaning",
     "outcome_of",
     "perform",
+    "recalled",
     "shape",
     "standings",
     "unpacked",
