@@ -5,7 +5,7 @@ and writes no rows. Called by performers.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -278,6 +278,9 @@ class Boundary:
             owner = "tool:fetch" if answer.cause == "upstream" else None
             return Reply(cause=Cause(answer.cause), message=answer.message, details=dict(answer.details), owner=owner)
         return Reply(value={**_plain(answer), "fetched_at": answer.fetched_at})
+
+    async def get_ready(self, providers: Iterable[str]) -> None:
+        await self.models.get_ready(providers)
 
     async def ask_model(self, request: Request) -> Reply:
         """Ask the model of a request whose intent is written, once."""

@@ -124,9 +124,11 @@ def stream(
     first = None if usage is None else {**usage, "output_tokens": 1}
     exchange.begin_stream()
     exchange.event({"type": "message_start", "message": {"id": "msg_1", "type": "message"} | ({} if first is None else {"usage": first})})
-    exchange.event({"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "t", "name": "answer", "input": {}}})
+    words = isinstance(value, str)
+    block = {"type": "text", "text": ""} if words else {"type": "tool_use", "id": "toolu_1", "name": "answer", "input": {}}
+    exchange.event({"type": "content_block_start", "index": 0, "content_block": block})
     exchange.event({"type": "ping"})
-    text = json.dumps(value)
+    text = value if words else json.dumps(value)
     for number, start in enumerate(range(0, len(text), 10)):
         if number == cut_after:
             return
@@ -134,7 +136,9 @@ def stream(
             exchange.server.stopping.wait(60)
             return
         time.sleep(pause_s)
-        exchange.event({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": text[start : start + 10]}})
+        part = text[start : start + 10]
+        delta = {"type": "text_delta", "text": part} if words else {"type": "input_json_delta", "partial_json": part}
+        exchange.event({"type": "content_block_delta", "index": 0, "delta": delta})
     exchange.event({"type": "content_block_stop", "index": 0})
     last = {} if usage is None else {"usage": {"output_tokens": usage["output_tokens"]}}
     exchange.event({"type": "message_delta", "delta": {"stop_reason": stop}, **last})

@@ -226,7 +226,8 @@ def check_contracts(name: str, spec: Spec, findings: Findings, path: Path) -> No
     """Both contracts are there and can be used."""
     for side in ("input", "output"):
         if spec[side] is None:
-            findings.add(path, f"agent {name!r} has no {side} contract; give its function type hints, or write {side}: in the agent")
+            hints = "give its function type hints, or " if "python" in spec["run"] else ""
+            findings.add(path, f"agent {name!r} has no {side} contract; {hints}write {side}: in the agent")
             continue
         for problem in contracts.schema_problems(spec[side]):
             findings.add(path, f"the {side} contract of agent {name!r} can't be used: {problem}")

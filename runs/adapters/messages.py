@@ -41,6 +41,7 @@ class Received:
         self.blocks: dict[int, tuple[str, list[str]]] = {}
         self.stop: str | None = None
         self.is_whole = False
+        self.events = 0
 
     # --- taking in ---
 
@@ -58,6 +59,7 @@ class Received:
 
     def take(self, event: Mapping[str, Any]) -> None:
         """One event of a stream; events that this protocol may grow are passed over."""
+        self.events += 1
         match event:
             case {"type": "message_start", "message": Mapping() as message}:
                 self._count(message.get("usage"))
@@ -101,7 +103,7 @@ class Received:
     def answer(self) -> Answered | Unanswered:
         """The whole answer, or what came of it."""
         if not self.is_whole:
-            return self.broken("upstream", "its stream broke off")
+            return self.broken("upstream", "its stream broke off" if self.events else "its answer is none in the Messages protocol: no events")
         end = _ENDS.get(self.stop or "")
         if end is None:
             return self.broken("upstream", f"it stopped for a reason that nobody here knows ({said(self.stop)})")

@@ -3,7 +3,7 @@
 Called by the boundary only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,11 @@ class Models:
 
     def __init__(self) -> None:
         self._providers: dict[str, Provider] = {"anthropic": Anthropic(), "scripted": Scripted()}
+
+    async def get_ready(self, providers: Iterable[str]) -> None:
+        """Load what takes long before a call's time runs."""
+        for provider in providers:
+            await self._providers[provider].get_ready()
 
     async def ask(self, provider: str, asked: Question, *, heard: Heard) -> Answered | Unanswered:
         return await self._providers[provider].ask(asked, heard=heard)

@@ -7,7 +7,7 @@ from runs.boundary import Account, Boundary, CallError, Refusal, Reply, Request,
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
-from .shaping import Unshapable, artifacts, outcome_of, shape
+from .shaping import Unshapable, artifacts, outcome_of, providers, shape
 
 __all__ = [
     "Account",
@@ -25,6 +25,7 @@ __all__ = [
     "meaning",
     "outcome_of",
     "perform",
+    "providers",
     "recalled",
     "shape",
     "standings",

@@ -25,6 +25,11 @@ def artifacts(plan: Plan) -> set[str]:
     return {agent.spec["artifact"] for agent in plan.agents.values() if agent.spec.get("artifact")}.union(*replies)
 
 
+def providers(plan: Plan) -> set[str]:
+    """The model providers that this plan's agents ask."""
+    return {agent.alias["provider"] for agent in plan.agents.values() if agent.alias is not None}
+
+
 def shape(plan: Plan, run: RunView, step: Step) -> Request:
     """A step's own call, ordinal 0. Unshapable where `uses` or the business key can't be filled in from the input."""
     agent = plan.agents[step.agent]

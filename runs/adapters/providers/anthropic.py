@@ -1,7 +1,7 @@
 """A model behind the Messages API, through its SDK: one request, never repeated here, its answer read as bytes and believed in nothing.
 
 The answer is asked for as the input of a tool that must be used: every server that speaks this protocol knows that, and it takes any schema.
-The SDK is imported at the first call (a second, 61 MiB). Knows neither runs nor prices.
+The SDK is imported when a run that needs it is taken (a second, 61 MiB). Knows neither runs nor prices.
 """
 
 import asyncio
@@ -31,6 +31,9 @@ class Anthropic:
 
     def __init__(self) -> None:
         self._http: httpx2.AsyncClient | None = None
+
+    async def get_ready(self) -> None:
+        await asyncio.to_thread(_sdk)
 
     async def ask(self, question: Question, *, heard: Heard) -> Answered | Unanswered:
         endpoint = question.endpoint or OFFICIAL

@@ -20,20 +20,23 @@ _ENDS: Final = frozenset({"complete", "declined", "cut"})
 class Scripted:
     """`endpoint` is the path of the file."""
 
+    async def get_ready(self) -> None:
+        """Nothing to load."""
+
     async def ask(self, question: Question, *, heard: Heard) -> Answered | Unanswered:
         try:
             reply = _reply(await asyncio.to_thread(_recorded, question.endpoint), question)
+            pause, answer = (0.0, None) if reply is None else (float(reply.get("after_s", 0.0)), _answer(reply))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             return Unanswered("upstream", f"the recorded replies can't be read ({type(error).__name__}); see how to use a model", free=True)
-        if reply is None:
+        if answer is None:
             message = f"no reply was recorded for {question.digest()}; record one under this digest, or under 'otherwise'"
             return Unanswered("upstream", message, free=True)
-        pause = float(reply.get("after_s", 0.0))
         await asyncio.sleep(min(pause, question.timeout_s))
         if pause > question.timeout_s:
-            return Unanswered("upstream", f"it did not answer within {question.timeout_s:.3g} s")
+            return Unanswered("upstream", f"it gave no whole answer within {question.timeout_s:.3g} s")
         heard()
-        return _answer(reply)
+        return answer
 
     async def close(self) -> None:
         """Nothing is open."""
