@@ -12,7 +12,7 @@ from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
-from agents.models import Agent, Artifact, ModelAlias, Pipeline, Release, Team, Version
+from agents.models import Agent, Artifact, ModelAlias, Pipeline, Price, Release, Team, Version
 from audit.admin import ReadOnlyAdmin, shown
 from audit.visible import visible
 
@@ -97,3 +97,10 @@ class ModelAliasAdmin(InventoryAdmin):
     list_filter = ("provider", "team")
     list_select_related = ("team",)
     search_fields = ("name", "model")
+
+
+@admin.register(Price)
+class PriceAdmin(InventoryAdmin):
+    list_display = ("__str__", "input_nano", "cache_read_nano", "cache_write_nano", "output_nano", shown("source"), "valid_from")
+    list_filter = ("provider",)
+    search_fields = ("model",)

@@ -106,6 +106,10 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Models -----------------------------------------------------------------------------------------------------------------------------
+
+ORCHESTRA_LIVE_MODELS = env.flag("ORCHESTRA_LIVE_MODELS", True)  # off: recorded replies and endpoints on this machine only
+
 # The queue: a doorbell. Rows are the truth, so a lost or repeated task costs time and nothing else. -----------------------------------
 
 ORCHESTRA_REDIS_URL = env.redis_url("ORCHESTRA_REDIS_URL")

@@ -1,12 +1,12 @@
 """The one way out (R6): every call is admitted here, stage by stage, and only from here does anything touch an adapter.
 
-Order: identity, stop switch, grants, budget, deadline; then the store writes the intent, then `send`. Knows no steps' meaning
+Order: identity, stop switch, grants, price, budget, deadline; then the store writes the intent, then `send`. Knows no steps' meaning
 and writes no rows. Called by performers.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +14,9 @@ from uuid import UUID
 
 from agents import grants, registry
 from agents.models import Agent as AgentRow
+from agents.prices import Used
 from audit import canonical, clock
-from runs.adapters import http, inline
+from runs.adapters import http, inline, models
 from runs.adapters.children import Broken, CallError, Children, Job, OnCall, OnProgress, Returned
 from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Agent, instant_text
@@ -32,13 +33,17 @@ __all__ = [
     "Standing",
     "admit",
     "standings",
+    "stored_replies",
     "target_resource",
     "unpacked",
     "usd",
+    "with_bound",
 ]
 
 ABLE: Final = frozenset({"draft", "active"})
 MIB: Final = 1024 * 1024
+MODEL_MARGIN_S: Final = 0.25
+"""A model that doesn't answer fails so long before its step's deadline: it is its alias's failure then, not the agent's."""
 FETCH_S: Final = 30.0
 """One fetch takes at most so long, however much time its step has left."""
 
@@ -80,6 +85,16 @@ class Request:
     as_of: datetime | None = None
     business_key: str | None = None
     progress_timeout_s: float | None = None
+    repair: Mapping[str, Any] | None = None
+    """A model's reply before this one, and what is wrong with it."""
+    bound_tokens: int = 0
+
+    @property
+    def opening(self) -> Mapping[str, Any] | None:
+        """What the intent's entry opens: a step's own input stands with its step already."""
+        if self.kind is CallKind.MODEL:
+            return self.repair
+        return None if self.ordinal == 0 else self.arguments
 
     @property
     def key(self) -> str:
@@ -89,7 +104,8 @@ class Request:
 
     def digest(self) -> str:
         """SHA-256 of what is asked; a call that asks something else under the same key has diverged."""
-        return canonical.digest({"kind": str(self.kind), "name": self.name, "agent": self.agent.digest, "arguments": dict(self.arguments)})
+        asked = {"kind": str(self.kind), "name": self.name, "agent": self.agent.digest, "arguments": dict(self.arguments)}
+        return canonical.digest(asked if self.repair is None else asked | {"repair": dict(self.repair)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +114,7 @@ class Refusal:
 
     cause: Cause
     message: str
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +128,8 @@ class Reply:
     answered: bool = True
     contained: bool | None = None
     owner: str | None = None
+    used: Used | None = None
+    pause_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +176,22 @@ def _grants(asked: _Asked) -> Refusal | None:
     return None
 
 
+def _price(asked: _Asked) -> Refusal | None:
+    """No price: refused (R8). A price that holds only up to a size: refused beyond it."""
+    alias = asked.request.agent.alias if asked.request.kind is CallKind.MODEL else None
+    if alias is None:
+        return None
+    what, owner = models.named(alias), f"alias:{alias['name']}"
+    if alias["price"] is None:
+        say = f"say it with `manage.py prices set {alias['provider']} {alias['model']} --input USD --output USD`, then apply with --publish again"
+        return Refusal(Cause.BUDGET, f"no price of {what} is known, so model alias '{alias['name']}' can't be asked; {say}", owner)
+    limit, most = alias["price"]["input_limit"], asked.request.bound_tokens
+    if limit is not None and most > limit:
+        message = f"step '{asked.request.step}' would ask {what} with up to {most:,} tokens, and its price is known up to {limit:,}; ask for less"
+        return Refusal(Cause.BUDGET, message, owner)
+    return None
+
+
 def _budget(asked: _Asked) -> Refusal | None:
     step, account, bound = asked.request.step, asked.account, asked.request.bound_nano
     if account.calls_limit is not None and account.calls + 1 > account.calls_limit:
@@ -174,7 +209,7 @@ def _deadline(asked: _Asked) -> Refusal | None:
     return None
 
 
-STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _budget, _deadline)
+STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _price, _budget, _deadline)
 
 
 def usd(nano: int) -> str:
@@ -200,6 +235,7 @@ class Boundary:
 
     def __init__(self, *, children: int) -> None:
         self.children = Children(children, registry.private_files())
+        self.models = models.Models()
         self.folders: dict[str, Path] = {}
         self.standings: dict[str, Standing] = {}
 
@@ -243,7 +279,30 @@ class Boundary:
             return Reply(cause=Cause(answer.cause), message=answer.message, details=dict(answer.details), owner=owner)
         return Reply(value={**_plain(answer), "fetched_at": answer.fetched_at})
 
+    async def get_ready(self, providers: Iterable[str]) -> None:
+        await self.models.get_ready(providers)
+
+    async def ask_model(self, request: Request) -> Reply:
+        """Ask the model of a request whose intent is written, once."""
+        alias = request.agent.alias
+        assert alias is not None
+        left = (request.not_after - clock.now()).total_seconds()
+        asked = replace(
+            models.question(request.agent.spec, alias, request.arguments, request.repair),
+            endpoint=models.located(alias, self.folders),
+            timeout_s=max(left - min(MODEL_MARGIN_S, left / 10), 0.0),
+            silence_s=request.progress_timeout_s,
+        )
+        answer = await self.models.ask(alias["provider"], asked, heard=lambda: None)
+        used = models.used(answer, alias, request.bound_nano)
+        if isinstance(answer, models.Answered):
+            return Reply(value={"text": answer.text, "end": answer.end}, used=used)
+        message, owner = f"model alias '{alias['name']}' ({models.named(alias)}): {answer.message}", f"alias:{alias['name']}"
+        pause = round(answer.pause_s * 1000)
+        return Reply(None, Cause(answer.cause), message, dict(answer.details), answered=answer.free, owner=owner, used=used, pause_ms=pause)
+
     async def close(self) -> None:
+        await self.models.close()
         await self.children.close()
 
     def _context(self, request: Request) -> dict[str, Any]:
@@ -262,6 +321,16 @@ class Boundary:
     def _has_network(self, agent: str) -> bool:
         """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none."""
         return any(rule.verb == "connect" for rule in _network_rules(self._permissions(agent)))
+
+
+def with_bound(request: Request) -> Request:
+    """A model's request with the most that it can use and cost: every byte a token, every token at the dearest price."""
+    assert request.agent.alias is not None  # the plan was refused otherwise
+    most, cost = models.bound(request.agent.spec, request.agent.alias, request.arguments, request.repair)
+    return replace(request, bound_tokens=most, bound_nano=cost)
+
+
+stored_replies = models.stored_replies
 
 
 def target_resource(url: str) -> str:

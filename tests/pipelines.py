@@ -4,6 +4,7 @@ import asyncio
 import textwrap
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -104,6 +105,10 @@ def run(name: str = "sample", **options: Any) -> dict[str, Any]:
 
 def step(said: dict[str, Any], key: str) -> dict[str, Any]:
     return next(each for each in said["steps"] if each["key"] == key)
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def id_of(said: dict[str, Any]) -> UUID:

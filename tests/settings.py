@@ -51,4 +51,6 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, not memory: threads, children and commands that a test starts share it.
     DATABASES["default"]["TEST"] = {"NAME": str(ORCHESTRA_HOME / "test.sqlite3")}
 
+ORCHESTRA_LIVE_MODELS = False  # no test asks a live provider, ever
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a hundredth of the time; tests sign in often

@@ -9,6 +9,7 @@ from .agent import Agent, Role, Standing
 from .alias import ModelAlias
 from .artifact import Artifact
 from .pipeline import Pipeline
+from .price import Price, PriceImmutable
 from .release import Release, ReleaseImmutable
 from .sharing import TeamGroupObjectPermission, TeamUserObjectPermission
 from .team import Team
@@ -19,6 +20,8 @@ __all__ = [
     "Artifact",
     "ModelAlias",
     "Pipeline",
+    "Price",
+    "PriceImmutable",
     "Release",
     "ReleaseImmutable",
     "Role",

@@ -9,6 +9,7 @@ from .applying import apply_folder
 from .changes import Applied, Change, FieldChange, MadeRelease, Preview, Published, RolledBack
 from .folders import private_files, unpacked
 from .people import add_member, create_person, hide_team, people_of, permit_person, remove_member, reset_password, set_active, show_team
+from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
 from .releases import release_for
 from .retiring import reinstate, retire
@@ -24,6 +25,7 @@ __all__ = [
     "FieldChange",
     "MadeRelease",
     "Preview",
+    "Priced",
     "Published",
     "RolledBack",
     "add_member",
@@ -44,7 +46,9 @@ __all__ = [
     "retire",
     "rollback",
     "set_active",
+    "set_price",
     "show_team",
     "suspend",
     "unpacked",
+    "update_prices",
 ]

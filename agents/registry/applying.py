@@ -20,7 +20,7 @@ from audit import clock
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
 
-from . import composing, releases, rows, versions
+from . import composing, modelling, releases, rows, versions
 from .changes import Applied, Change, FieldChange, MadeRelease
 from .judging import unpublishable
 from .preparing import Prepared, prepare
@@ -66,7 +66,7 @@ def _record(error: OrchestraError, folder: Path, actor: Actor, now: datetime | N
 def _judge(applied: Applied, prepared: Prepared) -> None:
     """Refuses with all problems together; what only stops a publication is a warning where none is asked for."""
     later = unpublishable(prepared)
-    found = [*prepared.problems, *_unknown_teams(prepared), *_taken_names(prepared), *(later if applied.publish else ())]
+    found = [*prepared.problems, *_unknown_teams(prepared), *_unknown_aliases(prepared), *_taken_names(prepared), *(later if applied.publish else ())]
     if found:
         ordered = sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
         many = f"{len(ordered)} problems" if len(ordered) > 1 else "1 problem"
@@ -79,6 +79,7 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     applied.changes += [rows.write_team(turn, document) for document in parsed.teams]
     named = {document.spec["team"] for document in [*parsed.models, *parsed.agents, *parsed.pipelines]}
     teams = {team.name: team for team in Team.objects.filter(name__in=named)}
+    modelling.store(turn, prepared.attached)
     applied.changes += [rows.write_alias(turn, document, teams[document.spec["team"]]) for document in parsed.models]
     written = [_write_one(turn, document, teams[document.spec["team"]], prepared) for document in [*parsed.agents, *parsed.pipelines]]
     if applied.publish:
@@ -108,6 +109,10 @@ def _unknown_teams(prepared: Prepared) -> list[Problem]:
 def _unknown_team(name: str, known: set[str]) -> str:
     near = get_close_matches(name, sorted(known), n=1)
     return f"there is no team '{name}'" + (f"; did you mean '{near[0]}'?" if near else "; add a document `kind: team` with this name")
+
+
+def _unknown_aliases(prepared: Prepared) -> list[Problem]:
+    return modelling.unknown_aliases(prepared.parsed.agents, prepared.parsed.models)
 
 
 def _taken_names(prepared: Prepared) -> list[Problem]:
@@ -147,12 +152,15 @@ def _published(turn: Turn, version: Version, change: Change) -> Change:
 
 
 def _release(turn: Turn, applied: Applied, written: list[Version]) -> None:
+    manifests = []
     for version in written:
         if version.pipeline is not None:
             release = releases.make(turn, composing.compose(version, drafts=False))
+            manifests.append(release.manifest)
             if (made := releases.make_current(turn, version.pipeline, release)) is not None:
                 applied.releases.append(made)
     applied.hints += _stay_behind(written)
+    applied.hints += modelling.unpriced(manifests)
 
 
 def _pending(written: list[Version]) -> list[MadeRelease]:

@@ -14,6 +14,8 @@ from agents.models import Pipeline, Version, VersionState
 from agents.spec import Document, Problem
 from audit.canonical import digest
 
+from . import modelling
+
 ENGINE_ABI = 1
 
 
@@ -24,6 +26,7 @@ class Composition:
     pipeline: Version
     agents: Mapping[str, Version]
     lineage: Mapping[str, Version] = field(default_factory=dict)
+    aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def manifest(self) -> dict[str, Any]:
         """What a release is the digest of."""
@@ -32,6 +35,7 @@ class Composition:
             "engine_abi": ENGINE_ABI,
             "pipeline": {"name": self.pipeline.owner.name, **pinned(self.pipeline)},
             "agents": {name: pinned(version) for name, version in sorted(self.agents.items())},
+            **({"aliases": dict(self.aliases)} if self.aliases else {}),
         }
 
     def digest(self) -> str:
@@ -64,8 +68,17 @@ def _named(node: Any) -> Iterable[str]:
             yield from _named(list(inner.values()) if isinstance(inner, dict) else inner)
 
 
-def compose(pipeline: Version, *, drafts: bool, instead: Mapping[str, Version] | None = None) -> Composition:
-    """The pipeline with its agents' published versions; `instead` ones come first, with `drafts` then each agent's draft."""
+def compose(
+    pipeline: Version,
+    *,
+    drafts: bool,
+    instead: Mapping[str, Version] | None = None,
+    aliases: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Composition:
+    """The pipeline with its agents' published versions; `instead` ones come first, with `drafts` then each agent's draft.
+
+    Model aliases are those of now, except where `aliases` says what they are.
+    """
     named = agents_named(pipeline.spec)
     known: dict[str, Version] = {}
     wanted = set(named)
@@ -75,7 +88,8 @@ def compose(pipeline: Version, *, drafts: bool, instead: Mapping[str, Version] |
         parents = {version.spec.get("derived_from") for version in found.values()}
         wanted = {name for name in parents if name} - known.keys()
     used = {name: version for name, version in known.items() if name in named}
-    return Composition(pipeline, used, {name: version for name, version in known.items() if name not in named})
+    lineage = {name: version for name, version in known.items() if name not in named}
+    return Composition(pipeline, used, lineage, modelling.pinned(used.values(), aliases or {}))
 
 
 def _versions(names: set[str], *, drafts: bool) -> dict[str, Version]:
@@ -89,7 +103,8 @@ def _versions(names: set[str], *, drafts: bool) -> dict[str, Version]:
 
 def refusals(composition: Composition, document: Document | None = None) -> list[Problem]:
     """What forbids to publish this, each with its place: file and line, or the path in the spec where no file is at hand."""
-    agents = {name: version.spec for name, version in {**composition.lineage, **composition.agents}.items()}
+    everybody = {**composition.lineage, **composition.agents}
+    agents = {name: {**one.spec, "executable": spec.executable(one.spec, composition.aliases)} for name, one in everybody.items()}
     line_of: Callable[[spec.Path], int] = document.line_of if document else lambda _path: 1
     name = composition.pipeline.owner.name
     found = validation.check(composition.pipeline.spec, agents, line_of=line_of)

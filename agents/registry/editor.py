@@ -10,6 +10,7 @@ from typing import Any
 
 from agents.spec.fields import IDENTIFIER, NAME
 from agents.spec.inventory import INLINE, ROLES
+from agents.spec.model_agents import DEFAULT_MAX_TOKENS, MAX_MODEL, MAX_TOKENS, PROVIDERS
 from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES
 
 Schema = dict[str, Any]
@@ -50,13 +51,20 @@ def team() -> Schema:
 
 def model() -> Schema:
     """A name for a model."""
-    values = {"provider": TEXT, "model": TEXT, "endpoint": TEXT, "secret": {"type": "string", "pattern": "^(?:env|file):"}}
+    secret = {"type": "string", "pattern": "^(?:env|file):"}
+    values = {"provider": {"enum": list(PROVIDERS)}, "model": {**TEXT, "maxLength": MAX_MODEL}, "endpoint": TEXT, "secret": secret}
     return _object({"kind": {"const": "model"}, "name": NAMED, "team": NAMED, **values}, ["kind", "name", "team", "provider", "model"])
 
 
 def agent() -> Schema:
     """One agent."""
-    run = {"oneOf": [_object({"python": TEXT}, ["python"]), _object({"inline": {"enum": list(INLINE)}}, ["inline"])]}
+    run = {
+        "oneOf": [
+            _object({"python": TEXT}, ["python"]),
+            _object({"inline": {"enum": list(INLINE)}}, ["inline"]),
+            _object({"model": model_run()}, ["model"]),
+        ]
+    }
     idempotent = _object({"idempotent": {"type": "string", "pattern": "^=input\\."}}, ["idempotent"])
     return _object(
         {
@@ -83,6 +91,13 @@ def agent() -> Schema:
         },
         ["kind", "name", "team", "role", "purpose", "run"],
     )
+
+
+def model_run() -> Schema:
+    """What a model agent asks, and how."""
+    most = {"type": "integer", "minimum": 1, "maximum": MAX_TOKENS, "default": DEFAULT_MAX_TOKENS}
+    told = {"type": "string", "description": "a file of the folder"}
+    return _object({"alias": NAMED, "instructions": told, "max_tokens": most, "stream": {"type": "boolean"}}, ["alias", "instructions"])
 
 
 def pipeline() -> Schema:

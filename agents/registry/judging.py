@@ -21,8 +21,9 @@ def unpublishable(prepared: Prepared) -> list[Problem]:
         if document.name not in named:  # of the others validation says it
             found += _missing_contracts(document, prepared)
     here = {document.name: Version(agent=Agent(name=document.name), spec=document.spec) for document in parsed.agents}
+    aliases = {document.name: document.spec for document in parsed.models}
     for document in parsed.pipelines:
-        composition = compose(Version(pipeline=Pipeline(name=document.name), spec=document.spec), drafts=False, instead=here)
+        composition = compose(Version(pipeline=Pipeline(name=document.name), spec=document.spec), drafts=False, instead=here, aliases=aliases)
         if not (prepared.problems and _is_guesswork(document, composition)):
             found += refusals(composition, document)
     return list(dict.fromkeys(found))

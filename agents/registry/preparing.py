@@ -18,6 +18,7 @@ from agents.children import Described, DescribedFunction
 from agents.spec import Document, Parsed, Problem
 from audit.canonical import MAX_INTEGER, NotCanonical, canonical_bytes
 
+from . import modelling
 from .folders import Taken, private_files, take, write_out
 
 
@@ -29,6 +30,8 @@ class Prepared:
     parsed: Parsed
     problems: list[Problem] = field(default_factory=list)
     gaps: list[Problem] = field(default_factory=list)
+    attached: dict[str, bytes] = field(default_factory=dict)
+    """Files that aliases name, as artifacts by digest."""
 
     @property
     def has_code(self) -> bool:
@@ -50,6 +53,8 @@ def prepare(folder: Path) -> Prepared:
         empty = "the folder holds no .yaml file with a document; `manage.py new pipeline NAME` writes a first one"
         prepared.problems.append(Problem(taken.name, 1, empty))
     prepared.problems += _clashes(prepared.parsed)
+    for document in prepared.parsed.models:
+        prepared.problems += modelling.complete_alias(document, taken, prepared.attached)
     described = _describe(prepared)
     for document in prepared.parsed.agents:
         _complete(document, prepared, described)
@@ -84,6 +89,9 @@ def _describe(prepared: Prepared) -> Described:
 
 def _complete(document: Document, prepared: Prepared, described: Described) -> None:
     run = document.spec["run"]
+    if "model" in run:
+        prepared.problems += modelling.complete_agent(document, prepared.taken)
+        return
     if "python" not in run:
         document.spec.update(artifact=None, executable={"kind": "inline", "name": run["inline"]})
         return

@@ -166,7 +166,7 @@ def _with_agent(turn: Turn, pipeline: Pipeline, live: Version, target: Version) 
         return None
     rows = Version.objects.select_related("agent__team").filter(agent__name__in=numbers)
     pinned = {row.owner.name: row for row in rows if row.number == numbers[row.owner.name]}
-    composition = compose(current.version, drafts=False, instead={**pinned, name: target})
+    composition = compose(current.version, drafts=False, instead={**pinned, name: target}, aliases=current.manifest.get("aliases"))
     if problems := refusals(composition):
         message = f"agent '{name}' can't go back to version {target.number}: pipeline '{pipeline.name}' uses it and would not be valid"
         raise NotPublishable(message, problems=problems)

@@ -13,7 +13,7 @@ from agents.models import Agent, ModelAlias, Pipeline, Team
 from agents.spec import Document
 from audit.ledger import Verb
 
-from . import verbs, versions
+from . import pricing, verbs, versions
 from .changes import Change, FieldChange, compare
 from .enforcing import put_in_force
 from .writing import Turn, require_member
@@ -49,6 +49,7 @@ def write_alias(turn: Turn, document: Document, team: Team) -> Change:
     }
     row = ModelAlias.objects.select_related("team").filter(name=document.name).first()
     _, fields, created = _write(turn, ModelAlias, row, document, team, values, (verbs.ALIAS_CREATED, verbs.ALIAS_CHANGED))
+    pricing.ensure(turn, said["provider"], said["model"], team=team.name)
     action = "created" if created else "changed" if fields else "unchanged"
     return Change("model", document.name, action, fields=fields)
 

@@ -40,6 +40,7 @@ VERSION_RETIRED = Verb("agents.version.retired")
 RELEASE_MADE = Verb("agents.release.made")
 ALIAS_CREATED = Verb("agents.alias.created", _CHANGES)
 ALIAS_CHANGED = Verb("agents.alias.changed", _CHANGES)
+PRICE_SET = Verb("agents.price.set")
 RELEASE_PUBLISHED = Verb("agents.release.published")
 VERSION_REFUSED = Verb("agents.version.refused", frozenset({"problems"}))
 
@@ -73,6 +74,7 @@ VERBS = (
     RELEASE_MADE,
     ALIAS_CREATED,
     ALIAS_CHANGED,
+    PRICE_SET,
     RELEASE_PUBLISHED,
     VERSION_REFUSED,
 )

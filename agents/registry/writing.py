@@ -73,6 +73,12 @@ def reason_given(text: str, needs: str, because: str) -> str:
     return said
 
 
+def require_system(actor: Actor, why: str) -> None:
+    """NotGranted unless it is the installation's own shell."""
+    if actor.kind != "system":
+        raise NotGranted(f"{why}: type the command where Orchestra runs")
+
+
 def record_refusal(
     actor: Actor, subject: str, *, now: datetime | None, problems: Iterable[Problem | str], facts: Mapping[str, Any],
     verb: ledger.Verb = VERSION_REFUSED,

@@ -9,6 +9,7 @@ from typing import Any
 from agents.expressions import template_problems, template_references
 from agents.expressions.paths import bare_path
 from agents.spec.fields import NAME, Fields
+from agents.spec.model_agents import fill_in_model, read_model, read_model_run
 from agents.spec.verdict import VERDICT_SCHEMA
 
 ROLES = ("gather", "decide", "act", "check")
@@ -18,10 +19,8 @@ DEFAULT_MEMORY_MB = 512
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _PERMISSION = re.compile(r"allow [a-z][a-z-]* [^\s*]+\*?|allow [a-z][a-z-]* \*")
 _USE = re.compile(r"[a-z][a-z-]* \S.*")
-_SECRET = re.compile(r"(?:env|file):[A-Za-z0-9_./-]{1,200}")
 _LATER_RUN = {
     "command": "use python: module:function, which may start the program itself",
-    "model": "use python: module:function for now",
     "a2a": "use python: module:function for now",
 }
 _SAME_INPUT: dict[str, Any] = {
@@ -37,22 +36,6 @@ def read_team(fields: Fields) -> dict[str, Any]:
     return {
         "name": fields.name("name", required="name: my-team"),
         "accountable": fields.text("accountable"),
-    }
-
-
-def read_model(fields: Fields) -> dict[str, Any]:
-    """{"name", "team", "provider", "model", "endpoint", "secret_ref"}; a secret stands here only as a reference."""
-    secret = fields.text("secret", spec_key="secret_ref")
-    if secret is not None and not _SECRET.fullmatch(secret):
-        fields.wrong("secret", "must be a reference such as env:ANTHROPIC_API_KEY, never the secret itself")
-        secret = None
-    return {
-        "name": fields.name("name", required="name: reasoning"),
-        "team": fields.name("team", required="team: the team that owns it"),
-        "provider": fields.text("provider", required="provider: scripted"),
-        "model": fields.text("model", required="model: the provider's name of the model"),
-        "endpoint": fields.text("endpoint"),
-        "secret_ref": secret,
     }
 
 
@@ -83,6 +66,8 @@ def read_agent(fields: Fields) -> dict[str, Any]:
         "executable": None,
     }
     _fill_in(spec)
+    if "model" in (spec["run"] or {}):
+        fill_in_model(fields, spec)
     return spec
 
 
@@ -91,6 +76,8 @@ def _run(fields: Fields, role: str | None) -> dict[str, Any] | None:
         fields.get("run", required="run: {python: module:function}")
         return None
     run = fields.inner("run")
+    if run.has("model"):
+        return read_model_run(fields, run, role)
     python, inline = run.text("python"), run.choice("inline", INLINE)
     run.finish(_LATER_RUN)
     if python is not None and not _FUNCTION.fullmatch(python):

@@ -111,6 +111,11 @@ class Walk:
                 (*path, "progress_timeout_ms"),
                 f"agent {name!r} runs inline and has no channel to report progress on; leave progress_timeout out",
             )
+        if node["progress_timeout_ms"] is not None and not spec["run"].get("model", {"stream": True})["stream"]:
+            self.findings.add(
+                (*path, "progress_timeout_ms"),
+                f"agent {name!r} asks a model that answers in one piece; write `stream: true` in its run, or leave progress_timeout out",
+            )
         check_with(node["with"], spec["input"], f"agent {name!r}", scope, self.findings, (*path, "with"))
 
     def check_agent(self, name: str, spec: Spec, path: Path) -> None:
@@ -221,7 +226,8 @@ def check_contracts(name: str, spec: Spec, findings: Findings, path: Path) -> No
     """Both contracts are there and can be used."""
     for side in ("input", "output"):
         if spec[side] is None:
-            findings.add(path, f"agent {name!r} has no {side} contract; give its function type hints, or write {side}: in the agent")
+            hints = "give its function type hints, or " if "python" in spec["run"] else ""
+            findings.add(path, f"agent {name!r} has no {side} contract; {hints}write {side}: in the agent")
             continue
         for problem in contracts.schema_problems(spec[side]):
             findings.add(path, f"the {side} contract of agent {name!r} can't be used: {problem}")

@@ -53,11 +53,17 @@ def failure(
     details: Mapping[str, Any] | None = None,
     owner: str | None = None,
 ) -> Failure:
-    """A failure with its default owner (DESIGN §3): the agent, the pipeline or the platform; `owner` names a tool."""
+    """A failure with its default owner (DESIGN §3): the agent, the pipeline or the platform; `owner` names a tool or a model alias."""
     whose, team = _owner(plan, cause, agent)
     if owner is not None:
-        whose, team = owner, None
+        whose, team = owner, _team_of(plan, owner, agent)
     return Failure(cause=cause, message=message, owner=whose, team=team, step=step, details=details or {})
+
+
+def _team_of(plan: Plan, owner: str, agent: str | None) -> str | None:
+    """A tool is nobody's; an alias is a team's."""
+    alias = plan.agents[agent].alias if agent is not None else None
+    return alias["team"] if alias is not None and owner == f"alias:{alias['name']}" else None
 
 
 def _owner(plan: Plan, cause: Cause, agent: str | None) -> tuple[str, str | None]:

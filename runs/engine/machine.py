@@ -225,7 +225,7 @@ def _absorb_failure(walk: Walk, step: Step, failed: Failed) -> None:
         walk.plan, cause=failed.cause, message=failed.message, agent=step.agent, step=step.key, details=failed.details, owner=failed.owner
     )
     if may_retry(step, failed.cause, failed.retry_safe):
-        _pause(walk, step, record, pause_ms(step.node, step.attempt, failed.chance), step.agent)
+        _pause(walk, step, record, max(pause_ms(step.node, step.attempt, failed.chance), failed.not_before_ms), step.agent)
     elif may_fall_back(step, failed.cause, failed.retry_safe) and step.node.fallback is not None:
         _pause(walk, step, record, 0, step.node.fallback)
     else:

@@ -21,7 +21,10 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A step's attempt failed. `retry_safe`: every call of it may be made again. `owner` overrides the cause's default."""
+    """A step's attempt failed. `retry_safe`: every call of it may be made again. `owner` overrides the cause's default.
+
+    `not_before_ms`: how long the other side asked to be left alone; a retry waits at least so long.
+    """
 
     key: str
     attempt: int
@@ -31,6 +34,7 @@ class Failed:
     retry_safe: bool = True
     owner: str | None = None
     chance: float = 0.5
+    not_before_ms: int = 0
 
 
 Result = Returned | Failed

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agents import contracts, expressions
+from agents import spec as specs
 from runs.engine.patterns import fan
 from runs.engine.patterns.scope import STEPS
 from runs.engine.states import ENGINE_ABI
@@ -29,7 +30,8 @@ def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
     if abi != ENGINE_ABI:
         raise IncompatiblePlan(f"this release was made for engine {abi}; this is engine {ENGINE_ABI}: publish the pipeline again")
     spec = manifest["pipeline"]["spec"]
-    agents = {name: _agent(name, frozen) for name, frozen in manifest["agents"].items()}
+    aliases = manifest.get("aliases", {})
+    agents = {name: _agent(name, frozen, aliases) for name, frozen in manifest["agents"].items()}
     work = _Compiler(agents, last=spec["steps"][-1]["id"])
     nodes = [*work.nodes(spec["steps"]), work.final(spec["verify"])]
     plan = Plan(
@@ -55,8 +57,11 @@ def verification_only(plan: Plan) -> Plan:
     return Plan(**{**{name: getattr(plan, name) for name in Plan.__slots__}, "root": Block(plan.root.nodes[-1:])})
 
 
-def _agent(name: str, frozen: Mapping[str, Any]) -> Agent:
-    spec = frozen["spec"]
+def _agent(name: str, frozen: Mapping[str, Any], aliases: Mapping[str, Mapping[str, Any]]) -> Agent:
+    spec = {**frozen["spec"], "executable": specs.executable(frozen["spec"], aliases)}
+    alias = specs.alias_of(spec)
+    if alias is not None and alias not in aliases:
+        raise PlanError(f"agent '{name}' asks the model alias '{alias}', which is not in this release")
     return Agent(
         name=name,
         team=spec["team"],
@@ -66,6 +71,7 @@ def _agent(name: str, frozen: Mapping[str, Any]) -> Agent:
         spec=spec,
         takes=contracts.compiled(spec["input"]),
         gives=contracts.compiled(spec["output"]),
+        alias=None if alias is None else {"name": alias, **aliases[alias]},
     )
 
 

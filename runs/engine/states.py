@@ -89,6 +89,7 @@ class CallKind(StrEnum):
     FUNCTION = "function"
     INLINE = "inline"
     TOOL = "tool"
+    MODEL = "model"
 
 
 class Mode(StrEnum):

@@ -35,6 +35,8 @@ class Agent:
     spec: Mapping[str, Any]
     takes: Contract
     gives: Contract
+    alias: Mapping[str, Any] | None = None
+    """The model alias that it asks, as the release holds it; with its `name`."""
 
     @property
     def mode(self) -> Mode:

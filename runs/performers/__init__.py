@@ -6,7 +6,8 @@ The worker's only way to the boundary.
 from runs.boundary import Account, Boundary, CallError, Refusal, Reply, Request, Standing, admit, standings, unpacked, usd
 
 from .functions import Dispatch, perform
-from .shaping import Unshapable, artifacts, outcome_of, shape
+from .models import following, meaning, recalled
+from .shaping import Unshapable, artifacts, outcome_of, providers, shape
 
 __all__ = [
     "Account",
@@ -20,8 +21,12 @@ __all__ = [
     "Unshapable",
     "admit",
     "artifacts",
+    "following",
+    "meaning",
     "outcome_of",
     "perform",
+    "providers",
+    "recalled",
     "shape",
     "standings",
     "unpacked",

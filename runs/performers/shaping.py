@@ -6,7 +6,7 @@ from uuid import UUID
 
 from agents import expressions
 from audit import canonical
-from runs.boundary import Reply, Request, target_resource
+from runs.boundary import Reply, Request, stored_replies, target_resource, with_bound
 from runs.engine.outcomes import Failed, Returned
 from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Plan, RunView, Step
@@ -20,8 +20,14 @@ class Unshapable(Exception):
 
 
 def artifacts(plan: Plan) -> set[str]:
-    """The code folders that this plan's functions are imported from."""
-    return {agent.spec["artifact"] for agent in plan.agents.values() if agent.spec.get("artifact")}
+    """What lies in stored folders: the code of functions, and recorded replies."""
+    replies = [stored_replies(agent.alias) for agent in plan.agents.values() if agent.alias is not None]
+    return {agent.spec["artifact"] for agent in plan.agents.values() if agent.spec.get("artifact")}.union(*replies)
+
+
+def providers(plan: Plan) -> set[str]:
+    """The model providers that this plan's agents ask."""
+    return {agent.alias["provider"] for agent in plan.agents.values() if agent.alias is not None}
 
 
 def shape(plan: Plan, run: RunView, step: Step) -> Request:
@@ -35,7 +41,7 @@ def shape(plan: Plan, run: RunView, step: Step) -> Request:
     except expressions.ExpressionError as error:
         raise Unshapable(f"what '{agent.name}' uses can't be filled in from its input: {error}") from None
     silence = step.node.progress_timeout_ms
-    return Request(
+    request = Request(
         run=UUID(run.id),
         step=step.key,
         attempt=step.attempt,
@@ -52,9 +58,12 @@ def shape(plan: Plan, run: RunView, step: Step) -> Request:
         business_key=key,
         progress_timeout_s=None if silence is None else silence / 1000,
     )
+    return with_bound(request) if kind is CallKind.MODEL else request
 
 
-def _what_runs(run: Mapping[str, str]) -> tuple[CallKind, str]:
+def _what_runs(run: Mapping[str, Any]) -> tuple[CallKind, str]:
+    if "model" in run:
+        return CallKind.MODEL, run["model"]["alias"]
     if "inline" in run:
         return CallKind.INLINE, run["inline"]
     return CallKind.FUNCTION, run["python"]
@@ -115,4 +124,5 @@ def outcome_of(request: Request, reply: Reply, *, chance: float) -> Returned | F
         details=reply.details,
         owner=reply.owner,
         chance=chance,
+        not_before_ms=reply.pause_ms,
     )

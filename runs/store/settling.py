@@ -4,10 +4,11 @@ Pure over records. A call that may have been billed is settled at its bound; a r
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
 
+from agents.prices import Price, Used
 from audit.ledger import ChargeDraft
 from runs.engine.commands import Fact
 from runs.engine.states import CallKind, CallState, Cause, Mode, StepState, Verb
@@ -55,22 +56,34 @@ def resent(call: CallRecord) -> Fact:
 
 
 def confirmed(
-    call: CallRecord, *, plan: Plan, run: UUID, contained: bool | None, response: Mapping[str, Any] | None, cause: Cause | None
+    call: CallRecord,
+    *,
+    plan: Plan,
+    run: UUID,
+    contained: bool | None,
+    response: Mapping[str, Any] | None,
+    cause: Cause | None,
+    used: Used | None = None,
 ) -> CallSettled:
-    """It was answered, with a value or with a failure of its own (`cause`); it costs what was reserved."""
-    facts = _facts(call) | {"contained": contained, "cause": None if cause is None else str(cause), "cost_nano": str(call.reserved_nano)}
+    """It was answered, with a value or with a failure of its own (`cause`); it costs what was reserved, or what it has `used`."""
+    used = used or Used(call.reserved_nano)
+    facts = _facts(call) | {"contained": contained, "cause": None if cause is None else str(cause), **_cost(call, used)}
     fact = Fact(Verb.CALL_CONFIRMED, f"call:{call.key}", call.agent, facts, {} if response is None else {"response": response})
-    return _settled(call, CallState.CONFIRMED, cause, contained, fact, plan, run, estimated=False)
+    return _settled(call, CallState.CONFIRMED, cause, contained, fact, plan, run, used)
 
 
-def failed(call: CallRecord, *, plan: Plan, run: UUID, contained: bool | None, cause: Cause, message: str) -> CallSettled:
-    """It got no answer. A read or an idempotent call is refused and paid at its bound; what became of another one nobody knows."""
-    facts = _facts(call) | {"contained": contained, "cause": str(cause), "cost_nano": str(call.reserved_nano)}
+def failed(call: CallRecord, *, plan: Plan, run: UUID, contained: bool | None, cause: Cause, message: str, used: Used | None = None) -> CallSettled:
+    """It got no answer. A read or an idempotent call is refused and paid at its bound; what became of another one nobody knows.
+
+    `used`: what was received of an answer that broke off.
+    """
+    used = used or Used(call.reserved_nano, estimated=True)
+    facts = _facts(call) | {"contained": contained, "cause": str(cause), **_cost(call, used)}
     if call.mode is Mode.AT_MOST_ONCE:
         fact = Fact(Verb.CALL_UNRESOLVED, f"call:{call.key}", call.agent, facts)
-        return _settled(call, CallState.UNRESOLVED, cause, contained, fact, plan, run, estimated=True)
+        return _settled(call, CallState.UNRESOLVED, cause, contained, fact, plan, run, used)
     fact = Fact(Verb.CALL_REFUSED, f"call:{call.key}", call.agent, facts, {"failure": {"cause": str(cause), "message": message}})
-    return _settled(call, CallState.REFUSED, cause, contained, fact, plan, run, estimated=True)
+    return _settled(call, CallState.REFUSED, cause, contained, fact, plan, run, used)
 
 
 def abandoned(call: CallRecord, snapshot: Snapshot, *, run: UUID) -> CallSettled:
@@ -81,13 +94,13 @@ def abandoned(call: CallRecord, snapshot: Snapshot, *, run: UUID) -> CallSettled
 
 
 def _settled(
-    call: CallRecord, state: CallState, cause: Cause | None, contained: bool | None, fact: Fact, plan: Plan, run: UUID, *, estimated: bool
+    call: CallRecord, state: CallState, cause: Cause | None, contained: bool | None, fact: Fact, plan: Plan, run: UUID, used: Used
 ) -> CallSettled:
     charge = None
-    if call.reserved_nano:
+    if used.cost_nano or call.kind is CallKind.MODEL:  # tokens that cost nothing are counted too
         agent = plan.agents.get(call.agent)
         charge = ChargeDraft(
-            amount_nano=call.reserved_nano,
+            amount_nano=used.cost_nano,
             run=run,
             step=call.step,
             call=call.id,
@@ -95,10 +108,32 @@ def _settled(
             version=None if agent is None else agent.version,
             pipeline=plan.pipeline,
             team=plan.team if agent is None else agent.team,
-            estimated=estimated,
+            estimated=used.estimated,
+            **_model(call, plan, used),
         )
     ended = replace(call, state=state, cause="" if cause is None else str(cause))
-    return CallSettled(ended, contained, call.reserved_nano, fact, charge)
+    return CallSettled(ended, contained, used.cost_nano, fact, charge)
+
+
+def _cost(call: CallRecord, used: Used) -> dict[str, Any]:
+    """What an entry says of money; of a model's call also by what it came about."""
+    facts: dict[str, Any] = {"cost_nano": str(used.cost_nano)}
+    return facts if call.kind is not CallKind.MODEL else facts | {"tokens": asdict(used.tokens), "estimated": used.estimated}
+
+
+def _model(call: CallRecord, plan: Plan, used: Used) -> dict[str, Any]:
+    """A charge's dimensions for a model's call: the release's alias and price, and four disjoint counts."""
+    agent = plan.agents.get(call.agent)
+    alias = agent.alias if agent is not None and call.kind is CallKind.MODEL else None
+    if alias is None:
+        return {}
+    price = alias["price"]
+    return {
+        "provider": alias["provider"],
+        "model": alias["model"],
+        "price_version": "" if price is None else Price.from_record(price).name,
+        **{f"{name}_tokens": count for name, count in asdict(used.tokens).items()},
+    }
 
 
 def with_account(snapshot: Snapshot, opened: Sequence[CallOpened], settled: Sequence[CallSettled]) -> Snapshot:

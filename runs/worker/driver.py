@@ -15,10 +15,10 @@ from runs import store
 from runs.engine import machine
 from runs.engine.commands import Move
 from runs.engine.outcomes import Failed, Result
-from runs.engine.states import CallState, Cause, Mode, RunState, StepState
+from runs.engine.states import CallKind, CallState, Cause, Mode, RunState, StepState
 from runs.engine.values import Step
 from runs.performers import Refusal
-from runs.worker.messages import Asked, Ended, Event, Input, Planned, Poked, Settled, Tools, give
+from runs.worker.messages import Asked, Ended, Event, Gone, Input, Planned, Poked, Settled, Tools, give
 from runs.worker.performing import Performing
 from runs.worker.planning import admitted, diverged, planned, record_of
 
@@ -272,6 +272,9 @@ class Driver:
             give(asked.answer, Refusal(Cause.DIVERGED, diverged(request).message))
         elif known is not None and known.state is CallState.CONFIRMED and request.key in self.responses:
             give(asked.answer, self.responses[request.key])
+        elif known is not None and request.kind is CallKind.MODEL:
+            await self._write_gone(known)
+            give(asked.answer, Gone())
         elif known is not None and known.state is not CallState.DISPATCHED:
             cause = Cause(known.cause) if known.cause else Cause.LOST
             give(asked.answer, Refusal(cause, f"{known.name} was {known.state} before the worker died, and is not sent again under its key"))
@@ -281,6 +284,12 @@ class Driver:
         else:
             await self._write_new_intent(asked)
 
+    async def _write_gone(self, known: store.CallRecord) -> None:
+        """A model's answer that nobody waits for any more: whether it is billed nobody knows, so it is paid at its bound."""
+        message = "the worker died before it answered; it is asked again in a call of its own"
+        end = store.failed(known, plan=self.snapshot.plan, run=self.run, contained=None, cause=Cause.LOST, message=message)
+        await self._settle(lambda: Move(self.snapshot), (end,))
+
     async def _write_new_intent(self, asked: Asked) -> None:
         request = asked.request
         refusal = admitted(request, self.snapshot.plan, self.snapshot.run, self.tools.boundary)
@@ -288,8 +297,7 @@ class Driver:
             give(asked.answer, refusal)
             return
         record = record_of(request)
-        asks = None if request.ordinal == 0 else request.arguments
-        await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, asks),))
+        await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening),))
         if request.key in self.calls:  # else the run has ended meanwhile, and nothing goes out any more
             give(asked.answer, record)
 

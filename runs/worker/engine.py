@@ -223,13 +223,14 @@ class Engine:
         return None if self.options.only is None else self.options.only - set(self._driving)
 
     async def _prepare(self, loaded: list[store.Loaded]) -> None:
-        """Code unpacked and standings read before the first call of these runs."""
+        """Code unpacked, standings read and heavy libraries loaded before the first call of these runs."""
         boundary = self.tools.boundary
         plans = {each.snapshot.plan.release: each.snapshot.plan for each in loaded}.values()
         missing = {digest for plan in plans for digest in performers.artifacts(plan)} - set(boundary.folders)
         if missing:
             boundary.folders.update(await self._call(performers.unpacked, sorted(missing)))
         boundary.standings.update(await self._call(performers.standings, sorted({name for plan in plans for name in plan.agents})))
+        await boundary.get_ready({provider for plan in plans for provider in performers.providers(plan)})
 
     async def _start(self, loaded: store.Loaded) -> None:
         former = self._driving.get(loaded.run.id)

@@ -12,7 +12,13 @@ from runs.engine.commands import Fact
 from runs.engine.outcomes import Failed, Result
 from runs.engine.values import Step
 
-Answer = store.CallRecord | Mapping[str, Any] | performers.Refusal
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """This call went out once and its answer is lost: who wants to know asks again, under the next ordinal."""
+
+
+Answer = store.CallRecord | Mapping[str, Any] | performers.Refusal | Gone
 """To a call that asks to go out: its intent is written, its receipt, or a no."""
 
 

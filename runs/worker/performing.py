@@ -16,7 +16,7 @@ from runs.engine.outcomes import Failed
 from runs.engine.states import CallKind, Cause
 from runs.engine.values import Plan
 from runs.performers import CallError, Refusal, Reply, Request
-from runs.worker.messages import Answer, Asked, Ended, Event, Input, Planned, Settled, Tools
+from runs.worker.messages import Answer, Asked, Ended, Event, Gone, Input, Planned, Settled, Tools
 
 log = logging.getLogger(__name__)
 
@@ -70,14 +70,9 @@ class Performing:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _perform(self, request: Request, record: store.CallRecord | None, has_place: bool) -> None:
-        children = self.tools.boundary.children
         try:
-            if not has_place:
-                await children.take(request.agent.digest)
-            try:
-                ended = await self._performed(request, record)
-            finally:
-                children.give_back(request.agent.digest)
+            is_model = request.kind is CallKind.MODEL
+            ended = await (self._asked_model(request, record) if is_model else self._in_child(request, record, has_place))
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -86,11 +81,43 @@ class Performing:
             ended = Ended(Failed(request.step, request.attempt, Cause.LOST, message))
         self.inbox.put_nowait(ended)
 
+    async def _in_child(self, request: Request, record: store.CallRecord | None, has_place: bool) -> Ended:
+        children = self.tools.boundary.children
+        if not has_place:
+            await children.take(request.agent.digest)
+        try:
+            return await self._performed(request, record)
+        finally:
+            children.give_back(request.agent.digest)
+
+    async def _asked_model(self, request: Request, record: store.CallRecord | None) -> Ended:
+        """A model's turn: the question, and if its answer breaks the contract one repair. Each is a call with its own intent and charge."""
+        while True:
+            sent: Answer = record or await self._ask(request)
+            record = None
+            if isinstance(sent, Refusal):
+                return Ended(Failed(request.step, request.attempt, sent.cause, sent.message, owner=sent.owner))
+            if isinstance(sent, Gone):
+                request = replace(request, ordinal=request.ordinal + 1)
+                continue
+            settled = None
+            if isinstance(sent, store.CallRecord):
+                reply = await self.tools.boundary.ask_model(request)
+                settled = self._end_of(sent, reply, reply.value)
+            else:
+                reply = performers.recalled(sent)
+            repair = performers.following(request, reply)
+            if repair is None:
+                return Ended(performers.outcome_of(request, performers.meaning(request, reply), chance=random.random()), settled)
+            if settled is not None:
+                await self._write_end(settled, reply.value)
+            request = repair
+
     async def _performed(self, request: Request, record: store.CallRecord | None) -> Ended:
         if record is None:
             answer = await self._ask(request)
             if isinstance(answer, Refusal):
-                return Ended(Failed(request.step, request.attempt, answer.cause, answer.message))
+                return Ended(Failed(request.step, request.attempt, answer.cause, answer.message, owner=answer.owner))
             assert isinstance(answer, store.CallRecord)
             record = answer
         reply = await performers.perform(self.tools.boundary, request, dispatch=self._tool_call, on_progress=self._progress_of(request))
@@ -98,9 +125,11 @@ class Performing:
 
     def _end_of(self, record: store.CallRecord, reply: Reply, response: Mapping[str, Any] | None) -> store.CallSettled:
         if reply.answered:
-            return store.confirmed(record, plan=self.plan, run=self.run, contained=reply.contained, response=response, cause=reply.cause)
+            return store.confirmed(
+                record, plan=self.plan, run=self.run, contained=reply.contained, response=response, cause=reply.cause, used=reply.used
+            )
         cause = reply.cause or Cause.LOST
-        return store.failed(record, plan=self.plan, run=self.run, contained=reply.contained, cause=cause, message=reply.message)
+        return store.failed(record, plan=self.plan, run=self.run, contained=reply.contained, cause=cause, message=reply.message, used=reply.used)
 
     async def _tool_call(self, request: Request) -> Mapping[str, Any]:
         """A call that a function asked for: receipt or intent, the boundary, its settlement, and only then the function goes on."""
@@ -108,15 +137,19 @@ class Performing:
         if isinstance(answer, Refusal):
             raise CallError(str(answer.cause), answer.message)
         if not isinstance(answer, store.CallRecord):
+            assert not isinstance(answer, Gone)  # only a model is asked again in a call of its own
             return answer
         reply = await self.tools.boundary.fetch(request)
         settled = self._end_of(answer, replace(reply, answered=reply.cause is None), reply.value)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.inbox.put_nowait(Settled(settled, reply.value, done))
-        await done
+        await self._write_end(settled, reply.value)
         if reply.cause is not None:
             raise CallError(str(reply.cause), reply.message)
         return dict(reply.value)
+
+    async def _write_end(self, settled: store.CallSettled, response: Mapping[str, Any] | None) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.inbox.put_nowait(Settled(settled, response, done))
+        await done
 
     async def _ask(self, request: Request) -> Answer:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

@@ -25,11 +25,15 @@ def planned(step: Step, snapshot: Snapshot, calls: dict[str, store.CallRecord], 
     known = calls.get(request.key)
     if known is not None and known.key in unsent and known.state is CallState.DISPATCHED:
         return Planned(step, request, record=known)
+    if known is not None and request.kind is CallKind.MODEL:
+        return Planned(step, request)  # it asks for its receipt, and goes on from there
     if known is not None:
         return _again(step, request, known, snapshot.plan)
     refusal = admitted(request, snapshot.plan, snapshot.run, boundary)
     if refusal is not None:
-        return Planned(step, request, failed=Failed(step.key, step.attempt, refusal.cause, refusal.message))
+        return Planned(step, request, failed=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
+    if request.kind is CallKind.MODEL:
+        return Planned(step, request, opened=(store.opened(record_of(request), None),))
     if request.kind is CallKind.INLINE or not boundary.children.take_now():
         return Planned(step, request)
     return Planned(step, request, opened=(store.opened(record_of(request), None),), has_place=True)

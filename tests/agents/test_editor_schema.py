@@ -65,10 +65,19 @@ purpose: Nothing.
 run: {inline: noop}
 mode: at_most_once
 ---
+kind: agent
+name: asks
+team: platform
+role: decide
+purpose: Words.
+run: {model: {alias: reasoning, instructions: say.md, max_tokens: 500, stream: true}}
+input: {type: object}
+output: {type: object}
+---
 kind: model
 name: reasoning
 team: platform
-provider: scripted
+provider: anthropic
 model: one
 endpoint: "http://localhost"
 secret: env:KEY

@@ -249,7 +249,7 @@ def test_names_of_people_stand_in_openings_only(tmp_path: Path) -> None:
 
 
 def test_a_model_alias_is_stored_with_a_reference_to_its_secret(tmp_path: Path) -> None:
-    alias = "kind: model\nname: reasoning\nteam: platform\nprovider: scripted\nmodel: one\nsecret: env:SOME_KEY\n"
+    alias = "kind: model\nname: reasoning\nteam: platform\nprovider: anthropic\nmodel: one\nsecret: env:SOME_KEY\n"
     folder = numbers(tmp_path / "one", reader=alias, auditor="", pipeline="")
     apply(folder)
     applied = apply(numbers(folder, reader=alias.replace("model: one", "model: two"), auditor="", pipeline=""))

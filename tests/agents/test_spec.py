@@ -175,7 +175,7 @@ def test_several_documents_and_files_are_read_together() -> None:
 
 
 def test_a_model_holds_a_reference_and_never_a_secret() -> None:
-    text = "kind: model\nname: reasoning\nteam: t\nprovider: scripted\nmodel: m1\nsecret: {}\n"
+    text = "kind: model\nname: reasoning\nteam: t\nprovider: anthropic\nmodel: m1\nsecret: {}\n"
     assert read(text.format("env:MODEL_KEY")).models[0].spec["secret_ref"] == "env:MODEL_KEY"
     assert "never the secret itself" in said(text.format("sk-123"))[0][1]
 
@@ -202,7 +202,14 @@ def test_the_same_name_twice_is_a_problem_that_names_both_places() -> None:
     ("line", "words"),
     [
         ("run: {command: [ls]}", "'command' is not supported by this version"),
-        ("run: {model: {alias: x}}", "'model' is not supported"),
+        ("run: {model: {alias: x}}", "has no 'instructions'; write instructions: digest.md"),
+        ("run: {model: {alias: x, instructions: a.md, tools: [web]}}", "'tools' is not supported by this version; a model agent is one question"),
+        ("run: {model: {alias: x, instructions: a.md, max_tokens: 0}}", "a whole number from 1 to 1000000"),
+        ("run: {model: {alias: x, instructions: a.md}, python: feed:read}", "names both model and python; keep one"),
+        ("run: {model: {alias: x, instructions: a.md}}\nmemory: 1GB", "a model runs elsewhere; leave memory out"),
+        ("run: {model: {alias: x, instructions: a.md}}\ncost: 1 USD", "is said by the price of its alias's model; leave cost out"),
+        ("run: {model: {alias: x, instructions: a.md}}\nmode: at_most_once", "so it always reads; leave mode out"),
+        ("run: {model: {alias: x, instructions: a.md}}\noutput: {type: array}", "must be an object, since a model answers with one"),
         ("run: {a2a: {}}", "'a2a' is not supported"),
         ("run: {python: feed}", "module:function"),
         ("run: {python: ../x:y}", "module:function"),

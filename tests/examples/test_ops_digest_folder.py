@@ -11,11 +11,12 @@ import auditor
 import digest
 import feed
 import pytest
+import worded
 
 from agents import contracts, spec
 from agents.children.describe import describe
 
-FUNCTIONS = ("feed:read", "anomalies:find", "digest:write", "lying:write", "auditor:audit")
+FUNCTIONS = ("feed:read", "anomalies:find", "digest:write", "lying:write", "worded:bind", "auditor:audit")
 
 
 @pytest.fixture
@@ -34,14 +35,19 @@ def plain(value: Any) -> Any:
 
 def test_the_files_have_no_problem(parsed):
     assert parsed.problems == []
-    assert {document.name for document in parsed.pipelines} == {"ops-digest", "ops-digest-lying"}
-    assert {document.spec["run"]["python"] for document in parsed.agents} == set(FUNCTIONS)
+    assert {document.name for document in parsed.pipelines} == {"ops-digest", "ops-digest-lying", "ops-digest-worded"}
+    assert {document.spec["run"].get("python") for document in parsed.agents} == {*FUNCTIONS, None}
 
 
 def test_the_lying_pipeline_differs_in_nothing_but_its_writer(parsed):
-    honest, lying = sorted((document.spec for document in parsed.pipelines), key=lambda one: one["name"])
+    honest, lying, _ = sorted((document.spec for document in parsed.pipelines), key=lambda one: one["name"])
     without = json.loads(json.dumps(lying).replace('"lying-writer"', '"digest-writer"').replace('"ops-digest-lying"', '"ops-digest"'))
     assert {**without, "purpose": None} == {**honest, "purpose": None}
+
+
+def test_the_worded_pipeline_is_judged_by_the_same_auditor_and_the_same_criteria(parsed):
+    honest, _, worded = sorted((document.spec for document in parsed.pipelines), key=lambda one: one["name"])
+    assert (worded["criteria"], worded["verify"], worded["input"]) == (honest["criteria"], honest["verify"], honest["input"])
 
 
 def test_the_auditor_checks_every_judged_criterion(parsed):
@@ -53,7 +59,9 @@ async def test_what_the_functions_return_fits_the_contracts_of_their_hints(descr
     reading = feed.read(shipped)
     findings = [anomalies.find(one) for one in reading["series"]]
     claim = digest.write(shipped, reading["as_of"], findings)
-    returned = {"feed:read": reading, "anomalies:find": findings[0], "digest:write": claim, "lying:write": claim}
+    bound = worded.bind(shipped, reading["as_of"], findings, {"headline": claim["headline"], "lines": claim["lines"]})
+    assert bound == claim
+    returned = {"feed:read": reading, "anomalies:find": findings[0], "digest:write": claim, "lying:write": claim, "worded:bind": bound}
     returned["auditor:audit"] = asdict(auditor.audit(shipped, plain(claim)))
     for name, value in returned.items():
         assert described[name].problems == ()

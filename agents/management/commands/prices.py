@@ -1,0 +1,104 @@
+"""`manage.py prices`: parse, show the rows or call agents.registry.update_prices or set_price, say what became of each. No rule lives here."""
+
+import re
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from agents import registry
+from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.models import Price
+from agents.prices import Price as PriceValue
+from audit.actors import Actor
+from audit.errors import Invalid
+from audit.visible import visible
+
+_USD = re.compile(r"([0-9]{1,7})(?:\.([0-9]{1,9}))?")
+_WORDS = {"new": "priced", "changed": "changed", "unchanged": "unchanged", "unlisted": "no price is known; `manage.py prices set` says one"}
+_STYLES = {"new": "created", "changed": "changed", "unchanged": "unchanged", "unlisted": "warning"}
+
+
+EPILOG = """\
+what they are:
+  Nano-dollars per million tokens in four kinds, in versions that never change. A pipeline holds the version that it was published with, so a
+  changed price takes effect when it is applied with --publish again. A model without a price is never asked.
+
+examples:
+  manage.py prices
+  manage.py prices update
+  manage.py prices set anthropic some-model --input 3 --output 15 --cache-read 0.30 --cache-write 3.75
+
+exit status: 0, 2 refused (an odd figure)
+"""
+
+
+class Command(BaseCommand):
+    help = "Show the prices of models; `update` compares them with the offline list, `set PROVIDER MODEL` says one by hand."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", metavar="update | set", parser_class=type(parser))
+        actions.add_parser("update", help="take the price of every model that an alias names from the list; what was set by hand stays")
+        one = actions.add_parser("set", help="set a price by hand, in USD per million tokens")
+        one.add_argument("provider", help="as the alias says it")
+        one.add_argument("model", help="as the alias says it")
+        one.add_argument("--input", required=True, metavar="USD", help="tokens that go in")
+        one.add_argument("--output", required=True, metavar="USD", help="tokens that come out")
+        one.add_argument("--cache-read", metavar="USD", help="tokens read from the provider's cache; by default as --input")
+        one.add_argument("--cache-write", metavar="USD", help="tokens written to it; by default as --input")
+        one.add_argument("--input-limit", type=int, metavar="N", help="the price is known up to N tokens going in; a larger call is refused")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        shown = Shown(self.stdout)
+        with refusals_shown(self.stderr):
+            done = _done(options)
+            if done is None:
+                _show_all(shown)
+        for each in done or []:
+            version = f" (version {each.price.version}: {_figures(each.price.value)})" if each.price is not None else ""
+            shown.line(visible(f"{each.provider}/{each.model}: {_WORDS[each.action]}{version}", 400), _STYLES[each.action])
+        if any(each.action in {"new", "changed"} for each in done or []):
+            shown.line("a pipeline keeps the price that it was published with until it is applied with --publish again", "hint")
+
+
+def _done(options: dict[str, Any]) -> list[registry.Priced] | None:
+    actor = Actor.system("shell")
+    if options["action"] == "update":
+        return registry.update_prices(actor=actor)
+    return [registry.set_price(_said(options), actor=actor)] if options["action"] == "set" else None
+
+
+def _show_all(shown: Shown) -> None:
+    rows = list(Price.objects.newest())
+    for row in rows:
+        shown.line(visible(f"{row.provider}/{row.model}: version {row.version}, {_figures(row.value)} ({row.source})", 400))
+    if not rows:
+        shown.line("no prices yet: an alias gets its model's when it is applied, `manage.py prices set` says one by hand", "hint")
+
+
+def _said(options: dict[str, Any]) -> PriceValue:
+    given = {name: options[name] if options[name] is not None else options["input"] for name in ("input", "cache_read", "cache_write", "output")}
+    figures = {name: _nano(name, text) for name, text in given.items()}
+    limit = options["input_limit"]
+    if limit is not None and not 1 <= limit <= 10**9:
+        raise Invalid(f"--input-limit is {limit}; it must be from 1 to 1,000,000,000 tokens")
+    return PriceValue(options["provider"], options["model"], 0, **figures, input_limit=limit)
+
+
+def _nano(name: str, text: str) -> int:
+    found = _USD.fullmatch(text)
+    if found is None:
+        raise Invalid(f"--{name.replace('_', '-')} is {text[:40]!r}; write dollars per million tokens, such as 3 or 0.25")
+    return int(found[1]) * 10**9 + int((found[2] or "0").ljust(9, "0"))
+
+
+def _figures(price: PriceValue) -> str:
+    parts = [("input", price.input), ("cache read", price.cache_read), ("cache write", price.cache_write), ("output", price.output)]
+    limit = f", up to {price.input_limit:,} tokens in" if price.input_limit is not None else ""
+    return ", ".join(f"{name} {_usd(nano)}" for name, nano in parts) + " USD per million tokens" + limit
+
+
+def _usd(nano: int) -> str:
+    return f"{nano // 10**9}.{nano % 10**9:09d}".rstrip("0").rstrip(".")
