@@ -6,7 +6,7 @@ and writes no rows. Called by performers.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from uuid import UUID
 from agents import grants, registry
 from agents.models import Agent as AgentRow
 from audit import canonical, clock
-from runs.adapters import http, inline
+from runs.adapters import commands, http, inline
 from runs.adapters.children import Broken, CallError, Children, Job, OnCall, OnProgress, Returned
 from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Agent, instant_text
@@ -111,6 +111,7 @@ class Reply:
     answered: bool = True
     contained: bool | None = None
     owner: str | None = None
+    stderr: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,21 +213,26 @@ class Boundary:
 
     async def call_function(self, request: Request, *, on_call: OnCall, on_progress: OnProgress) -> Reply:
         """Run a function whose intent is written; the caller holds a place."""
-        spec = request.agent.spec
-        timeout_s = (request.not_after - clock.now()).total_seconds()
-        job = Job(
-            folder=self.folders[spec["artifact"]],
-            function=request.name,
-            arguments=dict(request.arguments),
-            context=self._context(request),
-            memory_bytes=spec["memory_mb"] * MIB,
-            network=self._has_network(request.agent.name),
-            key=request.agent.digest,
-        )
         answer = await self.children.call(
-            job, timeout_s=max(timeout_s, 0.0), progress_timeout_s=request.progress_timeout_s, on_call=on_call, on_progress=on_progress
+            self._job(request),
+            timeout_s=_left_s(request),
+            progress_timeout_s=request.progress_timeout_s,
+            on_call=on_call,
+            on_progress=on_progress,
         )
         return _reply(answer)
+
+    async def call_command(self, request: Request, *, on_progress: OnProgress) -> Reply:
+        """Run a command whose intent is written; the caller holds a place. What it wrote to stderr is evidence also where it succeeds."""
+        answer = await commands.call(
+            self.children,
+            self._job(request),
+            argv=request.agent.spec["run"]["command"],
+            timeout_s=_left_s(request),
+            progress_timeout_s=request.progress_timeout_s,
+            on_progress=on_progress,
+        )
+        return replace(_reply(answer), stderr=answer.stderr) if isinstance(answer, Returned) else _reply(answer)
 
     async def fetch(self, request: Request) -> Reply:
         """The tool `fetch`: one GET, each hop asked of the grants again."""
@@ -245,6 +251,19 @@ class Boundary:
 
     async def close(self) -> None:
         await self.children.close()
+        await commands.close()
+
+    def _job(self, request: Request) -> Job:
+        spec = request.agent.spec
+        return Job(
+            folder=self.folders[spec["artifact"]],
+            function=request.name,
+            arguments=dict(request.arguments),
+            context=self._context(request),
+            memory_bytes=spec["memory_mb"] * MIB,
+            network=self._has_network(request.agent.name),
+            key=request.agent.digest,
+        )
 
     def _context(self, request: Request) -> dict[str, Any]:
         return {
@@ -262,6 +281,10 @@ class Boundary:
     def _has_network(self, agent: str) -> bool:
         """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none."""
         return any(rule.verb == "connect" for rule in _network_rules(self._permissions(agent)))
+
+
+def _left_s(request: Request) -> float:
+    return max((request.not_after - clock.now()).total_seconds(), 0.0)
 
 
 def target_resource(url: str) -> str:

@@ -201,7 +201,10 @@ def test_the_same_name_twice_is_a_problem_that_names_both_places() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("run: {command: [ls]}", "'command' is not supported by this version"),
+        ("run: {command: ls -l}", "there is no shell that would split it"),
+        ("run: {command: []}", "has 0 words; write 1 to 64"),
+        ("run: {command: [head, -n, 5]}", "an entry of 'command' must be a text, not 5; quote it"),
+        ("run: {command: [ls], python: feed:read}", "names python and command; keep one"),
         ("run: {model: {alias: x}}", "'model' is not supported"),
         ("run: {a2a: {}}", "'a2a' is not supported"),
         ("run: {python: feed}", "module:function"),
