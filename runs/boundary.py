@@ -16,7 +16,7 @@ from agents import grants, registry
 from agents.models import Agent as AgentRow
 from agents.prices import Used
 from audit import canonical, clock
-from runs.adapters import http, inline, models
+from runs.adapters import commands, http, inline, models
 from runs.adapters.children import Broken, CallError, Children, Job, OnCall, OnProgress, Returned
 from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Agent, instant_text
@@ -130,6 +130,7 @@ class Reply:
     owner: str | None = None
     used: Used | None = None
     pause_ms: int = 0
+    stderr: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,21 +249,26 @@ class Boundary:
 
     async def call_function(self, request: Request, *, on_call: OnCall, on_progress: OnProgress) -> Reply:
         """Run a function whose intent is written; the caller holds a place."""
-        spec = request.agent.spec
-        timeout_s = (request.not_after - clock.now()).total_seconds()
-        job = Job(
-            folder=self.folders[spec["artifact"]],
-            function=request.name,
-            arguments=dict(request.arguments),
-            context=self._context(request),
-            memory_bytes=spec["memory_mb"] * MIB,
-            network=self._has_network(request.agent.name),
-            key=request.agent.digest,
-        )
         answer = await self.children.call(
-            job, timeout_s=max(timeout_s, 0.0), progress_timeout_s=request.progress_timeout_s, on_call=on_call, on_progress=on_progress
+            self._job(request),
+            timeout_s=_left_s(request),
+            progress_timeout_s=request.progress_timeout_s,
+            on_call=on_call,
+            on_progress=on_progress,
         )
         return _reply(answer)
+
+    async def call_command(self, request: Request, *, on_progress: OnProgress) -> Reply:
+        """Run a command whose intent is written; the caller holds a place. What it wrote to stderr is evidence also where it succeeds."""
+        answer = await commands.call(
+            self.children,
+            self._job(request),
+            argv=request.agent.spec["run"]["command"],
+            timeout_s=_left_s(request),
+            progress_timeout_s=request.progress_timeout_s,
+            on_progress=on_progress,
+        )
+        return replace(_reply(answer), stderr=answer.stderr) if isinstance(answer, Returned) else _reply(answer)
 
     async def fetch(self, request: Request) -> Reply:
         """The tool `fetch`: one GET, each hop asked of the grants again."""
@@ -304,6 +310,19 @@ class Boundary:
     async def close(self) -> None:
         await self.models.close()
         await self.children.close()
+        await commands.close()
+
+    def _job(self, request: Request) -> Job:
+        spec = request.agent.spec
+        return Job(
+            folder=self.folders[spec["artifact"]],
+            function=request.name,
+            arguments=dict(request.arguments),
+            context=self._context(request),
+            memory_bytes=spec["memory_mb"] * MIB,
+            network=self._has_network(request.agent.name),
+            key=request.agent.digest,
+        )
 
     def _context(self, request: Request) -> dict[str, Any]:
         return {
@@ -331,6 +350,10 @@ def with_bound(request: Request) -> Request:
 
 
 stored_replies = models.stored_replies
+
+
+def _left_s(request: Request) -> float:
+    return max((request.not_after - clock.now()).total_seconds(), 0.0)
 
 
 def target_resource(url: str) -> str:

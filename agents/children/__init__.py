@@ -15,6 +15,7 @@ from agents.children.values import (
     OnCall,
     OnProgress,
     PoolClosed,
+    Program,
     Returned,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "OnProgress",
     "Pool",
     "PoolClosed",
+    "Program",
     "Returned",
     "describe",
 ]

@@ -1,20 +1,19 @@
-"""One function call in one child: the job goes down; progress, requests and the result come up; deadlines cut it.
+"""One call of a function or program in one child: the job goes down; progress, requests and the result come up; deadlines cut it.
 
 Must not know how children are shared; must not believe a child about anything that costs somebody else.
 Called by the pool.
 """
 
 import asyncio
-import signal
+import contextlib
 from typing import Any
 
-from agents.children import failures, frames
-from agents.children.process import Ended, Process
+from agents.children import endings, failures, frames
+from agents.children.process import Ended, Process, nobody
 from agents.children.values import Broken, CallError, Job, OnCall, OnProgress, Returned
 
 # What a function may say of itself. Any other cause in its frame is a forgery and reads as its exception.
 _OWN_CAUSES = frozenset({"exception", "crashed", "input", "contract", "missing", "stale", "refused"})
-_MEMORY_SIGNS = ("memory allocation of", "MemoryError", "bad_alloc")
 
 
 class _Stalled(Exception):
@@ -38,20 +37,22 @@ class Conversation:
             await self._process.send_packed(_packed(self._job))
         except frames.BadFrame as error:
             self.reusable = True
-            return Broken("input", f"the arguments can't be sent to the function: {error}")
+            return Broken("input", f"the arguments can't be sent: {error}")
         try:
             return await self._follow(progress_timeout_s)
         except _Stalled:
             return self.broken("stalled", f"no progress for {progress_timeout_s:g} s (its progress timeout)")
         except Ended as ended:
-            return self._crashed(ended.how)
+            return endings.of_interpreter(ended.how, self._seen(), self._job)
         except frames.BadFrame as error:
-            return self.broken("crashed", f"the function wrote into the channel to its worker: {error}")
+            return self.broken("crashed", f"it wrote into the channel to its worker: {error}")
 
     def broken(self, cause: str, message: str, **details: Any) -> Broken:
+        return Broken(cause, message, {**details, **self._seen()})
+
+    def _seen(self) -> dict[str, Any]:
         output = self._process.output()
-        seen = {"stderr": output} if output else {}
-        return Broken(cause, message, {**details, **seen, "contained": self._process.contained})
+        return {**({"stderr": output} if output else {}), "contained": self._process.contained}
 
     async def _follow(self, progress_timeout_s: float | None) -> Returned | Broken:
         while True:
@@ -71,10 +72,14 @@ class Conversation:
 
     async def _next(self, progress_timeout_s: float | None) -> frames.Frame:
         try:
-            async with asyncio.timeout(progress_timeout_s):
+            async with asyncio.timeout(progress_timeout_s) as silence:
+                if self._job.program is not None and progress_timeout_s is not None:
+                    self._process.on_output = lambda: _put_off(silence, progress_timeout_s)
                 return await self._process.receive()
         except TimeoutError:
             raise _Stalled from None
+        finally:
+            self._process.on_output = nobody
 
     async def _reply(self, request: Any) -> frames.Frame:
         """The boundary's answer. The silence clock rests meanwhile: the call has a deadline of its own."""
@@ -97,40 +102,32 @@ class Conversation:
         # The frame may be the function's own work: only what `failures.report` says is read, cut and cleaned again.
         cause, message, said = str(report.get("cause"))[:100], failures.clean(str(report.get("message"))), report["details"]
         details = _trail(said.get("traceback"))
+        if self._job.program is not None and "ended" in said:
+            return endings.of_program(str(said["ended"])[:40], self._seen(), self._job)
         if said.get("memory"):
-            return self.broken("crashed", self._out_of_memory(), **details)
+            return self.broken("crashed", endings.out_of_memory(self._job), **details)
         if said.get("from_call") and cause in self._refused:
             return self.broken(cause, message, from_call=True, **details)
         if cause not in _OWN_CAUSES:
             return self.broken("exception", f"claims the cause {cause!r}, which no call of it had: {message}", **details)
         return self.broken(cause, message, **details)
 
-    def _crashed(self, how: str) -> Broken:
-        """Puts the keeper's last word into a sentence."""
-        kind, _, number = how.partition(" ")
-        broken = self.broken("crashed", "its process was ended from outside, and its keeper with it")
-        if kind == "exit":
-            return Broken("crashed", f"its process ended with exit status {number}", {**broken.details, "exit_status": int(number)})
-        if kind == "processes":
-            return Broken("crashed", f"it started more than {number} processes", broken.details)
-        if kind == "signal":
-            name = _signal_name(int(number))
-            ran_out = name == "SIGABRT" and any(sign in broken.details.get("stderr", "") for sign in _MEMORY_SIGNS)
-            message = self._out_of_memory() if ran_out else f"its process was killed by {name}"
-            return Broken("crashed", message, {**broken.details, "signal": name})
-        return broken
-
-    def _out_of_memory(self) -> str:
-        return f"ran out of its {self._job.memory_bytes / frames.MIB:g} MiB of memory; raise `memory` or keep less at a time"
-
 
 def _packed(job: Job) -> bytes:
     folder = None if job.folder is None else str(job.folder.resolve())
-    frame = {"job": {"folder": folder, "function": job.function, "arguments": job.arguments, "context": job.context}}
+    described: dict[str, Any] = {"folder": folder, "function": job.function, "arguments": job.arguments, "context": job.context}
+    if job.program is not None:
+        described["program"] = {"argv": list(job.program.argv), "name": job.program.name, "scratch": str(job.program.scratch)}
     try:
-        return frames.pack(frames.to_json(frame))
+        return frames.pack(frames.to_json({"job": described}))
     except (TypeError, ValueError, RecursionError) as error:
         raise frames.BadFrame(str(error)) from error
+
+
+def _put_off(silence: asyncio.Timeout, by_s: float) -> None:
+    """What a program prints is its sign of life."""
+    with contextlib.suppress(RuntimeError):  # it has just run out
+        silence.reschedule(asyncio.get_running_loop().time() + by_s)
 
 
 def _progress(said: Any) -> tuple[str | None, float | None]:
@@ -144,10 +141,3 @@ def _progress(said: Any) -> tuple[str | None, float | None]:
 def _trail(said: Any) -> dict[str, Any]:
     lines = said[-failures.FRAMES :] if isinstance(said, list) else []
     return {"traceback": [failures.clean(str(line)) for line in lines]} if lines else {}
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

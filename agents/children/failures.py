@@ -16,16 +16,17 @@ FRAMES = 8
 class Stopped(Exception):
     """A failure that the child itself found: wrong arguments, a result that isn't JSON, no such function."""
 
-    def __init__(self, cause: str, message: str) -> None:
+    def __init__(self, cause: str, message: str, **details: Any) -> None:
         super().__init__(message)
         self.cause = cause
         self.message = message
+        self.details = details
 
 
 def report(error: BaseException, folder: str | None) -> dict[str, Any]:
     """{"cause", "message", "details"} of a failed call."""
     if isinstance(error, Stopped):
-        return _failure(error.cause, error.message)
+        return _failure(error.cause, error.message, **error.details)
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return _failure("crashed", "ran out of its memory", memory=True, traceback=trail(error, folder))
     if isinstance(error, SystemExit):

@@ -1,4 +1,4 @@
-"""The loop of a child interpreter: a request in, the function runs, one reply out.
+"""The loop of a child interpreter: a request in, the function or program runs, one reply out.
 
 Must not decide what a failure costs or who owns it; it says what happened.
 Run by the keeper, in the process where a team's code will be.
@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 
-from . import calling, describing, failures, frames, link, processes
+from . import calling, commanding, describing, failures, frames, link, processes
 
 # Everything of the standard library that the loop needs is imported above, before a team's folder is on the path.
 
@@ -41,7 +41,7 @@ def _answer(frame: frames.Frame) -> None:
 def _reply_to(job: frames.Frame) -> bytes:
     link.begin(job["context"])
     try:
-        value = calling.call(job["folder"], job["function"], job["arguments"])
+        value = commanding.run(job) if "program" in job else calling.call(job["folder"], job["function"], job["arguments"])
         clean = b"true" if _is_clean() else b"false"
         return frames.pack(b'{"clean":' + clean + b',"returned":' + value + b"}")
     except BaseException as error:  # noqa: BLE001 -- SystemExit and KeyboardInterrupt of a team's code are facts to report

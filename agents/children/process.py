@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from agents.children import frames, processes
+from agents.children.output import Output
 
 Level = Literal["full", "net", "none"]
 
-STDERR_TAIL = 8 * 1024
 _LEVELS: tuple[Level, ...] = ("full", "net", "none") if sys.platform == "linux" else ("none",)
 _BOOTSTRAP = Path(__file__).resolve().parent / "bootstrap.py"
 _READ = 256 * 1024
@@ -68,15 +68,16 @@ async def start(*, memory_bytes: int, network: bool, hidden: Sequence[Path] = ()
 
 
 class Process:
-    """The worker's ends of one child's pipes. `contained`: it has no network."""
+    """The worker's ends of one child's pipes. `contained`: it has no network. `on_output` is told whenever something was printed."""
 
     def __init__(self, *, memory_bytes: int, network: bool, level: Level, hidden: Sequence[Path] = ()) -> None:
         self.contained = False
+        self.on_output: Callable[[], None] = nobody
         self.level = level
         self._token = secrets.token_hex(16)
         self._loop = asyncio.get_running_loop()
         self._splitter = frames.Splitter()
-        self._tail = bytearray()
+        self._printed = Output()
         self._said = bytearray()
         self._read_lately = 0
         self.ended: asyncio.Future[None] = self._loop.create_future()
@@ -158,14 +159,12 @@ class Process:
         return self._said.decode("utf-8", "replace").strip()
 
     def output(self) -> str:
-        """The last 8 KiB of what was printed, then forgotten. What a flood has still in the pipe is left there."""
+        """Beginning and end of what was printed, then forgotten. What a flood has still in the pipe is left there."""
         with contextlib.suppress(BlockingIOError, OSError, ValueError):
             for _ in range(_FLOOD // _READ):
-                if not self._keep(os.read(self._output, _READ)):
+                if not self._printed.add(os.read(self._output, _READ)):
                     break
-        text = self._tail.decode("utf-8", "replace")
-        self._tail.clear()
-        return text
+        return self._printed.take()
 
     def cut(self) -> None:
         """Let go of the lifeline: the keeper ends everything, whether or not anybody waits for it. Twice is once."""
@@ -226,12 +225,13 @@ class Process:
 
     def _on_output(self) -> None:
         try:
-            read = self._keep(os.read(self._output, _READ))
+            read = self._printed.add(os.read(self._output, _READ))
         except BlockingIOError:
             return
         if not read:
             self._loop.remove_reader(self._output)
             return
+        self.on_output()
         self._read_lately += read
         if self._read_lately > _FLOOD:
             self._read_lately = 0
@@ -242,10 +242,9 @@ class Process:
         if not self.ended.done():
             self._loop.add_reader(self._output, self._on_output)
 
-    def _keep(self, chunk: bytes) -> int:
-        self._tail += chunk[-STDERR_TAIL:]
-        del self._tail[:-STDERR_TAIL]
-        return len(chunk)
+
+def nobody() -> None:
+    """Nobody listens to what is printed."""
 
 
 def _settle(future: "asyncio.Future[None]") -> None:

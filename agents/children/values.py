@@ -16,8 +16,22 @@ OnProgress = Callable[[str | None, float | None], None]
 
 
 @dataclass(frozen=True)
+class Program:
+    """What runs instead of a function: its argv as the agent's file says it, and an empty folder that is its home."""
+
+    argv: tuple[str, ...]
+    scratch: Path
+
+    @property
+    def name(self) -> str:
+        """For people: the script where an interpreter runs one."""
+        following = [entry for entry in self.argv[1:] if not entry.startswith("-")]
+        return following[0] if self.argv[0] == "python" and following else self.argv[0]
+
+
+@dataclass(frozen=True)
 class Job:
-    """One function call. `key` is the agent version's digest: a warm child serves one key only.
+    """One call of a function, or of `program`. `key` is the agent version's digest: a warm child serves one key only.
 
     `folder` is what goes on the import path, `function` is "module:function", `context` may hold
     `as_of`, `run`, `step` and `deadline` as texts (instants in RFC 3339).
@@ -30,6 +44,7 @@ class Job:
     memory_bytes: int
     network: bool
     key: str
+    program: Program | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ class Returned:
 class Broken:
     """The call failed. `cause` is one of the engine's causes.
 
-    `details` may hold `stderr` (the last 8 KiB of output), `contained`, `traceback`, `exit_status`, `signal`,
+    `details` may hold `stderr` (the first and last of its output, 8 KiB at most), `contained`, `traceback`, `exit_status`, `signal`,
     `from_call` (the cause is that of a refused `orchestra.call`, not the function's own) and `waited`
     (the deadline passed before a child was free: nothing was sent).
     """

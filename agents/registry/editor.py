@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents.spec.fields import IDENTIFIER, NAME
-from agents.spec.inventory import INLINE, ROLES
+from agents.spec.inventory import INLINE, MAX_WORDS, ROLES
 from agents.spec.model_agents import DEFAULT_MAX_TOKENS, MAX_MODEL, MAX_TOKENS, PROVIDERS
 from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES
 
@@ -58,13 +58,9 @@ def model() -> Schema:
 
 def agent() -> Schema:
     """One agent."""
-    run = {
-        "oneOf": [
-            _object({"python": TEXT}, ["python"]),
-            _object({"inline": {"enum": list(INLINE)}}, ["inline"]),
-            _object({"model": model_run()}, ["model"]),
-        ]
-    }
+    words = {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MAX_WORDS, "examples": [["python", "scan.py"]]}
+    ways: Schema = {"python": TEXT, "command": words, "inline": {"enum": list(INLINE)}, "model": model_run()}
+    run = {"oneOf": [_object({name: value}, [name]) for name, value in ways.items()]}
     idempotent = _object({"idempotent": {"type": "string", "pattern": "^=input\\."}}, ["idempotent"])
     return _object(
         {

@@ -154,7 +154,7 @@ def write_out(files: Mapping[str, bytes], folder: Path, *, read_only: bool = Fal
     if not read_only:
         return
     for path in folder.rglob("*"):
-        path.chmod(0o555 if path.is_dir() else 0o444)
+        path.chmod(0o555)  # files too: a command may start any of them
     folder.chmod(0o555)
 
 

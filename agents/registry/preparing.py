@@ -18,7 +18,7 @@ from agents.children import Described, DescribedFunction
 from agents.spec import Document, Parsed, Problem
 from audit.canonical import MAX_INTEGER, NotCanonical, canonical_bytes
 
-from . import modelling
+from . import modelling, programs
 from .folders import Taken, private_files, take, write_out
 
 
@@ -36,7 +36,7 @@ class Prepared:
     @property
     def has_code(self) -> bool:
         """Whether an agent runs code of this folder, so that the folder must be stored."""
-        return any("python" in document.spec["run"] for document in self.parsed.agents)
+        return any(document.spec["run"].keys() & {"python", "command"} for document in self.parsed.agents)
 
     @property
     def documents(self) -> list[Document]:
@@ -92,6 +92,9 @@ def _complete(document: Document, prepared: Prepared, described: Described) -> N
     if "model" in run:
         prepared.problems += modelling.complete_agent(document, prepared.taken)
         return
+    if "command" in run:
+        _complete_command(document, prepared)
+        return
     if "python" not in run:
         document.spec.update(artifact=None, executable={"kind": "inline", "name": run["inline"]})
         return
@@ -108,6 +111,19 @@ def _complete(document: Document, prepared: Prepared, described: Described) -> N
             document.spec[side] = schema
             if schema is None:
                 prepared.gaps.append(_at(document, ("run",), f"agent '{document.name}' has no {side} contract: {problem}"))
+
+
+def _complete_command(document: Document, prepared: Prepared) -> None:
+    argv, code = document.spec["run"]["command"], prepared.taken.code
+    wrong = [_at(document, ("run", "command", index), f"agent '{document.name}': {problem}") for index, problem in programs.problems_of(argv, code)]
+    prepared.problems += wrong
+    if wrong:
+        return
+    document.spec.update(artifact=prepared.taken.digest, executable=programs.executable_of(argv, code))
+    for side in ("input", "output"):
+        if document.spec.get(side) is None:
+            problem = f"a command has no type hints; write `{side}:` with a JSON Schema"
+            prepared.gaps.append(_at(document, ("run",), f"agent '{document.name}' has no {side} contract: {problem}"))
 
 
 def _wrong_schemas(document: Document) -> Iterator[Problem]:

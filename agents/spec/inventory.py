@@ -15,12 +15,12 @@ from agents.spec.verdict import VERDICT_SCHEMA
 ROLES = ("gather", "decide", "act", "check")
 INLINE = ("noop", "same")
 DEFAULT_MEMORY_MB = 512
+MAX_WORDS = 64
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _PERMISSION = re.compile(r"allow [a-z][a-z-]* [^\s*]+\*?|allow [a-z][a-z-]* \*")
 _USE = re.compile(r"[a-z][a-z-]* \S.*")
 _LATER_RUN = {
-    "command": "use python: module:function, which may start the program itself",
     "a2a": "use python: module:function for now",
 }
 _SAME_INPUT: dict[str, Any] = {
@@ -78,19 +78,35 @@ def _run(fields: Fields, role: str | None) -> dict[str, Any] | None:
     run = fields.inner("run")
     if run.has("model"):
         return read_model_run(fields, run, role)
-    python, inline = run.text("python"), run.choice("inline", INLINE)
+    python, inline, command = run.text("python"), run.choice("inline", INLINE), _command(run)
     run.finish(_LATER_RUN)
     if python is not None and not _FUNCTION.fullmatch(python):
         run.wrong("python", f"is {python[:80]!r}; write module:function, as in feed:read")
         return None
-    if python is not None and inline is not None:
-        fields.wrong("run", "names both python and inline; keep one")
+    named = [key for key, value in (("python", python), ("inline", inline), ("command", command)) if value is not None]
+    if len(named) > 1:
+        fields.wrong("run", f"names {' and '.join(named)}; keep one")
         return None
+    if command is not None:
+        return {"command": command}
     if inline is not None:
         return _inline(fields, inline, role)
-    if python is None and not run.value.keys() & {*_LATER_RUN, "python", "inline"}:
+    if python is None and not run.value.keys() & {*_LATER_RUN, "python", "inline", "command"}:
         fields.wrong("run", "says nothing to run; write {python: module:function}")
     return None if python is None else {"python": python}
+
+
+def _command(run: Fields) -> list[str] | None:
+    """The words of a command, each as it is: there is no shell. None where it is absent or wrong."""
+    if run.get("command") is None:
+        return None
+    if isinstance(run.value["command"], str):
+        run.wrong("command", "is one text and there is no shell that would split it; write its words as a list, as in [python, scan.py]")
+        return None
+    words = run.texts("command")
+    if isinstance(run.value["command"], list) and not 1 <= len(run.value["command"]) <= MAX_WORDS:
+        run.wrong("command", f"has {len(run.value['command'])} words; write 1 to {MAX_WORDS}")
+    return words if words and len(words) == len(run.value["command"]) else None
 
 
 def _inline(fields: Fields, inline: str, role: str | None) -> dict[str, Any]:

@@ -87,6 +87,7 @@ class CallState(StrEnum):
 
 class CallKind(StrEnum):
     FUNCTION = "function"
+    COMMAND = "command"
     INLINE = "inline"
     TOOL = "tool"
     MODEL = "model"

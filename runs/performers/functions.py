@@ -1,4 +1,4 @@
-"""A team's function at work: its own call, and the calls it asks for on the way.
+"""A team's function or command at work: its own call, and the calls that a function asks for on the way.
 
 Each of those goes through `Dispatch`, which finds its receipt or writes its intent, sends it, and settles it.
 """
@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from runs.boundary import Boundary, CallError, OnProgress, Reply, Request
-from runs.engine.states import Cause
+from runs.engine.states import CallKind, Cause
 from runs.performers.shaping import FETCH, Unshapable, shape_fetch
 
 
@@ -20,7 +20,9 @@ class Dispatch(Protocol):
 
 
 async def perform(boundary: Boundary, request: Request, *, dispatch: Dispatch, on_progress: OnProgress) -> Reply:
-    """Run the function of a request whose intent is written. The ordinals of its calls count from 1, in the order it asks."""
+    """Run the function or command of a request whose intent is written. The ordinals of its calls count from 1, in the order it asks."""
+    if request.kind is CallKind.COMMAND:
+        return await boundary.call_command(request, on_progress=on_progress)
     ordinals = count(1)
 
     async def on_call(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:

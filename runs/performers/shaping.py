@@ -1,5 +1,6 @@
 """Steps to requests and replies to outcomes, for every kind of agent. Pure."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Plan, RunView, Step
 
 FETCH = "fetch"
+LONGEST_NAME = 200
 _NAMES = frozenset({"url", "headers"})
 
 
@@ -66,6 +68,8 @@ def _what_runs(run: Mapping[str, Any]) -> tuple[CallKind, str]:
         return CallKind.MODEL, run["model"]["alias"]
     if "inline" in run:
         return CallKind.INLINE, run["inline"]
+    if "command" in run:
+        return CallKind.COMMAND, shlex.join(run["command"])[:LONGEST_NAME]
     return CallKind.FUNCTION, run["python"]
 
 

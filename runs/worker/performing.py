@@ -121,7 +121,8 @@ class Performing:
             assert isinstance(answer, store.CallRecord)
             record = answer
         reply = await performers.perform(self.tools.boundary, request, dispatch=self._tool_call, on_progress=self._progress_of(request))
-        return Ended(performers.outcome_of(request, reply, chance=random.random()), self._end_of(record, reply, None))
+        evidence = {"stderr": reply.stderr} if reply.stderr else None
+        return Ended(performers.outcome_of(request, reply, chance=random.random()), self._end_of(record, reply, evidence))
 
     def _end_of(self, record: store.CallRecord, reply: Reply, response: Mapping[str, Any] | None) -> store.CallSettled:
         if reply.answered:

@@ -58,6 +58,13 @@ data_classes: [public]
 review_by: "2027-01-01"
 ---
 kind: agent
+name: program-agent
+team: platform
+role: gather
+purpose: A program.
+run: {command: [python, scan.py]}
+---
+kind: agent
 name: inline
 team: platform
 role: decide

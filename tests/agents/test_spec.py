@@ -201,7 +201,6 @@ def test_the_same_name_twice_is_a_problem_that_names_both_places() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("run: {command: [ls]}", "'command' is not supported by this version"),
         ("run: {model: {alias: x}}", "has no 'instructions'; write instructions: digest.md"),
         ("run: {model: {alias: x, instructions: a.md, tools: [web]}}", "'tools' is not supported by this version; a model agent is one question"),
         ("run: {model: {alias: x, instructions: a.md, max_tokens: 0}}", "a whole number from 1 to 1000000"),
@@ -210,6 +209,10 @@ def test_the_same_name_twice_is_a_problem_that_names_both_places() -> None:
         ("run: {model: {alias: x, instructions: a.md}}\ncost: 1 USD", "is said by the price of its alias's model; leave cost out"),
         ("run: {model: {alias: x, instructions: a.md}}\nmode: at_most_once", "so it always reads; leave mode out"),
         ("run: {model: {alias: x, instructions: a.md}}\noutput: {type: array}", "must be an object, since a model answers with one"),
+        ("run: {command: ls -l}", "there is no shell that would split it"),
+        ("run: {command: []}", "has 0 words; write 1 to 64"),
+        ("run: {command: [head, -n, 5]}", "an entry of 'command' must be a text, not 5; quote it"),
+        ("run: {command: [ls], python: feed:read}", "names python and command; keep one"),
         ("run: {a2a: {}}", "'a2a' is not supported"),
         ("run: {python: feed}", "module:function"),
         ("run: {python: ../x:y}", "module:function"),

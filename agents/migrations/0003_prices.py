@@ -8,7 +8,7 @@ import audit.identity
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0001_inventory'),
+        ('agents', '0002_people'),
     ]
 
     operations = [
