@@ -99,6 +99,7 @@ class ChargeDraft:
 _ENTRY_COLUMNS = ("id", "at", "verb", "actor_kind", "actor", "on_behalf_of", "team", "agent", "subject", "run", "seq", "body")
 _NO_HEADS: Mapping[UUID, Head] = MappingProxyType({})
 _CHARGE_FIELDS = tuple(each.name for each in fields(ChargeDraft))
+_CHARGE_COLUMNS = ("id", "at", *_CHARGE_FIELDS)
 _verbs: dict[str, Verb] = {}
 
 
@@ -155,7 +156,7 @@ def heads_at(seqs: Mapping[UUID, int]) -> dict[UUID, Head]:
     heads = {run: Head() for run, seq in seqs.items() if seq == 0}
     places = [(run, place) for run, seq in seqs.items() for place in (seq, seq + 1) if place]
     beyond = set()
-    for entry in Entry.objects.only("run", "seq", "verb", "body").at_places(places):
+    for entry in bulk.read(Entry, match=["run", "seq"], rows=places):
         if entry.run is None or entry.seq is None:
             continue
         if entry.seq > seqs[entry.run]:
@@ -169,8 +170,8 @@ def charge(charges: Sequence[ChargeDraft], *, now: datetime) -> list[UUID]:
     """Write charges and return their ids; a second uncorrecting charge for one call is an IntegrityError."""
     _require_transaction()
     rows = [_charge(draft, now) for draft in charges]
-    Charge.objects.bulk_create(rows)
-    return [row.id for row in rows]
+    bulk.insert(Charge, _CHARGE_COLUMNS, rows)
+    return [row[0] for row in rows]
 
 
 def _require_transaction() -> None:
@@ -250,11 +251,12 @@ def _refuse_odd_names(*names: str | None) -> None:
             raise Invalid(f"{name[:80]!r} can't name anything in the ledger; use 1 to 200 printable characters")
 
 
-def _charge(draft: ChargeDraft, now: datetime) -> Charge:
+def _charge(draft: ChargeDraft, now: datetime) -> tuple[Any, ...]:
+    """The values of _CHARGE_COLUMNS."""
     values = {name: getattr(draft, name) for name in _CHARGE_FIELDS}
     for name in ("amount_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"):
         if type(values[name]) is not int:
             raise Invalid(f"the charge's {name} is {values[name]!r}; it must be an integer")
     _refuse_odd_names(*(value for value in values.values() if isinstance(value, str) and value))
     values["tags"] = dict(draft.tags)
-    return Charge(id=new_id(), at=now, **values)
+    return new_id(), now, *values.values()
