@@ -20,6 +20,9 @@ _PARAMETERS = 20_000  # SQLite's limit for one statement is 32,766
 
 Rows = Sequence[Sequence[Any]]
 Model = TypeVar("Model", bound=models.Model)
+Other = TypeVar("Other", bound=models.Model)
+Table = tuple[type[models.Model], tuple[str, ...], Rows]
+"""A model, some of its columns, and rows of values in their order."""
 if TYPE_CHECKING:  # the stubs are generic, Django's class is not
     Field = models.Field[Any, Any]
 
@@ -29,9 +32,19 @@ def insert(model: type[models.Model], columns: Sequence[str], rows: Rows) -> Non
 
     IntegrityError and its like as from the ORM. For use inside a transaction.
     """
-    names = tuple(columns)
-    for portion in _portions(rows, len(names)):
-        statement(_insert_sql(model, names, _text_size(portion), connection.vendor), _parameters(model, names, portion))
+    insert_all([(model, tuple(columns), rows)])
+
+
+def insert_all(tables: Sequence[Table]) -> None:
+    """Insert rows into several tables, in the order given; on PostgreSQL in one statement."""
+    filled = [table for table in tables if table[2]]
+    if connection.vendor == "postgresql" and filled:
+        sql = _inserts_sql(tuple((model, names) for model, names, _ in filled))
+        statement(sql, [value for model, names, rows in filled for value in _parameters(model, names, rows)], answers=False, prepared=True)
+        return
+    for model, names, rows in filled:
+        for portion in _portions(rows, len(names)):
+            statement(_insert_sql(model, names, len(portion), connection.vendor), _parameters(model, names, portion), answers=False)
 
 
 def read(model: type[Model], *, match: Sequence[str], rows: Rows) -> list[Model]:
@@ -44,33 +57,53 @@ def read(model: type[Model], *, match: Sequence[str], rows: Rows) -> list[Model]
     return found
 
 
-def update_where(model: type[models.Model], *, match: Sequence[str], change: Sequence[str], rows: Rows, also: str = "") -> set[Any]:
+def read_pairs(model: type[Model], other: type[Other], *, on: tuple[str, str], match: Sequence[str], rows: Rows) -> list[tuple[Model, Other]]:
+    """As `read`, each row beside the one of `other` whose second column of `on` equals its first."""
+    names, width = tuple(match), len(_all(model))
+    found: list[tuple[Model, Other]] = []
+    for portion in _portions(list(dict.fromkeys(map(tuple, rows))), len(names)):
+        sql = _pairs_sql(model, other, on, names, _text_size(portion), connection.vendor)
+        pairs = statement(sql, _parameters(model, names, portion))
+        first, second = instances(model, [row[:width] for row in pairs]), instances(other, [row[width:] for row in pairs])
+        found += zip(first, second, strict=True)
+    return found
+
+
+def update_where(
+    model: type[models.Model], *, match: Sequence[str], change: Sequence[str], rows: Rows, also: str = "", answers: bool = True
+) -> set[Any]:
     """Update each row whose `match` columns equal the given values; returns the first match column of those that did.
 
     A row of `rows` holds the values of `match`, then those of `change` (a field may be in both: from, to).
     `also` is a further condition in SQL over `t.<column>` and `v.<changed field>`; it is written in the code and never holds a value.
+    Without `answers` nobody asks which rows those were.
     """
     keys, changed = tuple(match), tuple(change)
     _, _, answer = _columns(model, keys[:1], connection.vendor).readers[0]
     updated: set[Any] = set()
     for portion in _portions(rows, len(keys) + len(changed)):
         sql = _update_sql(model, keys, changed, also, _text_size(portion), connection.vendor)
-        updated |= {answer(row[0]) for row in statement(sql, _parameters(model, keys + changed, portion))}
+        updated |= {answer(row[0]) for row in statement(sql, _parameters(model, keys + changed, portion), answers=answers)}
     return updated
 
 
-def statement(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def statement(sql: str, parameters: Sequence[Any], *, answers: bool = True, prepared: bool = False) -> list[tuple[Any, ...]]:
     """Carry out a statement that is written in the code; its answer, if it has one. Values are parameters (`%s`), of the database's types.
+
+    `prepared` is for what reads no table: PostgreSQL keeps a plan that it made while a table was small, and reads all of it ever after.
 
     Past Django's cursors: on PostgreSQL they would write every value into the statement's text, on SQLite rewrite it every time.
     """
     if connection.queries_logged:  # somebody listens to what Django's cursors are given
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
-            return list(cursor.fetchall()) if cursor.description else []
+            return list(cursor.fetchall()) if answers else []
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        return _on_postgresql(sql, parameters) if connection.vendor == "postgresql" else _on_sqlite(sql, parameters)
+        if connection.vendor == "postgresql":
+            return _on_postgresql(sql, parameters, answers=answers, prepared=prepared)
+        found: list[tuple[Any, ...]] = connection.connection.execute(_marked(sql), parameters).fetchall()
+        return found if answers else []
 
 
 def column_list(model: type[models.Model]) -> str:
@@ -133,15 +166,32 @@ def _insert_sql(model: type[models.Model], names: tuple[str, ...], rows: int, ve
     return f"INSERT INTO {_table(model)} ({', '.join(columns.names)}) {_source(columns, rows, vendor)}"
 
 
+@lru_cache(maxsize=64)
+def _inserts_sql(tables: tuple[tuple[type[models.Model], tuple[str, ...]], ...]) -> str:
+    *before, last = (_insert_sql(model, names, 1, "postgresql") for model, names in tables)
+    return f"WITH {', '.join(f'i{place} AS ({sql})' for place, sql in enumerate(before))} {last}" if before else last
+
+
 @lru_cache(maxsize=512)
 def _read_sql(model: type[models.Model], match: tuple[str, ...], rows: int, vendor: str) -> str:
-    columns, wanted = _columns(model, match, vendor), _columns(model, _all(model), vendor)
+    columns = _columns(model, match, vendor)
     given = [_quoted(f"v{place}") for place, _ in enumerate(match)]
     condition = " AND ".join(f"t.{name} = v.{value}" for name, value in zip(columns.names, given, strict=True))
     return (  # CROSS keeps SQLite from reading the table first
-        f"WITH v({', '.join(given)}) AS ({_source(columns, rows, vendor)}) SELECT {', '.join(f't.{name}' for name in wanted.names)} "  # noqa: S608
+        f"WITH v({', '.join(given)}) AS ({_source(columns, rows, vendor)}) SELECT {_listed(model, 't')} "  # noqa: S608 - our own names
         f"FROM v CROSS JOIN {_table(model)} AS t WHERE {condition}"
     )
+
+
+@lru_cache(maxsize=512)
+def _pairs_sql(model: type[models.Model], other: type[models.Model], on: tuple[str, str], match: tuple[str, ...], rows: int, vendor: str) -> str:
+    mine, theirs = _columns(model, on[:1], vendor).names[0], _columns(other, on[1:], vendor).names[0]
+    sql = _read_sql(model, match, rows, vendor).replace(_listed(model, "t"), f"{_listed(model, 't')}, {_listed(other, 'o')}", 1)
+    return sql.replace(" WHERE ", f" JOIN {_table(other)} AS o ON o.{theirs} = t.{mine} WHERE ", 1)
+
+
+def _listed(model: type[models.Model], alias: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in _columns(model, _all(model), connection.vendor).names)
 
 
 @lru_cache(maxsize=512)
@@ -196,17 +246,12 @@ def _array(column: Sequence[Any], kind: str) -> list[Any]:
     return [None if value is None else str(value) for value in column] if kind == "text" else list(column)
 
 
-def _on_postgresql(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _on_postgresql(sql: str, parameters: Sequence[Any], *, answers: bool, prepared: bool) -> list[tuple[Any, ...]]:
     import psycopg  # noqa: PLC0415 - only where the database is PostgreSQL
 
-    with psycopg.Cursor(connection.connection) as raw:
-        raw.execute(sql, parameters)
-        return raw.fetchall() if raw.description else []
-
-
-def _on_sqlite(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = connection.connection.execute(_marked(sql), parameters).fetchall()
-    return found
+    raw = psycopg.Cursor(connection.connection)
+    raw.execute(sql, parameters, prepare=prepared)
+    return raw.fetchall() if answers else []
 
 
 @lru_cache(maxsize=1024)

@@ -117,8 +117,10 @@ def registered() -> frozenset[Verb]:
     return frozenset(_verbs.values())
 
 
-def record(drafts: Sequence[Draft], *, now: datetime, heads: Mapping[UUID, Head] = _NO_HEADS) -> dict[UUID, Head]:
+def record(drafts: Sequence[Draft], *, now: datetime, heads: Mapping[UUID, Head] = _NO_HEADS, beside: Sequence[bulk.Table] = ()) -> dict[UUID, Head]:
     """Write entries in the order given, with their openings and pending rows; return `heads` moved on.
+
+    Rows of other tables that come into being with them (`beside`) are written first, with them where the database can do that.
 
     `heads` holds the last entry of each run that gets sequenced ones (one that is not given is read); two writers who
     start from the same head meet at the unique (run, seq), and the second gets an IntegrityError.
@@ -139,9 +141,8 @@ def record(drafts: Sequence[Draft], *, now: datetime, heads: Mapping[UUID, Head]
             moved[draft.run] = Head(head.seq + 1, digest_bytes(entry[-1]))
         entries.append(entry)
         openings += opened
-    bulk.insert(Entry, _ENTRY_COLUMNS, entries)
-    bulk.insert(Pending, ("entry",), [entry[:1] for entry in entries])
-    bulk.insert(Opening, ("entry", "path", "salt", "value"), openings)
+    pending: bulk.Table = (Pending, ("entry",), [entry[:1] for entry in entries])
+    bulk.insert_all([*beside, (Entry, _ENTRY_COLUMNS, entries), pending, (Opening, ("entry", "path", "salt", "value"), openings)])
     return moved
 
 

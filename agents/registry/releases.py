@@ -54,10 +54,11 @@ def _release(release: UUID) -> Release:
 def pipeline_named(name: str, actor: Actor) -> Pipeline:
     """The pipeline, if the actor may see it; the error names the nearest ones that they may see."""
     visible = Pipeline.objects.visible_to(actor)
-    pipeline = next(iter(bulk.read(Pipeline, match=["name"], rows=[[name]])), None)
-    if pipeline is None or not (actor.sees_everything or visible.filter(id=pipeline.id).exists()):
+    found = bulk.read_pairs(Pipeline, Team, on=("team", "id"), match=["name"], rows=[[name]])
+    if not found or not (actor.sees_everything or visible.filter(name=name).exists()):
         raise UnknownPipeline(f"there is no pipeline '{name[:80]}'{nearest(name, visible.values_list('name', flat=True))}", pipeline=name[:80])
-    pipeline.team = bulk.read(Team, match=["id"], rows=[[pipeline.team_id]])[0]
+    pipeline, team = found[0]
+    pipeline.team = team
     return pipeline
 
 
