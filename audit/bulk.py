@@ -7,14 +7,15 @@ Inserts, reads by key, and conditional updates of which the caller learns which 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from django.db import connection, models
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, models, transaction
 
 _PARAMETERS = 20_000  # SQLite's limit for one statement is 32,766
 
@@ -132,6 +133,30 @@ def adapted(value: Any) -> Any:
     if isinstance(value, UUID):
         return _hex(value)
     return _text(value) if isinstance(value, datetime) else value
+
+
+def portions(query: models.QuerySet[Any, Any], size: int) -> Iterator[list[Any]]:
+    """The one column of a values query, `size` values at a time, as the driver gives them: memory stays the same however many there are.
+
+    On PostgreSQL through a cursor that lives with a transaction of its own (outside of one it would first be written to disk whole),
+    and in binary, since a bytea as text is twice as long and has to be read back.
+    """
+    try:
+        sql, parameters = query.query.sql_with_params()
+    except EmptyResultSet:
+        return
+    if connection.vendor != "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            while rows := cursor.fetchmany(size):
+                yield [row[0] for row in rows]
+        return
+    import psycopg  # noqa: PLC0415 - only where the database is PostgreSQL
+
+    with transaction.atomic(), connection.wrap_database_errors, psycopg.ServerCursor(connection.connection, "portions") as cursor:
+        cursor.execute(sql, parameters, binary=True)
+        while rows := cursor.fetchmany(size):
+            yield [row[0] for row in rows]
 
 
 # --- statements, made once -----------------------------------------------------------------------------------------------------------
