@@ -1,21 +1,29 @@
-"""Many rows in one statement, past the ORM, whose own bulk methods cost more than the database does.
+"""Rows in few statements, past the ORM, which takes longer to write a statement than the database to carry it out.
 
-Inserts, and conditional updates of which the caller learns which rows met their condition; the same on PostgreSQL (one typed
-array per column) and SQLite (a VALUES list). Knows fields and columns, nothing of what a row means.
+Inserts, reads by key, and conditional updates of which the caller learns which rows met their condition; the same on PostgreSQL
+(one typed array per column) and SQLite (a VALUES list). Knows fields and columns, nothing of what a row means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from django.db import connection, models
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, models, transaction
 
 _PARAMETERS = 20_000  # SQLite's limit for one statement is 32,766
 
 Rows = Sequence[Sequence[Any]]
+Model = TypeVar("Model", bound=models.Model)
+Other = TypeVar("Other", bound=models.Model)
+Table = tuple[type[models.Model], tuple[str, ...], Rows]
+"""A model, some of its columns, and rows of values in their order."""
 if TYPE_CHECKING:  # the stubs are generic, Django's class is not
     Field = models.Field[Any, Any]
 
@@ -25,33 +33,216 @@ def insert(model: type[models.Model], columns: Sequence[str], rows: Rows) -> Non
 
     IntegrityError and its like as from the ORM. For use inside a transaction.
     """
-    fields = _fields(model, columns)
-    into = f"INSERT INTO {_quoted(model._meta.db_table)} ({', '.join(_quoted(_column(field)) for field in fields)}) "  # noqa: SLF001
-    for portion in _portions(rows, len(fields)):
-        source, parameters = _source(fields, portion)
-        _execute(into + source, parameters)
+    insert_all([(model, tuple(columns), rows)])
 
 
-def update_where(model: type[models.Model], *, match: Sequence[str], change: Sequence[str], rows: Rows, also: str = "") -> set[Any]:
+def insert_all(tables: Sequence[Table]) -> None:
+    """Insert rows into several tables, in the order given; on PostgreSQL in one statement."""
+    filled = [table for table in tables if table[2]]
+    if connection.vendor == "postgresql" and filled:
+        sql = _inserts_sql(tuple((model, names) for model, names, _ in filled))
+        statement(sql, [value for model, names, rows in filled for value in _parameters(model, names, rows)], answers=False, prepared=True)
+        return
+    for model, names, rows in filled:
+        for portion in _portions(rows, len(names)):
+            statement(_insert_sql(model, names, len(portion), connection.vendor), _parameters(model, names, portion), answers=False)
+
+
+def read(model: type[Model], *, match: Sequence[str], rows: Rows) -> list[Model]:
+    """The rows whose `match` columns equal one of the given combinations of values, each once, in no order."""
+    names = tuple(match)
+    found: list[Model] = []
+    for portion in _portions(list(dict.fromkeys(map(tuple, rows))), len(names)):
+        sql = _read_sql(model, names, _text_size(portion), connection.vendor)
+        found += instances(model, statement(sql, _parameters(model, names, portion)))
+    return found
+
+
+def read_pairs(model: type[Model], other: type[Other], *, on: tuple[str, str], match: Sequence[str], rows: Rows) -> list[tuple[Model, Other]]:
+    """As `read`, each row beside the one of `other` whose second column of `on` equals its first."""
+    names, width = tuple(match), len(_all(model))
+    found: list[tuple[Model, Other]] = []
+    for portion in _portions(list(dict.fromkeys(map(tuple, rows))), len(names)):
+        sql = _pairs_sql(model, other, on, names, _text_size(portion), connection.vendor)
+        pairs = statement(sql, _parameters(model, names, portion))
+        first, second = instances(model, [row[:width] for row in pairs]), instances(other, [row[width:] for row in pairs])
+        found += zip(first, second, strict=True)
+    return found
+
+
+def update_where(
+    model: type[models.Model], *, match: Sequence[str], change: Sequence[str], rows: Rows, also: str = "", answers: bool = True
+) -> set[Any]:
     """Update each row whose `match` columns equal the given values; returns the first match column of those that did.
 
     A row of `rows` holds the values of `match`, then those of `change` (a field may be in both: from, to).
     `also` is a further condition in SQL over `t.<column>` and `v.<changed field>`; it is written in the code and never holds a value.
+    Without `answers` nobody asks which rows those were.
     """
-    keys, changed = _fields(model, match), _fields(model, change)
-    matched, set_to = [_column(field) for field in keys], [_column(field) for field in changed]
-    names = [*(f"old_{name}" for name in matched), *set_to]
-    condition = " AND ".join([*(f"t.{_quoted(name)} = v.{_quoted('old_' + name)}" for name in matched), *([also] if also else [])])
+    keys, changed = tuple(match), tuple(change)
+    _, _, answer = _columns(model, keys[:1], connection.vendor).readers[0]
     updated: set[Any] = set()
-    for portion in _portions(rows, len(names)):
-        source, parameters = _source([*keys, *changed], portion)
-        sql = (  # names of our own tables and columns; every value is a parameter
-            f"WITH v({', '.join(map(_quoted, names))}) AS ({source}) UPDATE {_quoted(model._meta.db_table)} AS t "  # noqa: S608, SLF001
-            f"SET {', '.join(f'{_quoted(name)} = v.{_quoted(name)}' for name in set_to)} FROM v "
-            f"WHERE {condition} RETURNING {_quoted(matched[0])}"
-        )
-        updated |= {_target(keys[0]).to_python(row[0]) for row in _execute(sql, parameters, answers=True)}
+    for portion in _portions(rows, len(keys) + len(changed)):
+        sql = _update_sql(model, keys, changed, also, _text_size(portion), connection.vendor)
+        updated |= {answer(row[0]) for row in statement(sql, _parameters(model, keys + changed, portion), answers=answers)}
     return updated
+
+
+def statement(sql: str, parameters: Sequence[Any], *, answers: bool = True, prepared: bool = False) -> list[tuple[Any, ...]]:
+    """Carry out a statement that is written in the code; its answer, if it has one. Values are parameters (`%s`), of the database's types.
+
+    `prepared` is for what reads no table: PostgreSQL keeps a plan that it made while a table was small, and reads all of it ever after.
+
+    Past Django's cursors: on PostgreSQL they would write every value into the statement's text, on SQLite rewrite it every time.
+    """
+    if connection.queries_logged:  # somebody listens to what Django's cursors are given
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return list(cursor.fetchall()) if answers else []
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        if connection.vendor == "postgresql":
+            return _on_postgresql(sql, parameters, answers=answers, prepared=prepared)
+        found: list[tuple[Any, ...]] = connection.connection.execute(_marked(sql), parameters).fetchall()
+        return found if answers else []
+
+
+def column_list(model: type[models.Model]) -> str:
+    """All columns of a model, as `instances` wants them; for the RETURNING of a statement."""
+    return ", ".join(_columns(model, _all(model), connection.vendor).names)
+
+
+def instances(model: type[Model], rows: Sequence[Sequence[Any]]) -> list[Model]:
+    """Rows of a model's columns, all of them in their order, as instances that were read."""
+    names = _all(model)
+    readers = [(place, convert) for place, needed, convert in _columns(model, names, connection.vendor).readers if needed]
+    found = []
+    for row in rows:
+        values = list(row)
+        for place, convert in readers:
+            if values[place] is not None:
+                values[place] = convert(values[place])
+        found.append(model.from_db(connection.alias, names, values))
+    return found
+
+
+def adapted(value: Any) -> Any:
+    """A UUID or an instant as a parameter of a `statement`; anything else stays."""
+    if connection.vendor == "postgresql":
+        return value
+    if isinstance(value, UUID):
+        return _hex(value)
+    return _text(value) if isinstance(value, datetime) else value
+
+
+def portions(query: models.QuerySet[Any, Any], size: int) -> Iterator[list[Any]]:
+    """The one column of a values query, `size` values at a time, as the driver gives them: memory stays the same however many there are.
+
+    On PostgreSQL through a cursor that lives with a transaction of its own (outside of one it would first be written to disk whole),
+    and in binary, since a bytea as text is twice as long and has to be read back.
+    """
+    try:
+        sql, parameters = query.query.sql_with_params()
+    except EmptyResultSet:
+        return
+    if connection.vendor != "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            while rows := cursor.fetchmany(size):
+                yield [row[0] for row in rows]
+        return
+    import psycopg  # noqa: PLC0415 - only where the database is PostgreSQL
+
+    with transaction.atomic(), connection.wrap_database_errors, psycopg.ServerCursor(connection.connection, "portions") as cursor:
+        cursor.execute(sql, parameters, binary=True)
+        while rows := cursor.fetchmany(size):
+            yield [row[0] for row in rows]
+
+
+# --- statements, made once -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Columns of a table: quoted names, PostgreSQL's types, and how values become SQLite's and come back (place, needed, convert)."""
+
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    writers: tuple[tuple[int, Callable[[Any], Any]], ...]
+    readers: tuple[tuple[int, bool, Callable[[Any], Any]], ...]
+
+
+@lru_cache(maxsize=256)
+def _columns(model: type[models.Model], names: tuple[str, ...], vendor: str) -> _Columns:
+    fields = [model._meta.get_field(name) for name in names]  # noqa: SLF001 - Django's documented way to a field
+    kinds = [_target(field).get_internal_type() for field in fields]  # type: ignore[arg-type]
+    readers = [(place, kind in _READERS[vendor], _READERS[vendor].get(kind, _same)) for place, kind in enumerate(kinds)]
+    return _Columns(
+        names=tuple(_quoted(str(field.column)) for field in fields),  # type: ignore[union-attr]
+        types=tuple(_type(field) for field in fields),  # type: ignore[arg-type]
+        writers=tuple((place, _WRITERS[vendor][kind]) for place, kind in enumerate(kinds) if kind in _WRITERS[vendor]),
+        readers=tuple(readers),
+    )
+
+
+@lru_cache(maxsize=512)
+def _insert_sql(model: type[models.Model], names: tuple[str, ...], rows: int, vendor: str) -> str:
+    columns = _columns(model, names, vendor)
+    return f"INSERT INTO {_table(model)} ({', '.join(columns.names)}) {_source(columns, rows, vendor)}"
+
+
+@lru_cache(maxsize=64)
+def _inserts_sql(tables: tuple[tuple[type[models.Model], tuple[str, ...]], ...]) -> str:
+    *before, last = (_insert_sql(model, names, 1, "postgresql") for model, names in tables)
+    return f"WITH {', '.join(f'i{place} AS ({sql})' for place, sql in enumerate(before))} {last}" if before else last
+
+
+@lru_cache(maxsize=512)
+def _read_sql(model: type[models.Model], match: tuple[str, ...], rows: int, vendor: str) -> str:
+    columns = _columns(model, match, vendor)
+    given = [_quoted(f"v{place}") for place, _ in enumerate(match)]
+    condition = " AND ".join(f"t.{name} = v.{value}" for name, value in zip(columns.names, given, strict=True))
+    return (  # CROSS keeps SQLite from reading the table first
+        f"WITH v({', '.join(given)}) AS ({_source(columns, rows, vendor)}) SELECT {_listed(model, 't')} "  # noqa: S608 - our own names
+        f"FROM v CROSS JOIN {_table(model)} AS t WHERE {condition}"
+    )
+
+
+@lru_cache(maxsize=512)
+def _pairs_sql(model: type[models.Model], other: type[models.Model], on: tuple[str, str], match: tuple[str, ...], rows: int, vendor: str) -> str:
+    mine, theirs = _columns(model, on[:1], vendor).names[0], _columns(other, on[1:], vendor).names[0]
+    sql = _read_sql(model, match, rows, vendor).replace(_listed(model, "t"), f"{_listed(model, 't')}, {_listed(other, 'o')}", 1)
+    return sql.replace(" WHERE ", f" JOIN {_table(other)} AS o ON o.{theirs} = t.{mine} WHERE ", 1)
+
+
+def _listed(model: type[models.Model], alias: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in _columns(model, _all(model), connection.vendor).names)
+
+
+@lru_cache(maxsize=512)
+def _update_sql(model: type[models.Model], match: tuple[str, ...], change: tuple[str, ...], also: str, rows: int, vendor: str) -> str:
+    matched, changed = _columns(model, match, vendor).names, _columns(model, change, vendor).names
+    old = [_quoted("old_" + name.strip('"')) for name in matched]
+    condition = " AND ".join([*(f"t.{name} = v.{value}" for name, value in zip(matched, old, strict=True)), *([also] if also else [])])
+    return (
+        f"WITH v({', '.join([*old, *changed])}) AS ({_source(_columns(model, match + change, vendor), rows, vendor)}) "  # noqa: S608
+        f"UPDATE {_table(model)} AS t SET {', '.join(f'{name} = v.{name}' for name in changed)} FROM v WHERE {condition} RETURNING {matched[0]}"
+    )
+
+
+def _source(columns: _Columns, rows: int, vendor: str) -> str:
+    if vendor == "postgresql":
+        return f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in columns.types)})"  # noqa: S608 - types of our own fields
+    one = f"({', '.join(['%s'] * len(columns.names))})"
+    return f"VALUES {', '.join([one] * rows)}"
+
+
+def _text_size(rows: Rows) -> int:
+    """How many rows the statement's text depends on: PostgreSQL gets arrays of any length."""
+    return 1 if connection.vendor == "postgresql" else len(rows)
+
+
+# --- values --------------------------------------------------------------------------------------------------------------------------
 
 
 def _portions(rows: Rows, width: int) -> list[Rows]:
@@ -59,31 +250,57 @@ def _portions(rows: Rows, width: int) -> list[Rows]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def _execute(sql: str, parameters: Sequence[Any], *, answers: bool = False) -> list[Any]:
-    """On PostgreSQL past Django's cursor, which would write every value into the statement's text: a tenth of a run's CPU."""
-    if connection.vendor != "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            return list(cursor.fetchall()) if answers else []
+def _parameters(model: type[models.Model], names: tuple[str, ...], rows: Rows) -> list[Any]:
+    columns = _columns(model, names, connection.vendor)
+    converted = [_converted(row, columns.writers) for row in rows] if columns.writers else rows
+    if connection.vendor == "postgresql":
+        return [_array(column, kind) for column, kind in zip(zip(*converted, strict=True), columns.types, strict=True)]
+    return [value for row in converted for value in row]
+
+
+def _converted(row: Sequence[Any], writers: Sequence[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
+    values = list(row)
+    for place, convert in writers:
+        if values[place] is not None:
+            values[place] = convert(values[place])
+    return values
+
+
+def _array(column: Sequence[Any], kind: str) -> list[Any]:
+    """Enums are texts too, and psycopg would ask each of them for its type."""
+    return [None if value is None else str(value) for value in column] if kind == "text" else list(column)
+
+
+def _on_postgresql(sql: str, parameters: Sequence[Any], *, answers: bool, prepared: bool) -> list[tuple[Any, ...]]:
     import psycopg  # noqa: PLC0415 - only where the database is PostgreSQL
 
-    connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as raw:
-        raw.execute(sql, parameters)
-        return raw.fetchall() if answers else []
+    raw = psycopg.Cursor(connection.connection)
+    raw.execute(sql, parameters, prepare=prepared)
+    return raw.fetchall() if answers else []
+
+
+@lru_cache(maxsize=1024)
+def _marked(sql: str) -> str:
+    return sql.replace("%s", "?")
+
+
+@lru_cache(maxsize=64)
+def _all(model: type[models.Model]) -> tuple[str, ...]:
+    return tuple(field.attname for field in model._meta.concrete_fields)  # noqa: SLF001 - as above
+
+
+def _table(model: type[models.Model]) -> str:
+    return _quoted(model._meta.db_table)  # noqa: SLF001 - as above
 
 
 def _quoted(name: str) -> str:
     return connection.ops.quote_name(name)
 
 
-def _fields(model: type[models.Model], names: Sequence[str]) -> list[Field]:
-    return [model._meta.get_field(name) for name in names]  # type: ignore[misc]  # noqa: SLF001 - Django's documented way to a field
-
-
-def _column(field: Field) -> str:
-    assert field.column is not None
-    return field.column
+def _type(field: Field) -> str:
+    """PostgreSQL's type of a column. A text is plain `text`, since a cast to varchar(n) would cut it without a word."""
+    kind = str(field.db_type(connection))
+    return "text" if kind.startswith("varchar") else kind
 
 
 def _target(field: Field) -> Field:
@@ -91,33 +308,8 @@ def _target(field: Field) -> Field:
     return field.target_field if field.is_relation else field  # type: ignore[attr-defined]
 
 
-def _source(fields: Sequence[Field], rows: Rows) -> tuple[str, list[Any]]:
-    return _arrays(fields, rows) if connection.vendor == "postgresql" else _values(fields, rows)
-
-
-def _arrays(fields: Sequence[Field], rows: Rows) -> tuple[str, list[Any]]:
-    """A text is plain `text`, since a cast to varchar(n) would cut it without a word."""
-    kinds = [str(field.db_type(connection)) for field in fields]
-    types = ["text" if kind.startswith("varchar") else kind for kind in kinds]
-    columns = [
-        [None if value is None else str(value) for value in column] if kind == "text" else list(column)
-        for kind, column in zip(types, zip(*rows, strict=True), strict=True)
-    ]
-    return f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in types)})", columns  # noqa: S608 - types of our own fields
-
-
-def _values(fields: Sequence[Field], rows: Rows) -> tuple[str, list[Any]]:
-    kinds = [_target(field).get_internal_type() for field in fields]
-    converters = [(place, _CONVERTERS[kind]) for place, kind in enumerate(kinds) if kind in _CONVERTERS]
-    parameters: list[Any] = []
-    for row in rows:
-        values = list(row)
-        for place, convert in converters:
-            if values[place] is not None:
-                values[place] = convert(values[place])
-        parameters += values
-    one = f"({', '.join(['%s'] * len(fields))})"
-    return f"VALUES {', '.join([one] * len(rows))}", parameters
+def _same(value: Any) -> Any:
+    return value
 
 
 def _hex(value: UUID) -> str:
@@ -128,5 +320,17 @@ def _text(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")  # as Django's backend stores it
 
 
-_CONVERTERS: dict[str, Callable[[Any], Any]] = {"UUIDField": _hex, "DateTimeField": _text}
-"""What SQLite stores in another form than Python's."""
+def _instant(value: datetime | str) -> datetime:
+    """SQLite's driver parses what it knows to be an instant: a column, but not what RETURNING gives."""
+    return (datetime.fromisoformat(value) if isinstance(value, str) else value).replace(tzinfo=UTC)
+
+
+_WRITERS: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "sqlite": {"UUIDField": _hex, "DateTimeField": _text, "JSONField": json.dumps},
+    "postgresql": {"JSONField": json.dumps},
+}
+_READERS: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "sqlite": {"UUIDField": UUID, "DateTimeField": _instant, "BooleanField": bool, "JSONField": json.loads},
+    "postgresql": {"JSONField": json.loads},
+}
+"""What a database holds in another form than Python."""

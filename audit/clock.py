@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 
 from django.db import connection
 
+from audit import bulk
+
 
 def now() -> datetime:
     """The current instant; inside a transaction on PostgreSQL its own clock, so that machines need not agree."""
     if connection.vendor == "postgresql" and connection.in_atomic_block:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT clock_timestamp()")
-            return _utc(cursor.fetchone()[0])
+        return _utc(bulk.statement("SELECT clock_timestamp()", ())[0][0])
     return datetime.now(UTC)
 
 

@@ -99,6 +99,7 @@ class ChargeDraft:
 _ENTRY_COLUMNS = ("id", "at", "verb", "actor_kind", "actor", "on_behalf_of", "team", "agent", "subject", "run", "seq", "body")
 _NO_HEADS: Mapping[UUID, Head] = MappingProxyType({})
 _CHARGE_FIELDS = tuple(each.name for each in fields(ChargeDraft))
+_CHARGE_COLUMNS = ("id", "at", *_CHARGE_FIELDS)
 _verbs: dict[str, Verb] = {}
 
 
@@ -116,8 +117,10 @@ def registered() -> frozenset[Verb]:
     return frozenset(_verbs.values())
 
 
-def record(drafts: Sequence[Draft], *, now: datetime, heads: Mapping[UUID, Head] = _NO_HEADS) -> dict[UUID, Head]:
+def record(drafts: Sequence[Draft], *, now: datetime, heads: Mapping[UUID, Head] = _NO_HEADS, beside: Sequence[bulk.Table] = ()) -> dict[UUID, Head]:
     """Write entries in the order given, with their openings and pending rows; return `heads` moved on.
+
+    Rows of other tables that come into being with them (`beside`) are written first, with them where the database can do that.
 
     `heads` holds the last entry of each run that gets sequenced ones (one that is not given is read); two writers who
     start from the same head meet at the unique (run, seq), and the second gets an IntegrityError.
@@ -138,9 +141,8 @@ def record(drafts: Sequence[Draft], *, now: datetime, heads: Mapping[UUID, Head]
             moved[draft.run] = Head(head.seq + 1, digest_bytes(entry[-1]))
         entries.append(entry)
         openings += opened
-    bulk.insert(Entry, _ENTRY_COLUMNS, entries)
-    bulk.insert(Pending, ("entry",), [entry[:1] for entry in entries])
-    bulk.insert(Opening, ("entry", "path", "salt", "value"), openings)
+    pending: bulk.Table = (Pending, ("entry",), [entry[:1] for entry in entries])
+    bulk.insert_all([*beside, (Entry, _ENTRY_COLUMNS, entries), pending, (Opening, ("entry", "path", "salt", "value"), openings)])
     return moved
 
 
@@ -155,7 +157,7 @@ def heads_at(seqs: Mapping[UUID, int]) -> dict[UUID, Head]:
     heads = {run: Head() for run, seq in seqs.items() if seq == 0}
     places = [(run, place) for run, seq in seqs.items() for place in (seq, seq + 1) if place]
     beyond = set()
-    for entry in Entry.objects.only("run", "seq", "verb", "body").at_places(places):
+    for entry in bulk.read(Entry, match=["run", "seq"], rows=places):
         if entry.run is None or entry.seq is None:
             continue
         if entry.seq > seqs[entry.run]:
@@ -169,8 +171,8 @@ def charge(charges: Sequence[ChargeDraft], *, now: datetime) -> list[UUID]:
     """Write charges and return their ids; a second uncorrecting charge for one call is an IntegrityError."""
     _require_transaction()
     rows = [_charge(draft, now) for draft in charges]
-    Charge.objects.bulk_create(rows)
-    return [row.id for row in rows]
+    bulk.insert(Charge, _CHARGE_COLUMNS, rows)
+    return [row[0] for row in rows]
 
 
 def _require_transaction() -> None:
@@ -250,11 +252,12 @@ def _refuse_odd_names(*names: str | None) -> None:
             raise Invalid(f"{name[:80]!r} can't name anything in the ledger; use 1 to 200 printable characters")
 
 
-def _charge(draft: ChargeDraft, now: datetime) -> Charge:
+def _charge(draft: ChargeDraft, now: datetime) -> tuple[Any, ...]:
+    """The values of _CHARGE_COLUMNS."""
     values = {name: getattr(draft, name) for name in _CHARGE_FIELDS}
     for name in ("amount_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"):
         if type(values[name]) is not int:
             raise Invalid(f"the charge's {name} is {values[name]!r}; it must be an integer")
     _refuse_odd_names(*(value for value in values.values() if isinstance(value, str) and value))
     values["tags"] = dict(draft.tags)
-    return Charge(id=new_id(), at=now, **values)
+    return new_id(), now, *values.values()

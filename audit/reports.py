@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db.models import Count, F, Q, Sum
 
+from audit import bulk
 from audit.actors import Actor
 from audit.canonical import digest_bytes
 from audit.clock import to_text
@@ -84,7 +85,7 @@ def bodies_at(pairs: Sequence[tuple[UUID, int]]) -> dict[UUID, dict[str, Any]]:
     asks treats that as broken.
     """
     found: dict[UUID, dict[str, Any]] = {}
-    for entry in Entry.objects.at_places(pairs):
+    for entry in bulk.read(Entry, match=["run", "seq"], rows=pairs):
         envelope = entry.trusted_envelope()
         if envelope is not None and entry.run is not None:
             found[entry.run] = envelope
@@ -95,23 +96,23 @@ def openings_of(entries: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
     """The values behind the commitments of entries, by entry and path; erased ones and ones that don't match are absent."""
     ids = list(entries)
     opened: dict[UUID, dict[str, Any]] = {entry_id: {} for entry_id in ids}
-    for opening in _proven(Opening.objects.filter(entry__in=ids)):
+    for opening in _proven(["entry"], [[entry] for entry in ids]):
         opened[opening.entry][opening.path] = json.loads(bytes(opening.value))
     return opened
 
 
 def opened_digests(entries: Iterable[UUID], path: str) -> dict[UUID, str]:
     """SHA-256 of the stored value behind one commitment of each entry; erased ones and ones that don't match are absent."""
-    found = Opening.objects.filter(entry__in=list(entries), path=path)
-    return {opening.entry: digest_bytes(bytes(opening.value)) for opening in _proven(found)}
+    found = _proven(["entry", "path"], [[entry, path] for entry in entries])
+    return {opening.entry: digest_bytes(bytes(opening.value)) for opening in found}
 
 
-def _proven(openings: Iterable[Opening]) -> list[Opening]:
-    """Those that their entry has committed to."""
-    held = list(openings)
-    entries = Entry.objects.filter(id__in={opening.entry for opening in held})
-    commitments = {entry.id: (entry.trusted_envelope() or {"commitments": {}})["commitments"] for entry in entries}
-    return [opening for opening in held if commitments.get(opening.entry, {}).get(opening.path) == opening.commitment]
+def _proven(match: list[str], rows: bulk.Rows) -> list[Opening]:
+    """The openings that their entry has committed to."""
+    held = bulk.read_pairs(Opening, Entry, on=("entry", "id"), match=match, rows=rows)
+    entries = {entry.id: entry for _, entry in held}
+    commitments = {key: (entry.trusted_envelope() or {"commitments": {}})["commitments"] for key, entry in entries.items()}
+    return [opening for opening, _ in held if commitments[opening.entry].get(opening.path) == opening.commitment]
 
 
 def chain_problems(run: UUID) -> list[str]:

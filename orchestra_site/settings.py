@@ -87,6 +87,7 @@ _POSTGRESQL: dict[str, Any] = {
     # Milliseconds. Transitions hold locks for tens of ms, so ten seconds mean that something is wrong and should be said.
     "options": "-c lock_timeout=10000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
     "connect_timeout": 10,
+    "prepare_threshold": 2,  # allows audit.bulk to prepare its inserts; nothing else does
 }
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 from agents import grants, registry
 from agents.models import Agent as AgentRow
 from agents.prices import Used
-from audit import canonical, clock
+from audit import bulk, canonical, clock
 from runs.adapters import commands, http, inline, models
 from runs.adapters.children import Broken, CallError, Children, Job, OnCall, OnProgress, Returned
 from runs.engine.states import CallKind, Cause, Mode
@@ -222,8 +222,8 @@ def usd(nano: int) -> str:
 
 def standings(names: Sequence[str]) -> dict[str, Standing]:
     """The live standing of agents, by name. One indexed read."""
-    rows = AgentRow.objects.filter(name__in=names).values_list("name", "state", "permissions")
-    return {name: Standing(state, tuple(permissions)) for name, state, permissions in rows}
+    rows = bulk.read(AgentRow, match=["name"], rows=[[name] for name in names])
+    return {row.name: Standing(row.state, tuple(row.permissions)) for row in rows}
 
 
 def unpacked(digests: Sequence[str]) -> dict[str, Path]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from typing import BinaryIO, Protocol
 
 from django.db import transaction
 
-from audit import clock, ledger
+from audit import bulk, clock, ledger
 from audit.actors import Actor
 from audit.errors import Invalid
 from audit.exports.jsonl import JsonLines
@@ -69,21 +70,13 @@ def make_export(
 
 def _write(form: Form, filters: Filters, into: BinaryIO, actor: Actor, on_progress: Callable[[int], None]) -> Export:
     count, size, seen = 0, 0, sha256()
-    piece, chunk = form.head(), []
-    for body in matching(filters, actor=actor).values_list("body", flat=True).iterator(chunk_size=_CHUNK):
-        chunk.append(bytes(body))
-        if len(chunk) == _CHUNK:
-            piece += form.lines(chunk)
-            into.write(piece)
-            seen.update(piece)
-            count, size = count + len(chunk), size + len(piece)
-            piece, chunk = b"", []
-            on_progress(count)
-    piece += form.lines(chunk)
-    into.write(piece)
-    seen.update(piece)
-    on_progress(count + len(chunk))
-    return Export(count + len(chunk), size + len(piece), seen.hexdigest())
+    pieces = ((len(bodies), form.lines(bodies)) for bodies in bulk.portions(matching(filters, actor=actor).values_list("body"), _CHUNK))
+    for more, piece in chain([(0, form.head())], pieces):
+        into.write(piece)
+        seen.update(piece)
+        count, size = count + more, size + len(piece)
+        on_progress(count)
+    return Export(count, size, seen.hexdigest())
 
 
 def _draft(form: str, filters: Filters, made: Export, actor: Actor) -> ledger.Draft:

@@ -7,9 +7,7 @@ triggers of models/triggers.py keep them as written.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from typing import Any, Self
-from uuid import UUID
 
 from django.db import models
 
@@ -17,8 +15,6 @@ from audit.actors import Actor
 from audit.canonical import digest_bytes, entry_bytes
 from audit.clock import to_text
 from audit.visible import visible
-
-_PLACES = 200  # SQLite refuses an expression deeper than 1000, and each place is one deep
 
 
 class EntryQuerySet(models.QuerySet["Entry"]):
@@ -29,14 +25,6 @@ class EntryQuerySet(models.QuerySet["Entry"]):
     def in_order(self) -> Self:
         """Oldest first; entries of one transaction in the order they were made, since ids rise."""
         return self.order_by("at", "id")
-
-    def at_places(self, places: Sequence[tuple[UUID, int]]) -> Iterator[Entry]:
-        """The entries at exactly these (run, seq), as many as exist, in no order."""
-        for start in range(0, len(places), _PLACES):
-            wanted = models.Q()
-            for run, seq in places[start : start + _PLACES]:
-                wanted |= models.Q(run=run, seq=seq)
-            yield from self.filter(wanted)
 
 
 class Entry(models.Model):

@@ -49,3 +49,19 @@ class Move:
     @property
     def changes_nothing(self) -> bool:
         return not (self.opened or self.moved or self.facts or self.finish)
+
+    def followed_by(self, later: "Move") -> "Move":
+        """Both as one, `later` decided over this one's snapshot: what this one opened is written as the later one left it."""
+        opened = dict.fromkeys(step.key for step in (*self.opened, *later.opened))
+        changed = dict.fromkeys(step.key for step in (*self.moved, *later.moved) if step.key not in opened)
+        steps = later.snapshot.steps
+        return Move(
+            snapshot=later.snapshot,
+            opened=tuple(steps[key] for key in opened),
+            moved=tuple(steps[key] for key in changed),
+            facts=(*self.facts, *later.facts),
+            perform=(*(key for key in self.perform if key not in later.abandon), *later.perform),
+            abandon=(*self.abandon, *later.abandon),
+            finish=later.finish,
+            wake_at=later.wake_at,
+        )

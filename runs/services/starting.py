@@ -160,8 +160,8 @@ def _insert(
     )
     queued = _queued(run, spec, given, actor)
     run.input_entry = queued.id
-    bulk.insert(Run, list(_COLUMNS), [[getattr(run, attribute) for attribute in _COLUMNS.values()]])
-    ledger.record([queued], now=now, heads={run.id: Head()})
+    row: bulk.Table = (Run, tuple(_COLUMNS), [[getattr(run, attribute) for attribute in _COLUMNS.values()]])
+    ledger.record([queued], now=now, heads={run.id: Head()}, beside=[row])
     return run
 
 

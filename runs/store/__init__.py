@@ -5,7 +5,7 @@ Used by the worker, use-cases and sweeps. Decides nothing: what changes was deci
 
 from .claims import MAX_ATTEMPTS, claim, heartbeat, look, release_lease
 from .committer import Committer
-from .loading import Loaded, Problem, failure_from, load, plan_of
+from .loading import Loaded, Problem, failure_from, load, load_rows, plan_of
 from .settling import abandoned, call_records, confirmed, failed, opened, resent, with_account
 from .transitions import CallOpened, CallRecord, CallSettled, Committed, Seen, Stale, Transition
 from .writing import commit, settle_late
@@ -31,6 +31,7 @@ __all__ = [
     "failure_from",
     "heartbeat",
     "load",
+    "load_rows",
     "look",
     "opened",
     "plan_of",

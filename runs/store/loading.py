@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from agents.models import Release
-from audit import canonical, ledger, reports
+from agents.models import Release, Team
+from audit import bulk, canonical, ledger, reports
 from runs.engine import machine, planner
 from runs.engine.states import LIVE_RUN, OPEN_STEP, Cause, RunState, StepState, Verb
 from runs.engine.values import BestBefore, Failure, Held, Plan, RunView, Snapshot
@@ -50,17 +50,26 @@ class _Tampered(Exception):
 
 
 def load(ids: Sequence[UUID]) -> list[Loaded]:
-    """Read runs whole: four statements for all of them, and their releases once per process."""
-    runs = list(Run.objects.filter(id__in=ids).select_related("team"))
-    steps, calls = _by_run(Step.objects.filter(run__in=ids)), _by_run(Call.objects.filter(run__in=ids))
+    """Read runs whole: a few statements for all of them, and their releases once per process."""
+    return load_rows(bulk.read(Run, match=["id"], rows=[[run] for run in ids]))
+
+
+def load_rows(runs: Sequence[Run]) -> list[Loaded]:
+    """The same for runs whose rows have just been read, in their order. A queued one has no steps and no calls yet."""
+    teams = {team.id: team for team in bulk.read(Team, match=["id"], rows=[[run.team_id] for run in runs])}
+    for run in runs:
+        run.team = teams[run.team_id]
+    begun = [[run.id] for run in runs if run.state != RunState.QUEUED]
+    steps, calls = _by_run(bulk.read(Step, match=["run"], rows=begun)), _by_run(bulk.read(Call, match=["run"], rows=begun))
     heads = ledger.heads_at({run.id: run.seq for run in runs})
     opened = reports.openings_of(_entries(runs, steps, calls))
     return [_loaded(run, steps.get(run.id, []), calls.get(run.id, []), heads.get(run.id), opened) for run in runs]
 
 
-def _by_run(rows: Any) -> dict[UUID, list[Any]]:
+def _by_run(rows: Sequence[Any]) -> dict[UUID, list[Any]]:
+    """In the order in which they were made."""
     grouped: dict[UUID, list[Any]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.id):
         grouped.setdefault(row.run_id, []).append(row)
     return grouped
 

@@ -30,8 +30,8 @@ _STEP_CHANGES = (
     "agent version state attempt fell_back deadline_at not_before finished_at as_of best_before best_before_step "
     "result_digest result_fence result_entry failure_entry failure_cause failure_owner failure_team"
 ).split()
-_STEP_COLUMNS = ["run", "key", "node", "judges", "started_at", "input_entry", *_STEP_CHANGES]
-_CALL_COLUMNS = ["run", "dispatched_at", *CallRecord.__slots__, "cost_nano"]
+_STEP_COLUMNS = ("run", "key", "node", "judges", "started_at", "input_entry", *_STEP_CHANGES)
+_CALL_COLUMNS = ("run", "dispatched_at", *CallRecord.__slots__, "cost_nano")
 _CALL_CHANGES = ["state", "settled_at", "cause", "contained", "cost_nano", "reserved_nano", "response_entry"]
 
 # A call is reserved only within the run's own limits; what was spent is recorded whatever the limit says.
@@ -59,14 +59,17 @@ def commit(batch: Sequence[Transition]) -> list[Written]:
 
 
 def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: datetime) -> dict[UUID, Head]:
-    bulk.insert(Step, _STEP_COLUMNS, [_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened])
     moved = [_step_row(each, step, notes[each.run]) for each in written for step in each.move.moved]
-    bulk.update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved)
-    bulk.insert(Call, _CALL_COLUMNS, [_new_call(each.run, opened.call, now) for each in written for opened in each.opened])
+    bulk.update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved, answers=False)
     settled = [_call_row(call, notes[each.run].of([Verb.CALL_CONFIRMED], call.fact.subject), now) for each in written for call in each.settled]
-    bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled)
+    bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled, answers=False)
+    steps = [_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened]
+    calls = [_new_call(each.run, opened.call, now) for each in written for opened in each.opened]
     heads = ledger.record(
-        [draft for each in written for draft in notes[each.run].drafts], now=now, heads={each.run: each.seen.head for each in written}
+        [draft for each in written for draft in notes[each.run].drafts],
+        now=now,
+        heads={each.run: each.seen.head for each in written},
+        beside=[(Step, _STEP_COLUMNS, steps), (Call, _CALL_COLUMNS, calls)],
     )
     charges = [call.charge for each in written for call in each.settled if call.charge is not None]
     if charges:

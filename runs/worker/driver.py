@@ -20,7 +20,7 @@ from runs.engine.values import Step
 from runs.performers import Refusal
 from runs.worker.messages import Asked, Ended, Event, Gone, Input, Planned, Poked, Settled, Tools, give
 from runs.worker.performing import Performing
-from runs.worker.planning import admitted, diverged, planned, record_of
+from runs.worker.planning import admitted, carried_on, diverged, planned, record_of
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,10 @@ class Driver:
         opened = [each for each in opened if each.call.key not in self.calls]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
-        snapshot = store.with_account(move.snapshot, opened, closing)
+        move = carried_on(replace(move, snapshot=store.with_account(move.snapshot, opened, closing)), self.calls, self.tools.boundary)
+        also = self._abandoned(move, {each.call.key for each in closing})
+        snapshot = store.with_account(move.snapshot, (), also)
+        closing += also
         plans = []
         for key in move.perform:
             plan = planned(snapshot.steps[key], snapshot, self.calls, self.tools.boundary, self.unsent)

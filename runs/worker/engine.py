@@ -8,9 +8,10 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,7 +22,7 @@ from agents.errors import ArtifactRefused
 from audit import clock
 from audit.actors import Actor
 from runs import performers, store, sweeps
-from runs.models import Cause
+from runs.models import Cause, Run
 from runs.models import Engine as EngineRow
 from runs.worker.driver import Driver
 from runs.worker.messages import Event, Tools
@@ -66,6 +67,15 @@ class EngineOptions:
     beat_s: float = field(default_factory=lambda: float(settings.ORCHESTRA_HEARTBEAT_S))
     listener: Callable[[Event], None] = _silent
     id: UUID = field(default_factory=uuid4)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Claimed runs and what their first calls need."""
+
+    loaded: list[store.Loaded]
+    folders: Mapping[str, Path]
+    standings: Mapping[str, performers.Standing]
 
 
 class Engine:
@@ -185,27 +195,49 @@ class Engine:
         if not room:
             return 0
         sent = time.monotonic()
-        ids = await self._call(store.claim, owner=self.id, ttl=self.options.ttl, limit=room, only=self._wanted())
-        if not ids:
+        runs, read = await self._call(self._claimed, room, self._wanted())
+        if not runs:
             return 0
         if not self._driving:  # else an older lease, which only a heartbeat prolongs, bounds what we hold
             self._held_until = sent + self.options.ttl.total_seconds() - MARGIN_S
-        await self._take(ids)
-        return len(ids)
+        await (self._take(runs) if read is None else self._begin(read))
+        return len(runs)
 
-    async def _take(self, ids: list[UUID]) -> None:
+    def _claimed(self, room: int, wanted: Collection[UUID] | None) -> tuple[list[Run], _Read | None]:
+        """In a committer thread: claimed and read in one visit. What can't be read is looked at run by run."""
+        runs = store.claim(owner=self.id, ttl=self.options.ttl, limit=room, only=wanted)
+        try:
+            return runs, self._read(runs) if runs else None
+        except Exception as error:  # noqa: BLE001 - it comes again, and is dealt with there
+            log.warning("%d claimed runs can't be read together (%s)", len(runs), error)
+            return runs, None
+
+    def _read(self, runs: Sequence[Run]) -> _Read:
+        """In a committer thread: all that the first calls of these runs need; code unpacked, standings as they are now."""
+        loaded = store.load_rows(runs)
+        plans = {each.snapshot.plan.release: each.snapshot.plan for each in loaded}.values()
+        missing = {digest for plan in plans for digest in performers.artifacts(plan)} - set(self.tools.boundary.folders)
+        standings = performers.standings(sorted({name for plan in plans for name in plan.agents}))
+        return _Read(loaded, performers.unpacked(sorted(missing)), standings)
+
+    async def _take(self, runs: list[Run]) -> None:
         """One run that can't be read must not keep its neighbours from starting."""
         try:
-            loaded = await self._call(store.load, ids)
-            await self._prepare(loaded)
+            read = await self._call(self._read, runs)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one run; it is logged or ends that run
-            if len(ids) == 1:
-                await self._end_unprepared(ids[0], error)
+            if len(runs) == 1:
+                await self._end_unprepared(runs[0].id, error)
                 return
-            for run in ids:
+            for run in runs:
                 await self._take([run])
             return
-        for each in loaded:
+        await self._begin(read)
+
+    async def _begin(self, read: _Read) -> None:
+        self.tools.boundary.folders.update(read.folders)
+        self.tools.boundary.standings.update(read.standings)
+        await self.tools.boundary.get_ready({provider for each in read.loaded for provider in performers.providers(each.snapshot.plan)})
+        for each in read.loaded:
             if each.is_broken:
                 await self._call(sweeps.mark_broken, each.run)
             else:
@@ -221,16 +253,6 @@ class Engine:
 
     def _wanted(self) -> Collection[UUID] | None:
         return None if self.options.only is None else self.options.only - set(self._driving)
-
-    async def _prepare(self, loaded: list[store.Loaded]) -> None:
-        """Code unpacked, standings read and heavy libraries loaded before the first call of these runs."""
-        boundary = self.tools.boundary
-        plans = {each.snapshot.plan.release: each.snapshot.plan for each in loaded}.values()
-        missing = {digest for plan in plans for digest in performers.artifacts(plan)} - set(boundary.folders)
-        if missing:
-            boundary.folders.update(await self._call(performers.unpacked, sorted(missing)))
-        boundary.standings.update(await self._call(performers.standings, sorted({name for plan in plans for name in plan.agents})))
-        await boundary.get_ready({provider for plan in plans for provider in performers.providers(plan)})
 
     async def _start(self, loaded: store.Loaded) -> None:
         former = self._driving.get(loaded.run.id)

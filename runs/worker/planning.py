@@ -1,15 +1,20 @@
-"""How a step's own call goes out: at once with its intent, after waiting for a child, again after a crash, or not at all.
+"""How a step's own call goes out: answered on the spot, at once with its intent, after waiting for a child, again after a crash, or not at all.
 
 Looks only at values and at whether a child is free. Used by the driver, once per step of a transition.
 """
 
+import random
 from collections.abc import Collection
+from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
 from audit import clock
 from audit.identity import new_id
 from runs import performers, store
-from runs.engine.outcomes import Failed
+from runs.engine import machine
+from runs.engine.commands import Move
+from runs.engine.outcomes import Failed, Result
 from runs.engine.states import CallKind, CallState, Cause, Mode
 from runs.engine.values import Plan, RunView, Snapshot, Step
 from runs.performers import Boundary, Refusal, Request, Unshapable
@@ -37,6 +42,37 @@ def planned(step: Step, snapshot: Snapshot, calls: dict[str, store.CallRecord], 
     if request.kind is CallKind.INLINE or not boundary.children.take_now():
         return Planned(step, request)
     return Planned(step, request, opened=(store.opened(record_of(request), None),), has_place=True)
+
+
+MOST_CARRIED_ON: Final = 64
+"""So many inline steps join one transition at most: it stays short for whoever shares the database and the event loop."""
+
+
+def carried_on(move: Move, calls: dict[str, store.CallRecord], boundary: Boundary) -> Move:
+    """The move and everything that follows from it without leaving this process: its inline steps performed and absorbed, and theirs.
+
+    Each is admitted and absorbed at its own instant, as it would be by itself. Nothing of it is true before it is written:
+    a worker that dies, or a row that has moved meanwhile, and these pure steps are simply done again.
+    """
+    for _ in range(MOST_CARRIED_ON):
+        key = next((key for key in move.perform if _is_inline(move.snapshot, key)), None)
+        if key is None or move.finish is not None:
+            break
+        outcome = _answered(planned(move.snapshot.steps[key], move.snapshot, calls, boundary), boundary)
+        rest = replace(move, perform=tuple(each for each in move.perform if each != key))
+        move = rest.followed_by(machine.absorb(rest.snapshot, outcome, clock.now()))
+    return move
+
+
+def _is_inline(snapshot: Snapshot, key: str) -> bool:
+    return "inline" in snapshot.plan.agents[snapshot.steps[key].agent].spec["run"]
+
+
+def _answered(plan: Planned, boundary: Boundary) -> Result:
+    if plan.failed is not None or plan.request is None:
+        assert plan.failed is not None
+        return plan.failed
+    return performers.outcome_of(plan.request, boundary.answer_inline(plan.request), chance=random.random())
 
 
 def admitted(request: Request, plan: Plan, run: RunView, boundary: Boundary) -> Refusal | None:

@@ -1,5 +1,8 @@
 """A worker is killed with -9 in the middle of a call; another one takes the run over."""
 
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from audit import reports
 from runs.models import Call, Run
 from tests import pipelines
 from tests.pipelines import agent
-from tests.workers import kill, until, worker
+from tests.workers import SHORT_LEASES, kill, until, worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,3 +90,36 @@ def test_an_at_most_once_call_in_flight_is_never_sent_again_and_the_run_fails_un
     assert starts(tmp_path, "first") == 1
     assert Call.objects.get(run=run).state == "unresolved"
     assert reports.chain_problems(run.id) == []
+
+
+DIES_INSTEAD_OF_WRITING = """
+import os, signal, sys
+from django.core.management import execute_from_command_line
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestra_site.settings")
+import django
+django.setup()
+from runs.store import committer
+committer.commit = lambda batch: os.kill(os.getpid(), signal.SIGKILL)
+execute_from_command_line(["manage.py", "worker", "--no-queue"])
+"""
+
+
+def test_inline_steps_that_a_worker_did_not_live_to_write_are_done_again(
+    tmp_path: Path, shell_environment: dict[str, str], project_folder: Path
+) -> None:
+    """The worker dies with three steps done in memory: nothing of them is true, and the next worker writes them once."""
+    agent_text = "kind: agent\nname: {}\nteam: platform\nrole: {}\npurpose: Test.\nrun: {{inline: {}}}\ntimeout: 20s\n"
+    agents = [agent_text.format("echo", "decide", "noop") + "input: {type: object}", agent_text.format("twin", "check", "same")]
+    steps = "- {id: one, agent: echo, with: {n: =input.n}}\n- {id: two, agent: echo, with: {n: =steps.one.n}}"
+    verify = "verify: {agent: twin, with: {left: =result.n, right: =input.n}}"
+    pipelines.publish(tmp_path / "p", functions="", agents=agents, steps=steps, verify=verify)
+    run = pipelines.start(input={"n": 1})
+    died = subprocess.run([sys.executable, "-c", DIES_INSTEAD_OF_WRITING], cwd=project_folder, env={**shell_environment, **SHORT_LEASES}, check=False)
+    run.refresh_from_db()
+    assert (died.returncode, run.fence, run.attempt, run.revision, run.steps.count()) == (-signal.SIGKILL, 1, 1, 0, 0)
+    assert [entry["verb"] for entry in reports.entries_of(run.id)] == ["runs.run.queued"]
+    with worker(shell_environment, project_folder):
+        until(lambda: finished(run), "the end of the run")
+    verbs = Counter(entry["verb"] for entry in reports.entries_of(run.id))
+    assert (run.outcome, run.fence, run.revision, run.attempt, reports.chain_problems(run.id)) == ("verified", 2, 1, 0, [])
+    assert (verbs["runs.step.started"], verbs["runs.step.returned"], verbs["runs.step.judged"], verbs["runs.run.finished"]) == (3, 2, 1, 1)

@@ -68,10 +68,10 @@ def assert_once(run: Run, tmp_path: Path) -> None:
 
 def test_a_run_is_claimed_by_one_worker_until_its_lease_runs_out(run: Run) -> None:
     mine, theirs = uuid4(), uuid4()
-    assert store.claim(owner=mine, ttl=TTL, limit=10) == [run.id]
+    assert store.claim(owner=mine, ttl=TTL, limit=10) == [run]
     assert store.claim(owner=theirs, ttl=TTL, limit=10) == []
     Run.objects.update(lease_until=run.created_at)
-    assert store.claim(owner=theirs, ttl=TTL, limit=10) == [run.id]
+    assert store.claim(owner=theirs, ttl=TTL, limit=10) == [run]
     run.refresh_from_db()
     assert (run.fence, run.attempt, run.lease_owner) == (2, 2, theirs)
     assert store.heartbeat(owner=mine, ttl=TTL, runs=[run.id]) == set()
@@ -81,7 +81,7 @@ def test_a_run_is_claimed_by_one_worker_until_its_lease_runs_out(run: Run) -> No
 def test_a_claim_takes_the_oldest_runs_first_and_no_more_than_asked(run: Run) -> None:
     second = pipelines.start(input={})
     pipelines.start(input={})
-    assert set(store.claim(owner=uuid4(), ttl=TTL, limit=2)) == {run.id, second.id}
+    assert set(store.claim(owner=uuid4(), ttl=TTL, limit=2)) == {run, second}
 
 
 def test_two_engines_never_drive_one_run(run: Run, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_worker_that_lost_its_run_in_a_call_writes_that_calls_own_truth_and_no
         async with pipelines.at_work(waiting) as (engine, driving):
             call, driver = engine.tools.committer.call, engine._drivers[waiting.id]
             await call(Run.objects.filter(id=waiting.id).update, lease_until=None)
-            assert await call(store.claim, owner=uuid4(), ttl=TTL, limit=1, only=[waiting.id]) == [waiting.id]
+            assert await call(store.claim, owner=uuid4(), ttl=TTL, limit=1, only=[waiting.id]) == [waiting]
             record = next(call for call in driver.calls.values() if call.step == "two")
             end = store.confirmed(record, plan=driver.snapshot.plan, run=waiting.id, contained=None, response=None, cause=None)
             driver.inbox.put_nowait(Ended(Returned("two", 1, {"n": 1}), end))

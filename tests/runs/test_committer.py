@@ -30,8 +30,7 @@ def begun(tmp_path: Path) -> list[store.Transition]:
     pipelines.publish(tmp_path / "p", functions=functions, agents=[agent("worker", "work:run")], steps="- {id: work, agent: worker}")
     for _ in range(5):
         pipelines.start()
-    ids = store.claim(owner=uuid4(), ttl=TTL, limit=5)
-    loaded = sorted(store.load(ids), key=lambda each: each.run.created_at)
+    loaded = store.load_rows(store.claim(owner=uuid4(), ttl=TTL, limit=5))
     moves = [(each, machine.begin(each.snapshot, clock.now())) for each in loaded]
     return [store.Transition(each.run.id, "platform", each.seen, move, pipelines.SYSTEM) for each, move in moves]
 
