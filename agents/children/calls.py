@@ -112,7 +112,9 @@ class Conversation:
         if kind == "exit":
             return Broken("crashed", f"its process ended with exit status {number}", {**broken.details, "exit_status": int(number)})
         if kind == "processes":
-            return Broken("crashed", f"it started more than {number} processes", broken.details)
+            return Broken("crashed", f"it had more than {number} processes at once, which is the limit; start fewer, as a pool does", broken.details)
+        if kind == "memory":
+            return Broken("crashed", self._out_of_memory_together(*map(int, number.split())), broken.details)
         if kind == "signal":
             name = _signal_name(int(number))
             ran_out = name == "SIGABRT" and any(sign in broken.details.get("stderr", "") for sign in _MEMORY_SIGNS)
@@ -122,6 +124,10 @@ class Conversation:
 
     def _out_of_memory(self) -> str:
         return f"ran out of its {self._job.memory_bytes / frames.MIB:g} MiB of memory; raise `memory` or keep less at a time"
+
+    def _out_of_memory_together(self, held: int, count: int) -> str:
+        held_mib, limit_mib = f"{-(-held // frames.MIB)} MiB", f"{self._job.memory_bytes / frames.MIB:g} MiB"
+        return f"its {count} processes together held {held_mib}, more than the {limit_mib} of its `memory`; raise `memory` or start fewer"
 
 
 def _packed(job: Job) -> bytes:
