@@ -54,7 +54,8 @@ def _release(release: UUID) -> Release:
 def pipeline_named(name: str, actor: Actor) -> Pipeline:
     """The pipeline, if the actor may see it; the error names the nearest ones that they may see."""
     visible = Pipeline.objects.visible_to(actor)
-    pipeline = next(iter(visible.select_related("team").filter(name=name).order_by()), None)
+    found = visible.select_related("team").filter(name=name).order_by()
+    pipeline = next(iter(found), None) if name.isprintable() else None  # a database refuses some of what a terminal lets through
     if pipeline is None:
         raise UnknownPipeline(f"there is no pipeline '{name[:80]}'{nearest(name, visible.values_list('name', flat=True))}", pipeline=name[:80])
     return pipeline

@@ -16,6 +16,7 @@ from agents.errors import NotGranted
 from agents.spec import Problem
 from audit import clock, ledger
 from audit.actors import Actor
+from audit.visible import visible
 
 from .changes import FieldChange
 from .verbs import VERSION_REFUSED
@@ -68,7 +69,7 @@ def record_refusal(
     verb: ledger.Verb = VERSION_REFUSED,
 ) -> None:  # fmt: skip
     """A refusal's entry, in a transaction of its own: the refused one has been rolled back."""
-    texts = [str(problem)[:500] for problem in problems]
+    texts = [visible(problem, 500) for problem in problems]
     with transaction.atomic(durable=True):
         ledger.record(
             [
