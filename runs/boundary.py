@@ -1,6 +1,6 @@
 """The one way out (R6): every call is admitted here, stage by stage, and only from here does anything touch an adapter.
 
-Order: identity, stop switch, grants, budget, deadline; then the store writes the intent, then `send`. Knows no steps' meaning
+Order: identity, stop switch, grants, approval, budget, deadline; then the store writes the intent, then `send`. Knows no steps' meaning
 and writes no rows. Called by performers.
 """
 
@@ -151,9 +151,24 @@ def _stop(asked: _Asked) -> Refusal | None:
 def _grants(asked: _Asked) -> Refusal | None:
     permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
     for verb, resource in asked.request.uses:
-        if not grants.decide(permissions, verb, resource).allowed:
-            message = f"'{name}' may not {verb} {resource}: no permission allows it. Add \"allow {verb} {resource}\" and apply again with --publish"
-            return Refusal(Cause.DENIED, message)
+        decision = grants.decide(permissions, verb, resource)
+        if decision.allowed or decision.needs_approval:
+            continue
+        why = "no permission allows it" if decision.rule is None else f'the permission "{decision.rule}" can\'t be read and may forbid it'
+        advice = f'Add "allow {verb} {resource}"' if decision.rule is None else "Mend it"
+        return Refusal(Cause.DENIED, f"'{name}' may not {verb} {resource}: {why}. {advice} and apply again with --publish")
+    return None
+
+
+def _approval(asked: _Asked) -> Refusal | None:
+    """Nobody can give an approval in this version, so what requires one is refused: closed until there is somebody to ask."""
+    permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
+    for verb, resource in asked.request.uses:
+        decision = grants.decide(permissions, verb, resource)
+        if decision.needs_approval:
+            message = f"'{name}' may {verb} {resource} only with an approval (\"{decision.rule}\"), and nobody can give one in this version"
+            advice = f'Leave it out, or change the permission to "allow {verb} {resource}" and apply again with --publish'
+            return Refusal(Cause.DENIED, f"{message}. {advice}")
     return None
 
 
@@ -174,7 +189,7 @@ def _deadline(asked: _Asked) -> Refusal | None:
     return None
 
 
-STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _budget, _deadline)
+STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _approval, _budget, _deadline)
 
 
 def usd(nano: int) -> str:
@@ -233,7 +248,7 @@ class Boundary:
         permissions = self._permissions(request.agent.name)
         asked = http.FetchRequest(
             url=request.arguments["url"],
-            allowed_private=http.endpoints_named(rule.resource for rule in _network_rules(permissions) if rule.verb == "read" and not rule.prefix),
+            allowed_private=http.endpoints_named(rule.resource for rule in _network_rules(permissions) if _opens_private(rule)),
             timeout_s=min(max((request.not_after - clock.now()).total_seconds(), 0.0), FETCH_S),
             headers=request.arguments.get("headers") or {},
         )
@@ -260,13 +275,22 @@ class Boundary:
         return standing.permissions if standing is not None else ()
 
     def _has_network(self, agent: str) -> bool:
-        """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none."""
-        return any(rule.verb == "connect" for rule in _network_rules(self._permissions(agent)))
+        """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none.
+
+        It is the whole network, so one host that requires an approval keeps all of it away.
+        """
+        effects = {rule.effect for rule in _network_rules(self._permissions(agent)) if rule.verb == "connect"}
+        return effects == {grants.ALLOW}
 
 
 def target_resource(url: str) -> str:
     """What reading a URL touches, as grants name it. OddUrl says what is wrong with it."""
     return http.target_of(url).resource
+
+
+def _opens_private(rule: grants.Rule) -> bool:
+    """Only what allows reading one endpoint by name lets `fetch` go to an address that isn't public."""
+    return rule.effect == grants.ALLOW and rule.verb == "read" and not rule.prefix
 
 
 def _network_rules(permissions: Sequence[str]) -> list[grants.Rule]:

@@ -74,7 +74,7 @@ def agent() -> Schema:
             "memory": {"type": "string", "pattern": "^[0-9]+ ?(?:MB|MiB|GB|GiB)$"},
             "mode": {"anyOf": [{"enum": ["read", "at_most_once"]}, idempotent]},
             "uses": TEXTS,
-            "permissions": {"type": "array", "items": {"type": "string", "pattern": "^allow "}},
+            "permissions": {"type": "array", "items": {"type": "string", "pattern": "^(?:allow|require_approval) "}},
             "cost": MONEY,
             "derived_from": NAMED,
             "risk_tier": TEXT,

@@ -16,7 +16,7 @@ INLINE = ("noop", "same")
 DEFAULT_MEMORY_MB = 512
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
-_PERMISSION = re.compile(r"allow [a-z][a-z-]* [^\s*]+\*?|allow [a-z][a-z-]* \*")
+_PERMISSION = re.compile(r"(?:allow|require_approval) [a-z][a-z-]* (?:[^\s*]+\*?|\*)")
 _USE = re.compile(r"[a-z][a-z-]* \S.*")
 _SECRET = re.compile(r"(?:env|file):[A-Za-z0-9_./-]{1,200}")
 _LATER_RUN = {
@@ -176,9 +176,8 @@ def _permissions(fields: Fields) -> list[str]:
     for index, permission in enumerate(permissions):
         if not _PERMISSION.fullmatch(permission):
             hint = "write: allow read feed:metrics, or with a * at the end: allow read feed:*"
-            first = permission.split(" ")[0]
-            if first in {"deny", "require_approval"}:
-                hint = f"{first!r} is not supported by this version; whatever no line allows is refused anyway"
+            if permission.split(" ")[0] == "deny":
+                hint = "'deny' is not supported by this version; whatever no line allows is refused anyway"
             fields.page.problem((*fields.raw, "permissions", index), f"the permission {permission[:80]!r} can't be read; {hint}")
     return permissions
 
