@@ -1,7 +1,7 @@
 """The one way out (R6): every call is admitted here, stage by stage, and only from here does anything touch an adapter.
 
-Order: identity, stop switch, grants, approval, budget, deadline; then the store writes the intent, then `send`. Knows no steps' meaning
-and writes no rows. Called by performers.
+Order: identity, stop switch, grants, approval, rate, breaker, budget, deadline; then the store writes the intent, then `send`.
+Knows no steps' meaning and writes no rows. Called by performers.
 """
 
 import hashlib
@@ -15,8 +15,11 @@ from uuid import UUID
 from agents import grants, registry
 from agents.models import Agent as AgentRow
 from audit import canonical, clock
+from runs import store
 from runs.adapters import http, inline
 from runs.adapters.children import Broken, CallError, Children, Job, OnCall, OnProgress, Returned
+from runs.engine import pacing
+from runs.engine.pacing import Admission, Pace
 from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Agent, instant_text
 
@@ -49,6 +52,7 @@ class Standing:
 
     state: str
     permissions: tuple[str, ...]
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +124,24 @@ class _Asked:
     request: Request
     standing: Standing | None
     account: Account
+    own: Mapping[str, Admission]
     now: datetime
+
+    @property
+    def pace(self) -> Pace | None:
+        """Where there is one to be kept. An inline check is no call: no row says that it was made."""
+        return None if self.standing is None or self.request.kind is CallKind.INLINE else self.standing.pace
 
 
 Stage = Callable[[_Asked], Refusal | None]
 
 
-def admit(request: Request, *, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
-    """Every stage in order; the first that refuses decides. None: the call may be written down and sent."""
-    asked = _Asked(request, standing, account, now)
+def admit(request: Request, *, standing: Standing | None, account: Account, own: Mapping[str, Admission], now: datetime) -> Refusal | None:
+    """Every stage in order; the first that refuses decides. None: the call may be written down and sent.
+
+    `own`: calls of the same agent that this process has admitted lately, by key; the standing may not know them yet.
+    """
+    asked = _Asked(request, standing, account, own, now)
     for stage in STAGES:
         refusal = stage(asked)
         if refusal is not None:
@@ -172,6 +185,22 @@ def _approval(asked: _Asked) -> Refusal | None:
     return None
 
 
+def _rate(asked: _Asked) -> Refusal | None:
+    pace, name = asked.pace, asked.request.agent.name
+    if pace is not None and pace.unreadable:
+        return Refusal(Cause.DENIED, f"the rate and breaker in force of agent '{name}' can't be read, so it may not work; publish it again")
+    said = None if pace is None else pacing.beyond_rate(pace, name, asked.request.key, asked.own, asked.now)
+    return None if said is None else Refusal(Cause.RATE, said)
+
+
+def _breaker(asked: _Asked) -> Refusal | None:
+    """What a function asks for on its way belongs to a turn that is out already."""
+    if asked.pace is None or asked.request.ordinal:
+        return None
+    said = pacing.at_rest(asked.pace, asked.request.agent.name, asked.request.key, asked.own, asked.now)
+    return None if said is None else Refusal(Cause.BREAKER, said)
+
+
 def _budget(asked: _Asked) -> Refusal | None:
     step, account, bound = asked.request.step, asked.account, asked.request.bound_nano
     if account.calls_limit is not None and account.calls + 1 > account.calls_limit:
@@ -189,7 +218,7 @@ def _deadline(asked: _Asked) -> Refusal | None:
     return None
 
 
-STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _approval, _budget, _deadline)
+STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _approval, _rate, _breaker, _budget, _deadline)
 
 
 def usd(nano: int) -> str:
@@ -200,9 +229,10 @@ def usd(nano: int) -> str:
 
 
 def standings(names: Sequence[str]) -> dict[str, Standing]:
-    """The live standing of agents, by name. One indexed read."""
-    rows = AgentRow.objects.filter(name__in=names).values_list("name", "state", "permissions")
-    return {name: Standing(state, tuple(permissions)) for name, state, permissions in rows}
+    """The live standing of agents, by name. One indexed read, and those of `store.pace_of` for agents with a rate or a breaker."""
+    rows = AgentRow.objects.filter(name__in=names).values_list("name", "state", "permissions", "pace")
+    now = clock.now()
+    return {name: Standing(state, tuple(permissions), store.pace_of(name, pace, now) if pace else None) for name, state, permissions, pace in rows}
 
 
 def unpacked(digests: Sequence[str]) -> dict[str, Path]:
@@ -217,6 +247,22 @@ class Boundary:
         self.children = Children(children, registry.private_files())
         self.folders: dict[str, Path] = {}
         self.standings: dict[str, Standing] = {}
+        self._admitted: dict[str, dict[str, Admission]] = {}
+
+    def admit(self, request: Request, account: Account, *, now: datetime) -> Refusal | None:
+        """As `admit`, over what this process knows. What it admits of an agent with a pace, it counts from now on."""
+        agent = request.agent.name
+        standing, own = self.standings.get(agent), self._admitted.get(agent, {})
+        refusal = admit(request, standing=standing, account=account, own=own, now=now)
+        if refusal is None and standing is not None and standing.pace is not None and request.kind is not CallKind.INLINE:
+            self._admitted.setdefault(agent, {})[request.key] = Admission(now, is_turn=request.ordinal == 0)
+        return refusal
+
+    def learn(self, standings: Mapping[str, Standing], *, now: datetime) -> None:
+        """Take over what was read of these agents."""
+        self.standings.update(standings)
+        for agent in standings.keys() & self._admitted.keys():
+            self._admitted[agent] = pacing.unwritten(self._admitted[agent], now)
 
     def answer_inline(self, request: Request) -> Reply:
         """A shipped pure check; nothing leaves the process."""

@@ -11,6 +11,7 @@ from typing import Any
 from agents.spec.fields import IDENTIFIER, NAME
 from agents.spec.inventory import INLINE, ROLES
 from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES
+from agents.spec.pace import MOST_FAILURES
 
 Schema = dict[str, Any]
 
@@ -76,6 +77,8 @@ def agent() -> Schema:
             "uses": TEXTS,
             "permissions": {"type": "array", "items": {"type": "string", "pattern": "^(?:allow|require_approval) "}},
             "cost": MONEY,
+            "rate": {"type": "string", "pattern": "^[0-9]+/(?:[0-9]+(?:ms|s|m|h|d))+$", "examples": ["60/1m"]},
+            "breaker": _object({"failures": {"type": "integer", "minimum": 1, "maximum": MOST_FAILURES}, "rest": DURATION}, ["failures", "rest"]),
             "derived_from": NAMED,
             "risk_tier": TEXT,
             "data_classes": TEXTS,

@@ -9,6 +9,7 @@ from typing import Any
 from agents.expressions import template_problems, template_references
 from agents.expressions.paths import bare_path
 from agents.spec.fields import NAME, Fields
+from agents.spec.pace import read_pace
 from agents.spec.verdict import VERDICT_SCHEMA
 
 ROLES = ("gather", "decide", "act", "check")
@@ -82,6 +83,7 @@ def read_agent(fields: Fields) -> dict[str, Any]:
         "artifact": None,
         "executable": None,
     }
+    spec |= read_pace(fields, spec["run"])  # only what is said: agents without them keep their digests
     _fill_in(spec)
     return spec
 

@@ -3,7 +3,7 @@
 The worker's only way to the boundary.
 """
 
-from runs.boundary import Account, Boundary, CallError, Refusal, Reply, Request, Standing, admit, standings, unpacked, usd
+from runs.boundary import Account, Boundary, CallError, Refusal, Reply, Request, Standing, standings, unpacked, usd
 
 from .functions import Dispatch, perform
 from .shaping import Unshapable, artifacts, outcome_of, shape
@@ -18,7 +18,6 @@ __all__ = [
     "Request",
     "Standing",
     "Unshapable",
-    "admit",
     "artifacts",
     "outcome_of",
     "perform",

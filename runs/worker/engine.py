@@ -229,7 +229,7 @@ class Engine:
         missing = {digest for plan in plans for digest in performers.artifacts(plan)} - set(boundary.folders)
         if missing:
             boundary.folders.update(await self._call(performers.unpacked, sorted(missing)))
-        boundary.standings.update(await self._call(performers.standings, sorted({name for plan in plans for name in plan.agents})))
+        boundary.learn(await self._call(performers.standings, sorted({name for plan in plans for name in plan.agents})), now=clock.now())
 
     async def _start(self, loaded: store.Loaded) -> None:
         former = self._driving.get(loaded.run.id)
@@ -297,7 +297,7 @@ class Engine:
         try:
             seen = await self._call(store.look, list(self._driving))
             names = sorted({name for driver in self._live() for name in driver.snapshot.plan.agents})
-            self.tools.boundary.standings.update(await self._call(performers.standings, names))
+            self.tools.boundary.learn(await self._call(performers.standings, names), now=clock.now())
         except DatabaseError as error:
             log.warning("a look at the runs failed (%s)", error)
             return
