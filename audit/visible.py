@@ -34,6 +34,11 @@ def visible(text: object, limit: int = 200) -> str:
     return shown[: max(limit - 1, 0)] + ELLIPSIS if cut else shown
 
 
+def named(kind: str, typed: str) -> str:
+    """`kind:typed`, as an entry's subject names something that was asked for and perhaps isn't there; `kind:?` where it can't be a name."""
+    return f"{kind}:{typed[:100]}" if typed and typed.isprintable() else f"{kind}:?"
+
+
 def _glyph(character: str) -> str:
     code = ord(character)
     if code < 0x20:

@@ -1,7 +1,7 @@
 """The one way out (R6): every call is admitted here, stage by stage, and only from here does anything touch an adapter.
 
-Order: identity, stop switch, grants, price, budget, deadline; then the store writes the intent, then `send`. Knows no steps' meaning
-and writes no rows. Called by performers.
+Order: identity, stop switch, grants, approval, rate, breaker, price, budget, deadline; then the store writes the intent, then `send`.
+Knows no steps' meaning and writes no rows. Called by performers.
 """
 
 import hashlib
@@ -16,8 +16,11 @@ from agents import grants, registry
 from agents.models import Agent as AgentRow
 from agents.prices import Used
 from audit import bulk, canonical, clock
+from runs import store
 from runs.adapters import commands, http, inline, models
 from runs.adapters.children import Broken, CallError, Children, Job, OnCall, OnProgress, Returned
+from runs.engine import pacing
+from runs.engine.pacing import Admission, Pace
 from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Agent, instant_text
 
@@ -54,6 +57,7 @@ class Standing:
 
     state: str
     permissions: tuple[str, ...]
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +144,24 @@ class _Asked:
     request: Request
     standing: Standing | None
     account: Account
+    own: Mapping[str, Admission]
     now: datetime
+
+    @property
+    def pace(self) -> Pace | None:
+        """Where there is one to be kept. An inline check is no call: no row says that it was made."""
+        return None if self.standing is None or self.request.kind is CallKind.INLINE else self.standing.pace
 
 
 Stage = Callable[[_Asked], Refusal | None]
 
 
-def admit(request: Request, *, standing: Standing | None, account: Account, now: datetime) -> Refusal | None:
-    """Every stage in order; the first that refuses decides. None: the call may be written down and sent."""
-    asked = _Asked(request, standing, account, now)
+def admit(request: Request, *, standing: Standing | None, account: Account, own: Mapping[str, Admission], now: datetime) -> Refusal | None:
+    """Every stage in order; the first that refuses decides. None: the call may be written down and sent.
+
+    `own`: calls of the same agent that this process has admitted lately, by key; the standing may not know them yet.
+    """
+    asked = _Asked(request, standing, account, own, now)
     for stage in STAGES:
         refusal = stage(asked)
         if refusal is not None:
@@ -171,10 +184,41 @@ def _stop(asked: _Asked) -> Refusal | None:
 def _grants(asked: _Asked) -> Refusal | None:
     permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
     for verb, resource in asked.request.uses:
-        if not grants.decide(permissions, verb, resource).allowed:
-            message = f"'{name}' may not {verb} {resource}: no permission allows it. Add \"allow {verb} {resource}\" and apply again with --publish"
-            return Refusal(Cause.DENIED, message)
+        decision = grants.decide(permissions, verb, resource)
+        if decision.allowed or decision.needs_approval:
+            continue
+        why = "no permission allows it" if decision.rule is None else f'the permission "{decision.rule}" can\'t be read and may forbid it'
+        advice = f'Add "allow {verb} {resource}"' if decision.rule is None else "Mend it"
+        return Refusal(Cause.DENIED, f"'{name}' may not {verb} {resource}: {why}. {advice} and apply again with --publish")
     return None
+
+
+def _approval(asked: _Asked) -> Refusal | None:
+    """Nobody can give an approval in this version, so what requires one is refused: closed until there is somebody to ask."""
+    permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
+    for verb, resource in asked.request.uses:
+        decision = grants.decide(permissions, verb, resource)
+        if decision.needs_approval:
+            message = f"'{name}' may {verb} {resource} only with an approval (\"{decision.rule}\"), and nobody can give one in this version"
+            advice = f'Leave it out, or change the permission to "allow {verb} {resource}" and apply again with --publish'
+            return Refusal(Cause.DENIED, f"{message}. {advice}")
+    return None
+
+
+def _rate(asked: _Asked) -> Refusal | None:
+    pace, name = asked.pace, asked.request.agent.name
+    if pace is not None and pace.unreadable:
+        return Refusal(Cause.DENIED, f"the rate and breaker in force of agent '{name}' can't be read, so it may not work; publish it again")
+    said = None if pace is None else pacing.beyond_rate(pace, name, asked.request.key, asked.own, asked.now)
+    return None if said is None else Refusal(Cause.RATE, said)
+
+
+def _breaker(asked: _Asked) -> Refusal | None:
+    """What a function asks for on its way belongs to a turn that is out already."""
+    if asked.pace is None or asked.request.ordinal:
+        return None
+    said = pacing.at_rest(asked.pace, asked.request.agent.name, asked.request.key, asked.own, asked.now)
+    return None if said is None else Refusal(Cause.BREAKER, said)
 
 
 def _price(asked: _Asked) -> Refusal | None:
@@ -210,7 +254,7 @@ def _deadline(asked: _Asked) -> Refusal | None:
     return None
 
 
-STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _price, _budget, _deadline)
+STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _approval, _rate, _breaker, _price, _budget, _deadline)
 
 
 def usd(nano: int) -> str:
@@ -221,9 +265,9 @@ def usd(nano: int) -> str:
 
 
 def standings(names: Sequence[str]) -> dict[str, Standing]:
-    """The live standing of agents, by name. One indexed read."""
-    rows = bulk.read(AgentRow, match=["name"], rows=[[name] for name in names])
-    return {row.name: Standing(row.state, tuple(row.permissions)) for row in rows}
+    """The live standing of agents, by name. One indexed read, and those of `store.pace_of` for agents with a rate or a breaker."""
+    rows, now = bulk.read(AgentRow, match=["name"], rows=[[name] for name in names]), clock.now()
+    return {row.name: Standing(row.state, tuple(row.permissions), store.pace_of(row.name, row.pace, now) if row.pace else None) for row in rows}
 
 
 def unpacked(digests: Sequence[str]) -> dict[str, Path]:
@@ -239,6 +283,22 @@ class Boundary:
         self.models = models.Models()
         self.folders: dict[str, Path] = {}
         self.standings: dict[str, Standing] = {}
+        self._admitted: dict[str, dict[str, Admission]] = {}
+
+    def admit(self, request: Request, account: Account, *, now: datetime) -> Refusal | None:
+        """As `admit`, over what this process knows. What it admits of an agent with a pace, it counts from now on."""
+        agent = request.agent.name
+        standing, own = self.standings.get(agent), self._admitted.get(agent, {})
+        refusal = admit(request, standing=standing, account=account, own=own, now=now)
+        if refusal is None and standing is not None and standing.pace is not None and request.kind is not CallKind.INLINE:
+            self._admitted.setdefault(agent, {})[request.key] = Admission(now, is_turn=request.ordinal == 0)
+        return refusal
+
+    def learn(self, standings: Mapping[str, Standing], *, now: datetime) -> None:
+        """Take over what was read of these agents."""
+        self.standings.update(standings)
+        for agent in standings.keys() & self._admitted.keys():
+            self._admitted[agent] = pacing.unwritten(self._admitted[agent], now)
 
     def answer_inline(self, request: Request) -> Reply:
         """A shipped pure check; nothing leaves the process."""
@@ -275,7 +335,7 @@ class Boundary:
         permissions = self._permissions(request.agent.name)
         asked = http.FetchRequest(
             url=request.arguments["url"],
-            allowed_private=http.endpoints_named(rule.resource for rule in _network_rules(permissions) if rule.verb == "read" and not rule.prefix),
+            allowed_private=http.endpoints_named(rule.resource for rule in _network_rules(permissions) if _opens_private(rule)),
             timeout_s=min(max((request.not_after - clock.now()).total_seconds(), 0.0), FETCH_S),
             headers=request.arguments.get("headers") or {},
         )
@@ -338,8 +398,12 @@ class Boundary:
         return standing.permissions if standing is not None else ()
 
     def _has_network(self, agent: str) -> bool:
-        """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none."""
-        return any(rule.verb == "connect" for rule in _network_rules(self._permissions(agent)))
+        """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none.
+
+        It is the whole network, so one host that requires an approval keeps all of it away.
+        """
+        effects = {rule.effect for rule in _network_rules(self._permissions(agent)) if rule.verb == "connect"}
+        return effects == {grants.ALLOW}
 
 
 def with_bound(request: Request) -> Request:
@@ -359,6 +423,11 @@ def _left_s(request: Request) -> float:
 def target_resource(url: str) -> str:
     """What reading a URL touches, as grants name it. OddUrl says what is wrong with it."""
     return http.target_of(url).resource
+
+
+def _opens_private(rule: grants.Rule) -> bool:
+    """Only what allows reading one endpoint by name lets `fetch` go to an address that isn't public."""
+    return rule.effect == grants.ALLOW and rule.verb == "read" and not rule.prefix
 
 
 def _network_rules(permissions: Sequence[str]) -> list[grants.Rule]:

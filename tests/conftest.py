@@ -19,6 +19,13 @@ from hypothesis import settings as hypothesis_settings
 
 from audit.models import triggers
 from tests import factories, servers
+from tests.reached import (  # noqa: F401 - hooks: pytest finds them here
+    pytest_configure,
+    pytest_runtest_teardown,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 

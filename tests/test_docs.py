@@ -11,6 +11,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import CommandError, CommandParser
 
+from agents.children import processes
 from agents.contracts import schemas
 from agents.expressions import evaluation, scanning, values
 from agents.registry import folders
@@ -199,6 +200,8 @@ def test_limits_in_sentences_are_the_codes_own() -> None:
     assert f"`max_concurrency` is 1 to {nodes.MAX_CONCURRENCY}" in pages["pipeline-files.md"]
     assert f"at most {checking.MAX_NODES} nodes, {checking.MAX_NESTING} levels deep" in pages["pipeline-files.md"]
     assert f"{values.MAX_FILLED:,} characters" in pages["expressions.md"]
+    assert f"more than {processes.PROCESS_LIMIT} of them at once" in (REFERENCE / "causes.md").read_text(encoding="utf-8")
+    assert f"| {processes.PROCESS_LIMIT} processes at once" in (ROOT / "docs" / "explanation" / "containment.md").read_text(encoding="utf-8")
 
 
 def test_the_functions_of_expressions_are_the_codes_own() -> None:

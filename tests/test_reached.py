@@ -1,42 +1,73 @@
-"""Every word of a run that can be written or read is reached by a test that asserts it: verbs, causes, outcomes, exit statuses.
+"""Every verb, cause, outcome and exit status is reached by a test of a whole run of the suite, recorded and not read in its sources."""
 
-A word counts where a test's source says it as text of its own, in quotes; the enums' own names don't.
-"""
-
-import ast
-from functools import cache
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from runs.engine.states import EXIT_STATUS, CallState, Cause, Integrity, Outcome, StepState, Verb
+from tests import reached
+from tests.shell import typed
 
-HERE = Path(__file__).parent
-PURE = HERE / "runs" / "engine"
+HOOKS = "pytest_configure, pytest_runtest_teardown, pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown"
+PARTLY = """
+from tests import reached
 
-
-@cache
-def asserted() -> tuple[frozenset[str], frozenset[int]]:
-    """The texts and numbers in the tests that drive whole runs (those of the pure engine reach no row and no ledger)."""
-    texts: set[str] = set()
-    numbers: set[int] = set()
-    files = [file for folder in ("runs", "journeys", "doors") for file in (HERE / folder).rglob("test_*.py")]
-    for file in files:
-        if PURE in file.parents:
-            continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                texts.add(node.value)
-            elif isinstance(node, ast.Constant) and type(node.value) is int:
-                numbers.add(node.value)
-    return frozenset(texts), frozenset(numbers)
+def test_reaches_some():
+    for kind, words in reached.wanted().items():
+        reached.reached[kind] |= set(sorted(words){part})
+"""
 
 
-@pytest.mark.parametrize("word", [*Verb, *Cause, *Outcome, *Integrity, *StepState, *CallState], ids=lambda word: f"{type(word).__name__}-{word}")
-def test_every_word_is_reached_by_a_test(word: str) -> None:
-    assert str(word) in asserted()[0], f"no test of whole runs says {str(word)!r}: reach it, or don't register it yet"
+def session(folder: Path, parts: list[str], root: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """pytest in a process of its own, over one file for each part of the words."""
+    (folder / "pytest.ini").write_text(f"[pytest]\ntestpaths = .\npythonpath = {root}\nDJANGO_SETTINGS_MODULE = tests.settings\n")
+    (folder / "conftest.py").write_text(f"from tests.reached import {HOOKS}\n")
+    for number, part in enumerate(parts):
+        (folder / f"test_part_{number}.py").write_text(PARTLY.format(part=part))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("status", sorted(set(EXIT_STATUS.values())))
-def test_every_exit_status_is_reached_by_a_test(status: int) -> None:
-    assert status in asserted()[1]
+@pytest.mark.parametrize("options", [(), ("-n", "2", "--dist", "loadfile")], ids=["alone", "xdist"])
+def test_a_complete_session_that_leaves_words_unreached_fails_and_lists_them(tmp_path: Path, project_folder: Path, options: tuple[str, ...]) -> None:
+    done = session(tmp_path, ["[1:]"], project_folder, *options)
+    missed = [f"NOT REACHED by any test: {kind} {min(words)}. " for kind, words in reached.wanted().items()]
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert all(line in done.stdout for line in missed)
+    assert done.stdout.count("NOT REACHED") == len(missed)
+
+
+def test_what_the_workers_reached_is_put_together(tmp_path: Path, project_folder: Path) -> None:
+    done = session(tmp_path, ["[::2]", "[1::2]"], project_folder, "-n", "2", "--dist", "loadfile")
+    assert (done.returncode, "NOT REACHED" in done.stdout) == (0, False), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("options", [("-k", "some"), ("test_part_0.py",)])
+def test_a_part_of_the_suite_may_reach_a_part(tmp_path: Path, project_folder: Path, options: tuple[str, ...]) -> None:
+    done = session(tmp_path, ["[:0]"], project_folder, *options)
+    assert (done.returncode, "NOT REACHED" in done.stdout) == (0, False), done.stdout + done.stderr
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    monkeypatch.setattr(reached, "reached", {kind: set() for kind in reached.KINDS})
+    return reached.reached
+
+
+def test_what_a_command_wrote_and_ended_with_is_recorded_wherever_it_ran(
+    fresh: dict[str, set[str]], shell_environment: dict[str, str], project_folder: Path
+) -> None:
+    typed("cancel", "no-run-of-ours")
+    assert fresh["exit status"] == {"2"}
+    subprocess.run([sys.executable, "manage.py", "reverify", "no-run"], cwd=project_folder, env=shell_environment, capture_output=True, check=False)
+    subprocess.run([sys.executable, "manage.py", "runs"], cwd=project_folder, env=shell_environment, capture_output=True, check=True)
+    reached._read_ledger()
+    assert (fresh["verb"], fresh["exit status"]) == ({"runs.cancel.refused", "runs.start.refused"}, {"0", "2"})
+
+
+def test_what_is_not_of_ours_counts_for_nothing(fresh: dict[str, set[str]]) -> None:
+    subprocess.run([sys.executable, "-c", "raise SystemExit(16)"], check=False)
+    assert not any(fresh.values())

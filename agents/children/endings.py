@@ -19,7 +19,9 @@ def of_interpreter(how: str, seen: dict[str, Any], job: Job) -> Broken:
     if kind == "exit":
         return Broken("crashed", f"its process ended with exit status {number}", {**seen, "exit_status": int(number)})
     if kind == "processes":
-        return Broken("crashed", f"it started more than {number} processes", seen)
+        return Broken("crashed", f"it had more than {number} processes at once, which is the limit; start fewer, as a pool does", seen)
+    if kind == "memory":
+        return Broken("crashed", _out_of_memory_together(number, job), seen)
     if kind == "signal":
         return _killed(int(number), seen, job)
     return Broken("crashed", "its process was ended from outside, and its keeper with it", seen)
@@ -42,6 +44,12 @@ def of_program(how: str, seen: dict[str, Any], job: Job) -> Broken:
 
 def out_of_memory(job: Job) -> str:
     return f"ran out of its {job.memory_bytes / frames.MIB:g} MiB of memory; raise `memory` or keep less at a time"
+
+
+def _out_of_memory_together(weighed: str, job: Job) -> str:
+    held, count = map(int, weighed.split())
+    held_mib, limit_mib = f"{-(-held // frames.MIB)} MiB", f"{job.memory_bytes / frames.MIB:g} MiB"
+    return f"its {count} processes together held {held_mib}, more than the {limit_mib} of its `memory`; raise `memory` or start fewer"
 
 
 def _killed(number: int, seen: dict[str, Any], job: Job) -> Broken:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
-from . import linux, processes
+from . import linux, processes, weighing
 
 _LOOK_EVERY_S = 0.05
 
@@ -112,6 +112,7 @@ def _until_the_end(start: Start, interpreter: int) -> str:
     """What to tell the worker: how the interpreter ended, or nothing if the worker itself has gone or wants an end."""
     bell_r, bell_w = os.pipe()
     os.set_blocking(bell_w, False)
+    scale = weighing.Scale(start.memory_bytes)
     signal.set_wakeup_fd(bell_w, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
@@ -125,13 +126,17 @@ def _until_the_end(start: Start, interpreter: int) -> str:
             os.read(bell_r, 4096)
         if start.level == "full":
             _hide(start)  # SQLite deletes its side files and makes new ones; what can't be covered any more ends the child
-        if linux.HERE and _has_too_many(start):
-            return f"processes {processes.PROCESS_LIMIT}\n"
+        if linux.HERE and (beyond := _beyond(start, scale)):
+            return beyond
 
 
-def _has_too_many(start: Start) -> bool:
-    members = processes.visible() if start.level == "full" else processes.below(os.getpid())
-    return len(members) > processes.PROCESS_LIMIT
+def _beyond(start: Start, scale: weighing.Scale) -> str:
+    """Which bound the child's processes are beyond. Counted first: weighing a fork bomb would let it outrun its keeper."""
+    members = {*(processes.visible() if start.level == "full" else processes.below(os.getpid()))} - {os.getpid()}
+    if len(members) > processes.PROCESS_LIMIT:
+        return f"processes {processes.PROCESS_LIMIT}\n"
+    held = scale.too_much(members)
+    return "" if held is None else f"memory {held} {len(members)}\n"
 
 
 def _how(wait_status: int) -> str:

@@ -34,7 +34,7 @@ _zombies: list[subprocess.Popen[bytes]] = []
 
 
 class Ended(Exception):
-    """The child is gone. `how` is the keeper's last word: "exit 3", "signal 9", "processes 256", or nothing."""
+    """The child is gone. `how` is the keeper's last word: "exit 3", "signal 9", "processes 64", "memory 734003200 7", or nothing."""
 
     def __init__(self, how: str) -> None:
         super().__init__(how or "no word")

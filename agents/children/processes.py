@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 
-PROCESS_LIMIT = 256  # per child; a fork bomb is stopped here, a pool of helpers isn't
+PROCESS_LIMIT = 64  # per child, threads not counted; a fork bomb is stopped here, a pool of helpers isn't
 
 
 def below(root: int) -> set[int]:

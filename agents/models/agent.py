@@ -1,6 +1,6 @@
 """Agents: named identities with a team, an accountable person and one role.
 
-What an agent *is* stands in its versions; here stands what is live and never pinned: owner, state, permissions.
+What an agent *is* stands in its versions; here stands what is live and never pinned: owner, state, permissions, pace.
 Written by `agents.registry` only; runs and doors read it.
 """
 
@@ -73,6 +73,7 @@ class Agent(models.Model):
     role = models.CharField(max_length=16, choices=Role)
     state = models.CharField(max_length=16, choices=Standing, default=Standing.DRAFT)
     permissions = models.JSONField(default=list, blank=True)
+    pace = models.JSONField(default=dict, blank=True)
     risk_tier = models.CharField(max_length=64, blank=True, default="")
     data_classes = models.JSONField(default=list, blank=True)
     review_by = models.DateField(null=True, blank=True)

@@ -12,6 +12,7 @@ from agents.spec.fields import IDENTIFIER, NAME
 from agents.spec.inventory import INLINE, MAX_WORDS, ROLES
 from agents.spec.model_agents import DEFAULT_MAX_TOKENS, MAX_MODEL, MAX_TOKENS, PROVIDERS
 from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES
+from agents.spec.pace import MOST_FAILURES
 
 Schema = dict[str, Any]
 
@@ -78,8 +79,10 @@ def agent() -> Schema:
             "memory": {"type": "string", "pattern": "^[0-9]+ ?(?:MB|MiB|GB|GiB)$"},
             "mode": {"anyOf": [{"enum": ["read", "at_most_once"]}, idempotent]},
             "uses": TEXTS,
-            "permissions": {"type": "array", "items": {"type": "string", "pattern": "^allow "}},
+            "permissions": {"type": "array", "items": {"type": "string", "pattern": "^(?:allow|require_approval) "}},
             "cost": MONEY,
+            "rate": {"type": "string", "pattern": "^[0-9]+/(?:[0-9]+(?:ms|s|m|h|d))+$", "examples": ["60/1m"]},
+            "breaker": _object({"failures": {"type": "integer", "minimum": 1, "maximum": MOST_FAILURES}, "rest": DURATION}, ["failures", "rest"]),
             "derived_from": NAMED,
             "risk_tier": TEXT,
             "data_classes": TEXTS,

@@ -1,4 +1,4 @@
-"""What of a version is live and judged at run time: an agent's role and permissions. Putting a version in force makes them so.
+"""What of a version is live and judged at run time: role, permissions, rate and breaker. Putting a version in force makes them so.
 
 Runs inside a Turn, with an entry for each that moves. Called by publishing, and by applying for an agent that was never published.
 """
@@ -15,8 +15,9 @@ from .writing import Turn
 
 
 def put_in_force(turn: Turn, agent: Agent, spec: dict[str, Any]) -> tuple[FieldChange, ...]:
-    """The spec's role and permissions hold from now on, also for runs at work; returns what that changed."""
-    return _cast(turn, agent, spec["role"]) + _permit(turn, agent, list(spec["permissions"]))
+    """The spec's role, permissions and pace hold from now on, also for runs at work; returns what that changed."""
+    pace = {key: spec[key] for key in ("rate", "breaker") if spec.get(key) is not None}
+    return _cast(turn, agent, spec["role"]) + _permit(turn, agent, list(spec["permissions"])) + _set_pace(turn, agent, pace)
 
 
 def _cast(turn: Turn, agent: Agent, role: str) -> tuple[FieldChange, ...]:
@@ -26,6 +27,16 @@ def _cast(turn: Turn, agent: Agent, role: str) -> tuple[FieldChange, ...]:
         agent.save(update_fields=["role"])
         turn.note_changes(verbs.AGENT_CHANGED, agent.subject, team=agent.team.name, agent=agent.name, fields=fields)
     return fields
+
+
+def _set_pace(turn: Turn, agent: Agent, pace: dict[str, Any]) -> tuple[FieldChange, ...]:
+    before = agent.pace
+    if before == pace:
+        return ()
+    agent.pace = pace
+    agent.save(update_fields=["pace"])
+    turn.note(verbs.AGENT_PACED, agent.subject, team=agent.team.name, agent=agent.name, facts={"before": before, "now": pace})
+    return compare(before, pace)
 
 
 def _permit(turn: Turn, agent: Agent, permissions: list[str]) -> tuple[FieldChange, ...]:

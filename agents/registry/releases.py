@@ -57,7 +57,7 @@ def _release(release: UUID) -> Release:
 def pipeline_named(name: str, actor: Actor) -> Pipeline:
     """The pipeline, if the actor may see it; the error names the nearest ones that they may see."""
     visible = Pipeline.objects.visible_to(actor)
-    found = bulk.read_pairs(Pipeline, Team, on=("team", "id"), match=["name"], rows=[[name]])
+    found = bulk.read_pairs(Pipeline, Team, on=("team", "id"), match=["name"], rows=[[name]]) if name.isprintable() else []
     if not found or not (actor.sees_everything or visible.filter(name=name).exists()):
         raise UnknownPipeline(f"there is no pipeline '{name[:80]}'{nearest(name, visible.values_list('name', flat=True))}", pipeline=name[:80])
     pipeline, team = found[0]

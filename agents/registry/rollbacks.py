@@ -11,11 +11,12 @@ from datetime import datetime
 
 from django.db import transaction
 
-from agents.errors import NoSuchRelease, NoSuchVersion, NotGranted, NotPublishable, NotPublished
+from agents.errors import NoSuchRelease, NoSuchVersion, NotPublishable, NotPublished
 from agents.models import Agent, Pipeline, Release, Version
 from audit import clock
 from audit.actors import Actor
-from audit.errors import Conflict, Invalid
+from audit.errors import Conflict, Invalid, OrchestraError
+from audit.visible import named
 
 from . import releases, verbs, versions
 from .changes import MadeRelease, RolledBack
@@ -35,11 +36,11 @@ def rollback(name: str, *, actor: Actor, now: datetime | None = None, to: int | 
 
     A pipeline gets a release that it had; an agent's other version goes into a new release of every pipeline that runs
     the present one. UnknownPipeline, NotPublished, NoSuchVersion, NoSuchRelease, Invalid (an odd digest, or both targets),
-    Conflict (nothing older, or the target runs already; nothing changed), NotPublishable, NotGranted.
+    Conflict (nothing older, or the target runs already; nothing changed), NotPublishable, NotGranted; each is an entry too.
     """
-    digest = _asked(to, release)
-    subject = f"name:{name[:80]}"
+    subject = named("name", name)
     try:
+        digest = _asked(to, release)
         with transaction.atomic(durable=True):
             owner = owner_named(name, actor)
             turn = Turn(actor, now or clock.now())
@@ -47,7 +48,7 @@ def rollback(name: str, *, actor: Actor, now: datetime | None = None, to: int | 
             require_member(actor, owner.team.name, f"'{owner.name}'")
             done = _back(turn, owner, to, digest)
             turn.close()
-    except (NotPublishable, NotGranted) as error:
+    except OrchestraError as error:
         problems = error.details.get("problems") or [error.message]
         record_refusal(actor, subject, now=now, problems=problems, facts={"code": error.code, "publish": True})
         raise

@@ -55,7 +55,7 @@ def write_alias(turn: Turn, document: Document, team: Team) -> Change:
 
 
 def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool, tuple[FieldChange, ...]]:
-    """Create or change an agent's live values. Role and permissions are its version's: only a publication moves those of a published agent."""
+    """Create or change an agent's live values. Role, permissions and pace are its version's: only a publication moves those of a published agent."""
     said = document.spec
     row = Agent.objects.select_related("team").filter(name=document.name).first()
     in_force = row is not None and versions.published(row) is not None

@@ -1,6 +1,6 @@
 """Suspending an agent and letting it work again: live, so it holds for runs at work and for every release, old or new.
 
-The boundary refuses a suspended agent's calls (`stopped`); nothing here looks at runs. Called by the commands and by later doors.
+The boundary refuses a suspended agent's calls (`stopped`); nothing here looks at runs. Whatever is refused is an entry too. Called by doors.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from datetime import datetime
 
 from django.db import transaction
 
-from agents.errors import NotGranted, UnknownAgent
+from agents.errors import UnknownAgent
 from agents.models import Agent, Standing
 from audit import clock
 from audit.actors import Actor
-from audit.errors import Conflict
+from audit.errors import Conflict, OrchestraError
+from audit.visible import named
 
 from . import verbs
 from .releases import nearest
@@ -24,9 +25,9 @@ from .writing import Turn, reason_given, record_refusal, require_member
 
 def suspend(name: str, *, actor: Actor, reason: str, now: datetime | None = None) -> Agent:
     """From now on no call of this agent is sent. UnknownAgent, NotGranted, Invalid (the reason), Conflict (suspended or retired already)."""
-    said = reason_given(reason, "a suspension needs a reason", "whoever finds the agent stopped will ask for it")
 
     def change(turn: Turn, agent: Agent) -> None:
+        said = reason_given(reason, "a suspension needs a reason", "whoever finds the agent stopped will ask for it")
         if not Agent.objects.filter(pk=agent.pk).suspend():
             raise Conflict(_why_not_suspended(agent))
         facts = {"was": str(agent.state)}
@@ -48,7 +49,7 @@ def resume(name: str, *, actor: Actor, now: datetime | None = None) -> Agent:
 
 
 def _changed(name: str, actor: Actor, now: datetime | None, what: str, change: Callable[[Turn, Agent], None]) -> Agent:
-    subject = f"name:{name[:80]}"
+    subject = named("agent", name)
     try:
         with transaction.atomic(durable=True):
             agent = _agent(name, actor)
@@ -58,7 +59,7 @@ def _changed(name: str, actor: Actor, now: datetime | None, what: str, change: C
             change(turn, agent)
             turn.close()
             agent.refresh_from_db(fields=["state"])
-    except NotGranted as error:
+    except OrchestraError as error:
         record_refusal(actor, subject, now=now, problems=[error.message], facts={"code": error.code, "asked": what}, verb=verbs.AGENT_REFUSED)
         raise
     return agent
@@ -67,7 +68,8 @@ def _changed(name: str, actor: Actor, now: datetime | None, what: str, change: C
 def _agent(name: str, actor: Actor) -> Agent:
     """Locked, so that a publication at this moment comes before or after."""
     visible = Agent.objects.visible_to(actor)
-    agent = visible.select_for_update(of=("self",)).select_related("team").filter(name=name).first()
+    found = visible.select_for_update(of=("self",)).select_related("team").filter(name=name)
+    agent = found.first() if name.isprintable() else None  # a database refuses some of what a terminal lets through
     if agent is None:
         raise UnknownAgent(f"there is no agent '{name[:80]}'{nearest(name, visible.values_list('name', flat=True))}", agent=name[:80])
     return agent

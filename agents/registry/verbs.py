@@ -15,6 +15,7 @@ TEAM_CHANGED = Verb("agents.team.changed", _CHANGES)
 AGENT_CREATED = Verb("agents.agent.created", _CHANGES)
 AGENT_CHANGED = Verb("agents.agent.changed", _CHANGES)
 AGENT_PERMITTED = Verb("agents.agent.permitted")
+AGENT_PACED = Verb("agents.agent.paced")
 AGENT_SUSPENDED = Verb("agents.agent.suspended", frozenset({"reason"}))
 AGENT_RESUMED = Verb("agents.agent.resumed")
 AGENT_REFUSED = Verb("agents.agent.refused", frozenset({"problems"}))
@@ -50,6 +51,7 @@ VERBS = (
     AGENT_CREATED,
     AGENT_CHANGED,
     AGENT_PERMITTED,
+    AGENT_PACED,
     AGENT_SUSPENDED,
     AGENT_RESUMED,
     AGENT_REFUSED,

@@ -68,7 +68,7 @@ def draft(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, taken: T
 def publish(turn: Turn, version: Version) -> bool:
     """Make this the published version: the present one retires, a draft owner becomes active. False if it was already.
 
-    An agent's role and permissions are the published version's from now on.
+    An agent's role, permissions and pace are the published version's from now on.
     """
     owner = version.owner
     live = published(owner)

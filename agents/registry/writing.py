@@ -18,6 +18,7 @@ from audit import clock, ledger
 from audit.actors import Actor
 from audit.canonical import NotCanonical, canonical_bytes
 from audit.errors import Invalid
+from audit.visible import visible
 
 from .changes import FieldChange
 from .verbs import VERSION_REFUSED
@@ -84,7 +85,7 @@ def record_refusal(
     verb: ledger.Verb = VERSION_REFUSED,
 ) -> None:  # fmt: skip
     """A refusal's entry, in a transaction of its own: the refused one has been rolled back."""
-    texts = [str(problem)[:500] for problem in problems]
+    texts = [visible(problem, 500) for problem in problems]
     with transaction.atomic(durable=True):
         ledger.record(
             [

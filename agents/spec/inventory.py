@@ -10,6 +10,7 @@ from agents.expressions import template_problems, template_references
 from agents.expressions.paths import bare_path
 from agents.spec.fields import NAME, Fields
 from agents.spec.model_agents import fill_in_model, read_model, read_model_run
+from agents.spec.pace import read_pace
 from agents.spec.verdict import VERDICT_SCHEMA
 
 ROLES = ("gather", "decide", "act", "check")
@@ -18,7 +19,7 @@ DEFAULT_MEMORY_MB = 512
 MAX_WORDS = 64
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
-_PERMISSION = re.compile(r"allow [a-z][a-z-]* [^\s*]+\*?|allow [a-z][a-z-]* \*")
+_PERMISSION = re.compile(r"(?:allow|require_approval) [a-z][a-z-]* (?:[^\s*]+\*?|\*)")
 _USE = re.compile(r"[a-z][a-z-]* \S.*")
 _LATER_RUN = {
     "a2a": "use python: module:function for now",
@@ -65,6 +66,7 @@ def read_agent(fields: Fields) -> dict[str, Any]:
         "artifact": None,
         "executable": None,
     }
+    spec |= read_pace(fields, spec["run"])  # only what is said: agents without them keep their digests
     _fill_in(spec)
     if "model" in (spec["run"] or {}):
         fill_in_model(fields, spec)
@@ -179,9 +181,8 @@ def _permissions(fields: Fields) -> list[str]:
     for index, permission in enumerate(permissions):
         if not _PERMISSION.fullmatch(permission):
             hint = "write: allow read feed:metrics, or with a * at the end: allow read feed:*"
-            first = permission.split(" ")[0]
-            if first in {"deny", "require_approval"}:
-                hint = f"{first!r} is not supported by this version; whatever no line allows is refused anyway"
+            if permission.split(" ")[0] == "deny":
+                hint = "'deny' is not supported by this version; whatever no line allows is refused anyway"
             fields.page.problem((*fields.raw, "permissions", index), f"the permission {permission[:80]!r} can't be read; {hint}")
     return permissions
 

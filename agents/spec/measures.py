@@ -9,6 +9,7 @@ _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(?:[0-9]{1,12}(?:ms|s|m|h|d))+")
 _PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
 _MONEY = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))? ?USD")
+_RATE = re.compile(r"([0-9]{1,6})/((?:[0-9]{1,12}(?:ms|s|m|h|d))+)")
 _MEMORY = re.compile(r"([0-9]{1,7}) ?(MB|MiB|GB|GiB)")
 
 MAX_DURATION_MS = 366 * _UNITS["d"]
@@ -28,6 +29,13 @@ def money_nano(text: str) -> int | None:
     if found is None:
         return None
     return int(found[1]) * 1_000_000_000 + int((found[2] or "0").ljust(9, "0"))
+
+
+def rate_of(text: str) -> tuple[int, int] | None:
+    """Calls and milliseconds of "60/1m"; None for anything else."""
+    found = _RATE.fullmatch(text)
+    window = duration_ms(found[2]) if found is not None else None
+    return None if found is None or window is None else (int(found[1]), window)
 
 
 def memory_mb(text: str) -> int | None:

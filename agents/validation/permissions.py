@@ -17,7 +17,7 @@ def check_uses(name: str, spec: Spec, findings: Findings, path: Path) -> None:
 
 def _may_cover(permission: str, verb: str, resource: str) -> bool:
     words = permission.split(" ")
-    if len(words) != 3 or words[0] != "allow" or words[1] != verb:
+    if len(words) != 3 or words[0] not in ("allow", "require_approval") or words[1] != verb:
         return False
     fixed, pattern = _fixed(resource), words[2]
     open_ended = "{" in resource.replace("{{", "")

@@ -107,7 +107,7 @@ async def _follow(request: FetchRequest, headers: Mapping[str, str], may: Callab
     target = target_of(request.url)
     for _ in range(MAX_REDIRECTS + 1):
         if not may(target.resource):
-            raise _Stopped("denied", f"no permission allows {target.resource}", resource=target.resource)
+            raise _Stopped("denied", f"no permission allows {target.resource} by itself", resource=target.resource)
         addresses = await _checked_addresses(target, request.allowed_private)
         async with _answer(target, addresses, headers) as response:
             if response.status_code not in _REDIRECTS:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agents import contracts
-from runs.engine.states import PIPELINE_CAUSES, PLATFORM_CAUSES, RETRYABLE, Cause
+from runs.engine.states import FALLS_BACK_AT_ONCE, PIPELINE_CAUSES, PLATFORM_CAUSES, RETRYABLE, Cause
 from runs.engine.values import FUTURE_TOLERANCE, Agent, BestBefore, Failure, Held, Plan, RunView, Step, StepNode
 
 LONGEST_PAUSE_MS: Final = 60_000
@@ -39,7 +39,7 @@ def may_retry(step: Step, cause: Cause, retry_safe: bool) -> bool:
 
 
 def may_fall_back(step: Step, cause: Cause, retry_safe: bool) -> bool:
-    settled = cause in RETRYABLE or cause is Cause.STALE
+    settled = cause in RETRYABLE | FALLS_BACK_AT_ONCE
     return settled and retry_safe and step.node.fallback is not None and not step.fell_back
 
 

@@ -111,6 +111,8 @@ class Cause(StrEnum):
     UPSTREAM = "upstream"
     INPUT = "input"
     DENIED = "denied"
+    RATE = "rate"
+    BREAKER = "breaker"
     BUDGET = "budget"
     STOPPED = "stopped"
     LOST = "lost"
@@ -120,8 +122,13 @@ class Cause(StrEnum):
     INCOMPATIBLE = "incompatible"
 
 
-RETRYABLE: Final = frozenset({Cause.MISSING, Cause.CONTRACT, Cause.DEADLINE, Cause.STALLED, Cause.EXCEPTION, Cause.CRASHED, Cause.UPSTREAM})
-"""Causes another attempt may cure. Stale data, wiring, refusals and the platform's own failures are not among them."""
+RETRYABLE: Final = frozenset(
+    {Cause.MISSING, Cause.CONTRACT, Cause.DEADLINE, Cause.STALLED, Cause.EXCEPTION, Cause.CRASHED, Cause.UPSTREAM, Cause.RATE}
+)
+"""Causes another attempt may cure. Stale data, wiring, all other refusals and the platform's own failures are not among them."""
+
+FALLS_BACK_AT_ONCE: Final = frozenset({Cause.STALE, Cause.BREAKER})
+"""Causes that another attempt of the same agent can't cure, and another agent may."""
 
 PIPELINE_CAUSES: Final = frozenset({Cause.INPUT, Cause.BUDGET})
 PLATFORM_CAUSES: Final = frozenset({Cause.LOST, Cause.UNRESOLVED, Cause.TAMPERED, Cause.DIVERGED, Cause.INCOMPATIBLE})

@@ -53,7 +53,10 @@ class Call(models.Model):
             models.CheckConstraint(condition=Q(state=CallState.DISPATCHED.value) | Q(settled_at__isnull=False), name="call_settled_when_ended"),
             models.CheckConstraint(condition=Q(reserved_nano__gte=0, cost_nano__gte=0), name="call_money_not_negative"),
         ]
-        indexes = [models.Index(fields=["run", "step"], name="call_of_step")]
+        indexes = [
+            models.Index(fields=["run", "step"], name="call_of_step"),
+            models.Index(fields=["agent", "-dispatched_at"], name="call_of_agent"),  # rates and breakers read the newest ones
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"

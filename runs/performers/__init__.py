@@ -3,7 +3,7 @@
 The worker's only way to the boundary.
 """
 
-from runs.boundary import Account, Boundary, CallError, Refusal, Reply, Request, Standing, admit, standings, unpacked, usd
+from runs.boundary import Account, Boundary, CallError, Refusal, Reply, Request, Standing, standings, unpacked, usd
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
@@ -19,7 +19,6 @@ __all__ = [
     "Request",
     "Standing",
     "Unshapable",
-    "admit",
     "artifacts",
     "following",
     "meaning",

@@ -13,13 +13,14 @@ from audit import bulk, canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.errors import OrchestraError
 from audit.ledger import Draft, Head
+from audit.visible import named
 from runs import queue
 from runs.engine.states import Integrity, RunState, Verb
 from runs.errors import BadInput, IdempotencyConflict, NotReverifiable
 from runs.models import Run
 from runs.models.run import integrity_of
 from runs.services.reading import find_run, require_member
-from runs.services.refusals import record_refusal
+from runs.services.refusals import record_refusal, refused_lookups
 
 _COLUMNS = {field.name: field.attname for field in Run._meta.concrete_fields}  # noqa: SLF001 - Django's documented way to a model's fields
 
@@ -46,8 +47,7 @@ def start_run(
         _refuse_bad_input(spec, input, as_of)
         run = _started(release, spec, dict(input), actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=idempotency_key)
     except OrchestraError as refusal:
-        subject = f"pipeline:{pipeline[:100]}" if pipeline.isprintable() and pipeline else "pipeline:?"
-        record_refusal(Verb.START_REFUSED, subject, refusal, actor)
+        record_refusal(Verb.START_REFUSED, named("pipeline", pipeline), refusal, actor)
         raise
     if ring:
         queue.ring()
@@ -56,7 +56,8 @@ def start_run(
 
 def reverify(*, run: str, actor: Actor) -> Run:
     """Judge a finished run's stored result again: a new run of the verify node alone, as of the old run's finish."""
-    old = find_run(run, actor=actor)
+    with refused_lookups(Verb.START_REFUSED, run=run, actor=actor):
+        old = find_run(run, actor=actor)
     try:
         require_member(old, actor)
         _refuse_unjudgeable(old)

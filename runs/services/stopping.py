@@ -12,12 +12,13 @@ from runs.errors import AlreadyFinished
 from runs.models import Run
 from runs.services.ending import end_unattended
 from runs.services.reading import find_run, require_member
-from runs.services.refusals import record_refusal
+from runs.services.refusals import record_refusal, refused_lookups
 
 
 def cancel_run(*, run: str, actor: Actor) -> Run:
     """Ask for the end of a live run. Asking twice is the same as once; a finished run raises AlreadyFinished and stays as it is."""
-    found = find_run(run, actor=actor)
+    with refused_lookups(Verb.CANCEL_REFUSED, run=run, actor=actor):
+        found = find_run(run, actor=actor)
     _require_member(found, actor)
     asked_at = clock.now()
     with transaction.atomic(durable=True):

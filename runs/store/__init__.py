@@ -6,6 +6,7 @@ Used by the worker, use-cases and sweeps. Decides nothing: what changes was deci
 from .claims import MAX_ATTEMPTS, claim, heartbeat, look, release_lease
 from .committer import Committer
 from .loading import Loaded, Problem, failure_from, load, load_rows, plan_of
+from .pacing import pace_of
 from .settling import abandoned, call_records, confirmed, failed, opened, resent, with_account
 from .transitions import CallOpened, CallRecord, CallSettled, Committed, Seen, Stale, Transition
 from .writing import commit, settle_late
@@ -34,6 +35,7 @@ __all__ = [
     "load_rows",
     "look",
     "opened",
+    "pace_of",
     "plan_of",
     "release_lease",
     "resent",

@@ -235,7 +235,7 @@ class Engine:
 
     async def _begin(self, read: _Read) -> None:
         self.tools.boundary.folders.update(read.folders)
-        self.tools.boundary.standings.update(read.standings)
+        self.tools.boundary.learn(read.standings, now=clock.now())
         await self.tools.boundary.get_ready({provider for each in read.loaded for provider in performers.providers(each.snapshot.plan)})
         for each in read.loaded:
             if each.is_broken:
@@ -320,7 +320,7 @@ class Engine:
         try:
             seen = await self._call(store.look, list(self._driving))
             names = sorted({name for driver in self._live() for name in driver.snapshot.plan.agents})
-            self.tools.boundary.standings.update(await self._call(performers.standings, names))
+            self.tools.boundary.learn(await self._call(performers.standings, names), now=clock.now())
         except DatabaseError as error:
             log.warning("a look at the runs failed (%s)", error)
             return

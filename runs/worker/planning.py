@@ -77,7 +77,7 @@ def _answered(plan: Planned, boundary: Boundary) -> Result:
 
 def admitted(request: Request, plan: Plan, run: RunView, boundary: Boundary) -> Refusal | None:
     account = performers.Account(run.calls, plan.calls_limit, run.spent + run.reserved, plan.cost_limit)
-    return performers.admit(request, standing=boundary.standings.get(request.agent.name), account=account, now=clock.now())
+    return boundary.admit(request, account, now=clock.now())
 
 
 def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan) -> Planned:

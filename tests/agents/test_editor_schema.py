@@ -52,6 +52,8 @@ mode: {idempotent: =input.x}
 uses: ["read feed:{input.x}"]
 permissions: ["allow read feed:*"]
 cost: 0.01 USD
+rate: 60/1m
+breaker: {failures: 5, rest: 1m}
 derived_from: other
 risk_tier: low
 data_classes: [public]

@@ -43,6 +43,24 @@ def test_a_rule_that_does_not_parse_is_refused_and_allows_nothing(text: str) -> 
     assert not grants.decide([text], "read", "feed:x").allowed
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_requires_an_approval_wins_over_what_allows(order: int) -> None:
+    rules = ["allow read feed:*", "require_approval read feed:secret/*"][::order]
+    assert grants.decide(rules, "read", "feed:cpu").allowed
+    decision = grants.decide(rules, "read", "feed:secret/cpu")
+    assert decision == grants.Decision(allowed=False, rule="require_approval read feed:secret/*", needs_approval=True)
+
+
+def test_what_requires_an_approval_says_nothing_of_other_things() -> None:
+    assert grants.decide(["require_approval read feed:secret/*"], "read", "feed:cpu") == grants.Decision(allowed=False, rule=None)
+
+
+@pytest.mark.parametrize("text", ["deny read feed:x", "require_approval read fe*ed:x", "require_approval read", "forbid"])
+def test_a_rule_that_does_not_parse_and_was_not_to_allow_forbids_everything(text: str) -> None:
+    assert grants.decide(["allow read feed:*", text], "read", "feed:cpu") == grants.Decision(allowed=False, rule=text)
+    assert grants.decide(["allow read feed:*", "allow read"], "read", "feed:cpu").allowed
+
+
 def test_require_names_the_line_that_would_allow_it() -> None:
     with pytest.raises(NotGranted) as refused:
         grants.require(FEEDS, "write", "feed:x", agent="writer")

@@ -131,7 +131,8 @@ def test_asking_twice_changes_nothing_and_says_so(folder: Path) -> None:
     before = verbs()
     with pytest.raises(Conflict, match=r"suspended already; `manage\.py resume reader`"):
         registry.suspend("reader", actor=SYSTEM, reason="twice")
-    assert verbs() == before
+    assert verbs() == [*before, "agents.agent.refused"]
+    assert facts_of("agents.agent.refused") == [{"asked": asked, "code": "conflict", "problems": 1} for asked in ("resume", "suspend")]
 
 
 def test_a_retired_agent_is_neither_suspended_nor_resumed(folder: Path) -> None:
@@ -149,6 +150,7 @@ def test_a_suspension_needs_a_reason_that_can_be_kept(folder: Path, reason: str)
     with pytest.raises(Invalid, match="reason"):
         registry.suspend("reader", actor=SYSTEM, reason=reason)
     assert reader().state == Standing.ACTIVE
+    assert facts_of("agents.agent.refused") == [{"asked": "suspend", "code": "invalid", "problems": 1}]
 
 
 def test_an_outsider_suspends_and_resumes_nothing(folder: Path) -> None:
@@ -161,13 +163,27 @@ def test_an_outsider_suspends_and_resumes_nothing(folder: Path) -> None:
     with pytest.raises(NotGranted):
         registry.resume("reader", actor=ONLOOKER)
     assert reader().state == Standing.SUSPENDED
-    assert facts_of("agents.agent.refused") == [{"asked": asked, "code": "denied", "problems": 1} for asked in ("suspend", "resume")]
+    refused = [("suspend", "unknown-agent"), ("suspend", "denied"), ("resume", "denied")]
+    assert facts_of("agents.agent.refused") == [{"asked": asked, "code": code, "problems": 1} for asked, code in refused]
 
 
 def test_an_unknown_agent_names_the_nearest(folder: Path) -> None:
     publish(folder)
     with pytest.raises(UnknownAgent, match="there is no agent 'raeder'; did you mean 'reader'"):
         registry.suspend("raeder", actor=SYSTEM, reason="x")
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [("raeder", "agent:raeder"), ("x" * 300, "agent:" + "x" * 100), ("", "agent:?"), ("\x1b[2J", "agent:?"), ("\udcff", "agent:?")],
+)
+def test_a_refusal_names_what_was_typed_where_that_can_be_a_name(folder: Path, name: str, subject: str) -> None:
+    publish(folder)
+    for ask in (lambda: registry.suspend(name, actor=SYSTEM, reason="x"), lambda: registry.resume(name, actor=SYSTEM)):
+        with pytest.raises(UnknownAgent):
+            ask()
+    found = Entry.objects.filter(verb="agents.agent.refused")
+    assert [(entry.subject, entry.envelope()["facts"]["code"]) for entry in found] == [(subject, "unknown-agent")] * 2
 
 
 def test_a_pipeline_with_a_suspended_agent_still_has_its_release(folder: Path) -> None:

@@ -56,7 +56,7 @@ def test_every_rollback_goes_further_back_and_never_returns(four: list[Release])
     before = verbs()
     with pytest.raises(Conflict, match=rf"nothing older .*version 1.* is the first .*for --release: {four[3].digest[:12]}"):
         registry.rollback("numbers", actor=SYSTEM)
-    assert (release(), verbs()) == (four[0], before)
+    assert (release(), verbs()) == (four[0], [*before, "agents.version.refused"])
 
 
 def test_a_rollback_passes_over_what_only_drafts_ran_with(folder: Path) -> None:
@@ -74,7 +74,8 @@ def test_asking_for_the_version_that_runs_changes_nothing_and_names_its_other_re
     for _ in range(2):
         with pytest.raises(Conflict, match=rf"version 3 .*already; nothing was changed; .*{four[2].digest[:12]}"):
             registry.rollback("numbers", actor=SYSTEM, to=3)
-    assert (release(), verbs()) == (four[3], before)
+    assert (release(), verbs()) == (four[3], [*before, *["agents.version.refused"] * 2])
+    assert facts_of("agents.version.refused") == [{"code": "conflict", "publish": True, "problems": 1}] * 2
 
 
 def test_a_release_is_named_by_the_beginning_of_its_digest_older_or_newer(four: list[Release]) -> None:
@@ -192,6 +193,6 @@ def test_an_outsider_rolls_nothing_back(twice: Path) -> None:
     with pytest.raises(NotGranted):
         registry.rollback("numbers", actor=ONLOOKER)
     assert release() == before
-    assert facts_of("agents.version.refused") == [{"code": "denied", "publish": True, "problems": 1}]
+    assert facts_of("agents.version.refused") == [{"code": code, "publish": True, "problems": 1} for code in ("unknown-pipeline", "denied")]
     registry.rollback("numbers", actor=MEMBER)
     assert release() != before

@@ -235,6 +235,18 @@ def test_the_same_name_twice_is_a_problem_that_names_both_places() -> None:
         ("uses: read", "must be a list"),
         ("permissions: [deny read x]", "'deny' is not supported"),
         ('permissions: ["allow read a*b"]', "* at the end"),
+        ("rate: 60", "such as 60/1m"),
+        ("rate: 60/min", "such as 60/1m"),
+        ("rate: 0/1m", "1 to 1,000 calls per 1s to 24h"),
+        ("rate: 1001/1m", "1 to 1,000 calls per 1s to 24h"),
+        ("rate: 1/999ms", "1 to 1,000 calls per 1s to 24h"),
+        ("rate: 1/25h", "1 to 1,000 calls per 1s to 24h"),
+        ("breaker: 5", "must be a mapping"),
+        ("breaker: {failures: 5}", "{failures: 5, rest: 1m}"),
+        ("breaker: {failures: 0, rest: 1m}", "1 to 100 failures in a row"),
+        ("breaker: {failures: true, rest: 1m}", "1 to 100 failures in a row"),
+        ("breaker: {failures: 5, rest: 25h}", "a rest of 1s to 24h"),
+        ("breaker: {failures: 5, rest: 1m, per: 1h}", "has no key 'per'"),
         ("review_by: 2027-02-30", "2027-06-30"),
         ("input: string", "must be a mapping"),
         ("approve_when: x", "not supported by this version"),
@@ -245,6 +257,22 @@ def test_the_same_name_twice_is_a_problem_that_names_both_places() -> None:
 def test_an_agents_odd_line_is_refused_with_what_to_do(line: str, words: str) -> None:
     text = AGENT.replace("run: {python: feed:read}\n", "") if line.startswith("run") else AGENT
     assert any(words in message for _, message in said(text + line + "\n")), said(text + line + "\n")
+
+
+def test_rate_and_breaker_stand_in_the_normal_form_only_where_they_are_said() -> None:
+    paced = read(AGENT + "rate: 60/1m\nbreaker: {failures: 5, rest: 90s}\n").agents[0].spec
+    assert (paced["rate"], paced["breaker"]) == ({"calls": 60, "window_ms": 60_000}, {"failures": 5, "rest_ms": 90_000})
+    assert not {"rate", "breaker"} & read(AGENT).agents[0].spec.keys()
+
+
+@pytest.mark.parametrize("line", ["rate: 60/1m", "breaker: {failures: 5, rest: 1m}"])
+def test_a_pace_of_an_inline_check_would_hold_for_nothing_and_is_refused(line: str) -> None:
+    text = AGENT.replace("{python: feed:read}", "{inline: noop}")
+    assert any("inline checks make no calls" in message for _, message in said(text + line + "\n"))
+
+
+def test_a_permission_may_require_an_approval() -> None:
+    assert read(AGENT + 'permissions: ["require_approval read feed:*"]\n').agents[0].spec["permissions"] == ["require_approval read feed:*"]
 
 
 @pytest.mark.parametrize(

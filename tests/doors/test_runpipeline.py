@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from audit import reports
 from audit.errors import Conflict
+from audit.models import Entry
 from runs import services
 from runs.errors import BadInput
 from runs.management.terminal import inputs_given, instant_given
@@ -123,6 +125,7 @@ def test_json_is_the_whole_document_and_nothing_else(sample: None) -> None:
     [
         (["nothing-here"], "unknown-pipeline"),
         (["sample", "--input", "novalue"], "bad-input"),
+        (["sample", "--input", "\udcff"], "bad-input"),
         (["sample", "--input-file", "/nonexistent/input.json"], "bad-input"),
         (["sample", "--as-of", "yesterday"], "bad-input"),
         (["sample", "--as-of", "2999-01-01T00:00:00Z"], "bad-input"),
@@ -138,6 +141,10 @@ def test_bad_input_starts_nothing_and_is_a_document_with_json_and_a_sentence_wit
     assert (plain.status, plain.out) == (2, "")
     assert plain.err.startswith("refused: ")
     assert not Run.objects.exists()
+    entries = Entry.objects.filter(verb="runs.start.refused")
+    assert [(entry.subject, entry.envelope()["facts"]) for entry in entries] == [(f"pipeline:{arguments[0]}", {"code": code})] * 2
+    said = reports.openings_of([entry.id for entry in entries])
+    assert {opened["message"] for opened in said.values()} == {done.document["error"]["message"]}
 
 
 def test_a_mistyped_pipeline_is_answered_with_the_nearest(sample: None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from audit import clock
+from audit.models import Entry
 from runs.models import Call, Run
 from tests import pipelines
 from tests.pipelines import agent
@@ -75,6 +76,12 @@ def test_a_run_that_nobody_knows_is_refused(sample: None, run: str) -> None:
         assert (done.status, done.out) == (2, "")
         assert done.err.startswith("refused: ")
         assert "\x1b" not in done.err
+    entries = Entry.objects.filter(verb__endswith=".refused")  # showrun only looks
+    subject = f"run:{run}" if run.isprintable() else "run:?"
+    assert [(entry.verb, entry.subject, entry.envelope()["facts"]["code"]) for entry in entries] == [
+        ("runs.cancel.refused", subject, "unknown-run"),
+        ("runs.start.refused", subject, "unknown-run"),
+    ]
 
 
 def test_runs_lists_the_newest_first_as_they_read_now(sample: None) -> None:

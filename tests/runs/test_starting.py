@@ -68,7 +68,7 @@ def test_input_that_is_no_json_is_refused(tmp_path: Path, given: dict[str, Any])
     assert isinstance(refused(input=given), BadInput)
 
 
-@pytest.mark.parametrize("name", ["nobody", "", "\u202eevil", "x" * 300])
+@pytest.mark.parametrize("name", ["nobody", "", "\u202eevil", "x" * 300, "\udcff", "a\0b"])
 def test_an_unknown_pipeline_is_refused_and_recorded(tmp_path: Path, name: str) -> None:
     assert isinstance(refused(name=name), NotFound)
     assert Entry.objects.filter(verb="runs.start.refused").count() == 1

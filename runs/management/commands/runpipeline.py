@@ -59,16 +59,12 @@ class Command(BaseCommand):
         screen, actor = Screen(options), Actor.system("shell")
         queue = options["queue"]
         with screen.refusals():
-            if options["wait"] and not queue:
-                raise BadInput("--wait goes with --queue; without it the command waits anyway")
-            run = services.start_run(
-                pipeline=options["name"],
-                input=inputs_given(options["name"], pairs=options["input"], file=options["input_file"], draft=options["draft"], actor=actor),
-                actor=actor,
-                draft=options["draft"],
-                as_of=instant_given(options["as_of"]),
-                ring=queue,
-            )
+            with services.refused_starts(pipeline=options["name"], actor=actor):
+                if options["wait"] and not queue:
+                    raise BadInput("--wait goes with --queue; without it the command waits anyway")
+                given = inputs_given(options["name"], pairs=options["input"], file=options["input_file"], draft=options["draft"], actor=actor)
+                as_of = instant_given(options["as_of"])
+            run = services.start_run(pipeline=options["name"], input=given, actor=actor, draft=options["draft"], as_of=as_of, ring=queue)
         if not queue or options["wait"]:
             attend(run, screen=screen, actor=actor, drive=not queue)
         finish(str(run.id), screen=screen, actor=actor)

@@ -1,0 +1,134 @@
+"""What the session's tests really reached: verbs that were written, causes and outcomes that runs ended with, exit statuses of commands.
+
+Read from each test's own database before it is emptied, so what workers and commands of other processes wrote counts as well. pytest hooks,
+taken over by conftest; product code knows nothing of it. A complete run that left something registered unreached fails at its end.
+"""
+
+import functools
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from audit import ledger
+from runs.engine.states import EXIT_STATUS, Cause, Outcome
+
+KINDS = ("verb", "cause", "outcome", "exit status")
+reached: dict[str, set[str]] = {kind: set() for kind in KINDS}
+
+# Tests that write entries with their own hands: that the product can write them is for others to show.
+BY_HAND = ("tests/audit/test_ledger.py", "tests/audit/test_admin.py", "tests/audit/test_outbox.py", "tests/test_isolation.py", "tests/runs/engine/")
+_NARROWED = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "stepwise", "collectonly")
+_OURS = ("audit", "agents", "runs", "orchestra_site")
+
+
+def wanted() -> dict[str, set[str]]:
+    """Everything that is registered, by kind. Beside the outcomes' own exit statuses: 1 (not written) and 2 (refused)."""
+    verbs = {verb.name for verb in ledger.registered() if not verb.name.startswith("audit.test.")}
+    statuses = {str(status) for status in (1, 2, *EXIT_STATUS.values())}
+    return {"verb": verbs, "cause": set(map(str, Cause)), "outcome": set(map(str, Outcome)), "exit status": statuses}
+
+
+def unreached() -> list[str]:
+    return [f"{kind} {word}" for kind, words in wanted().items() for word in sorted(words - reached[kind])]
+
+
+# --- recording -----------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    uses_rows = item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(getattr(item, "fixturenames", ()))
+    if uses_rows and not item.nodeid.startswith(BY_HAND):
+        try:
+            _read_ledger()
+        except (DatabaseError, RuntimeError):
+            return  # a test that broke its transaction, or never got so far as to have a database
+
+
+def _read_ledger() -> None:
+    from audit.models import Entry
+
+    for verb, body in Entry.objects.values_list("verb", "body"):
+        reached["verb"].add(verb)
+        facts = json.loads(bytes(body))["facts"]
+        reached["cause"] |= {facts["cause"]} if isinstance(facts.get("cause"), str) else set()
+        reached["outcome"] |= {facts["outcome"]} if isinstance(facts.get("outcome"), str) else set()
+
+
+def pytest_configure() -> None:
+    BaseCommand.execute = _noting_its_end(BaseCommand.execute)  # type: ignore[method-assign]
+    subprocess.Popen.wait = _noting_its_status(subprocess.Popen.wait)  # type: ignore[method-assign]
+
+
+def _noting_its_end(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """A command in this process, as a shell would see it end."""
+
+    @functools.wraps(execute)
+    def noting(command: BaseCommand, *args: Any, **options: Any) -> Any:
+        status: object = 0
+        try:
+            return execute(command, *args, **options)
+        except SystemExit as left:
+            status = left.code or 0
+            raise
+        except CommandError as error:
+            status = error.returncode
+            raise
+        except BaseException:
+            status = None  # a traceback is no status that anybody was promised
+            raise
+        finally:
+            if status is not None and type(command).__module__.startswith(_OURS):
+                reached["exit status"].add(str(status))
+
+    return noting
+
+
+def _noting_its_status(wait: Callable[..., int]) -> Callable[..., int]:
+    """A command in a process of its own."""
+
+    @functools.wraps(wait)
+    def noting(process: "subprocess.Popen[Any]", *args: Any, **options: Any) -> int:
+        status = wait(process, *args, **options)
+        argv = process.args if isinstance(process.args, str) else " ".join(map(str, process.args))  # type: ignore[arg-type]
+        if "manage.py" in argv and status >= 0:
+            reached["exit status"].add(str(status))
+        return status
+
+    return noting
+
+
+# --- the end of the session ----------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist hands over what its tests reached."""
+    for kind, words in getattr(node, "workeroutput", {}).get("reached", {}).items():
+        reached[kind] |= set(words)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["reached"] = {kind: sorted(words) for kind, words in reached.items()}
+    elif exitstatus == pytest.ExitCode.OK and is_complete(session.config) and unreached():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error") or not is_complete(config):
+        return
+    for missed in unreached():
+        terminalreporter.write_line(f"NOT REACHED by any test: {missed}. Reach it, or don't register it yet.", red=True)
+
+
+def is_complete(config: pytest.Config) -> bool:
+    """Whether all tests were asked for: a part of them reaches a part."""
+    options: Mapping[str, Any] = vars(config.option)
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not any(options.get(name) for name in _NARROWED)

@@ -1,0 +1,72 @@
+"""What may be done only with an approval: refused, for nobody can give one in this version."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agents.models import Agent
+from runs.models import Call, Run
+from tests import pipelines
+from tests.pipelines import agent
+from tests.shell import typed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Publish = Callable[..., None]
+
+WORK = "def run(feed: str, **_) -> dict:\n    return {'feed': feed}\n"
+
+
+@pytest.fixture
+def publish(tmp_path: Path) -> Publish:
+    def published(*permissions: str) -> None:
+        listed = ", ".join(f'"{permission}"' for permission in permissions)
+        worker = agent("worker", "work:run", more=f'uses: ["read feed:{{input.feed}}"]\npermissions: [{listed}]')
+        pipelines.publish(tmp_path / "p", functions=WORK, agents=[worker], steps="- {id: work, agent: worker, with: {feed: =input.feed}}")
+
+    return published
+
+
+def test_a_call_that_requires_an_approval_is_denied_and_says_why_and_what_to_do(publish: Publish) -> None:
+    publish("require_approval read feed:*")
+    done = typed("runpipeline", "sample", "--input", "feed=cpu", "--json")
+    failure = done.document["failure"]
+    assert (done.status, failure["cause"], failure["owner"], failure["step"]) == (12, "denied", "agent:worker", "work")
+    assert failure["message"] == (
+        "'worker' may read feed:cpu only with an approval (\"require_approval read feed:*\"), and nobody can give one in this version. "
+        'Leave it out, or change the permission to "allow read feed:cpu" and apply again with --publish'
+    )
+    assert not Call.objects.filter(step="work").exists()
+
+
+def test_what_requires_an_approval_wins_over_a_line_that_allows_it(publish: Publish) -> None:
+    publish("allow read feed:*", "require_approval read feed:secret/*")
+    assert pipelines.run(input={"feed": "cpu"})["outcome"] == "verified"
+    said = pipelines.run(input={"feed": "secret/cpu"})
+    assert (said["failure"]["cause"], "only with an approval" in said["failure"]["message"]) == ("denied", True)
+
+
+def test_a_permission_that_nobody_can_read_forbids_until_it_is_mended(publish: Publish) -> None:
+    publish("allow read feed:*")
+    Agent.objects.filter(name="worker").update(permissions=["allow read feed:*", "deny read feed:secret"])
+    said = pipelines.run(input={"feed": "cpu"})
+    assert (said["failure"]["cause"], said["calls"]) == ("denied", 0)
+    assert 'the permission "deny read feed:secret" can\'t be read' in said["failure"]["message"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a child from the network")
+@pytest.mark.parametrize(
+    ("permissions", "contained"),
+    [
+        (["allow connect network:db.internal"], False),
+        (["allow connect network:db.internal", "require_approval connect network:*"], True),
+        (["require_approval connect network:db.internal"], True),
+        ([], True),
+    ],
+)
+def test_one_host_that_requires_an_approval_keeps_the_whole_network_away(publish: Publish, permissions: list[str], contained: bool) -> None:
+    publish("allow read feed:*", *permissions)
+    said = pipelines.run(input={"feed": "cpu"})
+    assert said["outcome"] == "verified"
+    assert Call.objects.get(run=Run.objects.get(), step="work").contained is contained
