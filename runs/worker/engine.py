@@ -229,7 +229,8 @@ class Engine:
         missing = {digest for plan in plans for digest in performers.artifacts(plan)} - set(boundary.folders)
         if missing:
             boundary.folders.update(await self._call(performers.unpacked, sorted(missing)))
-        boundary.learn(await self._call(performers.standings, sorted({name for plan in plans for name in plan.agents})), now=clock.now())
+        asked_at = clock.now()
+        boundary.learn(await self._call(performers.standings, sorted({name for plan in plans for name in plan.agents})), asked_at=asked_at)
 
     async def _start(self, loaded: store.Loaded) -> None:
         former = self._driving.get(loaded.run.id)
@@ -297,7 +298,8 @@ class Engine:
         try:
             seen = await self._call(store.look, list(self._driving))
             names = sorted({name for driver in self._live() for name in driver.snapshot.plan.agents})
-            self.tools.boundary.learn(await self._call(performers.standings, names), now=clock.now())
+            asked_at = clock.now()
+            self.tools.boundary.learn(await self._call(performers.standings, names), asked_at=asked_at)
         except DatabaseError as error:
             log.warning("a look at the runs failed (%s)", error)
             return
