@@ -294,11 +294,11 @@ class Boundary:
             self._admitted.setdefault(agent, {})[request.key] = Admission(now, is_turn=request.ordinal == 0)
         return refusal
 
-    def learn(self, standings: Mapping[str, Standing], *, now: datetime) -> None:
-        """Take over what was read of these agents."""
+    def learn(self, standings: Mapping[str, Standing], *, asked_at: datetime) -> None:
+        """Take over what was read of these agents, and forget the admissions that it can't have missed."""
         self.standings.update(standings)
         for agent in standings.keys() & self._admitted.keys():
-            self._admitted[agent] = pacing.unwritten(self._admitted[agent], now)
+            self._admitted[agent] = pacing.unwritten(self._admitted[agent], asked_at)
 
     def answer_inline(self, request: Request) -> Reply:
         """A shipped pure check; nothing leaves the process."""

@@ -31,18 +31,17 @@ def session(folder: Path, parts: list[str], root: Path, *options: str) -> "subpr
     return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2", "--dist", "loadfile")], ids=["alone", "xdist"])
-def test_a_complete_session_that_leaves_words_unreached_fails_and_lists_them(tmp_path: Path, project_folder: Path, options: tuple[str, ...]) -> None:
-    done = session(tmp_path, ["[1:]"], project_folder, *options)
+@pytest.mark.parametrize(
+    ("parts", "options"), [(["[1:]"], ()), (["[1::2]", "[2::2]"], ("-n", "2", "--dist", "loadfile"))], ids=["alone", "by two workers together"]
+)
+def test_a_complete_session_that_leaves_words_unreached_fails_and_lists_them(
+    tmp_path: Path, project_folder: Path, parts: list[str], options: tuple[str, ...]
+) -> None:
+    done = session(tmp_path, parts, project_folder, *options)
     missed = [f"NOT REACHED by any test: {kind} {min(words)}. " for kind, words in reached.wanted().items()]
     assert done.returncode == 1, done.stdout + done.stderr
     assert all(line in done.stdout for line in missed)
     assert done.stdout.count("NOT REACHED") == len(missed)
-
-
-def test_what_the_workers_reached_is_put_together(tmp_path: Path, project_folder: Path) -> None:
-    done = session(tmp_path, ["[::2]", "[1::2]"], project_folder, "-n", "2", "--dist", "loadfile")
-    assert (done.returncode, "NOT REACHED" in done.stdout) == (0, False), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("options", [("-k", "some"), ("test_part_0.py",)])
@@ -66,6 +65,11 @@ def test_what_a_command_wrote_and_ended_with_is_recorded_wherever_it_ran(
     subprocess.run([sys.executable, "manage.py", "runs"], cwd=project_folder, env=shell_environment, capture_output=True, check=True)
     reached._read_ledger()
     assert (fresh["verb"], fresh["exit status"]) == ({"runs.cancel.refused", "runs.start.refused"}, {"0", "2"})
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"facts": 1}'])
+def test_an_entry_that_was_tampered_with_says_nothing_and_stops_no_test(body: bytes) -> None:
+    assert reached._facts(body) == {}
 
 
 def test_what_is_not_of_ours_counts_for_nothing(fresh: dict[str, set[str]]) -> None:

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -76,6 +76,7 @@ class _Read:
     loaded: list[store.Loaded]
     folders: Mapping[str, Path]
     standings: Mapping[str, performers.Standing]
+    asked_at: datetime
 
 
 class Engine:
@@ -217,8 +218,9 @@ class Engine:
         loaded = store.load_rows(runs)
         plans = {each.snapshot.plan.release: each.snapshot.plan for each in loaded}.values()
         missing = {digest for plan in plans for digest in performers.artifacts(plan)} - set(self.tools.boundary.folders)
+        asked_at = clock.now()
         standings = performers.standings(sorted({name for plan in plans for name in plan.agents}))
-        return _Read(loaded, performers.unpacked(sorted(missing)), standings)
+        return _Read(loaded, performers.unpacked(sorted(missing)), standings, asked_at)
 
     async def _take(self, runs: list[Run]) -> None:
         """One run that can't be read must not keep its neighbours from starting."""
@@ -235,7 +237,7 @@ class Engine:
 
     async def _begin(self, read: _Read) -> None:
         self.tools.boundary.folders.update(read.folders)
-        self.tools.boundary.learn(read.standings, now=clock.now())
+        self.tools.boundary.learn(read.standings, asked_at=read.asked_at)
         await self.tools.boundary.get_ready({provider for each in read.loaded for provider in performers.providers(each.snapshot.plan)})
         for each in read.loaded:
             if each.is_broken:
@@ -320,7 +322,8 @@ class Engine:
         try:
             seen = await self._call(store.look, list(self._driving))
             names = sorted({name for driver in self._live() for name in driver.snapshot.plan.agents})
-            self.tools.boundary.learn(await self._call(performers.standings, names), now=clock.now())
+            asked_at = clock.now()
+            self.tools.boundary.learn(await self._call(performers.standings, names), asked_at=asked_at)
         except DatabaseError as error:
             log.warning("a look at the runs failed (%s)", error)
             return
