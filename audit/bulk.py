@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connection, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
 
 _PARAMETERS = 20_000  # SQLite's limit for one statement is 32,766
 
@@ -95,15 +95,16 @@ def statement(sql: str, parameters: Sequence[Any], *, answers: bool = True, prep
 
     Past Django's cursors: on PostgreSQL they would write every value into the statement's text, on SQLite rewrite it every time.
     """
-    if connection.queries_logged:  # somebody listens to what Django's cursors are given
-        with connection.cursor() as cursor:
+    here = connections[DEFAULT_DB_ALIAS]  # once: the proxy `connection` looks for its thread's own each time it is asked
+    if here.queries_logged:  # somebody listens to what Django's cursors are given
+        with here.cursor() as cursor:
             cursor.execute(sql, parameters)
             return list(cursor.fetchall()) if answers else []
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        if connection.vendor == "postgresql":
-            return _on_postgresql(sql, parameters, answers=answers, prepared=prepared)
-        found: list[tuple[Any, ...]] = connection.connection.execute(_marked(sql), parameters).fetchall()
+    here.ensure_connection()
+    with here.wrap_database_errors:
+        if here.vendor == "postgresql":
+            return _on_postgresql(here.connection, sql, parameters, answers=answers, prepared=prepared)
+        found: list[tuple[Any, ...]] = here.connection.execute(_marked(sql), parameters).fetchall()
         return found if answers else []
 
 
@@ -271,10 +272,10 @@ def _array(column: Sequence[Any], kind: str) -> list[Any]:
     return [None if value is None else str(value) for value in column] if kind == "text" else list(column)
 
 
-def _on_postgresql(sql: str, parameters: Sequence[Any], *, answers: bool, prepared: bool) -> list[tuple[Any, ...]]:
+def _on_postgresql(raw_connection: Any, sql: str, parameters: Sequence[Any], *, answers: bool, prepared: bool) -> list[tuple[Any, ...]]:
     import psycopg  # noqa: PLC0415 - only where the database is PostgreSQL
 
-    raw = psycopg.Cursor(connection.connection)
+    raw = psycopg.Cursor(raw_connection)
     raw.execute(sql, parameters, prepare=prepared)
     return raw.fetchall() if answers else []
 

@@ -4,12 +4,13 @@ A measure yields figures, or raises Skipped where something it needs can't be ha
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ ROUNDS = 5
 RUNS = 300
 SINGLES = 50
 CALLS = 100
+ENTRIES = 200_000
+CHILDREN = 2 * (os.cpu_count() or 1)  # as many as an engine has by default
 
 Figure = dict[str, Any]
 Measure = Callable[[], Iterator[Figure]]
@@ -46,48 +49,82 @@ def figure(measure: str, value: float, unit: str, peer: str | None = None, peer_
 
 
 def runs3_postgresql() -> Iterator[Figure]:
-    """three inline no-op steps on PostgreSQL, beside LangGraph with its PostgreSQL saver"""
-    yield from _runs3_on_postgresql("runs3.postgresql", "bench-inline", RUNS)
+    """three inline no-op steps on PostgreSQL, started by four threads and by one, beside LangGraph with its PostgreSQL saver"""
+    with _on_postgresql() as (ours, peer):
+        tries = {"four": _batch(ours, "bench-inline", doors=4), "one": _batch(ours, "bench-inline", doors=1)} | _peers(peer)
+        rates = interleaved(ROUNDS, tries)
+    yield _beside("runs3.postgresql", rates, "four", peer, _peers(peer))
+    yield _beside("runs3.postgresql.one", rates, "one", peer, _peers(peer))
 
 
 def runs3_children() -> Iterator[Figure]:
-    """three Python functions in child interpreters on PostgreSQL, beside LangGraph, whose nodes run in its own process"""
-    yield from _runs3_on_postgresql("runs3.children", "bench-functions", RUNS)
+    """three Python functions in child interpreters on PostgreSQL, beside LangGraph with its nodes in child processes, and in its own"""
+    with _on_postgresql() as (ours, peer):
+        there = _peers(peer, children=CHILDREN)
+        rates = interleaved(ROUNDS, {"children": _batch(ours, "bench-functions", doors=4)} | there | _peers(peer))
+    yield _beside("runs3.children", rates, "children", peer, there)
+    yield _beside("runs3.children.inprocess", rates, "children", peer, _peers(peer))
 
 
 def runs3_sqlite() -> Iterator[Figure]:
     """three inline no-op steps on SQLite, beside LangGraph with its SQLite saver"""
+    with _on_sqlite() as (ours, peer):
+        here = _peers(peer, concurrent=False)
+        rates = interleaved(ROUNDS, {"one": _batch(ours, "bench-inline", doors=1)} | here)
+    yield _beside("runs3.sqlite", rates, "one", peer, here)
+
+
+def latency_single() -> Iterator[Figure]:
+    """one run of three inline steps on an engine that has nothing else to do, from its start to its end, on both databases"""
+    for name, place in (("sqlite", _on_sqlite), ("postgresql", _on_postgresql)):
+        with place() as (ours, peer):
+            yield _alone(f"latency.single.{name}", ours, peer)
+
+
+def _alone(name: str, ours: Contestant, peer: Contestant | None) -> Figure:
+    tries: dict[str, Callable[[], float]] = {"orchestra": lambda: ours.round(way="single", pipeline="bench-inline", runs=SINGLES)["p50_ms"]}
+    if peer is not None:
+        tries["one thread"] = lambda: peer.round(way="sequential", runs=SINGLES)["p50_ms"]
+    alone = interleaved(ROUNDS, tries)
+    return figure(name, alone["orchestra"], "ms", _said(peer, "one thread"), alone.get("one thread"))
+
+
+def _batch(ours: Contestant, pipeline: str, *, doors: int) -> Callable[[], float]:
+    """Runs a second, whole lives in batches."""
+    return lambda: RUNS / ours.round(way="batch", pipeline=pipeline, runs=RUNS, doors=doors)["seconds"]
+
+
+def _peers(peer: Contestant | None, *, concurrent: bool = True, children: int = 0) -> dict[str, Callable[[], float]]:
+    """The ways in which the peer may run; it is measured by its best."""
+    if peer is None:
+        return {}
+    where = f", nodes in {children} child processes" if children else ""
+    ways = {f"one thread{where}": "sequential"} | ({f"async, 20 in flight{where}": "concurrent"} if concurrent else {})
+    return {said: lambda way=way: RUNS / peer.round(way=way, runs=RUNS, children=children)["seconds"] for said, way in ways.items()}  # type: ignore[misc]
+
+
+def _beside(name: str, rates: Mapping[str, float], ours: str, peer: Contestant | None, ways: Iterable[str]) -> Figure:
+    best = max(ways, key=lambda way: rates[way], default=None)
+    return figure(name, rates[ours], "runs/s", _said(peer, best), None if best is None else rates[best])
+
+
+def _said(peer: Contestant | None, way: str | None) -> str | None:
+    return None if peer is None else f"{peer.name}, {way}"
+
+
+@contextmanager
+def _on_postgresql() -> Iterator[tuple[Contestant, Contestant | None]]:
+    with ExitStack() as stack:
+        server = _postgresql(stack)
+        yield stack.enter_context(_orchestra(server.url)), _langgraph(stack, "postgresql", server.url)
+
+
+@contextmanager
+def _on_sqlite() -> Iterator[tuple[Contestant, Contestant | None]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-")))
         ours = stack.enter_context(_orchestra(f"sqlite:///{folder}/bench.sqlite3"))
-        peer = _langgraph(stack, "sqlite", str(folder / "peer.sqlite3"))
-        yield from _runs3("runs3.sqlite", "bench-inline", RUNS, ours, peer, ["sequential"])
-
-
-def _runs3_on_postgresql(name: str, pipeline: str, runs: int) -> Iterator[Figure]:
-    with ExitStack() as stack:
-        server = _postgresql(stack)
-        ours = stack.enter_context(_orchestra(server.url))
-        peer = _langgraph(stack, "postgresql", server.url)
-        yield from _runs3(name, pipeline, runs, ours, peer, ["sequential", "concurrent"])
-
-
-def _runs3(name: str, pipeline: str, runs: int, ours: Contestant, peer: Contestant | None, ways: list[str]) -> Iterator[Figure]:
-    """Runs a second, whole lives in batches; then milliseconds for one run alone."""
-    tries: dict[str, Callable[[], float]] = {"orchestra": lambda: runs / ours.round(way="batch", pipeline=pipeline, runs=runs)["seconds"]}
-    singles: dict[str, Callable[[], float]] = {"orchestra": lambda: ours.round(way="single", pipeline=pipeline, runs=SINGLES)["p50_ms"]}
-    if peer is not None:
-        tries |= {way: lambda way=way: runs / peer.round(way=way, runs=runs)["seconds"] for way in ways}  # type: ignore[misc]
-        singles["sequential"] = lambda: peer.round(way="sequential", runs=SINGLES)["p50_ms"]
-    rates = interleaved(ROUNDS, tries)
-    best = max(ways, key=lambda way: rates.get(way, 0.0))
-    yield figure(name, rates["orchestra"], "runs/s", _peer(peer, best), rates.get(best))
-    alone = interleaved(ROUNDS, singles)
-    yield figure(f"{name}.single", alone["orchestra"], "ms", _peer(peer, "sequential"), alone.get("sequential"))
-
-
-def _peer(peer: Contestant | None, way: str) -> str | None:
-    return None if peer is None else f"{peer.name}, {'one thread' if way == 'sequential' else 'async, 20 in flight'}"
+        yield ours, _langgraph(stack, "sqlite", str(folder / "peer.sqlite3"))
 
 
 @contextmanager
@@ -116,6 +153,19 @@ def _postgresql(stack: ExitStack) -> servers.Server:
         raise Skipped(str(reason)) from reason
 
 
+# --- the ledger ----------------------------------------------------------------------------------------------------------------------
+
+
+def export_jsonl() -> Iterator[Figure]:
+    """the whole ledger as JSON lines into a file, from PostgreSQL; nobody else's does the same"""
+    with ExitStack() as stack:
+        ours = stack.enter_context(_orchestra(_postgresql(stack).url))
+        ours.round(way="entries", runs=ENTRIES)
+        rates = interleaved(ROUNDS, {form: lambda form=form: ours.round(way="export", form=form)["rows_s"] for form in ("jsonl", "csv")})  # type: ignore[misc]
+    for form, rate in rates.items():
+        yield figure(f"export.{form}", rate, "rows/s")
+
+
 # --- function calls ------------------------------------------------------------------------------------------------------------------
 
 
@@ -142,5 +192,7 @@ ALL: dict[str, Measure] = {
     "runs3.postgresql": runs3_postgresql,
     "runs3.sqlite": runs3_sqlite,
     "runs3.children": runs3_children,
+    "latency.single": latency_single,
+    "export.jsonl": export_jsonl,
     "call.function": call_function,
 }

@@ -1,7 +1,8 @@
 """Orchestra as contestant: a warm engine in this process, rounds of runs from `start_run` to the finished row.
 
-`ours.py` with ORCHESTRA_HOME and ORCHESTRA_DATABASE_URL set. A round is {"way": "batch"|"single", "pipeline": name, "runs": n}
-or {"way": "call", "runs": n}. Every round is counted in the database before it is answered: all verified, or no figure.
+`ours.py` with ORCHESTRA_HOME and ORCHESTRA_DATABASE_URL set. A round is {"way": "batch", "pipeline": name, "runs": n, "doors": m},
+{"way": "single", "pipeline": name, "runs": n}, {"way": "call" or "entries", "runs": n} or {"way": "export", "form": name}.
+Every round of runs is counted in the database before it is answered: all verified, or no figure.
 """
 
 # ruff: noqa: E402 - Django is set up before its models are imported
@@ -11,9 +12,11 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -27,12 +30,17 @@ import django
 django.setup()
 
 from django.core.management import call_command
-from django.db import connection
+from django.db import transaction
 
 from agents import registry
 from agents.children import Broken, Job, Pool
+from audit import clock
 from audit.actors import Actor
+from audit.exports import make_export
+from audit.identity import new_id
+from audit.ledger import Draft, record
 from audit.models import Entry
+from audit.reports import Filters
 from runs.engine.states import Outcome, Verb
 from runs.models import Run
 from runs.services import start_run
@@ -40,16 +48,17 @@ from runs.worker import Engine, EngineOptions, Event
 
 ACTOR = Actor.system("shell")
 LONGEST_S = 60
+MOST_DOORS = 4
+GROUP = 2_000
 ENTRIES = 1 + 1 + 3 + 3 + 1  # queued, started; each step started, returned or judged; finished
 
 
 class Bench:
-    """One engine for all rounds. Starts happen in threads of their own, as a door's would: four, or one where the database has one writer."""
+    """One engine for all rounds. Starts happen in threads of their own, as a door's would."""
 
     def __init__(self) -> None:
         self.engine = Engine(EngineOptions(listener=self._heard))
-        self.doors = 4 if connection.vendor == "postgresql" else 1
-        self.door = ThreadPoolExecutor(self.doors, thread_name_prefix="door")
+        self.door = ThreadPoolExecutor(MOST_DOORS, thread_name_prefix="door")
         self.pool = Pool(1)
         self._awaited: set[UUID] = set()
         self._finished: set[UUID] = set()
@@ -65,9 +74,9 @@ class Bench:
     async def at_door(self, function: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.door, function, *args)
 
-    async def batch(self, pipeline: str, runs: int) -> dict[str, Any]:
+    async def batch(self, pipeline: str, runs: int, doors: int) -> dict[str, Any]:
         begun = time.perf_counter()
-        shares = [runs // self.doors + (1 if number < runs % self.doors else 0) for number in range(self.doors)]
+        shares = [runs // doors + (1 if number < runs % doors else 0) for number in range(doors)]
         ids = [one for share in await asyncio.gather(*(self.at_door(_start, pipeline, share) for share in shares)) for one in share]
         started = time.perf_counter()
         await self._end_of(ids)
@@ -107,6 +116,30 @@ class Bench:
             assert not isinstance(answer, Broken), answer
         return {"p50_ms": statistics.median(took[1:]) * 1000, "first_ms": took[0] * 1000}
 
+    async def entries(self, runs: int) -> dict[str, Any]:
+        await self.at_door(_fill, runs)
+        return {}
+
+    async def export(self, form: str) -> dict[str, Any]:
+        made: dict[str, Any] = await self.at_door(_export, form)
+        return made
+
+
+def _fill(entries: int) -> None:
+    """Entries such as steps leave, without the steps."""
+    facts = {"step": "first", "attempt": 1, "result": "0" * 64, "as_of": None}
+    for _ in range(entries // GROUP):
+        draft = Draft(Verb.STEP_RETURNED, ACTOR, "step:first", team="bench-makers", agent="inline-first", facts=facts)
+        with transaction.atomic():
+            record([replace(draft, id=new_id()) for _ in range(GROUP)], now=clock.now())
+
+
+def _export(form: str) -> dict[str, Any]:
+    with tempfile.TemporaryFile() as into:
+        begun = time.perf_counter()
+        made = make_export(form=form, filters=Filters(), into=into, actor=ACTOR)
+        return {"rows_s": made.count / (time.perf_counter() - begun)}
+
 
 def _start(pipeline: str, runs: int) -> list[UUID]:
     return [start_run(pipeline=pipeline, input={"value": number}, actor=ACTOR, ring=False).id for number in range(runs)]
@@ -137,7 +170,9 @@ def _prepare() -> None:
 async def main() -> None:
     bench = Bench()
     await bench.at_door(_prepare)
-    ways: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {"batch": bench.batch, "single": bench.single, "call": bench.call}
+    ways: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
+        way.__name__: way for way in (bench.batch, bench.single, bench.call, bench.entries, bench.export)
+    }
     engine = asyncio.create_task(bench.engine.run())
     _say({"ready": True})
     while line := await asyncio.to_thread(sys.stdin.readline):
