@@ -14,7 +14,7 @@ from uuid import UUID
 
 from agents import grants, registry
 from agents.models import Agent as AgentRow
-from agents.prices import Used
+from agents.prices import Used, usd
 from audit import canonical, clock
 from runs.adapters import http, inline, models
 from runs.adapters.children import Broken, CallError, Children, Job, OnCall, OnProgress, Returned
@@ -36,7 +36,6 @@ __all__ = [
     "stored_replies",
     "target_resource",
     "unpacked",
-    "usd",
     "with_bound",
 ]
 
@@ -210,13 +209,6 @@ def _deadline(asked: _Asked) -> Refusal | None:
 
 
 STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _price, _budget, _deadline)
-
-
-def usd(nano: int) -> str:
-    """Money for people: nano-USD as dollars, at least cents, without trailing noise."""
-    sign, nano = ("-" if nano < 0 else ""), abs(nano)
-    fraction = f"{nano % 10**9:09d}".rstrip("0").ljust(2, "0")
-    return f"{sign}{nano // 10**9}.{fraction} USD"
 
 
 def standings(names: Sequence[str]) -> dict[str, Standing]:

@@ -1,8 +1,7 @@
 """The binder: puts a model's words next to the numbers, and changes neither. Owns no wording; the auditor judges both."""
 
-from typing_extensions import TypedDict
-
 from shapes import Digest, Finding
+from typing_extensions import TypedDict
 
 
 class Words(TypedDict):

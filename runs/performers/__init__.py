@@ -3,7 +3,7 @@
 The worker's only way to the boundary.
 """
 
-from runs.boundary import Account, Boundary, CallError, Refusal, Reply, Request, Standing, admit, standings, unpacked, usd
+from runs.boundary import Account, Boundary, CallError, Refusal, Reply, Request, Standing, admit, standings, unpacked
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
@@ -30,5 +30,4 @@ __all__ = [
     "shape",
     "standings",
     "unpacked",
-    "usd",
 ]

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.prices import Tokens
-from runs.boundary import usd
+from agents.prices import Tokens, usd
 from tests import messages_server as server
 from tests import models, pipelines
 
