@@ -285,7 +285,7 @@ class Boundary:
             timeout_s=max(left - min(MODEL_MARGIN_S, left / 10), 0.0),
             silence_s=request.progress_timeout_s,
         )
-        answer = await self.models.ask(alias["provider"], asked, heard=lambda: None)
+        answer = await self.models.ask(alias["provider"], asked)
         used = models.used(answer, alias, request.bound_nano)
         if isinstance(answer, models.Answered):
             return Reply(value={"text": answer.text, "end": answer.end}, used=used)

@@ -14,7 +14,7 @@ import httpx2
 from django.conf import settings
 
 from runs.adapters import secrets
-from runs.adapters.asking import Answered, Heard, Question, Unanswered, said
+from runs.adapters.asking import Answered, Question, Unanswered, said
 from runs.adapters.messages import Nonsense, Received
 from runs.adapters.transport import bounded_client
 
@@ -35,7 +35,7 @@ class Anthropic:
     async def get_ready(self) -> None:
         await asyncio.to_thread(_sdk)
 
-    async def ask(self, question: Question, *, heard: Heard) -> Answered | Unanswered:
+    async def ask(self, question: Question) -> Answered | Unanswered:
         endpoint = question.endpoint or OFFICIAL
         if not settings.ORCHESTRA_LIVE_MODELS and not endpoint.startswith(_LOOPBACK):
             return Unanswered("denied", "ORCHESTRA_LIVE_MODELS is off here, so only recorded replies and this machine are asked", free=True)
@@ -43,20 +43,20 @@ class Anthropic:
             secret = await asyncio.to_thread(secrets.resolve, question.secret_ref) if question.secret_ref else ""
         except secrets.NoSecret as missing:
             return Unanswered("upstream", f"it was not asked: {missing}", free=True)
-        answer = await self._bounded(question, endpoint, secret, heard)
+        answer = await self._bounded(question, endpoint, secret)
         return _without(secret, answer)
 
     async def close(self) -> None:
         if self._http is not None:
             await self._http.aclose()
 
-    async def _bounded(self, question: Question, endpoint: str, secret: str, heard: Heard) -> Answered | Unanswered:
+    async def _bounded(self, question: Question, endpoint: str, secret: str) -> Answered | Unanswered:
         """Whatever the other side does is an answer, or a reason why there is none with what came before it."""
         sdk = await asyncio.to_thread(_sdk)
         received, limit, silence = Received(question.max_tokens), asyncio.timeout(question.timeout_s), asyncio.timeout(question.silence_s)
         try:
             async with limit, silence:
-                await self._talk(sdk, question, endpoint, secret, received, lambda: _go_on(silence, question.silence_s, heard))
+                await self._talk(sdk, question, endpoint, secret, received, silence)
             return received.answer()
         except TimeoutError:
             if silence.expired():
@@ -72,7 +72,7 @@ class Anthropic:
             cause = error.__cause__ or error
             return received.broken("upstream", f"the connection failed ({type(cause).__name__}: {said(cause)})")
 
-    async def _talk(self, sdk: Any, question: Question, endpoint: str, secret: str, received: Received, heard: Heard) -> None:
+    async def _talk(self, sdk: Any, question: Question, endpoint: str, secret: str, received: Received, silence: asyncio.Timeout) -> None:
         if self._http is None:
             self._http = bounded_client()
         client = sdk.AsyncAnthropic(
@@ -88,7 +88,7 @@ class Anthropic:
                 received.take_whole(_json(await response.read()))
                 return
             async for event in _events(sdk, response.http_response):
-                heard()
+                _go_on(silence, question.silence_s)
                 received.take(event)
 
 
@@ -127,10 +127,9 @@ def _json(data: bytes | str) -> Mapping[str, Any]:
     return value
 
 
-def _go_on(silence: asyncio.Timeout, silence_s: float | None, heard: Heard) -> None:
+def _go_on(silence: asyncio.Timeout, silence_s: float | None) -> None:
     if silence_s is not None:
         silence.reschedule(asyncio.get_running_loop().time() + silence_s)
-    heard()
 
 
 def _refused(error: Any) -> Unanswered:
