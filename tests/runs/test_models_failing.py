@@ -99,6 +99,26 @@ def test_a_broken_stream_counts_what_was_received(tmp_path: Path) -> None:
     assert charge.amount_nano < reserved(said)
 
 
+def test_a_stream_that_its_server_ends_with_an_error_says_why_and_counts_what_was_received(tmp_path: Path) -> None:
+    def behave(exchange: server.Exchange) -> None:
+        server.stream(exchange, GOOD, cut_after=1)
+        exchange.event({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+
+    said, _ = asked(behave, tmp_path, stream=True)
+    assert "it ended its stream with an error (Overloaded)" in said["failure"]["message"]
+    (charge,) = models.charges(said)
+    assert (charge.output_tokens, charge.estimated) == (10, True)
+
+
+def test_where_nothing_could_be_sent_nothing_is_charged(tmp_path: Path) -> None:
+    with server.serving(server.replies(GOOD)) as gone:
+        endpoint = gone.url
+    models.publish(tmp_path, models.alias(endpoint=endpoint), models.agent())
+    said = models.run()
+    assert (said["failure"]["cause"], said["failure"]["owner"]) == ("upstream", "alias:reasoning")
+    assert (said["cost_nano"], [charge.estimated for charge in models.charges(said)]) == ("0", [False])
+
+
 def test_a_reply_that_breaks_its_contract_is_repaired_once_in_a_call_of_its_own(tmp_path: Path) -> None:
     said, there = asked(server.replies(BAD, GOOD), tmp_path)
     assert (said["label"], said["result"], said["calls"]) == ("verified", GOOD, 3)  # two of the model, one of the verifier

@@ -15,13 +15,14 @@ from django.conf import settings
 
 from runs.adapters import secrets
 from runs.adapters.asking import Answered, Question, Unanswered, said
-from runs.adapters.messages import Nonsense, Received
+from runs.adapters.messages import Ended, Nonsense, Received
 from runs.adapters.transport import bounded_client
 
 OFFICIAL: Final = "https://api.anthropic.com"
 CONNECT_S: Final = 10.0
 LONGEST_PAUSE_S: Final = 3_600.0
-_LOOPBACK: Final = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _DID_NOTHING: Final = frozenset({*range(400, 500), 503, 529})
 """Statuses by which a server says that it has not done the work; after any other nobody knows whether it is billed."""
 
@@ -37,7 +38,7 @@ class Anthropic:
 
     async def ask(self, question: Question) -> Answered | Unanswered:
         endpoint = question.endpoint or OFFICIAL
-        if not settings.ORCHESTRA_LIVE_MODELS and not endpoint.startswith(_LOOPBACK):
+        if not settings.ORCHESTRA_LIVE_MODELS and httpx2.URL(endpoint).host not in _LOOPBACK:
             return Unanswered("denied", "ORCHESTRA_LIVE_MODELS is off here, so only recorded replies and this machine are asked", free=True)
         try:
             secret = await asyncio.to_thread(secrets.resolve, question.secret_ref) if question.secret_ref else ""
@@ -66,11 +67,14 @@ class Anthropic:
             return received.broken("upstream", f"it gave no whole answer within {question.timeout_s:.3g} s")
         except Nonsense as nonsense:
             return received.broken("upstream", f"its answer is none in the Messages protocol: {nonsense}")
+        except Ended as ended:
+            return received.broken("upstream", str(ended))
         except sdk.APIStatusError as error:
             return _refused(error)
         except (sdk.APIConnectionError, httpx2.HTTPError) as error:
             cause = error.__cause__ or error
-            return received.broken("upstream", f"the connection failed ({type(cause).__name__}: {said(cause)})")
+            broken = received.broken("upstream", f"the connection failed ({type(cause).__name__}: {said(cause)})")
+            return replace(broken, free=isinstance(cause, _NOT_SENT))
 
     async def _talk(self, sdk: Any, question: Question, endpoint: str, secret: str, received: Received, silence: asyncio.Timeout) -> None:
         if self._http is None:
@@ -79,7 +83,7 @@ class Anthropic:
             api_key=secret or "none",  # explicit, so that no key of the environment is sent to an endpoint it isn't meant for
             base_url=endpoint,
             max_retries=0,  # each try is a call with its own intent, reservation and charge
-            timeout=httpx2.Timeout(question.timeout_s, connect=min(CONNECT_S, question.timeout_s)),
+            timeout=httpx2.Timeout(question.timeout_s, connect=min(CONNECT_S, question.timeout_s), pool=question.timeout_s * 0.95),
             http_client=self._http,
             open_telemetry=False,
         )
