@@ -131,6 +131,13 @@ def chain_problems(run: UUID) -> list[str]:
     return problems
 
 
+def usage_of(run: UUID) -> dict[UUID, dict[str, Any]]:
+    """What a run's calls of models were charged for, by call; corrections are not among it."""
+    names = ("provider", "model", "price_version", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "estimated")
+    rows = Charge.objects.filter(run=run, call__isnull=False, corrects__isnull=True).exclude(provider="").values("call", *names)
+    return {row["call"]: {name: row[name] for name in names} for row in rows}
+
+
 def charges_of(run: UUID) -> Spent:
     """What a run has cost so far."""
     tokens = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")

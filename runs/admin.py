@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from agents.prices import usd
 from audit import clock
 from audit.admin import ReadOnlyAdmin, shown
 from audit.visible import visible
@@ -91,7 +92,7 @@ class RunAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
     fields: ClassVar[Any] = (
         *("id", "pipeline", "team", "release", "reads_as", "as_of", "draft", "trigger", "started_by", "reverifies"),
-        *("created_at", "started_at", "finished_at", "deadline_at", "said", "steps_taken", "document"),
+        *("created_at", "started_at", "finished_at", "deadline_at", "cost", "said", "steps_taken", "document"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
@@ -114,6 +115,10 @@ class RunAdmin(ReadOnlyAdmin):
         if run.started_at is None or run.finished_at is None:
             return None
         return f"{(run.finished_at - run.started_at).total_seconds():.2f} s"
+
+    @admin.display(description="cost")
+    def cost(self, run: Run) -> str:
+        return usd(run.spent_nano)
 
     @admin.display(description="steps")
     def steps_taken(self, run: Run) -> str:
@@ -155,10 +160,14 @@ class StepAdmin(ReadOnlyAdmin):
 
 @admin.register(Call)
 class CallAdmin(ReadOnlyAdmin):
-    list_display = (shown("name"), "run", shown("step"), "kind", "mode", "state", "attempt", "dispatched_at", "settled_at", "contained")
+    list_display = (shown("name"), "run", shown("step"), "kind", "mode", "state", "attempt", "dispatched_at", "settled_at", "cost", "contained")
     list_filter = ("state", "kind", "mode")
     search_fields = ("step", "agent", "name")
     ordering = ("-dispatched_at",)
+
+    @admin.display(description="cost", ordering="cost_nano")
+    def cost(self, call: Call) -> str:
+        return usd(call.cost_nano)
 
 
 @admin.register(Engine)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from agents import grants, registry
 from agents.models import Agent as AgentRow
-from agents.prices import Used
+from agents.prices import Used, usd
 from audit import bulk, canonical, clock
 from runs import store
 from runs.adapters import commands, http, inline, models
@@ -39,7 +39,6 @@ __all__ = [
     "stored_replies",
     "target_resource",
     "unpacked",
-    "usd",
     "with_bound",
 ]
 
@@ -257,13 +256,6 @@ def _deadline(asked: _Asked) -> Refusal | None:
 STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _approval, _rate, _breaker, _price, _budget, _deadline)
 
 
-def usd(nano: int) -> str:
-    """Money for people: nano-USD as dollars, at least cents, without trailing noise."""
-    sign, nano = ("-" if nano < 0 else ""), abs(nano)
-    fraction = f"{nano % 10**9:09d}".rstrip("0").ljust(2, "0")
-    return f"{sign}{nano // 10**9}.{fraction} USD"
-
-
 def standings(names: Sequence[str]) -> dict[str, Standing]:
     """The live standing of agents, by name. One indexed read, and those of `store.pace_of` for agents with a rate or a breaker."""
     rows, now = bulk.read(AgentRow, match=["name"], rows=[[name] for name in names]), clock.now()
@@ -359,7 +351,7 @@ class Boundary:
             timeout_s=max(left - min(MODEL_MARGIN_S, left / 10), 0.0),
             silence_s=request.progress_timeout_s,
         )
-        answer = await self.models.ask(alias["provider"], asked, heard=lambda: None)
+        answer = await self.models.ask(alias["provider"], asked)
         used = models.used(answer, alias, request.bound_nano)
         if isinstance(answer, models.Answered):
             return Reply(value={"text": answer.text, "end": answer.end}, used=used)

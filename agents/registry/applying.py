@@ -112,7 +112,8 @@ def _unknown_team(name: str, known: set[str]) -> str:
 
 
 def _unknown_aliases(prepared: Prepared) -> list[Problem]:
-    return modelling.unknown_aliases(prepared.parsed.agents, prepared.parsed.models)
+    """Not judged where a document can't be read: it may be the alias."""
+    return [] if prepared.parsed.problems else modelling.unknown_aliases(prepared.parsed.agents, prepared.parsed.models)
 
 
 def _taken_names(prepared: Prepared) -> list[Problem]:

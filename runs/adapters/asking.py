@@ -5,7 +5,7 @@ Used by the boundary, which fills it in, and by the providers.
 
 import json
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -67,15 +67,12 @@ class Unanswered:
     pause_s: float = 0.0
 
 
-Heard = Callable[[], None]
-
-
 class Provider(Protocol):
     """Asks one question once. It never raises for what the other side does, and it ends within the question's `timeout_s`."""
 
     async def get_ready(self) -> None: ...
 
-    async def ask(self, question: Question, *, heard: Heard) -> Answered | Unanswered: ...
+    async def ask(self, question: Question) -> Answered | Unanswered: ...
 
     async def close(self) -> None: ...
 

@@ -32,6 +32,10 @@ class Nonsense(Exception):
     """What came is not of this protocol."""
 
 
+class Ended(Exception):
+    """The server itself ended its stream, and said why."""
+
+
 class Received:
     """One answer while it comes in. The API's `input_tokens` leaves out what was read from or written to a cache, so the four counts are disjoint."""
 
@@ -76,7 +80,7 @@ class Received:
             case {"type": "error"}:
                 error = event.get("error")
                 words = error.get("message", "") if isinstance(error, Mapping) else ""
-                raise Nonsense(f"the stream ended with an error ({said(words)})")
+                raise Ended(f"it ended its stream with an error ({said(words)})")
             case {"type": str()}:
                 pass
             case _:

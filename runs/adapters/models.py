@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from agents.prices import Price, Used
 from audit import canonical
-from runs.adapters.asking import Answered, Heard, Provider, Question, Unanswered
+from runs.adapters.asking import Answered, Provider, Question, Unanswered
 from runs.adapters.providers.anthropic import Anthropic
 from runs.adapters.providers.scripted import Scripted
 
@@ -17,6 +17,8 @@ __all__ = ["Answered", "Models", "Unanswered", "bound", "located", "named", "que
 
 STORED: Final = "artifact:"
 NAMED_PROBLEMS: Final = 20
+REPEATED: Final = 64 * 1024
+"""So much of a reply is shown to the model again."""
 
 
 class Models:
@@ -30,8 +32,8 @@ class Models:
         for provider in providers:
             await self._providers[provider].get_ready()
 
-    async def ask(self, provider: str, asked: Question, *, heard: Heard) -> Answered | Unanswered:
-        return await self._providers[provider].ask(asked, heard=heard)
+    async def ask(self, provider: str, asked: Question) -> Answered | Unanswered:
+        return await self._providers[provider].ask(asked)
 
     async def close(self) -> None:
         for provider in self._providers.values():
@@ -43,7 +45,7 @@ def question(spec: Mapping[str, Any], alias: Mapping[str, Any], arguments: Mappi
     run = spec["run"]["model"]
     turns = [("user", canonical.canonical_bytes(dict(arguments)).decode())]
     if repair is not None:
-        turns += [("assistant", repair["reply"].strip() or "(nothing)"), ("user", _again(repair["violations"]))]
+        turns += [("assistant", repair["reply"].strip()[:REPEATED] or "(nothing)"), ("user", _again(repair["violations"]))]
     return Question(
         model=alias["model"],
         endpoint=alias["endpoint"],

@@ -3,7 +3,7 @@
 The worker's only way to the boundary.
 """
 
-from runs.boundary import Account, Boundary, CallError, Refusal, Reply, Request, Standing, standings, unpacked, usd
+from runs.boundary import Account, Boundary, CallError, Refusal, Reply, Request, Standing, standings, unpacked
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
@@ -29,5 +29,4 @@ __all__ = [
     "shape",
     "standings",
     "unpacked",
-    "usd",
 ]

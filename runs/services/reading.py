@@ -10,7 +10,7 @@ from audit import canonical, clock, reports
 from audit.actors import Actor
 from runs import store
 from runs.engine.limits import failure
-from runs.engine.states import OPEN_STEP, Cause, Effective, Integrity
+from runs.engine.states import OPEN_STEP, CallKind, Cause, Effective, Integrity
 from runs.engine.values import instant_text
 from runs.errors import UnknownRun
 from runs.models import Call, Run, RunQuerySet, Step
@@ -56,6 +56,7 @@ def run_document(run: Run) -> dict[str, Any]:
     finish = reports.bodies_at([(run.id, run.seq)]).get(run.id) if run.outcome else None
     opened = reports.openings_of([entry for entry in _entries(run, steps, finish) if entry is not None])
     end = opened.get(UUID(finish["id"]), {}) if finish is not None else {}
+    usage = reports.usage_of(run.id) if any(call.kind == CallKind.MODEL for call in calls) else {}
     judged = [step for step in steps if step.judges]
     verdict = opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None
     effective = run.effective(now, _integrity(run, finish, verdict))
@@ -67,7 +68,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "verdict": verdict,
         "failure": end.get("failure") or (_overdue(run, steps) if effective.overdue else None),
         "missing": end.get("missing", []),
-        "steps": [_step(step, calls, opened) for step in steps],
+        "steps": [_step(step, calls, opened, usage) for step in steps],
         "reverifies": None if run.reverifies_id is None else str(run.reverifies_id),
         "reverified_by": [_judgement(newer, now) for newer in run.reverified_by.order_by("created_at")],
         "entries": run.seq,
@@ -128,7 +129,7 @@ def _judgement(run: Run, now: datetime) -> dict[str, Any]:
     return {"run": str(run.id), "label": run.effective(now, integrity_of([run])[run.id]).label, "finished_at": instant_text(run.finished_at)}
 
 
-def _step(step: Step, calls: Sequence[Call], opened: Mapping[UUID, Mapping[str, Any]]) -> dict[str, Any]:
+def _step(step: Step, calls: Sequence[Call], opened: Mapping[UUID, Mapping[str, Any]], usage: Mapping[UUID, Mapping[str, Any]]) -> dict[str, Any]:
     def value(entry: UUID | None, path: str) -> Any:
         return None if entry is None else opened.get(entry, {}).get(path)
 
@@ -150,11 +151,11 @@ def _step(step: Step, calls: Sequence[Call], opened: Mapping[UUID, Mapping[str, 
         "result_digest": step.result_digest or None,
         "failure": value(step.failure_entry, "failure"),
         "cost_nano": str(sum(call.cost_nano for call in calls if call.step == step.key)),
-        "calls": [_call(call) for call in calls if call.step == step.key],
+        "calls": [_call(call, usage.get(call.id)) for call in calls if call.step == step.key],
     }
 
 
-def _call(call: Call) -> dict[str, Any]:
+def _call(call: Call, usage: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         "id": str(call.id),
         "kind": call.kind,
@@ -166,6 +167,7 @@ def _call(call: Call) -> dict[str, Any]:
         "cause": call.cause or None,
         "contained": call.contained,
         "cost_nano": str(call.cost_nano),
+        "usage": usage,
         "dispatched_at": instant_text(call.dispatched_at),
         "settled_at": instant_text(call.settled_at),
     }

@@ -92,13 +92,14 @@ class Performing:
 
     async def _asked_model(self, request: Request, record: store.CallRecord | None) -> Ended:
         """A model's turn: the question, and if its answer breaks the contract one repair. Each is a call with its own intent and charge."""
-        while True:
+        gone = 0
+        while gone < store.MAX_ATTEMPTS:
             sent: Answer = record or await self._ask(request)
             record = None
             if isinstance(sent, Refusal):
                 return Ended(Failed(request.step, request.attempt, sent.cause, sent.message, owner=sent.owner))
             if isinstance(sent, Gone):
-                request = replace(request, ordinal=request.ordinal + 1)
+                gone, request = gone + 1, replace(request, ordinal=request.ordinal + 1)
                 continue
             settled = None
             if isinstance(sent, store.CallRecord):
@@ -112,6 +113,8 @@ class Performing:
             if settled is not None:
                 await self._write_end(settled, reply.value)
             request = repair
+        message = f"{gone} workers in a row were gone before '{request.agent.name}' had its answer; it is not asked again"
+        return Ended(Failed(request.step, request.attempt, Cause.LOST, message))
 
     async def _performed(self, request: Request, record: store.CallRecord | None) -> Ended:
         if record is None:

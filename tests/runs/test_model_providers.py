@@ -59,10 +59,9 @@ def provider(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 
 async def ask(giving: Any, case: str, **changes: Any) -> Answered | Unanswered:
-    heard: list[None] = []
     with giving(case) as (provider, question):
         try:
-            return await provider.ask(replace(question, **changes), heard=lambda: heard.append(None))
+            return await provider.ask(replace(question, **changes))
         finally:
             await provider.close()
 
@@ -117,7 +116,7 @@ async def test_an_answer_that_does_not_come_ends_at_its_bound(provider: Any) -> 
 async def test_the_question_goes_out_as_a_tool_that_must_be_used(tmp_path: Path) -> None:
     with server.serving(server.replies(GOOD)) as there:
         provider = Anthropic()
-        await provider.ask(replace(QUESTION, endpoint=there.url + "/under/a/path"), heard=lambda: None)
+        await provider.ask(replace(QUESTION, endpoint=there.url + "/under/a/path"))
         await provider.close()
     (asked,) = there.asked
     assert asked.path == "/under/a/path/v1/messages"
@@ -140,7 +139,7 @@ async def test_the_question_goes_out_as_a_tool_that_must_be_used(tmp_path: Path)
 async def test_an_answer_that_would_lead_elsewhere_or_has_no_end_is_not_read(headers: dict[str, str], body: bytes) -> None:
     with server.serving(lambda exchange: exchange.send(302 if "Location" in headers else 200, body, headers)) as there:
         provider = Anthropic()
-        answer = await provider.ask(replace(QUESTION, endpoint=there.url), heard=lambda: None)
+        answer = await provider.ask(replace(QUESTION, endpoint=there.url))
         await provider.close()
     assert isinstance(answer, Unanswered)
     assert (answer.cause, answer.tokens, len(there.asked)) == ("upstream", None, 1)
@@ -157,7 +156,7 @@ async def test_events_that_make_no_sense_are_the_servers_failure(event: bytes) -
 
     with server.serving(behave) as there:
         provider = Anthropic()
-        answer = await provider.ask(replace(QUESTION, endpoint=there.url, stream=True), heard=lambda: None)
+        answer = await provider.ask(replace(QUESTION, endpoint=there.url, stream=True))
         await provider.close()
     assert isinstance(answer, Unanswered)
     assert "Messages protocol" in answer.message
@@ -168,9 +167,9 @@ async def test_recorded_replies_answer_by_place_where_none_was_recorded_for_the_
     file.write_text(json.dumps({"otherwise": [{"value": {"n": 1}}, {"value": {"n": 2}}]}))
     provider, first = Scripted(), replace(QUESTION, endpoint=str(file))
     repair = replace(first, turns=(*first.turns, ("assistant", "{}"), ("user", "again")))
-    said = [await provider.ask(each, heard=lambda: None) for each in (first, repair, first)]
+    said = [await provider.ask(each) for each in (first, repair, first)]
     assert [json.loads(each.text)["n"] for each in said if isinstance(each, Answered)] == [1, 2, 1]
-    third = await provider.ask(replace(repair, turns=(*repair.turns, *repair.turns[1:])), heard=lambda: None)
+    third = await provider.ask(replace(repair, turns=(*repair.turns, *repair.turns[1:])))
     assert isinstance(third, Unanswered)
     assert third.free and "no reply was recorded for " in third.message
 
@@ -179,7 +178,7 @@ async def test_recorded_replies_answer_by_place_where_none_was_recorded_for_the_
 async def test_recorded_replies_that_cant_be_read_are_a_failure_and_not_a_crash(tmp_path: Path, content: str) -> None:
     file = tmp_path / "replies.json"
     file.write_text(content)
-    answer = await Scripted().ask(replace(QUESTION, endpoint=str(file)), heard=lambda: None)
+    answer = await Scripted().ask(replace(QUESTION, endpoint=str(file)))
     assert isinstance(answer, Unanswered)
     assert (answer.cause, answer.free) == ("upstream", True)
 

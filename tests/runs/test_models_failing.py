@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.prices import Tokens
-from runs.boundary import usd
+from agents.prices import Tokens, usd
 from tests import messages_server as server
 from tests import models, pipelines
 
@@ -98,6 +97,26 @@ def test_a_broken_stream_counts_what_was_received(tmp_path: Path) -> None:
     received = Tokens(1_000, 40, 8, 20)  # two pieces of ten bytes, and no token is shorter than a byte
     assert (charge.output_tokens, charge.amount_nano, charge.estimated) == (20, models.PRICE.cost_nano(received), True)
     assert charge.amount_nano < reserved(said)
+
+
+def test_a_stream_that_its_server_ends_with_an_error_says_why_and_counts_what_was_received(tmp_path: Path) -> None:
+    def behave(exchange: server.Exchange) -> None:
+        server.stream(exchange, GOOD, cut_after=1)
+        exchange.event({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+
+    said, _ = asked(behave, tmp_path, stream=True)
+    assert "it ended its stream with an error (Overloaded)" in said["failure"]["message"]
+    (charge,) = models.charges(said)
+    assert (charge.output_tokens, charge.estimated) == (10, True)
+
+
+def test_where_nothing_could_be_sent_nothing_is_charged(tmp_path: Path) -> None:
+    with server.serving(server.replies(GOOD)) as gone:
+        endpoint = gone.url
+    models.publish(tmp_path, models.alias(endpoint=endpoint), models.agent())
+    said = models.run()
+    assert (said["failure"]["cause"], said["failure"]["owner"]) == ("upstream", "alias:reasoning")
+    assert (said["cost_nano"], [charge.estimated for charge in models.charges(said)]) == ("0", [False])
 
 
 def test_a_reply_that_breaks_its_contract_is_repaired_once_in_a_call_of_its_own(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +183,34 @@ def test_the_summary_says_what_a_model_has_cost(tmp_path: Path, capsys: pytest.C
         models.publish(tmp_path, models.alias(endpoint=there.url), models.agent())
         call_command("runpipeline", "sample", "--input", "about=rain")
     assert "0.006042 USD" in capsys.readouterr().out
+
+
+def test_a_question_that_kills_its_workers_is_not_asked_for_ever(tmp_path: Path) -> None:
+    with server.serving(server.never) as there:
+        run = published(there, tmp_path)
+        for number in range(1, 6):
+            pipelines.crash(run, at=lambda wanted=number: len(there.asked) == wanted)
+        said = pipelines.drive(run)
+    assert (said["failure"]["cause"], said["failure"]["owner"], len(there.asked)) == ("lost", "platform", 5)
+    assert [state for _, state, _ in calls(said)] == ["refused"] * 5
+
+
+def test_the_sdk_is_no_part_of_a_process_that_asks_no_model(shell_environment: dict[str, str], project_folder: Path) -> None:
+    code = (
+        "import django; django.setup(); import sys, runs.worker, runs.tasks, agents.registry; print({'anthropic', 'genai_prices'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=project_folder, env=shell_environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("depth", [200, 900, 3_000, 200_000])
+def test_a_reply_nested_beyond_reason_breaks_the_contract_and_nothing_else(tmp_path: Path, depth: int) -> None:
+    def behave(exchange: server.Exchange) -> None:
+        deep = json.dumps(server.message({})).replace('"input": {}', '"input": {"words": ' + "[" * depth + "]" * depth + "}")
+        exchange.send(200, deep.encode())
+
+    with server.serving(behave) as there:
+        models.publish(tmp_path, models.alias(endpoint=there.url), models.agent(output="{type: object}"))
+        said = models.run()
+    assert said["outcome"] in {"failed", "verified"}
+    assert said["failure"] is None or said["failure"]["cause"] in {"contract", "upstream"}

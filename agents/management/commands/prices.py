@@ -9,6 +9,7 @@ from agents import registry
 from agents.management.showing import Shown, TeachingFormatter, refusals_shown
 from agents.models import Price
 from agents.prices import Price as PriceValue
+from agents.prices import usd
 from audit.actors import Actor
 from audit.errors import Invalid
 from audit.visible import visible
@@ -97,8 +98,4 @@ def _nano(name: str, text: str) -> int:
 def _figures(price: PriceValue) -> str:
     parts = [("input", price.input), ("cache read", price.cache_read), ("cache write", price.cache_write), ("output", price.output)]
     limit = f", up to {price.input_limit:,} tokens in" if price.input_limit is not None else ""
-    return ", ".join(f"{name} {_usd(nano)}" for name, nano in parts) + " USD per million tokens" + limit
-
-
-def _usd(nano: int) -> str:
-    return f"{nano // 10**9}.{nano % 10**9:09d}".rstrip("0").rstrip(".")
+    return ", ".join(f"{name} {usd(nano)}" for name, nano in parts) + " per million tokens" + limit

@@ -14,14 +14,15 @@ import httpx2
 from django.conf import settings
 
 from runs.adapters import secrets
-from runs.adapters.asking import Answered, Heard, Question, Unanswered, said
-from runs.adapters.messages import Nonsense, Received
+from runs.adapters.asking import Answered, Question, Unanswered, said
+from runs.adapters.messages import Ended, Nonsense, Received
 from runs.adapters.transport import bounded_client
 
 OFFICIAL: Final = "https://api.anthropic.com"
 CONNECT_S: Final = 10.0
 LONGEST_PAUSE_S: Final = 3_600.0
-_LOOPBACK: Final = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _DID_NOTHING: Final = frozenset({*range(400, 500), 503, 529})
 """Statuses by which a server says that it has not done the work; after any other nobody knows whether it is billed."""
 
@@ -35,28 +36,28 @@ class Anthropic:
     async def get_ready(self) -> None:
         await asyncio.to_thread(_sdk)
 
-    async def ask(self, question: Question, *, heard: Heard) -> Answered | Unanswered:
+    async def ask(self, question: Question) -> Answered | Unanswered:
         endpoint = question.endpoint or OFFICIAL
-        if not settings.ORCHESTRA_LIVE_MODELS and not endpoint.startswith(_LOOPBACK):
+        if not settings.ORCHESTRA_LIVE_MODELS and httpx2.URL(endpoint).host not in _LOOPBACK:
             return Unanswered("denied", "ORCHESTRA_LIVE_MODELS is off here, so only recorded replies and this machine are asked", free=True)
         try:
             secret = await asyncio.to_thread(secrets.resolve, question.secret_ref) if question.secret_ref else ""
         except secrets.NoSecret as missing:
             return Unanswered("upstream", f"it was not asked: {missing}", free=True)
-        answer = await self._bounded(question, endpoint, secret, heard)
+        answer = await self._bounded(question, endpoint, secret)
         return _without(secret, answer)
 
     async def close(self) -> None:
         if self._http is not None:
             await self._http.aclose()
 
-    async def _bounded(self, question: Question, endpoint: str, secret: str, heard: Heard) -> Answered | Unanswered:
+    async def _bounded(self, question: Question, endpoint: str, secret: str) -> Answered | Unanswered:
         """Whatever the other side does is an answer, or a reason why there is none with what came before it."""
         sdk = await asyncio.to_thread(_sdk)
         received, limit, silence = Received(question.max_tokens), asyncio.timeout(question.timeout_s), asyncio.timeout(question.silence_s)
         try:
             async with limit, silence:
-                await self._talk(sdk, question, endpoint, secret, received, lambda: _go_on(silence, question.silence_s, heard))
+                await self._talk(sdk, question, endpoint, secret, received, silence)
             return received.answer()
         except TimeoutError:
             if silence.expired():
@@ -66,20 +67,23 @@ class Anthropic:
             return received.broken("upstream", f"it gave no whole answer within {question.timeout_s:.3g} s")
         except Nonsense as nonsense:
             return received.broken("upstream", f"its answer is none in the Messages protocol: {nonsense}")
+        except Ended as ended:
+            return received.broken("upstream", str(ended))
         except sdk.APIStatusError as error:
             return _refused(error)
         except (sdk.APIConnectionError, httpx2.HTTPError) as error:
             cause = error.__cause__ or error
-            return received.broken("upstream", f"the connection failed ({type(cause).__name__}: {said(cause)})")
+            broken = received.broken("upstream", f"the connection failed ({type(cause).__name__}: {said(cause)})")
+            return replace(broken, free=isinstance(cause, _NOT_SENT))
 
-    async def _talk(self, sdk: Any, question: Question, endpoint: str, secret: str, received: Received, heard: Heard) -> None:
+    async def _talk(self, sdk: Any, question: Question, endpoint: str, secret: str, received: Received, silence: asyncio.Timeout) -> None:
         if self._http is None:
             self._http = bounded_client()
         client = sdk.AsyncAnthropic(
             api_key=secret or "none",  # explicit, so that no key of the environment is sent to an endpoint it isn't meant for
             base_url=endpoint,
             max_retries=0,  # each try is a call with its own intent, reservation and charge
-            timeout=httpx2.Timeout(question.timeout_s, connect=min(CONNECT_S, question.timeout_s)),
+            timeout=httpx2.Timeout(question.timeout_s, connect=min(CONNECT_S, question.timeout_s), pool=question.timeout_s * 0.95),
             http_client=self._http,
             open_telemetry=False,
         )
@@ -88,7 +92,7 @@ class Anthropic:
                 received.take_whole(_json(await response.read()))
                 return
             async for event in _events(sdk, response.http_response):
-                heard()
+                _go_on(silence, question.silence_s)
                 received.take(event)
 
 
@@ -127,10 +131,9 @@ def _json(data: bytes | str) -> Mapping[str, Any]:
     return value
 
 
-def _go_on(silence: asyncio.Timeout, silence_s: float | None, heard: Heard) -> None:
+def _go_on(silence: asyncio.Timeout, silence_s: float | None) -> None:
     if silence_s is not None:
         silence.reschedule(asyncio.get_running_loop().time() + silence_s)
-    heard()
 
 
 def _refused(error: Any) -> Unanswered:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agents.prices import Tokens
-from runs.adapters.asking import MOST_BYTES, Answered, Heard, Question, Unanswered, storable
+from runs.adapters.asking import MOST_BYTES, Answered, Question, Unanswered, storable
 
 _ENDS: Final = frozenset({"complete", "declined", "cut"})
 
@@ -23,7 +23,7 @@ class Scripted:
     async def get_ready(self) -> None:
         """Nothing to load."""
 
-    async def ask(self, question: Question, *, heard: Heard) -> Answered | Unanswered:
+    async def ask(self, question: Question) -> Answered | Unanswered:
         try:
             reply = _reply(await asyncio.to_thread(_recorded, question.endpoint), question)
             pause, answer = (0.0, None) if reply is None else (float(reply.get("after_s", 0.0)), _answer(reply))
@@ -35,7 +35,6 @@ class Scripted:
         await asyncio.sleep(min(pause, question.timeout_s))
         if pause > question.timeout_s:
             return Unanswered("upstream", f"it gave no whole answer within {question.timeout_s:.3g} s")
-        heard()
         return answer
 
     async def close(self) -> None:
