@@ -171,7 +171,7 @@ SAMPLES = {
     "b.yaml": f"aws: {trees.KEY}\npassword: {trees.PASSWORD}\nother: |\n  nothing\n",
     "c.ini": f"[a]\npassword = {trees.PASSWORD}\n",
     "d.txt": "postgresql://user:p4ssw0rd-x@db.example.com/x\n'c3VwZXIgbG9uZyBzdHJpbmcgc2hvdWxkIGNhdXNlIGVub3VnaCBlbnRyb3B5'\n",
-    "e.env": f"API_KEY={trees.KEY}\n-----BEGIN RSA PRIVATE KEY-----\n",
+    "e.env": f"API_KEY={trees.KEY}\n-----BEGIN RSA " + "PRIVATE KEY-----\n",
 }
 
 

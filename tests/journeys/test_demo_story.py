@@ -33,7 +33,9 @@ def test_the_demo_shows_five_runs_and_leaves_them_to_be_looked_at(shell_environm
     assert "'feed-reader' allows 15 min. Owner: agent feed-reader, team platform" in said
     assert "verified as of 2014-02-28T14:25:00Z exit status 0 auditor recomputed 47 of 47 numbers" in said
     assert "the writer claimed 61.2828, the source says 68.092" in said
-    assert re.search(r"own source verified \d+ high, \d+ medium, [\d,]+ low; verifier read \d+ findings back", said)
+    assert re.search(
+        r"verified exit status 0 \d+ high, \d+ medium, [\d,]+ low; verifier read \d+ findings back and opened \d+ cited files again", said
+    )
     assert "All five as promised" in said
     assert "make serve these runs in the admin, at http://127.0.0.1:8000/admin/; sign in as 'admin'" in said
     assert "manage.py new pipeline mine" in said
