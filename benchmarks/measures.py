@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import audits
 import environments
 from contestants import Contestant, interleaved, started
 
@@ -40,7 +41,7 @@ def figure(measure: str, value: float, unit: str, peer: str | None = None, peer_
     """`ratio` above 1: Orchestra is ahead, be it more a second or fewer milliseconds."""
     ratio = None
     if peer_value is not None:
-        ratio = round(peer_value / value if unit == "ms" else value / peer_value, 2)
+        ratio = round(peer_value / value if unit in {"ms", "s"} else value / peer_value, 2)
         peer_value = round(peer_value, 2)
     return {"measure": measure, "value": round(value, 2), "unit": unit, "peer": peer, "peer_value": peer_value, "ratio": ratio}
 
@@ -188,6 +189,26 @@ def _interpreters() -> float:
     return statistics.median(took) * 1000
 
 
+# --- fan-out -------------------------------------------------------------------------------------------------------------------------
+
+
+def audit_fanout() -> Iterator[Figure]:
+    """the security audit's scanners at once, beside the slowest of them alone or all their work divided among the processors"""
+    with tempfile.TemporaryDirectory(prefix="orchestra-bench-") as folder:
+        environment = {"ORCHESTRA_HOME": folder}
+        audits.prepare(environment)
+        whole: list[float] = []
+
+        def governed() -> float:
+            scanning, run = audits.governed(environment, Path(folder, "report.md"))
+            whole.append(run)
+            return scanning
+
+        medians = interleaved(3, {"orchestra": governed, "bound": audits.bound})
+    yield figure("audit.fanout", medians["orchestra"], "s", "max(slowest scanner alone, processor time of all ÷ processors)", medians["bound"])
+    yield figure("audit.fanout.run", statistics.median(whole[1:]), "s")
+
+
 ALL: dict[str, Measure] = {
     "runs3.postgresql": runs3_postgresql,
     "runs3.sqlite": runs3_sqlite,
@@ -195,4 +216,5 @@ ALL: dict[str, Measure] = {
     "latency.single": latency_single,
     "export.jsonl": export_jsonl,
     "call.function": call_function,
+    "audit.fanout": audit_fanout,
 }

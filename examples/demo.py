@@ -1,4 +1,4 @@
-"""`make demo`: four runs of a real pipeline over real input, the saves first, each held to what it promises.
+"""`make demo`: five runs of two real pipelines over real input, the saves first, each held to what it promises.
 
 Types what a person would type (`manage.py …`, in this installation, so `make serve` shows the runs afterwards), reads the
 runs' own JSON documents, and exits 1 if one of them did not come out as promised. Safe to repeat.
@@ -25,8 +25,11 @@ sys.path.insert(0, str(ROOT))  # a script's own folder comes first on the path, 
 from audit.visible import visible  # noqa: E402 - found by the line above
 
 FOLDER = "examples/ops-digest"
+AUDIT = "examples/security-audit"
 FEED = f"feed={FOLDER}/data/ec2_cpu_utilization_5f5533.csv"
+ADMIN = "http://127.0.0.1:8000/admin/"
 AS_OF = "2014-02-28T14:25:00Z"
+OWN_SOURCE = ("--input", "path=.", "--input", 'exclude=["var"]')
 RUNS_S = 240
 SETUP_S = 120
 STYLES = {0: "bold green", 11: "bold red", 12: "bold red"}
@@ -87,17 +90,27 @@ def lie(document: Document) -> str:
     return f"the writer claimed {first['claimed']}, the source says {first['found']} ({first['criterion']}, blames step {first['blames']})"
 
 
+def audited(document: Document) -> str:
+    result, counts = document["result"], document["result"]["counts"]
+    checks = [check for check in document["verdict"]["checks"] if check["by"] == "audit-verifier"]
+    if result["missing"] or not checks or any(check["verdict"] != "pass" for check in checks):
+        raise Broken(f"all three scanners were to be there and every check to pass; missing {result['missing']}, checks {checks}")
+    found = f"{counts['high']} high, {counts['medium']} medium, {counts['low']:,} low"
+    return f"{found}; verifier {document['verdict']['summary']}. Report: {result['report']}"
+
+
 SCENES = (
     Scene("A feed that stopped in 2014 is refused, not summarised", "stale feed", ("ops-digest", "--input", FEED), 12, stale),
     Scene("The same feed, judged as of its own time", "same feed, then", ("ops-digest", "--input", FEED, "--as-of", AS_OF), 0, as_of_then),
     Scene("A writer that flatters one number", "lying writer", ("ops-digest-lying", "--input", FEED, "--as-of", AS_OF), 11, lie),
     Scene("This machine, sampled for some seconds", "this machine", ("ops-digest", "--input", "feed=host"), 0, recomputed),
+    Scene("Orchestra's own source, audited by three scanners at once", "own source", ("security-audit", *OWN_SOURCE), 0, audited),
 )
 
 
 def main() -> int:
     began = time.monotonic()
-    say("Orchestra: four runs of one pipeline. Two of them must not pass.\n", "bold")
+    say("Orchestra: five runs of two pipelines. Two of them must not pass.\n", "bold")
     try:
         prepare()
         played = [play(number, scene) for number, scene in enumerate(SCENES, start=1)]
@@ -109,7 +122,8 @@ def main() -> int:
 
 
 def prepare() -> None:
-    for arguments in (["migrate", "--no-input", "--verbosity", "0"], ["apply", "-f", FOLDER, "--publish"]):
+    applied = [["apply", "-f", folder, "--publish"] for folder in (FOLDER, AUDIT)]
+    for arguments in (["migrate", "--no-input", "--verbosity", "0"], *applied):
         say(f"$ {typed(arguments)}", "dim")
         done = manage(arguments, timeout_s=SETUP_S, capture_errors=True)
         if done.returncode:
@@ -149,12 +163,12 @@ def conclude(played: Sequence[Played], seconds: float) -> None:
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     sys.stdout.flush()
     lying = next(each.document["id"] for each in played if each.scene.exit_status == 11)
-    say(f"\nAll four as promised, in {seconds:.0f} s. What to type next:", "bold")
+    say(f"\nAll five as promised, in {seconds:.0f} s. What to type next:", "bold")
     for command, what in (
-        ("make serve", "these runs in the admin"),
+        ("make serve", f"these runs in the admin, at {ADMIN}; sign in as 'admin', with the password that it shows the first time"),
         (f"{python()} manage.py showrun {lying[:18]}", "the lie, with its evidence"),
         (f"{python()} manage.py runs", "all of them"),
-        (f"{python()} manage.py new pipeline my-first", "your own; docs/tutorial.md goes on from there"),
+        (f"{python()} manage.py new pipeline mine", "your own; docs/tutorial.md goes on from there"),
     ):
         console.print(Text.assemble("  ", command, (f"\n      {what}", "dim")), soft_wrap=True)
 

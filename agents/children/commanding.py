@@ -17,6 +17,7 @@ from . import failures, frames
 _LOOK_EVERY_S = 0.05
 _READ = 256 * 1024
 _SHOWN = 80
+_OWN_SESSION = sys.platform == "linux"  # elsewhere the keeper's only hold on it is the interpreter's process group
 _CONTEXT = ("run", "step", "as_of", "deadline", "idempotency_key")
 
 
@@ -28,8 +29,7 @@ def run(job: frames.Frame) -> bytes:
         try:
             body = _exchange(program, given)
         finally:
-            if program.poll() is None:
-                os.killpg(program.pid, signal.SIGKILL)
+            _end(program)
     code = program.returncode
     if code != 0:
         ended = f"exit {code}" if code > 0 else f"signal {-code}"
@@ -40,13 +40,22 @@ def run(job: frames.Frame) -> bytes:
 def _started(written: list[str], job: frames.Frame) -> "subprocess.Popen[bytes]":
     argv, environment = _argv(written, job["folder"]), _environment(job)
     try:
-        return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True)
+        return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=_OWN_SESSION)
     except FileNotFoundError:
         raise failures.Stopped(
             "exception", f"there is no program {written[0]!r} on this worker, or what its first line (#!) names is not there"
         ) from None
     except (OSError, ValueError) as error:
         raise failures.Stopped("exception", f"{written[0]!r} can't be started: {failures.text_of(error)}") from None
+
+
+def _end(program: "subprocess.Popen[bytes]") -> None:
+    if program.poll() is not None:
+        return
+    if _OWN_SESSION:
+        os.killpg(program.pid, signal.SIGKILL)
+    else:
+        program.kill()
 
 
 def _argv(written: list[str], folder: str | None) -> list[str]:

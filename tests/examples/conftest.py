@@ -9,14 +9,33 @@ from pathlib import Path
 
 import pytest
 
+from tests import trees
+
 OPS_DIGEST = Path(__file__).resolve().parents[2] / "examples" / "ops-digest"
-sys.path.append(str(OPS_DIGEST))
+SECURITY_AUDIT = OPS_DIGEST.parent / "security-audit"
+sys.path += [str(OPS_DIGEST), str(SECURITY_AUDIT)]
 
 
 @pytest.fixture
 def ops_digest() -> Path:
     """The folder of the example."""
     return OPS_DIGEST
+
+
+@pytest.fixture
+def security_audit() -> Path:
+    """The folder of the example."""
+    return SECURITY_AUDIT
+
+
+@pytest.fixture
+def weak_tree(tmp_path: Path) -> Path:
+    """A tree with something for every scanner, and nothing that isn't looked at."""
+    tree = tmp_path / "tree"
+    for name, text in trees.WEAK.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text, encoding="utf-8")
+    return tree
 
 
 @pytest.fixture

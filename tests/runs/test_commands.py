@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 
+from agents.children import process
 from audit import reports
 from audit.models import Opening
 from runs.models import Call
@@ -137,6 +139,25 @@ def test_a_daemon_is_gone_and_the_run_is_verified(scanning: None) -> None:
 def test_a_silent_command_is_stalled(tmp_path: Path) -> None:
     publish(tmp_path / "p", steps="- {id: scan, agent: scanner, with: {how: hang}, progress_timeout: 400ms}")
     assert pipelines.run()["failure"]["cause"] == "stalled"
+
+
+def test_a_command_that_opens_the_installations_key_finds_it_empty(tmp_path: Path, settings: LazySettings) -> None:
+    key = Path(settings.ORCHESTRA_HOME) / "secret_key"
+    key.write_text("s3cret")
+    words = json.dumps(["sh", "-c", f"""if [ -s '{key}' ]; then echo '{{"lie": true}}'; else echo '{{}}'; fi"""])
+    pipelines.publish(tmp_path / "p", functions="", agents=[command("scanner", words)], steps="- {id: scan, agent: scanner}")
+    said = pipelines.run()
+    key.unlink()
+    if process._given["level"] != "full":
+        pytest.skip("this system has no namespaces")
+    assert said["outcome"] == "verified"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has network namespaces")
+def test_a_command_has_the_network_only_by_a_permission_and_its_call_says_so(tmp_path: Path) -> None:
+    publish(tmp_path / "p", more='\npermissions: ["allow connect network:*"]')
+    assert pipelines.run(input={"how": "fine"})["outcome"] == "verified"
+    assert Call.objects.get(kind="command").contained is False
 
 
 def test_one_that_misbehaves_leaves_its_neighbours_alone(tmp_path: Path) -> None:
