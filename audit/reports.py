@@ -94,6 +94,12 @@ def events_of(run: UUID, *, after: int, limit: int) -> list[dict[str, Any]]:
     return [shown(entry) for entry in Entry.objects.filter(run=run, seq__gt=after).order_by("seq")[:limit]]
 
 
+def last_run_of(agent: str, *, actor: Actor) -> tuple[UUID, datetime] | None:
+    """The newest run in which an agent did something that the actor may see, and when."""
+    found = Entry.objects.visible_to(actor).filter(agent=agent, run__isnull=False).order_by("-at").values_list("run", "at").first()
+    return None if found is None or found[0] is None else (found[0], found[1])
+
+
 def bodies_at(pairs: Sequence[tuple[UUID, int]]) -> dict[UUID, dict[str, Any]]:
     """The envelope at exactly (run, seq) of each pair, by run; a run appears in one pair.
 
