@@ -54,7 +54,6 @@ def operation(
     headers: Mapping[str, Shape] | None = None,
     takes: Shape | None = None,
     refuses: Iterable[Refusal] = (),
-    open_to_all: bool = False,
 ) -> Callable[[Handler[P]], Callable[..., Response]]:
     """Declare what a method of a door takes, gives and refuses; the method then gets checked input.
 
@@ -68,7 +67,7 @@ def operation(
             return handle(self, asking.read(request, query=asked_for, headers=named, body=takes), *args, **kwargs)
 
         writes = handle.__name__ != "get"
-        refusals = [*_of_every_door(writes=writes, takes=takes is not None, open_to_all=open_to_all), *refuses]
+        refusals = [*_of_every_door(writes=writes, takes=takes is not None, pages="cursor" in asked_for), *refuses]
         declared: Callable[..., Response] = extend_schema(
             operation_id=id,
             tags=[tag],
@@ -87,10 +86,10 @@ def operation(
     return declare
 
 
-def _of_every_door(*, writes: bool, takes: bool, open_to_all: bool) -> list[Refusal]:
-    found: list[Refusal] = [errors.BadQuery]
-    if not open_to_all:
-        found.append(errors.Unauthenticated)
+def _of_every_door(*, writes: bool, takes: bool, pages: bool) -> list[Refusal]:
+    found: list[Refusal] = [errors.BadQuery, errors.Unauthenticated]
+    if pages:
+        found.append(errors.BadCursor)
     if writes:
         found.append(errors.CrossSite)
     if takes:

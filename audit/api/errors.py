@@ -29,10 +29,17 @@ class BadRequest(OrchestraError):
     http_status = 400
 
 
-class BadBody(Invalid):
+class BadBody(OrchestraError):
     """The body is not what this operation takes; `problems` lists everything that is wrong with it."""
 
     code = "bad-body"
+    http_status = 400
+
+
+class BadCursor(Invalid):
+    """The cursor is none that was given out: take it from `next`, or leave it out to begin anew."""
+
+    code = "bad-cursor"
 
 
 class Unauthenticated(OrchestraError):

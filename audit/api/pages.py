@@ -18,7 +18,7 @@ from django.db.models import Model, Q, QuerySet
 
 from audit import clock
 from audit.api.asking import Asked
-from audit.api.errors import BadQuery
+from audit.api.errors import BadCursor
 from audit.api.shapes import MOST_PER_PAGE, PER_PAGE, Shape, text, whole
 
 Row = TypeVar("Row", bound=Model)
@@ -99,4 +99,4 @@ def _read(cursor: str, order: Order) -> list[Any]:
         at, tie = place
         return [clock.from_text(at), UUID(tie)]
     except (ValueError, OverflowError, RecursionError):
-        raise BadQuery("the cursor is none that was given out; take it from `next`, or leave it out to begin anew") from None
+        raise BadCursor from None

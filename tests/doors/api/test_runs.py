@@ -1,6 +1,5 @@
 """Runs over REST: started once, watched, read, cancelled, judged again; and what is refused."""
 
-
 import pytest
 
 from runs.models import Run
