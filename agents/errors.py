@@ -24,6 +24,12 @@ class UnknownAgent(NotFound):
     code = "unknown-agent"
 
 
+class UnknownAlias(NotFound):
+    """No such model alias; `manage.py apply` creates them from files."""
+
+    code = "unknown-alias"
+
+
 class UnknownPipeline(NotFound):
     """No such pipeline; `manage.py apply` creates pipelines from files."""
 

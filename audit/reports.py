@@ -78,6 +78,29 @@ def entries_of(run: UUID) -> list[dict[str, Any]]:
     return [envelope for entry in entries if (envelope := entry.trusted_envelope()) is not None]
 
 
+def shown(entry: Entry) -> dict[str, Any]:
+    """An entry as doors show it: its envelope with its digest; where its bytes are no evidence, only what the columns say."""
+    envelope = entry.trusted_envelope()
+    if envelope is not None:
+        return {**{name: value for name, value in envelope.items() if name != "v"}, "digest": entry.digest, "intact": True}
+    columns = {name: getattr(entry, name) for name in ("verb", "on_behalf_of", "team", "agent", "subject", "seq")}
+    who = {"kind": entry.actor_kind, "id": entry.actor, "auth": "unknown"}
+    nothing: dict[str, Any] = {"prev": None, "facts": {}, "commitments": {}}
+    ids = {"id": str(entry.id), "at": to_text(entry.at), "run": None if entry.run is None else str(entry.run)}
+    return {**columns, **ids, "actor": who, **nothing, "digest": entry.digest, "intact": False}
+
+
+def events_of(run: UUID, *, after: int, limit: int) -> list[dict[str, Any]]:
+    """A run's sequenced entries beyond a seq, in order, as doors show them."""
+    return [shown(entry) for entry in Entry.objects.filter(run=run, seq__gt=after).order_by("seq")[:limit]]
+
+
+def last_run_of(agent: str, *, actor: Actor) -> tuple[UUID, datetime] | None:
+    """The newest run in which an agent did something that the actor may see, and when."""
+    found = Entry.objects.visible_to(actor).filter(agent=agent, run__isnull=False).order_by("-at").values_list("run", "at").first()
+    return None if found is None or found[0] is None else (found[0], found[1])
+
+
 def bodies_at(pairs: Sequence[tuple[UUID, int]]) -> dict[UUID, dict[str, Any]]:
     """The envelope at exactly (run, seq) of each pair, by run; a run appears in one pair.
 

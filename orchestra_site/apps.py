@@ -1,4 +1,4 @@
-"""The site as an app, so that its checks and commands are found. It has no models."""
+"""The site as an app, so that its checks, its commands, its tokens and their ledger verbs are found."""
 
 from django.apps import AppConfig
 
@@ -6,6 +6,10 @@ from django.apps import AppConfig
 class SiteConfig(AppConfig):
     name = "orchestra_site"
     verbose_name = "Orchestra"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from orchestra_site import checks  # noqa: F401, PLC0415  (importing registers; possible only once the apps are loaded)
+        from audit import ledger  # noqa: PLC0415 - models exist only from here on
+        from orchestra_site import checks, tokens  # noqa: F401, PLC0415  (importing registers; possible only once the apps are loaded)
+
+        ledger.register(*tokens.VERBS)

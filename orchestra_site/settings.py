@@ -46,6 +46,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "orchestra_site.rest.problems.problems_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -162,6 +163,36 @@ LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = ["orchestra_site.formats"]  # instants to the second: two entries of a minute are not the same
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# REST: doors in each app's `api` package, what only the site may know in orchestra_site.rest -------------------------------------------
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "orchestra_site.rest.authentication.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["audit.api.bodies.StrictJSON"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "orchestra_site.rest.negotiation.JsonAlways",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "orchestra_site.rest.problems.handle",
+    "URL_FORMAT_OVERRIDE": None,
+    "UNICODE_JSON": False,  # answers are ASCII: no text of a model or a file reaches a terminal as control or bidi characters
+    "COMPACT_JSON": True,
+}
+KNOX_TOKEN_MODEL = "orchestra_site.Token"  # noqa: S105 - a model
+REST_KNOX: dict[str, Any] = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "orc_"}  # the prefix lets scanners of secrets find one
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "OAS_VERSION": "3.1.0",
+    "TITLE": "Orchestra",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SORT_OPERATION_PARAMETERS": False,
+    "POSTPROCESSING_HOOKS": ["orchestra_site.rest.schema.complete"],
+}
 
 # Logging: to stderr, so that stdout belongs to what a command was asked for ------------------------------------------------------------
 

@@ -11,10 +11,11 @@ from .folders import private_files, unpacked
 from .people import add_member, create_person, hide_team, people_of, permit_person, remove_member, reset_password, set_active, show_team
 from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
-from .releases import release_for
+from .releases import nearest, release_for
 from .retiring import reinstate, retire
 from .rollbacks import rollback
 from .scaffolding import new_pipeline
+from .sent import apply_files
 from .suspending import resume, suspend
 from .verbs import VERBS
 
@@ -29,9 +30,11 @@ __all__ = [
     "Published",
     "RolledBack",
     "add_member",
+    "apply_files",
     "apply_folder",
     "create_person",
     "hide_team",
+    "nearest",
     "new_pipeline",
     "people_of",
     "permit_person",

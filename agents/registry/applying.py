@@ -38,7 +38,7 @@ def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, pub
     """
     applied = Applied(dry_run=dry_run, publish=publish)
     try:
-        prepared = prepare(folder)
+        prepared = prepare(folder, actor=actor)
         with transaction.atomic(durable=True):
             _lock(prepared)
             turn = Turn(actor, now or clock.now())

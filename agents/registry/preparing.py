@@ -16,10 +16,12 @@ from typing import Any
 from agents import children, contracts, spec
 from agents.children import Described, DescribedFunction
 from agents.spec import Document, Parsed, Problem
+from audit.actors import Actor
 from audit.canonical import MAX_INTEGER, NotCanonical, canonical_bytes
 
 from . import modelling, programs
 from .folders import Taken, private_files, take, write_out
+from .writing import require_member
 
 
 @dataclass(slots=True)
@@ -44,10 +46,11 @@ class Prepared:
         return [*self.parsed.teams, *self.parsed.models, *self.parsed.agents, *self.parsed.pipelines]
 
 
-def prepare(folder: Path) -> Prepared:
-    """Read, describe, fill in and check; only a folder that can't be taken at all is an error (ArtifactRefused)."""
+def prepare(folder: Path, *, actor: Actor) -> Prepared:
+    """Read, describe, fill in and check; only a folder that can't be taken at all is an error (ArtifactRefused), or a stranger's (NotGranted)."""
     taken = take(folder)
     prepared = Prepared(taken, spec.read(taken.specs))
+    _refuse_strangers(prepared, actor)
     prepared.problems += prepared.parsed.problems
     if not prepared.documents and not prepared.problems:
         empty = "the folder holds no .yaml file with a document; `manage.py new pipeline NAME` writes a first one"
@@ -64,6 +67,13 @@ def prepare(folder: Path) -> Prepared:
     for document in prepared.documents:
         prepared.problems += _unstorable(document)
     return prepared
+
+
+def _refuse_strangers(prepared: Prepared, actor: Actor) -> None:
+    """Before a child looks at the code: whoever may not store it does not have it run here either."""
+    for document in prepared.documents:
+        team = document.name if document.kind == "team" else str(document.spec["team"])
+        require_member(actor, team, f"{document.kind} '{document.name}'")
 
 
 def _clashes(parsed: Parsed) -> list[Problem]:

@@ -6,10 +6,21 @@ it corrects. Written by ledger.charge, summed by reports.
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.db import models
 from django.db.models import Q, UniqueConstraint
 
+from audit.actors import Actor
 from audit.visible import visible
+
+
+class ChargeQuerySet(models.QuerySet["Charge"]):
+    """Sets of charges."""
+
+    def visible_to(self, actor: Actor) -> Self:
+        """The charges of the actor's teams, or all of them for whoever sees everything."""
+        return self if actor.sees_everything else self.filter(team__in=actor.sees)
 
 
 class Charge(models.Model):
@@ -36,6 +47,8 @@ class Charge(models.Model):
     amount_nano = models.BigIntegerField()
     estimated = models.BooleanField(default=False)
     corrects = models.UUIDField(null=True)
+
+    objects = ChargeQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -92,6 +92,9 @@ class Run(models.Model):
     failure_owner = models.CharField(max_length=200, blank=True, default="")
     failure_team = models.CharField(max_length=200, blank=True, default="")
 
+    found_again: bool = False
+    """Not stored: a start with an idempotency key gave this run, which was there already."""
+
     objects = RunQuerySet.as_manager()
 
     class Meta:

@@ -4,9 +4,24 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 """
 
 from .ending import end_unattended
+from .listing import OUTCOMES, Listed, Wanted, read_as, runs_wanted
 from .reading import find_run, run_document, runs_visible_to
 from .refusals import refused_starts
 from .starting import reverify, start_run
 from .stopping import cancel_run
 
-__all__ = ["cancel_run", "end_unattended", "find_run", "refused_starts", "reverify", "run_document", "runs_visible_to", "start_run"]
+__all__ = [
+    "OUTCOMES",
+    "Listed",
+    "Wanted",
+    "cancel_run",
+    "end_unattended",
+    "find_run",
+    "read_as",
+    "refused_starts",
+    "reverify",
+    "run_document",
+    "runs_visible_to",
+    "runs_wanted",
+    "start_run",
+]

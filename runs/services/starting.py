@@ -38,8 +38,8 @@ def start_run(
 ) -> Run:
     """Queue a run of the pipeline's current release (or of its newest drafts) and ring the bell, unless the caller drives it.
 
-    With an idempotency key the same start gives the same run. Raises BadInput with every violation, and what the registry
-    refuses; a refusal is an entry of its own.
+    With an idempotency key the same start gives the same run, which then says `found_again`. Raises BadInput with every
+    violation, and what the registry refuses; a refusal is an entry of its own.
     """
     try:
         release = registry.release_for(pipeline, draft=draft, actor=actor, now=clock.now())
@@ -54,8 +54,11 @@ def start_run(
     return run
 
 
-def reverify(*, run: str, actor: Actor) -> Run:
-    """Judge a finished run's stored result again: a new run of the verify node alone, as of the old run's finish."""
+def reverify(*, run: str, actor: Actor, ring: bool = False) -> Run:
+    """Judge a finished run's stored result again: a new run of the verify node alone, as of the old run's finish.
+
+    The caller drives it, unless it is to ring for a worker.
+    """
     with refused_lookups(Verb.START_REFUSED, run=run, actor=actor):
         old = find_run(run, actor=actor)
     try:
@@ -67,9 +70,12 @@ def reverify(*, run: str, actor: Actor) -> Run:
     spec = old.release.manifest["pipeline"]["spec"]
     with transaction.atomic(durable=True):
         source = reports.openings_of([old.input_entry])[old.input_entry]["input"]
-        return _insert(
+        new = _insert(
             old.release, spec, source, actor=actor, draft=old.draft, as_of=old.as_of or old.finished_at, trigger="reverify", key=None, reverifies=old
         )
+    if ring:
+        queue.ring()
+    return new
 
 
 def _refuse_unjudgeable(old: Run) -> None:
@@ -87,7 +93,7 @@ def _refuse_bad_input(spec: Mapping[str, Any], given: Mapping[str, Any], as_of: 
     wrong = contracts.violations(spec["input"], given, limit=20)
     said = [f"the input of '{spec['name']}' breaks its contract: {'; '.join(wrong)}"] if wrong else []
     if as_of is not None and as_of > clock.now():
-        wrong = [*wrong, f"--as-of {clock.to_text(as_of)} lies in the future; a run can judge only what has been"]
+        wrong = [*wrong, f"the instant {clock.to_text(as_of)} of --as-of (as_of) lies in the future; a run can judge only what has been"]
         said.append(wrong[-1])
     if wrong:
         raise BadInput(". ".join(said), problems=wrong)
@@ -126,6 +132,8 @@ def _same_start(release: Release, asked: tuple[Any, ...], key: str | None) -> Ru
     earlier = Run.objects.filter(team=release.pipeline.team, idempotency_key=key).first()
     if earlier is not None and (earlier.pipeline_id, earlier.input_digest, earlier.draft, earlier.as_of) != asked:
         raise IdempotencyConflict(f"the idempotency key '{key}' belongs to run {earlier.id}, which was asked for something else")
+    if earlier is not None:
+        earlier.found_again = True
     return earlier
 
 

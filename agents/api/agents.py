@@ -1,0 +1,162 @@
+"""`/api/v1/agents/…`: who works here, what they may, and how they are stopped."""
+
+from __future__ import annotations
+
+from rest_framework.response import Response
+
+from agents import registry
+from agents.api import finding, rendering
+from agents.api.shapes import AGENT_ROLLBACK_ASKED, PUBLISH_ASKED, REASON_ASKED
+from agents.errors import NoSuchVersion, NotGranted, NotPublishable, NotPublished, Retired, UnknownAgent
+from agents.models import Agent, Role, Standing
+from audit import clock, reports
+from audit.api.doors import Asked, Door, operation
+from audit.api.pages import BY_NAME, PAGING, page
+from audit.api.shapes import Shape, named, one_of, ref, whole
+from audit.errors import Conflict, Invalid
+
+TAG = "agents"
+MEMBER = "You must be a member of its team."
+FILTERS: dict[str, Shape] = {
+    "team": named("only agents of this team", "platform"),
+    "role": one_of(*Role, meaning="only agents with this role"),
+    "state": one_of(*Standing, meaning="only agents in this state"),
+}
+
+
+class AgentsView(Door):
+    @operation(
+        id="list_agents",
+        tag=TAG,
+        summary="List agents",
+        does="The agents of the teams that you belong to or that are shown to you, by name.",
+        query={**FILTERS, **PAGING},
+        gives=ref("AgentPage"),
+    )
+    def get(self, asked: Asked) -> Response:
+        columns = {"team": "team__name", "role": "role", "state": "state"}
+        wanted = {columns[name]: value for name, value in asked.query.items() if name in columns}
+        rows = Agent.objects.visible_to(asked.actor).select_related("team").filter(**wanted)
+        return Response(page(rows, BY_NAME, asked, rendering.agent))
+
+
+class AgentView(Door):
+    @operation(
+        id="show_agent",
+        tag=TAG,
+        summary="Show an agent",
+        does="Who answers for it, what it may, which versions of it there are, and the newest run in which it did something.",
+        gives=ref("ShownAgent"),
+        refuses=(UnknownAgent,),
+    )
+    def get(self, asked: Asked, agent: str) -> Response:
+        found = finding.agent(agent, asked.actor)
+        last = reports.last_run_of(found.name, actor=asked.actor)
+        at_work = None if last is None else {"run": str(last[0]), "at": clock.to_text(last[1])}
+        return Response({**rendering.agent(found), **finding.stands(found), "last_run": at_work})
+
+
+class SuspendView(Door):
+    @operation(
+        id="suspend_agent",
+        tag=TAG,
+        summary="Stop an agent",
+        does=f"From now on no call of it is sent, in any run; workers see it within half a second. A call that is out is not taken back. {MEMBER}",
+        takes=REASON_ASKED,
+        gives=ref("Agent"),
+        refuses=(UnknownAgent, NotGranted, Invalid, Conflict),
+    )
+    def post(self, asked: Asked, agent: str) -> Response:
+        return Response(rendering.agent(registry.suspend(agent, actor=asked.actor, reason=asked.body["reason"])))
+
+
+class ResumeView(Door):
+    @operation(
+        id="resume_agent",
+        tag=TAG,
+        summary="Let a suspended agent work again",
+        does=f"It works again, or is a draft again if it was never published. {MEMBER}",
+        gives=ref("Agent"),
+        refuses=(UnknownAgent, NotGranted, Conflict),
+    )
+    def post(self, asked: Asked, agent: str) -> Response:
+        return Response(rendering.agent(registry.resume(agent, actor=asked.actor)))
+
+
+class RetireView(Door):
+    @operation(
+        id="retire_agent",
+        tag=TAG,
+        summary="Take an agent out of use",
+        does=f"It is sent nothing any more; what it did, and its versions, stay. Refused while a pipeline in use needs it. {MEMBER}",
+        takes=REASON_ASKED,
+        gives=ref("Agent"),
+        refuses=(UnknownAgent, NotGranted, Invalid, Conflict),
+    )
+    def post(self, asked: Asked, agent: str) -> Response:
+        found = finding.agent(agent, asked.actor)
+        registry.retire(found.name, actor=asked.actor, reason=asked.body["reason"])
+        return Response(rendering.agent(finding.agent(agent, asked.actor)))
+
+
+class ReinstateView(Door):
+    @operation(
+        id="reinstate_agent",
+        tag=TAG,
+        summary="Bring a retired agent back",
+        does=f"It is active again, or a draft if it was never published. {MEMBER}",
+        gives=ref("Agent"),
+        refuses=(UnknownAgent, NotGranted, Conflict),
+    )
+    def post(self, asked: Asked, agent: str) -> Response:
+        found = finding.agent(agent, asked.actor)
+        registry.reinstate(found.name, actor=asked.actor)
+        return Response(rendering.agent(finding.agent(agent, asked.actor)))
+
+
+class PublishView(Door):
+    @operation(
+        id="publish_agent",
+        tag=TAG,
+        summary="Publish an agent's draft",
+        does=(
+            f"Its role and permissions hold at once. Pipelines that use it stay as they are until they are published themselves (`stay`). "
+            f"`preview/` shows first what would change. {MEMBER}"
+        ),
+        takes=PUBLISH_ASKED,
+        gives=ref("Published"),
+        refuses=(UnknownAgent, NoSuchVersion, NotGranted, Retired, NotPublishable, Conflict),
+    )
+    def post(self, asked: Asked, agent: str) -> Response:
+        found = finding.agent(agent, asked.actor)
+        return Response(rendering.published(registry.publish(found.name, actor=asked.actor, version=asked.body.get("version"))))
+
+
+class PreviewView(Door):
+    @operation(
+        id="preview_agent",
+        tag=TAG,
+        summary="Show what publishing an agent would do",
+        does="The fields that differ from what is published now. Changes nothing.",
+        query={"version": whole("a version that was never published; by default the draft", least=1, most=999_999_999)},
+        gives=ref("Preview"),
+        refuses=(UnknownAgent, NoSuchVersion, Conflict),
+    )
+    def get(self, asked: Asked, agent: str) -> Response:
+        found = finding.agent(agent, asked.actor)
+        return Response(rendering.preview(registry.preview(found.name, actor=asked.actor, version=asked.query.get("version"))))
+
+
+class RollbackView(Door):
+    @operation(
+        id="rollback_agent",
+        tag=TAG,
+        summary="Publish an earlier version of an agent again",
+        does=f"The version before the present one, or the one named, code included; pipelines that run the present one get a new release. {MEMBER}",
+        takes=AGENT_ROLLBACK_ASKED,
+        gives=ref("RolledBack"),
+        refuses=(UnknownAgent, NotPublished, NoSuchVersion, NotGranted, NotPublishable, Conflict),
+    )
+    def post(self, asked: Asked, agent: str) -> Response:
+        found = finding.agent(agent, asked.actor)
+        return Response(rendering.rolled_back(registry.rollback(found.name, actor=asked.actor, to=asked.body.get("version"))))

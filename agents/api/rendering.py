@@ -1,0 +1,124 @@
+"""The inventory's rows and what its use-cases return, as JSON. Values in, values out; no rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from agents.models import Agent, ModelAlias, Pipeline, Release, Team, Version
+from agents.registry import Applied, FieldChange, MadeRelease, Preview, Published, RolledBack
+from audit import clock
+
+
+def team(row: Team) -> dict[str, Any]:
+    return {"name": row.name, "accountable": row.accountable, "created_at": clock.to_text(row.created_at)}
+
+
+def agent(row: Agent) -> dict[str, Any]:
+    kept = ("role", "permissions", "risk_tier", "data_classes")
+    return {**_owned(row), **{name: getattr(row, name) for name in kept}, "review_by": row.review_by.isoformat() if row.review_by else None}
+
+
+def pipeline(row: Pipeline) -> dict[str, Any]:
+    return {**_owned(row), "release": row.current_release.digest if row.current_release else None}
+
+
+def shown_pipeline(row: Pipeline, stands: dict[str, int | None]) -> dict[str, Any]:
+    manifest = row.current_release.manifest if row.current_release else None
+    spec = manifest["pipeline"]["spec"] if manifest else {}
+    return {
+        **pipeline(row),
+        **stands,
+        "version": manifest["pipeline"]["version"] if manifest else None,
+        "agents": _pins(manifest) if manifest else {},
+        "input": spec.get("input"),
+        "criteria": spec.get("criteria", {}),
+        "limits": spec.get("limits", {}),
+    }
+
+
+def version(row: Version) -> dict[str, Any]:
+    return {
+        "kind": "agent" if row.agent_id else "pipeline",
+        "name": row.owner.name,
+        "number": row.number,
+        "state": row.state,
+        "digest": row.digest,
+        "author": row.author,
+        "created_at": clock.to_text(row.created_at),
+        "published_at": _instant(row.published_at),
+        "code": row.artifact_id,
+    }
+
+
+def release(row: Release) -> dict[str, Any]:
+    return {
+        "digest": row.digest,
+        "pipeline": row.pipeline.name,
+        "version": row.manifest["pipeline"]["version"],
+        "agents": _pins(row.manifest),
+        "created_at": clock.to_text(row.created_at),
+        "published_at": _instant(row.published_at),
+        "current": row.pipeline.current_release_id == row.pk,
+    }
+
+
+def alias(row: ModelAlias) -> dict[str, Any]:
+    return {"name": row.name, **row.live_values(), "created_at": clock.to_text(row.created_at)}
+
+
+def preview(told: Preview) -> dict[str, Any]:
+    return {**_done(told), "fields": _fields(told.fields), "agents": dict(told.agents), "problems": [str(each) for each in told.problems]}
+
+
+def published(done: Published) -> dict[str, Any]:
+    return {**_done(done), "agents": dict(done.agents), "releases": _releases(done.releases), "stay": list(done.stay)}
+
+
+def rolled_back(done: RolledBack) -> dict[str, Any]:
+    return {**_done(done), "releases": _releases(done.releases), "forward": done.forward, "keep": list(done.keep)}
+
+
+def applied(done: Applied) -> dict[str, Any]:
+    kept = ("kind", "name", "action", "version", "draft")
+    return {
+        "dry_run": done.dry_run,
+        "publish": done.publish,
+        "unchanged": done.unchanged,
+        "changes": [
+            {**{name: getattr(each, name) for name in kept}, "fields": _fields(each.fields), "notes": list(each.notes)} for each in done.changes
+        ],
+        "releases": _releases(done.releases),
+        "pending": _releases(done.pending),
+        "warnings": [str(each) for each in done.warnings],
+        "hints": done.hints,
+    }
+
+
+def _owned(row: Agent | Pipeline) -> dict[str, Any]:
+    kept = ("name", "accountable", "purpose", "state")
+    return {**{name: getattr(row, name) for name in kept}, "team": row.team.name, "created_at": clock.to_text(row.created_at)}
+
+
+def _done(done: Preview | Published | RolledBack) -> dict[str, Any]:
+    return {"kind": done.kind, "name": done.name, "from_version": done.from_version, "to_version": done.to_version}
+
+
+def _fields(fields: Iterable[FieldChange]) -> list[dict[str, Any]]:
+    return [{"path": each.path, "old": each.old, "new": each.new} for each in fields]
+
+
+def _releases(made: Iterable[MadeRelease]) -> list[dict[str, Any]]:
+    return [
+        {"pipeline": each.pipeline, "version": each.version, "digest": each.digest, "agents": dict(each.agents), "instead_of": each.instead_of}
+        for each in made
+    ]
+
+
+def _pins(manifest: dict[str, Any]) -> dict[str, int]:
+    return {name: each["version"] for name, each in sorted(manifest["agents"].items())}
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else clock.to_text(at)

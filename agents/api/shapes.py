@@ -1,0 +1,173 @@
+"""What the inventory's doors take and give, as JSON Schema. Pure values."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agents.models import Role, Standing, VersionState
+from audit.api.shapes import Shape, anything, flag, given, ident, instant, listing, mapping, maybe, one_of, page_of, person, ref, text, whole
+
+_DIGEST: Final = text("SHA-256 of the canonical content", example="3f9a77c0d1…")
+
+TEAM: Final = given(name=text(), accountable=text("who answers for it"), created_at=instant(), meaning="Owns agents and pipelines.")
+PEOPLE: Final = given(
+    team=text(),
+    members=listing(text(), "people who belong to it, and may act for it"),
+    shown_to=listing(text(), "people who may look, and change nothing"),
+    meaning="A team's people.",
+)
+SHOWN_TEAM: Final = given(TEAM["properties"], members=PEOPLE["properties"]["members"], shown_to=PEOPLE["properties"]["shown_to"])
+PERSON: Final = given(name=person(), active=flag("may sign in"), meaning="Somebody with an account.")
+NEW_PERSON: Final = given(PERSON["properties"], password=text("to sign in with; shown this once"))
+
+_OWNED: Final[dict[str, Shape]] = {
+    "name": text(),
+    "team": text(),
+    "accountable": text("who answers for it"),
+    "purpose": text(),
+    "state": one_of(*Standing, meaning="whether it may work at all, at this moment"),
+    "created_at": instant(),
+}
+AGENT: Final = given(
+    _OWNED,
+    role=one_of(*Role, meaning="the one kind of work that it does and answers for"),
+    permissions=listing(text(), "what it may, from its published version"),
+    risk_tier=text(),
+    data_classes=listing(anything()),
+    review_by=maybe({"type": "string", "format": "date"}),
+    meaning="A named identity with one role.",
+)
+_STANDS: Final[dict[str, Shape]] = {
+    "published": maybe(whole("number of the version that is published")),
+    "draft": maybe(whole("number of the version that waits to be published")),
+}
+SHOWN_AGENT: Final = given(
+    {**AGENT["properties"], **_STANDS},
+    last_run=maybe(given(run=ident(), at=instant(), meaning="the newest run in which it did something")),
+)
+PIPELINE: Final = given(
+    _OWNED, release=maybe(text("digest of what runs start with; null until it is published")), meaning="A named composition of agents."
+)
+SHOWN_PIPELINE: Final = given(
+    {**PIPELINE["properties"], **_STANDS},
+    version=maybe(whole("version that runs start with")),
+    agents=mapping("agents and the versions of them that runs use", whole()),
+    input=anything("the contract of a run's input, as JSON Schema 2020-12; null until it is published"),
+    criteria=mapping("what every result is judged by"),
+    limits=mapping("deadline, money and calls of a run"),
+)
+VERSION: Final = given(
+    kind=one_of("agent", "pipeline"),
+    name=text("whose version it is"),
+    number=whole(),
+    state=one_of(*VersionState),
+    digest=_DIGEST,
+    author=text(),
+    created_at=instant(),
+    published_at=maybe(instant("when it was last published")),
+    code=maybe(text("digest of the folder of code that belongs to it")),
+    meaning="An immutable configuration.",
+)
+SHOWN_VERSION: Final = given(VERSION["properties"], spec=mapping("all that it says"))
+RELEASE: Final = given(
+    digest=_DIGEST,
+    pipeline=text(),
+    version=whole(),
+    agents=mapping("agents and their versions", whole()),
+    created_at=instant(),
+    published_at=maybe(instant("when it was last published; null for one that only drafts ran with")),
+    current=flag("runs start with it now"),
+    meaning="A pipeline version with every agent version that it uses, under one digest.",
+)
+SHOWN_RELEASE: Final = given(RELEASE["properties"], manifest=mapping("everything that it pins"))
+ALIAS: Final = given(
+    name=text(),
+    team=text(),
+    provider=text(),
+    model=text(),
+    endpoint=text(),
+    secret_ref=text("where the secret is found; never the secret"),
+    created_at=instant(),
+    meaning="One name for a model.",
+)
+
+_FIELDS: Final = listing(given(path=text(example="steps[0].timeout_ms"), old=anything(), new=anything()), "the fields that differ")
+_MADE: Final = given(pipeline=text(), version=whole(), digest=_DIGEST, agents=mapping("", whole()), instead_of=maybe(text()))
+_DONE: Final[dict[str, Shape]] = {"kind": one_of("agent", "pipeline"), "name": text(), "from_version": maybe(whole()), "to_version": whole()}
+PREVIEW: Final = given(
+    _DONE,
+    fields=_FIELDS,
+    agents=mapping("drafts of agents that would go with it", whole()),
+    problems=listing(text(), "what forbids it; empty: it can be published"),
+    meaning="What publishing would do.",
+)
+PUBLISHED: Final = given(
+    _DONE,
+    agents=mapping("drafts of agents that went with it", whole()),
+    releases=listing(_MADE, "what pipelines run from now on"),
+    stay=listing(text(), "pipelines that use the agent and stay as they are until they are published themselves"),
+)
+ROLLED_BACK: Final = given(
+    _DONE,
+    releases=listing(_MADE, "what pipelines run from now on"),
+    forward=flag("the target is the newer one"),
+    keep=listing(text(), "agents whose permissions in force are not those of the target"),
+)
+APPLIED: Final = given(
+    dry_run=flag("nothing was written"),
+    publish=flag(),
+    unchanged=flag("it was all so already"),
+    changes=listing(
+        given(
+            kind=text(), name=text(), action=one_of("created", "changed", "published", "unchanged"), version=maybe(whole()), draft=flag(),
+            fields=_FIELDS, notes=listing(text()),
+        )
+    ),
+    releases=listing(_MADE, "what pipelines run from now on"),
+    pending=listing(_MADE, "what they would run if this were published"),
+    warnings=listing(text(), "what forbids to publish this"),
+    hints=listing(text()),
+)  # fmt: skip
+
+PERSON_ASKED: Final = given(person=person(), examples=[{"person": "bob"}])
+REASON_ASKED: Final = given(
+    reason=text("why; whoever finds it so will ask", pattern="\\S", most=1_000), examples=[{"reason": "reads a page that is wrong since Monday"}]
+)
+_NUMBER: Final = {"minimum": 1, "maximum": 999_999_999}
+PUBLISH_ASKED: Final = given(
+    version={**whole("a version that was never published; by default the draft"), **_NUMBER}, optional=("version",), examples=[{}, {"version": 4}]
+)
+ROLLBACK_ASKED: Final = given(
+    version={**whole("the version to go back to; by default the one before"), **_NUMBER},
+    release=text("for a pipeline: the release to go back to, by the beginning of its digest", pattern="^[0-9a-f]{8,64}$"),
+    optional=("version", "release"),
+    examples=[{}, {"version": 2}],
+)
+AGENT_ROLLBACK_ASKED: Final = given(version=ROLLBACK_ASKED["properties"]["version"], optional=("version",), examples=[{}, {"version": 2}])
+
+COMPONENTS: Final = {
+    "Team": TEAM,
+    "TeamPage": page_of(ref("Team")),
+    "ShownTeam": SHOWN_TEAM,
+    "People": PEOPLE,
+    "Person": PERSON,
+    "NewPerson": NEW_PERSON,
+    "Agent": AGENT,
+    "AgentPage": page_of(ref("Agent")),
+    "ShownAgent": SHOWN_AGENT,
+    "Pipeline": PIPELINE,
+    "PipelinePage": page_of(ref("Pipeline")),
+    "ShownPipeline": SHOWN_PIPELINE,
+    "Version": VERSION,
+    "VersionPage": page_of(ref("Version")),
+    "ShownVersion": SHOWN_VERSION,
+    "Release": RELEASE,
+    "ReleasePage": page_of(ref("Release")),
+    "ShownRelease": SHOWN_RELEASE,
+    "ModelAlias": ALIAS,
+    "ModelAliasPage": page_of(ref("ModelAlias")),
+    "Preview": PREVIEW,
+    "Published": PUBLISHED,
+    "RolledBack": ROLLED_BACK,
+    "Applied": APPLIED,
+}

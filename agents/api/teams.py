@@ -1,0 +1,179 @@
+"""`/api/v1/teams/…` and `/api/v1/people/…`: who belongs where, and who may sign in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from rest_framework.response import Response
+
+from agents import registry
+from agents.api import finding, rendering
+from agents.api.shapes import PERSON_ASKED
+from agents.errors import NotGranted, UnknownPerson, UnknownTeam
+from agents.models import Team
+from agents.registry.people import PERMISSIONS
+from audit.api.doors import Asked, Door, operation
+from audit.api.pages import BY_NAME, PAGING, page
+from audit.api.shapes import flag, given, one_of, person, ref
+from audit.errors import Conflict, Invalid
+
+TAG = "teams and people"
+MANAGES = "Needs the permission manage-people."
+REFUSALS = (NotGranted, UnknownTeam, UnknownPerson, Conflict)
+
+
+def people(team: str, asked: Asked) -> dict[str, Any]:
+    found = registry.people_of(team, actor=asked.actor)
+    return {"team": found.team, "members": list(found.members), "shown_to": list(found.shown_to)}
+
+
+def rendered(user: User) -> dict[str, Any]:
+    return {"name": user.username, "active": user.is_active}
+
+
+class TeamsView(Door):
+    @operation(
+        id="list_teams",
+        tag=TAG,
+        summary="List teams",
+        does="The teams that you belong to or that are shown to you, by name.",
+        query=PAGING,
+        gives=ref("TeamPage"),
+    )
+    def get(self, asked: Asked) -> Response:
+        return Response(page(Team.objects.visible_to(asked.actor), BY_NAME, asked, rendering.team))
+
+
+class TeamView(Door):
+    @operation(
+        id="show_team",
+        tag=TAG,
+        summary="Show a team",
+        does="A team and its people: who belongs to it, and whom it is shown to.",
+        gives=ref("ShownTeam"),
+        refuses=(UnknownTeam,),
+    )
+    def get(self, asked: Asked, team: str) -> Response:
+        found = finding.team(team, asked.actor)
+        who = people(team, asked)
+        return Response({**rendering.team(found), "members": who["members"], "shown_to": who["shown_to"]})
+
+
+class MembersView(Door):
+    @operation(
+        id="add_member",
+        tag=TAG,
+        summary="Make a person a member",
+        does=f"From their next request on the person sees what the team owns, and may act for it. {MANAGES}",
+        takes=PERSON_ASKED,
+        gives=ref("People"),
+        refuses=REFUSALS,
+    )
+    def post(self, asked: Asked, team: str) -> Response:
+        registry.add_member(team, asked.body["person"], actor=asked.actor)
+        return Response(people(team, asked))
+
+
+class MemberView(Door):
+    @operation(
+        id="remove_member",
+        tag=TAG,
+        summary="End a membership",
+        does=f"From their next request on the person belongs to the team no more. {MANAGES}",
+        gives=ref("People"),
+        refuses=REFUSALS,
+    )
+    def delete(self, asked: Asked, team: str, person: str) -> Response:
+        registry.remove_member(team, person, actor=asked.actor)
+        return Response(people(team, asked))
+
+
+class OnlookersView(Door):
+    @operation(
+        id="show_team_to_person",
+        tag=TAG,
+        summary="Show a team to a person",
+        does=f"The person may look at what the team owns, and change nothing. {MANAGES}",
+        takes=PERSON_ASKED,
+        gives=ref("People"),
+        refuses=REFUSALS,
+    )
+    def post(self, asked: Asked, team: str) -> Response:
+        registry.show_team(team, asked.body["person"], actor=asked.actor)
+        return Response(people(team, asked))
+
+
+class OnlookerView(Door):
+    @operation(
+        id="hide_team_from_person",
+        tag=TAG,
+        summary="Hide a team from a person",
+        does=f"The team is no longer shown to the person; members see it all the same. {MANAGES}",
+        gives=ref("People"),
+        refuses=REFUSALS,
+    )
+    def delete(self, asked: Asked, team: str, person: str) -> Response:
+        registry.hide_team(team, person, actor=asked.actor)
+        return Response(people(team, asked))
+
+
+class PeopleView(Door):
+    @operation(
+        id="create_person",
+        tag=TAG,
+        summary="Make an account",
+        does=f"A person who may sign in, and sees nothing until they belong to a team. The password is in this answer and nowhere else. {MANAGES}",
+        takes=given(name=person(), examples=[{"name": "dora"}]),
+        gives=ref("NewPerson"),
+        status=201,
+        refuses=(NotGranted, Invalid, Conflict),
+    )
+    def post(self, asked: Asked) -> Response:
+        user, password = registry.create_person(asked.body["name"], actor=asked.actor)
+        return Response({**rendered(user), "password": password}, status=201)
+
+
+class DeactivateView(Door):
+    @operation(
+        id="deactivate_person",
+        tag=TAG,
+        summary="End a person's access",
+        does=f"Sessions and tokens of the person are refused from their next use on. {MANAGES}",
+        gives=ref("Person"),
+        refuses=(NotGranted, UnknownPerson, Conflict),
+    )
+    def post(self, asked: Asked, person: str) -> Response:
+        return Response(rendered(registry.set_active(person, active=False, actor=asked.actor)))
+
+
+class ActivateView(Door):
+    @operation(
+        id="activate_person",
+        tag=TAG,
+        summary="Let a person sign in again",
+        does=f"What they were given before holds again, tokens that have not ended too. {MANAGES}",
+        gives=ref("Person"),
+        refuses=(NotGranted, UnknownPerson, Conflict),
+    )
+    def post(self, asked: Asked, person: str) -> Response:
+        return Response(rendered(registry.set_active(person, active=True, actor=asked.actor)))
+
+
+class PermissionsView(Door):
+    @operation(
+        id="permit_person",
+        tag=TAG,
+        summary="Give or take a permission",
+        does=f"What a person may beyond their teams: `see-everything` shows all teams' things and lets nobody change anything. {MANAGES}",
+        takes=given(
+            permission=one_of(*sorted(PERMISSIONS)),
+            allowed=flag("true gives it, false takes it"),
+            examples=[{"permission": "see-everything", "allowed": True}],
+        ),
+        gives=ref("Person"),
+        refuses=(NotGranted, UnknownPerson, Invalid),
+    )
+    def post(self, asked: Asked, person: str) -> Response:
+        user = registry.permit_person(person, asked.body["permission"], allowed=asked.body["allowed"], actor=asked.actor)
+        return Response(rendered(user))

@@ -1,0 +1,132 @@
+"""The base class of every REST door, and `operation`: one declaration that is published, and enforced before the door is asked.
+
+A door gets an Asked and calls one use-case. Knows no use-case. Every app's `api` builds on it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, Concatenate, Literal, ParamSpec
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from audit.api import asking, errors
+from audit.api.asking import Asked
+from audit.api.places import PARAMETERS
+from audit.api.shapes import Shape, ref
+from audit.errors import OrchestraError
+
+P = ParamSpec("P")
+Handler = Callable[Concatenate[Any, Asked, P], Response]
+Refusal = type[OrchestraError]
+
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Door(APIView):
+    """A resource. It answers to what it declares and to nothing else; answers are nobody's to keep (they say what this person may see)."""
+
+    http_method_names = ("get", "post", "delete", "head")
+    most_bytes = 1024 * 1024
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        finished = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in _NO_STORE.items():
+            finished.headers.setdefault(name, value)
+        return finished
+
+
+def operation(
+    *,
+    id: str,  # noqa: A002 - OpenAPI's word
+    tag: str,
+    summary: str,
+    does: str,
+    gives: Shape,
+    status: int = 200,
+    also: Mapping[int, str] | None = None,
+    query: Mapping[str, Shape] | None = None,
+    headers: Mapping[str, Shape] | None = None,
+    takes: Shape | None = None,
+    refuses: Iterable[Refusal] = (),
+) -> Callable[[Handler[P]], Callable[..., Response]]:
+    """Declare what a method of a door takes, gives and refuses; the method then gets checked input.
+
+    `also` names further statuses of success with what each means; `refuses` the errors of the use-case beyond those of every door.
+    """
+    asked_for, named = dict(query or {}), dict(headers or {})
+
+    def declare(handle: Handler[P]) -> Callable[..., Response]:
+        @wraps(handle)
+        def answer(self: Any, request: Request, *args: P.args, **kwargs: P.kwargs) -> Response:
+            return handle(self, asking.read(request, query=asked_for, headers=named, body=takes), *args, **kwargs)
+
+        writes = handle.__name__ != "get"
+        refusals = [*_of_every_door(writes=writes, takes=takes is not None, pages="cursor" in asked_for), *refuses]
+        declared: Callable[..., Response] = extend_schema(
+            operation_id=id,
+            tags=[tag],
+            summary=summary,
+            description=f"{does}\n\n{_told(refusals)}",
+            parameters=[
+                *_parameters(_places(handle), "path"),
+                *_parameters(asked_for, "query"),
+                *_parameters(named, "header"),
+            ],
+            request=None if takes is None else {"application/json": takes},
+            responses={**_successes(gives, status, also or {}), **_problems(refusals)},
+        )(answer)
+        return declared
+
+    return declare
+
+
+def _of_every_door(*, writes: bool, takes: bool, pages: bool) -> list[Refusal]:
+    found: list[Refusal] = [errors.BadQuery, errors.Unauthenticated]
+    if pages:
+        found.append(errors.BadCursor)
+    if writes:
+        found.append(errors.CrossSite)
+    if takes:
+        found += [errors.BadJson, errors.TooLarge, errors.NotJson, errors.BadBody]
+    return found
+
+
+def _places(handle: Callable[..., Any]) -> dict[str, Shape]:
+    """The parts of the path that a method is given: its arguments after what is asked."""
+    return {name: PARAMETERS[name] for name in list(inspect.signature(handle).parameters)[2:]}
+
+
+def _parameters(shapes: Mapping[str, Shape], location: Literal["query", "path", "header"]) -> list[OpenApiParameter]:
+    return [
+        OpenApiParameter(name, type={**shape}, location=location, required=location == "path", description=shape.get("description", ""))
+        for name, shape in shapes.items()
+    ]
+
+
+def _successes(gives: Shape, status: int, also: Mapping[int, str]) -> dict[Any, Any]:
+    meaning = {status: "Done.", **also}
+    return {(code, "application/json"): OpenApiResponse(gives, description=said) for code, said in meaning.items()}
+
+
+def _problems(refusals: list[Refusal]) -> dict[Any, Any]:
+    by_status: dict[int, list[str]] = {}
+    for refusal in refusals:
+        by_status.setdefault(refusal.http_status, []).append(refusal.code)
+    return {
+        (status, "application/problem+json"): OpenApiResponse(ref("Problem"), description=", ".join(sorted(set(codes))))
+        for status, codes in sorted(by_status.items())
+    }
+
+
+def _told(refusals: list[Refusal]) -> str:
+    lines = sorted({f"- {refusal.http_status} `{refusal.code}`: {' '.join((refusal.__doc__ or '').split())}" for refusal in refusals})
+    return "Refused with:\n\n" + "\n".join(lines)
+
+
+__all__ = ["Asked", "Door", "operation"]

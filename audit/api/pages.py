@@ -1,0 +1,102 @@
+"""Pages by cursor: no count and no offset, so a page costs the same wherever it lies and however long the list is.
+
+A cursor is where the page before ended: an instant and an id, or a name. Knows sets of rows, not what they mean.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.db.models import Model, Q, QuerySet
+
+from audit import clock
+from audit.api.asking import Asked
+from audit.api.errors import BadCursor
+from audit.api.shapes import MOST_PER_PAGE, PER_PAGE, Shape, text, whole
+
+Row = TypeVar("Row", bound=Model)
+
+PAGING: Mapping[str, Shape] = {
+    "limit": whole(f"how many at most; by default {PER_PAGE}", least=1, most=MOST_PER_PAGE),
+    "cursor": text("where the page before ended, as its `next` says it", pattern="^[A-Za-z0-9_=-]{4,300}$"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By an instant and then an id, which must be an index of the table, or by a unique name (`tie` empty)."""
+
+    by: str
+    tie: str = ""
+    newest_first: bool = False
+
+    def fields(self) -> list[str]:
+        return [f"-{name}" if self.newest_first else name for name in (self.by, self.tie) if name]
+
+    def after(self, place: Sequence[Any]) -> Q:
+        """What lies behind a place. The first condition alone lets the index be used."""
+        beyond = "lt" if self.newest_first else "gt"
+        if not self.tie:
+            return Q(**{f"{self.by}__{beyond}": place[0]})
+        same = Q(**{self.by: place[0], f"{self.tie}__{beyond}": place[1]})
+        return Q(**{f"{self.by}__{beyond}e": place[0]}) & (Q(**{f"{self.by}__{beyond}": place[0]}) | same)
+
+    def place_of(self, row: Model) -> list[str]:
+        first = getattr(row, self.by)
+        said = clock.to_text(first) if isinstance(first, datetime) else str(first)
+        return [said, str(getattr(row, self.tie))] if self.tie else [said]
+
+
+BY_NAME = Order("name")
+
+
+def page(
+    rows: QuerySet[Row], order: Order, asked: Asked, render: Callable[[Row], Any], *, keep: Callable[[Row], bool] | None = None
+) -> dict[str, Any]:
+    """One page. Rows that `keep` turns away are left out, so a page may hold fewer than asked while `next` still leads on."""
+    found, following = cut(rows, order, asked)
+    return {"items": [render(row) for row in found if keep is None or keep(row)], "next": following}
+
+
+def cut(rows: QuerySet[Row], order: Order, asked: Asked) -> tuple[list[Row], str | None]:
+    """The rows of one page, and the path of the next."""
+    limit = asked.query.get("limit", PER_PAGE)
+    if "cursor" in asked.query:
+        rows = rows.filter(order.after(_read(asked.query["cursor"], order)))
+    found = list(rows.order_by(*order.fields())[: limit + 1])
+    if len(found) <= limit:
+        return found, None
+    return found[:limit], _path(asked, _written(order.place_of(found[limit - 1])))
+
+
+def _path(asked: Asked, cursor: str) -> str:
+    filters = {name: clock.to_text(value) if isinstance(value, datetime) else value for name, value in asked.query.items()}
+    said = {name: str(value).lower() if isinstance(value, bool) else value for name, value in {**filters, "cursor": cursor}.items()}
+    return f"{asked.path}?{urlencode(said)}"
+
+
+def _written(place: list[str]) -> str:
+    return urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode()
+
+
+def _read(cursor: str, order: Order) -> list[Any]:
+    try:
+        place = json.loads(urlsafe_b64decode(cursor.encode()))
+        if not (isinstance(place, list) and all(isinstance(part, str) for part in place)):
+            raise ValueError("not a place")
+        if not order.tie:
+            (name,) = place
+            if not name.isprintable():
+                raise ValueError("not a name")
+            return [name]
+        at, tie = place
+        return [clock.from_text(at), UUID(tie)]
+    except (ValueError, OverflowError, RecursionError):
+        raise BadCursor from None

@@ -1,0 +1,92 @@
+"""`/api/v1/entries/…` and `/api/v1/charges/`: what happened and what it cost, for looking only."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework.response import Response
+
+from audit import reports
+from audit.api.doors import Asked, Door, operation
+from audit.api.pages import PAGING, Order, page
+from audit.api.shapes import PRINTABLE, Shape, ident, instant, person, ref, text
+from audit.clock import to_text
+from audit.errors import NotFound
+from audit.models import Charge, Entry
+from audit.reports import Filters
+
+TAG = "ledger"
+OLDEST = Order("at", "id")
+FILTERS: dict[str, Shape] = {
+    "run": ident("only this run's"),
+    "agent": text("only about this agent", pattern=PRINTABLE, example="feed-reader"),
+    "person": person("only what this person did, or what was done on their behalf"),
+    "since": instant("from this instant on"),
+    "until": instant("before this instant"),
+}
+CHARGED: dict[str, Shape] = {name: FILTERS[name] for name in ("run", "agent", "since", "until")}
+CHARGED["pipeline"] = text("only of this pipeline", pattern=PRINTABLE, example="ops-digest")
+
+
+class UnknownEntry(NotFound):
+    """There is no entry with this id that you may see."""
+
+    code = "unknown-entry"
+
+
+class EntriesView(Door):
+    @operation(
+        id="list_entries",
+        tag=TAG,
+        summary="List entries of the ledger",
+        does=(
+            "Entries of the teams that you belong to or that are shown to you, oldest first. Filters add up. What may be erased (inputs, results, "
+            "names) is only committed to. An entry whose bytes contradict their columns has `intact` false and proves nothing."
+        ),
+        query={**FILTERS, **PAGING},
+        gives=ref("EntryPage"),
+    )
+    def get(self, asked: Asked) -> Response:
+        said: dict[str, Any] = {name: asked.query.get(name) for name in FILTERS}
+        filters = Filters(**{**said, "run": UUID(said["run"]) if said["run"] else None})
+        return Response(page(reports.matching(filters, actor=asked.actor), OLDEST, asked, reports.shown))
+
+
+class EntryView(Door):
+    @operation(
+        id="show_entry",
+        tag=TAG,
+        summary="Show an entry",
+        does="One line of the ledger.",
+        gives=ref("Entry"),
+        refuses=(UnknownEntry,),
+    )
+    def get(self, asked: Asked, entry: UUID) -> Response:
+        found = Entry.objects.visible_to(asked.actor).filter(id=entry).first()
+        if found is None:
+            raise UnknownEntry
+        return Response(reports.shown(found))
+
+
+class ChargesView(Door):
+    @operation(
+        id="list_charges",
+        tag=TAG,
+        summary="List charges",
+        does="Money facts of the teams that you belong to or that are shown to you, oldest first; a correction is a charge of its own.",
+        query={**CHARGED, **PAGING},
+        gives=ref("ChargePage"),
+    )
+    def get(self, asked: Asked) -> Response:
+        columns = {"run": "run", "agent": "agent", "pipeline": "pipeline", "since": "at__gte", "until": "at__lt"}
+        wanted = {columns[name]: value for name, value in asked.query.items() if name in columns}
+        return Response(page(Charge.objects.visible_to(asked.actor).filter(**wanted), OLDEST, asked, charged))
+
+
+def charged(row: Charge) -> dict[str, Any]:
+    same = ("step", "agent", "version", "pipeline", "team", "cost_centre", "tags", "provider", "model", "price_version", "estimated")
+    counted = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+    ids = {name: None if getattr(row, name) is None else str(getattr(row, name)) for name in ("run", "call", "corrects")}
+    kept = {name: getattr(row, name) for name in (*same, *counted)}
+    return {"id": str(row.id), "at": to_text(row.at), "amount_nano": str(row.amount_nano), **ids, **kept}

@@ -1,0 +1,63 @@
+"""`manage.py token`: a person's credentials for programs; made, listed and revoked through orchestra_site.tokens. No rule lives here."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from audit import clock
+from audit.actors import Actor
+from audit.visible import visible
+from orchestra_site.models import Token
+from orchestra_site.tokens import DAYS, MOST_DAYS, create_token, revoke_token
+
+EPILOG = """\
+what happens:
+  Whoever sends the token acts over REST as this person, with the teams and permissions that they have at that moment.
+  It is shown this once and kept only as a hash; it ends by itself, and at once when it is revoked or the person
+  deactivated. Making and revoking are entries of the ledger.
+
+examples:
+  manage.py token alice --days 7 --name "nightly job"
+  manage.py token alice --list
+  manage.py token alice --revoke 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10
+
+exit status: 0 done, 2 refused (unknown person or token, too long)
+"""
+
+
+class Command(BaseCommand):
+    help = "Make a token with which a program acts over REST as a person."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("person", metavar="PERSON", help="what the person signs in with")
+        parser.add_argument("--days", metavar="N", type=int, help=f"how long it lasts; by default {DAYS}, at most {MOST_DAYS}")
+        parser.add_argument("--name", metavar="TEXT", default="", help="what it is for")
+        other = parser.add_mutually_exclusive_group()
+        other.add_argument("--list", action="store_true", help="make none; list the person's tokens that have not ended")
+        other.add_argument("--revoke", metavar="ID", type=UUID, help="make none; revoke this one of the person's")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        shown, actor = Shown(self.stdout), Actor.system("shell")
+        with refusals_shown(self.stderr):
+            if options["list"]:
+                for line in _listed(options["person"]):
+                    shown.line(line)
+            elif options["revoke"] is not None:
+                revoke_token(options["revoke"], actor=actor, of=options["person"])
+                shown.line(f"token {options['revoke']}: revoked")
+            else:
+                made = create_token(options["person"], actor=actor, days=options["days"], name=options["name"])
+                shown.line(made.text)
+                self.stderr.write(f"The token acts as '{made.token.user.username}' until {clock.to_text(made.token.expiry)}. It is shown this once.")
+
+
+def _listed(person: str) -> list[str]:
+    rows = Token.objects.visible_to(Actor.system("shell")).live(clock.now()).filter(user__username=person)
+    return [f"{row.id}  until {clock.to_text(row.expiry)}  {visible(row.name, 100)}" for row in rows] or [f"'{visible(person, 80)}' has no token"]

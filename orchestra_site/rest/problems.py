@@ -1,0 +1,101 @@
+"""Every refusal under /api/ as RFC 9457 problem+json, whoever made it: a use-case, DRF, or Django before a door was reached.
+
+The one place where REST translates the tree of errors. Named in the settings.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from audit.api import errors
+from audit.errors import NotFound, NotSetUp, OrchestraError, Refused
+from audit.management.tables import tables_expected
+from audit.visible import visible
+
+CONTENT_TYPE: Final = "application/problem+json"
+TYPE: Final = "urn:orchestra:problem:"
+ROOT: Final = "/api/"
+MOST_PROBLEMS = 200
+_DETAIL, _PROBLEM = 2_000, 1_000
+_log = logging.getLogger(__name__)
+
+
+def problem(error: OrchestraError, path: str, status: int | None = None) -> dict[str, Any]:
+    """The body. Texts may repeat what somebody typed, and people read them in terminals: made visible, capped."""
+    several = list(error.details.get("problems") or ())
+    return {
+        "type": f"{TYPE}{error.code}",
+        "title": error.code.replace("-", " ").capitalize(),
+        "status": status or error.http_status,
+        "detail": visible(error.message, _DETAIL),
+        "code": error.code,
+        "instance": visible(path, 500),
+        **({"problems": [visible(each, _PROBLEM) for each in several[:MOST_PROBLEMS]]} if several else {}),
+    }
+
+
+def handle(raised: Exception, context: dict[str, Any]) -> Response:
+    """DRF's exception handler: nothing gets past it, and nothing of our inside gets out."""
+    error = raised if isinstance(raised, OrchestraError) else _translated(raised)
+    request = context.get("request")
+    headers = {name: value for name, value in (("WWW-Authenticate", getattr(raised, "auth_header", None)),) if value}
+    body = problem(error, request.path if request is not None else "")
+    return Response(body, status=error.http_status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def _translated(raised: Exception) -> OrchestraError:
+    for kind, translate in _DRF.items():
+        if isinstance(raised, kind):
+            return translate(raised)
+    return _unexpected(raised)
+
+
+def _unexpected(raised: Exception) -> OrchestraError:
+    try:
+        with tables_expected():
+            raise raised
+    except NotSetUp as error:
+        return error
+    except Exception:  # noqa: BLE001 - it is logged whole, and whoever asked learns only that it was us
+        _log.exception("a REST door failed")
+        return errors.Internal()
+
+
+_DRF: Final[dict[type[Exception], Callable[[Any], OrchestraError]]] = {
+    exceptions.NotAuthenticated: lambda _: errors.Unauthenticated(),
+    exceptions.AuthenticationFailed: lambda raised: errors.Unauthenticated(str(raised.detail)),
+    exceptions.PermissionDenied: lambda raised: errors.CrossSite() if "CSRF" in str(raised.detail) else Refused(str(raised.detail)),
+    exceptions.MethodNotAllowed: lambda raised: errors.MethodNotAllowed(str(raised.detail)),
+    exceptions.UnsupportedMediaType: lambda raised: errors.NotJson(f"{raised.detail} Send application/json."),
+    exceptions.ParseError: lambda raised: errors.BadRequest(str(raised.detail)),
+    exceptions.NotFound: lambda _: NotFound(),
+    Http404: lambda _: NotFound(),
+    DjangoPermissionDenied: lambda _: Refused(),
+}
+
+
+def problems_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """What failed before any door was reached (a host we don't serve, a middleware's error) is said in the same form."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        said = response.headers.get("Content-Type", "").partition(";")[0]
+        if response.status_code < 400 or said == CONTENT_TYPE or not request.path_info.startswith(ROOT):
+            return response
+        body = problem(_of_status(response.status_code)(), request.path, response.status_code)
+        return HttpResponse(json.dumps(body), status=response.status_code, content_type=CONTENT_TYPE)
+
+    return middleware
+
+
+def _of_status(status: int) -> type[OrchestraError]:
+    known: dict[int, type[OrchestraError]] = {403: Refused, 404: errors.NoSuchPath}
+    return known.get(status, errors.BadRequest if status < 500 else errors.Internal)

@@ -1,0 +1,105 @@
+"""`/api/v1/tokens/` and `/api/v1/me/`: one's own credentials, and who one is."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework.response import Response
+
+from agents.errors import NotGranted
+from audit import clock
+from audit.api.doors import Asked, Door, operation
+from audit.api.pages import PAGING, Order, page
+from audit.api.shapes import given, ref, text, whole
+from audit.errors import Invalid
+from orchestra_site.models import Token
+from orchestra_site.tokens import DAYS, MOST_DAYS, MOST_NAME, UnknownToken, create_token, revoke_token
+
+TAG = "tokens"
+NEWEST = Order("created", "id", newest_first=True)
+
+
+def rendered(token: Token) -> dict[str, Any]:
+    return {
+        "id": str(token.id),
+        "name": token.name,
+        "person": token.user.username,
+        "created_at": clock.to_text(token.created),
+        "expires_at": clock.to_text(token.expiry),
+    }
+
+
+class TokensView(Door):
+    @operation(
+        id="list_tokens",
+        tag=TAG,
+        summary="List your tokens",
+        does="Your tokens that have not ended, newest first, without their texts. Whoever may manage people sees everybody's.",
+        query=PAGING,
+        gives=ref("TokenPage"),
+    )
+    def get(self, asked: Asked) -> Response:
+        rows = Token.objects.visible_to(asked.actor).live(clock.now()).select_related("user")
+        return Response(page(rows, NEWEST, asked, rendered))
+
+    @operation(
+        id="create_token",
+        tag=TAG,
+        summary="Make a token for yourself",
+        does=(
+            f"A new credential that acts as you. It lasts {DAYS} days unless `days` says otherwise, at most {MOST_DAYS}; made with a token, it never "
+            "outlives that one. Its text is in this answer and nowhere else. Needs a session or a token; the first one is made by "
+            "`manage.py token PERSON`."
+        ),
+        takes=given(
+            name=text("what it is for", most=MOST_NAME, example="nightly job"),
+            days=whole("how long it lasts", least=1, most=MOST_DAYS, example=7),
+            optional=("name", "days"),
+            examples=[{"name": "nightly job", "days": 7}],
+        ),
+        gives=ref("MadeToken"),
+        status=201,
+        refuses=(Invalid, NotGranted),
+    )
+    def post(self, asked: Asked) -> Response:
+        within = asked.credential.expiry if isinstance(asked.credential, Token) else None
+        made = create_token(asked.actor.id, actor=asked.actor, days=asked.body.get("days"), name=asked.body.get("name", ""), within=within)
+        return Response({**rendered(made.token), "token": made.text}, status=201)
+
+
+class TokenView(Door):
+    @operation(
+        id="revoke_token",
+        tag=TAG,
+        summary="Revoke a token",
+        does="The token is refused from its next use on. Yours, or anybody's where you may manage people.",
+        gives={},
+        status=204,
+        refuses=(UnknownToken,),
+    )
+    def delete(self, asked: Asked, token: UUID) -> Response:
+        revoke_token(token, actor=asked.actor)
+        return Response(status=204)
+
+
+class MeView(Door):
+    @operation(
+        id="show_me",
+        tag=TAG,
+        summary="Show who you are",
+        does="The person whose credential was sent, the teams and the permissions they have at this moment.",
+        gives=ref("Me"),
+    )
+    def get(self, asked: Asked) -> Response:
+        actor, token = asked.actor, asked.credential
+        return Response(
+            {
+                "person": actor.id,
+                "auth": actor.auth,
+                "expires_at": clock.to_text(token.expiry) if isinstance(token, Token) else None,
+                "teams": sorted(actor.teams),
+                "reads": sorted(actor.reads),
+                "permissions": sorted(actor.permissions),
+            }
+        )

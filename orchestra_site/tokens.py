@@ -1,0 +1,130 @@
+"""Tokens as use-cases: made for a person and shown once, ending by themselves, revoked at will. Each change with its entry.
+
+Knows knox's way to make and hash them, and no request. Called by the command, REST and the admin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from knox.models import get_digest_token
+from knox.settings import CONSTANTS
+
+from agents.errors import NotGranted, UnknownPerson
+from audit import clock, ledger
+from audit.actors import Actor
+from audit.errors import Invalid, NotFound, OrchestraError
+from orchestra_site.models import Token
+
+DAYS = 30
+MOST_DAYS = 365
+MOST_NAME = 100
+
+CREATED = ledger.Verb("site.token.created", frozenset({"person", "name"}))
+REVOKED = ledger.Verb("site.token.revoked", frozenset({"person"}))
+REFUSED = ledger.Verb("site.token.refused", frozenset({"message"}))
+VERBS = (CREATED, REVOKED, REFUSED)
+
+
+class UnknownToken(NotFound):
+    """There is no token with this id that you may see."""
+
+    code = "unknown-token"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A new token, and its text: to be shown once, kept only as a hash."""
+
+    token: Token
+    text: str
+
+
+def create_token(
+    username: str, *, actor: Actor, days: int | None = None, name: str = "", within: datetime | None = None, now: datetime | None = None
+) -> Made:
+    """A token for oneself, or by the shell for anybody active. `within`: the end of the token that asks, which the new one never outlives.
+
+    Invalid (the days, the name), NotGranted (for somebody else), UnknownPerson (or one who may not sign in).
+    """
+    try:
+        with transaction.atomic(durable=True):
+            person = _person(username, actor)
+            at = now or clock.now()
+            ends = _end(days, within, at)
+            Token.objects.filter(user=person, expiry__lte=at).delete()
+            made = _made(person, _name(name), ends)
+            facts = {"token": str(made.token.id), "person": person.pk, "expires": clock.to_text(ends)}
+            _record(CREATED, actor, made.token, at, facts, {"person": person.username, "name": made.token.name})
+    except (Invalid, NotGranted, UnknownPerson) as refusal:
+        raise _refused(refusal, actor) from None
+    return made
+
+
+def revoke_token(token: UUID, *, actor: Actor, of: str | None = None, now: datetime | None = None) -> None:
+    """It is refused from its next use on. UnknownToken, also for one that the actor may not see or that isn't this person's."""
+    try:
+        with transaction.atomic(durable=True):
+            rows = Token.objects.visible_to(actor).select_for_update(of=("self",)).select_related("user").filter(id=token)
+            found = (rows if of is None else rows.filter(user__username=of)).first()
+            if found is None:
+                raise UnknownToken(f"there is no token {token} that you may see", token=str(token))
+            facts = {"token": str(found.id), "person": found.user.pk}
+            _record(REVOKED, actor, found, now or clock.now(), facts, {"person": found.user.username})
+            found.delete()
+    except UnknownToken as refusal:
+        raise _refused(refusal, actor) from None
+
+
+def _person(username: str, actor: Actor) -> User:
+    if actor.kind != "system" and username != actor.id:
+        raise NotGranted("you can make a token for yourself only: it acts as the person whose it is")
+    person = User.objects.select_for_update().filter(username=username, is_active=True).first()
+    if person is None:
+        raise UnknownPerson(f"there is no person '{username[:80]}' who may sign in; `manage.py person NAME --create` makes an account")
+    return person
+
+
+def _end(days: int | None, within: datetime | None, now: datetime) -> datetime:
+    if days is not None and not 1 <= days <= MOST_DAYS:
+        raise Invalid(f"a token lasts 1 to {MOST_DAYS} days (asked {days}); make a new one before it ends")
+    ends = now + timedelta(days=DAYS if days is None else days)
+    if within is None or ends <= within:
+        return ends
+    if days is None:
+        return within
+    raise Invalid(
+        f"a token that is made with a token does not outlive it: yours ends {clock.to_text(within)} (asked {days} days); "
+        "sign in, or ask for `manage.py token`, to make a longer one"
+    )
+
+
+def _name(text: str) -> str:
+    said = text.strip()
+    if len(said) > MOST_NAME or not (said.isprintable() or not said):
+        raise Invalid(f"a token's name has at most {MOST_NAME} printable characters")
+    return said
+
+
+def _made(person: User, name: str, ends: datetime) -> Made:
+    digest, text = get_digest_token()
+    token = Token(digest=digest, token_key=text[: CONSTANTS.TOKEN_KEY_LENGTH], user=person, expiry=ends, name=name)
+    token.save(force_insert=True)
+    return Made(token, text)
+
+
+def _record(verb: ledger.Verb, actor: Actor, token: Token, now: datetime, facts: dict[str, Any], openings: dict[str, Any]) -> None:
+    ledger.record([ledger.Draft(verb.name, actor, f"token:{token.id}", facts=facts, openings=openings)], now=now)
+
+
+def _refused(refusal: OrchestraError, actor: Actor) -> OrchestraError:
+    """Recorded after the rollback; returned to be raised."""
+    draft = ledger.Draft(REFUSED.name, actor, "token:?", facts={"code": refusal.code}, openings={"message": refusal.message})
+    with transaction.atomic(durable=True):
+        ledger.record([draft], now=clock.now())
+    return refusal

@@ -1,0 +1,1 @@
+"""Runs over REST: start, list, show, watch, cancel, judge again. Each door parses, calls one use-case, renders."""

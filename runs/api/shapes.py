@@ -1,0 +1,126 @@
+"""What the doors of runs take and give, as JSON Schema. Pure values."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from audit.api.shapes import NANO, Shape, anything, flag, given, ident, instant, listing, mapping, maybe, named, one_of, page_of, ref, text, whole
+from runs.models import CallKind, CallState, Cause, Integrity, Mode, Outcome, RunState, StepState
+from runs.services import OUTCOMES
+
+_HEADER: Final[dict[str, Shape]] = {
+    "id": ident(),
+    "pipeline": text("the pipeline's name", example="ops-digest"),
+    "team": text(),
+    "state": one_of(*RunState, meaning="whether it is alive, at this moment"),
+    "outcome": maybe(one_of(*Outcome, meaning="whether its result is verified; null until finished")),
+    "integrity": one_of(*Integrity, meaning="broken: its rows and the ledger say different things, so nothing it says counts"),
+    "label": text("one phrase for people", example="verified as of 2014-02-28T14:25:00Z"),
+    "draft": flag("it ran drafts, so the best it can be is unverified"),
+    "trigger": text("what started it: cli, api, reverify"),
+    "started_by": text("person:NAME or system:system", example="person:alice"),
+    "as_of": maybe(instant("the past instant that it judges")),
+    "created_at": instant(),
+    "started_at": maybe(instant()),
+    "finished_at": maybe(instant()),
+    "deadline_at": maybe(instant("past it, the run has failed")),
+}
+LISTED: Final = given(_HEADER, cost_nano=NANO, meaning="A run in a list; `GET /api/v1/runs/{run}/` has the rest.")
+
+CALL: Final = given(
+    id=ident(),
+    kind=one_of(*CallKind),
+    name=text(),
+    mode=one_of(*Mode),
+    state=one_of(*CallState),
+    attempt=whole(),
+    ordinal=whole("0 is the function itself, 1 and more what it asked for"),
+    cause=maybe(text("why it failed")),
+    contained=maybe(flag("whether it had no network; null for a tool")),
+    cost_nano=NANO,
+    dispatched_at=instant(),
+    settled_at=maybe(instant()),
+    meaning="One thing that passed the boundary.",
+)
+FAILURE: Final[Shape] = {
+    "type": "object",
+    "description": "What failed, and whose it is.",
+    "properties": {
+        "cause": one_of(*Cause),
+        "message": text(),
+        "owner": text("who owns it", example="agent:feed-reader"),
+        "team": maybe(text()),
+        "step": maybe(text()),
+    },
+    "required": ["cause", "message"],
+}
+STEP: Final = given(
+    key=text("its place in the plan", example="detect/0/find"),
+    agent=text(),
+    version=whole(),
+    state=one_of(*StepState),
+    attempt=whole(),
+    judges=flag("it is a verifier"),
+    started_at=instant(),
+    finished_at=maybe(instant()),
+    seconds=maybe(text(example="0.412")),
+    deadline_at=instant(),
+    as_of=maybe(instant("the oldest observation that its result rests on")),
+    input=anything("what it was given"),
+    result=anything("what it gave"),
+    result_digest=maybe(text()),
+    failure=maybe(ref("Failure")),
+    cost_nano=NANO,
+    calls=listing(ref("Call")),
+    meaning="One node's turn.",
+)
+RUN: Final = given(
+    _HEADER,
+    version=whole("the pipeline's version"),
+    release=text("digest of everything that it runs with"),
+    exit_status=whole("what a command about this run would end with: 0 is verified, 13 not finished"),
+    cancelled_by=maybe(text()),
+    calls=whole("calls so far"),
+    cost_nano=NANO,
+    input=anything("what went in"),
+    result=anything("what came out"),
+    result_digest=maybe(text()),
+    verdict=maybe(mapping("the independent verifier's judgement: `verdict`, `by`, `checks` with `criterion`, `verdict`, `why`, `read`")),
+    failure=maybe(ref("Failure")),
+    missing=listing(ref("Failure"), "the parts that a degraded run goes without"),
+    steps=listing(ref("Step")),
+    reverifies=maybe(ident("the run that this one judges again")),
+    reverified_by=listing(given(run=ident(), label=text(), finished_at=maybe(instant())), "newer judgements of this one"),
+    entries=whole("seq of its last ledger entry"),
+    meaning="Everything that a run has to say, as it reads now.",
+)
+EVENTS: Final = given(
+    items=listing(ref("Entry")),
+    last=whole("`after` for the next request", example=7),
+    finished=flag("there will be no more than these: the run has ended"),
+    meaning="Entries of one run in order.",
+)
+START: Final = given(
+    pipeline=named("which pipeline"),
+    input=mapping("what goes in; the pipeline's `input` contract says what it takes"),
+    as_of=maybe(instant("judge history: as if it were this instant", example="2014-02-28T14:25:00Z")),
+    draft=flag("run the newest drafts, published or not"),
+    optional=("input", "as_of", "draft"),
+    examples=[{"pipeline": "ops-digest", "input": {"feed": "data/ec2_cpu_utilization_5f5533.csv"}}],
+)
+FILTERS: Final[dict[str, Shape]] = {
+    "pipeline": named("only runs of this pipeline"),
+    "outcome": one_of(*OUTCOMES, meaning="only runs that read so now; `broken` hides every other"),
+    "state": one_of(*RunState, meaning="only runs in this state now"),
+    "since": instant("only runs started at this instant or later"),
+    "started_by": text("only runs started by this person", pattern="^(person|system):[A-Za-z0-9][A-Za-z0-9@.+_-]{0,149}$", example="person:alice"),
+}
+COMPONENTS: Final = {
+    "Run": RUN,
+    "RunListed": LISTED,
+    "RunPage": page_of(ref("RunListed")),
+    "RunEvents": EVENTS,
+    "Step": STEP,
+    "Call": CALL,
+    "Failure": FAILURE,
+}

@@ -1,0 +1,74 @@
+"""Lists of runs: what a run reads as now, never its raw columns. The same for the command, REST and the admin.
+
+Filters after the integrity check too, so that a broken run is in no list of verified ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db.models import Q
+
+from audit import clock
+from audit.actors import Actor
+from runs.engine.states import LIVE_RUN, Effective, Integrity, Outcome, RunState
+from runs.models import Run, RunQuerySet
+from runs.models.run import integrity_of
+from runs.services.reading import runs_visible_to
+
+BROKEN: Final = str(Integrity.BROKEN)
+OUTCOMES: Final = (*(str(outcome) for outcome in Outcome), BROKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which runs; all that are given must hold. `outcome` may be "broken", which is no stored outcome."""
+
+    pipeline: str | None = None
+    outcome: str | None = None
+    state: str | None = None
+    since: datetime | None = None
+    started_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A run, and what every door says of it at this moment."""
+
+    run: Run
+    effective: Effective
+
+    @property
+    def outcome(self) -> str | None:
+        """The word that lists show: broken hides what is stored."""
+        if self.effective.integrity is Integrity.BROKEN:
+            return BROKEN
+        return None if self.effective.outcome is None else str(self.effective.outcome)
+
+
+def runs_wanted(wanted: Wanted, *, actor: Actor, now: datetime) -> RunQuerySet:
+    """What the database can tell: a superset of the wanted, since only the ledger tells what is broken."""
+    runs = runs_visible_to(actor)
+    given = {"pipeline__name": wanted.pipeline, "created_at__gte": wanted.since, "started_by": wanted.started_by}
+    runs = runs.filter(**{name: value for name, value in given.items() if value is not None})
+    if wanted.state is not None:
+        runs = _in_state(runs, RunState(wanted.state), now)
+    if wanted.outcome is not None and wanted.outcome != BROKEN:
+        runs = runs.ended_as(Outcome(wanted.outcome), now)
+    return runs
+
+
+def read_as(runs: Sequence[Run], wanted: Wanted, *, now: datetime | None = None) -> list[Listed]:
+    """Each run as it reads now, without those that read otherwise than wanted."""
+    now = now or clock.now()
+    found = integrity_of(runs)
+    listed = [Listed(run, run.effective(now, found[run.id])) for run in runs]
+    return [each for each in listed if wanted.outcome in (None, each.outcome)]
+
+
+def _in_state(runs: RunQuerySet, state: RunState, now: datetime) -> RunQuerySet:
+    """As of an instant: a live run past its deadline has finished, though nobody has written it yet."""
+    if state is RunState.FINISHED:
+        return runs.filter(Q(state=state) | Q(state__in=LIVE_RUN, deadline_at__lte=now))
+    return runs.filter(state=state).exclude(deadline_at__lte=now)

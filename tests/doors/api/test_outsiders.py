@@ -1,0 +1,125 @@
+"""Whoever belongs nowhere sees nothing and changes nothing, at every address that the resolver knows; onlookers look and don't act."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from agents.models import Agent, Pipeline, Release, Team, Version
+from audit.api.doors import Door
+from audit.models import Entry
+from orchestra_site.models import Token
+from orchestra_site.tokens import create_token
+from runs.models import Run
+from tests import pipelines
+from tests.pipelines import SYSTEM
+from tests.rest import V1, Caller
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OPEN = {"schema/", "docs/"}
+OWN = {"me/", "tokens/"}  # about oneself
+BODIES: dict[str, Any] = {
+    "runs/": {"pipeline": "sample", "input": {"number": 1}},
+    "suspend/": {"reason": "x"},
+    "retire/": {"reason": "x"},
+    "members/": {"person": "charlie"},
+    "onlookers/": {"person": "charlie"},
+    "people/": {"name": "dora"},
+    "permissions/": {"permission": "see-everything", "allowed": True},
+    "apply/": {"files": {"team.yaml": "kind: team\nname: platform\naccountable: me\n"}},
+    "publish/": {},
+    "rollback/": {},
+    "tokens/": {},
+}
+
+
+def addresses() -> Iterator[tuple[str, str]]:
+    """(method, address below /api/v1/) of every door."""
+    api = next(each for each in get_resolver().url_patterns if str(each.pattern) == "api/")
+    v1 = next(each for each in api.url_patterns if str(each.pattern) == "v1/")
+    for path, view in below(v1.url_patterns):
+        yield from ((method, path) for method in ("get", "post", "delete") if hasattr(view, method))
+
+
+def below(patterns: list[URLPattern | URLResolver], at: str = "") -> Iterator[tuple[str, type[Door]]]:
+    for each in patterns:
+        path = at + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from below(each.url_patterns, path)
+        else:
+            yield path, each.callback.view_class
+
+
+ALL = [each for each in addresses() if each[1] not in OPEN]
+READS = [path for method, path in ALL if method == "get"]
+WRITES = [each for each in ALL if each[0] != "get"]
+
+
+@pytest.fixture
+def places(caller: Caller, alice: User) -> dict[str, str]:
+    """What exists, by the name that addresses give it."""
+    run = pipelines.start(input={"number": 1})
+    named = {"team": "platform", "agent": "worker", "pipeline": "sample", "person": "alice", "number": "1", "run": str(run.id), "alias": "reasoning"}
+    token = create_token("alice", actor=SYSTEM).token
+    entry = Entry.objects.filter(run=run.id).order_by("at").first()
+    assert entry is not None
+    return {**named, "release": Release.objects.get().digest, "entry": str(entry.id), "token": str(token.id)}
+
+
+def filled(path: str, places: dict[str, str]) -> str:
+    return f"{V1}/" + re.sub(r"<\w+:(\w+)>", lambda found: places[found[1]], path)
+
+
+def body_of(method: str, path: str) -> Any:
+    return next((body for end, body in BODIES.items() if path.endswith(end)), None) if method == "post" else None
+
+
+def test_nobody_is_let_in(places: dict[str, str]) -> None:
+    assert len(ALL) > 45
+    for method, path in ALL:
+        refused = Caller().send(method.upper(), filled(path, places), body_of(method, path))
+        assert (refused.status, refused.code) == (401, "unauthenticated"), path
+
+
+def state() -> tuple[Any, ...]:
+    """Everything that a door may change, apart from refusals' entries and the asker's own tokens."""
+    people = list(User.objects.order_by("pk").values_list("username", "is_active", "user_permissions"))
+    teams = [(team.name, team.accountable, sorted(team.members.values_list("username", flat=True))) for team in Team.objects.all()]
+    owned = [list(model.objects.order_by("name").values_list("name", "state")) for model in (Agent, Pipeline)]
+    runs = list(Run.objects.values_list("id", "state", "outcome", "cancel_requested_at"))
+    return people, teams, owned, runs, Version.objects.count(), Release.objects.count(), Token.objects.filter(user__username="alice").count()
+
+
+def test_an_outsider_sees_nothing_and_changes_nothing(outsider: Caller, places: dict[str, str]) -> None:
+    before = state()
+    for path in READS:
+        answer = outsider.get(filled(path, places))
+        if "<" in path:
+            assert answer.status == 404 and answer.code.startswith(("unknown-", "no-such-")), path
+        elif path not in OWN:
+            assert answer.body == {"items": [], "next": None}, path
+    for method, path in WRITES:
+        if path in OWN:
+            continue
+        answer = outsider.send(method.upper(), filled(path, places), body_of(method, path))
+        assert answer.status in (403, 404), (method, path, answer.body)
+        assert answer.status == 404 or "<" not in path or "manage-people" in answer.body["detail"], (path, answer.body)
+    assert state() == before
+
+
+def test_an_onlooker_sees_everything_of_the_team_and_changes_nothing(onlooker: Caller, places: dict[str, str]) -> None:
+    before = state()
+    for path in READS:
+        if "alias" not in path:
+            assert onlooker.get(filled(path, places)).status == 200, path
+    for method, path in WRITES:
+        if path in OWN:
+            continue
+        answer = onlooker.send(method.upper(), filled(path, places), body_of(method, path))
+        assert answer.status == (404 if "token" in path else 403), (method, path, answer.body)
+        assert answer.body["detail"]
+    assert state() == before

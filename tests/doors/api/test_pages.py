@@ -1,0 +1,101 @@
+"""Pages: each row once, in a stable order, at a price that does not depend on how long the list is."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from agents.models import Agent, Pipeline, Team
+from audit import clock, ledger
+from audit.actors import Actor
+from audit.ledger import ChargeDraft, Draft
+from audit.models import Entry
+from orchestra_site.tokens import create_token
+from tests.pipelines import SYSTEM
+from tests.rest import Caller
+
+pytestmark = pytest.mark.django_db
+
+LISTS = ("/teams/", "/agents/", "/pipelines/", "/releases/", "/model-aliases/", "/runs/", "/entries/", "/charges/", "/tokens/")
+
+
+@pytest.fixture
+def caller(alice: User) -> Caller:
+    Team.objects.create(name="platform", created_at=clock.now()).members.add(alice)
+    return Caller.of(alice)
+
+
+def grow(count: int, start: int = 0) -> None:
+    """Rows of every list that rows can be made for without a run; many at one instant, so that order needs its tie."""
+    now, team = clock.now(), Team.objects.get(name="platform")
+    for number in range(start, start + count):
+        Agent.objects.create(name=f"agent-{number:03}", team=team, role="decide", created_at=now)
+        Pipeline.objects.create(name=f"pipeline-{number:03}", team=team, created_at=now)
+        create_token("alice", actor=SYSTEM)
+    drafts = [Draft("agents.agent.created", Actor.system("test"), f"agent:agent-{n:03}", team="platform") for n in range(count)]
+    ledger.record(drafts, now=now)
+    ledger.charge([ChargeDraft(amount_nano=1, team="platform") for _ in range(count)], now=now)
+
+
+def walked(caller: Caller, path: str) -> list[str]:
+    found: list[str] = []
+    following: str | None = path
+    while following:
+        page = caller.get(following).body
+        assert len(page["items"]) <= 3
+        found += [each.get("id") or each["name"] for each in page["items"]]
+        following = page["next"]
+    return found
+
+
+@pytest.mark.parametrize("path", ["/agents/", "/pipelines/", "/entries/", "/charges/", "/tokens/"])
+def test_pages_laid_end_to_end_hold_every_row_once(caller: Caller, path: str) -> None:
+    grow(8)
+    found = walked(caller, f"{path}?limit=3")
+    whole = [each.get("id") or each["name"] for each in caller.get(f"{path}?limit=200").body["items"]]
+    assert found == whole and len(set(found)) == len(found) >= 8
+
+
+def test_a_row_that_comes_between_two_pages_shifts_none(caller: Caller) -> None:
+    grow(6)
+    first = caller.get("/entries/?limit=3").body
+    ledger.record([Draft("agents.agent.created", SYSTEM, "agent:old", team="platform", at=clock.now() - timedelta(days=1))], now=clock.now())
+    second = caller.get(first["next"]).body
+    assert not {each["id"] for each in first["items"]} & {each["id"] for each in second["items"]}
+    assert [each["subject"] for each in second["items"]] == [f"agent:agent-{n:03}" for n in range(3, 6)]
+
+
+def test_the_next_page_keeps_the_filters(caller: Caller) -> None:
+    grow(4)
+    Agent.objects.filter(name="agent-001").update(role="act")
+    first = caller.get("/agents/?role=decide&limit=1&team=platform").body
+    assert "role=decide" in first["next"] and "limit=1" in first["next"]
+    assert caller.get(first["next"]).body["items"][0]["name"] == "agent-002"
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_page_costs_as_many_queries_however_long_the_list_is(caller: Caller, path: str) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert caller.get(f"{path}?limit=2").status == 200
+        assert not [query for query in captured.captured_queries if "COUNT(" in query["sql"] or "OFFSET" in query["sql"]]
+        return len(captured)
+
+    grow(3)
+    few = queries()
+    grow(12, start=3)
+    assert queries() == few <= 8
+
+
+def test_the_ledger_is_filtered_by_all_that_is_given(caller: Caller) -> None:
+    grow(2)
+    entry = Entry.objects.get(subject="agent:agent-001")
+    assert caller.get(f"/entries/{entry.id}/").body["subject"] == "agent:agent-001"
+    assert caller.get("/entries/0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10/").code == "unknown-entry"
+    assert len(caller.get("/entries/?since=2999-01-01T00:00:00Z").body["items"]) == 0
+    assert len(caller.get("/entries/?until=2999-01-01T00:00:00Z").body["items"]) == 2
+    assert caller.get("/entries/?person=alice&agent=x&run=0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10").body["items"] == []
+    assert [each["amount_nano"] for each in caller.get("/charges/?until=2999-01-01T00:00:00Z").body["items"]] == ["1", "1"]
+    assert caller.get("/charges/?pipeline=other").body["items"] == []
