@@ -6,10 +6,19 @@ it corrects. Written by ledger.charge, summed by reports.
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.db import models
 from django.db.models import Q, UniqueConstraint
 
+from audit.actors import Actor
 from audit.visible import visible
+
+
+class ChargeQuerySet(models.QuerySet["Charge"]):
+    def visible_to(self, actor: Actor) -> Self:
+        """The charges of the actor's teams, or all of them for whoever sees everything."""
+        return self if actor.sees_everything else self.filter(team__in=actor.sees)
 
 
 class Charge(models.Model):
@@ -37,6 +46,8 @@ class Charge(models.Model):
     estimated = models.BooleanField(default=False)
     corrects = models.UUIDField(null=True)
 
+    objects = ChargeQuerySet.as_manager()
+
     class Meta:
         constraints = [
             # A call is settled once, whichever worker comes to do it; what is posted later corrects.
@@ -45,7 +56,8 @@ class Charge(models.Model):
         ]
         indexes = [
             models.Index(fields=["run"], name="audit_charge_run"),
-            models.Index(fields=["at"], name="audit_charge_at"),
+            models.Index(fields=["at", "id"], name="audit_charge_at"),
+            models.Index(fields=["team", "at"], name="audit_charge_team"),
         ]
 
     def __str__(self) -> str:

@@ -4,8 +4,8 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 """
 
 from .ending import end_unattended
-from .reading import find_run, run_document, runs_visible_to
+from .reading import SHORTEST_PREFIX, find_run, run_document, runs_visible_to
 from .starting import reverify, start_run
 from .stopping import cancel_run
 
-__all__ = ["cancel_run", "end_unattended", "find_run", "reverify", "run_document", "runs_visible_to", "start_run"]
+__all__ = ["SHORTEST_PREFIX", "cancel_run", "end_unattended", "find_run", "reverify", "run_document", "runs_visible_to", "start_run"]
