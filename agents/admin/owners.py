@@ -62,7 +62,7 @@ class OwnerAdmin(ReadOnlyAdmin):
     """What agents and pipelines share. Subclasses say which of the registry's changes they offer."""
 
     deeds: ClassVar[Sequence[str]] = ()
-    list_select_related: ClassVar[Any] = ("team",)
+    list_select_related = ("team",)
     search_fields = ("name", "purpose")
     search_help_text = "name or purpose"
 
@@ -114,8 +114,12 @@ class AgentPage(OwnerAdmin):
 class PipelinePage(OwnerAdmin):
     deeds = ("publish", "rollback", "retire", "reinstate")
     list_filter = (TeamFilter, choice("state", Standing.values))
-    list_select_related: ClassVar[Any] = ("team", "current_release__version")
     page_template = "admin/agents/pipeline.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Without what is long; the page of one pipeline reads it when it comes to it."""
+        rows = super().get_queryset(request).select_related("team", "current_release__version")
+        return rows.defer("current_release__manifest", "current_release__version__spec")
 
     def page_context(self, request: HttpRequest, row: Pipeline) -> dict[str, Any]:
         actor = actor_of(request)

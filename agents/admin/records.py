@@ -24,7 +24,7 @@ class VersionAdmin(LongListAdmin):
     page_template = "admin/agents/version.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("agent__team", "pipeline__team")
+        return super().get_queryset(request).select_related("agent__team", "pipeline__team").defer("spec")
 
     def page_context(self, request: HttpRequest, row: Version) -> dict[str, Any]:
         before = Version.objects.of(row.owner).filter(number__lt=row.number).order_by("-number").first()
@@ -44,7 +44,8 @@ class ReleaseAdmin(LongListAdmin):
     page_template = "admin/agents/release.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("pipeline__team", "version__pipeline")
+        rows = super().get_queryset(request).select_related("pipeline__team", "version__pipeline")
+        return rows.defer("manifest", "version__spec")
 
     def page_context(self, request: HttpRequest, row: Release) -> dict[str, Any]:  # noqa: ARG002 - as its base
         pinned = [(name, one["version"], one["digest"]) for name, one in sorted(row.manifest["agents"].items())]

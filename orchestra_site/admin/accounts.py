@@ -112,10 +112,8 @@ class PersonAdmin(LongListAdmin):
         return act(self, request, Deed(f"{title}: {person.username}", title, self.url("change", person.pk), perform, [sentence], form, danger=danger))
 
     def _once(self, request: HttpRequest, person: User, password: str) -> HttpResponse:
-        """The one page on which a password is ever shown; nothing may keep it."""
-        answer = self.page(request, "admin/site/password_once.html", title="A password, shown once", person=person, password=password)
-        answer["Cache-Control"] = "no-store"
-        return answer
+        """The one page on which a password is ever shown; like every page of the admin it says no-store."""
+        return self.page(request, "admin/site/password_once.html", title="A password, shown once", person=person, password=password)
 
 
 def _forbidden(may: bool) -> str | None:
