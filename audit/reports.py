@@ -69,12 +69,12 @@ def matching(filters: Filters, *, actor: Actor) -> EntryQuerySet:
     return found.in_order()
 
 
-def entries_of(run: UUID) -> list[dict[str, Any]]:
-    """The envelopes of a run: first by seq, then the facts that arrived after its end, oldest first.
+def entries_of(run: UUID, *, limit: int | None = None) -> list[dict[str, Any]]:
+    """The envelopes of a run, or the first of them: first by seq, then the facts that arrived after its end, oldest first.
 
     What is no evidence is left out, as in bodies_at; chain_problems says where.
     """
-    entries = Entry.objects.filter(run=run).order_by(F("seq").asc(nulls_last=True), "at", "id")
+    entries = Entry.objects.filter(run=run).order_by(F("seq").asc(nulls_last=True), "at", "id")[:limit]
     return [envelope for entry in entries if (envelope := entry.trusted_envelope()) is not None]
 
 

@@ -28,6 +28,8 @@ from tests.reached import (  # noqa: F401 - hooks: pytest finds them here
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+# A browser's loop keeps the main thread: those tests run in a process of their own, `make browser`.
+collect_ignore = [] if os.environ.get("ORCHESTRA_TEST_BROWSER") else ["browser"]
 
 # No deadline: a shared machine pauses. Derandomised in the ordinary run, so that a change fails for what it changed;
 # ORCHESTRA_TEST_PROFILE=nightly looks further.

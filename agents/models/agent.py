@@ -13,6 +13,7 @@ from django.db import models
 from audit.actors import Actor
 from audit.identity import new_id
 
+from .history import moved, recorded
 from .team import Team
 
 
@@ -43,23 +44,23 @@ class AgentQuerySet(models.QuerySet["Agent"]):
 
     def activate(self) -> int:
         """Drafts among these become active; a suspended agent stays suspended. Returns how many moved."""
-        return self.filter(state=Standing.DRAFT).update(state=Standing.ACTIVE)
+        return moved(self.filter(state=Standing.DRAFT), state=Standing.ACTIVE)
 
     def suspend(self) -> int:
         """Those that may work may not any more. Returns how many moved."""
-        return self.filter(state__in=[Standing.DRAFT, Standing.ACTIVE]).update(state=Standing.SUSPENDED)
+        return moved(self.filter(state__in=[Standing.DRAFT, Standing.ACTIVE]), state=Standing.SUSPENDED)
 
     def resume(self, state: Standing) -> int:
         """The suspended ones among these get this state. Returns how many moved."""
-        return self.filter(state=Standing.SUSPENDED).update(state=state)
+        return moved(self.filter(state=Standing.SUSPENDED), state=state)
 
     def retire(self) -> int:
         """Those in any other state are taken out of use. Returns how many moved."""
-        return self.exclude(state=Standing.RETIRED).update(state=Standing.RETIRED)
+        return moved(self.exclude(state=Standing.RETIRED), state=Standing.RETIRED)
 
     def reinstate(self, state: Standing) -> int:
         """The retired ones among these get this state. Returns how many moved."""
-        return self.filter(state=Standing.RETIRED).update(state=state)
+        return moved(self.filter(state=Standing.RETIRED), state=state)
 
 
 class Agent(models.Model):
@@ -80,6 +81,7 @@ class Agent(models.Model):
     created_at = models.DateTimeField()
 
     objects = AgentQuerySet.as_manager()
+    history = recorded()
 
     class Meta:
         ordering = ("name",)

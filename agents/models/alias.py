@@ -12,6 +12,7 @@ from django.db import models
 from audit.actors import Actor
 from audit.identity import new_id
 
+from .history import recorded
 from .team import Team
 
 
@@ -36,6 +37,7 @@ class ModelAlias(models.Model):
     created_at = models.DateTimeField()
 
     objects = ModelAliasQuerySet.as_manager()
+    history = recorded()
 
     class Meta:
         ordering = ("name",)

@@ -7,6 +7,7 @@ Written by `agents.registry` only; runs start from `current_release`.
 from __future__ import annotations
 
 from typing import Any, Self
+from uuid import UUID
 
 from django.db import models
 
@@ -14,6 +15,7 @@ from audit.actors import Actor
 from audit.identity import new_id
 
 from .agent import Standing
+from .history import moved, recorded
 from .team import Team
 
 
@@ -26,15 +28,19 @@ class PipelineQuerySet(models.QuerySet["Pipeline"]):
 
     def activate(self) -> int:
         """Drafts among these become active; a suspended pipeline stays suspended. Returns how many moved."""
-        return self.filter(state=Standing.DRAFT).update(state=Standing.ACTIVE)
+        return moved(self.filter(state=Standing.DRAFT), state=Standing.ACTIVE)
+
+    def point_at(self, release: UUID) -> int:
+        """Runs of these start with that release from now on. Returns how many moved."""
+        return moved(self, current_release=release)
 
     def retire(self) -> int:
         """Those in any other state are taken out of use: nothing starts them any more. Returns how many moved."""
-        return self.exclude(state=Standing.RETIRED).update(state=Standing.RETIRED)
+        return moved(self.exclude(state=Standing.RETIRED), state=Standing.RETIRED)
 
     def reinstate(self, state: Standing) -> int:
         """The retired ones among these get this state. Returns how many moved."""
-        return self.filter(state=Standing.RETIRED).update(state=state)
+        return moved(self.filter(state=Standing.RETIRED), state=state)
 
 
 class Pipeline(models.Model):
@@ -50,6 +56,7 @@ class Pipeline(models.Model):
     created_at = models.DateTimeField()
 
     objects = PipelineQuerySet.as_manager()
+    history = recorded()
 
     class Meta:
         ordering = ("name",)

@@ -14,6 +14,8 @@ from django.db import models
 from audit.actors import Actor
 from audit.identity import new_id
 
+from .history import recorded
+
 
 class TeamQuerySet(models.QuerySet["Team"]):
     """Sets of teams."""
@@ -33,6 +35,7 @@ class Team(models.Model):
     created_at = models.DateTimeField()
 
     objects = TeamQuerySet.as_manager()
+    history = recorded()
 
     class Meta:
         ordering = ("name",)

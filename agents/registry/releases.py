@@ -97,7 +97,7 @@ def make_current(turn: Turn, pipeline: Pipeline, release: Release) -> MadeReleas
         return None
     before = pipeline.current_release.digest if pipeline.current_release else None
     pipeline.current_release = release
-    pipeline.save(update_fields=["current_release"])
+    Pipeline.objects.filter(pk=pipeline.pk).point_at(release.pk)
     Release.objects.filter(pk=release.pk).update(published_at=turn.now)
     turn.note(verbs.RELEASE_PUBLISHED, pipeline.subject, team=pipeline.team.name, facts={"digest": release.digest, "before": before})
     pinned = {name: agent["version"] for name, agent in sorted(release.manifest["agents"].items())}

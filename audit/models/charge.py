@@ -58,7 +58,8 @@ class Charge(models.Model):
         ]
         indexes = [
             models.Index(fields=["run"], name="audit_charge_run"),
-            models.Index(fields=["at"], name="audit_charge_at"),
+            models.Index(fields=["at", "id"], name="audit_charge_at"),
+            models.Index(fields=["team", "at"], name="audit_charge_team"),
         ]
 
     def __str__(self) -> str:

@@ -53,7 +53,7 @@ class Run(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     pipeline = models.ForeignKey(Pipeline, on_delete=models.PROTECT, related_name="runs")
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="runs")
-    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="runs")
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="runs", db_index=False)  # run_of_team begins with it
     state = models.CharField(max_length=16, choices=[(s.value, s.value) for s in RunState], default=RunState.QUEUED.value)
     outcome = models.CharField(max_length=16, choices=[(o.value, o.value) for o in Outcome], null=True, blank=True)  # noqa: DJ001 - no outcome yet
     integrity = models.CharField(max_length=16, default=Integrity.INTACT.value)
@@ -114,7 +114,9 @@ class Run(models.Model):
             models.Index(fields=["deadline_at"], name="run_deadline", condition=Q(state__in=_LIVE)),
             models.Index(fields=["lease_owner"], name="run_owner", condition=Q(lease_owner__isnull=False)),
             models.Index(fields=["pipeline", "-created_at"], name="run_of_pipeline"),
-            models.Index(fields=["-created_at"], name="run_newest"),
+            models.Index(fields=["-created_at", "-id"], name="run_newest"),
+            models.Index(fields=["team", "-created_at", "-id"], name="run_of_team"),
+            models.Index(fields=["outcome", "-created_at"], name="run_of_outcome", condition=Q(outcome__isnull=False)),
             models.Index(fields=["checked_at"], name="run_unchecked", condition=Q(state=RunState.FINISHED.value)),
         ]
 

@@ -59,6 +59,8 @@ class Step(models.Model):
                 name="step_result_under_a_fence",
             ),
         ]
+        # The newest steps of an agent: the inventory asks for them.
+        indexes = [models.Index(fields=["agent", "-id"], name="step_of_agent")]
 
     def __str__(self) -> str:
         return self.key

@@ -5,13 +5,14 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 
 from .ending import end_unattended
 from .listing import OUTCOMES, Listed, Wanted, read_as, runs_wanted
-from .reading import find_run, run_document, runs_visible_to
+from .reading import SHORTEST_PREFIX, find_run, run_document, runs_visible_to
 from .refusals import refused_starts
 from .starting import reverify, start_run
 from .stopping import cancel_run
 
 __all__ = [
     "OUTCOMES",
+    "SHORTEST_PREFIX",
     "Listed",
     "Wanted",
     "cancel_run",

@@ -65,4 +65,5 @@ def test_an_overdue_run_is_found_among_the_failed_ones(looking: Client, tmp_path
 def test_a_changed_outcome_reads_broken_in_the_list(looking: Client, tmp_path: Path) -> None:
     run = run_of(tmp_path)
     Run.objects.filter(id=run.id).update(outcome="verified")
-    assert ">broken<" in looking.get(reverse("admin:runs_run_changelist")).content.decode()
+    page = looking.get(reverse("admin:runs_run_changelist")).content.decode()
+    assert "o-broken" in page and "o-good" not in page

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def boss(tmp_path: Path) -> Client:
     registry.apply_folder(
-        numbers(tmp_path / "one", reader=READER.replace("Read a number.", '"<b>\\u202Eevil"')), actor=Actor.system("test"), publish=True
+        numbers(tmp_path / "one", reader=READER.replace("Read a number.", '"<blink>\\u202Eevil"')), actor=Actor.system("test"), publish=True
     )
     client = Client()
     client.force_login(User.objects.create_superuser("boss"))
@@ -33,7 +33,7 @@ def test_every_row_can_be_looked_at_and_none_changed(boss: Client, model: Any) -
     for path in (listing, *pages):
         response = boss.get(path)
         assert response.status_code == 200
-        assert "<b>" not in response.content.decode().replace("<b></b>", "")
+        assert "<blink>" not in response.content.decode()
         assert "\u202e" not in response.content.decode()
     assert boss.post(page, {"name": "other"}).status_code == 403
     assert boss.get(f"{listing}add/").status_code == 403

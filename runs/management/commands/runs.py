@@ -9,9 +9,10 @@ from rich.text import Text
 
 from audit.actors import Actor
 from audit.visible import visible
+from audit.wording import lasting
 from runs.management.terminal import Screen, add_json, teaching_parser
 from runs.management.terminal.listing import WORDS, Listed, as_record, recent
-from runs.management.terminal.words import lasting, styled
+from runs.management.terminal.words import styled
 
 MOST = 1_000
 SHORT_ID = 18

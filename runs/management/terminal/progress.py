@@ -17,9 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.visible import visible
+from audit.wording import lasting
 from runs.management.terminal.screen import Screen
 from runs.management.terminal.tracking import Seen, Tracker
-from runs.management.terminal.words import lasting, mark
+from runs.management.terminal.words import mark
 from runs.models import StepState
 
 SEPARATE = 4

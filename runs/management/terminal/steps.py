@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.visible import visible
-from runs.management.terminal.words import lasting, mark, money
+from audit.wording import lasting, money
+from runs.management.terminal.words import mark
 
 ALIKE: Final = 8
 FAILED_SHOWN: Final = 5

@@ -13,11 +13,12 @@ from rich.text import Text
 
 from audit import clock
 from audit.visible import visible
+from audit.wording import lasting, money
 from runs.management.terminal.failures import failure_lines, missing_lines
 from runs.management.terminal.results import input_text, result_table
 from runs.management.terminal.steps import steps_table
 from runs.management.terminal.verdicts import verdict_lines, word_on
-from runs.management.terminal.words import instant, lasting, money, styled, whose, word_of
+from runs.management.terminal.words import instant, styled, whose, word_of
 
 Section = tuple[str, list[RenderableType]]
 _USABLE: Final = frozenset({"verified", "degraded"})

@@ -1,7 +1,6 @@
 """How durations, money, instants and states read in a terminal, and in which colour. Pure; used by everything beside it."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
 
 from rich.text import Text
@@ -26,7 +25,6 @@ _MARKS: Final = {
     **dict.fromkeys(("cancelled", "skipped"), ("–", "dim")),
     **dict.fromkeys(("running", "retrying", "queued"), ("…", "cyan")),
 }
-_NANO: Final = Decimal(1_000_000_000)
 
 
 def word_of(document: Mapping[str, Any]) -> str:
@@ -42,27 +40,6 @@ def mark(state: str) -> Text:
 
 def styled(word: str, text: str) -> Text:
     return Text(text, style=STYLES.get(word, "bold"))
-
-
-def lasting(seconds: float) -> str:
-    """`0.16 s`, `12.3 s`, `2 min 05 s`, `3 h 20 min`."""
-    if seconds < 9.995:
-        return f"{seconds:.2f} s"
-    if seconds < 119.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 120:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def money(nano: int) -> str:
-    """Nano-USD as dollars, exactly; at least cents."""
-    if nano == 0:
-        return "0 USD"
-    cents = f"{Decimal(nano) / _NANO:.9f}".rstrip("0")
-    whole, _, fraction = cents.partition(".")
-    return f"{whole}.{fraction:0<2} USD"
 
 
 def instant(text: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The admin as a whole: its name, and the queue's tables locked.
+"""The queue's tables in the admin, locked, and only for whoever sees everything: arguments of tasks may name what belongs to any team.
 
 Whoever can add a schedule makes the queue's workers call any function, so here they can only be looked at. Tokens are not shown at all.
 """
@@ -6,16 +6,14 @@ Whoever can add a schedule makes the queue's workers call any function, so here 
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django_q.models import Failure, OrmQ, Schedule, Success
 from knox.models import AuthToken
 
 from audit.admin import ReadOnlyAdmin, shown
 
-admin.site.site_header = "Orchestra"
-admin.site.site_title = "Orchestra"
-admin.site.index_title = "What exists, what is happening, what happened"
-
-for model in (AuthToken, Failure, OrmQ, Schedule, Success):
+# Their own pages would neither be filtered nor, in this theme, be legible. Groups and tokens are made elsewhere.
+for model in (Failure, OrmQ, Schedule, Success, Group, AuthToken):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 

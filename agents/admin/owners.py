@@ -1,0 +1,143 @@
+"""The pages of agents and pipelines: what they are, their versions as differences, who uses them, their history, and what can be done.
+
+The site registers them, completed with the runs that this app must not know. Knows no rule: the registry decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from agents.admin import publishing
+from agents.admin.histories import history_of
+from agents.admin.picture import picture
+from agents.admin.words import in_words
+from agents.models import Agent, Pipeline, Release, Role, Standing, Team, Version
+from agents.registry.changes import compare
+from agents.registry.composing import users_of
+from audit import clock
+from audit.admin import ReadOnlyAdmin, choice, link_to
+from audit.requests import actor_of
+from audit.visible import visible
+
+MOST_VERSIONS = 30
+MOST_TEAMS = 200
+
+
+class TeamFilter(admin.SimpleListFilter):
+    """By team; only those that the person may see are named."""
+
+    title = "team"
+    parameter_name = "team"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
+        names = Team.objects.visible_to(actor_of(request)).values_list("name", flat=True)[:MOST_TEAMS]
+        return [(name, visible(name, 40)) for name in names]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        return queryset.filter(team__name=self.value()) if self.value() else queryset
+
+
+class ReviewFilter(admin.SimpleListFilter):
+    """Agents whose review is overdue."""
+
+    title = "review"
+    parameter_name = "review"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - as above
+        return [("overdue", "overdue")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        return queryset.filter(review_by__lt=clock.now().date()) if self.value() == "overdue" else queryset
+
+
+class OwnerAdmin(ReadOnlyAdmin):
+    """What agents and pipelines share. Subclasses say which of the registry's changes they offer."""
+
+    deeds: ClassVar[Sequence[str]] = ()
+    list_select_related = ("team",)
+    search_fields = ("name", "purpose")
+    search_help_text = "name or purpose"
+
+    def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
+        return [(f"<uuid:owner_id>/{name}/", partial(self.do, what=name), name) for name in self.deeds]
+
+    def do(self, request: HttpRequest, owner_id: UUID, what: str) -> HttpResponse:
+        owner = self.found(request, str(owner_id))
+        if what == "publish":
+            return publishing.publish(self, request, owner)
+        return publishing.rollback(self, request, owner) if what == "rollback" else publishing.move(self, request, owner, what)
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        actor = actor_of(request)
+        versions = list(Version.objects.of(row).order_by("-number")[: MOST_VERSIONS + 1])
+        buttons = publishing.possible(row, versions, actor)
+        return {
+            "buttons": [(self.url(name, row.pk), words, main) for name, words, main in buttons],
+            "versions": _with_differences(versions)[:MOST_VERSIONS],
+            "history": history_of(row, actor),
+            "entries_url": f"{reverse('admin:audit_entry_changelist')}?q=agent:{row.name}" if isinstance(row, Agent) else None,
+        }
+
+
+def _with_differences(versions: Sequence[Version]) -> list[tuple[Version, Any]]:
+    """Each with the fields in which it differs from the one before; newest first."""
+    older = [*versions[1:], None]
+    return [(one, None if before is None else compare(before.spec, one.spec)) for one, before in zip(versions, older, strict=True)]
+
+
+class AgentPage(OwnerAdmin):
+    deeds = ("publish", "rollback", "suspend", "resume", "retire", "reinstate")
+    list_filter = (TeamFilter, choice("role", Role.values), choice("state", Standing.values), ReviewFilter)
+    page_template = "admin/agents/agent.html"
+
+    def page_context(self, request: HttpRequest, row: Agent) -> dict[str, Any]:
+        actor = actor_of(request)
+        using = users_of([row.name])[row.name]
+        seen = set(Pipeline.objects.visible_to(actor).filter(pk__in=[one.pk for one in using]).values_list("pk", flat=True))
+        return {
+            **super().page_context(request, row),
+            "permissions": in_words(row.permissions),
+            "overdue": row.review_by is not None and row.review_by < clock.now().date(),
+            "used_by": [(one.name, link_to(one)) for one in using if one.pk in seen],
+            "used_elsewhere": len(using) - len(seen),
+        }
+
+
+class PipelinePage(OwnerAdmin):
+    deeds = ("publish", "rollback", "retire", "reinstate")
+    list_filter = (TeamFilter, choice("state", Standing.values))
+    page_template = "admin/agents/pipeline.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Without what is long; the page of one pipeline reads it when it comes to it."""
+        rows = super().get_queryset(request).select_related("team", "current_release__version")
+        return rows.defer("current_release__manifest", "current_release__version__spec")
+
+    def page_context(self, request: HttpRequest, row: Pipeline) -> dict[str, Any]:
+        actor = actor_of(request)
+        spec = _spec(row)
+        names = [] if row.current_release is None else list(row.current_release.manifest["agents"])
+        agents = Agent.objects.visible_to(actor).filter(name__in=names) if names else Agent.objects.none()
+        return {
+            **super().page_context(request, row),
+            "spec": spec,
+            "boxes": [] if spec is None else picture(spec),
+            "agents": dict(agents.values_list("name", "pk")),
+            "releases": list(Release.objects.filter(pipeline=row).select_related("version").defer("manifest")[:MOST_VERSIONS]),
+        }
+
+
+def _spec(pipeline: Pipeline) -> Any:
+    """What runs now; where nothing is published, the newest draft."""
+    if pipeline.current_release is not None:
+        return pipeline.current_release.manifest["pipeline"]["spec"]
+    newest = Version.objects.of(pipeline).order_by("-number").first()
+    return None if newest is None else newest.spec

@@ -1,0 +1,79 @@
+"""Versions, releases, stored code, model aliases and prices in the admin: for looking only. What changes them is applying and publishing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from agents.admin.histories import history_of
+from agents.admin.owners import TeamFilter
+from agents.models import Artifact, ModelAlias, Price, Release, Version, VersionState
+from agents.registry.changes import compare
+from audit.admin import LongListAdmin, ReadOnlyAdmin, choice, shown
+from audit.requests import actor_of
+
+
+@admin.register(Version)
+class VersionAdmin(LongListAdmin):
+    list_display = ("__str__", "state", shown("digest", 13), shown("author"), "created_at", "published_at")
+    list_filter = (choice("state", VersionState.values),)
+    list_select_related = ("agent", "pipeline")
+    page_template = "admin/agents/version.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("agent__team", "pipeline__team").defer("spec")
+
+    def page_context(self, request: HttpRequest, row: Version) -> dict[str, Any]:
+        before = Version.objects.of(row.owner).filter(number__lt=row.number).order_by("-number").first()
+        may_publish = row.state == VersionState.DRAFT and actor_of(request).may_change(row.owner.team.name)
+        return {
+            "before": before,
+            "fields": compare({} if before is None else before.spec, row.spec),
+            "may_publish": may_publish,
+            "owner_model": row.owner._meta.model_name,  # noqa: SLF001 - Django's documented way to a model's names
+        }
+
+
+@admin.register(Release)
+class ReleaseAdmin(LongListAdmin):
+    list_display = ("__str__", "version", "created_at", "published_at")
+    list_select_related = ("pipeline", "version__pipeline")
+    page_template = "admin/agents/release.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request).select_related("pipeline__team", "version__pipeline")
+        return rows.defer("manifest", "version__spec")
+
+    def page_context(self, request: HttpRequest, row: Release) -> dict[str, Any]:  # noqa: ARG002 - as its base
+        pinned = [(name, one["version"], one["digest"]) for name, one in sorted(row.manifest["agents"].items())]
+        return {"pinned": pinned, "current": row.pipeline.current_release_id == row.pk}
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(ReadOnlyAdmin):
+    list_display = (shown("digest", 13), "size", "files", "created_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Without the bytes: a page of fifty would read 800 MiB."""
+        return super().get_queryset(request).defer("data")
+
+
+@admin.register(ModelAlias)
+class ModelAliasAdmin(ReadOnlyAdmin):
+    list_display = (shown("name"), "team", shown("provider"), shown("model"), shown("endpoint"))
+    list_filter = (TeamFilter,)
+    list_select_related = ("team",)
+    search_fields = ("name", "model")
+    page_template = "admin/agents/alias.html"
+
+    def page_context(self, request: HttpRequest, row: ModelAlias) -> dict[str, Any]:
+        return {"values": row.live_values(), "history": history_of(row, actor_of(request))}
+
+
+@admin.register(Price)
+class PriceAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", "input_nano", "cache_read_nano", "cache_write_nano", "output_nano", shown("source"), "valid_from")
+    search_fields = ("model",)

@@ -1,0 +1,71 @@
+"""Teams in the admin: who belongs to one, whom it is shown to, what it owns; and, for whoever manages people, the changes to that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+
+from agents import registry
+from agents.admin.histories import history_of
+from agents.models import Agent, Pipeline, Team
+from audit.admin import Deed, ReadOnlyAdmin, act, link_to, shown, text_field
+from audit.requests import actor_of
+
+MOST: Final = 200
+_DEEDS: Final[Mapping[str, tuple[str, str, str, bool]]] = {
+    "add": ("Add a member", "A member sees everything that the team owns and may act for it: start, publish, suspend.", "is a member of", False),
+    "remove": ("Remove a member", "From their next request on this person may no longer act for the team or see what is its own.", "left", True),
+    "show": ("Show the team to somebody", "This person may look at everything that the team owns, and change nothing.", "may look at", False),
+    "hide": ("Hide the team from somebody", "The team is no longer shown to this person. Members see it all the same.", "no longer sees", True),
+}
+
+
+class PersonForm(forms.Form):
+    person = text_field("Person", longest=150, help_text="The name that they sign in with.")
+
+
+@admin.register(Team)
+class TeamAdmin(ReadOnlyAdmin):
+    list_display = (shown("name"), shown("accountable"), "created_at")
+    search_fields = ("name",)
+    page_template = "admin/agents/team.html"
+
+    def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
+        return [(f"<uuid:team_id>/{name}/", partial(self.do, what=name), name) for name in _DEEDS]
+
+    def page_context(self, request: HttpRequest, row: Team) -> dict[str, Any]:
+        actor = actor_of(request)
+        people = registry.people_of(row.name, actor=actor)
+        return {
+            "people": people,
+            "may_manage": actor.may_manage_people,
+            "agents": Agent.objects.visible_to(actor).filter(team=row)[:MOST],
+            "pipelines": Pipeline.objects.visible_to(actor).filter(team=row)[:MOST],
+            "history": history_of(row, actor),
+            "urls": {name: self.url(name, row.pk) for name in _DEEDS},
+        }
+
+    def do(self, request: HttpRequest, team_id: UUID, what: str) -> HttpResponse:
+        team, actor = self.found(request, str(team_id)), actor_of(request)
+        title, sentence, done, danger = _DEEDS[what]
+        change = {"add": registry.add_member, "remove": registry.remove_member, "show": registry.show_team, "hide": registry.hide_team}[what]
+
+        def perform(said: Mapping[str, Any]) -> str:
+            change(team.name, said["person"], actor=actor)
+            return f"'{said['person']}' {done} team '{team.name}'."
+
+        deed = Deed(
+            f"{title}: {team.name}", title, link_to(team), perform, [sentence], _form(request.GET.get("person")), danger=danger,
+            forbidden=None if actor.may_manage_people else "That needs the permission manage-people; ask whoever administers this installation.",
+        )  # fmt: skip
+        return act(self, request, deed)
+
+
+def _form(person: str | None) -> Callable[..., forms.Form]:
+    return lambda data=None: PersonForm(data, initial={"person": person or ""})

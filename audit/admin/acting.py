@@ -1,0 +1,81 @@
+"""Governed changes from the admin: a page that says what will happen, a form for what is asked, and one use-case behind the button.
+
+POST only, with CSRF; refusals and successes are messages. The use-case opens its own transaction, so a refusal's entry stays. Knows no rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from audit.admin.base import ReadOnlyAdmin
+from audit.errors import OrchestraError
+from audit.visible import visible
+
+MOST_PROBLEMS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One change: its title, what it will do, what it asks, and the use-case. `perform` returns the sentence of its success.
+
+    Where `perform` returns a response instead, that is the answer (a password that is shown once).
+    """
+
+    title: str
+    button: str
+    back: str
+    perform: Callable[[Mapping[str, Any]], str | HttpResponse]
+    says: Sequence[str] = ()
+    form: Callable[..., forms.Form] = forms.Form
+    template: str = "admin/audit/deed.html"
+    danger: bool = False
+    forbidden: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+    after: Callable[[], str] | None = None
+
+
+def act(page: ReadOnlyAdmin, request: HttpRequest, deed: Deed) -> HttpResponse:
+    """Show the page, or do it."""
+    if request.method != "POST":
+        return _asking(page, request, deed, deed.form())
+    form = deed.form(request.POST)
+    if not form.is_valid():
+        return _asking(page, request, deed, form, status=422)
+    try:
+        done = deed.perform(form.cleaned_data)
+    except OrchestraError as refusal:
+        return _asking(page, request, deed, form, refusal=refusal, status=refusal.http_status)
+    if isinstance(done, HttpResponse):
+        return done
+    messages.success(request, visible(done, 1_000))
+    return HttpResponseRedirect(deed.after() if deed.after else deed.back)
+
+
+def _asking(
+    page: ReadOnlyAdmin, request: HttpRequest, deed: Deed, form: forms.Form, *, refusal: OrchestraError | None = None, status: int = 200
+) -> TemplateResponse:
+    problems = [] if refusal is None else [str(problem) for problem in refusal.details.get("problems") or ()][:MOST_PROBLEMS]
+    said = {"deed": deed, "form": form, "refusal": refusal, "problems": problems, **deed.context}
+    answer = page.page(request, deed.template, title=deed.title, **said)
+    answer.status_code = status
+    return answer
+
+
+def text_field(label: str, *, lines: int = 1, required: bool = True, help_text: str = "", longest: int = 1_000, **more: Any) -> forms.CharField:
+    """A field for text in the admin's style."""
+    widget = UnfoldAdminTextInputWidget() if lines == 1 else UnfoldAdminTextareaWidget(attrs={"rows": lines})
+    return forms.CharField(label=label, required=required, help_text=help_text, max_length=longest, widget=widget, **more)
+
+
+class ReasonForm(forms.Form):
+    """Why: it goes into the ledger, where whoever meets the change will look for it."""
+
+    reason = text_field("Reason", lines=3, help_text="It is recorded in the audit log. Whoever finds this stopped will read it.")

@@ -1,0 +1,133 @@
+"""The audit log in the admin: entries with their openings, and charges; the tables behind them for whoever sees everything.
+
+For looking only. Search goes by what has an index: the id of a run or of an entry, or an agent's name.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+from audit import clock, reports
+from audit.admin.base import Choice, shown
+from audit.admin.paging import LongListAdmin
+from audit.models import Charge, Entry, Message, Opening, Pending
+from audit.templatetags.showing import pretty
+from audit.visible import visible
+from audit.wording import money
+
+
+class Recent(Choice):
+    """By age, along the index."""
+
+    title = "time"
+    parameter_name = "since"
+    values: ClassVar[Any] = {"1": "last hour", "24": "last 24 hours", "168": "last 7 days", "720": "last 30 days"}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002 - Django's signature
+        hours = self.value()
+        return queryset.filter(at__gte=clock.now() - timedelta(hours=int(hours))) if hours and hours in self.values else queryset
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+@admin.register(Entry)
+class EntryAdmin(LongListAdmin):
+    list_display = ("when", shown("verb"), shown("subject"), shown("actor"), shown("team"), shown("agent"), "seq")
+    list_display_links = ("when",)
+    list_filter = (Recent,)
+    search_fields = ("agent",)
+    search_help_text = "a run's id, an entry's id, or an agent's name"
+    keyset = ("at", "id")
+    page_template = "admin/audit/entry.html"
+
+    @admin.display(description="time (UTC)")
+    def when(self, entry: Entry) -> str:
+        return f"{entry.at:%Y-%m-%d %H:%M:%S}"
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:  # noqa: ARG002
+        words = search_term.strip()
+        found = _uuid(words.removeprefix("run:"))
+        if found is not None:
+            return queryset.filter(Q(run=found) | Q(id=found)), False
+        return (queryset.filter(agent=words.removeprefix("agent:")), False) if words else (queryset, False)
+
+    def page_context(self, request: HttpRequest, row: Entry) -> dict[str, Any]:  # noqa: ARG002 - as above
+        envelope = row.trusted_envelope()
+        opened = reports.openings_of([row.id])[row.id]
+        committed = sorted((envelope or {}).get("commitments", {}))
+        return {
+            "intact": envelope is not None,
+            "record": _readable(bytes(row.body)),
+            "openings": [(path, pretty(opened[path]) if path in opened else None) for path in committed],
+        }
+
+
+def _readable(body: bytes) -> str:
+    """The stored bytes for reading, whatever they hold."""
+    try:
+        return pretty(json.loads(body))
+    except ValueError:
+        return visible(body.decode(errors="replace"), 2_000)
+
+
+@admin.register(Charge)
+class ChargeAdmin(LongListAdmin):
+    list_display = ("when", shown("agent"), shown("pipeline"), shown("team"), shown("model"), "amount", "estimated")
+    list_display_links = ("when",)
+    list_filter = (Recent,)
+    search_fields = ("run",)
+    search_help_text = "a run's id"
+    keyset = ("at", "id")
+
+    @admin.display(description="time (UTC)")
+    def when(self, charge: Charge) -> str:
+        return f"{charge.at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="amount")
+    def amount(self, charge: Charge) -> str:
+        return money(charge.amount_nano)
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:  # noqa: ARG002
+        words = search_term.strip()
+        if not words:
+            return queryset, False
+        run = _uuid(words.removeprefix("run:"))
+        return (queryset.none() if run is None else queryset.filter(run=run)), False
+
+
+@admin.register(Opening)
+class OpeningAdmin(LongListAdmin):
+    list_display = ("entry", shown("path"), "preview")
+    fields: ClassVar[Any] = ("entry", shown("path"), "opened", "commitment")
+
+    @admin.display(description="value")
+    def preview(self, opening: Opening) -> str:
+        return visible(bytes(opening.value[:400]).decode(errors="replace"), 80)
+
+    @admin.display(description="value")
+    def opened(self, opening: Opening) -> str:
+        return _readable(bytes(opening.value))
+
+
+@admin.register(Pending)
+class PendingAdmin(LongListAdmin):
+    list_display = ("entry",)
+    keyset = ("entry",)
+
+
+@admin.register(Message)
+class MessageAdmin(LongListAdmin):
+    list_display = ("created_at", shown("topic"), shown("dedupe_key"), "attempts", "due_at", "done_at")
+    list_display_links = ("created_at",)

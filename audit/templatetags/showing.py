@@ -1,0 +1,118 @@
+"""What templates of the admin show values with: hostile text made visible, JSON for reading, instants, durations, badges.
+
+Every filter returns plain text that the template escapes; nothing here marks anything as safe.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from django import template
+
+from audit import clock, wording
+from audit.visible import visible as made_visible
+
+register = template.Library()
+
+LONGEST: Final = 40_000
+MOST_LINES: Final = 2_000
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+# A word and a sign for everything that has a colour, so that nobody needs to see the colour.
+_TONES: Final[Mapping[str, tuple[str, str]]] = {
+    **dict.fromkeys(("verified", "returned", "pass", "active", "published", "confirmed", "done"), ("good", "✓")),
+    **dict.fromkeys(("rejected", "failed", "fail", "refused"), ("bad", "✗")),
+    **dict.fromkeys(("broken",), ("broken", "⚠")),
+    **dict.fromkeys(("degraded", "unverified", "inconclusive", "suspended", "unresolved", "proposed"), ("wary", "!")),
+    **dict.fromkeys(("running", "queued", "retrying", "dispatched", "waiting"), ("live", "…")),
+    **dict.fromkeys(("cancelled", "skipped", "retired", "draft", "expected"), ("mute", "–")),
+}
+
+
+@register.filter
+def visible(value: Any, limit: int = 200) -> str:
+    """Text from anywhere, on one line, cut; empty for None."""
+    return "" if value is None else made_visible(value, limit)
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """A value as indented JSON, each line made visible, cut at forty thousand characters."""
+    lines = json.dumps(value, ensure_ascii=False, indent=2, default=str).split("\n")
+    text = "\n".join(made_visible(line, 2_000) for line in lines[:MOST_LINES])
+    return text if len(text) <= LONGEST and len(lines) <= MOST_LINES else text[:LONGEST] + "\n… cut here; the command showrun --json has all of it"
+
+
+@register.filter
+def lines(value: Any) -> str:
+    """Text of several lines, or a list of such texts, each made visible; anything else as JSON."""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = "\n".join(value)
+    if not isinstance(value, str):
+        return pretty(value)
+    return "\n".join(made_visible(line, 2_000) for line in str(value).split("\n")[:MOST_LINES])[:LONGEST]
+
+
+@register.filter
+def instant(value: datetime | str | None) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, datetime):
+        return wording.instant(value)
+    return value[:19].replace("T", " ") if len(value) == 27 and value.endswith("Z") else made_visible(value, 40)
+
+
+@register.filter
+def ago(value: datetime | None) -> str:
+    return "never" if value is None else wording.ago(value, clock.now())
+
+
+@register.filter
+def lasting(seconds: float | str | None) -> str:
+    return "–" if seconds is None else wording.lasting(float(seconds))
+
+
+@register.filter
+def thousandth(milliseconds: int) -> float:
+    """Seconds."""
+    return milliseconds / 1_000
+
+
+@register.filter
+def money(nano: int | str | None) -> str:
+    return "–" if nano is None else wording.money(int(nano))
+
+
+@register.filter
+def facts(given: Mapping[str, Any]) -> str:
+    """An entry's facts on one line: what is there, digests by their beginning."""
+    told = [(name, value) for name, value in given.items() if value not in (None, "", [], {}, False)]
+    return " · ".join(f"{made_visible(name, 40)}: {_brief(value)}" for name, value in told)
+
+
+def _brief(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text[:12] if _DIGEST.fullmatch(text) else made_visible(text, 80)
+
+
+@register.filter
+def get(mapping: Mapping[str, Any], name: str) -> Any:
+    """A value by a name that is itself a value."""
+    return mapping.get(name)
+
+
+@register.filter
+def tone(word: Any) -> str:
+    """The name of the colour of a state or outcome."""
+    return _TONES.get(str(word), ("mute", "·"))[0]
+
+
+@register.inclusion_tag("admin/audit/badge.html")
+def badge(word: Any, label: Any = None) -> dict[str, str]:
+    """A state or outcome as a coloured word with a sign; `label` is what it says where that is more than the word."""
+    colour, sign = _TONES.get(str(word), ("mute", "·"))
+    return {"tone": colour, "sign": sign, "label": made_visible(word if label is None else label, 80)}

@@ -1,0 +1,210 @@
+"""Orchestra's admin as contestant: a hundred thousand runs and a million entries made by bulk statements, then pages asked for by URL.
+
+`admin_pages.py` with ORCHESTRA_HOME and ORCHESTRA_DATABASE_URL set. A round is {"page": name, "as": person}; the answer is the median of
+`TRIES` requests through Django's whole stack, in this process. Rows are copies of one real run, so each reads as it did: intact.
+"""
+
+# ruff: noqa: E402 - Django is set up before its models are imported
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "sdk")]
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestra_site.settings")
+
+import django
+
+django.setup()
+
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test import Client
+
+from agents import registry
+from agents.models import Agent, Pipeline, Team
+from audit.actors import Actor
+from audit.models import Entry, Opening
+from runs.models import Run, Step
+from tests import pipelines
+
+ACTOR = Actor.system("shell")
+TEAMS, RUNS, ENTRIES = 10, int(os.environ.get("BENCH_RUNS", "100000")), int(os.environ.get("BENCH_ENTRIES", "1000000"))
+AGENTS = 5
+"""Of each team; each has a pipeline of its own."""
+DAYS, TRIES, BATCH = 30, 15, 20_000
+WORK = "def work(**_) -> dict:\n    return {'n': 1}\n"
+
+
+def prepare() -> None:
+    call_command("migrate", verbosity=0, interactive=False)
+    folder = Path(os.environ["ORCHESTRA_HOME"]) / "made"
+    for team in range(TEAMS):
+        for number in range(AGENTS):
+            _publish(folder, f"t{team}", f"p{team}-{number}")
+    for name, teams in (("root", 0), ("member", 1), ("wide", 3)):
+        registry.create_person(name, actor=ACTOR, administrator=name == "root")
+        for team in range(teams):
+            registry.add_member(f"t{team}", name, actor=ACTOR)
+    run = pipelines.start("p0-0")
+    pipelines.drive(run)
+    _multiply(Run.objects.get(pk=run.pk))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def _publish(folder: Path, team: str, name: str) -> None:
+    worker = pipelines.agent(f"{name}-worker", "work:work")
+    made = pipelines.folder(folder / name, functions=WORK, agents=[worker], steps=f"- {{id: only, agent: {name}-worker}}", name=name)
+    file = made / "pipeline.yaml"
+    text = file.read_text(encoding="utf-8").replace("team: platform", f"team: {team}").replace("name: platform", f"name: {team}")
+    file.write_text(text.replace("name: judge", f"name: {name}-judge").replace("agent: judge", f"agent: {name}-judge"), encoding="utf-8")
+    registry.apply_folder(made, actor=ACTOR, publish=True)
+
+
+# --- many from one ------------------------------------------------------------------------------------------------------------------
+
+
+def _multiply(run: Run) -> None:
+    """Copies of the run under every pipeline, spread over the last thirty days, oldest first as they would have been written."""
+    entries = list(Entry.objects.filter(run=run.pk).order_by("seq"))
+    steps = list(Step.objects.filter(run=run).order_by("id"))
+    openings = list(Opening.objects.filter(entry=entries[-1].id))
+    owners = list(Pipeline.objects.order_by("name").select_related("current_release"))
+    spare = max(ENTRIES - RUNS * len(entries), 0) // RUNS  # more entries than the real run had: copies of its first, without a seq
+    with transaction.atomic():
+        for start in range(0, RUNS, BATCH):
+            places = [_Place(number, owners[number % len(owners)]) for number in range(start, min(start + BATCH, RUNS))]
+            _insert(Run, ([place.run_of(run, entries)] for place in places))
+            _insert(Step, ([place.step_of(step) for step in steps] for place in places))
+            _insert(Entry, (place.entries_of(run, entries, spare) for place in places))
+            _insert(Opening, (place.openings_of(entries, openings) for place in places))
+
+
+class _Place:
+    """One copy: its instant, its ids, its owner."""
+
+    def __init__(self, number: int, owner: Pipeline) -> None:
+        self.number, self.owner = number, owner
+        self.at = BEGIN + timedelta(seconds=number * DAYS * 86_400 / RUNS)
+        self.id = _id(self.at, number, 0)
+
+    def run_of(self, run: Run, entries: list[Entry]) -> dict[str, Any]:
+        row = _values(run)
+        outcome = ("verified",) if self.number % 50 else ("failed",)
+        return row | {
+            "id": self.id, "pipeline_id": self.owner.pk, "release_id": self.owner.current_release_id, "team_id": self.owner.team_id,
+            "outcome": outcome[0], "created_at": self.at, "started_at": self.at, "finished_at": self.at, "deadline_at": self.at, "checked_at": self.at,
+            "input_entry": _id(self.at, self.number, 1),
+        }  # fmt: skip
+
+    def step_of(self, step: Step) -> dict[str, Any]:
+        row = _values(step)
+        del row["id"]
+        agent = f"{self.owner.name}-{'judge' if step.judges else 'worker'}"
+        return row | {"run_id": self.id, "agent": agent, "started_at": self.at, "finished_at": self.at}
+
+    def entries_of(self, run: Run, entries: list[Entry], spare: int) -> list[dict[str, Any]]:
+        made = [self._entry(run, entry, number, entry.seq) for number, entry in enumerate(entries, start=1)]
+        return made + [self._entry(run, entries[0], 100 + number, None) for number in range(spare)]
+
+    def _entry(self, run: Run, entry: Entry, number: int, seq: int | None) -> dict[str, Any]:
+        new, text = _id(self.at, self.number, number), bytes(entry.body).decode()
+        text = text.replace(str(entry.id), str(new)).replace(str(run.id), str(self.id)).replace('"team":"t0"', f'"team":"{self.owner.team.name}"')
+        text = text.replace(_text(entry.at), _text(self.at)).replace("p0-0-", f"{self.owner.name}-")
+        if seq is None:
+            text = text.replace('"seq":1,', '"seq":null,')
+        agent = None if entry.agent is None else entry.agent.replace("p0-0", self.owner.name)
+        subject = entry.subject.replace(str(run.id), str(self.id))
+        changed = {"id": new, "at": self.at, "team": self.owner.team.name, "agent": agent, "subject": subject, "run": self.id, "seq": seq}
+        return _values(entry) | changed | {"body": text.encode()}
+
+    def openings_of(self, entries: list[Entry], openings: list[Opening]) -> list[dict[str, Any]]:
+        rows = [_values(opening) | {"entry": _id(self.at, self.number, len(entries))} for opening in openings]
+        return [{name: value for name, value in row.items() if name != "id"} for row in rows]
+
+
+BEGIN = datetime.now(UTC).replace(microsecond=0) - timedelta(days=DAYS)
+
+
+def _id(at: datetime, number: int, part: int) -> UUID:
+    """As audit.identity makes them: the milliseconds first, so that rows made together lie together."""
+    return UUID(int=int(at.timestamp() * 1000) << 80 | 7 << 76 | (part & 0xFFF) << 64 | 2 << 62 | number)
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _values(row: Any) -> dict[str, Any]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+
+
+def _insert(model: Any, groups: Iterator[list[dict[str, Any]]]) -> None:
+    rows = [row for group in groups for row in group]
+    names = list(rows[0])
+    fields = [next(field for field in model._meta.concrete_fields if field.attname == name) for name in names]
+    columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    sql = f"INSERT INTO {model._meta.db_table} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})"
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, ([field.get_db_prep_save(row[name], connection) for field, name in zip(fields, names, strict=True)] for row in rows))
+
+
+# --- pages --------------------------------------------------------------------------------------------------------------------------
+
+
+def measure(page: str, person: str) -> dict[str, Any]:
+    client = Client(HTTP_HOST="localhost")
+    client.force_login(User.objects.get(username=person))
+    url = _urls()[page]
+    took = []
+    for _ in range(TRIES + 2):
+        begun = time.perf_counter()
+        answer = client.get(url)
+        took.append(time.perf_counter() - begun)
+        assert answer.status_code == 200, (url, answer.status_code)
+    return {"p50_ms": statistics.median(took[2:]) * 1000, "worst_ms": max(took[2:]) * 1000}
+
+
+def _urls() -> dict[str, str]:
+    middle = BEGIN + timedelta(days=DAYS / 2)
+    run = Run.objects.filter(team__name="t0", created_at__gte=middle).order_by("created_at").first()
+    assert run is not None
+    agent, pipeline = Agent.objects.get(name="p0-0-worker"), Pipeline.objects.get(name="p0-0")
+    return {
+        "runs_list": "/admin/runs/run/",
+        "runs_middle": f"/admin/runs/run/?before={middle.isoformat().replace('+', '%2B')}~{run.id}",
+        "runs_failed": "/admin/runs/run/?reads_as=failed",
+        "runs_rejected": "/admin/runs/run/?reads_as=rejected",
+        "runs_pipeline": "/admin/runs/run/?of=p0-0",
+        "run_page": f"/admin/runs/run/{run.id}/change/",
+        "entries_list": "/admin/audit/entry/",
+        "entries_agent": "/admin/audit/entry/?q=p0-0-worker",
+        "inventory": "/admin/agents/agent/",
+        "agent_page": f"/admin/agents/agent/{agent.pk}/change/",
+        "pipeline_page": f"/admin/agents/pipeline/{pipeline.pk}/change/",
+        "overview": "/admin/",
+        "team_page": f"/admin/agents/team/{Team.objects.get(name='t0').pk}/change/",
+    }
+
+
+def main() -> None:
+    prepare()
+    counted = {"runs": Run.objects.count(), "entries": Entry.objects.count(), "pages": list(_urls())}
+    print(json.dumps({"ready": True, **counted}), flush=True)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        print(json.dumps(measure(asked["page"], asked["as"])), flush=True)
+
+
+if __name__ == "__main__":
+    main()

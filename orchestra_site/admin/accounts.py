@@ -1,0 +1,120 @@
+"""People in the admin, for whoever may manage them: accounts, their teams and permissions, and the changes to those.
+
+A password is made by the registry, shown once, and kept nowhere. Everybody changes their own under "Change password".
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
+
+from agents import registry
+from agents.models import Team, TeamUserObjectPermission
+from agents.registry.people import PERMISSIONS
+from audit.admin import Deed, LongListAdmin, act, shown, text_field
+from audit.requests import actor_of
+
+if admin.site.is_registered(User):
+    admin.site.unregister(User)
+
+_SENTENCES: Final[Mapping[str, tuple[str, str, str, bool]]] = {
+    "deactivate": (
+        "Deactivate",
+        "This person can no longer sign in. Open sessions and tokens end with their next request.",
+        "can no longer sign in",
+        True,
+    ),
+    "activate": ("Activate", "This person may sign in again, with the password and the teams that they had.", "may sign in again", False),
+    "reset": ("New password", "A new random password is made in place of the present one and shown once. Open sessions end.", "", True),
+    "give": ("Give a permission", "What a person may do beyond their teams. It holds from their next request on.", "was given", False),
+    "take": ("Take a permission", "It holds from their next request on.", "lost", True),
+}
+
+
+class CreateForm(forms.Form):
+    username = text_field("Name", longest=150, help_text="What they sign in with: letters, digits and @ . + - _.")
+    administrator = forms.BooleanField(
+        label="Administrator",
+        required=False,
+        widget=UnfoldBooleanSwitchWidget(),
+        help_text="May do everything, for every team. Few people need that.",
+    )
+
+
+class PermissionForm(forms.Form):
+    permission = forms.ChoiceField(choices=[(name, name) for name in sorted(PERMISSIONS)], widget=UnfoldAdminSelectWidget())
+
+
+@admin.register(User)
+class PersonAdmin(LongListAdmin):
+    list_display = (shown("username", called="name"), "is_active", "is_superuser", "last_login", "date_joined")
+    search_fields = ("username",)
+    search_help_text = "the beginning of a name"
+    page_template = "admin/site/person.html"
+    change_list_template = "admin/site/people.html"
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return actor_of(request).may_manage_people
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Nobody else sees who else has an account; of their teams, members and onlookers are on the team's page."""
+        return User.objects.all() if actor_of(request).may_manage_people else User.objects.none()
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:  # noqa: ARG002 - Django's signature
+        return queryset.filter(username__startswith=search_term.strip()), False
+
+    def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
+        deeds = [(f"<int:person_id>/{name}/", partial(self.do, what=name), name) for name in _SENTENCES]
+        return [("create/", self.create, "create"), *deeds]
+
+    def page_context(self, request: HttpRequest, row: User) -> dict[str, Any]:  # noqa: ARG002 - as its base
+        shown_teams = TeamUserObjectPermission.objects.filter(user=row).values_list("content_object__name", flat=True)
+        return {
+            "teams": Team.objects.filter(members=row),
+            "shown_teams": sorted(shown_teams),
+            "held": [name for name, (app, codename) in sorted(PERMISSIONS.items()) if row.has_perm(f"{app}.{codename}")],
+            "urls": {name: self.url(name, row.pk) for name in _SENTENCES},
+        }
+
+    def create(self, request: HttpRequest) -> HttpResponse:
+        actor = actor_of(request)
+
+        def perform(said: Mapping[str, Any]) -> HttpResponse:
+            person, password = registry.create_person(said["username"], actor=actor, administrator=said["administrator"])
+            return self._once(request, person, password)
+
+        says = ["A new account that may sign in here. It belongs to no team until somebody adds it to one, so it sees nothing at first."]
+        deed = Deed("Create a person", "Create", self.url("changelist"), perform, says, CreateForm, forbidden=_forbidden(actor.may_manage_people))
+        return act(self, request, deed)
+
+    def do(self, request: HttpRequest, person_id: int, what: str) -> HttpResponse:
+        if not actor_of(request).may_manage_people:
+            raise Http404
+        person, actor = self.found(request, str(person_id)), actor_of(request)
+        title, sentence, done, danger = _SENTENCES[what]
+
+        def perform(said: Mapping[str, Any]) -> str | HttpResponse:
+            if what == "reset":
+                return self._once(request, *registry.reset_password(person.username, actor=actor))
+            if what in ("activate", "deactivate"):
+                registry.set_active(person.username, active=what == "activate", actor=actor)
+                return f"'{person.username}' {done}."
+            registry.permit_person(person.username, said["permission"], allowed=what == "give", actor=actor)
+            return f"'{person.username}' {done} {said['permission']}."
+
+        form = PermissionForm if what in ("give", "take") else forms.Form
+        return act(self, request, Deed(f"{title}: {person.username}", title, self.url("change", person.pk), perform, [sentence], form, danger=danger))
+
+    def _once(self, request: HttpRequest, person: User, password: str) -> HttpResponse:
+        """The one page on which a password is ever shown; like every page of the admin it says no-store."""
+        return self.page(request, "admin/site/password_once.html", title="A password, shown once", person=person, password=password)
+
+
+def _forbidden(may: bool) -> str | None:
+    return None if may else "That needs the permission manage-people; ask whoever administers this installation."

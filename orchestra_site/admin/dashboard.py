@@ -1,0 +1,89 @@
+"""The first page: what came of the runs of the last day and week, what needs somebody, who is at work; and how to begin where nothing is.
+
+Looks at the newest runs only, as many as it says, so that it costs the same with a hundred runs and with a million.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import Q
+from django.http import HttpRequest
+
+from agents.models import Agent, Pipeline, Standing
+from audit import clock
+from audit.actors import Actor
+from audit.requests import actor_of
+from runs.admin import Listed, listed
+from runs.admin.badges import word_of
+from runs.models import Engine, Run
+
+NEWEST: Final = 2_000
+MOST: Final = 10
+ALIVE_S: Final = 30
+ATTENTION: Final = ("broken", "failed", "rejected", "unverified")
+WORDS: Final = ("verified", "degraded", "rejected", "failed", "unverified", "cancelled", "broken")
+
+
+@dataclass(slots=True)
+class Tally:
+    """One pipeline's outcomes in the last day and in the last week."""
+
+    pipeline: Pipeline
+    day: Counter[str] = field(default_factory=Counter)
+    week: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def cells(self) -> Sequence[tuple[str, int, int]]:
+        return [(word, self.day[word], self.week[word]) for word in WORDS]
+
+    @property
+    def live(self) -> int:
+        return self.week["queued"] + self.week["running"]
+
+
+def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
+    """Named in the settings; adds to what the frame of the page needs."""
+    actor, now = actor_of(request), clock.now()
+    runs = _newest(actor, now)
+    tallies = _tallies(runs, actor, now)
+    agents = Agent.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team")
+    stopped = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date())).order_by("name")
+    return {
+        **given,
+        "tallies": tallies,
+        "words": WORDS,
+        "capped": NEWEST if len(runs) == NEWEST else None,
+        "attention": _attention(runs, now),
+        "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in stopped[:MOST]],
+        "engines": Engine.objects.alive(now - timedelta(seconds=ALIVE_S)).count(),
+        "waiting": sum(run.state == "queued" for run in runs),
+        "nothing": not runs and not Pipeline.objects.visible_to(actor).exists(),
+        "teamless": not actor.sees_everything and not actor.sees,
+        "is_fullwidth": "1",
+    }
+
+
+def _newest(actor: Actor, now: datetime) -> list[Run]:
+    columns = ("id", "pipeline_id", "state", "outcome", "integrity", "as_of", "created_at", "deadline_at")
+    return list(Run.objects.visible_to(actor).filter(created_at__gte=now - timedelta(days=7)).order_by("-created_at").only(*columns)[:NEWEST])
+
+
+def _tallies(runs: Sequence[Run], actor: Actor, now: datetime) -> list[Tally]:
+    pipelines = Pipeline.objects.visible_to(actor).filter(pk__in={run.pipeline_id for run in runs}).select_related("team")
+    tallies = {pipeline.pk: Tally(pipeline) for pipeline in pipelines}
+    day = now - timedelta(days=1)
+    for run in runs:
+        tally = tallies.get(run.pipeline_id)
+        if tally is not None:
+            word = word_of(run.effective(now))
+            tally.week[word] += 1
+            tally.day[word] += run.created_at >= day
+    return sorted(tallies.values(), key=lambda tally: tally.pipeline.name)
+
+
+def _attention(runs: Sequence[Run], now: datetime) -> Sequence[Listed]:
+    wanted = [run.id for run in runs if word_of(run.effective(now)) in ATTENTION][:MOST]
+    return listed(Run.objects.filter(id__in=wanted).select_related("pipeline", "team").order_by("-created_at"), now)

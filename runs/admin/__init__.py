@@ -1,0 +1,9 @@
+"""Runs, their steps and calls, and the engines, in the admin: lists, the page of a run, and what can be done to one.
+
+Must not decide anything: it reads run documents and calls runs.services. Django loads it to find what it registers.
+"""
+
+from . import lists
+from .badges import Listed, listed
+
+__all__ = ["Listed", "listed", "lists"]

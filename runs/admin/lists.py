@@ -1,0 +1,138 @@
+"""The lists of runs and engines, and the way from a run to its page and to what can be done to it.
+
+What a run reads as comes from `effective` and its integrity, never from the raw columns. Counts nothing: there may be millions.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+from agents.models import Pipeline
+from audit import clock
+from audit.admin import LongListAdmin, choice, shown
+from audit.requests import actor_of
+from audit.visible import visible
+from audit.wording import instant, lasting
+from runs import services
+from runs.admin import doing, page
+from runs.admin.badges import listed
+from runs.models import Engine, Outcome, Run
+
+MOST_PIPELINES = 200
+
+
+class OutcomeFilter(admin.SimpleListFilter):
+    """By what a run reads as now: an overdue one has failed, though no worker has written that."""
+
+    title = "outcome"
+    parameter_name = "reads_as"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
+        return [("live", "not finished"), *((outcome.value, outcome.value) for outcome in Outcome)]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002 - as above
+        now, wanted = clock.now(), self.value()
+        if wanted == "live":
+            return queryset.live().filter(deadline_at__gt=now)
+        return queryset.ended_as(Outcome(wanted), now) if wanted in set(Outcome) else queryset
+
+
+class PipelineFilter(admin.SimpleListFilter):
+    """By pipeline; only those that the person may see are named."""
+
+    title = "pipeline"
+    parameter_name = "of"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - as above
+        names = Pipeline.objects.visible_to(actor_of(request)).order_by("name").values_list("name", flat=True)[:MOST_PIPELINES]
+        return [(name, visible(name, 40)) for name in names]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002 - as above
+        return queryset.filter(pipeline__name=self.value()) if self.value() else queryset
+
+
+@admin.register(Run)
+class RunAdmin(LongListAdmin):
+    list_display = ("short_id", shown("pipeline"), "outcome_badge", "begun", "took", "failed_for", shown("team"))
+    list_display_links = ("short_id",)
+    list_filter = (OutcomeFilter, PipelineFilter)
+    list_select_related = ("pipeline", "team")
+    search_fields = ("id",)
+    search_help_text = "the beginning of a run's id, or a pipeline's name"
+    keyset = ("created_at", "id")
+    page_template = "admin/runs/run.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        """Without releases: their manifests are long, and only the page of one run wants one."""
+        return services.runs_visible_to(actor_of(request))
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:  # noqa: ARG002 - as above
+        words = search_term.strip().lower()
+        if not words:
+            return queryset, False
+        digits = words.removeprefix("run:").replace("-", "")
+        if services.SHORTEST_PREFIX <= len(digits) <= 32 and set(digits) <= set("0123456789abcdef"):
+            return queryset.filter(id__gte=UUID(digits.ljust(32, "0")), id__lte=UUID(digits.ljust(32, "f"))), False
+        return queryset.filter(pipeline__name=words), False
+
+    def listed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:  # noqa: ARG002 - as above
+        for one in listed(rows, clock.now()):
+            one.run.reads = one  # type: ignore[attr-defined]
+        return rows
+
+    @admin.display(description="run")
+    def short_id(self, run: Run) -> str:
+        return str(run.id)
+
+    @admin.display(description="outcome")
+    def outcome_badge(self, run: Run) -> str:
+        reads = run.reads  # type: ignore[attr-defined]
+        return render_to_string("admin/runs/outcome.html", {"one": reads})
+
+    @admin.display(description="created (UTC)")
+    def begun(self, run: Run) -> str:
+        return instant(run.created_at)
+
+    @admin.display(description="took", empty_value="-")
+    def took(self, run: Run) -> str | None:
+        seconds = run.reads.seconds  # type: ignore[attr-defined]
+        return None if seconds is None else lasting(seconds)
+
+    @admin.display(description="failure", empty_value="-")
+    def failed_for(self, run: Run) -> str | None:
+        return visible(f"{run.failure_cause}, {run.failure_owner}", 80) if run.failure_cause else None
+
+    # The page, and what can be done ------------------------------------------------------------------------------------------------
+
+    def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
+        return page.context(row, actor_of(request))
+
+    def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
+        return [
+            ("start/<uuid:pipeline_id>/", self.start, "start"),
+            ("<uuid:run_id>/cancel/", self.cancel, "cancel"),
+            ("<uuid:run_id>/reverify/", self.reverify, "reverify"),
+        ]
+
+    def start(self, request: HttpRequest, pipeline_id: UUID) -> HttpResponse:
+        return doing.start(self, request, pipeline_id)
+
+    def cancel(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        return doing.cancel(self, request, self.found(request, str(run_id)))
+
+    def reverify(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        return doing.reverify(self, request, self.found(request, str(run_id)))
+
+
+@admin.register(Engine)
+class EngineAdmin(LongListAdmin):
+    """Names of hosts are the installation's own: for those who see everything."""
+
+    list_display = (shown("host"), "pid", "serves_all", "started_at", "beat_at", "stopped_at")
+    list_filter: ClassVar[Any] = (choice("serves_all", ["True", "False"], title="serves all runs"),)
+    keyset = ("started_at", "id")

@@ -1,0 +1,72 @@
+"""What the page of a run shows, from its document and its entries; values come out of the ledger's openings as they are.
+
+Decides nothing: the document says what the run reads as. Bounded: of very long runs the first steps and entries are shown, and it says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from agents.models import Agent
+from audit import clock, reports
+from audit.actors import Actor
+from runs import services
+from runs.admin.advice import what_to_do, where_to_look
+from runs.admin.phases import phases
+from runs.admin.timeline import MOST_ROWS, timeline
+from runs.models import Run
+
+MOST_ENTRIES: Final = 200
+MOST_CHECKS: Final = 200
+REFRESH_S: Final = 3
+
+
+def context(run: Run, actor: Actor) -> dict[str, Any]:
+    """Everything the template needs; a number of statements that does not grow with the run."""
+    document, now = services.run_document(run), clock.now()
+    entries = reports.entries_of(run.id, limit=MOST_ENTRIES)
+    look = where_to_look(document)
+    changes, live = actor.may_change(run.team.name), document["outcome"] is None
+    return {
+        "run": document,
+        "word": _word(document),
+        "phases": phases(document),
+        "timeline": timeline(document, now),
+        "steps": document["steps"][:MOST_ROWS],
+        "agents": _agents(document, actor),
+        "entries": entries,
+        "more_entries": max(run.seq - len(entries), 0),
+        "look": look,
+        "look_key": None if look is None else document["steps"][look]["key"],
+        "to_do": what_to_do(document["failure"]),
+        "checks": _failures_first((document["verdict"] or {}).get("checks", [])),
+        "limits": _limits(run, document),
+        "refresh": REFRESH_S if live else None,
+        "may_cancel": changes and live,
+        "may_reverify": changes and not live and bool(run.result_digest) and document["integrity"] != "broken",
+        "may_start": changes,
+    }
+
+
+def _word(document: Mapping[str, Any]) -> str:
+    return "broken" if document["integrity"] == "broken" else str(document["outcome"] or document["state"])
+
+
+def _failures_first(checks: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    order = {"fail": 0, "inconclusive": 1}
+    return sorted(checks, key=lambda check: order.get(str(check["verdict"]), 2))[:MOST_CHECKS]
+
+
+def _agents(document: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+    """The pages of its agents, of those that may be looked at."""
+    names = {step["agent"] for step in document["steps"]}
+    return dict(Agent.objects.visible_to(actor).filter(name__in=names).values_list("name", "pk"))
+
+
+def _limits(run: Run, document: Mapping[str, Any]) -> Sequence[tuple[str, Any, Any, int | None]]:
+    """Calls and cost: what was used, the limit, and the share in percent."""
+
+    def share(used: int, limit: int | None) -> int | None:
+        return None if not limit else min(100, round(used / limit * 100))
+
+    spent, most = int(document["cost_nano"]), run.cost_limit_nano
+    return (("calls", document["calls"], run.calls_limit, share(document["calls"], run.calls_limit)), ("cost", spent, most, share(spent, most)))

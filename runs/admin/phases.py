@@ -1,0 +1,86 @@
+"""The four phases of a run's life, as its page shows them: understand, design, implement, verify.
+
+Pure: reads a run document. What is shown is what rows and entries say, so a phase without any trace says that it did not happen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+OPEN: Final = frozenset({"running", "retrying"})
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """`word` gives colour and sign: done, live, bad, wary, skipped or expected."""
+
+    name: str
+    word: str
+    said: str
+    began: str | None = None
+    ended: str | None = None
+
+
+def phases(document: Mapping[str, Any]) -> Sequence[Phase]:
+    work = [step for step in document["steps"] if not _final(step)]
+    judging = [step for step in document["steps"] if _final(step)]
+    return (_understand(document), _design(document), _implement(document, work, judging), _verify(document, judging))
+
+
+def _final(step: Mapping[str, Any]) -> bool:
+    """The verifier that ends the run; one within the work belongs to the work."""
+    return bool(step["judges"]) and "/" not in step["key"] and step["key"] == "verify"
+
+
+def _understand(document: Mapping[str, Any]) -> Phase:
+    criteria = len({check["criterion"] for check in (document["verdict"] or {}).get("checks", ())})
+    said = "input checked, criteria fixed before any work" + (f" ({criteria})" if criteria else "")
+    return Phase("understand", "done", said, document["created_at"], document["created_at"])
+
+
+def _design(document: Mapping[str, Any]) -> Phase:
+    if document["started_at"] is None:
+        if document["outcome"] is not None:
+            return Phase("design", "skipped", "it ended before any worker took it", document["created_at"], document["finished_at"])
+        return Phase("design", "live", "waits for a worker", document["created_at"])
+    said = f"the plan of release {document['release'][:12]}, pinned"
+    return Phase("design", "done", said, document["created_at"], document["started_at"])
+
+
+def _implement(document: Mapping[str, Any], work: Sequence[Mapping[str, Any]], judging: Sequence[Mapping[str, Any]]) -> Phase:
+    began, ended = _extent(work)
+    done = sum(step["state"] in ("returned", "skipped") for step in work)
+    said = f"{done} of {len(work)} steps done"
+    if not work:
+        return Phase(
+            "implement", "expected" if document["outcome"] is None else "skipped", "nothing yet" if document["outcome"] is None else "no step"
+        )
+    if document["outcome"] is None and not judging:
+        return Phase("implement", "live", said, began)
+    failed = [step["key"] for step in work if step["state"] == "failed"]
+    if failed and not judging:
+        return Phase("implement", "failed", f"{failed[0]} failed; {said}", began, ended)
+    cancelled = any(step["state"] == "cancelled" for step in work) and not judging
+    return Phase("implement", "cancelled" if cancelled else "degraded" if failed else "done", said, began, ended)
+
+
+def _verify(document: Mapping[str, Any], judging: Sequence[Mapping[str, Any]]) -> Phase:
+    began, ended = _extent(judging)
+    verdict = document["verdict"]
+    if not judging:
+        waiting = document["outcome"] is None
+        return Phase("verify", "expected" if waiting else "skipped", "after the work" if waiting else "there was no result to judge")
+    if any(step["state"] in OPEN for step in judging):
+        return Phase("verify", "live", f"{judging[-1]['agent']} judges", began)
+    if verdict is None:
+        return Phase("verify", "unverified", "no verdict could be had", began, ended)
+    checks = verdict["checks"]
+    held = sum(check["verdict"] == "pass" for check in checks)
+    return Phase("verify", str(verdict["verdict"]), f"{held} of {len(checks)} checks hold, by {verdict['by']}", began, ended)
+
+
+def _extent(steps: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """From the first beginning to the last end, the latter only where all have ended. Texts in UTC sort as their instants do."""
+    began = min((step["started_at"] for step in steps), default=None)
+    ends = [step["finished_at"] for step in steps]
+    return began, max(ends) if ends and all(ends) else None

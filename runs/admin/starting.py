@@ -1,0 +1,114 @@
+"""A form from the contract of a pipeline's input: a field for each simple property, JSON for everything else.
+
+Reads a schema and judges nothing: start_run holds the input against the contract and lists every problem.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django import forms
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
+
+from audit import clock
+from audit.admin import text_field
+from audit.visible import visible
+
+MOST_FIELDS: Final = 30
+LONGEST: Final = 1_000_000
+WHOLE: Final = "input"
+_PREFIX: Final = "in-"
+
+
+class JSONText(forms.CharField):
+    """JSON typed by a person; what is no JSON is said beside the field."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"widget": UnfoldAdminTextareaWidget(attrs={"rows": 6, "spellcheck": "false"}), "max_length": LONGEST, **options})
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise forms.ValidationError(f"this is no JSON: {error}") from None
+
+
+class StartForm(forms.Form):
+    """What every start may say beside its input. The key makes a form that is sent twice start one run."""
+
+    as_of = text_field("As of", required=False, longest=40, help_text="Only to judge the past: an instant such as 2014-02-28T14:25:00Z.")
+    draft = forms.BooleanField(label="With the newest drafts", required=False, widget=UnfoldBooleanSwitchWidget())
+    key = forms.CharField(widget=forms.HiddenInput, max_length=100)
+
+    def clean_as_of(self) -> str:
+        text: str = self.cleaned_data["as_of"]
+        try:
+            if text:
+                clock.from_text(text)
+        except ValueError as error:
+            raise forms.ValidationError(f"this is no instant: {error}") from None
+        return text
+
+
+def start_form(schema: Mapping[str, Any], data: Any = None, *, key: str, draft: bool) -> StartForm:
+    form = StartForm(data, initial={"key": key, "draft": draft})
+    form.fields["draft"].help_text = "Whatever comes of a draft, it reads unverified at best."
+    form.fields = {**_fields(schema), **form.fields}
+    return form
+
+
+def given(schema: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """The input as the person gave it; what was left empty is left out."""
+    properties = _properties(schema)
+    if properties is None:
+        whole = said[WHOLE]
+        return whole if isinstance(whole, dict) else {}
+    values = {name: _value(kind, said[_PREFIX + name]) for name, kind in properties.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _fields(schema: Mapping[str, Any]) -> dict[str, forms.Field]:
+    properties = _properties(schema)
+    if properties is None:
+        return {WHOLE: JSONText(label="Input", initial="{}", help_text="The whole input, as one JSON object.")}
+    required = set(schema.get("required") or ())
+    return {_PREFIX + name: _field(name, kind, name in required) for name, kind in properties.items()}
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]] | None:
+    """The properties, where the contract lists them and they are few; None means: ask for the whole as JSON."""
+    found = schema.get("properties")
+    if not isinstance(found, Mapping) or not 0 < len(found) <= MOST_FIELDS or schema.get("additionalProperties") not in (None, False, True):
+        return None
+    return {str(name): kind if isinstance(kind, Mapping) else {} for name, kind in found.items()}
+
+
+def _field(name: str, kind: Mapping[str, Any], required: bool) -> forms.Field:
+    said = visible(str(kind.get("description") or ""), 300)
+    common: dict[str, Any] = {"label": visible(name, 60), "required": required, "help_text": said}
+    if isinstance(kind.get("enum"), list) or kind.get("type") == "boolean":
+        options = kind["enum"] if isinstance(kind.get("enum"), list) else [True, False]
+        choices = [("", "–"), *((json.dumps(one), visible(one if isinstance(one, str) else json.dumps(one), 80)) for one in options[:200])]
+        return forms.ChoiceField(choices=choices, widget=UnfoldAdminSelectWidget(), **common)
+    if kind.get("type") in ("string", "integer", "number"):
+        return forms.CharField(widget=UnfoldAdminTextInputWidget(), max_length=LONGEST, strip=False, **common)
+    return JSONText(**{**common, "help_text": f"{said} JSON.".strip()})
+
+
+def _value(kind: Mapping[str, Any], said: Any) -> Any:
+    if said in (None, ""):
+        return None
+    if isinstance(kind.get("enum"), list) or kind.get("type") in ("boolean", "integer", "number"):
+        return _parsed(said)
+    return said
+
+
+def _parsed(text: str) -> Any:
+    """A number or a choice; what is none is handed on as text, and the contract says what is wrong with it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,148 @@
+"""A run's steps on one time line: nested as their keys are paths, each a bar with the calls that were at work in it.
+
+Pure: a run document and the present instant in, rows with places in percent out. Used by the page of a run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from audit.wording import lasting
+
+MOST_ROWS: Final = 400
+THINNEST: Final = 0.4
+"""Percent: what took no time can still be seen and pointed at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A bar: where it begins and how wide it is, in percent of the run; its state gives the colour, the title says it in words."""
+
+    left: float
+    width: float
+    state: str
+    title: str
+
+
+@dataclass(slots=True)
+class Row:
+    """A step, or the place of a composite that holds steps (`step` is None)."""
+
+    key: str
+    name: str
+    depth: int
+    step: Mapping[str, Any] | None = None
+    bar: Span | None = None
+    calls: list[Span] = field(default_factory=list)
+    inner: list["Row"] = field(default_factory=list)
+    anchor: str = ""
+
+    @property
+    def state(self) -> str:
+        """Its own, or the worst of what it holds."""
+        if self.step is not None:
+            return str(self.step["state"])
+        states = {row.state for row in self.inner}
+        return next((word for word in ("failed", "running", "retrying", "returned", "cancelled") if word in states), "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    rows: Sequence[Row]
+    marks: Sequence[tuple[float, str]]
+    left_out: int
+    total: str
+
+
+class _Scale:
+    """Instants as percent of the time from the run's beginning to its end, or to now."""
+
+    def __init__(self, begin: datetime, end: datetime) -> None:
+        self.begin, self.seconds = begin, max((end - begin).total_seconds(), 0.001)
+
+    def at(self, instant: datetime) -> float:
+        return min(max((instant - self.begin).total_seconds() / self.seconds * 100, 0.0), 100.0)
+
+    def span(self, begin: datetime, end: datetime, state: str, title: str) -> Span:
+        left = min(self.at(begin), 100 - THINNEST)
+        return Span(round(left, 3), round(max(self.at(end) - left, THINNEST), 3), state, title)
+
+
+def timeline(document: Mapping[str, Any], now: datetime) -> Timeline:
+    """Rows in the order in which their steps were opened, composites before what they hold."""
+    begin = _read(document["started_at"] or document["created_at"]) or now
+    end = _read(document["finished_at"]) or now
+    scale = _Scale(begin, max(end, begin))
+    steps = document["steps"]
+    roots: list[Row] = []
+    places: dict[str, Row] = {}
+    for number, step in enumerate(steps[:MOST_ROWS]):
+        row = _place(step["key"], roots, places)
+        row.step, row.anchor = step, f"step-{number}"
+        row.bar, row.calls = _bar(step, scale, now), [_call(call, scale, now) for call in step["calls"]]
+    rows = _flat(_folded(roots))
+    for row in reversed(rows):
+        row.bar = row.bar or _around(row)
+    return Timeline(rows, _marks(scale), max(len(steps) - MOST_ROWS, 0), lasting(scale.seconds))
+
+
+def _place(key: str, roots: list[Row], places: dict[str, Row]) -> Row:
+    """The row of a key, with rows for the composites above it."""
+    if key in places:
+        return places[key]
+    above, _, name = key.rpartition("/")
+    siblings = _place(above, roots, places).inner if above else roots
+    row = places[key] = Row(key, name, key.count("/"))
+    siblings.append(row)
+    return row
+
+
+def _folded(rows: Sequence[Row]) -> Sequence[Row]:
+    """A place that holds one row only says nothing that its row doesn't: the two are shown as one."""
+    for row in rows:
+        row.inner = list(_folded(row.inner))
+    return [_merged(row) if row.step is None and len(row.inner) == 1 else row for row in rows]
+
+
+def _merged(row: Row) -> Row:
+    only = row.inner[0]
+    only.name, only.depth = f"{row.name}/{only.name}", row.depth
+    return only
+
+
+def _flat(rows: Sequence[Row]) -> list[Row]:
+    return [one for row in rows for one in (row, *_flat(row.inner))]
+
+
+def _bar(step: Mapping[str, Any], scale: _Scale, now: datetime) -> Span:
+    begin = _read(step["started_at"]) or now
+    end = _read(step["finished_at"]) or now
+    took = lasting((end - begin).total_seconds())
+    again = f", attempt {step['attempt']}" if step["attempt"] > 1 else ""
+    return scale.span(begin, end, str(step["state"]), f"{step['key']}: {step['state']}, {took}{again}")
+
+
+def _call(call: Mapping[str, Any], scale: _Scale, now: datetime) -> Span:
+    begin = _read(call["dispatched_at"]) or now
+    end = _read(call["settled_at"]) or now
+    took = lasting((end - begin).total_seconds())
+    return scale.span(begin, end, str(call["state"]), f"{call['kind']} {call['name']}: {call['state']}, {took}, attempt {call['attempt']}")
+
+
+def _around(row: Row) -> Span | None:
+    """A composite lasts from the first of what it holds to the last."""
+    bars = [inner.bar for inner in row.inner if inner.bar is not None]
+    if not bars:
+        return None
+    left = min(bar.left for bar in bars)
+    right = max(bar.left + bar.width for bar in bars)
+    return Span(left, round(right - left, 3), "group", f"{row.key}: {len(row.inner)} inside")
+
+
+def _marks(scale: _Scale) -> list[tuple[float, str]]:
+    return [(quarter * 25.0, lasting(scale.seconds * quarter / 4)) for quarter in range(4)]
+
+
+def _read(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
