@@ -57,8 +57,15 @@ def _read_ledger() -> None:
     for verb, body in Entry.objects.values_list("verb", "body"):
         reached["verb"].add(verb)
         facts = _facts(bytes(body))
-        reached["cause"] |= {facts["cause"]} if isinstance(facts.get("cause"), str) else set()
+        reached["cause"] |= _cause(facts)
         reached["outcome"] |= {facts["outcome"]} if isinstance(facts.get("outcome"), str) else set()
+
+
+def _cause(facts: Mapping[str, Any]) -> set[str]:
+    """A step's or a call's entry names it itself, a run's end within its failure."""
+    failure = facts.get("failure")
+    said = (failure if isinstance(failure, dict) else facts).get("cause")
+    return {said} if isinstance(said, str) else set()
 
 
 def _facts(body: bytes) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,13 @@ def test_what_a_command_wrote_and_ended_with_is_recorded_wherever_it_ran(
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"facts": 1}'])
 def test_an_entry_that_was_tampered_with_says_nothing_and_stops_no_test(body: bytes) -> None:
     assert reached._facts(body) == {}
+
+
+@pytest.mark.parametrize(
+    ("facts", "cause"), [({"cause": "stale"}, {"stale"}), ({"failure": {"cause": "lost"}}, {"lost"}), ({"failure": None}, set())]
+)
+def test_a_cause_is_found_in_the_entry_of_a_step_and_of_a_runs_end(facts: dict[str, Any], cause: set[str]) -> None:
+    assert reached._cause(facts) == cause
 
 
 def test_what_is_not_of_ours_counts_for_nothing(fresh: dict[str, set[str]]) -> None:
