@@ -8,11 +8,12 @@ import json
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 from records import Finding, Ranked, Written
-from tree import as_text
+from tree import as_text, is_ours
 
 import orchestra
 
@@ -26,6 +27,8 @@ def write(report: str, ranked: Ranked) -> Written:
     beside = f"{report}.json"
     if os.path.dirname(report).endswith(f"security-audit-{os.getuid()}"):
         os.makedirs(os.path.dirname(report), mode=0o700, exist_ok=True)
+        if not is_ours(os.path.dirname(report)):
+            raise orchestra.Failure("refused", f"{os.path.dirname(report)!r} is somebody else's; say another place with report=FILE")
     for path in (report, beside):
         _refuse_if_foreign(path)
     document = START.encode() + json.dumps(ranked, indent=1, ensure_ascii=False)[1:].encode() + b"\n"
@@ -60,17 +63,18 @@ def _refuse_if_foreign(path: str) -> None:
 
 
 def _put(path: str, data: bytes) -> None:
-    """Whole or not at all, under a name beside it first. What lies there from an attempt that was cut off is ours."""
+    """Whole or not at all: under a new name beside it first, which nobody else has."""
     folder, name = os.path.split(path)
-    unfinished = os.path.join(folder, f".{name}.unfinished")
-    if os.path.lexists(unfinished):
+    descriptor, unfinished = tempfile.mkstemp(prefix=f".{name[:100]}.", dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(unfinished, path)
+    except BaseException:
         os.unlink(unfinished)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    os.replace(unfinished, path)
+        raise
 
 
 def _page(ranked: Ranked) -> Iterator[str]:

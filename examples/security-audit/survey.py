@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from records import Gap, Survey
-from tree import LEFT_OUT, MAX_FILE, as_text
+from tree import LEFT_OUT, MAX_FILE, as_text, is_ours
 
 import orchestra
 
@@ -168,6 +168,8 @@ def _report(root: bytes, exclude: list[str], report: str) -> str:
             raise orchestra.Missing(f"the report can't be written: there is no folder {folder!r}")
     else:
         folder, name = os.path.join(tempfile.gettempdir(), f"security-audit-{os.getuid()}"), f"{orchestra.context().get('run', 'report')}.md"
+        if not is_ours(folder):
+            raise orchestra.Failure("refused", f"{folder!r} is somebody else's; say another place with report=FILE")
     full = os.path.join(os.path.realpath(folder), name)
     inside = os.path.relpath(os.fsencode(full), root)
     if not inside.startswith(b"..") and not _below_excluded(as_text(inside), exclude):

@@ -52,6 +52,15 @@ def read(root: str, path: str) -> bytes:
     return data
 
 
+def is_ours(folder: str) -> bool:
+    """Whether a folder, if it is there, is one and our own: in a temporary folder that everybody shares, others can be first."""
+    try:
+        status = os.lstat(folder)
+    except FileNotFoundError:
+        return True
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+
+
 def lines_of(data: bytes) -> list[bytes]:
     """Lines as Python and editors count them: ended by LF, CR or both."""
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")

@@ -142,6 +142,17 @@ def test_what_can_not_be_read_is_a_gap(weak_tree: Path) -> None:
     assert gaps == {"app", "README.md"}
 
 
+def test_the_default_place_of_the_report_is_our_own_folder_or_none(weak_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(shared))
+    place = Path(survey.survey(str(weak_tree), [], "")["report"])
+    assert place == shared / f"security-audit-{os.getuid()}" / "report.md"
+    place.parent.symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(survey.orchestra.Failure, match="is somebody else's"):
+        survey.survey(str(weak_tree), [], "")
+
+
 def test_a_scanner_opens_nothing_through_a_link_that_was_put_there_since(weak_tree: Path, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "main.py").write_text(trees.WEAK["app/main.py"])
