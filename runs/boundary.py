@@ -44,8 +44,8 @@ __all__ = [
 
 ABLE: Final = frozenset({"draft", "active"})
 MIB: Final = 1024 * 1024
-MODEL_MARGIN_S: Final = 0.25
-"""A model that doesn't answer fails so long before its step's deadline: it is its alias's failure then, not the agent's."""
+MODEL_MARGIN_S: Final = 1.0
+"""A model that doesn't answer fails so long before its step's deadline, or a tenth of its time: it is its alias's failure then, not the agent's."""
 FETCH_S: Final = 30.0
 """One fetch takes at most so long, however much time its step has left."""
 

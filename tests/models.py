@@ -20,7 +20,7 @@ def alias(*, endpoint: str = "", provider: str = "anthropic", model: str = "some
     return "\n".join(lines)
 
 
-def agent(name: str = "writer", *, stream: bool = False, max_tokens: int = 500, timeout: str = "10s", more: str = "", **changes: str) -> str:
+def agent(name: str = "writer", *, stream: bool = False, max_tokens: int = 500, timeout: str = "60s", more: str = "", **changes: str) -> str:
     said = {
         "role": "decide",
         "alias": "reasoning",

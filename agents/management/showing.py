@@ -58,9 +58,12 @@ class Shown:
     def release(self, release: MadeRelease, *, would: bool = False) -> None:
         """A release that became current, or would: then also the one that runs until then."""
         agents = ", ".join(f"{name} {number}" for name, number in release.agents.items())
+        models = "".join(f"; {name} is {visible(meaning)}" for name, meaning in release.models.items())
         now = "would run" if would else "now runs"
         instead = f" instead of {release.instead_of[:12]}" if would and release.instead_of else ""
-        self.line(f"pipeline {release.pipeline} {now} release {release.digest[:12]}{instead}: version {release.version} with {agents}", "created")
+        self.line(
+            f"pipeline {release.pipeline} {now} release {release.digest[:12]}{instead}: version {release.version} with {agents}{models}", "created"
+        )
 
     def published(self, done: Published) -> None:
         """What a publication did."""

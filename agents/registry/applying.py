@@ -174,7 +174,9 @@ def _pending(written: list[Version]) -> list[MadeRelease]:
             continue
         wanted = composing.compose(version, drafts=False, instead=here)
         if (digest := wanted.digest()) != current.digest:
-            found.append(MadeRelease(version.owner.name, version.number, digest, wanted.numbers(), current.digest))
+            found.append(
+                MadeRelease(version.owner.name, version.number, digest, wanted.numbers(), current.digest, modelling.meanings(wanted.manifest()))
+            )
     return found
 
 

@@ -47,6 +47,8 @@ class MadeRelease:
     digest: str
     agents: Mapping[str, int]
     instead_of: str | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Model aliases, and what each of them stands for."""
 
 
 @dataclass(slots=True)

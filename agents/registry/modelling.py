@@ -90,6 +90,14 @@ def _record(price: Any) -> dict[str, Any] | None:
     return None if price is None else price.as_record()
 
 
+def meanings(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What the aliases of a release stand for, for people."""
+    return {
+        name: f"{alias['provider']}/{alias['model']}, " + ("no price" if alias["price"] is None else f"price {alias['price']['version']}")
+        for name, alias in sorted(manifest.get("aliases", {}).items())
+    }
+
+
 def unpriced(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
     """What to know of aliases whose model has no price: every call is refused."""
     without = {name: alias for manifest in manifests for name, alias in manifest.get("aliases", {}).items() if alias["price"] is None}

@@ -19,7 +19,7 @@ from agents.models import Pipeline, Release, Standing, Team
 from audit import bulk, clock
 from audit.actors import Actor
 
-from . import verbs
+from . import modelling, verbs
 from .changes import MadeRelease
 from .composing import Composition, compose, refusals
 from .versions import newest
@@ -101,7 +101,7 @@ def make_current(turn: Turn, pipeline: Pipeline, release: Release) -> MadeReleas
     Release.objects.filter(pk=release.pk).update(published_at=turn.now)
     turn.note(verbs.RELEASE_PUBLISHED, pipeline.subject, team=pipeline.team.name, facts={"digest": release.digest, "before": before})
     pinned = {name: agent["version"] for name, agent in sorted(release.manifest["agents"].items())}
-    return MadeRelease(pipeline.name, release.manifest["pipeline"]["version"], release.digest, pinned, before)
+    return MadeRelease(pipeline.name, release.manifest["pipeline"]["version"], release.digest, pinned, before, modelling.meanings(release.manifest))
 
 
 def _draft_release(pipeline: Pipeline, actor: Actor, now: datetime | None) -> Release:

@@ -15,7 +15,7 @@ MAX_TOKENS = 1_000_000
 MAX_MODEL = 120
 MAX_INSTRUCTIONS_BYTES = 64 * 1024
 
-_SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,199}|file:[A-Za-z0-9_./-]{1,200}")
+_SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,199}|file:/[A-Za-z0-9_./-]{1,200}")
 _PATH = r"(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?"
 _URL = re.compile(rf"https://[A-Za-z0-9.-]+{_PATH}|http://(?:127\.0\.0\.1|localhost|\[::1\]){_PATH}")
 _OWN = "env:ORCHESTRA_"
@@ -61,7 +61,7 @@ def _secret(fields: Fields, provider: str | None) -> str | None:
     if provider == "scripted":
         fields.wrong("secret", "is not asked for by recorded replies; leave it out")
     elif not _SECRET.fullmatch(secret):
-        fields.wrong("secret", "must be a reference such as env:ANTHROPIC_API_KEY or file:PATH, never the secret itself")
+        fields.wrong("secret", "must be a reference such as env:ANTHROPIC_API_KEY or file:/ABSOLUTE/PATH, never the secret itself")
     elif secret.startswith(_OWN):
         fields.wrong("secret", "names a variable of Orchestra itself, which goes to no provider; choose another name")
     else:

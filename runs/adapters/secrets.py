@@ -17,7 +17,7 @@ class NoSecret(Exception):
 
 
 def resolve(reference: str) -> str:
-    """The secret behind `env:NAME` or `file:PATH`."""
+    """The secret behind `env:NAME` or `file:/PATH`: one line of printable ASCII, so that no whole file of a machine passes for a key."""
     kind, _, name = reference.partition(":")
     secret = _environment(name) if kind == "env" else _file(Path(name))
     if not secret.isprintable() or not secret.isascii():

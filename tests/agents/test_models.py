@@ -1,9 +1,11 @@
 """Model aliases and model agents on their way into versions and releases: what is pinned, what is refused, and who is a copy."""
 
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from agents import registry
 from agents.errors import NotGranted, NotPublishable
@@ -114,6 +116,7 @@ def test_a_publication_says_which_model_has_no_price(tmp_path: Path) -> None:
         (models.alias(endpoint="http://models.example.com"), models.agent(), "a key does not travel in the clear"),
         (models.alias(endpoint="https://user@models.example.com"), models.agent(), "write https://HOST/PATH"),
         (models.alias(secret="sk-123"), models.agent(), "never the secret itself"),
+        (models.alias(secret="file:key"), models.agent(), "file:/ABSOLUTE/PATH"),
     ],
 )  # fmt: skip
 def test_what_could_never_work_is_refused_with_its_line(tmp_path: Path, alias: str, agent: str, words: str) -> None:
@@ -257,3 +260,11 @@ def test_recorded_replies_are_stored_and_cost_nothing(tmp_path: Path) -> None:
     assert (said["label"], said["result"], said["cost_nano"]) == ("verified", {"words": "it will rain"}, "0")
     (charge,) = models.charges(said)
     assert (charge.provider, charge.input_tokens, charge.output_tokens, charge.amount_nano, charge.estimated) == ("scripted", 7, 5, 0, False)
+
+
+def test_a_publication_says_what_its_models_are(tmp_path: Path) -> None:
+    models.publish(tmp_path, models.alias(model="claude-sonnet-5"), models.agent())
+    (tmp_path / "pipeline.yaml").write_text((tmp_path / "pipeline.yaml").read_text().replace("claude-sonnet-5", "claude-haiku-4-5"))
+    out = StringIO()
+    call_command("apply", "-f", str(tmp_path), "--publish", stdout=out)
+    assert "with judge 1, writer 1; reasoning is anthropic/claude-haiku-4-5, price 1" in out.getvalue()

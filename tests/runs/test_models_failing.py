@@ -55,7 +55,7 @@ def reserved(said: dict[str, Any]) -> int:
     ids=["429", "529", "400", "500", "nonsense", "hangs-up", "never"],
 )
 def test_a_server_that_fails_is_its_aliases_failure(tmp_path: Path, behave: Any, words: str, free: bool, stream: bool) -> None:
-    said, there = asked(behave, tmp_path, stream=stream, timeout="1500ms")
+    said, there = asked(behave, tmp_path, stream=stream, timeout="5s" if behave is server.never else "60s")
     failure = said["failure"]
     assert (said["outcome"], failure["cause"], failure["owner"], failure["team"]) == ("failed", "upstream", "alias:reasoning", "platform")
     assert words in failure["message"]
@@ -142,11 +142,8 @@ def test_a_declared_retry_waits_as_long_as_the_server_asks(tmp_path: Path) -> No
     steps = "- {id: only, agent: writer, with: {about: =input.about}, retry: {max: 1, backoff: 10ms}}"
     said, there = asked(behave, tmp_path, steps=steps)
     assert (said["label"], len(there.asked)) == ("verified", 2)
-    from audit.models import Entry
-
-    entry = Entry.objects.get(run=pipelines.id_of(said), verb="runs.step.retried")
-    waited = pipelines.instant(entry.envelope()["facts"]["not_before"]) - entry.at
-    assert 1.9 < waited.total_seconds() < 2.1
+    first, second = there.asked
+    assert second.at - first.at >= 2  # and without the header some hundredths
 
 
 def test_a_stream_that_goes_silent_has_stalled(tmp_path: Path) -> None:
@@ -157,8 +154,8 @@ def test_a_stream_that_goes_silent_has_stalled(tmp_path: Path) -> None:
 
 
 def test_every_event_of_a_stream_is_progress(tmp_path: Path) -> None:
-    steps = "- {id: only, agent: writer, with: {about: =input.about}, progress_timeout: 1s}"
-    said, _ = asked(lambda exchange: server.stream(exchange, GOOD, pause_s=0.6), tmp_path, stream=True, steps=steps)
+    steps = "- {id: only, agent: writer, with: {about: =input.about}, progress_timeout: 3s}"
+    said, _ = asked(lambda exchange: server.stream(exchange, GOOD, pause_s=1.2), tmp_path, stream=True, steps=steps)
     assert said["label"] == "verified"
 
 
@@ -219,7 +216,7 @@ def test_one_branch_whose_server_is_silent_costs_the_others_nothing(tmp_path: Pa
     functions = "def work() -> dict:\n    return {'words': 'by hand'}\n"
     steps = "- {id: both, min_success: any, parallel: {asks: [{id: ask, agent: writer, with: {}}], works: [{id: do, agent: worker}]}}"
     with server.serving(server.never) as there:
-        documents = [models.alias(endpoint=there.url), models.agent(timeout="1s"), pipelines.agent("worker", "work:work")]
+        documents = [models.alias(endpoint=there.url), models.agent(timeout="5s"), pipelines.agent("worker", "work:work")]
         models.publish(tmp_path, *documents, steps=steps, functions=functions)
         said = models.run()
     assert (said["label"], said["result"]) == ("degraded", {"asks": None, "works": {"words": "by hand"}})
