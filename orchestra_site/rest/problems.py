@@ -44,7 +44,7 @@ def problem(error: OrchestraError, path: str, status: int | None = None) -> dict
 
 def handle(raised: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler: nothing gets past it, and nothing of our inside gets out."""
-    error = raised if isinstance(raised, OrchestraError) else _translated(raised)
+    error = raised if isinstance(raised, OrchestraError) and raised.http_status != 500 else _translated(raised)
     request = context.get("request")
     headers = {name: value for name, value in (("WWW-Authenticate", getattr(raised, "auth_header", None)),) if value}
     body = problem(error, request.path if request is not None else "")

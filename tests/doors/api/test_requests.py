@@ -10,6 +10,7 @@ from django.db import OperationalError
 from django.test import Client, override_settings
 
 from audit.api import errors
+from audit.errors import UnknownVerb
 from tests.rest import Caller
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +108,13 @@ def test_an_error_of_ours_is_logged_whole_and_told_without_our_inside(somebody: 
     assert (refused.status, refused.code) == (500, "internal")
     assert "inside" not in json.dumps(refused.body)
     assert "ZeroDivisionError: the inside" in caplog.text
+
+
+def test_a_mistake_of_ours_that_the_tree_knows_is_told_no_more_of(somebody: Caller) -> None:
+    with mock.patch("runs.services.runs_wanted", side_effect=UnknownVerb("register it")):
+        refused = somebody.get("/runs/")
+    assert (refused.status, refused.code) == (500, "internal")
+    assert "register" not in json.dumps(refused.body)
 
 
 def test_a_database_without_this_versions_tables_says_what_to_do(somebody: Caller) -> None:

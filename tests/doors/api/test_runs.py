@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from agents import registry
 from audit import clock
@@ -109,6 +111,20 @@ def test_lists_say_how_runs_read_now(caller: Caller) -> None:
     assert (listed("outcome=failed"), listed("outcome=verified")) == ([late], [done])
     assert (listed("started_by=person:alice&pipeline=sample&limit=1"), listed("pipeline=other")) == ([late], [])
     assert listed("since=2999-01-01T00:00:00Z") == []
+
+
+def test_a_page_of_runs_costs_as_many_queries_however_many_there_are(caller: Caller) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert len(caller.get("/runs/?limit=5").body["items"]) > 1
+        return len(captured)
+
+    for _ in range(2):
+        caller.post("/runs/", START)
+    few = queries()
+    for _ in range(8):
+        caller.post("/runs/", START)
+    assert queries() == few <= 10
 
 
 def test_a_run_that_contradicts_the_ledger_is_in_no_list_of_verified_ones(caller: Caller) -> None:
