@@ -185,6 +185,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENABLE_DJANGO_DEPLOY_CHECK": False,  # a worker would make the whole document at each start; a test does it
     "SORT_OPERATION_PARAMETERS": False,
     "POSTPROCESSING_HOOKS": ["orchestra_site.rest.schema.complete"],
 }

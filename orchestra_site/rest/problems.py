@@ -91,7 +91,8 @@ def problems_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
         if response.status_code < 400 or said == CONTENT_TYPE or not request.path_info.startswith(ROOT):
             return response
         body = problem(_of_status(response.status_code)(), request.path, response.status_code)
-        return HttpResponse(json.dumps(body), status=response.status_code, content_type=CONTENT_TYPE)
+        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+        return HttpResponse(json.dumps(body), status=response.status_code, content_type=CONTENT_TYPE, headers=headers)
 
     return middleware
 

@@ -51,6 +51,14 @@ def test_a_body_that_lacks_what_is_needed_or_has_more_is_refused_with_every_prob
         assert somebody.post("/runs/", body).code == "bad-body"
 
 
+def test_a_body_where_none_is_taken_is_refused_and_never_ignored(somebody: Caller) -> None:
+    path = "/runs/0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10/cancel/"
+    refused = somebody.post(path, {"reason": "too slow"})
+    assert (refused.status, refused.code) == (400, "bad-body")
+    assert "reason" in refused.body["detail"]
+    assert [somebody.post(path, body).code for body in (None, {})] == ["unknown-run", "unknown-run"]
+
+
 def test_a_body_of_another_kind_is_refused(somebody: Caller) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
         refused = somebody.send("POST", "/runs/", b"pipeline=sample", content_type=kind)
