@@ -50,6 +50,16 @@ def test_the_same_key_starts_one_run_however_often_it_is_sent(caller: Caller) ->
     assert first.body["id"] == again.body["id"] == str(Run.objects.get().id)
 
 
+def test_a_start_that_is_repeated_gives_its_run_though_the_contract_has_changed_since(caller: Caller, folder: Path) -> None:
+    first = caller.post("/runs/", START, Idempotency_Key="monday").body["id"]
+    file = folder / "pipeline.yaml"
+    file.write_text(file.read_text().replace("maximum: 9", "maximum: 2"))
+    registry.apply_folder(folder, actor=SYSTEM, publish=True)
+    again = caller.post("/runs/", START, Idempotency_Key="monday")
+    assert (again.status, again.body["id"]) == (200, first)
+    assert caller.post("/runs/", START, Idempotency_Key="tuesday").code == "bad-input"
+
+
 @pytest.mark.parametrize("other", [{"input": {"number": 4}}, {"draft": True}, {"as_of": "2020-05-01T12:00:00Z"}])
 def test_a_key_that_is_used_for_another_start_is_a_conflict(caller: Caller, other: dict[str, object]) -> None:
     caller.post("/runs/", START, Idempotency_Key="monday")
