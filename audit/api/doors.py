@@ -77,11 +77,7 @@ def operation(
             tags=[tag],
             summary=summary,
             description=f"{does}\n\n{_told(refusals)}",
-            parameters=[
-                *_parameters(_places(handle), "path"),
-                *_parameters(asked_for, "query"),
-                *_parameters(named, "header"),
-            ],
+            parameters=[*_parameters(_places(handle), "path"), *_parameters(asked_for, "query"), *_parameters(named, "header")],
             request=None if takes is None else {"application/json": takes},
             responses={**_successes(gives, status, also or {}), **_problems(refusals)},
         )(answer)
