@@ -79,6 +79,6 @@ class ArtifactRefused(Invalid):
 
 
 class NotGranted(Refused):
-    """No grant allows this; add a line to the agent's `permissions`."""
+    """No membership, permission or grant allows this; the message says which is missing."""
 
     code = "denied"

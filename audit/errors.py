@@ -23,7 +23,7 @@ class OrchestraError(Exception):
 
 
 class Invalid(OrchestraError):
-    """The input is not valid; `details["problems"]` may list why."""
+    """The input is not valid; `problems` may list why."""
 
     code = "invalid"
     http_status = 422

@@ -1,13 +1,16 @@
 """REST as a program meets it: requests with a token through the whole site, answers as values."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from audit.actors import Actor
+from audit.api.doors import Door
 from orchestra_site.tokens import create_token
 
 V1 = "/api/v1"
@@ -56,3 +59,20 @@ class Caller:
 
     def delete(self, path: str) -> Answer:
         return self.send("DELETE", path)
+
+
+def addresses() -> Iterator[tuple[str, str]]:
+    """(method, address below /api/v1/) of every door."""
+    api = next(each for each in get_resolver().url_patterns if str(each.pattern) == "api/")
+    v1 = next(each for each in api.url_patterns if str(each.pattern) == "v1/")
+    for path, view in below(v1.url_patterns):
+        yield from ((method, path) for method in ("get", "post", "delete") if hasattr(view, method))
+
+
+def below(patterns: list[URLPattern | URLResolver], at: str = "") -> Iterator[tuple[str, type[Door]]]:
+    for each in patterns:
+        path = at + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from below(each.url_patterns, path)
+        else:
+            yield path, each.callback.view_class

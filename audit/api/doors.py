@@ -17,8 +17,9 @@ from rest_framework.views import APIView
 
 from audit.api import asking, errors
 from audit.api.asking import Asked
+from audit.api.bodies import MOST_BYTES
 from audit.api.places import PARAMETERS
-from audit.api.shapes import Shape, ref
+from audit.api.shapes import Shape, given, ref
 from audit.errors import OrchestraError
 
 P = ParamSpec("P")
@@ -26,13 +27,14 @@ Handler = Callable[Concatenate[Any, Asked, P], Response]
 Refusal = type[OrchestraError]
 
 _NO_STORE = {"Cache-Control": "no-store"}
+_NOTHING = given(meaning="nothing: leave the body out, or send {}")
 
 
 class Door(APIView):
     """A resource. It answers to what it declares and to nothing else; answers are nobody's to keep (they say what this person may see)."""
 
     http_method_names = ("get", "post", "delete", "head")
-    most_bytes = 1024 * 1024
+    most_bytes = MOST_BYTES
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         finished = super().finalize_response(request, response, *args, **kwargs)
@@ -62,22 +64,20 @@ def operation(
     asked_for, named = dict(query or {}), dict(headers or {})
 
     def declare(handle: Handler[P]) -> Callable[..., Response]:
+        writes = handle.__name__ != "get"
+        body = (takes or _NOTHING) if writes else None  # an unknown member is refused where there are no known ones, too
+
         @wraps(handle)
         def answer(self: Any, request: Request, *args: P.args, **kwargs: P.kwargs) -> Response:
-            return handle(self, asking.read(request, query=asked_for, headers=named, body=takes), *args, **kwargs)
+            return handle(self, asking.read(request, query=asked_for, headers=named, body=body), *args, **kwargs)
 
-        writes = handle.__name__ != "get"
-        refusals = [*_of_every_door(writes=writes, takes=takes is not None, pages="cursor" in asked_for), *refuses]
+        refusals = [*_of_every_door(writes=writes, pages="cursor" in asked_for), *refuses]
         declared: Callable[..., Response] = extend_schema(
             operation_id=id,
             tags=[tag],
             summary=summary,
             description=f"{does}\n\n{_told(refusals)}",
-            parameters=[
-                *_parameters(_places(handle), "path"),
-                *_parameters(asked_for, "query"),
-                *_parameters(named, "header"),
-            ],
+            parameters=[*_parameters(_places(handle), "path"), *_parameters(asked_for, "query"), *_parameters(named, "header")],
             request=None if takes is None else {"application/json": takes},
             responses={**_successes(gives, status, also or {}), **_problems(refusals)},
         )(answer)
@@ -86,14 +86,12 @@ def operation(
     return declare
 
 
-def _of_every_door(*, writes: bool, takes: bool, pages: bool) -> list[Refusal]:
+def _of_every_door(*, writes: bool, pages: bool) -> list[Refusal]:
     found: list[Refusal] = [errors.BadQuery, errors.Unauthenticated]
     if pages:
         found.append(errors.BadCursor)
     if writes:
-        found.append(errors.CrossSite)
-    if takes:
-        found += [errors.BadJson, errors.TooLarge, errors.NotJson, errors.BadBody]
+        found += [errors.CrossSite, errors.BadJson, errors.TooLarge, errors.NotJson, errors.BadBody]
     return found
 
 
@@ -110,6 +108,8 @@ def _parameters(shapes: Mapping[str, Shape], location: Literal["query", "path", 
 
 
 def _successes(gives: Shape, status: int, also: Mapping[int, str]) -> dict[Any, Any]:
+    if status == 204:
+        return {204: OpenApiResponse(description="Done; there is nothing to say.")}
     meaning = {status: "Done.", **also}
     return {(code, "application/json"): OpenApiResponse(gives, description=said) for code, said in meaning.items()}
 

@@ -83,7 +83,7 @@ class NotJson(OrchestraError):
 
 
 class Internal(OrchestraError):
-    """Something went wrong on our side. The server's log has the details; nothing of what was asked is half done."""
+    """Something went wrong on our side; the server's log has the details. What was asked is done whole or not at all: look before you repeat it."""
 
     code = "internal"
     http_status = 500

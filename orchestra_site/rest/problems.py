@@ -44,7 +44,7 @@ def problem(error: OrchestraError, path: str, status: int | None = None) -> dict
 
 def handle(raised: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler: nothing gets past it, and nothing of our inside gets out."""
-    error = raised if isinstance(raised, OrchestraError) else _translated(raised)
+    error = raised if isinstance(raised, OrchestraError) and raised.http_status != 500 else _translated(raised)
     request = context.get("request")
     headers = {name: value for name, value in (("WWW-Authenticate", getattr(raised, "auth_header", None)),) if value}
     body = problem(error, request.path if request is not None else "")
@@ -91,7 +91,8 @@ def problems_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
         if response.status_code < 400 or said == CONTENT_TYPE or not request.path_info.startswith(ROOT):
             return response
         body = problem(_of_status(response.status_code)(), request.path, response.status_code)
-        return HttpResponse(json.dumps(body), status=response.status_code, content_type=CONTENT_TYPE)
+        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+        return HttpResponse(json.dumps(body), status=response.status_code, content_type=CONTENT_TYPE, headers=headers)
 
     return middleware
 

@@ -44,7 +44,6 @@ def start_run(
     try:
         release = registry.release_for(pipeline, draft=draft, actor=actor, now=clock.now())
         spec = release.manifest["pipeline"]["spec"]
-        _refuse_bad_input(spec, input, as_of)
         run = _started(release, spec, dict(input), actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=idempotency_key)
     except OrchestraError as refusal:
         record_refusal(Verb.START_REFUSED, named("pipeline", pipeline), refusal, actor)
@@ -85,11 +84,14 @@ def _refuse_unjudgeable(old: Run) -> None:
         raise NotReverifiable(f"run {old.id} is broken: its rows and its ledger entries differ, so nobody knows what would be judged")
 
 
-def _refuse_bad_input(spec: Mapping[str, Any], given: Mapping[str, Any], as_of: datetime | None) -> None:
+def _digest(given: Mapping[str, Any]) -> str:
     try:
-        canonical.canonical_bytes(given)
+        return canonical.digest(given)
     except canonical.NotCanonical as error:
         raise BadInput(f"the input can't be written as JSON: {error}") from None
+
+
+def _refuse_bad_input(spec: Mapping[str, Any], given: Mapping[str, Any], as_of: datetime | None) -> None:
     wrong = contracts.violations(spec["input"], given, limit=20)
     said = [f"the input of '{spec['name']}' breaks its contract: {'; '.join(wrong)}"] if wrong else []
     if as_of is not None and as_of > clock.now():
@@ -110,10 +112,11 @@ def _started(
     trigger: str,
     key: str | None,
 ) -> Run:
-    asked = (release.pipeline_id, canonical.digest(given), draft, as_of)
+    asked = (release.pipeline_id, _digest(given), draft, as_of)
     earlier = _same_start(release, asked, key)
-    if earlier is not None:
+    if earlier is not None:  # whatever the contract says by now
         return earlier
+    _refuse_bad_input(spec, given, as_of)
     try:
         with transaction.atomic(durable=True):
             return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key)

@@ -1,7 +1,4 @@
-"""Recent runs as rows: each by what it reads as now, never by its raw columns.
-
-Filters after the integrity check, so that a broken run is in no list of verified ones. Called by the command `runs`.
-"""
+"""Recent runs as rows of a list. What a run reads as, and which runs are wanted, is runs.services.listing's; called by the command `runs`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +9,10 @@ from typing import Any, Final
 from audit import clock
 from audit.actors import Actor
 from runs import services
-from runs.models import Integrity, Outcome, Run, RunQuerySet, RunState
-from runs.models.run import integrity_of
+from runs.models import Run, RunQuerySet, RunState
+from runs.services import OUTCOMES, Wanted
 
-BROKEN: Final = str(Integrity.BROKEN)
-WORDS: Final = (*(str(outcome) for outcome in Outcome), BROKEN, str(RunState.QUEUED), str(RunState.RUNNING))
+WORDS: Final = (*OUTCOMES, str(RunState.QUEUED), str(RunState.RUNNING))
 PAGE: Final = 200
 
 
@@ -34,21 +30,11 @@ class Listed:
 
 def recent(*, actor: Actor, pipeline: str | None, word: str | None, limit: int) -> list[Listed]:
     """The newest runs, at most `limit`."""
-    runs = services.runs_visible_to(actor).order_by("-created_at", "-id")
-    if pipeline is not None:
-        runs = runs.filter(pipeline__name=pipeline)
     now = clock.now()
-    found = (listed for page in _pages(_narrowed(runs, word, now)) for listed in _listed(page, now) if word in (None, listed.word))
-    return list(islice(found, limit))
-
-
-def _narrowed(runs: RunQuerySet, word: str | None, now: datetime) -> RunQuerySet:
-    """What the database can tell already."""
-    if word in (RunState.QUEUED, RunState.RUNNING):
-        return runs.filter(state=word)
-    if word is None or word == BROKEN:
-        return runs
-    return runs.ended_as(Outcome(word), now)
+    wanted = Wanted(pipeline=pipeline, outcome=word) if word in OUTCOMES else Wanted(pipeline=pipeline, state=word)
+    runs = services.runs_wanted(wanted, actor=actor, now=now).order_by("-created_at", "-id")
+    found = (_row(listed, now) for page in _pages(runs) for listed in services.read_as(page, wanted, now=now))
+    return list(islice((row for row in found if word in (None, row.word)), limit))
 
 
 def _pages(runs: RunQuerySet) -> Iterator[Sequence[Run]]:
@@ -58,14 +44,12 @@ def _pages(runs: RunQuerySet) -> Iterator[Sequence[Run]]:
         at += PAGE
 
 
-def _listed(page: Sequence[Run], now: datetime) -> Iterator[Listed]:
-    found = integrity_of(page)
-    for run in page:
-        said = run.effective(now, found[run.id])
-        word = BROKEN if said.integrity is Integrity.BROKEN else str(said.outcome or said.state)
-        ended = run.finished_at or (min(now, run.deadline_at) if run.started_at else None)
-        seconds = (ended - run.started_at).total_seconds() if ended is not None and run.started_at is not None else None
-        yield Listed(str(run.id), run.pipeline.name, word, said.label, run.draft, run.created_at, run.started_at, seconds)
+def _row(listed: services.Listed, now: datetime) -> Listed:
+    run = listed.run
+    ended = run.finished_at or (min(now, run.deadline_at) if run.started_at else None)
+    seconds = (ended - run.started_at).total_seconds() if ended is not None and run.started_at is not None else None
+    word = listed.outcome or str(listed.effective.state)
+    return Listed(str(run.id), run.pipeline.name, word, listed.effective.label, run.draft, run.created_at, run.started_at, seconds)
 
 
 def as_record(listed: Listed) -> dict[str, Any]:

@@ -1,20 +1,17 @@
 """Whoever belongs nowhere sees nothing and changes nothing, at every address that the resolver knows; onlookers look and don't act."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.urls import URLPattern, URLResolver, get_resolver
 
 from agents.models import Agent, Pipeline, Release, Team, Version
-from audit.api.doors import Door
 from audit.models import Entry
 from orchestra_site.models import Token
 from orchestra_site.tokens import create_token
 from runs.models import Run
-from tests import pipelines
+from tests import pipelines, rest
 from tests.pipelines import SYSTEM
 from tests.rest import V1, Caller
 
@@ -37,24 +34,7 @@ BODIES: dict[str, Any] = {
 }
 
 
-def addresses() -> Iterator[tuple[str, str]]:
-    """(method, address below /api/v1/) of every door."""
-    api = next(each for each in get_resolver().url_patterns if str(each.pattern) == "api/")
-    v1 = next(each for each in api.url_patterns if str(each.pattern) == "v1/")
-    for path, view in below(v1.url_patterns):
-        yield from ((method, path) for method in ("get", "post", "delete") if hasattr(view, method))
-
-
-def below(patterns: list[URLPattern | URLResolver], at: str = "") -> Iterator[tuple[str, type[Door]]]:
-    for each in patterns:
-        path = at + str(each.pattern)
-        if isinstance(each, URLResolver):
-            yield from below(each.url_patterns, path)
-        else:
-            yield path, each.callback.view_class
-
-
-ALL = [each for each in addresses() if each[1] not in OPEN]
+ALL = [each for each in rest.addresses() if each[1] not in OPEN]
 READS = [path for method, path in ALL if method == "get"]
 WRITES = [each for each in ALL if each[0] != "get"]
 

@@ -10,6 +10,7 @@ from django.db import OperationalError
 from django.test import Client, override_settings
 
 from audit.api import errors
+from audit.errors import UnknownVerb
 from tests.rest import Caller
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +49,14 @@ def test_a_body_that_lacks_what_is_needed_or_has_more_is_refused_with_every_prob
     assert (refused.status, refused.code, len(refused.body["problems"])) == (400, "bad-body", 3)
     for body in (None, [], "text"):
         assert somebody.post("/runs/", body).code == "bad-body"
+
+
+def test_a_body_where_none_is_taken_is_refused_and_never_ignored(somebody: Caller) -> None:
+    path = "/runs/0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10/cancel/"
+    refused = somebody.post(path, {"reason": "too slow"})
+    assert (refused.status, refused.code) == (400, "bad-body")
+    assert "reason" in refused.body["detail"]
+    assert [somebody.post(path, body).code for body in (None, {})] == ["unknown-run", "unknown-run"]
 
 
 def test_a_body_of_another_kind_is_refused(somebody: Caller) -> None:
@@ -107,6 +116,13 @@ def test_an_error_of_ours_is_logged_whole_and_told_without_our_inside(somebody: 
     assert (refused.status, refused.code) == (500, "internal")
     assert "inside" not in json.dumps(refused.body)
     assert "ZeroDivisionError: the inside" in caplog.text
+
+
+def test_a_mistake_of_ours_that_the_tree_knows_is_told_no_more_of(somebody: Caller) -> None:
+    with mock.patch("runs.services.runs_wanted", side_effect=UnknownVerb("register it")):
+        refused = somebody.get("/runs/")
+    assert (refused.status, refused.code) == (500, "internal")
+    assert "register" not in json.dumps(refused.body)
 
 
 def test_a_database_without_this_versions_tables_says_what_to_do(somebody: Caller) -> None:

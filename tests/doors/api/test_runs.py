@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from agents import registry
 from audit import clock
@@ -46,6 +48,16 @@ def test_the_same_key_starts_one_run_however_often_it_is_sent(caller: Caller) ->
     first, again = (caller.post("/runs/", START, Idempotency_Key="monday") for _ in range(2))
     assert (first.status, again.status) == (201, 200)
     assert first.body["id"] == again.body["id"] == str(Run.objects.get().id)
+
+
+def test_a_start_that_is_repeated_gives_its_run_though_the_contract_has_changed_since(caller: Caller, folder: Path) -> None:
+    first = caller.post("/runs/", START, Idempotency_Key="monday").body["id"]
+    file = folder / "pipeline.yaml"
+    file.write_text(file.read_text().replace("maximum: 9", "maximum: 2"))
+    registry.apply_folder(folder, actor=SYSTEM, publish=True)
+    again = caller.post("/runs/", START, Idempotency_Key="monday")
+    assert (again.status, again.body["id"]) == (200, first)
+    assert caller.post("/runs/", START, Idempotency_Key="tuesday").code == "bad-input"
 
 
 @pytest.mark.parametrize("other", [{"input": {"number": 4}}, {"draft": True}, {"as_of": "2020-05-01T12:00:00Z"}])
@@ -109,6 +121,20 @@ def test_lists_say_how_runs_read_now(caller: Caller) -> None:
     assert (listed("outcome=failed"), listed("outcome=verified")) == ([late], [done])
     assert (listed("started_by=person:alice&pipeline=sample&limit=1"), listed("pipeline=other")) == ([late], [])
     assert listed("since=2999-01-01T00:00:00Z") == []
+
+
+def test_a_page_of_runs_costs_as_many_queries_however_many_there_are(caller: Caller) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert len(caller.get("/runs/?limit=5").body["items"]) > 1
+        return len(captured)
+
+    for _ in range(2):
+        caller.post("/runs/", START)
+    few = queries()
+    for _ in range(8):
+        caller.post("/runs/", START)
+    assert queries() == few <= 10
 
 
 def test_a_run_that_contradicts_the_ledger_is_in_no_list_of_verified_ones(caller: Caller) -> None:
