@@ -94,11 +94,13 @@ def test_an_onlooker_changes_no_run_and_the_attempt_is_recorded(seen: dict[str, 
 
 
 def test_a_draft_is_published_after_its_differences_were_shown_and_rolled_back(seen: dict[str, Client], tmp_path: Path) -> None:
-    folder = pipelines.folder(tmp_path / "new", functions=world.WORK, agents=[pipelines.agent("worker", "work:work", timeout="21s")], steps=world.STEPS)
+    folder = pipelines.folder(
+        tmp_path / "new", functions=world.WORK, agents=[pipelines.agent("worker", "work:work", timeout="21s")], steps=world.STEPS
+    )
     registry.apply_folder(folder, actor=SYSTEM, publish=False)
     pipeline, worker = Pipeline.objects.get(name="sample"), Agent.objects.get(name="worker")
     page = text(seen["alice"].get(deed(pipeline, "publish")))
-    assert "worker 2" in page and "csrfmiddlewaretoken" in page
+    assert "worker 2, in the place of 1" in page and "timeout_ms" in page and "csrfmiddlewaretoken" in page
     assert "timeout_ms" in text(seen["alice"].get(deed(worker, "publish")))
     done = seen["alice"].post(deed(pipeline, "publish"), follow=True)
     assert "is published, with worker 2" in text(done)
@@ -162,7 +164,9 @@ def test_the_history_of_a_pipeline_follows_its_publication(seen: dict[str, Clien
     assert (newest.state, newest.current_release_id) == (pipeline.state, pipeline.current_release_id)
 
 
-@pytest.mark.parametrize(("what", "who", "members", "shown"), [("add", "charlie", 2, 1), ("remove", "alice", 0, 1), ("show", "charlie", 1, 2), ("hide", "bob", 1, 0)])
+@pytest.mark.parametrize(
+    ("what", "who", "members", "shown"), [("add", "charlie", 2, 1), ("remove", "alice", 0, 1), ("show", "charlie", 1, 2), ("hide", "bob", 1, 0)]
+)
 def test_whoever_manages_people_says_who_belongs_to_a_team(seen: dict[str, Client], what: str, who: str, members: int, shown: int) -> None:
     team = Team.objects.get(name="platform")
     refused = seen["alice"].post(deed(team, what), {"person": who})
