@@ -1,4 +1,4 @@
-# make demo | serve | worker | test | lint | bench [ONLY=name] | lock
+# make demo | serve | worker | test | browser | lint | bench [ONLY=name] | lock
 # Each target makes .venv from the hash-pinned lock it needs, and again only when that lock changed.
 
 # The first that runs and is new enough: a version manager may leave a python3.11 that only says it isn't there.
@@ -15,7 +15,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 # Tests share a machine with what they start (workers, children, servers), so two at a time however many cores there are.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo serve worker test lint bench lock check-python
+.PHONY: help demo serve worker test browser lint bench lock check-python
 .DEFAULT_GOAL := help
 
 help:
@@ -75,6 +75,10 @@ test: .venv/dev.stamp
 	  print("Lines covered: %d of %d (%.1f %%). Branches: %d of %d (%.1f %%)." % ( \
 	  t["covered_lines"], t["num_statements"], 100 * t["covered_lines"] / max(t["num_statements"], 1), \
 	  t["covered_branches"], t["num_branches"], 100 * t["covered_branches"] / max(t["num_branches"], 1)))'
+
+# The admin at a real browser: the system's own Chromium, in a process apart, since the browser's loop keeps its main thread.
+browser: .venv/dev.stamp
+	@ORCHESTRA_TEST_BROWSER=1 $(BIN)/python -m pytest tests/browser --browser chromium $(ARGS)
 
 # All of it, whatever fails first. Benchmarks and each example are folders whose modules may share names: each is typed by itself.
 lint: .venv/dev.stamp

@@ -84,7 +84,7 @@ def _multiply(run: Run) -> None:
     with transaction.atomic():
         for start in range(0, RUNS, BATCH):
             places = [_Place(number, owners[number % len(owners)]) for number in range(start, min(start + BATCH, RUNS))]
-            _insert(Run, ([place.run_of(run, entries)] for place in places))
+            _insert(Run, ([place.run_of(run)] for place in places))
             _insert(Step, ([place.step_of(step) for step in steps] for place in places))
             _insert(Entry, (place.entries_of(run, entries, spare) for place in places))
             _insert(Opening, (place.openings_of(entries, openings) for place in places))
@@ -98,13 +98,13 @@ class _Place:
         self.at = BEGIN + timedelta(seconds=number * DAYS * 86_400 / RUNS)
         self.id = _id(self.at, number, 0)
 
-    def run_of(self, run: Run, entries: list[Entry]) -> dict[str, Any]:
+    def run_of(self, run: Run) -> dict[str, Any]:
         row = _values(run)
-        outcome = ("verified",) if self.number % 50 else ("failed",)
+        outcome = "verified" if self.number % 50 else "failed"
         return row | {
             "id": self.id, "pipeline_id": self.owner.pk, "release_id": self.owner.current_release_id, "team_id": self.owner.team_id,
-            "outcome": outcome[0], "created_at": self.at, "started_at": self.at, "finished_at": self.at, "deadline_at": self.at, "checked_at": self.at,
-            "input_entry": _id(self.at, self.number, 1),
+            "outcome": outcome, "created_at": self.at, "started_at": self.at, "finished_at": self.at, "deadline_at": self.at,
+            "checked_at": self.at, "input_entry": _id(self.at, self.number, 1),
         }  # fmt: skip
 
     def step_of(self, step: Step) -> dict[str, Any]:
@@ -146,17 +146,18 @@ def _text(at: datetime) -> str:
 
 
 def _values(row: Any) -> dict[str, Any]:
-    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}  # noqa: SLF001 - Django's way to a model's fields
 
 
 def _insert(model: Any, groups: Iterator[list[dict[str, Any]]]) -> None:
     rows = [row for group in groups for row in group]
     names = list(rows[0])
-    fields = [next(field for field in model._meta.concrete_fields if field.attname == name) for name in names]
+    opts = model._meta  # noqa: SLF001 - as above
+    fields = [next(field for field in opts.concrete_fields if field.attname == name) for name in names]
     columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
-    sql = f"INSERT INTO {model._meta.db_table} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})"
+    sql = f"INSERT INTO {opts.db_table} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})"
     with connection.cursor() as cursor:
-        cursor.executemany(sql, ([field.get_db_prep_save(row[name], connection) for field, name in zip(fields, names, strict=True)] for row in rows))
+        cursor.executemany(sql, [[field.get_db_prep_save(row[name], connection) for field, name in zip(fields, names, strict=True)] for row in rows])
 
 
 # --- pages --------------------------------------------------------------------------------------------------------------------------

@@ -209,6 +209,20 @@ def audit_fanout() -> Iterator[Figure]:
     yield figure("audit.fanout.run", statistics.median(whole[1:]), "s")
 
 
+# --- the admin -----------------------------------------------------------------------------------------------------------------------
+
+
+def admin_pages() -> Iterator[Figure]:
+    """pages of the admin over 100,000 runs and 1,000,000 entries on SQLite, for an administrator and for a member of one team in ten"""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-")))
+        environment = {"ORCHESTRA_HOME": str(folder), "ORCHESTRA_DATABASE_URL": f"sqlite:///{folder}/bench.sqlite3"}
+        pages = stack.enter_context(started("orchestra", [sys.executable, HERE / "admin_pages.py"], environment))
+        for page in ("runs_list", "run_page", "entries_list", "inventory"):
+            yield figure(f"admin.{page}", pages.round(page=page, **{"as": "root"})["p50_ms"], "ms")
+            yield figure(f"admin.{page}.member", pages.round(page=page, **{"as": "member"})["p50_ms"], "ms")
+
+
 ALL: dict[str, Measure] = {
     "runs3.postgresql": runs3_postgresql,
     "runs3.sqlite": runs3_sqlite,
@@ -217,4 +231,5 @@ ALL: dict[str, Measure] = {
     "export.jsonl": export_jsonl,
     "call.function": call_function,
     "audit.fanout": audit_fanout,
+    "admin.pages": admin_pages,
 }

@@ -38,7 +38,7 @@ def _box(node: Mapping[str, Any]) -> Box:
             lane = f"for each {node['as']} of {node['items'].removeprefix('=')}, {node['max_concurrency']} at once"
             return Box(kind, name, None, _notes(node), [(lane, _boxes(node["do"]))])
         case "switch":
-            lanes = [(_case(case), _boxes(case.get("do") or case.get("default") or [])) for case in node["cases"]]
+            lanes = [(_case(case), _boxes(case["do"])) for case in node["cases"]]
             return Box(kind, name, None, _notes(node), lanes)
         case _:
             return Box(kind, name, node.get("agent"), _notes(node))
@@ -57,6 +57,6 @@ def _notes(node: Mapping[str, Any]) -> list[str]:
         f"up to {retry['max']} retries" if retry else "",
         f"else by {node['fallback']}" if node.get("fallback") else "",
         "goes on without it if it fails" if node.get("on_failure") == "degrade" else "",
-        f"at least {least} must succeed" if least not in (None, "all") else "",
+        "one that succeeds is enough" if least == "any" else f"at least {least} must succeed" if isinstance(least, int) else "",
     ]
     return [one for one in said if one]

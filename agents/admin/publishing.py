@@ -21,6 +21,7 @@ from audit.visible import visible
 from audit.wording import instant
 
 MOST: Final = 100
+MOST_DRAFTS: Final = 20
 Owner = Agent | Pipeline
 
 
@@ -68,9 +69,20 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
     says = [f"Publish version {seen.to_version} of '{owner.name}' {old}. New runs use it at once; runs at work keep what they started with."]
     deed = Deed(
         f"Publish {owner.name}", "Publish", link_to(owner), perform, says, template="admin/agents/publish.html",
-        forbidden=_forbidden(owner, actor), context={"seen": seen},
+        forbidden=_forbidden(owner, actor), context={"seen": seen, **_drafts(seen, actor)},
     )  # fmt: skip
     return act(page, request, deed)
+
+
+def _drafts(seen: registry.Preview, actor: Actor) -> dict[str, Any]:
+    """What would change in the agents whose drafts go with a pipeline; of agents that aren't shown to this person only the names."""
+    shown, unseen = [], []
+    for name, number in seen.agents[:MOST_DRAFTS]:
+        try:
+            shown.append(registry.preview(name, actor=actor, version=number))
+        except OrchestraError:
+            unseen.append((name, number))
+    return {"drafts": shown, "unseen": [*unseen, *seen.agents[MOST_DRAFTS:]]}
 
 
 def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResponse:

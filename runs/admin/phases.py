@@ -51,6 +51,8 @@ def _implement(document: Mapping[str, Any], work: Sequence[Mapping[str, Any]], j
     began, ended = _extent(work)
     done = sum(step["state"] in ("returned", "skipped") for step in work)
     said = f"{done} of {len(work)} steps done"
+    if not work and document["reverifies"] is not None:
+        return Phase("implement", "skipped", "was done in the run whose result this one judges")
     if not work:
         return Phase(
             "implement", "expected" if document["outcome"] is None else "skipped", "nothing yet" if document["outcome"] is None else "no step"

@@ -127,7 +127,9 @@ def _call(call: Mapping[str, Any], scale: _Scale, now: datetime) -> Span:
     begin = _read(call["dispatched_at"]) or now
     end = _read(call["settled_at"]) or now
     took = lasting((end - begin).total_seconds())
-    return scale.span(begin, end, str(call["state"]), f"{call['kind']} {call['name']}: {call['state']}, {took}, attempt {call['attempt']}")
+    state = "failed" if call["cause"] else str(call["state"])
+    why = f" ({call['cause']})" if call["cause"] else ""
+    return scale.span(begin, end, state, f"{call['kind']} {call['name']}: {call['state']}{why}, {took}, attempt {call['attempt']}")
 
 
 def _around(row: Row) -> Span | None:

@@ -63,7 +63,7 @@ class Run(models.Model):
     trigger = models.CharField(max_length=32)
     started_by = models.CharField(max_length=200)
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - unique where given
-    reverifies = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="reverified_by")
+    reverifies = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="reverified_by", db_index=False)
 
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
@@ -116,7 +116,9 @@ class Run(models.Model):
             models.Index(fields=["pipeline", "-created_at"], name="run_of_pipeline"),
             models.Index(fields=["-created_at", "-id"], name="run_newest"),
             models.Index(fields=["team", "-created_at", "-id"], name="run_of_team"),
-            models.Index(fields=["outcome", "-created_at"], name="run_of_outcome", condition=Q(outcome__isnull=False)),
+            models.Index(fields=["outcome", "-created_at", "-id"], name="run_of_outcome", condition=Q(outcome__isnull=False)),
+            # Few runs judge another. With all the nulls in it, SQLite's statistics would call the index useless and read the whole table.
+            models.Index(fields=["reverifies"], name="run_judged_again", condition=Q(reverifies__isnull=False)),
             models.Index(fields=["checked_at"], name="run_unchecked", condition=Q(state=RunState.FINISHED.value)),
         ]
 

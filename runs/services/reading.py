@@ -70,7 +70,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "missing": end.get("missing", []),
         "steps": [_step(step, calls, opened, usage) for step in steps],
         "reverifies": None if run.reverifies_id is None else str(run.reverifies_id),
-        "reverified_by": [_judgement(newer, now) for newer in run.reverified_by.order_by("created_at")],
+        "reverified_by": [_judgement(newer, now) for newer in sorted(run.reverified_by.order_by(), key=lambda newer: newer.created_at)],
         "entries": run.seq,
     }
 

@@ -74,7 +74,8 @@ def main() -> None:
         pipelines.drive(runs[name])
     world.people()
     passwords = {name: registry.reset_password(name, actor=SYSTEM)[1] for name in world.PEOPLE}
-    print(json.dumps({"passwords": passwords, "runs": {name: str(run.id) for name, run in runs.items()}}))
+    told = {"passwords": passwords, "runs": {name: str(run.id) for name, run in runs.items()}}
+    sys.stdout.write(json.dumps(told) + "\n")
 
 
 if __name__ == "__main__":

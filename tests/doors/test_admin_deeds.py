@@ -100,7 +100,7 @@ def test_a_draft_is_published_after_its_differences_were_shown_and_rolled_back(s
     registry.apply_folder(folder, actor=SYSTEM, publish=False)
     pipeline, worker = Pipeline.objects.get(name="sample"), Agent.objects.get(name="worker")
     page = text(seen["alice"].get(deed(pipeline, "publish")))
-    assert "worker 2" in page and "csrfmiddlewaretoken" in page
+    assert "worker 2, in the place of 1" in page and "timeout_ms" in page and "csrfmiddlewaretoken" in page
     assert "timeout_ms" in text(seen["alice"].get(deed(worker, "publish")))
     done = seen["alice"].post(deed(pipeline, "publish"), follow=True)
     assert "is published, with worker 2" in text(done)

@@ -1,0 +1,135 @@
+"""The page of a run, as values: its time line, its phases, where to look first, and the form that starts one. No database."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from runs.admin.advice import WHAT_TO_DO, what_to_do, where_to_look
+from runs.admin.phases import phases
+from runs.admin.starting import given, start_form
+from runs.admin.timeline import MOST_ROWS, timeline
+from runs.models import Cause
+
+NOW = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
+
+
+def at(second: float) -> str:
+    return f"2026-03-01T12:00:{second:09.6f}Z"
+
+
+def step(key: str, begin: float, end: float | None, state: str = "returned", **more: Any) -> dict[str, Any]:
+    plain = {"key": key, "agent": "worker", "state": state, "attempt": 1, "judges": False, "calls": []}
+    return {**plain, "started_at": at(begin), "finished_at": None if end is None else at(end), **more}
+
+
+def call(begin: float, end: float, **more: Any) -> dict[str, Any]:
+    plain = {"kind": "function", "name": "work:run", "state": "confirmed", "cause": None, "attempt": 1}
+    return {**plain, "dispatched_at": at(begin), "settled_at": at(end), **more}
+
+
+def document(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+    plain = {"created_at": at(0), "started_at": at(0), "finished_at": at(10), "outcome": "verified", "verdict": None, "failure": None}
+    return {**plain, "release": "a" * 64, "reverifies": None, "steps": list(steps), **more}
+
+
+def test_a_bar_stands_where_its_time_lies() -> None:
+    line = timeline(document(step("read", 0, 5, calls=[call(1, 3)]), step("verify", 5, 10, judges=True)), NOW)
+    assert [(row.bar.left, row.bar.width) for row in line.rows if row.bar] == [(0, 50), (50, 50)]
+    assert [(one.left, one.width) for one in line.rows[0].calls] == [(10, 20)]
+    assert [label for _, label in line.marks] == ["0.00 s", "2.50 s", "5.00 s", "7.50 s"]
+
+
+def test_steps_are_nested_as_their_keys_are_and_a_place_that_holds_one_is_shown_as_one() -> None:
+    line = timeline(document(step("scan/a/find", 0, 2), step("scan/b/find", 1, 4), step("scan/b/tell", 4, 6)), NOW)
+    assert [(row.name, row.depth, row.step is not None) for row in line.rows] == [
+        ("scan", 0, False),
+        ("a/find", 1, True),
+        ("b", 1, False),
+        ("find", 2, True),
+        ("tell", 2, True),
+    ]
+    outer = line.rows[0].bar
+    assert outer is not None and (outer.left, outer.width) == (0, 60)
+
+
+def test_a_step_at_work_reaches_to_now_and_one_without_duration_can_still_be_seen() -> None:
+    line = timeline(document(step("slow", 5, None, "running"), step("quick", 5, 5), finished_at=None, outcome=None), NOW)
+    bars = [row.bar for row in line.rows if row.bar]
+    assert bars[0].left + bars[0].width == 100
+    assert bars[1].width > 0
+
+
+def test_a_call_that_failed_is_told_from_one_that_did_not() -> None:
+    row = timeline(document(step("work", 0, 9, calls=[call(0, 1, cause="missing"), call(8, 9)])), NOW).rows[0]
+    assert [one.state for one in row.calls] == ["failed", "confirmed"]
+    assert "missing" in row.calls[0].title
+
+
+def test_of_very_many_steps_the_first_are_shown_and_the_rest_counted() -> None:
+    line = timeline(document(*(step(f"s{number}", 0, 1) for number in range(MOST_ROWS + 7))), NOW)
+    assert (len(line.rows), line.left_out) == (MOST_ROWS, 7)
+
+
+def words(said: dict[str, Any]) -> list[str]:
+    return [phase.word for phase in phases(said)]
+
+
+VERDICT = {"verdict": "pass", "by": "judge", "checks": [{"criterion": "honest", "verdict": "pass"}]}
+
+
+def test_the_phases_follow_a_run_from_its_queue_to_its_verdict() -> None:
+    work, judge = step("work", 0, 5), step("verify", 5, 9, judges=True)
+    queued = document(started_at=None, finished_at=None, outcome=None)
+    assert words(queued) == ["done", "live", "expected", "expected"]
+    assert words(document(step("work", 0, None, "running"), finished_at=None, outcome=None)) == ["done", "done", "live", "expected"]
+    judging = document(work, step("verify", 5, None, "running", judges=True), finished_at=None, outcome=None)
+    assert words(judging) == ["done", "done", "done", "live"]
+    assert words(document(work, judge, verdict=VERDICT)) == ["done", "done", "done", "pass"]
+    assert words(document(work, judge, verdict=VERDICT | {"verdict": "fail"}, outcome="rejected")) == ["done", "done", "done", "fail"]
+
+
+def test_a_phase_that_did_not_happen_says_so() -> None:
+    failed = document(step("work", 0, 5, "failed"), outcome="failed")
+    assert words(failed) == ["done", "done", "failed", "skipped"]
+    assert words(document(started_at=None, outcome="cancelled")) == ["done", "skipped", "skipped", "skipped"]
+    again = document(step("verify", 5, 9, judges=True), reverifies="x", verdict=VERDICT)
+    assert "whose result this one judges" in phases(again)[2].said
+
+
+def test_where_to_look_is_what_the_failure_names_or_what_a_criterion_blames() -> None:
+    steps = (step("read", 0, 1), step("work", 1, 2, "failed"))
+    assert where_to_look(document(*steps, failure={"cause": "missing", "step": "read"})) == 0
+    blaming = {"verdict": "fail", "checks": [{"criterion": "x", "verdict": "fail", "blames": "read"}]}
+    assert where_to_look(document(*steps, verdict=blaming)) == 0
+    assert where_to_look(document(*steps)) == 1
+    assert where_to_look(document(step("read", 0, 1))) is None
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_every_cause_has_advice(cause: Cause) -> None:
+    assert WHAT_TO_DO[cause] == what_to_do({"cause": str(cause)})
+
+
+SCHEMA = {
+    "type": "object",
+    "required": ["rows"],
+    "properties": {"rows": {"type": "integer"}, "mode": {"enum": ["fast", 2]}, "loud": {"type": "boolean"}, "more": {"type": ["object", "null"]}},
+}
+
+
+def test_what_is_typed_becomes_the_values_that_the_contract_speaks_of() -> None:
+    form = start_form(SCHEMA, {"in-rows": "3", "in-mode": "2", "in-loud": "false", "in-more": "[1]", "key": "k"}, key="k", draft=False)
+    assert form.is_valid(), form.errors
+    assert given(SCHEMA, form.cleaned_data) == {"rows": 3, "mode": 2, "loud": False, "more": [1]}
+
+
+def test_what_is_left_empty_is_left_out_and_what_is_no_number_is_for_the_contract_to_refuse() -> None:
+    form = start_form(SCHEMA, {"in-rows": "many", "key": "k"}, key="k", draft=False)
+    assert form.is_valid()
+    assert given(SCHEMA, form.cleaned_data) == {"rows": "many"}
+
+
+def test_an_instant_that_is_none_is_said_at_its_field() -> None:
+    form = start_form(SCHEMA, {"in-rows": "1", "as_of": "yesterday", "key": "k"}, key="k", draft=False)
+    assert not form.is_valid() and "as_of" in form.errors
