@@ -66,10 +66,3 @@ class Price:
         """What a call can cost at most, whichever way its input is counted."""
         dearest = max(self.input, self.cache_read, self.cache_write)
         return -(-(input_tokens * dearest + output_tokens * self.output) // MILLION)
-
-
-def usd(nano: int) -> str:
-    """Money for people: nano-USD as dollars, at least cents, without trailing noise."""
-    sign, nano = ("-" if nano < 0 else ""), abs(nano)
-    fraction = f"{nano % 10**9:09d}".rstrip("0").ljust(2, "0")
-    return f"{sign}{nano // 10**9}.{fraction} USD"

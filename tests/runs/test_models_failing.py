@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.prices import Tokens, usd
+from agents.prices import Tokens
 from tests import messages_server as server
 from tests import models, pipelines
 
@@ -34,7 +34,8 @@ def asked(
 
 def reserved(said: dict[str, Any]) -> int:
     """What was held for the run's first call, as its intent says."""
-    from audit.models import Entry
+    from audit.wording import money
+from audit.models import Entry
 
     entry = Entry.objects.filter(run=pipelines.id_of(said), verb="runs.call.dispatched").order_by("seq").first()
     return int(entry.envelope()["facts"]["reserved_nano"])
@@ -179,7 +180,7 @@ def test_a_repair_is_held_against_the_cost_limit_too(tmp_path: Path) -> None:
     with server.serving(server.replies(BAD, GOOD)) as there:
         models.publish(tmp_path / "one", models.alias(endpoint=there.url), models.agent())
         bound = reserved(models.run())
-        models.publish(tmp_path / "two", models.alias(endpoint=there.url), models.agent(), more=f"limits: {{cost: {usd(bound + REPORTED)}}}")
+        models.publish(tmp_path / "two", models.alias(endpoint=there.url), models.agent(), more=f"limits: {{cost: {money(bound + REPORTED)}}}")
         there.asked.clear()
         said = models.run()
     assert (said["failure"]["cause"], len(there.asked)) == ("budget", 1)

@@ -9,10 +9,10 @@ from agents import registry
 from agents.management.showing import Shown, TeachingFormatter, refusals_shown
 from agents.models import Price
 from agents.prices import Price as PriceValue
-from agents.prices import usd
 from audit.actors import Actor
 from audit.errors import Invalid
 from audit.visible import visible
+from audit.wording import money
 
 _USD = re.compile(r"([0-9]{1,7})(?:\.([0-9]{1,9}))?")
 _WORDS = {"new": "priced", "changed": "changed", "unchanged": "unchanged", "unlisted": "no price is known; `manage.py prices set` says one"}
@@ -98,4 +98,4 @@ def _nano(name: str, text: str) -> int:
 def _figures(price: PriceValue) -> str:
     parts = [("input", price.input), ("cache read", price.cache_read), ("cache write", price.cache_write), ("output", price.output)]
     limit = f", up to {price.input_limit:,} tokens in" if price.input_limit is not None else ""
-    return ", ".join(f"{name} {usd(nano)}" for name, nano in parts) + " per million tokens" + limit
+    return ", ".join(f"{name} {money(nano)}" for name, nano in parts) + " per million tokens" + limit

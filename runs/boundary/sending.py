@@ -1,259 +1,29 @@
-"""The one way out (R6): every call is admitted here, stage by stage, and only from here does anything touch an adapter.
+"""The adapters of one engine process, and how an admitted call reaches them. Writes no rows; knows no steps' meaning."""
 
-Order: identity, stop switch, grants, approval, rate, breaker, price, budget, deadline; then the store writes the intent, then `send`.
-Knows no steps' meaning and writes no rows. Called by performers.
-"""
-
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 from agents import grants, registry
 from agents.models import Agent as AgentRow
-from agents.prices import Used, usd
-from audit import bulk, canonical, clock
+from audit import bulk, clock
 from runs import store
 from runs.adapters import commands, http, inline, models
-from runs.adapters.children import Broken, CallError, Children, Job, OnCall, OnProgress, Returned
+from runs.adapters.children import Broken, Children, Job, OnCall, OnProgress, Returned
+from runs.boundary.admission import admit
+from runs.boundary.values import Account, Refusal, Reply, Request, Standing
 from runs.engine import pacing
-from runs.engine.pacing import Admission, Pace
-from runs.engine.states import CallKind, Cause, Mode
-from runs.engine.values import Agent, instant_text
+from runs.engine.pacing import Admission
+from runs.engine.states import CallKind, Cause
+from runs.engine.values import instant_text
 
-__all__ = [
-    "Account",
-    "Boundary",
-    "CallError",
-    "OnCall",
-    "OnProgress",
-    "Refusal",
-    "Reply",
-    "Request",
-    "Standing",
-    "admit",
-    "standings",
-    "stored_replies",
-    "target_resource",
-    "unpacked",
-    "with_bound",
-]
-
-ABLE: Final = frozenset({"draft", "active"})
 MIB: Final = 1024 * 1024
 MODEL_MARGIN_S: Final = 1.0
 """A model that doesn't answer fails so long before its step's deadline, or a tenth of its time: it is its alias's failure then, not the agent's."""
 FETCH_S: Final = 30.0
 """One fetch takes at most so long, however much time its step has left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What an agent may do now: live, never pinned to a release."""
-
-    state: str
-    permissions: tuple[str, ...]
-    pace: Pace | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The run's own account as its row says. Money in nano-USD; a limit of None is none."""
-
-    calls: int
-    calls_limit: int | None
-    committed: int
-    cost_limit: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A call to be. `uses` is what it touches, filled in from its actual arguments."""
-
-    run: UUID
-    step: str
-    attempt: int
-    ordinal: int
-    agent: Agent
-    kind: CallKind
-    name: str
-    arguments: Mapping[str, Any]
-    mode: Mode
-    not_after: datetime
-    bound_nano: int
-    uses: tuple[tuple[str, str], ...] = ()
-    as_of: datetime | None = None
-    business_key: str | None = None
-    progress_timeout_s: float | None = None
-    repair: Mapping[str, Any] | None = None
-    """A model's reply before this one, and what is wrong with it."""
-    bound_tokens: int = 0
-
-    @property
-    def opening(self) -> Mapping[str, Any] | None:
-        """What the intent's entry opens: a step's own input stands with its step already."""
-        if self.kind is CallKind.MODEL:
-            return self.repair
-        return None if self.ordinal == 0 else self.arguments
-
-    @property
-    def key(self) -> str:
-        """The idempotency key: a re-send after a crash keeps it, a decided retry raises the attempt."""
-        place = "\x1f".join((str(self.run), self.step, str(self.attempt), str(self.ordinal)))
-        return "o1_" + hashlib.sha256(place.encode()).hexdigest()[:40]
-
-    def digest(self) -> str:
-        """SHA-256 of what is asked; a call that asks something else under the same key has diverged."""
-        asked = {"kind": str(self.kind), "name": self.name, "agent": self.agent.digest, "arguments": dict(self.arguments)}
-        return canonical.digest(asked if self.repair is None else asked | {"repair": dict(self.repair)})
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A stage said no; nothing was sent."""
-
-    cause: Cause
-    message: str
-    owner: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back: a value, or a cause. `answered` is false where nobody knows whether the work was done."""
-
-    value: Any = None
-    cause: Cause | None = None
-    message: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
-    answered: bool = True
-    contained: bool | None = None
-    owner: str | None = None
-    used: Used | None = None
-    pause_ms: int = 0
-    stderr: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request beside everything that the stages judge it by."""
-
-    request: Request
-    standing: Standing | None
-    account: Account
-    own: Mapping[str, Admission]
-    now: datetime
-
-    @property
-    def pace(self) -> Pace | None:
-        """Where there is one to be kept. An inline check is no call: no row says that it was made."""
-        return None if self.standing is None or self.request.kind is CallKind.INLINE else self.standing.pace
-
-
-Stage = Callable[[_Asked], Refusal | None]
-
-
-def admit(request: Request, *, standing: Standing | None, account: Account, own: Mapping[str, Admission], now: datetime) -> Refusal | None:
-    """Every stage in order; the first that refuses decides. None: the call may be written down and sent.
-
-    `own`: calls of the same agent that this process has admitted lately, by key; the standing may not know them yet.
-    """
-    asked = _Asked(request, standing, account, own, now)
-    for stage in STAGES:
-        refusal = stage(asked)
-        if refusal is not None:
-            return refusal
-    return None
-
-
-def _identity(asked: _Asked) -> Refusal | None:
-    if asked.standing is None:
-        return Refusal(Cause.DENIED, f"there is no agent '{asked.request.agent.name}' any more")
-    return None
-
-
-def _stop(asked: _Asked) -> Refusal | None:
-    if asked.standing is not None and asked.standing.state not in ABLE:
-        return Refusal(Cause.STOPPED, f"agent '{asked.request.agent.name}' is {asked.standing.state} and may not work")
-    return None
-
-
-def _grants(asked: _Asked) -> Refusal | None:
-    permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
-    for verb, resource in asked.request.uses:
-        decision = grants.decide(permissions, verb, resource)
-        if decision.allowed or decision.needs_approval:
-            continue
-        why = "no permission allows it" if decision.rule is None else f'the permission "{decision.rule}" can\'t be read and may forbid it'
-        advice = f'Add "allow {verb} {resource}"' if decision.rule is None else "Mend it"
-        return Refusal(Cause.DENIED, f"'{name}' may not {verb} {resource}: {why}. {advice} and apply again with --publish")
-    return None
-
-
-def _approval(asked: _Asked) -> Refusal | None:
-    """Nobody can give an approval in this version, so what requires one is refused: closed until there is somebody to ask."""
-    permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
-    for verb, resource in asked.request.uses:
-        decision = grants.decide(permissions, verb, resource)
-        if decision.needs_approval:
-            message = f"'{name}' may {verb} {resource} only with an approval (\"{decision.rule}\"), and nobody can give one in this version"
-            advice = f'Leave it out, or change the permission to "allow {verb} {resource}" and apply again with --publish'
-            return Refusal(Cause.DENIED, f"{message}. {advice}")
-    return None
-
-
-def _rate(asked: _Asked) -> Refusal | None:
-    pace, name = asked.pace, asked.request.agent.name
-    if pace is not None and pace.unreadable:
-        return Refusal(Cause.DENIED, f"the rate and breaker in force of agent '{name}' can't be read, so it may not work; publish it again")
-    said = None if pace is None else pacing.beyond_rate(pace, name, asked.request.key, asked.own, asked.now)
-    return None if said is None else Refusal(Cause.RATE, said)
-
-
-def _breaker(asked: _Asked) -> Refusal | None:
-    """What a function asks for on its way belongs to a turn that is out already."""
-    if asked.pace is None or asked.request.ordinal:
-        return None
-    said = pacing.at_rest(asked.pace, asked.request.agent.name, asked.request.key, asked.own, asked.now)
-    return None if said is None else Refusal(Cause.BREAKER, said)
-
-
-def _price(asked: _Asked) -> Refusal | None:
-    """No price: refused (R8). A price that holds only up to a size: refused beyond it."""
-    alias = asked.request.agent.alias if asked.request.kind is CallKind.MODEL else None
-    if alias is None:
-        return None
-    what, owner = models.named(alias), f"alias:{alias['name']}"
-    if alias["price"] is None:
-        say = f"say it with `manage.py prices set {alias['provider']} {alias['model']} --input USD --output USD`, then apply with --publish again"
-        return Refusal(Cause.BUDGET, f"no price of {what} is known, so model alias '{alias['name']}' can't be asked; {say}", owner)
-    limit, most = alias["price"]["input_limit"], asked.request.bound_tokens
-    if limit is not None and most > limit:
-        message = f"step '{asked.request.step}' would ask {what} with up to {most:,} tokens, and its price is known up to {limit:,}; ask for less"
-        return Refusal(Cause.BUDGET, message, owner)
-    return None
-
-
-def _budget(asked: _Asked) -> Refusal | None:
-    step, account, bound = asked.request.step, asked.account, asked.request.bound_nano
-    if account.calls_limit is not None and account.calls + 1 > account.calls_limit:
-        made = f"limits.calls; made {account.calls}"
-        return Refusal(Cause.BUDGET, f"step '{step}' would exceed the run's limit of {account.calls_limit} calls ({made})")
-    if account.cost_limit is not None and account.committed + bound > account.cost_limit:
-        held = f"limits.cost; spent and reserved {usd(account.committed)}, asked {usd(bound)}"
-        return Refusal(Cause.BUDGET, f"step '{step}' would exceed the run's cost limit of {usd(account.cost_limit)} ({held})")
-    return None
-
-
-def _deadline(asked: _Asked) -> Refusal | None:
-    if asked.now >= asked.request.not_after:
-        return Refusal(Cause.DEADLINE, f"step '{asked.request.step}' had no time left for {asked.request.name}")
-    return None
-
-
-STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _approval, _rate, _breaker, _price, _budget, _deadline)
 
 
 def standings(names: Sequence[str]) -> dict[str, Standing]:

@@ -1,0 +1,28 @@
+"""The one way out (R6): every call is admitted here, stage by stage, and only from here does anything touch an adapter.
+
+Admission first; then the store writes the intent, then it is sent. Writes no rows. Called by performers.
+"""
+
+from runs.adapters.children import CallError, OnCall, OnProgress
+
+from .admission import admit
+from .sending import Boundary, standings, stored_replies, target_resource, unpacked, with_bound
+from .values import Account, Refusal, Reply, Request, Standing
+
+__all__ = [
+    "Account",
+    "Boundary",
+    "CallError",
+    "OnCall",
+    "OnProgress",
+    "Refusal",
+    "Reply",
+    "Request",
+    "Standing",
+    "admit",
+    "standings",
+    "stored_replies",
+    "target_resource",
+    "unpacked",
+    "with_bound",
+]

@@ -1,0 +1,138 @@
+"""Whether a call may go out: stage by stage, the first that refuses decides. Pure; reads no row and no clock.
+
+Order: identity, stop switch, grants, approval, rate, breaker, price, budget, deadline.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from agents import grants
+from audit.wording import money
+from runs.boundary.values import Account, Refusal, Request, Standing
+from runs.engine import pacing
+from runs.engine.pacing import Admission, Pace
+from runs.engine.states import CallKind, Cause
+
+ABLE: Final = frozenset({"draft", "active"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request beside everything that the stages judge it by."""
+
+    request: Request
+    standing: Standing | None
+    account: Account
+    own: Mapping[str, Admission]
+    now: datetime
+
+    @property
+    def pace(self) -> Pace | None:
+        """Where there is one to be kept. An inline check is no call: no row says that it was made."""
+        return None if self.standing is None or self.request.kind is CallKind.INLINE else self.standing.pace
+
+
+Stage = Callable[[_Asked], Refusal | None]
+
+
+def admit(request: Request, *, standing: Standing | None, account: Account, own: Mapping[str, Admission], now: datetime) -> Refusal | None:
+    """Every stage in order; the first that refuses decides. None: the call may be written down and sent.
+
+    `own`: calls of the same agent that this process has admitted lately, by key; the standing may not know them yet.
+    """
+    asked = _Asked(request, standing, account, own, now)
+    for stage in STAGES:
+        refusal = stage(asked)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def _identity(asked: _Asked) -> Refusal | None:
+    if asked.standing is None:
+        return Refusal(Cause.DENIED, f"there is no agent '{asked.request.agent.name}' any more")
+    return None
+
+
+def _stop(asked: _Asked) -> Refusal | None:
+    if asked.standing is not None and asked.standing.state not in ABLE:
+        return Refusal(Cause.STOPPED, f"agent '{asked.request.agent.name}' is {asked.standing.state} and may not work")
+    return None
+
+
+def _grants(asked: _Asked) -> Refusal | None:
+    permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
+    for verb, resource in asked.request.uses:
+        decision = grants.decide(permissions, verb, resource)
+        if decision.allowed or decision.needs_approval:
+            continue
+        why = "no permission allows it" if decision.rule is None else f'the permission "{decision.rule}" can\'t be read and may forbid it'
+        advice = f'Add "allow {verb} {resource}"' if decision.rule is None else "Mend it"
+        return Refusal(Cause.DENIED, f"'{name}' may not {verb} {resource}: {why}. {advice} and apply again with --publish")
+    return None
+
+
+def _approval(asked: _Asked) -> Refusal | None:
+    """Nobody can give an approval in this version, so what requires one is refused: closed until there is somebody to ask."""
+    permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
+    for verb, resource in asked.request.uses:
+        decision = grants.decide(permissions, verb, resource)
+        if decision.needs_approval:
+            message = f"'{name}' may {verb} {resource} only with an approval (\"{decision.rule}\"), and nobody can give one in this version"
+            advice = f'Leave it out, or change the permission to "allow {verb} {resource}" and apply again with --publish'
+            return Refusal(Cause.DENIED, f"{message}. {advice}")
+    return None
+
+
+def _rate(asked: _Asked) -> Refusal | None:
+    pace, name = asked.pace, asked.request.agent.name
+    if pace is not None and pace.unreadable:
+        return Refusal(Cause.DENIED, f"the rate and breaker in force of agent '{name}' can't be read, so it may not work; publish it again")
+    said = None if pace is None else pacing.beyond_rate(pace, name, asked.request.key, asked.own, asked.now)
+    return None if said is None else Refusal(Cause.RATE, said)
+
+
+def _breaker(asked: _Asked) -> Refusal | None:
+    """What a function asks for on its way belongs to a turn that is out already."""
+    if asked.pace is None or asked.request.ordinal:
+        return None
+    said = pacing.at_rest(asked.pace, asked.request.agent.name, asked.request.key, asked.own, asked.now)
+    return None if said is None else Refusal(Cause.BREAKER, said)
+
+
+def _price(asked: _Asked) -> Refusal | None:
+    """No price: refused (R8). A price that holds only up to a size: refused beyond it."""
+    alias = asked.request.agent.alias if asked.request.kind is CallKind.MODEL else None
+    if alias is None:
+        return None
+    what, owner = f"{alias['provider']}/{alias['model']}", f"alias:{alias['name']}"
+    if alias["price"] is None:
+        say = f"say it with `manage.py prices set {alias['provider']} {alias['model']} --input USD --output USD`, then apply with --publish again"
+        return Refusal(Cause.BUDGET, f"no price of {what} is known, so model alias '{alias['name']}' can't be asked; {say}", owner)
+    limit, most = alias["price"]["input_limit"], asked.request.bound_tokens
+    if limit is not None and most > limit:
+        message = f"step '{asked.request.step}' would ask {what} with up to {most:,} tokens, and its price is known up to {limit:,}; ask for less"
+        return Refusal(Cause.BUDGET, message, owner)
+    return None
+
+
+def _budget(asked: _Asked) -> Refusal | None:
+    step, account, bound = asked.request.step, asked.account, asked.request.bound_nano
+    if account.calls_limit is not None and account.calls + 1 > account.calls_limit:
+        made = f"limits.calls; made {account.calls}"
+        return Refusal(Cause.BUDGET, f"step '{step}' would exceed the run's limit of {account.calls_limit} calls ({made})")
+    if account.cost_limit is not None and account.committed + bound > account.cost_limit:
+        held = f"limits.cost; spent and reserved {money(account.committed)}, asked {money(bound)}"
+        return Refusal(Cause.BUDGET, f"step '{step}' would exceed the run's cost limit of {money(account.cost_limit)} ({held})")
+    return None
+
+
+def _deadline(asked: _Asked) -> Refusal | None:
+    if asked.now >= asked.request.not_after:
+        return Refusal(Cause.DEADLINE, f"step '{asked.request.step}' had no time left for {asked.request.name}")
+    return None
+
+
+STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _approval, _rate, _breaker, _price, _budget, _deadline)

@@ -1,0 +1,100 @@
+"""What passes the boundary, as values: a request, what it is judged by, a refusal, a reply. Knows no adapter and no stage."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from agents.prices import Used
+from audit import canonical
+from runs.engine.pacing import Pace
+from runs.engine.states import CallKind, Cause, Mode
+from runs.engine.values import Agent
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an agent may do now: live, never pinned to a release."""
+
+    state: str
+    permissions: tuple[str, ...]
+    pace: Pace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The run's own account as its row says. Money in nano-USD; a limit of None is none."""
+
+    calls: int
+    calls_limit: int | None
+    committed: int
+    cost_limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call to be. `uses` is what it touches, filled in from its actual arguments."""
+
+    run: UUID
+    step: str
+    attempt: int
+    ordinal: int
+    agent: Agent
+    kind: CallKind
+    name: str
+    arguments: Mapping[str, Any]
+    mode: Mode
+    not_after: datetime
+    bound_nano: int
+    uses: tuple[tuple[str, str], ...] = ()
+    as_of: datetime | None = None
+    business_key: str | None = None
+    progress_timeout_s: float | None = None
+    repair: Mapping[str, Any] | None = None
+    """A model's reply before this one, and what is wrong with it."""
+    bound_tokens: int = 0
+
+    @property
+    def opening(self) -> Mapping[str, Any] | None:
+        """What the intent's entry opens: a step's own input stands with its step already."""
+        if self.kind is CallKind.MODEL:
+            return self.repair
+        return None if self.ordinal == 0 else self.arguments
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: a re-send after a crash keeps it, a decided retry raises the attempt."""
+        place = "\x1f".join((str(self.run), self.step, str(self.attempt), str(self.ordinal)))
+        return "o1_" + hashlib.sha256(place.encode()).hexdigest()[:40]
+
+    def digest(self) -> str:
+        """SHA-256 of what is asked; a call that asks something else under the same key has diverged."""
+        asked = {"kind": str(self.kind), "name": self.name, "agent": self.agent.digest, "arguments": dict(self.arguments)}
+        return canonical.digest(asked if self.repair is None else asked | {"repair": dict(self.repair)})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A stage said no; nothing was sent."""
+
+    cause: Cause
+    message: str
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: a value, or a cause. `answered` is false where nobody knows whether the work was done."""
+
+    value: Any = None
+    cause: Cause | None = None
+    message: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    answered: bool = True
+    contained: bool | None = None
+    owner: str | None = None
+    used: Used | None = None
+    pause_ms: int = 0
+    stderr: str = ""
