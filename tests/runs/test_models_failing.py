@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agents.prices import Tokens
+from audit.wording import money
 from tests import messages_server as server
 from tests import models, pipelines
 
@@ -34,8 +35,7 @@ def asked(
 
 def reserved(said: dict[str, Any]) -> int:
     """What was held for the run's first call, as its intent says."""
-    from audit.wording import money
-from audit.models import Entry
+    from audit.models import Entry
 
     entry = Entry.objects.filter(run=pipelines.id_of(said), verb="runs.call.dispatched").order_by("seq").first()
     return int(entry.envelope()["facts"]["reserved_nano"])
