@@ -21,7 +21,7 @@ from audit.wording import instant, lasting
 from runs import services
 from runs.admin import doing, page
 from runs.admin.badges import listed
-from runs.models import Engine, Outcome, Run
+from runs.models import Engine, Integrity, Outcome, Run
 
 MOST_PIPELINES = 200
 
@@ -33,12 +33,14 @@ class OutcomeFilter(admin.SimpleListFilter):
     parameter_name = "reads_as"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
-        return [("live", "not finished"), *((outcome.value, outcome.value) for outcome in Outcome)]
+        return [("live", "not finished"), *((outcome.value, outcome.value) for outcome in Outcome), ("broken", "broken")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002 - as above
         now, wanted = clock.now(), self.value()
         if wanted == "live":
             return queryset.live().filter(deadline_at__gt=now)
+        if wanted == "broken":
+            return queryset.filter(integrity=Integrity.BROKEN)  # as the last check found it; the rows of a page are checked anew
         return queryset.ended_as(Outcome(wanted), now) if wanted in set(Outcome) else queryset
 
 

@@ -67,3 +67,11 @@ def test_a_changed_outcome_reads_broken_in_the_list(looking: Client, tmp_path: P
     Run.objects.filter(id=run.id).update(outcome="verified")
     page = looking.get(reverse("admin:runs_run_changelist")).content.decode()
     assert "o-broken" in page and "o-good" not in page
+
+
+def test_runs_that_a_check_found_broken_are_found(looking: Client, tmp_path: Path) -> None:
+    run, other = run_of(tmp_path), pipelines.start()
+    Run.objects.filter(id=run.id).update(integrity="broken")
+    page = looking.get(reverse("admin:runs_run_changelist"), {"reads_as": "broken"}).content.decode()
+    assert str(run.id) in page and str(other.id) not in page
+    assert "somebody wrote to the database" in looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode().lower()
