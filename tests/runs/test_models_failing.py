@@ -172,7 +172,7 @@ def test_a_progress_timeout_needs_a_stream(tmp_path: Path) -> None:
 def test_the_runs_cost_limit_refuses_before_anything_is_sent(tmp_path: Path) -> None:
     said, there = asked(server.replies(GOOD), tmp_path, more="limits: {cost: 0.001 USD}")
     assert (said["failure"]["cause"], said["failure"]["owner"]) == ("budget", "pipeline:sample")
-    assert "cost limit of 0.001 USD (limits.cost; spent and reserved 0.00 USD, asked 0.0" in said["failure"]["message"]
+    assert "cost limit of 0.001 USD (limits.cost; spent and reserved 0 USD, asked 0.0" in said["failure"]["message"]
     assert (there.asked, models.charges(said), said["cost_nano"]) == ([], [], "0")
 
 
