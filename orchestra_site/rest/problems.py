@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -46,7 +47,8 @@ def handle(raised: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler: nothing gets past it, and nothing of our inside gets out."""
     error = raised if isinstance(raised, OrchestraError) and raised.http_status != 500 else _translated(raised)
     request = context.get("request")
-    headers = {name: value for name, value in (("WWW-Authenticate", getattr(raised, "auth_header", None)),) if value}
+    said = {"WWW-Authenticate": getattr(raised, "auth_header", None), "Retry-After": "2" if isinstance(error, errors.Unavailable) else None}
+    headers = {name: value for name, value in said.items() if value}
     body = problem(error, request.path if request is not None else "")
     return Response(body, status=error.http_status, headers=headers, content_type=CONTENT_TYPE)
 
@@ -64,6 +66,9 @@ def _unexpected(raised: Exception) -> OrchestraError:
             raise raised
     except NotSetUp as error:
         return error
+    except OperationalError:
+        _log.exception("a REST door had no database")
+        return errors.Unavailable()
     except Exception:  # noqa: BLE001 - it is logged whole, and whoever asked learns only that it was us
         _log.exception("a REST door failed")
         return errors.Internal()

@@ -132,6 +132,12 @@ def test_a_database_without_this_versions_tables_says_what_to_do(somebody: Calle
     assert "manage.py migrate" in refused.body["detail"]
 
 
+def test_a_database_that_is_busy_is_to_be_asked_again(somebody: Caller) -> None:
+    with mock.patch("runs.services.runs_wanted", side_effect=OperationalError("database is locked")):
+        refused = somebody.get("/runs/")
+    assert (refused.status, refused.code, refused.headers["Retry-After"]) == (503, "unavailable", "2")
+
+
 def test_what_django_refuses_before_a_door_is_reached_is_a_problem_too(somebody: Caller) -> None:
     refused = somebody.send("GET", "/runs/", Host="elsewhere.example.com")
     assert (refused.status, refused.code, refused.body["instance"]) == (400, "bad-request", "/api/v1/runs/")
