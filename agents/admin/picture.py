@@ -54,7 +54,7 @@ def _notes(node: Mapping[str, Any]) -> list[str]:
     least = node.get("min_success")
     said = [
         f"only when {node['when']}" if node.get("when") else "",
-        f"up to {retry['max']} retries" if retry else "",
+        f"up to {retry['max']} retr{'y' if retry['max'] == 1 else 'ies'}" if retry else "",
         f"else by {node['fallback']}" if node.get("fallback") else "",
         "goes on without it if it fails" if node.get("on_failure") == "degrade" else "",
         "one that succeeds is enough" if least == "any" else f"at least {least} must succeed" if isinstance(least, int) else "",

@@ -12,6 +12,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
 from agents import registry
@@ -19,6 +20,8 @@ from agents.models import Team, TeamUserObjectPermission
 from agents.registry.people import PERMISSIONS
 from audit.admin import Deed, LongListAdmin, act, shown, text_field
 from audit.requests import actor_of
+from audit.templatetags.showing import badge
+from audit.wording import instant
 
 if admin.site.is_registered(User):
     admin.site.unregister(User)
@@ -53,11 +56,27 @@ class PermissionForm(forms.Form):
 
 @admin.register(User)
 class PersonAdmin(LongListAdmin):
-    list_display = (shown("username", called="name"), "is_active", "is_superuser", "last_login", "date_joined")
+    list_display = (shown("username", called="name"), "stands", "administers", "signed_in", "since")
     search_fields = ("username",)
     search_help_text = "the beginning of a name"
     page_template = "admin/site/person.html"
     change_list_template = "admin/site/people.html"
+
+    @admin.display(description="state")
+    def stands(self, person: User) -> str:
+        return render_to_string("admin/audit/badge.html", badge("active") if person.is_active else badge("retired", "inactive"))
+
+    @admin.display(description="administrator", empty_value="-")
+    def administers(self, person: User) -> str | None:
+        return "yes" if person.is_superuser else None
+
+    @admin.display(description="signed in last (UTC)", empty_value="never")
+    def signed_in(self, person: User) -> str | None:
+        return None if person.last_login is None else instant(person.last_login)
+
+    @admin.display(description="account since (UTC)")
+    def since(self, person: User) -> str:
+        return instant(person.date_joined)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return actor_of(request).may_manage_people

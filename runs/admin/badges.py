@@ -18,6 +18,8 @@ class Listed:
     run: Run
     word: str
     label: str
+    cause: str
+    owner: str
 
     @property
     def more(self) -> str:
@@ -38,7 +40,8 @@ def listed(runs: Iterable[Run], now: datetime) -> Sequence[Listed]:
 
 
 def _listed(run: Run, effective: Effective) -> Listed:
-    return Listed(run, word_of(effective), effective.label)
+    cause = "deadline" if effective.overdue else run.failure_cause  # no worker has written that yet, nor whose it is
+    return Listed(run, word_of(effective), effective.label, cause, run.failure_owner)
 
 
 def word_of(effective: Effective) -> str:

@@ -107,7 +107,8 @@ class RunAdmin(LongListAdmin):
 
     @admin.display(description="failure", empty_value="-")
     def failed_for(self, run: Run) -> str | None:
-        return visible(f"{run.failure_cause}, {run.failure_owner}", 80) if run.failure_cause else None
+        reads = run.reads  # type: ignore[attr-defined]
+        return visible(", ".join(filter(None, (reads.cause, reads.owner))), 80) or None
 
     # The page, and what can be done ------------------------------------------------------------------------------------------------
 
