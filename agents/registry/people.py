@@ -22,7 +22,7 @@ from agents.models import Team, TeamUserObjectPermission
 from agents.models.sharing import VIEW
 from agents.models.team import TeamQuerySet
 from audit import clock
-from audit.actors import MANAGE_PEOPLE, SEE_EVERYTHING, Actor
+from audit.actors import CHANGE_EVERYTHING, MANAGE_PEOPLE, SEE_EVERYTHING, Actor
 from audit.errors import Conflict, Invalid
 from audit.ledger import Verb
 
@@ -34,18 +34,22 @@ PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {SEE_EVERYTHING: ("audit", "
 """What a person may be given beyond their teams, as Django's permissions: (app, codename)."""
 
 PASSWORD_BYTES = 12
+RESERVED: Final = frozenset({"nobody", "system"})
+"""Ids of actors that are no person."""
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@.+_-]{0,149}")
 
 
 def create_person(username: str, *, actor: Actor, administrator: bool = False, now: datetime | None = None) -> tuple[User, str]:
     """A new account that may sign in, and its random password: to be shown once, kept only as a hash. NotGranted, Invalid (the name), Conflict."""
-    if not _USERNAME.fullmatch(username):
+    if not _USERNAME.fullmatch(username) or username.lower() in RESERVED:
         raise Invalid(f"'{username[:80]}' can't be a name to sign in with: letters, digits and @ . + - _, a letter or digit first, at most 150")
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     hashed = make_password(password)  # before the transaction: it takes as long as a password hash should
     try:
         with transaction.atomic(durable=True):
             turn = _turn(actor, now, f"create '{username}'")
+            if administrator and not _administers(actor):
+                raise NotGranted("only an administrator makes another one")
             person = User.objects.create(username=username, password=hashed, is_staff=True, is_superuser=administrator)
             _note(turn, verbs.PERSON_CREATED, person, facts={"administrator": administrator})
             turn.close()
@@ -60,6 +64,7 @@ def set_active(username: str, *, active: bool, actor: Actor, now: datetime | Non
     """Whether this person may sign in; false ends open sessions and tokens at their next request. NotGranted, UnknownPerson, Conflict."""
 
     def change(turn: Turn, person: User) -> None:
+        _require_not_above(turn.actor, person, may_have_more=True)
         if not User.objects.filter(pk=person.pk, is_active=not active).update(is_active=active):
             raise Conflict(f"'{username}' is {'active' if active else 'inactive'} already")
         _note(turn, verbs.PERSON_CHANGED, person, facts={"active": active})
@@ -73,8 +78,7 @@ def reset_password(username: str, *, actor: Actor, now: datetime | None = None) 
     hashed = make_password(password)
 
     def change(turn: Turn, person: User) -> None:
-        if person.is_superuser and not _administers(turn.actor):
-            raise NotGranted(f"'{username}' administers this installation; only somebody who does may set that password")
+        _require_not_above(turn.actor, person)
         User.objects.filter(pk=person.pk).update(password=hashed)
         _note(turn, verbs.PERSON_CHANGED, person, facts={"password": "reset"})
 
@@ -82,12 +86,14 @@ def reset_password(username: str, *, actor: Actor, now: datetime | None = None) 
 
 
 def permit_person(username: str, permission: str, *, allowed: bool, actor: Actor, now: datetime | None = None) -> User:
-    """Give or take `see-everything` or `manage-people`. NotGranted, UnknownPerson, Invalid (an unknown permission)."""
+    """Give or take `see-everything` or `manage-people`; nobody gives what they don't have. NotGranted, UnknownPerson, Invalid (an unknown one)."""
     if permission not in PERMISSIONS:
         raise Invalid(f"there is no permission '{permission[:80]}'; people can be given {' and '.join(sorted(PERMISSIONS))}")
     app, codename = PERMISSIONS[permission]
 
     def change(turn: Turn, person: User) -> None:
+        if permission not in turn.actor.permissions and turn.actor.kind != "system":
+            raise NotGranted(f"you don't have the permission {permission}, so you can't give or take it; ask an administrator")
         row = Permission.objects.get(content_type__app_label=app, codename=codename)
         (person.user_permissions.add if allowed else person.user_permissions.remove)(row)
         _note(turn, verbs.PERSON_CHANGED, person, facts={"permission": permission, "allowed": allowed})
@@ -99,6 +105,8 @@ def add_member(team: str, username: str, *, actor: Actor, now: datetime | None =
     """The person belongs to the team: sees what is its, and may act for it. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
 
     def change(turn: Turn, found: Team, person: User) -> None:
+        if username == turn.actor.id and turn.actor.kind == "person" and not turn.actor.may_change(team):
+            raise NotGranted("nobody makes themselves a member of a team; ask somebody else who manages people")
         if found.members.filter(pk=person.pk).exists():
             raise Conflict(f"'{username}' is a member of team '{team}' already")
         found.members.add(person)
@@ -203,7 +211,19 @@ def _turn(actor: Actor, now: datetime | None, what: str) -> Turn:
 
 
 def _administers(actor: Actor) -> bool:
-    return actor.kind == "system" or User.objects.filter(username=actor.id, is_superuser=True, is_active=True).exists()
+    return actor.kind == "system" or CHANGE_EVERYTHING in actor.permissions
+
+
+def _require_not_above(actor: Actor, person: User, *, may_have_more: bool = False) -> None:
+    """Whoever sets a password could sign in with it: so not that of somebody who may do or see more. An administrator is everybody else's limit."""
+    if _administers(actor):
+        return
+    if person.is_superuser:
+        raise NotGranted(f"'{person.username}' administers this installation; only an administrator may do this")
+    held = {name for name, (app, codename) in PERMISSIONS.items() if person.has_perm(f"{app}.{codename}")}
+    teams = set(Team.objects.filter(members=person).values_list("name", flat=True))
+    if not may_have_more and (held - actor.permissions or teams - actor.teams):
+        raise NotGranted(f"'{person.username}' may see or do more than you; ask an administrator")
 
 
 def _person(username: str) -> User:

@@ -69,18 +69,36 @@ def test_what_is_so_already_is_a_conflict_with_an_entry(alice: User) -> None:
     assert [facts["code"] for facts in facts_of("agents.person.refused")] == ["conflict"] * 4
 
 
-def test_only_who_manages_people_says_who_belongs_where(alice: User) -> None:
+def test_only_who_manages_people_says_who_belongs_where(alice: User, bob: User) -> None:
     with pytest.raises(NotGranted, match="manage-people"):
         registry.add_member("platform", "alice", actor=MEMBER)
     registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
     with pytest.raises(UnknownTeam):  # and only of teams that they see
         registry.add_member("platform", "alice", actor=acting(alice))
     registry.permit_person("alice", SEE_EVERYTHING, allowed=True, actor=SYSTEM)
-    registry.add_member("platform", "alice", actor=acting(alice))
+    registry.add_member("platform", "bob", actor=acting(alice))
     registry.permit_person("alice", MANAGE_PEOPLE, allowed=False, actor=SYSTEM)
     assert not acting(alice).may_manage_people
     with pytest.raises(Invalid, match="can be given"):
         registry.permit_person("alice", "fly", allowed=True, actor=SYSTEM)
+
+
+def test_who_manages_people_can_raise_neither_themselves_nor_take_over_who_may_more(alice: User, bob: User) -> None:
+    registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
+    registry.show_team("platform", "alice", actor=SYSTEM)
+    registry.add_member("platform", "bob", actor=SYSTEM)
+    with pytest.raises(NotGranted, match="don't have"):
+        registry.permit_person("alice", SEE_EVERYTHING, allowed=True, actor=acting(alice))
+    with pytest.raises(NotGranted, match="themselves"):
+        registry.add_member("platform", "alice", actor=acting(alice))
+    with pytest.raises(NotGranted, match="more than you"):
+        registry.reset_password("bob", actor=acting(alice))
+    with pytest.raises(NotGranted, match="administrator"):
+        registry.create_person("erin", actor=acting(alice), administrator=True)
+    for name in ("nobody", "System"):
+        with pytest.raises(Invalid):
+            registry.create_person(name, actor=SYSTEM)
+    assert acting(alice).permissions == {MANAGE_PEOPLE} and acting(alice).teams == frozenset()
 
 
 def test_to_see_everything_is_not_to_change_everything(bob: User) -> None:
@@ -123,6 +141,8 @@ def test_an_administrators_password_is_set_by_an_administrator_only(alice: User)
     registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
     with pytest.raises(NotGranted, match="administers"):
         registry.reset_password("root", actor=acting(alice))
+    with pytest.raises(NotGranted, match="administers"):
+        registry.set_active("root", active=False, actor=acting(alice))
     registry.reset_password("alice", actor=acting(root))
     assert facts_of("agents.person.created") == [{"person": root.pk, "administrator": True}]
     assert facts_of("agents.person.changed")[-1] == {"person": alice.pk, "password": "reset"}
