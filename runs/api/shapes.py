@@ -27,6 +27,17 @@ _HEADER: Final[dict[str, Shape]] = {
 }
 LISTED: Final = given(_HEADER, cost_nano=NANO, meaning="A run in a list; `GET /api/v1/runs/{run}/` has the rest.")
 
+USAGE: Final = given(
+    provider=text(example="anthropic"),
+    model=text(),
+    price_version=text("which version of the model's price it was charged by"),
+    input_tokens=whole("neither read from a cache nor written to one"),
+    cache_read_tokens=whole(),
+    cache_write_tokens=whole(),
+    output_tokens=whole(),
+    estimated=flag("whether the figures are the bound, because none were reported"),
+    meaning="What a model's call used; the four counts are disjoint.",
+)
 CALL: Final = given(
     id=ident(),
     kind=one_of(*CallKind),
@@ -36,7 +47,8 @@ CALL: Final = given(
     attempt=whole(),
     ordinal=whole("0 is the function itself, 1 and more what it asked for"),
     cause=maybe(text("why it failed")),
-    contained=maybe(flag("whether it had no network; null for a tool")),
+    contained=maybe(flag("whether it had no network; null for a tool or a model")),
+    usage=maybe(USAGE),
     cost_nano=NANO,
     dispatched_at=instant(),
     settled_at=maybe(instant()),

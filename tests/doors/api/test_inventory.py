@@ -167,7 +167,10 @@ def test_an_account_is_made_permitted_and_ended(manager: Caller) -> None:
     assert (made.status, made.body["active"], len(made.body["password"]) >= 16) == (201, True, True)
     assert User.objects.get(username="dora").is_superuser is False
     assert manager.post("/people/", {"name": "dora"}).code == "conflict"
-    assert manager.post("/people/dora/permissions/", {"permission": "see-everything", "allowed": True}).status == 200
+    assert manager.post("/people/dora/permissions/", {"permission": "manage-people", "allowed": True}).status == 200
+    assert (
+        manager.post("/people/dora/permissions/", {"permission": "see-everything", "allowed": True}).code == "denied"
+    )  # nobody gives what they lack
     assert manager.post("/people/dora/permissions/", {"permission": "everything", "allowed": True}).code == "bad-body"
     assert manager.post("/people/dora/deactivate/").body == {"name": "dora", "active": False}
     assert manager.post("/people/dora/activate/").body == {"name": "dora", "active": True}
