@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 
@@ -27,12 +26,12 @@ from audit.visible import visible
 from audit.wording import instant
 from runs.admin import Listed, listed
 from runs.admin.doing import address_of_start
-from runs.models import Outcome, Run, RunQuerySet, Step, StepState
+from runs.admin.lately import failures_of, lately
+from runs.models import Outcome, Run
 
-NEWEST: Final = 200
-"""How many of an agent's newest steps are looked through: this bounds the page, whatever an agent has done."""
 MOST_RUNS: Final = 10
 STRIP: Final = 60
+GOOD: Final = frozenset({Outcome.VERIFIED, Outcome.DEGRADED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +42,16 @@ class Lately:
     verified_at: datetime | None
 
 
-def lately(agents: Sequence[Agent], actor: Actor) -> dict[UUID, Lately]:
-    """For a page of agents, in five statements."""
-    runs = _runs_of(OuterRef(OuterRef("name")), actor)
-    good = runs.filter(outcome__in=[Outcome.VERIFIED, Outcome.DEGRADED]).order_by("-finished_at")
-    rows = Agent.objects.filter(pk__in=[agent.pk for agent in agents]).annotate(
-        last=Subquery(runs.order_by("-created_at").values("id")[:1]), good=Subquery(good.values("finished_at")[:1])
-    )
-    found = list(rows.order_by().values_list("pk", "last", "good"))
-    shown_runs = {one.run.id: one for one in listed(Run.objects.filter(id__in=[last for _, last, _ in found if last]), clock.now())}
-    return {pk: Lately(shown_runs.get(last), good) for pk, last, good in found}
+def lately_of(agents: Sequence[Agent], actor: Actor) -> dict[UUID, Lately]:
+    """For a page of agents; as many statements for one agent as for fifty."""
+    runs = lately([agent.name for agent in agents], actor)
+    newest = {name: found[0] for name, found in runs.items() if found}
+    reads = dict(zip(newest, listed(newest.values(), clock.now()), strict=True))
+    return {agent.pk: Lately(reads.get(agent.name), _verified_at(runs[agent.name])) for agent in agents}
 
 
-def _runs_of(agent: Any, actor: Actor) -> RunQuerySet:
-    """The runs among an agent's newest steps that the person may see."""
-    steps = Step.objects.filter(agent=agent).order_by("-id").values("run_id")[:NEWEST]
-    return Run.objects.visible_to(actor).filter(id__in=Subquery(steps))
+def _verified_at(runs: Sequence[Run]) -> datetime | None:
+    return max((run.finished_at for run in runs if run.outcome in GOOD and run.finished_at is not None), default=None)
 
 
 class _Inventory(Listing):
@@ -67,7 +60,7 @@ class _Inventory(Listing):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         agents: list[Any] = list(self.result_list)
-        found = lately(agents, actor_of(request))
+        found = lately_of(agents, actor_of(request))
         for agent in agents:
             agent.lately = found[agent.pk]
         self.result_list = agents  # a list is all that the template needs
@@ -118,10 +111,10 @@ class AgentAdmin(AgentPage):
 
     def page_context(self, request: HttpRequest, row: Agent) -> dict[str, Any]:
         actor = actor_of(request)
-        newest = _runs_of(row.name, actor).select_related("pipeline").order_by("-created_at")[:MOST_RUNS]
-        recent = Step.objects.filter(agent=row.name).order_by("-id").values("pk")[:NEWEST]
-        failures = Step.objects.visible_to(actor).filter(pk__in=Subquery(recent), state=StepState.FAILED).order_by("-id")[:MOST_RUNS]
-        return {**super().page_context(request, row), "runs": listed(newest, clock.now()), "failures": list(failures)}
+        runs = lately([row.name], actor)[row.name]
+        newest = Run.objects.filter(id__in=[run.id for run in runs[:MOST_RUNS]]).select_related("pipeline").order_by("-created_at")
+        failures = failures_of(row.name, runs, MOST_RUNS)
+        return {**super().page_context(request, row), "runs": listed(newest, clock.now()), "failures": failures}
 
 
 @admin.register(Pipeline)
