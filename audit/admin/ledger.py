@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from audit import clock, reports
 from audit.admin.base import Choice, shown
-from audit.admin.paging import LongListAdmin
+from audit.admin.paging import LongListAdmin, a_lane_for_each_team
 from audit.models import Charge, Entry, Message, Opening, Pending
 from audit.templatetags.showing import pretty
 from audit.visible import visible
@@ -55,6 +55,9 @@ class EntryAdmin(LongListAdmin):
     @admin.display(description="time (UTC)")
     def when(self, entry: Entry) -> str:
         return f"{entry.at:%Y-%m-%d %H:%M:%S}"
+
+    def lanes(self, request: HttpRequest) -> list[Q]:
+        return a_lane_for_each_team(request)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:  # noqa: ARG002
         words = search_term.strip()
@@ -98,6 +101,9 @@ class ChargeAdmin(LongListAdmin):
     @admin.display(description="amount")
     def amount(self, charge: Charge) -> str:
         return money(charge.amount_nano)
+
+    def lanes(self, request: HttpRequest) -> list[Q]:
+        return a_lane_for_each_team(request)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:  # noqa: ARG002
         words = search_term.strip()

@@ -161,3 +161,10 @@ def test_a_team_that_is_shown_is_seen_and_hidden_again(seen: dict[str, Client], 
     before = seen["bob"].get(url).status_code
     registry.hide_team("platform", "bob", actor=SYSTEM)
     assert (before, seen["bob"].get(url).status_code) == (200, 404)
+
+
+def test_entries_of_several_teams_are_listed_in_one_order(seen: dict[str, Client]) -> None:
+    registry.add_member("red", "alice", actor=SYSTEM)
+    rows = seen["alice"].get(reverse("admin:audit_entry_changelist")).context["cl"].result_list
+    assert {row.team for row in rows} == {"platform", "red"}
+    assert [(row.at, row.id) for row in rows] == sorted(((row.at, row.id) for row in rows), reverse=True)
