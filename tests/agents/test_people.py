@@ -146,3 +146,10 @@ def test_an_administrators_password_is_set_by_an_administrator_only(alice: User)
     registry.reset_password("alice", actor=acting(root))
     assert facts_of("agents.person.created") == [{"person": root.pk, "administrator": True}]
     assert facts_of("agents.person.changed")[-1] == {"person": alice.pk, "password": "reset"}
+
+
+def test_a_persons_name_is_in_openings_only() -> None:
+    registry.create_person("erin", actor=SYSTEM)
+    registry.add_member("platform", "erin", actor=SYSTEM)
+    about = Entry.objects.filter(verb__in=["agents.person.created", "agents.team.member_added"])
+    assert about.count() == 2 and not any(b"erin" in bytes(entry.body) for entry in about)

@@ -58,3 +58,10 @@ def test_a_retirement_has_a_reason_and_a_member() -> None:
     with pytest.raises(NotGranted):
         registry.retire("numbers", actor=ONLOOKER, reason="old")
     assert Pipeline.objects.get(name="numbers").state == "active"
+
+
+def test_every_move_of_a_state_is_in_the_history_of_its_row() -> None:
+    registry.suspend("reader", actor=SYSTEM, reason="look")
+    registry.resume("reader", actor=SYSTEM)
+    states = list(Agent.objects.get(name="reader").history.order_by("-history_id").values_list("state", flat=True)[:2])
+    assert states == ["active", "suspended"]
