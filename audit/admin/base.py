@@ -155,6 +155,7 @@ def shown(name: str, limit: int = 80, *, called: str | None = None) -> Any:
         value = getattr(row, name)
         return None if value in (None, "") else visible(value, limit)
 
+    column.__name__ = name  # a list's style knows its columns by this
     return column
 
 
