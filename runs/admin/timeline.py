@@ -26,6 +26,7 @@ STEPS: Final = (*(one * 10**power / 1000 for power in range(4) for one in (1, 2,
 """Seconds between two marks of the axis: round ones only."""
 
 MOST_MARKS: Final = 5
+_UNITS: Final = ((3600, 3600, "h"), (60, 60, "min"), (0.01, 1, "s"), (0, 0.001, "ms"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +188,8 @@ def _marks(seconds: float, tick: float) -> list[tuple[float, str]]:
 
 
 def _round_one(seconds: float, tick: float) -> str:
-    """`0`, `0.05 s`, `20 s`, `3 min`, `1 h`: in the unit of the marks' distance."""
-    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s"), (0.001, "ms")) if tick >= size or size == 0.001)
-    if unit == "ms" and tick >= 0.01:
-        size, unit = 1, "s"
+    """`0`, `5 ms`, `0.05 s`, `20 s`, `3 min`, `1 h`: all marks of one axis in the same unit."""
+    size, unit = next((size, unit) for least, size, unit in _UNITS if tick >= least)
     return f"{seconds / size:g} {unit}" if seconds else "0"
 
 

@@ -123,7 +123,11 @@ def test_what_was_read_for_several_checks_is_listed_once_and_cited_by_its_number
         {"criterion": "false", "verdict": "fail", "why": "", "by": "judge", "read": [read("e"), read("b")]},
     ]
     found = findings({"by": "judge", "verdict": "fail", "checks": checks})
-    assert [(one.check["criterion"], one.cited, one.by) for one in found.rows] == [("false", "1, 2", ""), ("fine", "2–6", ""), ("counted", "", "engine")]
+    assert [(one.check["criterion"], one.cited, one.by) for one in found.rows] == [
+        ("false", "1, 2", ""),
+        ("fine", "2–6", ""),
+        ("counted", "", "engine"),
+    ]
     assert [(one.number, one.source) for one in found.sources] == [(1, "e"), (2, "b"), (3, "a"), (4, "c"), (5, "d"), (6, "f")]
     assert found.folded and not findings({"by": "judge", "checks": checks[2:]}).folded
 
