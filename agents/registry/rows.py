@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, TypeVar
 
+from agents.errors import NotGranted
 from agents.models import Agent, ModelAlias, Pipeline, Team
 from agents.spec import Document
+from audit.actors import Actor
 from audit.ledger import Verb
 
 from . import pricing, verbs, versions
@@ -48,10 +50,20 @@ def write_alias(turn: Turn, document: Document, team: Team) -> Change:
         "secret_ref": said["secret_ref"] or "",
     }
     row = ModelAlias.objects.select_related("team").filter(name=document.name).first()
+    if row is None or {**row.live_values(), **values} != row.live_values():
+        _require_trusted(turn.actor, document)
     _, fields, created = _write(turn, ModelAlias, row, document, team, values, (verbs.ALIAS_CREATED, verbs.ALIAS_CHANGED))
     pricing.ensure(turn, said["provider"], said["model"], team=team.name)
     action = "created" if created else "changed" if fields else "unchanged"
     return Change("model", document.name, action, fields=fields)
+
+
+def _require_trusted(actor: Actor, document: Document) -> None:
+    """An alias says which secret of the installation is sent to which server: a team's people could have any of them sent to their own."""
+    if actor.administers or (document.spec["provider"] == "scripted" and not document.spec["secret_ref"]):
+        return
+    message = f"model alias '{document.name}' says where a secret of this installation is sent, so only an administrator may write or change it"
+    raise NotGranted(f"{message}: ask one to apply it, or use provider: scripted", team=document.spec["team"])
 
 
 def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool, tuple[FieldChange, ...]]:

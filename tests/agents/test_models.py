@@ -249,6 +249,21 @@ def test_prices_are_the_installations(db: None) -> None:
         registry.set_price(models.PRICE, actor=person)
     with pytest.raises(NotGranted):
         registry.update_prices(actor=person)
+    assert [entry.verb for entry in Entry.objects.filter(verb="agents.price.refused")] == ["agents.price.refused"] * 2
+
+
+def test_only_an_administrator_says_where_a_secret_of_the_installation_is_sent(tmp_path: Path) -> None:
+    member = Actor("person", "alice", "test", teams=frozenset({"platform"}))
+    root = Actor("person", "root", "test", permissions=frozenset({"change-everything"}))
+    models.publish(tmp_path, models.alias(model="claude-sonnet-4-0", secret="env:SOME_KEY"), models.agent())
+    assert registry.apply_folder(tmp_path, actor=member).unchanged  # what stands already is nobody's change
+    file = next(path for path in tmp_path.glob("*.yaml") if "env:SOME_KEY" in path.read_text())
+    file.write_text(file.read_text().replace("secret: env:SOME_KEY", "secret: env:SOME_KEY\nendpoint: https://elsewhere.example"))
+    with pytest.raises(NotGranted, match="only an administrator"):
+        registry.apply_folder(tmp_path, actor=member)
+    assert ModelAlias.objects.get().endpoint == ""
+    registry.apply_folder(tmp_path, actor=root)
+    assert ModelAlias.objects.get().endpoint == "https://elsewhere.example"
 
 
 def test_recorded_replies_are_stored_and_cost_nothing(tmp_path: Path) -> None:
