@@ -93,7 +93,7 @@ def _record(price: Any) -> dict[str, Any] | None:
 def meanings(manifest: Mapping[str, Any]) -> dict[str, str]:
     """What the aliases of a release stand for, for people."""
     return {
-        name: f"{alias['provider']}/{alias['model']}, " + ("no price" if alias["price"] is None else f"price {alias['price']['version']}")
+        name: f"{alias['provider']}/{alias['model']}, " + ("no price" if alias["price"] is None else f"version {alias['price']['version']} of its price")
         for name, alias in sorted(manifest.get("aliases", {}).items())
     }
 

@@ -282,4 +282,4 @@ def test_a_publication_says_what_its_models_are(tmp_path: Path) -> None:
     (tmp_path / "pipeline.yaml").write_text((tmp_path / "pipeline.yaml").read_text().replace("claude-sonnet-5", "claude-haiku-4-5"))
     out = StringIO()
     call_command("apply", "-f", str(tmp_path), "--publish", stdout=out)
-    assert "with judge 1, writer 1; reasoning is anthropic/claude-haiku-4-5, price 1" in out.getvalue()
+    assert "with judge 1, writer 1; reasoning is anthropic/claude-haiku-4-5, version 1 of its price" in out.getvalue()
