@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from guardian.shortcuts import assign_perm, remove_perm
 
 from agents.errors import NotGranted, UnknownPerson, UnknownTeam
-from agents.models import Team, TeamUserObjectPermission
+from agents.models import Team, TeamGroupObjectPermission, TeamUserObjectPermission
 from agents.models.sharing import VIEW
 from agents.models.team import TeamQuerySet
 from audit import clock
@@ -168,6 +168,22 @@ def people_of(team: str, *, actor: Actor) -> People:
     return People(found.name, members, tuple(shown.order_by("user__username").values_list("user__username", flat=True)))
 
 
+def shown_to(person: User) -> frozenset[str]:
+    """The names of the teams that are shown to this person, or to a group of theirs."""
+    people = TeamUserObjectPermission.objects.filter(user=person, permission__codename=VIEW)
+    groups = TeamGroupObjectPermission.objects.filter(group__user=person, permission__codename=VIEW)
+    return frozenset(people.values_list("content_object__name", flat=True).union(groups.values_list("content_object__name", flat=True)))
+
+
+def permissions_of(person: User) -> frozenset[str]:
+    """What this person was given beyond their teams, whether or not they may sign in now: `has_perm` knows nothing of who may not."""
+    if person.is_superuser:
+        return frozenset(PERMISSIONS)
+    rows = (person.user_permissions.all(), Permission.objects.filter(group__user=person))
+    given = {code for each in rows for code in each.values_list("content_type__app_label", "codename")}
+    return frozenset(name for name, code in PERMISSIONS.items() if code in given)
+
+
 def _team(name: str, teams: TeamQuerySet) -> Team:
     team = teams.filter(name=name).first()
     if team is None:
@@ -220,9 +236,9 @@ def _require_not_above(actor: Actor, person: User, *, may_have_more: bool = Fals
         return
     if person.is_superuser:
         raise NotGranted(f"'{person.username}' administers this installation; only an administrator may do this")
-    held = {name for name, (app, codename) in PERMISSIONS.items() if person.has_perm(f"{app}.{codename}")}
     teams = set(Team.objects.filter(members=person).values_list("name", flat=True))
-    if not may_have_more and (held - actor.permissions or teams - actor.teams):
+    unseen = frozenset() if actor.sees_everything else shown_to(person) - actor.sees
+    if not may_have_more and (permissions_of(person) - actor.permissions or teams - actor.teams or unseen):
         raise NotGranted(f"'{person.username}' may see or do more than you; ask an administrator")
 
 

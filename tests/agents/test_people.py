@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, Group, User
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from guardian.shortcuts import assign_perm
 
 from agents import registry
@@ -99,6 +99,38 @@ def test_who_manages_people_can_raise_neither_themselves_nor_take_over_who_may_m
         with pytest.raises(Invalid):
             registry.create_person(name, actor=SYSTEM)
     assert acting(alice).permissions == {MANAGE_PEOPLE} and acting(alice).teams == frozenset()
+
+
+def test_an_auditor_who_may_not_sign_in_is_above_who_manages_people_all_the_same(alice: User, bob: User) -> None:
+    registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
+    registry.permit_person("bob", SEE_EVERYTHING, allowed=True, actor=SYSTEM)
+    registry.set_active("bob", active=False, actor=acting(alice))
+    before = User.objects.get(pk=bob.pk).password
+    with pytest.raises(NotGranted, match="more than you"):
+        registry.reset_password("bob", actor=acting(alice))
+    assert User.objects.get(pk=bob.pk).password == before
+
+
+def test_a_permission_of_a_group_counts_too(alice: User, bob: User) -> None:
+    registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
+    group = Group.objects.create(name="auditors")
+    group.permissions.add(Permission.objects.get(codename="see_everything"))
+    bob.groups.add(group)
+    registry.set_active("bob", active=False, actor=SYSTEM)
+    with pytest.raises(NotGranted, match="more than you"):
+        registry.reset_password("bob", actor=acting(alice))
+
+
+@pytest.mark.parametrize("by", ["person", "group"])
+def test_whoever_is_shown_a_team_that_who_manages_people_is_not_shown_is_above_them(alice: User, bob: User, by: str) -> None:
+    registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
+    group = Group.objects.create(name="onlookers")
+    bob.groups.add(group)
+    assign_perm("view_team", bob if by == "person" else group, Team.objects.get(name="platform"))
+    with pytest.raises(NotGranted, match="more than you"):
+        registry.reset_password("bob", actor=acting(alice))
+    registry.show_team("platform", "alice", actor=SYSTEM)
+    registry.reset_password("bob", actor=acting(alice))
 
 
 def test_to_see_everything_is_not_to_change_everything(bob: User) -> None:
