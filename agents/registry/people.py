@@ -105,8 +105,7 @@ def add_member(team: str, username: str, *, actor: Actor, now: datetime | None =
     """The person belongs to the team: sees what is its, and may act for it. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
 
     def change(turn: Turn, found: Team, person: User) -> None:
-        if username == turn.actor.id and turn.actor.kind == "person" and not turn.actor.may_change(team):
-            raise NotGranted("nobody makes themselves a member of a team; ask somebody else who manages people")
+        _require_own(turn.actor, team)
         if found.members.filter(pk=person.pk).exists():
             raise Conflict(f"'{username}' is a member of team '{team}' already")
         found.members.add(person)
@@ -131,6 +130,7 @@ def show_team(team: str, username: str, *, actor: Actor, now: datetime | None = 
     """The person may look at what the team owns, and do nothing to it. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
 
     def change(turn: Turn, found: Team, person: User) -> None:
+        _require_own(turn.actor, team)
         if _is_shown(found, person):
             raise Conflict(f"team '{team}' is shown to '{username}' already")
         assign_perm(VIEW, person, found)
@@ -228,6 +228,12 @@ def _turn(actor: Actor, now: datetime | None, what: str) -> Turn:
 
 def _administers(actor: Actor) -> bool:
     return actor.kind == "system" or CHANGE_EVERYTHING in actor.permissions
+
+
+def _require_own(actor: Actor, team: str) -> None:
+    """Nobody gives what isn't theirs: else who manages people would enter any team that they see, with an account made for that."""
+    if not actor.may_change(team):
+        raise NotGranted(f"you are not a member of team '{team}', so you can't let anybody in; ask a member who manages people, or an administrator")
 
 
 def _require_not_above(actor: Actor, person: User, *, may_have_more: bool = False) -> None:

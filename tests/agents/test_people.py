@@ -1,5 +1,6 @@
 """People and teams: who sees what, who may act, and that what is taken is gone at once."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def test_only_who_manages_people_says_who_belongs_where(alice: User, bob: User) 
     registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
     with pytest.raises(UnknownTeam):  # and only of teams that they see
         registry.add_member("platform", "alice", actor=acting(alice))
-    registry.permit_person("alice", SEE_EVERYTHING, allowed=True, actor=SYSTEM)
+    registry.add_member("platform", "alice", actor=SYSTEM)
     registry.add_member("platform", "bob", actor=acting(alice))
     registry.permit_person("alice", MANAGE_PEOPLE, allowed=False, actor=SYSTEM)
     assert not acting(alice).may_manage_people
@@ -89,7 +90,7 @@ def test_who_manages_people_can_raise_neither_themselves_nor_take_over_who_may_m
     registry.add_member("platform", "bob", actor=SYSTEM)
     with pytest.raises(NotGranted, match="don't have"):
         registry.permit_person("alice", SEE_EVERYTHING, allowed=True, actor=acting(alice))
-    with pytest.raises(NotGranted, match="themselves"):
+    with pytest.raises(NotGranted, match="not a member"):
         registry.add_member("platform", "alice", actor=acting(alice))
     with pytest.raises(NotGranted, match="more than you"):
         registry.reset_password("bob", actor=acting(alice))
@@ -99,6 +100,20 @@ def test_who_manages_people_can_raise_neither_themselves_nor_take_over_who_may_m
         with pytest.raises(Invalid):
             registry.create_person(name, actor=SYSTEM)
     assert acting(alice).permissions == {MANAGE_PEOPLE} and acting(alice).teams == frozenset()
+
+
+@pytest.mark.parametrize("let_in", [registry.add_member, registry.show_team])
+def test_who_manages_people_lets_nobody_into_a_team_that_they_only_see(alice: User, let_in: Callable[..., Team]) -> None:
+    registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
+    registry.permit_person("alice", SEE_EVERYTHING, allowed=True, actor=SYSTEM)
+    registry.show_team("platform", "alice", actor=SYSTEM)
+    sock, _ = registry.create_person("sock", actor=acting(alice))
+    with pytest.raises(NotGranted, match="not a member of team 'platform'"):
+        let_in("platform", "sock", actor=acting(alice))
+    assert acting(sock).sees == frozenset() and facts_of("agents.person.refused") == [{"code": "denied", "problems": 1}]
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    let_in("platform", "sock", actor=acting(alice))
+    assert acting(sock).sees == {"platform"}
 
 
 def test_an_auditor_who_may_not_sign_in_is_above_who_manages_people_all_the_same(alice: User, bob: User) -> None:
