@@ -81,6 +81,11 @@ def revoke_token(token: UUID, *, actor: Actor, of: str | None = None, now: datet
         raise _refused(refusal, actor) from None
 
 
+def end_tokens(person: User) -> int:
+    """All tokens of this person; how many there were. In the transaction, and by the entry, of whoever sets their password."""
+    return Token.objects.filter(user=person).delete()[0]
+
+
 def _person(username: str, actor: Actor) -> User:
     if actor.kind != "system" and username != actor.id:
         raise NotGranted("you can make a token for yourself only: it acts as the person whose it is")

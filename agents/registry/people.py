@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -36,7 +36,14 @@ PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {SEE_EVERYTHING: ("audit", "
 PASSWORD_BYTES = 12
 RESERVED: Final = frozenset({"nobody", "system"})
 """Ids of actors that are no person."""
+_credentials: Final[list[Callable[[User], int]]] = []
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@.+_-]{0,149}")
+
+
+def end_with_password(end: Callable[[User], int]) -> None:
+    """Make known what else lets somebody act as a person: `end` takes it away and says how many there were. Called from AppConfig.ready."""
+    if end not in _credentials:
+        _credentials.append(end)
 
 
 def create_person(username: str, *, actor: Actor, administrator: bool = False, now: datetime | None = None) -> tuple[User, str]:
@@ -73,14 +80,15 @@ def set_active(username: str, *, active: bool, actor: Actor, now: datetime | Non
 
 
 def reset_password(username: str, *, actor: Actor, now: datetime | None = None) -> tuple[User, str]:
-    """A new random password in place of the present one; it also ends the person's sessions. NotGranted, UnknownPerson."""
+    """A new random password in place of the present one; it also ends the person's sessions and tokens. NotGranted, UnknownPerson."""
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     hashed = make_password(password)
 
     def change(turn: Turn, person: User) -> None:
         _require_not_above(turn.actor, person)
         User.objects.filter(pk=person.pk).update(password=hashed)
-        _note(turn, verbs.PERSON_CHANGED, person, facts={"password": "reset"})
+        ended = sum(end(person) for end in _credentials)
+        _note(turn, verbs.PERSON_CHANGED, person, facts={"password": "reset", "tokens_ended": ended})
 
     return _changed_person(username, actor, now, change), password
 

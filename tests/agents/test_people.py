@@ -192,7 +192,7 @@ def test_an_administrators_password_is_set_by_an_administrator_only(alice: User)
         registry.set_active("root", active=False, actor=acting(alice))
     registry.reset_password("alice", actor=acting(root))
     assert facts_of("agents.person.created") == [{"person": root.pk, "administrator": True}]
-    assert facts_of("agents.person.changed")[-1] == {"person": alice.pk, "password": "reset"}
+    assert facts_of("agents.person.changed")[-1] == {"person": alice.pk, "password": "reset", "tokens_ended": 0}
 
 
 def test_a_persons_name_is_in_openings_only() -> None:

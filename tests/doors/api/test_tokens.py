@@ -89,6 +89,15 @@ def test_a_deactivated_persons_tokens_stop_at_once(alice: User) -> None:
     assert caller.get("/me/").code == "unauthenticated"
 
 
+def test_a_new_password_ends_the_tokens_and_nobody_elses(alice: User, bob: User) -> None:
+    caller, other = Caller.of(alice), Caller.of(bob)
+    create_token("alice", actor=SYSTEM)
+    registry.reset_password("alice", actor=SYSTEM)
+    assert caller.get("/me/").code == "unauthenticated" and other.get("/me/").status == 200
+    changed = Entry.objects.get(verb="agents.person.changed").envelope()
+    assert changed["facts"] == {"person": alice.pk, "password": "reset", "tokens_ended": 2}
+
+
 def test_what_is_given_or_taken_holds_from_the_next_request(alice: User) -> None:
     caller = Caller.of(alice)
     registry.permit_person("alice", "see-everything", allowed=True, actor=SYSTEM)
