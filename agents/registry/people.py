@@ -72,6 +72,8 @@ def set_active(username: str, *, active: bool, actor: Actor, now: datetime | Non
 
     def change(turn: Turn, person: User) -> None:
         _require_not_above(turn.actor, person, may_have_more=True)
+        if not active and person.is_superuser and turn.actor.kind != "system":
+            _require_another_administrator(person)
         if not User.objects.filter(pk=person.pk, is_active=not active).update(is_active=active):
             raise Conflict(f"'{username}' is {'active' if active else 'inactive'} already")
         _note(turn, verbs.PERSON_CHANGED, person, facts={"active": active})
@@ -254,6 +256,14 @@ def _require_not_above(actor: Actor, person: User, *, may_have_more: bool = Fals
     unseen = frozenset() if actor.sees_everything else shown_to(person) - actor.sees
     if not may_have_more and (permissions_of(person) - actor.permissions or teams - actor.teams or unseen):
         raise NotGranted(f"'{person.username}' may see or do more than you; ask an administrator")
+
+
+def _require_another_administrator(person: User) -> None:
+    """Conflict for the last one: only a shell could let anybody in again."""
+    # One at a time: two who deactivate each other would each find the other.
+    Permission.objects.select_for_update().get(content_type__app_label="agents", codename="manage_people")
+    if not User.objects.filter(is_superuser=True, is_active=True).exclude(pk=person.pk).exists():
+        raise Conflict(f"'{person.username}' is the last administrator who may sign in; make another one first")
 
 
 def _person(username: str) -> User:

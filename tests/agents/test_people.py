@@ -195,6 +195,16 @@ def test_an_administrators_password_is_set_by_an_administrator_only(alice: User)
     assert facts_of("agents.person.changed")[-1] == {"person": alice.pk, "password": "reset", "tokens_ended": 0}
 
 
+def test_the_last_administrator_who_may_sign_in_is_deactivated_by_a_shell_only() -> None:
+    first, second = (registry.create_person(name, actor=SYSTEM, administrator=True)[0] for name in ("one", "two"))
+    registry.set_active("two", active=False, actor=acting(first))
+    with pytest.raises(Conflict, match="last administrator"):
+        registry.set_active("one", active=False, actor=acting(first))
+    assert acting(first).may_manage_people and facts_of("agents.person.refused") == [{"code": "conflict", "problems": 1}]
+    registry.set_active("one", active=False, actor=SYSTEM)
+    assert acting(first) == acting(second) == Actor.nobody()
+
+
 def test_a_persons_name_is_in_openings_only() -> None:
     registry.create_person("erin", actor=SYSTEM)
     registry.add_member("platform", "erin", actor=SYSTEM)

@@ -116,6 +116,16 @@ def test_another_persons_token_is_none_of_ones_business_unless_one_manages_peopl
     assert caller.delete(f"/tokens/{other.id}/").status == 204
 
 
+def test_an_administrators_token_is_out_of_reach_of_who_manages_people(alice: User) -> None:
+    registry.permit_person("alice", "manage-people", allowed=True, actor=SYSTEM)
+    for name in ("root", "boss"):
+        registry.create_person(name, actor=SYSTEM, administrator=True)
+    token, caller = create_token("root", actor=SYSTEM).token, Caller.of(alice)
+    assert [each["person"] for each in caller.get("/tokens/").body["items"]] == ["alice"]
+    assert caller.delete(f"/tokens/{token.id}/").code == "unknown-token" and Token.objects.filter(id=token.id).exists()
+    assert Caller.of(User.objects.get(username="boss")).delete(f"/tokens/{token.id}/").status == 204
+
+
 # --- the command ---------------------------------------------------------------------------------------------------
 
 
