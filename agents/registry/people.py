@@ -25,6 +25,7 @@ from audit import clock
 from audit.actors import CHANGE_EVERYTHING, MANAGE_PEOPLE, SEE_EVERYTHING, Actor
 from audit.errors import Conflict, Invalid
 from audit.ledger import Verb
+from audit.visible import visible
 
 from . import verbs
 from .releases import nearest
@@ -195,9 +196,9 @@ def permissions_of(person: User) -> frozenset[str]:
 
 
 def _team(name: str, teams: TeamQuerySet) -> Team:
-    team = teams.filter(name=name).first()
+    team = teams.filter(name=name).first() if name.isprintable() else None
     if team is None:
-        raise UnknownTeam(f"there is no team '{name[:80]}'{nearest(name, teams.values_list('name', flat=True))}", team=name[:80])
+        raise UnknownTeam(f"there is no team '{visible(name, 80)}'{nearest(name, teams.values_list('name', flat=True))}", team=visible(name, 80))
     return team
 
 
@@ -267,9 +268,9 @@ def _require_another_administrator(person: User) -> None:
 
 
 def _person(username: str) -> User:
-    person = User.objects.select_for_update().filter(username=username).first()
+    person = User.objects.select_for_update().filter(username=username).first() if username.isprintable() else None
     if person is None:
-        raise UnknownPerson(f"there is no person '{username[:80]}'; `manage.py person NAME --create` makes an account")
+        raise UnknownPerson(f"there is no person '{visible(username, 80)}'; `manage.py person NAME --create` makes an account")
     return person
 
 

@@ -25,7 +25,7 @@ class Command(BaseCommand):
             _, password = create_person(NAME, actor=Actor.system("shell"), administrator=True)
         except Conflict:  # another `make serve` was quicker, or the name is taken
             self.stderr.write(
-                f"There is a user {NAME!r} already, so none was made. `manage.py createsuperuser` makes another; `person --activate` lets one in again."
+                f"There is a user {NAME!r} already; none was made. `manage.py createsuperuser` makes another; `person --activate` lets one in again."
             )
             return
         self.stdout.write(f"Sign in as {NAME!r} with the password {password}")
