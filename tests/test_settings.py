@@ -231,6 +231,15 @@ def test_the_first_admin_is_made_once_with_a_password_that_works(db, client, cap
     assert capsys.readouterr().out == ""
 
 
+def test_an_administrator_who_may_not_sign_in_does_not_count_as_the_first_one(db, django_user_model, capsys):
+    django_user_model.objects.create_user("root", is_superuser=True, is_active=False)
+    call_command("createfirstadmin")
+    assert django_user_model.objects.get(username="admin").is_superuser
+    django_user_model.objects.update(is_active=False)
+    call_command("createfirstadmin")
+    assert "--activate" in capsys.readouterr().err
+
+
 def test_a_name_that_is_taken_makes_no_first_admin(db, django_user_model, capsys):
     django_user_model.objects.create_user("admin")
     call_command("createfirstadmin")

@@ -14,7 +14,7 @@ from .releases import nearest
 
 def owner_named(name: str, actor: Actor, *, lock: bool = True) -> Agent | Pipeline:
     """The pipeline or agent; locked (in an open transaction), so that two who change it at once take turns. UnknownPipeline names the nearest."""
-    for model in (Pipeline, Agent):
+    for model in (Pipeline, Agent) if name.isprintable() else ():
         rows = model.objects.select_for_update(of=("self",)) if lock else model.objects.all()
         found = rows.visible_to(actor).select_related("team").filter(name=name).first()
         if found is not None:

@@ -34,7 +34,12 @@ _SENTENCES: Final[Mapping[str, tuple[str, str, str, bool]]] = {
         True,
     ),
     "activate": ("Activate", "This person may sign in again, with the password and the teams that they had.", "may sign in again", False),
-    "reset": ("New password", "A new random password is made in place of the present one and shown once. Open sessions end.", "", True),
+    "reset": (
+        "New password",
+        "A new random password is made in place of the present one and shown once. Open sessions and all tokens end.",
+        "",
+        True,
+    ),
     "give": ("Give a permission", "What a person may do beyond their teams. It holds from their next request on.", "was given", False),
     "take": ("Take a permission", "It holds from their next request on.", "lost", True),
 }
