@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from agents import registry
 from audit import clock
 from audit.models import Entry
+from runs import sweeps
 from runs.models import Run
 from tests import pipelines
 from tests.pipelines import SYSTEM
@@ -163,6 +164,16 @@ def test_a_watcher_gets_every_entry_once_in_order_and_learns_that_it_was_the_las
     assert [entry["seq"] for entry in seen] == list(range(1, said["entries"] + 1))
     assert (seen[0]["verb"], seen[-1]["verb"]) == ("runs.run.queued", "runs.run.finished")
     assert all(entry["intact"] for entry in seen)
+
+
+def test_a_watcher_of_an_overdue_run_goes_on_until_its_end_is_written(caller: Caller) -> None:
+    run = caller.post("/runs/", START).body["id"]
+    Run.objects.filter(id=run).update(deadline_at=clock.now() - timedelta(seconds=1))
+    before = caller.get(f"/runs/{run}/events/").body
+    assert (before["last"], before["finished"], caller.get(f"/runs/{run}/").body["outcome"]) == (1, False, "failed")
+    sweeps.end_overdue()
+    after = caller.get(f"/runs/{run}/events/?after=1").body
+    assert ([entry["verb"] for entry in after["items"]], after["finished"]) == (["runs.run.finished"], True)
 
 
 def test_a_watcher_who_waits_is_answered_when_there_is_nothing_either(caller: Caller) -> None:
