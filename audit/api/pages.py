@@ -20,6 +20,7 @@ from audit import clock
 from audit.api.asking import Asked
 from audit.api.errors import BadCursor
 from audit.api.shapes import MOST_PER_PAGE, PER_PAGE, Shape, text, whole
+from audit.lanes import first_of
 
 Row = TypeVar("Row", bound=Model)
 
@@ -58,19 +59,25 @@ BY_NAME = Order("name")
 
 
 def page(
-    rows: QuerySet[Row], order: Order, asked: Asked, render: Callable[[Row], Any], *, keep: Callable[[Row], bool] | None = None
+    rows: QuerySet[Row],
+    order: Order,
+    asked: Asked,
+    render: Callable[[Row], Any],
+    *,
+    keep: Callable[[Row], bool] | None = None,
+    lanes: Sequence[Q] = (Q(),),
 ) -> dict[str, Any]:
     """One page. Rows that `keep` turns away are left out, so a page may hold fewer than asked while `next` still leads on."""
-    found, following = cut(rows, order, asked)
+    found, following = cut(rows, order, asked, lanes=lanes)
     return {"items": [render(row) for row in found if keep is None or keep(row)], "next": following}
 
 
-def cut(rows: QuerySet[Row], order: Order, asked: Asked) -> tuple[list[Row], str | None]:
-    """The rows of one page, and the path of the next."""
+def cut(rows: QuerySet[Row], order: Order, asked: Asked, *, lanes: Sequence[Q] = (Q(),)) -> tuple[list[Row], str | None]:
+    """The rows of one page, and the path of the next. `lanes` part a list that no index has in this order into some that one has."""
     limit = asked.query.get("limit", PER_PAGE)
     if "cursor" in asked.query:
         rows = rows.filter(order.after(_read(asked.query["cursor"], order, rows.model)))
-    found = list(rows.order_by(*order.fields())[: limit + 1])
+    found = first_of(rows, lanes, order=order.fields(), most=limit + 1)
     if len(found) <= limit:
         return found, None
     return found[:limit], _path(asked, _written(order.place_of(found[limit - 1])))

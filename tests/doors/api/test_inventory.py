@@ -91,8 +91,9 @@ def test_versions_and_releases_are_read_newest_first(caller: Caller, draft: Path
     assert caller.get("/agents/worker/versions/1/").body["spec"]["role"] == "decide"
     assert len(caller.get("/agents/worker/versions/").body["items"]) == 2
     (release,) = caller.get("/releases/?pipeline=sample").body["items"]
-    assert release["current"] is True
-    assert caller.get(f"/releases/{release['digest'][:12]}/").body["manifest"]["pipeline"]["version"] == 1
+    assert release["current"] is True and release["version"] == 1
+    shown = caller.get(f"/releases/{release['digest'][:12]}/").body
+    assert (shown["manifest"]["pipeline"]["version"], shown["agents"]["worker"]) == (1, 1)
     assert caller.get("/releases/00000000/").code == "no-such-release"
 
 
