@@ -57,6 +57,7 @@ class Release(models.Model):
 
     class Meta:
         ordering = ("-created_at",)
+        indexes = [models.Index(fields=["-created_at", "-id"], name="release_newest")]
 
     def __str__(self) -> str:
         return f"{self.pipeline.name} {self.digest[:12]}"

@@ -91,7 +91,7 @@ def _of_every_door(*, writes: bool, pages: bool) -> list[Refusal]:
     if pages:
         found.append(errors.BadCursor)
     if writes:
-        found += [errors.CrossSite, errors.BadJson, errors.TooLarge, errors.NotJson, errors.BadBody]
+        found += [errors.CrossSite, errors.BadJson, errors.LengthRequired, errors.TooLarge, errors.NotJson, errors.BadBody]
     return found
 
 

@@ -68,6 +68,13 @@ class MethodNotAllowed(OrchestraError):
     http_status = 405
 
 
+class LengthRequired(OrchestraError):
+    """The body came in chunks, which are not read here: send it whole, with Content-Length."""
+
+    code = "length-required"
+    http_status = 411
+
+
 class TooLarge(OrchestraError):
     """The body is larger than this operation takes."""
 

@@ -13,6 +13,7 @@ from audit.api.pages import PAGING, Order, page
 from audit.api.shapes import PRINTABLE, Shape, ident, instant, person, ref, text
 from audit.clock import to_text
 from audit.errors import NotFound
+from audit.lanes import lanes_of
 from audit.models import Charge, Entry
 from audit.reports import Filters
 
@@ -50,7 +51,7 @@ class EntriesView(Door):
     def get(self, asked: Asked) -> Response:
         said: dict[str, Any] = {name: asked.query.get(name) for name in FILTERS}
         filters = Filters(**{**said, "run": UUID(said["run"]) if said["run"] else None})
-        return Response(page(reports.matching(filters, actor=asked.actor), OLDEST, asked, reports.shown))
+        return Response(page(reports.matching(filters, actor=asked.actor), OLDEST, asked, reports.shown, lanes=lanes_of(asked.actor)))
 
 
 class EntryView(Door):
@@ -81,7 +82,8 @@ class ChargesView(Door):
     def get(self, asked: Asked) -> Response:
         columns = {"run": "run", "agent": "agent", "pipeline": "pipeline", "since": "at__gte", "until": "at__lt"}
         wanted = {columns[name]: value for name, value in asked.query.items() if name in columns}
-        return Response(page(Charge.objects.visible_to(asked.actor).filter(**wanted), OLDEST, asked, charged))
+        rows = Charge.objects.visible_to(asked.actor).filter(**wanted)
+        return Response(page(rows, OLDEST, asked, charged, lanes=lanes_of(asked.actor)))
 
 
 def charged(row: Charge) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The inventory over REST: what is shown, and each change with its effect and its refusal."""
 
-from base64 import b64encode
+import json
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -90,9 +91,16 @@ def test_versions_and_releases_are_read_newest_first(caller: Caller, draft: Path
     assert caller.get("/agents/worker/versions/1/").body["spec"]["role"] == "decide"
     assert len(caller.get("/agents/worker/versions/").body["items"]) == 2
     (release,) = caller.get("/releases/?pipeline=sample").body["items"]
-    assert release["current"] is True
-    assert caller.get(f"/releases/{release['digest'][:12]}/").body["manifest"]["pipeline"]["version"] == 1
+    assert release["current"] is True and release["version"] == 1
+    shown = caller.get(f"/releases/{release['digest'][:12]}/").body
+    assert (shown["manifest"]["pipeline"]["version"], shown["agents"]["worker"]) == (1, 1)
     assert caller.get("/releases/00000000/").code == "no-such-release"
+
+
+@pytest.mark.parametrize("place", [["abc"], [""], ["9" * 100], ["1.5"], ["1", "2"], [1], []])
+def test_a_place_where_no_version_could_lie_is_no_cursor(caller: Caller, place: list[object]) -> None:
+    cursor = urlsafe_b64encode(json.dumps(place).encode()).decode()
+    assert caller.get(f"/agents/worker/versions/?cursor={cursor}").code == "bad-cursor"
 
 
 # --- agents --------------------------------------------------------------------------------------------------------
