@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from agents import registry
+from agents.admin.differences import differences
 from agents.models import Agent, Pipeline, Standing, Version, VersionState
 from audit.actors import Actor
 from audit.admin import Deed, ReasonForm, act, link_to
@@ -69,20 +70,21 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
     says = [f"Publish version {seen.to_version} of '{owner.name}' {old}. New runs use it at once; runs at work keep what they started with."]
     deed = Deed(
         f"Publish {owner.name}", "Publish", link_to(owner), perform, says, template="admin/agents/publish.html",
-        forbidden=_forbidden(owner, actor), context={"seen": seen, **_drafts(seen, actor)},
+        forbidden=_forbidden(owner, actor), context={"seen": seen, "fields": differences(seen.fields), **_drafts(seen, actor)},
     )  # fmt: skip
     return act(page, request, deed)
 
 
 def _drafts(seen: registry.Preview, actor: Actor) -> dict[str, Any]:
-    """What would change in the agents whose drafts go with a pipeline; of agents that aren't shown to this person only the names."""
+    """What would change in the agents whose drafts go with a pipeline; only the names of those not shown to this person or past the twentieth."""
     shown, unseen = [], []
     for name, number in seen.agents[:MOST_DRAFTS]:
         try:
-            shown.append(registry.preview(name, actor=actor, version=number))
+            draft = registry.preview(name, actor=actor, version=number)
+            shown.append((draft, differences(draft.fields)))
         except OrchestraError:
             unseen.append((name, number))
-    return {"drafts": shown, "unseen": [*unseen, *seen.agents[MOST_DRAFTS:]]}
+    return {"drafts": shown, "unseen": unseen, "further": seen.agents[MOST_DRAFTS:]}
 
 
 def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResponse:

@@ -322,5 +322,5 @@ def test_bad_input_in_a_shell_exits_2_without_a_traceback(shell_environment: dic
     argv = [sys.executable, "manage.py", "auditexport", "--since", "\x1b[31mred"]
     done = subprocess.run(argv, cwd=project_folder, env=shell_environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--since 'red' is not an instant" in done.stderr
+    assert "--since '␛[31mred' is not an instant" in done.stderr
     assert "Traceback" not in done.stderr

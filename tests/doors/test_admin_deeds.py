@@ -127,6 +127,22 @@ def test_what_can_not_be_published_says_every_problem_and_is_recorded(seen: dict
     assert [entry.actor for entry in entries("agents.version.refused")] == ["alice"]
 
 
+def test_no_number_of_new_inputs_hides_a_new_permission_before_it_is_published(seen: dict[str, Client], tmp_path: Path) -> None:
+    more = 'permissions: ["allow read file:/etc/*"]'
+    folder = pipelines.folder(tmp_path / "new", functions=world.WORK, agents=[pipelines.agent("worker", "work:work", more=more)], steps=world.STEPS)
+    file = folder / "pipeline.yaml"
+    many = ", ".join(f"a{number}: {{type: string}}" for number in range(320))
+    contract = f"input: {{type: object, properties: {{{many}}}}}"
+    file.write_text(file.read_text(encoding="utf-8").replace(f"input: {pipelines.ANY}", contract, 1), encoding="utf-8")
+    registry.apply_folder(folder, actor=SYSTEM, publish=False)
+    worker = Agent.objects.get(name="worker")
+    draft = Version.objects.get(agent=worker, state=VersionState.DRAFT)
+    pages = [deed(worker, "publish"), deed(Pipeline.objects.get(name="sample"), "publish"), deed(draft, "change"), deed(worker, "change")]
+    for url in pages:
+        page = text(seen["alice"].get(url))
+        assert "allow read file:/etc/*" in page and "… and 20 more fields of its input and output differ" in page, url
+
+
 def test_suspending_takes_a_reason_and_resuming_brings_it_back(seen: dict[str, Client]) -> None:
     worker = Agent.objects.get(name="worker")
     assert seen["alice"].post(deed(worker, "suspend"), {"reason": " "}).status_code == 422
