@@ -42,7 +42,7 @@ def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, pub
         with transaction.atomic(durable=True):
             _lock(prepared)
             turn = Turn(actor, now or clock.now())
-            _judge(applied, prepared)
+            _judge(turn, applied, prepared)
             _write_all(turn, applied, prepared)
             turn.close()
             if dry_run:
@@ -63,10 +63,11 @@ def _record(error: OrchestraError, folder: Path, actor: Actor, now: datetime | N
     record_refusal(actor, f"folder:{folder.resolve().name}", now=now, problems=problems, facts={"code": error.code, "publish": publish})
 
 
-def _judge(applied: Applied, prepared: Prepared) -> None:
+def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     """Refuses with all problems together; what only stops a publication is a warning where none is asked for."""
-    later = unpublishable(prepared)
-    found = [*prepared.problems, *_unknown_teams(prepared), *_unknown_aliases(prepared), *_taken_names(prepared), *(later if applied.publish else ())]
+    later = unpublishable(prepared, turn.actor)
+    unknown = [*_unknown_teams(prepared), *_unknown_aliases(prepared, turn.actor)]
+    found = [*prepared.problems, *unknown, *_taken_names(prepared), *(later if applied.publish else ())]
     if found:
         ordered = sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
         many = f"{len(ordered)} problems" if len(ordered) > 1 else "1 problem"
@@ -86,7 +87,7 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
         written = [(version, _published(turn, version, change)) for version, change in written]
         _release(turn, applied, [version for version, _ in written])
     else:
-        applied.pending = _pending([version for version, _ in written])
+        applied.pending = _pending(turn, [version for version, _ in written])
     applied.changes += [replace(change, version=version.number, draft=version.state == VersionState.DRAFT) for version, change in written]
 
 
@@ -111,9 +112,9 @@ def _unknown_team(name: str, known: set[str]) -> str:
     return f"there is no team '{name}'" + (f"; did you mean '{near[0]}'?" if near else "; add a document `kind: team` with this name")
 
 
-def _unknown_aliases(prepared: Prepared) -> list[Problem]:
+def _unknown_aliases(prepared: Prepared, actor: Actor) -> list[Problem]:
     """Not judged where a document can't be read: it may be the alias."""
-    return [] if prepared.parsed.problems else modelling.unknown_aliases(prepared.parsed.agents, prepared.parsed.models)
+    return [] if prepared.parsed.problems else modelling.unknown_aliases(prepared.parsed.agents, prepared.parsed.models, actor)
 
 
 def _taken_names(prepared: Prepared) -> list[Problem]:
@@ -156,7 +157,7 @@ def _release(turn: Turn, applied: Applied, written: list[Version]) -> None:
     manifests = []
     for version in written:
         if version.pipeline is not None:
-            release = releases.make(turn, composing.compose(version, drafts=False))
+            release = releases.make(turn, composing.compose(version, actor=turn.actor, drafts=False))
             manifests.append(release.manifest)
             if (made := releases.make_current(turn, version.pipeline, release)) is not None:
                 applied.releases.append(made)
@@ -164,7 +165,7 @@ def _release(turn: Turn, applied: Applied, written: list[Version]) -> None:
     applied.hints += modelling.unpriced(manifests)
 
 
-def _pending(written: list[Version]) -> list[MadeRelease]:
+def _pending(turn: Turn, written: list[Version]) -> list[MadeRelease]:
     """What would run instead if this were published: after a rollback that differs although no file has changed."""
     here = {version.owner.name: version for version in written if version.agent is not None}
     found = []
@@ -172,7 +173,9 @@ def _pending(written: list[Version]) -> list[MadeRelease]:
         current = version.pipeline.current_release if version.pipeline is not None else None
         if current is None:
             continue
-        wanted = composing.compose(version, drafts=False, instead=here)
+        wanted = composing.compose(version, actor=turn.actor, drafts=False, instead=here)
+        if composing.agents_named(version.spec) - wanted.agents.keys():
+            continue  # it can't be published: a warning says so
         if (digest := wanted.digest()) != current.digest:
             found.append(
                 MadeRelease(version.owner.name, version.number, digest, wanted.numbers(), current.digest, modelling.meanings(wanted.manifest()))

@@ -12,6 +12,7 @@ from typing import Any
 from agents import spec, validation
 from agents.models import Pipeline, Version, VersionState
 from agents.spec import Document, Problem
+from audit.actors import Actor
 from audit.canonical import digest
 
 from . import modelling
@@ -71,30 +72,33 @@ def _named(node: Any) -> Iterable[str]:
 def compose(
     pipeline: Version,
     *,
+    actor: Actor,
     drafts: bool,
     instead: Mapping[str, Version] | None = None,
     aliases: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Composition:
     """The pipeline with its agents' published versions; `instead` ones come first, with `drafts` then each agent's draft.
 
-    Model aliases are those of now, except where `aliases` says what they are.
+    Model aliases are those of now, except where `aliases` says what they are. A name stands for something only as far as the
+    actor may see it: whoever could name what isn't shown to them would run it, and read it in the release.
     """
     named = agents_named(pipeline.spec)
     known: dict[str, Version] = {}
     wanted = set(named)
     while wanted:
-        found = {**_versions(wanted, drafts=drafts), **{name: one for name, one in (instead or {}).items() if name in wanted}}
+        given = {name: one for name, one in (instead or {}).items() if name in wanted}
+        found = {**_versions(wanted - given.keys(), actor, drafts=drafts), **given}
         known.update(found)
         parents = {version.spec.get("derived_from") for version in found.values()}
         wanted = {name for name in parents if name} - known.keys()
     used = {name: version for name, version in known.items() if name in named}
     lineage = {name: version for name, version in known.items() if name not in named}
-    return Composition(pipeline, used, lineage, modelling.pinned(used.values(), aliases or {}))
+    return Composition(pipeline, used, lineage, modelling.pinned(used.values(), aliases or {}, actor))
 
 
-def _versions(names: set[str], *, drafts: bool) -> dict[str, Version]:
+def _versions(names: set[str], actor: Actor, *, drafts: bool) -> dict[str, Version]:
     states = [VersionState.PUBLISHED, VersionState.DRAFT] if drafts else [VersionState.PUBLISHED]
-    rows = Version.objects.select_related("agent__team").filter(agent__name__in=names, state__in=states)
+    rows = Version.objects.visible_to(actor).select_related("agent__team").filter(agent__name__in=names, state__in=states)
     best: dict[str, Version] = {}
     for version in sorted(rows, key=lambda row: row.state == VersionState.DRAFT):
         best[version.owner.name] = version
@@ -108,9 +112,17 @@ def refusals(composition: Composition, document: Document | None = None) -> list
     line_of: Callable[[spec.Path], int] = document.line_of if document else lambda _path: 1
     name = composition.pipeline.owner.name
     found = validation.check(composition.pipeline.spec, agents, line_of=line_of)
+    unasked = _unknown_aliases(composition)
     if document is not None:
-        return [Problem(document.file, refusal.line, refusal.message) for refusal in found]
-    return [Problem(f"pipeline '{name}'", 1, f"{'.'.join(map(str, refusal.path))}: {refusal.message}") for refusal in found]
+        return [Problem(document.file, line, message) for line, message in [*((one.line, one.message) for one in found), *unasked]]
+    said = [f"{'.'.join(map(str, refusal.path))}: {refusal.message}" for refusal in found]
+    return [Problem(f"pipeline '{name}'", 1, message) for message in [*said, *(message for _, message in unasked)]]
+
+
+def _unknown_aliases(composition: Composition) -> list[tuple[int, str]]:
+    """Stored agents that ask an alias which nobody shows to the actor; of a folder's own agents (without a digest yet) applying says it, with their line."""
+    asked = {name: spec.alias_of(version.spec) for name, version in sorted(composition.agents.items()) if version.digest}
+    return [(1, f"agent '{name}': there is no model alias '{alias}'") for name, alias in asked.items() if alias and alias not in composition.aliases]
 
 
 def users_of(names: Iterable[str]) -> dict[str, list[Pipeline]]:

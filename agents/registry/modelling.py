@@ -13,6 +13,7 @@ from agents import spec
 from agents.models import Artifact, ModelAlias, Version
 from agents.spec import Document, Problem
 from agents.spec.model_agents import MAX_INSTRUCTIONS_BYTES
+from audit.actors import Actor
 from audit.canonical import digest_bytes
 
 from . import pricing
@@ -64,9 +65,9 @@ def store(turn: Turn, attached: Mapping[str, bytes]) -> None:
         Artifact.objects.get_or_create(digest=digest, defaults={"data": zipped, "size": len(zipped), "files": 1, "created_at": turn.now})
 
 
-def unknown_aliases(agents: Iterable[Document], models: Iterable[Document]) -> list[Problem]:
-    """Agents that ask an alias which is neither in the folder nor stored."""
-    known = {*ModelAlias.objects.values_list("name", flat=True), *(document.name for document in models)}
+def unknown_aliases(agents: Iterable[Document], models: Iterable[Document], actor: Actor) -> list[Problem]:
+    """Agents that ask an alias which is neither in the folder nor stored where the actor may see it."""
+    known = {*ModelAlias.objects.visible_to(actor).values_list("name", flat=True), *(document.name for document in models)}
     found = []
     for document in agents:
         alias = spec.alias_of(document.spec)
@@ -77,10 +78,10 @@ def unknown_aliases(agents: Iterable[Document], models: Iterable[Document]) -> l
     return found
 
 
-def pinned(agents: Iterable[Version], given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What a release holds of each alias that these agents ask, its price included; `given` ones are taken as they are."""
+def pinned(agents: Iterable[Version], given: Mapping[str, Mapping[str, Any]], actor: Actor) -> dict[str, dict[str, Any]]:
+    """What a release holds of each alias that these agents ask and the actor may see, its price included; `given` ones are taken as they are."""
     names = {alias for version in agents if (alias := spec.alias_of(version.spec))}
-    rows = list(ModelAlias.objects.select_related("team").filter(name__in=names - given.keys()))
+    rows = list(ModelAlias.objects.visible_to(actor).select_related("team").filter(name__in=names - given.keys()))
     prices = pricing.prices_of((row.provider, row.model) for row in rows) if rows else {}
     found = {row.name: {**row.live_values(), "price": _record(prices.get((row.provider, row.model)))} for row in rows}
     return found | {name: dict(given[name]) for name in names & given.keys()}

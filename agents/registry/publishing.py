@@ -55,7 +55,7 @@ def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
     problems: list[Problem] = []
     agents: tuple[tuple[str, int], ...] = ()
     if isinstance(owner, Pipeline):
-        composition = compose(target, drafts=True)
+        composition = compose(target, actor=actor, drafts=True)
         problems = refusals(composition)
         agents = tuple((draft.owner.name, draft.number) for draft in _drafts(composition))
     return Preview(
@@ -94,7 +94,7 @@ def _drafts(composition: Composition) -> list[Version]:
 
 
 def _pipeline(turn: Turn, pipeline: Pipeline, target: Version) -> Published:
-    composition = compose(target, drafts=True)
+    composition = compose(target, actor=turn.actor, drafts=True)
     if problems := refusals(composition):
         raise NotPublishable(f"version {target.number} of pipeline '{pipeline.name}' can't be published; nothing was changed", problems=problems)
     live, drafts = versions.published(pipeline), _drafts(composition)

@@ -109,7 +109,7 @@ def _draft_release(pipeline: Pipeline, actor: Actor, now: datetime | None) -> Re
         version = newest(pipeline)
         assert version is not None  # a pipeline is created together with its first version
         turn = Turn(actor, now or clock.now())
-        composition = compose(version, drafts=True)
+        composition = compose(version, actor=actor, drafts=True)
         if problems := refusals(composition):
             raise NotPublishable(f"the draft of pipeline '{pipeline.name}' can't run", problems=problems)
         release = make(turn, composition)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
+from agents import spec
 from agents.errors import NoSuchRelease, NoSuchVersion, NotPublishable, NotPublished
 from agents.models import Agent, Pipeline, Release, Version
 from audit import clock
@@ -18,7 +20,7 @@ from audit.actors import Actor
 from audit.errors import Conflict, Invalid, OrchestraError
 from audit.visible import named
 
-from . import releases, verbs, versions
+from . import modelling, releases, verbs, versions
 from .changes import MadeRelease, RolledBack
 from .composing import compose, refusals, users_of
 from .owners import owner_named
@@ -167,11 +169,23 @@ def _with_agent(turn: Turn, pipeline: Pipeline, live: Version, target: Version) 
         return None
     rows = Version.objects.select_related("agent__team").filter(agent__name__in=numbers)
     pinned = {row.owner.name: row for row in rows if row.number == numbers[row.owner.name]}
-    composition = compose(current.version, drafts=False, instead={**pinned, name: target}, aliases=current.manifest.get("aliases"))
+    composition = compose(
+        current.version, actor=Actor.system(), drafts=False, instead={**pinned, name: target}, aliases=_aliases(turn, current, target)
+    )
     if problems := refusals(composition):
         message = f"agent '{name}' can't go back to version {target.number}: pipeline '{pipeline.name}' uses it and would not be valid"
         raise NotPublishable(message, problems=problems)
     return releases.make_current(turn, pipeline, releases.make(turn, composition))
+
+
+def _aliases(turn: Turn, current: Release, target: Version) -> dict[str, Any]:
+    """What the pipeline pins already stays, whoever rolls back; an alias that only the older version asks is looked up for this actor."""
+    aliases = {**modelling.pinned([target], {}, turn.actor), **current.manifest.get("aliases", {})}
+    asked = spec.alias_of(target.spec)
+    if asked is not None and asked not in aliases:
+        message = f"agent '{target.owner.name}' can't go back to version {target.number}: there is no model alias '{asked}'"
+        raise NotPublishable(message, problems=[message])
+    return aliases
 
 
 def _require_number(owner: Agent | Pipeline, number: int) -> Version:

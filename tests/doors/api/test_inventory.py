@@ -13,6 +13,7 @@ from audit import clock
 from audit.models import Entry
 from runs.models import Run
 from tests import pipelines
+from tests.doors import world
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
 
@@ -238,3 +239,15 @@ def test_a_strangers_code_is_not_even_looked_at(outsider: Caller, folder: Path) 
     refused = outsider.post("/apply/", {"files": files, "dry_run": True})
     assert (refused.status, refused.code) == (403, "denied")
     assert not looked.exists()
+
+
+def test_files_cannot_name_what_another_team_owns(caller: Caller, tmp_path: Path) -> None:
+    """Whoever could would run the other team's code, and read it in the release."""
+    world.red(tmp_path / "red")
+    path = pipelines.folder(tmp_path / "mine", functions="", agents=[], steps="- {id: only, agent: hidden}", name="mine")
+    file = path / "pipeline.yaml"
+    file.write_text(file.read_text().replace("kind: team\nname: platform\n---\n", ""))
+    refused = caller.post("/apply/", {"files": files_in(path), "publish": True})
+    assert (refused.status, refused.code) == (422, "not-publishable")
+    assert "there is no agent 'hidden'" in str(refused.body["problems"])
+    assert [each["pipeline"] for each in caller.get("/releases/").body["items"]] == ["sample"]
