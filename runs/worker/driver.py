@@ -171,7 +171,7 @@ class Driver:
             await self._settle(lambda: Move(self.snapshot, perform=idle))
 
     def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> _Turn:
-        opened = [each for each in opened if each.call.key not in self.calls]
+        opened = [each for each in opened if each.call.key not in self.calls and self._is_at_work(each.call.step, each.call.attempt)]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
         move = carried_on(replace(move, snapshot=store.with_account(move.snapshot, opened, closing)), self.calls, self.tools.boundary)
@@ -270,6 +270,8 @@ class Driver:
     async def _write_intent(self, asked: Asked) -> None:
         """T1 of a call whose step is at work already: its receipt, a refusal, or a row that says dispatched."""
         request = asked.request
+        if asked.answer.done() or not self._is_at_work(request.step, request.attempt):
+            return  # its step ended while it lay in the inbox: nobody waits for an answer, and nobody would send it
         known = self.calls.get(request.key)
         if known is not None and known.request_digest != request.digest():
             give(asked.answer, Refusal(Cause.DIVERGED, diverged(request).message))
@@ -301,7 +303,7 @@ class Driver:
             return
         record = record_of(request)
         await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening),))
-        if request.key in self.calls:  # else the run has ended meanwhile, and nothing goes out any more
+        if request.key in self.calls:  # else its step or the run has ended meanwhile, and nothing goes out any more
             give(asked.answer, record)
 
     async def _write_end(self, ended: Settled) -> None:
@@ -310,6 +312,10 @@ class Driver:
             self.responses[ended.settled.call.key] = ended.response
         if not ended.answer.done():
             ended.answer.set_result(None)
+
+    def _is_at_work(self, key: str, attempt: int) -> bool:
+        step = self.snapshot.steps.get(key)
+        return step is not None and step.state is StepState.RUNNING and step.attempt == attempt
 
     def _may_have_acted(self, step: Step) -> bool:
         mine = (call for call in self.calls.values() if call.step == step.key and call.attempt == step.attempt)
