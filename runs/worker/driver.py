@@ -251,8 +251,10 @@ class Driver:
             self.performing.keep(self.snapshot.open)
 
     def _arrived(self) -> list[store.CallSettled]:
-        """The ends of calls that lie in the inbox: money and evidence are not dropped with it."""
+        """The ends of calls that lie in the inbox, and stay there: money and evidence are not dropped with it."""
         events = [self.inbox.get_nowait() for _ in range(self.inbox.qsize())]
+        for event in events:
+            self.inbox.put_nowait(event)
         return [event.settled for event in events if isinstance(event, (Ended, Settled)) and event.settled is not None]
 
     def _in_flight(self, loaded: store.Loaded) -> list[store.CallSettled]:
@@ -326,9 +328,11 @@ class Driver:
         return known is not None and known.state is CallState.DISPATCHED
 
     def _abandoned(self, move: Move, closing: set[str]) -> list[store.CallSettled]:
-        """The calls of steps that end without them; at the end of a run, every call that is still out."""
+        """The calls of steps that end without them; at the end of a run, every call that is still out. What has arrived of them is their truth."""
         out = [call for call in self.calls.values() if call.state is CallState.DISPATCHED and call.key not in closing]
-        return [store.abandoned(call, move.snapshot, run=self.run) for call in out if move.finish is not None or call.step in move.abandon]
+        without = [call for call in out if move.finish is not None or call.step in move.abandon]
+        arrived = {each.call.key: each for each in self._arrived()} if without else {}
+        return [arrived.get(call.key) or store.abandoned(call, move.snapshot, run=self.run) for call in without]
 
     def _judged(self, result: Result, settled: Sequence[store.CallSettled]) -> Result:
         """A failed attempt may be made again only if none of its calls may have acted."""

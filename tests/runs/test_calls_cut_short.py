@@ -73,3 +73,32 @@ def test_a_repair_that_is_asked_for_while_its_step_is_cancelled_is_neither_sent_
     assert list(Call.objects.filter(kind="model").values_list("ordinal", "state")) == [(0, "confirmed")]
     assert [(charge.amount_nano, charge.estimated) for charge in models.charges(said)] == [(REPORTED, False)]
     assert reports.chain_problems(pipelines.id_of(said)) == []
+
+
+@pytest.mark.parametrize("steps", [ALONE, BESIDE], ids=["the run ends", "the run goes on"])
+@pytest.mark.parametrize("reply", [GOOD, BAD], ids=["its step's answer", "an answer to be repaired"])
+def test_an_answer_that_has_arrived_when_its_step_is_cancelled_is_evidence_and_is_paid_as_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: Any, steps: str
+) -> None:
+    react, answer = Driver._react, threading.Event()
+
+    async def before_the_answer(driver: Driver, event: Input) -> None:
+        if isinstance(event, Ended) and event.result.key.endswith("fails"):
+            answer.set()
+            await arrival(driver)
+            (tmp_path / "go").touch()
+        await react(driver, event)
+
+    def answers_late(exchange: server.Exchange) -> None:
+        (tmp_path / "fail").touch()
+        answer.wait(20)
+        server.replies(reply)(exchange)
+
+    monkeypatch.setattr(Driver, "_react", before_the_answer)
+    said, asked = driven(tmp_path, answers_late, steps=steps)
+    assert (said["outcome"], asked) == ("failed" if steps is ALONE else "degraded", 1)
+    (call,) = Call.objects.filter(kind="model")
+    assert (call.state, call.step) == ("confirmed", pipelines.step(said, call.step)["key"])
+    assert pipelines.step(said, call.step)["state"] == "cancelled"
+    assert [(charge.amount_nano, charge.estimated) for charge in models.charges(said)] == [(REPORTED, False)]
+    assert reports.chain_problems(pipelines.id_of(said)) == []
