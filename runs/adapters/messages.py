@@ -59,7 +59,8 @@ class Received:
                 self._open(index, block)
                 if block.get("type") == "tool_use":
                     self._add(index, json.dumps(block.get("input"), ensure_ascii=False))
-        self.stop, self.is_whole = message.get("stop_reason"), True
+        self._stop(message.get("stop_reason"))
+        self.is_whole = True
 
     def take(self, event: Mapping[str, Any]) -> None:
         """One event of a stream; events that this protocol may grow are passed over."""
@@ -74,7 +75,7 @@ class Received:
             case {"type": "message_delta"}:
                 self._count(event.get("usage"))
                 last = event.get("delta")
-                self.stop = last.get("stop_reason") if isinstance(last, Mapping) else None
+                self._stop(last.get("stop_reason") if isinstance(last, Mapping) else None)
             case {"type": "message_stop"}:
                 self.is_whole = True
             case {"type": "error"}:
@@ -94,6 +95,9 @@ class Received:
         if index not in self.blocks or not isinstance(part, str):
             raise Nonsense("a part belongs to nothing")
         self.blocks[index][1].append(part)
+
+    def _stop(self, reason: Any) -> None:
+        self.stop = reason if isinstance(reason, str) or reason is None else "it is no text"
 
     def _count(self, usage: Any) -> None:
         """Later counts stand for the whole call so far, and take the place of earlier ones."""

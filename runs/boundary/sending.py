@@ -107,8 +107,9 @@ class Boundary:
             return Reply(cause=Cause(answer.cause), message=answer.message, details=dict(answer.details), owner=owner)
         return Reply(value={**_plain(answer), "fetched_at": answer.fetched_at})
 
-    async def get_ready(self, providers: Iterable[str]) -> None:
-        await self.models.get_ready(providers)
+    async def get_ready(self, providers: Iterable[str]) -> dict[str, str]:
+        """Model providers that can't be used here, and why."""
+        return await self.models.get_ready(providers)
 
     async def ask_model(self, request: Request) -> Reply:
         """Ask the model of a request whose intent is written, once."""

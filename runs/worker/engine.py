@@ -52,6 +52,15 @@ def _unharmed(listener: Callable[[Event], None]) -> Callable[[Event], None]:
     return heard
 
 
+def _fitted(loaded: store.Loaded, unready: Mapping[str, str]) -> store.Loaded:
+    """A run whose model provider can't be used here says so and ends; it must not end the engine."""
+    lacking = sorted(performers.providers(loaded.snapshot.plan) & unready.keys())
+    if not lacking or loaded.problem is not None:
+        return loaded
+    message = f"the model provider '{lacking[0]}' can't be used where the worker runs: {unready[lacking[0]]}"
+    return replace(loaded, problem=store.Problem(Cause.INCOMPATIBLE, message))
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """`only` drives just these runs and then stops; `idle_s` stops when nothing has been ready for so long; neither: until stopped.
@@ -238,12 +247,13 @@ class Engine:
     async def _begin(self, read: _Read) -> None:
         self.tools.boundary.folders.update(read.folders)
         self.tools.boundary.learn(read.standings, asked_at=read.asked_at)
-        await self.tools.boundary.get_ready({provider for each in read.loaded for provider in performers.providers(each.snapshot.plan)})
+        wanted = {provider for each in read.loaded for provider in performers.providers(each.snapshot.plan)}
+        unready = await self.tools.boundary.get_ready(wanted)
         for each in read.loaded:
             if each.is_broken:
                 await self._call(sweeps.mark_broken, each.run)
             else:
-                await self._start(each)
+                await self._start(_fitted(each, unready))
 
     async def _end_unprepared(self, run: UUID, error: Exception) -> None:
         """Code that is not what was published ends its run at once; a run that can't even be read is left to the sweep."""

@@ -78,6 +78,16 @@ def test_a_model_that_declines_or_is_cut_is_refused_and_its_tokens_are_paid(tmp_
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("stop", [["end_turn"], {"end": "turn"}, 1, "unheard-of", None], ids=repr)
+def test_a_reason_to_stop_that_nobody_knows_is_the_servers_failure(tmp_path: Path, stop: Any, stream: bool) -> None:
+    said, _ = asked(server.replies(GOOD, stop=stop), tmp_path, stream=stream)
+    assert (said["failure"]["cause"], said["failure"]["owner"]) == ("upstream", "alias:reasoning")
+    assert "it stopped for a reason that nobody here knows" in said["failure"]["message"]
+    (charge,) = models.charges(said)
+    assert (charge.amount_nano, charge.estimated) == (REPORTED, True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_where_no_usage_is_reported_the_bound_is_charged_and_marked(tmp_path: Path, stream: bool) -> None:
     said, _ = asked(server.replies(GOOD, usage=None), tmp_path, stream=stream)
     assert said["label"] == "verified"

@@ -18,6 +18,7 @@ from audit import reports
 from audit.models import Entry
 from runs.models import Run
 from runs.services import cancel_run
+from runs.worker import Engine, EngineOptions
 from tests import messages_server as server
 from tests import models, pipelines
 
@@ -214,3 +215,26 @@ def test_a_reply_nested_beyond_reason_breaks_the_contract_and_nothing_else(tmp_p
         said = models.run()
     assert said["outcome"] in {"failed", "verified"}
     assert said["failure"] is None or said["failure"]["cause"] in {"contract", "upstream"}
+
+
+@pytest.mark.parametrize("lacks", ["the SDK", "the provider"])
+def test_a_provider_that_cant_get_ready_ends_the_runs_that_need_it_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: str) -> None:
+    models.publish(tmp_path / "p", models.alias(endpoint="http://127.0.0.1:9"), models.agent())
+    asking = pipelines.start(input={"about": "rain"})
+    echo = "kind: agent\nname: echo\nteam: platform\nrole: decide\npurpose: Test.\nrun: {inline: noop}\ntimeout: 20s\ninput: {type: object}"
+    pipelines.publish(tmp_path / "q", name="other", functions="", agents=[echo], steps="- {id: only, agent: echo, with: {n: 1}}")
+    neighbour = pipelines.start("other")
+
+    async def together() -> None:
+        engine = Engine(EngineOptions(only=frozenset({asking.id, neighbour.id}), children=2))
+        if lacks == "the SDK":
+            monkeypatch.setitem(sys.modules, "anthropic", None)
+        else:
+            del engine.tools.boundary.models._providers["anthropic"]
+        await engine.run()
+
+    asyncio.run(together())
+    said = pipelines.document(asking)
+    assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "incompatible", "platform")
+    assert "the model provider 'anthropic' can't be used where the worker runs: " in said["failure"]["message"]
+    assert pipelines.document(neighbour)["outcome"] == "verified"

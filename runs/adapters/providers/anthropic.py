@@ -6,6 +6,7 @@ The SDK is imported when a run that needs it is taken (a second, 61 MiB). Knows 
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -17,6 +18,8 @@ from runs.adapters import secrets
 from runs.adapters.asking import Answered, Question, Unanswered, said
 from runs.adapters.messages import Ended, Nonsense, Received
 from runs.adapters.transport import bounded_client
+
+log = logging.getLogger(__name__)
 
 OFFICIAL: Final = "https://api.anthropic.com"
 CONNECT_S: Final = 10.0
@@ -75,6 +78,9 @@ class Anthropic:
             cause = error.__cause__ or error
             broken = received.broken("upstream", f"the connection failed ({type(cause).__name__}: {said(cause)})")
             return replace(broken, free=isinstance(cause, _NOT_SENT))
+        except Exception as error:  # noqa: BLE001 - a last resort; its own words may hold the key, so no log gets them
+            log.warning("an answer in the Messages protocol could not be read (%s)", type(error).__name__)
+            return received.broken("upstream", f"its answer could not be read ({type(error).__name__})")
 
     async def _talk(self, sdk: Any, question: Question, endpoint: str, secret: str, received: Received, silence: asyncio.Timeout) -> None:
         if self._http is None:
