@@ -73,7 +73,9 @@ def alias(row: ModelAlias) -> dict[str, Any]:
 
 
 def preview(told: Preview) -> dict[str, Any]:
-    return {**_done(told), "fields": _fields(told.fields), "agents": dict(told.agents), "problems": [str(each) for each in told.problems]}
+    agents = [{"name": pin.name, "running": pin.running, "version": pin.version, "fields": _fields(pin.fields)} for pin in told.pins]
+    problems = [str(each) for each in told.problems]
+    return {**_done(told), "fields": _fields(told.fields), "agents": agents, "unchanged": told.unchanged, "problems": problems}
 
 
 def published(done: Published) -> dict[str, Any]:

@@ -107,16 +107,31 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """An agent of a pipeline whose version would change: what runs now (None if it is not among them), what would run, and what differs."""
+
+    name: str
+    running: int | None
+    version: int
+    fields: tuple[FieldChange, ...] = ()
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
-    """What a publication would do: fields that differ from what is published now, drafts that would go with it, and what forbids it."""
+    """What a publication would do: fields that differ from what runs now, agents whose version changes, and what forbids it.
+
+    `unchanged` says that what would be published runs already.
+    """
 
     kind: str
     name: str
     from_version: int | None
     to_version: int
     fields: tuple[FieldChange, ...] = ()
-    agents: tuple[tuple[str, int], ...] = ()
+    pins: tuple[Pin, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unchanged: bool = False
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:

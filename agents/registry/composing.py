@@ -120,7 +120,7 @@ def refusals(composition: Composition, document: Document | None = None) -> list
 
 
 def _unknown_aliases(composition: Composition) -> list[tuple[int, str]]:
-    """Stored agents that ask an alias which nobody shows to the actor; of a folder's own agents (without a digest yet) applying says it, with their line."""
+    """Stored agents that ask an alias which nobody shows to the actor. Of a folder's own agents (without a digest yet) applying says it."""
     asked = {name: spec.alias_of(version.spec) for name, version in sorted(composition.agents.items()) if version.digest}
     return [(1, f"agent '{name}': there is no model alias '{alias}'") for name, alias in asked.items() if alias and alias not in composition.aliases]
 

@@ -93,10 +93,11 @@ def _record(price: Any) -> dict[str, Any] | None:
 
 def meanings(manifest: Mapping[str, Any]) -> dict[str, str]:
     """What the aliases of a release stand for, for people."""
-    return {
-        name: f"{alias['provider']}/{alias['model']}, " + ("no price" if alias["price"] is None else f"version {alias['price']['version']} of its price")
-        for name, alias in sorted(manifest.get("aliases", {}).items())
-    }
+    return {name: f"{alias['provider']}/{alias['model']}, {_priced(alias['price'])}" for name, alias in sorted(manifest.get("aliases", {}).items())}
+
+
+def _priced(price: Mapping[str, Any] | None) -> str:
+    return "no price" if price is None else f"version {price['version']} of its price"
 
 
 def unpriced(manifests: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -5,7 +5,9 @@ The same rules as for `apply --publish`, from rows instead of files. Called by t
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -17,7 +19,7 @@ from audit.actors import Actor
 from audit.errors import Conflict
 
 from . import releases, versions
-from .changes import Preview, Published, compare
+from .changes import Pin, Preview, Published, compare
 from .composing import Composition, compose, refusals, users_of
 from .owners import owner_named
 from .writing import Turn, record_refusal, require_member
@@ -49,24 +51,44 @@ def publish(name: str, *, actor: Actor, now: datetime | None = None, version: in
 
 
 def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
-    """What `publish` would do, and what forbids it, without doing it. UnknownPipeline, NoSuchVersion."""
+    """What `publish` would do, held against what runs now, and what forbids it, without doing it. UnknownPipeline, NoSuchVersion."""
     owner = owner_named(name, actor, lock=False)
-    target, live = _target(owner, version), versions.published(owner)
-    problems: list[Problem] = []
-    agents: tuple[tuple[str, int], ...] = ()
-    if isinstance(owner, Pipeline):
-        composition = compose(target, actor=actor, drafts=True)
-        problems = refusals(composition)
-        agents = tuple((draft.owner.name, draft.number) for draft in _drafts(composition))
+    target = _target(owner, version)
+    return _previewed_pipeline(owner, target, actor) if isinstance(owner, Pipeline) else _previewed_agent(owner, target)
+
+
+def _previewed_agent(agent: Agent, target: Version) -> Preview:
+    live = versions.published(agent)
+    fields = compare({} if live is None else live.spec, target.spec)
     return Preview(
-        kind="pipeline" if isinstance(owner, Pipeline) else "agent",
-        name=owner.name,
-        from_version=None if live is None else live.number,
-        to_version=target.number,
-        fields=compare({} if live is None else live.spec, target.spec),
-        agents=agents,
-        problems=tuple(problems),
+        "agent", agent.name, None if live is None else live.number, target.number, fields, unchanged=live is not None and live.pk == target.pk
     )
+
+
+def _previewed_pipeline(pipeline: Pipeline, target: Version, actor: Actor) -> Preview:
+    composition, current = compose(target, actor=actor, drafts=True), pipeline.current_release
+    running = {"pipeline": {"version": None, "spec": {}}, "agents": {}} if current is None else current.manifest
+    return Preview(
+        kind="pipeline",
+        name=pipeline.name,
+        from_version=running["pipeline"]["version"],
+        to_version=target.number,
+        fields=compare(running["pipeline"]["spec"], target.spec),
+        pins=tuple(_pins(composition, running["agents"], actor)),
+        problems=tuple(refusals(composition)),
+        unchanged=current is not None and composition.digest() == current.digest,
+    )
+
+
+def _pins(composition: Composition, running: Mapping[str, Any], actor: Actor) -> Iterator[Pin]:
+    """The agents whose version would be another one; of those that are not shown to this person only the numbers."""
+    for name, version in sorted(composition.agents.items()):
+        now = running.get(name)
+        if now is not None and now["digest"] == version.digest:
+            continue
+        hidden = not (actor.sees_everything or version.owner.team.name in actor.sees)
+        fields = () if hidden else compare({} if now is None else now["spec"], version.spec)
+        yield Pin(name, None if now is None else now["version"], version.number, fields, hidden)
 
 
 def _require_in_use(owner: Agent | Pipeline) -> None:

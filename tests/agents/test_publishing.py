@@ -97,7 +97,19 @@ def test_a_preview_tells_the_fields_and_drafts_and_writes_nothing(folder: Path) 
     before = verbs()
     told = registry.preview("numbers", actor=ONLOOKER)
     assert [(field.path, field.old, field.new) for field in told.fields] == [("limits.timeout_ms", 60_000, 120_000)]
-    assert (told.agents, told.problems, verbs()) == ((("auditor", 2), ("reader", 2)), (), before)
+    assert [(pin.name, pin.running, pin.version) for pin in told.pins] == [("auditor", 1, 2), ("reader", 1, 2)]
+    assert (told.problems, told.unchanged, verbs()) == ((), False, before)
+
+
+def test_a_preview_is_held_against_what_runs_and_not_against_what_is_published(folder: Path) -> None:
+    """After a rollback the agents' published versions are not what the pipeline runs: to publish it again would bring the newer ones back."""
+    publish(folder)
+    publish(numbers(folder, reading=READING.replace("1}", "2}")))
+    assert registry.preview("numbers", actor=SYSTEM).unchanged
+    registry.rollback("numbers", actor=SYSTEM)
+    told = registry.preview("numbers", actor=SYSTEM)
+    assert [(pin.name, pin.running, pin.version) for pin in told.pins] == [("auditor", 1, 2), ("reader", 1, 2)]
+    assert not told.unchanged and any("artifact" in field.path for field in told.pins[0].fields)
 
 
 def test_who_may_only_look_publishes_nothing_and_it_is_recorded(folder: Path) -> None:

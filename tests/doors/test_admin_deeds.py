@@ -109,7 +109,7 @@ def test_a_draft_is_published_after_its_differences_were_shown_and_rolled_back(s
     assert old is not None
     assert old.digest in text(seen["alice"].get(deed(pipeline, "rollback")))
     back = seen["alice"].post(deed(pipeline, "rollback"), {"to": old.digest}, follow=True)
-    assert "went from version" in text(back)
+    assert "went from release" in text(back)
     pipeline.refresh_from_db()
     assert pipeline.current_release_id == old.pk
     assert [entry.actor for entry in entries("agents.pipeline.rolled_back")] == ["alice"]

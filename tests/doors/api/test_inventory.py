@@ -56,7 +56,8 @@ def test_a_pipeline_is_shown_with_the_input_that_a_run_takes(caller: Caller) -> 
 def test_a_draft_is_previewed_then_published_then_rolled_back(caller: Caller, draft: Path) -> None:
     told = caller.get("/pipelines/sample/preview/").body
     assert {"path": "input.properties.number.maximum", "old": 9, "new": 8} in told["fields"]
-    assert (told["from_version"], told["to_version"], told["agents"], told["problems"]) == (1, 2, {"judge": 2, "worker": 2}, [])
+    assert (told["from_version"], told["to_version"], told["unchanged"], told["problems"]) == (1, 2, False, [])
+    assert [(pin["name"], pin["running"], pin["version"]) for pin in told["agents"]] == [("judge", 1, 2), ("worker", 1, 2)]
     assert Pipeline.objects.get().current_release.version.number == 1
     done = caller.post("/pipelines/sample/publish/", {}).body
     assert (done["to_version"], done["releases"][0]["agents"]) == (2, {"judge": 2, "worker": 2})
