@@ -146,7 +146,8 @@ def test_a_list_of_releases_reads_no_manifest_and_follows_an_index(caller: Calle
         assert caller.get("/releases/").status == 200
     (sql,) = [query["sql"] for query in captured.captured_queries if 'FROM "agents_release"' in query["sql"]]
     assert '"manifest"' not in sql and '"spec"' not in sql
-    assert ["-created_at", "-id"] in [index.fields for index in Release._meta.indexes]
+    if connection.vendor == "sqlite":  # PostgreSQL sorts few rows whatever indexes there are
+        assert "USING INDEX release_newest" in connection.cursor().execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()[0][3]
 
 
 def test_the_ledger_is_filtered_by_all_that_is_given(caller: Caller) -> None:
