@@ -18,7 +18,7 @@ from audit.models import Charge, Entry
 from audit.reports import Filters
 
 TAG = "ledger"
-OLDEST = Order("at", "id")
+OLDEST = Order("at", "id")  # not the order in which entries come to be seen: a long transaction's appear behind a place that was read already
 FILTERS: dict[str, Shape] = {
     "run": ident("only this run's"),
     "agent": text("only about this agent", pattern=PRINTABLE, example="feed-reader"),
@@ -43,7 +43,10 @@ class EntriesView(Door):
         summary="List entries of the ledger",
         does=(
             "Entries of the teams that you belong to or that are shown to you, oldest first. Filters add up. What may be erased (inputs, results, "
-            "names) is only committed to. An entry whose bytes contradict their columns has `intact` false and proves nothing."
+            "names) is only committed to. An entry whose bytes contradict their columns has `intact` false and proves nothing. To follow the "
+            "ledger, begin each time some minutes before the newest `at` you have, and leave out the ids you have: `at` is when something happened, "
+            "and an entry can be seen only once its transaction ends, after younger ones. A run's entries are followed without that, by seq: "
+            "`/api/v1/runs/{run}/events/`."
         ),
         query={**FILTERS, **PAGING},
         gives=ref("EntryPage"),
