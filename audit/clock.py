@@ -27,7 +27,10 @@ def to_text(instant: datetime) -> str:
 
 def from_text(text: str) -> datetime:
     """The instant that an RFC 3339 text names, in UTC; ValueError for anything else and for a missing offset."""
-    return _utc(datetime.fromisoformat(text))
+    try:
+        return _utc(datetime.fromisoformat(text))
+    except OverflowError:  # the first day of year 1 east of Greenwich, the last of 9999 west of it
+        raise ValueError(f"{text} is, in UTC, before the year 1 or after the year 9999") from None
 
 
 def _utc(instant: datetime) -> datetime:
