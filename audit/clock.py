@@ -22,7 +22,7 @@ def now() -> datetime:
 
 def to_text(instant: datetime) -> str:
     """`2026-11-20T11:44:48.123456Z`; a naive instant is a ValueError, since nobody knows when it is."""
-    return _utc(instant).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return _utc(instant).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"  # strftime's year has no zeros in front on every system
 
 
 def from_text(text: str) -> datetime:
