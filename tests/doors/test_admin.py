@@ -51,6 +51,12 @@ def test_nothing_of_ours_or_of_the_queue_can_be_added_changed_or_deleted(looking
         assert not any((each.has_add_permission(request), each.has_change_permission(request), each.has_delete_permission(request))), each
 
 
+@pytest.mark.parametrize("url", ["r/1/abc/", "r/abc/1/", "r/1/%0A/", "search/?s=a&page=abc", "search/?s=a", "autocomplete/?term=a"])
+def test_addresses_that_no_page_offers_are_not_there(looking: Client, url: str) -> None:
+    looking.raise_request_exception = False
+    assert looking.get(f"/admin/{url}").status_code == 404
+
+
 def test_a_run_page_shows_hostile_text_as_text(looking: Client, tmp_path: Path) -> None:
     run = run_of(tmp_path)
     page = looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode()
