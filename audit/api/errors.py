@@ -15,13 +15,6 @@ class BadQuery(OrchestraError):
     http_status = 400
 
 
-class BadJson(OrchestraError):
-    """The body can't be read as JSON."""
-
-    code = "bad-json"
-    http_status = 400
-
-
 class BadRequest(OrchestraError):
     """The request can't be read."""
 

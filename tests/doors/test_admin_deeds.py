@@ -48,7 +48,7 @@ def test_a_member_starts_a_run_from_the_contract_of_its_input(seen: dict[str, Cl
     page = text(seen["alice"].get(url))
     assert all(f'name="in-{name}"' in page for name in ("rows", "feed", "more"))
     wrong = seen["alice"].post(url, {"in-rows": "0", "in-more": "{", "key": "k"})
-    assert "this is no JSON" in text(wrong)
+    assert "this is not JSON" in text(wrong)
     wrong = seen["alice"].post(url, {"in-rows": "0", "key": "k"})
     assert wrong.status_code == 422 and "rows" in text(wrong) and "minimum" in text(wrong)
     sent = [seen["alice"].post(url, {"in-rows": "3", "in-feed": "f", "in-more": '{"a": 1}', "key": "once"}) for _ in range(2)]
@@ -62,6 +62,26 @@ def test_an_input_without_listed_properties_is_asked_for_as_json(seen: dict[str,
     url = reverse("admin:runs_run_start", args=[Pipeline.objects.get(name="sample").pk])
     seen["alice"].post(url, {"input": '{"any": [1, 2]}', "key": "k"})
     assert pipelines.document(Run.objects.get())["input"] == {"any": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("[1]", "a JSON object"),
+        ("null", "a JSON object"),
+        ('"text"', "a JSON object"),
+        ('{"a": 1, "a": 2}', "the key &#x27;a&#x27; twice"),
+        ('{"a": NaN}', "NaN"),
+        ("[" * 200_000, "nested deeper than 64 levels"),
+        ("{", "this is not JSON"),
+    ],
+    ids=lambda value: value[:12],
+)
+def test_no_run_starts_over_another_input_than_was_typed(seen: dict[str, Client], typed: str, said: str) -> None:
+    url = reverse("admin:runs_run_start", args=[Pipeline.objects.get(name="sample").pk])
+    refused = seen["alice"].post(url, {"input": typed, "key": "k"})
+    assert (refused.status_code, Run.objects.count()) == (422, 0)
+    assert said in text(refused)
 
 
 def test_a_member_cancels_a_run_and_has_a_result_judged_again(seen: dict[str, Client]) -> None:

@@ -29,8 +29,8 @@ def somebody(alice: User) -> Caller:
     ("body", "says"),
     [
         (b"{", "not JSON"),
-        (b'{"pipeline": "a", "pipeline": "b"}', "'pipeline' stands twice"),
-        (b'{"input": {"n": NaN}}', "NaN is not JSON"),
+        (b'{"pipeline": "a", "pipeline": "b"}', "'pipeline' twice"),
+        (b'{"input": {"n": NaN}}', "NaN, which is not JSON"),
         (b'{"input": {"n": 1e999}}', "larger than any"),
         (b'{"input": {"n": "\\ud800"}}', "half of a surrogate pair"),
         (b'{"input": "\xff"}', "not UTF-8"),
