@@ -18,7 +18,7 @@ from audit.errors import Conflict
 
 from . import releases, versions
 from .changes import Preview, Published, compare
-from .composing import Composition, compose, refusals, users_of
+from .composing import Composition, compose, refusals, shown, users_of
 from .owners import owner_named
 from .writing import Turn, record_refusal, require_member
 
@@ -117,5 +117,6 @@ def _agent(turn: Turn, agent: Agent, target: Version) -> Published:
         message = f"agent '{agent.name}' has no {' and no '.join(missing)} contract, so nothing could be held against what it is given and gives"
         raise NotPublishable(message, problems=[Problem(f"agent '{agent.name}'", 1, message)])
     versions.publish(turn, target)
-    stay = tuple(sorted(pipeline.name for pipeline in users_of([agent.name])[agent.name]))
-    return Published("agent", agent.name, None if live is None else live.number, target.number, (), (), stay)
+    seen, others = shown(users_of([agent.name])[agent.name], turn.actor)
+    stay = tuple(sorted(pipeline.name for pipeline in seen))
+    return Published("agent", agent.name, None if live is None else live.number, target.number, (), (), stay, others)

@@ -18,7 +18,7 @@ from audit.errors import Conflict
 from audit.ledger import Verb
 
 from . import verbs
-from .composing import users_of
+from .composing import of_other_teams, shown, users_of
 from .owners import owner_named
 from .versions import published
 from .writing import Turn, reason_given, record_refusal, require_member
@@ -31,7 +31,7 @@ def retire(name: str, *, actor: Actor, reason: str, now: datetime | None = None)
     said = reason_given(reason, "a retirement needs a reason", "whoever misses it will ask for it")
 
     def change(turn: Turn, owner: Agent | Pipeline) -> None:
-        _refuse_needed(owner)
+        _refuse_needed(turn, owner)
         if not type(owner).objects.filter(pk=owner.pk).retire():
             raise Conflict(f"'{owner.name}' is retired already; `manage.py reinstate {owner.name}` brings it back")
         verb = verbs.AGENT_RETIRED if isinstance(owner, Agent) else verbs.PIPELINE_RETIRED
@@ -72,13 +72,15 @@ def _changed(
     return owner
 
 
-def _refuse_needed(owner: Agent | Pipeline) -> None:
+def _refuse_needed(turn: Turn, owner: Agent | Pipeline) -> None:
     if not isinstance(owner, Agent):
         return
-    using = sorted(pipeline.name for pipeline in users_of([owner.name])[owner.name] if pipeline.state != Standing.RETIRED)
-    if using:
-        named = ", ".join(f"'{name}'" for name in using[:MAX_NAMED]) + (" and others" if len(using) > MAX_NAMED else "")
-        raise Conflict(f"agent '{owner.name}' is needed by {named}: publish without it, or retire the pipeline first; to stop it at once, suspend it")
+    seen, others = shown((pipeline for pipeline in users_of([owner.name])[owner.name] if pipeline.state != Standing.RETIRED), turn.actor)
+    using = [f"'{name}'" for name in sorted(pipeline.name for pipeline in seen)]
+    named = using[:MAX_NAMED] + (["others"] if len(using) > MAX_NAMED else []) + ([of_other_teams(others)] if others else [])
+    if named:
+        message = f"agent '{owner.name}' is needed by {' and '.join([', '.join(named[:-1]), named[-1]] if named[1:] else named)}"
+        raise Conflict(f"{message}: publish without it, or retire the pipeline first; to stop it at once, suspend it")
 
 
 def _note(turn: Turn, verb: Verb, owner: Agent | Pipeline, **said: dict[str, str]) -> None:
