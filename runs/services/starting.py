@@ -156,7 +156,7 @@ def _insert(
     run = Run(
         pipeline=release.pipeline,
         release=release,
-        team=release.pipeline.team,
+        team=release.pipeline.team if reverifies is None else reverifies.team,  # a judgement is its run's team's, wherever the pipeline went
         as_of=as_of,
         draft=draft,
         trigger=trigger,
