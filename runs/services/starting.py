@@ -63,12 +63,12 @@ def reverify(*, run: str, actor: Actor, ring: bool = False) -> Run:
     try:
         require_member(old, actor)
         _refuse_unjudgeable(old)
+        source = _input_of(old)
     except (NotReverifiable, NotGranted) as refusal:
         record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
         raise
     spec = old.release.manifest["pipeline"]["spec"]
     with transaction.atomic(durable=True):
-        source = reports.openings_of([old.input_entry])[old.input_entry]["input"]
         new = _insert(
             old.release, spec, source, actor=actor, draft=old.draft, as_of=old.as_of or old.finished_at, trigger="reverify", key=None, reverifies=old
         )
@@ -82,6 +82,14 @@ def _refuse_unjudgeable(old: Run) -> None:
         raise NotReverifiable(f"run {old.id} is {old.outcome or old.state} and has no result that could be judged again")
     if integrity_of([old])[old.id] is Integrity.BROKEN:
         raise NotReverifiable(f"run {old.id} is broken: its rows and its ledger entries differ, so nobody knows what would be judged")
+
+
+def _input_of(old: Run) -> dict[str, Any]:
+    opened = reports.openings_of([old.input_entry])[old.input_entry]
+    if "input" not in opened:
+        raise NotReverifiable(f"run {old.id} can't be judged again: its input was erased, so nobody knows any more what its result was to answer")
+    given: dict[str, Any] = opened["input"]
+    return given
 
 
 def _digest(given: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import pytest
 from agents.models import Pipeline, Team
 from audit import clock, reports
 from audit.actors import Actor
+from audit.models import Opening
 from runs import services
 from runs.errors import NotReverifiable, UnknownRun
 from runs.models import Run
@@ -100,6 +101,15 @@ def test_a_run_without_a_result_is_not_judged_again_and_the_refusal_is_recorded(
 def test_a_run_that_does_not_exist_is_not_found(unverified: Run, name: str) -> None:
     with pytest.raises(UnknownRun):
         services.reverify(run=name, actor=pipelines.SYSTEM)
+
+
+def test_a_run_whose_input_was_erased_is_not_judged_again_and_the_refusal_is_recorded(unverified: Run) -> None:
+    Opening.objects.filter(entry=unverified.input_entry).delete()
+    with pytest.raises(NotReverifiable, match="its input was erased"):
+        services.reverify(run=str(unverified.id), actor=pipelines.SYSTEM)
+    refused = reports.entries_of(unverified.id)[-1]
+    assert (refused["verb"], refused["facts"]) == ("runs.start.refused", {"code": "not-reverifiable"})
+    assert Run.objects.count() == 1
 
 
 # --- what others may see of it ---
