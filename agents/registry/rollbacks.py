@@ -23,7 +23,7 @@ from audit.visible import named
 from . import modelling, releases, verbs, versions
 from .changes import MadeRelease, RolledBack
 from .composing import compose, refusals, shown, users_of
-from .owners import owner_named
+from .owners import owner_of_kind
 from .writing import Turn, record_refusal, require_member
 
 MIN_DIGEST = 8
@@ -33,7 +33,10 @@ UNPUBLISHED = "was never published; apply its files with --publish instead"
 _DIGEST = re.compile(rf"[0-9a-f]{{{MIN_DIGEST},64}}")
 
 
-def rollback(name: str, *, actor: Actor, now: datetime | None = None, to: int | None = None, release: str | None = None) -> RolledBack:
+def rollback(
+    name: str, *, actor: Actor, now: datetime | None = None, to: int | None = None, release: str | None = None,
+    kind: type[Agent] | type[Pipeline] | None = None,
+) -> RolledBack:  # fmt: skip
     """Publish another version of a pipeline or an agent again: the one before, version `to`, or the release whose digest begins so.
 
     A pipeline gets a release that it had; an agent's other version goes into a new release of every pipeline that runs
@@ -44,7 +47,7 @@ def rollback(name: str, *, actor: Actor, now: datetime | None = None, to: int | 
     try:
         digest = _asked(to, release)
         with transaction.atomic(durable=True):
-            owner = owner_named(name, actor)
+            owner = owner_of_kind(name, actor, kind)
             turn = Turn(actor, now or clock.now())
             subject = owner.subject
             require_member(actor, owner.team.name, f"'{owner.name}'")
