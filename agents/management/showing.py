@@ -75,6 +75,8 @@ class Shown:
             self.release(release)
         for name in done.stay:
             self.line(f"pipeline {name} stays as it is; manage.py publish {name} gives it the new version", "hint")
+        if done.stay_elsewhere:
+            self.line(f"{done.stay_elsewhere} more of other teams stay as they are until they are published", "hint")
 
     def preview(self, told: Preview) -> None:
         """What a publication would do, and every problem that forbids it."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from django.db import IntegrityError, transaction
 
 from agents.errors import ArtifactRefused, NotGranted, NotPublishable
-from agents.models import Agent, Pipeline, Team, Version, VersionState
+from agents.models import Agent, ModelAlias, Pipeline, Team, Version, VersionState
 from agents.spec import Document, Problem
 from audit import clock
 from audit.actors import Actor
@@ -65,6 +65,7 @@ def _record(error: OrchestraError, folder: Path, actor: Actor, now: datetime | N
 
 def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     """Refuses with all problems together; what only stops a publication is a warning where none is asked for."""
+    _refuse_taken(prepared, turn.actor)  # first: what else is said must not depend on what has the name
     later = unpublishable(prepared, turn.actor)
     unknown = [*_unknown_teams(prepared), *_unknown_aliases(prepared, turn.actor)]
     found = [*prepared.problems, *unknown, *_taken_names(prepared), *(later if applied.publish else ())]
@@ -117,6 +118,15 @@ def _unknown_aliases(prepared: Prepared, actor: Actor) -> list[Problem]:
     return [] if prepared.parsed.problems else modelling.unknown_aliases(prepared.parsed.agents, prepared.parsed.models, actor)
 
 
+def _refuse_taken(prepared: Prepared, actor: Actor) -> None:
+    parsed = prepared.parsed
+    named = {one.name: one for one in [*parsed.agents, *parsed.pipelines]}
+    aliases = {one.name: one for one in parsed.models}
+    for model, documents in ((Agent, named), (Pipeline, named), (ModelAlias, aliases)):
+        for name, team in model.objects.filter(name__in=documents).values_list("name", "team__name"):
+            rows.refuse_taken(actor, documents[name], team)
+
+
 def _taken_names(prepared: Prepared) -> list[Problem]:
     """Names that belong to an object of the other kind already."""
     found = []
@@ -161,7 +171,7 @@ def _release(turn: Turn, applied: Applied, written: list[Version]) -> None:
             manifests.append(release.manifest)
             if (made := releases.make_current(turn, version.pipeline, release)) is not None:
                 applied.releases.append(made)
-    applied.hints += _stay_behind(written)
+    applied.hints += _stay_behind(turn, written)
     applied.hints += modelling.unpriced(manifests)
 
 
@@ -183,15 +193,27 @@ def _pending(turn: Turn, written: list[Version]) -> list[MadeRelease]:
     return found
 
 
-def _stay_behind(written: list[Version]) -> list[str]:
+def _stay_behind(turn: Turn, written: list[Version]) -> list[str]:
     """Pipelines outside the folder keep the agent versions they were published with; their people should know."""
     here = {version.owner.name: version for version in written if version.agent is not None}
     names = {version.owner.name for version in written}
-    return [
-        f"pipeline '{pipeline.name}' (team '{pipeline.team.name}') keeps version {pinned} of '{name}' until it is applied with --publish itself"
-        for name, pipelines in sorted(composing.users_of(here).items())
-        for pipeline in pipelines
-        if pipeline.name not in names
-        and pipeline.current_release is not None
-        and (pinned := pipeline.current_release.manifest["agents"][name]["version"]) != here[name].number
-    ]
+    hints = []
+    for name, pipelines in sorted(composing.users_of(here).items()):
+        behind = [one for one in pipelines if one.name not in names and _pins(one, name) != here[name].number]
+        seen, others = composing.shown(behind, turn.actor)
+        hints += [
+            f"pipeline '{one.name}' (team '{one.team.name}') keeps version {_pins(one, name)} of '{name}' until it is applied with --publish itself"
+            for one in seen
+        ]
+        pin = (
+            "pins another version of '{}' until it is published itself"
+            if others == 1
+            else "pin other versions of '{}' until they are published themselves"
+        )
+        hints += [f"{composing.of_other_teams(others)} {pin.format(name)}"] if others else []
+    return hints
+
+
+def _pins(pipeline: Pipeline, agent: str) -> int:
+    assert pipeline.current_release is not None  # it uses the agent by its release
+    return int(pipeline.current_release.manifest["agents"][agent]["version"])

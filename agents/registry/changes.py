@@ -80,6 +80,7 @@ class RolledBack:
     """What one rollback did; `releases` are those that pipelines run now, `forward` says that the target is the newer one.
 
     For a pipeline also its two releases, and in `keep` the agents whose permissions in force are not those of the target.
+    `elsewhere` counts the new releases of pipelines that aren't shown to whoever rolled back.
     """
 
     kind: str
@@ -91,11 +92,15 @@ class RolledBack:
     from_release: str | None = None
     to_release: str | None = None
     keep: tuple[str, ...] = ()
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What one publication did: the drafts of agents that went with it, the release that runs now, the pipelines that `stay` as they were."""
+    """What one publication did: the drafts of agents that went with it, the release that runs now, the pipelines that `stay` as they were.
+
+    Pipelines that aren't shown to whoever published are only counted: `stay_elsewhere`.
+    """
 
     kind: str
     name: str
@@ -104,6 +109,7 @@ class Published:
     agents: tuple[tuple[str, int], ...] = ()
     releases: tuple[MadeRelease, ...] = ()
     stay: tuple[str, ...] = ()
+    stay_elsewhere: int = 0
 
 
 @dataclass(frozen=True, slots=True)

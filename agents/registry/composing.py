@@ -120,9 +120,21 @@ def refusals(composition: Composition, document: Document | None = None) -> list
 
 
 def _unknown_aliases(composition: Composition) -> list[tuple[int, str]]:
-    """Stored agents that ask an alias which nobody shows to the actor. Of a folder's own agents (without a digest yet) applying says it."""
+    """Stored agents that ask an alias which nobody shows to the actor; of a folder's own (they have no digest yet) applying says it."""
     asked = {name: spec.alias_of(version.spec) for name, version in sorted(composition.agents.items()) if version.digest}
     return [(1, f"agent '{name}': there is no model alias '{alias}'") for name, alias in asked.items() if alias and alias not in composition.aliases]
+
+
+def shown(pipelines: Iterable[Pipeline], actor: Actor) -> tuple[list[Pipeline], int]:
+    """Those that the actor may see, and how many others there are: their names are their teams' own."""
+    every = list(pipelines)
+    seen = [one for one in every if actor.sees_everything or one.team.name in actor.sees]
+    return seen, len(every) - len(seen)
+
+
+def of_other_teams(number: int) -> str:
+    """Pipelines that are counted where their names may not stand."""
+    return f"{number} pipeline{'' if number == 1 else 's'} of other teams"
 
 
 def users_of(names: Iterable[str]) -> dict[str, list[Pipeline]]:

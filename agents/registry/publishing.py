@@ -11,31 +11,34 @@ from typing import Any
 
 from django.db import transaction
 
-from agents.errors import NoSuchVersion, NotGranted, NotPublishable, Retired
+from agents.errors import NoSuchVersion, NotPublishable, Retired
 from agents.models import Agent, Pipeline, Standing, Version, VersionState
 from agents.spec import Problem
 from audit import clock
 from audit.actors import Actor
-from audit.errors import Conflict
+from audit.errors import Conflict, OrchestraError
+from audit.visible import named
 
 from . import releases, versions
 from .changes import Pin, Preview, Published, compare
-from .composing import Composition, compose, refusals, users_of
-from .owners import owner_named
+from .composing import Composition, compose, refusals, shown, users_of
+from .owners import owner_named, owner_of_kind
 from .writing import Turn, record_refusal, require_member
 
 
-def publish(name: str, *, actor: Actor, now: datetime | None = None, version: int | None = None) -> Published:
+def publish(
+    name: str, *, actor: Actor, now: datetime | None = None, version: int | None = None, kind: type[Agent] | type[Pipeline] | None = None
+) -> Published:
     """Publish a pipeline's or an agent's draft, or another version of it that was never published.
 
     A pipeline takes the drafts of its agents with it and gets a release of what they come to; an agent's publication leaves the
     pipelines that use it as they are (`stay` names them). UnknownPipeline, NoSuchVersion, NotGranted, Retired, NotPublishable with every
-    problem, Conflict (nothing to publish; nothing changed).
+    problem, Conflict (nothing to publish; nothing changed); each is an entry too. With `kind` only something of that kind is found.
     """
-    subject = f"name:{name[:80]}"
+    subject = named("name", name)
     try:
         with transaction.atomic(durable=True):
-            owner = owner_named(name, actor)
+            owner = owner_of_kind(name, actor, kind)
             subject = owner.subject
             turn = Turn(actor, now or clock.now())
             require_member(actor, owner.team.name, f"'{owner.name}'")
@@ -43,7 +46,7 @@ def publish(name: str, *, actor: Actor, now: datetime | None = None, version: in
             target = _target(owner, version)
             done = _pipeline(turn, owner, target) if isinstance(owner, Pipeline) else _agent(turn, owner, target)
             turn.close()
-    except (NotPublishable, NotGranted) as error:
+    except OrchestraError as error:
         problems = error.details.get("problems") or [error.message]
         record_refusal(actor, subject, now=now, problems=problems, facts={"code": error.code, "publish": True})
         raise
@@ -139,5 +142,6 @@ def _agent(turn: Turn, agent: Agent, target: Version) -> Published:
         message = f"agent '{agent.name}' has no {' and no '.join(missing)} contract, so nothing could be held against what it is given and gives"
         raise NotPublishable(message, problems=[Problem(f"agent '{agent.name}'", 1, message)])
     versions.publish(turn, target)
-    stay = tuple(sorted(pipeline.name for pipeline in users_of([agent.name])[agent.name]))
-    return Published("agent", agent.name, None if live is None else live.number, target.number, (), (), stay)
+    seen, others = shown(users_of([agent.name])[agent.name], turn.actor)
+    stay = tuple(sorted(pipeline.name for pipeline in seen))
+    return Published("agent", agent.name, None if live is None else live.number, target.number, (), (), stay, others)

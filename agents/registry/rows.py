@@ -91,6 +91,12 @@ def write_pipeline(turn: Turn, document: Document, team: Team) -> tuple[Pipeline
     return pipeline, created, fields
 
 
+def refuse_taken(actor: Actor, document: Document, team: str) -> None:
+    """NotGranted for the name of something of a team that isn't shown to the actor: neither what it is nor whose is said."""
+    if not (actor.sees_everything or actor.may_change(team) or team in actor.sees):
+        raise NotGranted(f"{document.file}: {document.kind} '{document.name}': this name is taken; choose another")
+
+
 def _write(
     turn: Turn,
     model: type[Owned],
@@ -109,6 +115,7 @@ def _write(
         turn.note(told[0], row.subject, team=team.name, agent=agent, openings={"changes": row.live_values()})
         return row, (), True
     before = row.live_values()
+    refuse_taken(turn.actor, document, before["team"])
     require_member(turn.actor, before["team"], what)  # nobody takes over what another team owns
     for name, value in {**values, "team": team}.items():
         setattr(row, name, value)

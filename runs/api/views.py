@@ -28,7 +28,7 @@ NEWEST = Order("created_at", "id", newest_first=True)
 
 def document(run: Run | str, asked: Asked) -> dict[str, Any]:
     """A run as it reads now, found anew: what was changed a moment ago is in it."""
-    return services.run_document(services.find_run(str(run if isinstance(run, str) else run.id), actor=asked.actor))
+    return services.run_document(services.find_run(str(run if isinstance(run, str) else run.id), actor=asked.actor), actor=asked.actor)
 
 
 def rendered(listed: Listed) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from agents import registry
-from agents.errors import NotPublishable
+from agents.errors import NotGranted, NotPublishable
 from agents.models import Pipeline, Release
+from audit.errors import Conflict
 from tests import models, pipelines
-from tests.agents.folders import AUDITOR, PIPELINE, READER, TEAM, numbers
-from tests.agents.inventory import MEMBER, SYSTEM, pinned, publish, release
+from tests.agents.folders import AUDITOR, PIPELINE, READER, READING, TEAM, numbers
+from tests.agents.inventory import MEMBER, SYSTEM, facts_of, pinned, publish, release
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -142,3 +143,101 @@ def test_a_stored_agent_does_not_hand_its_alias_to_who_may_not_see_it(tmp_path: 
         with pytest.raises(NotPublishable):
             attempt()
     assert not Release.objects.filter(pipeline__name="sample").exists()
+
+
+# --- what is taken, needed or left behind by others ---
+
+
+def named_as(name: str, kind: str) -> tuple[str, str]:
+    """A reader or a pipeline of team platform with that name."""
+    reader = READER.replace("name: reader", f"name: {name}") if kind == "agent" else ""
+    return reader, PIPELINE.replace("name: numbers", f"name: {name}") if kind == "pipeline" else ""
+
+
+@pytest.mark.parametrize("kind", ["agent", "pipeline"])
+def test_a_name_that_is_taken_out_of_sight_says_neither_by_what_nor_by_whom(tmp_path: Path, kind: str) -> None:
+    publish(
+        numbers(
+            tmp_path / "red",
+            team="",
+            reader="",
+            auditor="",
+            pipeline=PIPELINE.replace("name: numbers", "name: secret")
+            .replace("platform", "red")
+            .replace("auditor", "umpire")
+            .replace("reader", "hidden"),
+        )
+    )
+    said = []
+    for name in ("hidden", "secret"):  # an agent and a pipeline of team red
+        reader, pipeline = named_as(name, kind)
+        with pytest.raises(NotGranted) as refusal:
+            registry.apply_folder(numbers(tmp_path / "mine", team="", reader=reader, auditor="", pipeline=pipeline), actor=MEMBER)
+        said.append((refusal.value.message.replace(name, "x"), refusal.value.details))
+    assert said == [(f"numbers.yaml: {kind} 'x': this name is taken; choose another", {})] * 2
+    assert facts_of("agents.version.refused")[-1]["code"] == "denied"
+    reader, pipeline = named_as("hidden", kind)
+    with pytest.raises((NotGranted, NotPublishable), match=r"belongs to team 'red'|1 problem"):
+        registry.apply_folder(numbers(tmp_path / "mine", team="", reader=reader, auditor="", pipeline=pipeline), actor=SHOWN)
+
+
+@pytest.mark.usefixtures("alias")
+def test_the_name_of_an_alias_that_is_taken_out_of_sight_is_just_taken(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "alias.yaml").write_text(models.alias())
+    with pytest.raises(NotGranted, match=r"this name is taken; choose another$"):
+        registry.apply_folder(tmp_path / "mine", actor=MEMBER)
+
+
+@pytest.fixture
+def used_by_red(tmp_path: Path) -> None:
+    """platform's pipeline `numbers`, and team red's pipeline `secret`, both with platform's agent `reader`."""
+    publish(numbers(tmp_path / "mine"))
+    secret = PIPELINE.replace("name: numbers", "name: secret").replace("platform", "red")
+    publish(numbers(tmp_path / "red", team="", reader="", auditor="", pipeline=secret))
+
+
+@pytest.mark.usefixtures("used_by_red")
+def test_pipelines_of_other_teams_that_need_an_agent_are_counted_and_not_named() -> None:
+    for actor, words in ((MEMBER, "'numbers' and 1 pipeline of other teams:"), (SHOWN, "'numbers' and 'secret':")):
+        with pytest.raises(Conflict, match=f"needed by {words}"):
+            registry.retire("reader", actor=actor, reason="old")
+    registry.retire("numbers", actor=MEMBER, reason="old")
+    with pytest.raises(Conflict, match="needed by 1 pipeline of other teams:"):
+        registry.retire("reader", actor=MEMBER, reason="old")
+
+
+@pytest.mark.usefixtures("used_by_red")
+def test_pipelines_of_other_teams_that_stay_behind_are_counted_and_not_named(tmp_path: Path) -> None:
+    newer = numbers(tmp_path / "mine", team="", reader=READER.replace("5s", "9s"))
+    registry.apply_folder(newer, actor=MEMBER)
+    done = registry.publish("reader", actor=MEMBER)
+    assert (done.stay, done.stay_elsewhere) == (("numbers",), 1)
+    assert registry.apply_folder(newer, actor=MEMBER, publish=True).hints == [
+        "1 pipeline of other teams pins another version of 'reader' until it is published itself"
+    ]
+    (hint,) = registry.apply_folder(newer, actor=SHOWN, publish=True).hints
+    assert "pipeline 'secret' (team 'red') keeps version 1 of 'reader'" in hint
+
+
+@pytest.mark.usefixtures("used_by_red")
+def test_a_rollback_reaches_pipelines_of_other_teams_and_does_not_name_them(tmp_path: Path) -> None:
+    newer = READER.replace("5s", "9s")
+    registry.apply_folder(numbers(tmp_path / "mine", team="", reader=newer), actor=MEMBER, publish=True)
+    registry.publish("secret", actor=SYSTEM)
+    done = registry.rollback("reader", actor=MEMBER)
+    assert ([one.pipeline for one in done.releases], done.elsewhere) == (["numbers"], 1)
+    assert pinned(registry.release_for("secret", draft=False, actor=SYSTEM))["reader"] == 1
+
+
+@pytest.mark.usefixtures("used_by_red")
+def test_a_rollback_that_would_break_a_pipeline_out_of_sight_says_no_more_than_that(tmp_path: Path) -> None:
+    """Only the newer version leaves the result to the pipeline's criterion as it is asked."""
+    wider = READING.replace("number: int", "number: int\n    more: int").replace('"number": 1}', '"number": 1, "more": 1}')
+    registry.apply_folder(numbers(tmp_path / "mine", team="", reading=wider), actor=MEMBER, publish=True)
+    secret = PIPELINE.replace("name: numbers", "name: secret").replace("platform", "red").replace("result.number > 0", "result.more > 0")
+    publish(numbers(tmp_path / "red", team="", reader="", auditor="", pipeline=secret))
+    with pytest.raises(NotPublishable) as refusal:
+        registry.rollback("reader", actor=MEMBER)
+    assert refusal.value.message == "agent 'reader' can't go back to version 1: a pipeline of another team uses it and would not be valid"
+    assert refusal.value.details["problems"] == [refusal.value.message]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from agents import registry
-from agents.errors import NotGranted, Retired
+from agents.errors import NotGranted, Retired, UnknownAgent
 from agents.models import Agent, Pipeline
-from audit.errors import Conflict, Invalid
+from audit.errors import Conflict, Invalid, OrchestraError
 from tests.agents.folders import numbers
 from tests.agents.inventory import MEMBER, ONLOOKER, SYSTEM, facts_of, publish, release
 
@@ -65,3 +65,18 @@ def test_every_move_of_a_state_is_in_the_history_of_its_row() -> None:
     registry.resume("reader", actor=SYSTEM)
     states = list(Agent.objects.get(name="reader").history.order_by("-history_id").values_list("state", flat=True)[:2])
     assert states == ["active", "suspended"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "code"), [("nobody", "old", "unknown-pipeline"), ("numbers", " ", "invalid"), ("a\u202eb", "old", "unknown-pipeline")]
+)
+def test_whatever_is_refused_leaves_an_entry(name: str, reason: str, code: str) -> None:
+    with pytest.raises(OrchestraError):
+        registry.retire(name, actor=SYSTEM, reason=reason)
+    assert facts_of("agents.agent.refused") == [{"code": code, "asked": "retire", "problems": 1}]
+
+
+def test_nothing_is_brought_back_that_is_not_there_and_that_is_an_entry() -> None:
+    with pytest.raises(UnknownAgent):
+        registry.reinstate("numbers", actor=SYSTEM, kind=Agent)
+    assert facts_of("agents.agent.refused") == [{"code": "unknown-agent", "asked": "reinstate", "problems": 1}]

@@ -149,6 +149,7 @@ def test_the_address_of_an_agent_does_not_reach_a_pipeline(caller: Caller, actio
     assert answer.code == "unknown-agent"
     answer = caller.get("/pipelines/worker/preview/") if action == "preview" else caller.post(f"/pipelines/worker/{action}/", said)
     assert answer.code == "unknown-pipeline"
+    assert recorded("agents.agent.refused") + recorded("agents.version.refused") == (action != "preview")
 
 
 def test_a_model_alias_is_shown_without_any_secret(caller: Caller) -> None:
