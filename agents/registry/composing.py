@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents import spec, validation
-from agents.models import Pipeline, Version, VersionState
+from agents.models import Agent, Pipeline, Standing, Version, VersionState
 from agents.spec import Document, Problem
 from audit.actors import Actor
 from audit.canonical import digest
@@ -112,11 +112,17 @@ def refusals(composition: Composition, document: Document | None = None) -> list
     line_of: Callable[[spec.Path], int] = document.line_of if document else lambda _path: 1
     name = composition.pipeline.owner.name
     found = validation.check(composition.pipeline.spec, agents, line_of=line_of)
-    unasked = _unknown_aliases(composition)
+    unasked = [*_unknown_aliases(composition), *_out_of_use(composition)]
     if document is not None:
         return [Problem(document.file, line, message) for line, message in [*((one.line, one.message) for one in found), *unasked]]
     said = [f"{'.'.join(map(str, refusal.path))}: {refusal.message}" for refusal in found]
     return [Problem(f"pipeline '{name}'", 1, message) for message in [*said, *(message for _, message in unasked)]]
+
+
+def _out_of_use(composition: Composition) -> list[tuple[int, str]]:
+    """Agents that are retired: nothing would be sent to them."""
+    gone = Agent.objects.filter(name__in=list(composition.agents), state=Standing.RETIRED).order_by("name")
+    return [(1, f"agent '{name}' is retired; `manage.py reinstate {name}` brings it back") for name in gone.values_list("name", flat=True)]
 
 
 def _unknown_aliases(composition: Composition) -> list[tuple[int, str]]:

@@ -43,10 +43,15 @@ def retire(name: str, *, actor: Actor, reason: str, now: datetime | None = None,
 
 
 def reinstate(name: str, *, actor: Actor, now: datetime | None = None, kind: Kind = None) -> Agent | Pipeline:
-    """Back in use: active, or a draft if it was never published. UnknownPipeline, NotGranted, Conflict (not retired)."""
+    """Back in use: a pipeline active, an agent suspended until somebody resumes it; a draft if it was never published.
+
+    UnknownPipeline, NotGranted, Conflict (not retired, or an agent of the pipeline is).
+    """
 
     def change(turn: Turn, owner: Agent | Pipeline) -> None:
-        state = Standing.DRAFT if published(owner) is None else Standing.ACTIVE
+        _refuse_lacking(owner)
+        back = Standing.SUSPENDED if isinstance(owner, Agent) else Standing.ACTIVE  # it may have been suspended when it was retired
+        state = Standing.DRAFT if published(owner) is None else back
         if not type(owner).objects.filter(pk=owner.pk).reinstate(state):
             raise Conflict(f"'{owner.name}' is not retired but {owner.state}, so there is nothing to bring back")
         verb = verbs.AGENT_REINSTATED if isinstance(owner, Agent) else verbs.PIPELINE_REINSTATED
@@ -83,6 +88,16 @@ def _refuse_needed(turn: Turn, owner: Agent | Pipeline) -> None:
     if needing:
         message = f"agent '{owner.name}' is needed by {' and '.join([', '.join(needing[:-1]), needing[-1]] if needing[1:] else needing)}"
         raise Conflict(f"{message}: publish without it, or retire the pipeline first; to stop it at once, suspend it")
+
+
+def _refuse_lacking(owner: Agent | Pipeline) -> None:
+    """A pipeline can't come back to agents that are out of use."""
+    release = owner.current_release if isinstance(owner, Pipeline) else None
+    if release is None:
+        return
+    gone = Agent.objects.filter(name__in=release.manifest["agents"], state=Standing.RETIRED).order_by("name").values_list("name", flat=True)
+    if gone:
+        raise Conflict(f"'{owner.name}' needs agent {' and '.join(gone[:MAX_NAMED])}, retired meanwhile: reinstate that first")
 
 
 def _note(turn: Turn, verb: Verb, owner: Agent | Pipeline, **said: dict[str, str]) -> None:

@@ -131,7 +131,7 @@ def test_an_agent_that_a_pipeline_needs_is_not_retired(caller: Caller) -> None:
     assert "needed by 'sample'" in refused.body["detail"]
     caller.post("/pipelines/sample/retire/", {"reason": "old"})
     assert caller.post("/agents/worker/retire/", {"reason": "old"}).body["state"] == "retired"
-    assert caller.post("/agents/worker/reinstate/").body["state"] == "active"
+    assert caller.post("/agents/worker/reinstate/").body["state"] == "suspended"
 
 
 def test_an_agent_is_published_and_rolled_back_by_itself(caller: Caller, draft: Path) -> None:
