@@ -28,6 +28,7 @@ class Composition:
     agents: Mapping[str, Version]
     lineage: Mapping[str, Version] = field(default_factory=dict)
     aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    foreign: frozenset[str] = frozenset()
 
     def manifest(self) -> dict[str, Any]:
         """What a release is the digest of."""
@@ -93,7 +94,9 @@ def compose(
         wanted = {name for name in parents if name} - known.keys()
     used = {name: version for name, version in known.items() if name in named}
     lineage = {name: version for name, version in known.items() if name not in named}
-    return Composition(pipeline, used, lineage, modelling.pinned(used.values(), aliases or {}, actor))
+    as_they_are = aliases or {}
+    asked = (used.values(), as_they_are, actor)
+    return Composition(pipeline, used, lineage, modelling.pinned(*asked), modelling.foreign(*asked))
 
 
 def _versions(names: set[str], actor: Actor, *, drafts: bool) -> dict[str, Version]:
@@ -128,7 +131,11 @@ def _out_of_use(composition: Composition) -> list[tuple[int, str]]:
 def _unknown_aliases(composition: Composition) -> list[tuple[int, str]]:
     """Stored agents that ask an alias which nobody shows to the actor; of a folder's own (they have no digest yet) applying says it."""
     asked = {name: spec.alias_of(version.spec) for name, version in sorted(composition.agents.items()) if version.digest}
-    return [(1, f"agent '{name}': there is no model alias '{alias}'") for name, alias in asked.items() if alias and alias not in composition.aliases]
+    said = {name: f"there is no model alias '{alias}'" for name, alias in asked.items() if alias and alias not in composition.aliases}
+    for name, version in sorted(composition.agents.items()):
+        if (alias := spec.alias_of(version.spec)) in composition.foreign:
+            said[name] = f"model alias '{alias}' spends the key of a team that you are not a member of; ask one of its people to publish this"
+    return [(1, f"agent '{name}': {message}") for name, message in said.items()]
 
 
 def shown(pipelines: Iterable[Pipeline], actor: Actor) -> tuple[list[Pipeline], int]:

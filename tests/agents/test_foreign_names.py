@@ -128,7 +128,10 @@ def test_an_alias_that_is_not_shown_is_refused_and_not_suggested(tmp_path: Path)
         said = "\n".join(map(str, refusal.value.details["problems"]))
         assert f"there is no model alias '{name}'; add a document" in said
         assert "did you mean" not in said
-    assert registry.apply_folder(asking(tmp_path / "shown"), actor=SHOWN, publish=True).releases
+    with pytest.raises(NotPublishable) as refusal:
+        registry.apply_folder(asking(tmp_path / "shown"), actor=SHOWN, publish=True)
+    assert "spends the key of a team that you are not a member of" in str(refusal.value.details["problems"][0])
+    assert registry.apply_folder(asking(tmp_path / "both"), actor=replace(MEMBER, teams=frozenset({"platform", "red"})), publish=True).releases
 
 
 @pytest.mark.usefixtures("alias")
