@@ -31,6 +31,9 @@ _MOST_TOKENS: Final = 10**9
 class Nonsense(Exception):
     """What came is not of this protocol."""
 
+    def __str__(self) -> str:
+        return f"its answer is none in the Messages protocol: {super().__str__()}"
+
 
 class Ended(Exception):
     """The server itself ended its stream, and said why."""

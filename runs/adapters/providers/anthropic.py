@@ -68,10 +68,8 @@ class Anthropic:
             if not limit.expired():
                 raise
             return received.broken("upstream", f"it gave no whole answer within {question.timeout_s:.3g} s")
-        except Nonsense as nonsense:
-            return received.broken("upstream", f"its answer is none in the Messages protocol: {nonsense}")
-        except Ended as ended:
-            return received.broken("upstream", str(ended))
+        except (Nonsense, Ended) as error:
+            return received.broken("upstream", str(error))
         except sdk.APIStatusError as error:
             return _refused(error)
         except (sdk.APIConnectionError, httpx2.HTTPError) as error:
