@@ -93,7 +93,7 @@ def _input_of(old: Run) -> dict[str, Any]:
 
 def _digest(given: Mapping[str, Any]) -> str:
     try:
-        return canonical.digest(given)
+        return canonical.digest(given, depth=canonical.MAX_DEPTH)
     except canonical.NotCanonical as error:
         raise BadInput(f"the input can't be written as JSON: {error}") from None
 

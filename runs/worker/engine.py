@@ -34,6 +34,7 @@ CLAIM_S = 0.25
 CLAIM_BATCH = 64
 SWEEP_S = 1.0
 MARGIN_S = 1.0
+READS = 2
 
 
 def _silent(_: Event) -> None:
@@ -234,7 +235,7 @@ class Engine:
     async def _take(self, runs: list[Run]) -> None:
         """One run that can't be read must not keep its neighbours from starting."""
         try:
-            read = await self._call(self._read, runs)
+            read = await self._read_again(runs)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one run; it is logged or ends that run
             if len(runs) == 1:
                 await self._end_unprepared(runs[0].id, error)
@@ -243,6 +244,19 @@ class Engine:
                 await self._take([run])
             return
         await self._begin(read)
+
+    async def _read_again(self, runs: list[Run]) -> _Read:
+        """A broken connection is replaced when it fails, and each committer thread has one: they are nobody's but ours by now."""
+        for _ in range(READS):
+            try:
+                return await self._once_read(runs)
+            except DatabaseError as error:
+                log.warning("%d claimed runs can't be read (%s); trying again", len(runs), error)
+        return await self._once_read(runs)
+
+    async def _once_read(self, runs: list[Run]) -> _Read:
+        read: _Read = await self._call(self._read, runs)
+        return read
 
     async def _begin(self, read: _Read) -> None:
         self.tools.boundary.folders.update(read.folders)

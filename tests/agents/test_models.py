@@ -126,6 +126,13 @@ def test_what_could_never_work_is_refused_with_its_line(tmp_path: Path, alias: s
     assert "pipeline.yaml:" in problems(refused)
 
 
+def test_credentials_in_an_endpoint_are_refused_and_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(NotPublishable) as refused:
+        models.publish(tmp_path, models.alias(endpoint="https://user:pass-word@models.example.com"), models.agent())
+    assert "write https://HOST/PATH" in problems(refused)
+    assert "pass-word" not in problems(refused) + str(refused.value)
+
+
 def test_contracts_must_be_said(tmp_path: Path) -> None:
     agent = models.agent().replace(f"\ninput: {pipelines.ANY}", "")
     with pytest.raises(NotPublishable) as refused:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -273,6 +273,33 @@ def test_an_export_that_cannot_be_recorded_is_not_published(draft: Make, now: da
     with pytest.raises(RuntimeError):
         call_command("auditexport", stdout=out)
     assert (list(tmp_path.iterdir()), out.getvalue()) == ([], "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_export_that_fails_midway_has_left_its_transaction_while_the_error_travels(
+    draft: Make, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction.atomic():
+        ledger.record([draft()], now=now)
+    portions, closed = exports.bulk.portions, []
+
+    def watched(query: Any, size: int) -> Any:
+        try:
+            yield from portions(query, size)
+        finally:
+            closed.append(True)
+
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            if data:
+                raise OSError(28, "No space left on device")
+            return 0
+
+    monkeypatch.setattr(exports.bulk, "portions", watched)
+    with pytest.raises(OSError, match="No space") as travelling:
+        make_export(form="jsonl", filters=Filters(), into=Full(), actor=SYSTEM)
+    assert (closed, connection.in_atomic_block) == ([True], False)
+    assert travelling.tb is not None  # it holds the frames, and what lives in them
 
 
 @pytest.mark.django_db

@@ -205,3 +205,13 @@ async def test_whatever_goes_wrong_while_an_answer_is_read_counts_what_was_recei
     assert isinstance(answer, Unanswered)
     assert (answer.cause, answer.message) == ("upstream", "its answer could not be read (ZeroDivisionError)")
     assert answer.tokens is not None and answer.tokens.input == USED.input
+
+
+async def test_a_cookie_that_a_server_sets_is_sent_to_nobody() -> None:
+    headers = {"Set-Cookie": "who=you; Path=/"}
+    with server.serving(lambda exchange: exchange.send(200, json.dumps(server.message(GOOD)).encode(), headers)) as there:
+        provider = Anthropic()
+        for _ in range(2):
+            assert isinstance(await provider.ask(replace(QUESTION, endpoint=there.url)), Answered)
+        await provider.close()
+    assert ["cookie" in asked.headers for asked in there.asked] == [False, False]

@@ -1,5 +1,6 @@
 """Models that fail: each ends at its bound with its cause and owner, is charged for what is known or at the bound, and nothing else suffers."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,30 @@ def test_a_reply_that_stays_wrong_breaks_the_contract(tmp_path: Path, bad: Any) 
     assert (said["failure"]["cause"], said["failure"]["owner"]) == ("contract", "agent:writer")
     assert len(there.asked) == 2
     assert [charge.estimated for charge in models.charges(said)] == [False, False]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ('{"words": "sun", "words": "rain"}', "the key 'words' twice"),
+        ('{"words": "rain\\ud800"}', "can't be written"),
+        ('{"words": "rain", "more": NaN}', "can't be written"),
+    ],
+    ids=["a key twice", "half a character", "NaN"],
+)
+def test_a_reply_that_means_no_one_thing_is_repaired_and_its_repair_is_told_why(tmp_path: Path, bad: str, words: str, stream: bool) -> None:
+    def behave(exchange: server.Exchange) -> None:
+        if exchange.number:
+            server.replies(GOOD)(exchange)
+        elif stream:
+            server.stream(exchange, bad)
+        else:
+            exchange.send(200, json.dumps(server.message({})).replace('"input": {}', f'"input": {bad}').encode())
+
+    said, there = asked(behave, tmp_path, stream=stream)
+    assert (said["label"], said["result"], len(there.asked)) == ("verified", GOOD, 2)
+    assert words in there.asked[1].body["messages"][2]["content"]
 
 
 def test_a_declared_retry_waits_as_long_as_the_server_asks(tmp_path: Path) -> None:

@@ -127,6 +127,21 @@ def test_a_key_goes_to_its_endpoint_and_nowhere_else(
     assert "[secret]" in json.dumps(said)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("before", [176, 188, 196])
+def test_not_even_a_part_of_a_key_stays_where_a_message_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, stream: bool) -> None:
+    def ends_its_stream(exchange: server.Exchange) -> None:
+        exchange.begin_stream()
+        exchange.event({"type": "error", "error": {"type": "api_error", "message": "x" * before + KEY}})
+
+    monkeypatch.setenv("SOME_MODEL_KEY", KEY)
+    with server.serving(ends_its_stream if stream else server.fails(401, words="x" * before + KEY)) as there:
+        models.publish(tmp_path / "folder", models.alias(endpoint=there.url, secret="env:SOME_MODEL_KEY"), models.agent(stream=stream))
+        said = models.run()
+    assert "xxx" in said["failure"]["message"]
+    assert KEY[:3] not in said["failure"]["message"]
+
+
 @pytest.mark.parametrize(
     ("reference", "words"),
     [("env:NOT_SET_ANYWHERE", "env:NOT_SET_ANYWHERE is not set where the worker runs"), ("file:/not/there", "file:/not/there can't be read")],
