@@ -114,6 +114,15 @@ class ReadOnlyAdmin(_ModelAdmin):
         frame = {"opts": self.opts, "has_view_permission": True, "is_fullwidth": "1", "actor": actor_of(request)}
         return TemplateResponse(request, template, {**self.admin_site.each_context(request), **frame, **context})
 
+    def offered_to(self, request: HttpRequest) -> None:
+        """404 for whoever has no use for this part at all: its list, and what it offers, are not there for them."""
+        if not self.has_module_permission(request):
+            raise Http404
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        self.offered_to(request)
+        return super().changelist_view(request, extra_context)
+
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
         """Django's own log of edits has nothing to say where nothing is edited."""
         raise Http404
@@ -129,7 +138,11 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         def wrapped(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-            return self.admin_site.admin_view(view)
+            def offered(request: HttpRequest, *args: Any, **given: Any) -> HttpResponse:
+                self.offered_to(request)
+                return view(request, *args, **given)
+
+            return self.admin_site.admin_view(offered)
 
         own = [path(route, wrapped(view), name=self.url_name(name)) for route, view, name in self.own_urls()]
         return own + super().get_urls()
@@ -155,6 +168,7 @@ def shown(name: str, limit: int = 80, *, called: str | None = None) -> Any:
         value = getattr(row, name)
         return None if value in (None, "") else visible(value, limit)
 
+    column.__name__ = name  # a list's style knows its columns by this
     return column
 
 

@@ -4,22 +4,29 @@ Used by the lists here and by the site's pages that show runs beside agents and 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from runs.models import Effective, Integrity, Run
+from audit import reports
+from runs.models import Effective, Integrity, Run, Step
 from runs.models.run import integrity_of
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A run with what it reads as; `word` is what filters and colours go by, `label` what a person reads."""
+    """A run with what it reads as; `word` is what filters and colours go by, `label` what a person reads.
+
+    `why` says of a rejected one which criterion fails and what it blames, where that was asked for (`with_reasons`).
+    """
 
     run: Run
     word: str
     label: str
     cause: str
     owner: str
+    why: str = ""
 
     @property
     def more(self) -> str:
@@ -37,6 +44,27 @@ def listed(runs: Iterable[Run], now: datetime) -> Sequence[Listed]:
     rows = list(runs)
     found = integrity_of(rows)
     return [_listed(run, run.effective(now, found[run.id])) for run in rows]
+
+
+def with_reasons(rows: Sequence[Listed]) -> Sequence[Listed]:
+    """The same, the rejected ones with the reason; two statements more where there are any. Their verdicts are read: for one page, not for all."""
+    rejected = [one.run.id for one in rows if one.word == "rejected"]
+    if not rejected:
+        return rows
+    judged = Step.objects.filter(run__in=rejected, judges=True, result_entry__isnull=False)
+    places: dict[UUID, Any] = dict(judged.values_list("run_id", "result_entry"))  # the last one of each run, as its page says
+    verdicts = reports.openings_of(places.values())
+    said = {run: _reason(verdicts[entry].get("result")) for run, entry in places.items()}
+    return [replace(one, why=said.get(one.run.id, "")) for one in rows]
+
+
+def _reason(verdict: Any) -> str:
+    """`numbers-match, blames write (and 2 more)`; empty where the verdict was erased."""
+    failed = [check for check in (verdict or {}).get("checks", ()) if check["verdict"] == "fail"]
+    if not failed:
+        return ""
+    blames = f", blames {failed[0]['blames']}" if failed[0].get("blames") else ""
+    return f"{failed[0]['criterion']}{blames}" + (f" (and {len(failed) - 1} more)" if len(failed) > 1 else "")
 
 
 def _listed(run: Run, effective: Effective) -> Listed:

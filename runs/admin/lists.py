@@ -20,7 +20,7 @@ from audit.visible import visible
 from audit.wording import instant, lasting
 from runs import services
 from runs.admin import doing, page
-from runs.admin.badges import listed
+from runs.admin.badges import listed, with_reasons
 from runs.models import Engine, Integrity, Outcome, Run
 
 MOST_PIPELINES = 200
@@ -83,7 +83,7 @@ class RunAdmin(LongListAdmin):
         return queryset.filter(pipeline__name=words), False
 
     def listed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:  # noqa: ARG002 - as above
-        for one in listed(rows, clock.now()):
+        for one in with_reasons(listed(rows, clock.now())):
             one.run.reads = one  # type: ignore[attr-defined]
         return rows
 
@@ -108,7 +108,7 @@ class RunAdmin(LongListAdmin):
     @admin.display(description="failure", empty_value="-")
     def failed_for(self, run: Run) -> str | None:
         reads = run.reads  # type: ignore[attr-defined]
-        return visible(", ".join(filter(None, (reads.cause, reads.owner))), 80) or None
+        return visible(", ".join(filter(None, (reads.cause, reads.owner))) or reads.why, 120) or None
 
     # The page, and what can be done ------------------------------------------------------------------------------------------------
 
@@ -136,6 +136,10 @@ class RunAdmin(LongListAdmin):
 class EngineAdmin(LongListAdmin):
     """Names of hosts are the installation's own: for those who see everything."""
 
-    list_display = (shown("host"), "pid", "serves_all", "started_at", "beat_at", "stopped_at")
+    list_display = (shown("host"), "pid", "serves", "started_at", "beat_at", "stopped_at")
     list_filter: ClassVar[Any] = (choice("serves_all", ["True", "False"], title="serves all runs"),)
     keyset = ("started_at", "id")
+
+    @admin.display(description="serves")
+    def serves(self, engine: Engine) -> str:
+        return "all runs" if engine.serves_all else "its own run"

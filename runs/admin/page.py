@@ -11,12 +11,12 @@ from audit import clock, reports
 from audit.actors import Actor
 from runs import services
 from runs.admin.advice import what_to_do, where_to_look
+from runs.admin.findings import findings
 from runs.admin.phases import phases
 from runs.admin.timeline import MOST_ROWS, timeline
 from runs.models import Run
 
 MOST_ENTRIES: Final = 200
-MOST_CHECKS: Final = 200
 REFRESH_S: Final = 3
 
 
@@ -38,7 +38,7 @@ def context(run: Run, actor: Actor) -> dict[str, Any]:
         "look": look,
         "look_key": None if look is None else document["steps"][look]["key"],
         "to_do": what_to_do(document["failure"]),
-        "checks": _failures_first((document["verdict"] or {}).get("checks", [])),
+        "findings": findings(document["verdict"]),
         "limits": _limits(run, document),
         "refresh": REFRESH_S if live else None,
         "may_cancel": changes and live,
@@ -49,11 +49,6 @@ def context(run: Run, actor: Actor) -> dict[str, Any]:
 
 def _word(document: Mapping[str, Any]) -> str:
     return "broken" if document["integrity"] == "broken" else str(document["outcome"] or document["state"])
-
-
-def _failures_first(checks: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    order = {"fail": 0, "inconclusive": 1}
-    return sorted(checks, key=lambda check: order.get(str(check["verdict"]), 2))[:MOST_CHECKS]
 
 
 def _agents(document: Mapping[str, Any], actor: Actor) -> dict[str, Any]:

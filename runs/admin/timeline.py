@@ -9,10 +9,24 @@ from datetime import datetime
 from typing import Any, Final
 
 from audit.wording import lasting
+from runs.engine.states import CallKind, Cause
 
 MOST_ROWS: Final = 400
-THINNEST: Final = 0.4
+THINNEST: Final = 0.7
 """Percent: what took no time can still be seen and pointed at."""
+
+OWN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND, CallKind.INLINE})
+"""A call of these kinds is the step's own work; what it brings back is the step's output."""
+
+REFUSES: Final = frozenset({Cause.STALE, Cause.CONTRACT})
+"""Causes of a step whose own call came back as it should, and what it brought did not pass."""
+
+STEPS: Final = (*(one * 10**power / 1000 for power in range(4) for one in (1, 2, 5)), 10, 20, 30, 60, 120, 300, 600, 1200, 1800,
+                *(hours * 3600 for hours in (1, 2, 4, 6, 12, 24, 48, 96, 240)))  # fmt: skip
+"""Seconds between two marks of the axis: round ones only."""
+
+MOST_MARKS: Final = 5
+_UNITS: Final = ((3600, 3600, "h"), (60, 60, "min"), (0.01, 1, "s"), (0, 0.001, "ms"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,7 @@ class Row:
     calls: list[Span] = field(default_factory=list)
     inner: list["Row"] = field(default_factory=list)
     anchor: str = ""
+    refused: frozenset[str] = frozenset()
 
     @property
     def state(self) -> str:
@@ -51,6 +66,7 @@ class Row:
 class Timeline:
     rows: Sequence[Row]
     marks: Sequence[tuple[float, str]]
+    tick: float
     left_out: int
     total: str
 
@@ -80,11 +96,22 @@ def timeline(document: Mapping[str, Any], now: datetime) -> Timeline:
     for number, step in enumerate(steps[:MOST_ROWS]):
         row = _place(step["key"], roots, places)
         row.step, row.anchor = step, f"step-{number}"
-        row.bar, row.calls = _bar(step, scale, now), [_call(call, scale, now) for call in step["calls"]]
+        row.refused = refused(step)
+        row.bar = _bar(step, scale, now)
+        row.calls = [_within(row.bar, _call(call, scale, now, call.get("id") in row.refused)) for call in step["calls"]]
     rows = _flat(_folded(roots))
     for row in reversed(rows):
         row.bar = row.bar or _around(row)
-    return Timeline(rows, _marks(scale), max(len(steps) - MOST_ROWS, 0), lasting(scale.seconds))
+    tick = _tick(scale.seconds)
+    width = round(tick / scale.seconds * 100, 3)
+    return Timeline(rows, _marks(scale.seconds, tick), width, max(len(steps) - MOST_ROWS, 0), lasting(scale.seconds))
+
+
+def refused(step: Mapping[str, Any]) -> frozenset[str]:
+    """Ids of the calls that came back as they should, whose output the engine did not take: the call is confirmed, the attempt failed."""
+    failed = step["state"] == "failed" and (step.get("failure") or {}).get("cause") in REFUSES
+    came_back = (call for call in step["calls"] if call["kind"] in OWN and call["state"] == "confirmed" and not call["cause"])
+    return frozenset(call["id"] for call in came_back if call["attempt"] < step["attempt"] or failed)
 
 
 def _place(key: str, roots: list[Row], places: dict[str, Row]) -> Row:
@@ -123,13 +150,21 @@ def _bar(step: Mapping[str, Any], scale: _Scale, now: datetime) -> Span:
     return scale.span(begin, end, str(step["state"]), f"{step['key']}: {step['state']}, {took}{again}")
 
 
-def _call(call: Mapping[str, Any], scale: _Scale, now: datetime) -> Span:
+def _call(call: Mapping[str, Any], scale: _Scale, now: datetime, refused: bool) -> Span:
     begin = _read(call["dispatched_at"]) or now
     end = _read(call["settled_at"]) or now
     took = lasting((end - begin).total_seconds())
-    state = "failed" if call["cause"] else str(call["state"])
+    state = "failed" if call["cause"] or refused else str(call["state"])
     why = f" ({call['cause']})" if call["cause"] else ""
-    return scale.span(begin, end, state, f"{call['kind']} {call['name']}: {call['state']}{why}, {took}, attempt {call['attempt']}")
+    said = "came back, its output was refused" if refused else f"{call['state']}{why}"
+    return scale.span(begin, end, state, f"{call['kind']} {call['name']}: {said}, {took}, attempt {call['attempt']}")
+
+
+def _within(bar: Span, call: Span) -> Span:
+    """A call is settled a moment before or after its step: drawn, it stays within the step's bar."""
+    end = bar.left + bar.width
+    left = min(max(call.left, bar.left), end - THINNEST)
+    return Span(round(left, 3), round(max(min(call.left + call.width, end) - left, THINNEST), 3), call.state, call.title)
 
 
 def _around(row: Row) -> Span | None:
@@ -142,8 +177,20 @@ def _around(row: Row) -> Span | None:
     return Span(left, round(right - left, 3), "group", f"{row.key}: {len(row.inner)} inside")
 
 
-def _marks(scale: _Scale) -> list[tuple[float, str]]:
-    return [(quarter * 25.0, lasting(scale.seconds * quarter / 4)) for quarter in range(4)]
+def _tick(seconds: float) -> float:
+    return next((step for step in STEPS if seconds / step <= MOST_MARKS), STEPS[-1])
+
+
+def _marks(seconds: float, tick: float) -> list[tuple[float, str]]:
+    """At most six, none so near to the end that its label would leave the axis."""
+    instants = [number * tick for number in range(MOST_MARKS + 1)]
+    return [(round(at / seconds * 100, 3), _round_one(at, tick)) for at in instants if at <= seconds * 0.93]
+
+
+def _round_one(seconds: float, tick: float) -> str:
+    """`0`, `5 ms`, `0.05 s`, `20 s`, `3 min`, `1 h`: all marks of one axis in the same unit."""
+    size, unit = next((size, unit) for least, size, unit in _UNITS if tick >= least)
+    return f"{seconds / size:g} {unit}" if seconds else "0"
 
 
 def _read(text: str | None) -> datetime | None:

@@ -1,6 +1,8 @@
 """The admin, for looking: every page of every model opens, changes nothing, and shows hostile text as text."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -9,9 +11,11 @@ from django.test import Client
 from django.urls import reverse
 
 from agents.models import Agent
+from audit import clock
 from audit.actors import Actor
+from audit.identity import new_id
 from orchestra_site.admin.inventory import lately_of
-from runs.models import Run
+from runs.models import Engine, Run
 from tests import pipelines
 from tests.doors import world
 from tests.pipelines import agent
@@ -70,6 +74,42 @@ def test_an_overdue_run_is_found_among_the_failed_ones(looking: Client, tmp_path
     Run.objects.filter(id=run.id).update(state="running", outcome=None, deadline_at=run.created_at)
     page = looking.get(reverse("admin:runs_run_changelist"), {"reads_as": "failed"}).content.decode()
     assert str(run.id) in page
+
+
+LIAR = "def run(**_) -> dict:\n    return {'lie': True}\n"
+
+
+def test_a_rejected_run_says_in_the_list_which_criterion_fails(looking: Client, tmp_path: Path) -> None:
+    pipelines.publish(tmp_path / "p", functions=LIAR, agents=[agent("worker", "work:run")], steps="- {id: work, agent: worker}")
+    assert pipelines.run()["outcome"] == "rejected"
+    row = looking.get(reverse("admin:runs_run_changelist")).content.decode()
+    assert re.search(r"field-failed_for[^>]*>\s*honest", row)
+
+
+def test_a_worker_says_in_words_what_it_serves(looking: Client) -> None:
+    now = clock.now()
+    for serves_all in (True, False):
+        Engine.objects.create(id=new_id(), host="h", pid=1, serves_all=serves_all, started_at=now, beat_at=now)
+    page = looking.get(reverse("admin:runs_engine_changelist")).content.decode()
+    assert "all runs" in page and "its own run" in page and "close_small" not in page
+
+
+def test_a_page_is_headed_by_its_list_and_its_own_name(looking: Client, tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    worker = Agent.objects.get(name="worker")
+
+    def heading(name: str, *args: Any) -> list[str]:
+        page = looking.get(reverse(f"admin:{name}", args=args)).content.decode()
+        found = re.search(r"<h1.*?</h1>", page, re.DOTALL)
+        assert found is not None
+        return [
+            text for text in re.sub(r"<span[^>]*material-symbols[^<]*<[^>]*>|<[^>]*>", "|", found[0]).replace("\n", "|").split("|") if text.strip()
+        ]
+
+    assert [one.strip() for one in heading("agents_agent_change", worker.pk)] == ["Agents", "worker"]
+    assert [one.strip() for one in heading("runs_run_change", run.pk)] == ["Runs", str(run.pk)]
+    assert [one.strip() for one in heading("auth_user_changelist")] == ["Users"]
+    assert [one.strip() for one in heading("index")] == ["Overview"]
 
 
 def test_a_changed_outcome_reads_broken_in_the_list(looking: Client, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
 
 from agents import registry
 from agents.models import Agent, Pipeline, Release, Team, Version
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 FOREIGN = ("red", "secret", "hidden", "umpire")
 NARROW = ("alice", "bob", "charlie")
+PEOPLE = reverse_lazy("admin:auth_user_changelist")
 
 
 @pytest.fixture
@@ -63,7 +64,8 @@ def test_whoever_sees_everything_sees_both_teams(seen: dict[str, Client]) -> Non
 
 def test_a_person_without_a_team_sees_empty_lists(seen: dict[str, Client]) -> None:
     for url in lists():
-        assert len(seen["charlie"].get(url).context["cl"].result_list) == 0, url
+        answer = seen["charlie"].get(url)
+        assert answer.status_code == 404 if url == PEOPLE else len(answer.context["cl"].result_list) == 0, url
     assert "You belong to no team" in seen["charlie"].get(reverse("admin:index")).content.decode()
 
 
@@ -103,11 +105,14 @@ def test_an_agent_used_by_another_team_does_not_name_its_pipeline(seen: dict[str
 
 
 def test_people_are_listed_only_for_whoever_manages_them(seen: dict[str, Client]) -> None:
-    listing, page = reverse("admin:auth_user_changelist"), reverse("admin:auth_user_change", args=[1])
-    assert len(seen["root"].get(listing).context["cl"].result_list) == len(world.PEOPLE)
+    root = User.objects.get(username="root")
+    urls = (PEOPLE, reverse("admin:auth_user_create"), reverse("admin:auth_user_change", args=[root.pk]))
+    assert len(seen["root"].get(PEOPLE).context["cl"].result_list) == len(world.PEOPLE)
+    assert "Create a person" in seen["root"].get(PEOPLE).content.decode()
     for name in ("alice", "bob", "charlie", "dora"):
-        assert len(seen[name].get(listing).context["cl"].result_list) == 0
-        assert seen[name].get(page).status_code == 404
+        assert [seen[name].get(url).status_code for url in urls] == [404] * 3
+        assert seen[name].post(urls[1], {"username": "erin"}).status_code == 404
+    assert not User.objects.filter(username="erin").exists()
 
 
 def test_the_page_of_a_person_names_only_teams_that_whoever_looks_sees(seen: dict[str, Client]) -> None:

@@ -1,11 +1,12 @@
 """The page of a run, as values: its time line, its phases, where to look first, and the form that starts one. No database."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from runs.admin.advice import WHAT_TO_DO, what_to_do, where_to_look
+from runs.admin.findings import MOST_CHECKS, MOST_SOURCES, findings
 from runs.admin.phases import phases
 from runs.admin.starting import given, start_form
 from runs.admin.timeline import MOST_ROWS, timeline
@@ -24,7 +25,7 @@ def step(key: str, begin: float, end: float | None, state: str = "returned", **m
 
 
 def call(begin: float, end: float, **more: Any) -> dict[str, Any]:
-    plain = {"kind": "function", "name": "work:run", "state": "confirmed", "cause": None, "attempt": 1}
+    plain = {"kind": "function", "name": "work:run", "state": "confirmed", "cause": None, "attempt": 1, "id": "own"}
     return {**plain, "dispatched_at": at(begin), "settled_at": at(end), **more}
 
 
@@ -37,7 +38,7 @@ def test_a_bar_stands_where_its_time_lies() -> None:
     line = timeline(document(step("read", 0, 5, calls=[call(1, 3)]), step("verify", 5, 10, judges=True)), NOW)
     assert [(row.bar.left, row.bar.width) for row in line.rows if row.bar] == [(0, 50), (50, 50)]
     assert [(one.left, one.width) for one in line.rows[0].calls] == [(10, 20)]
-    assert [label for _, label in line.marks] == ["0.00 s", "2.50 s", "5.00 s", "7.50 s"]
+    assert [label for _, label in line.marks] == ["0", "2 s", "4 s", "6 s", "8 s"]
 
 
 def test_steps_are_nested_as_their_keys_are_and_a_place_that_holds_one_is_shown_as_one() -> None:
@@ -64,6 +65,80 @@ def test_a_call_that_failed_is_told_from_one_that_did_not() -> None:
     row = timeline(document(step("work", 0, 9, calls=[call(0, 1, cause="missing"), call(8, 9)])), NOW).rows[0]
     assert [one.state for one in row.calls] == ["failed", "confirmed"]
     assert "missing" in row.calls[0].title
+
+
+@pytest.mark.parametrize(
+    ("state", "failure", "kind", "attempt", "came_back"),
+    [
+        ("failed", {"cause": "stale"}, "function", 1, True),
+        ("failed", {"cause": "contract"}, "command", 1, True),
+        ("failed", {"cause": "budget"}, "function", 1, False),
+        ("failed", {"cause": "stale"}, "tool", 1, False),
+        ("returned", None, "function", 1, False),
+        ("returned", None, "function", 2, True),
+    ],
+)
+def test_a_call_that_came_back_with_what_was_refused_is_no_success(state: str, failure: Any, kind: str, attempt: int, came_back: bool) -> None:
+    row = timeline(document(step("read", 0, 9, state, failure=failure, attempt=attempt, calls=[call(1, 8, kind=kind)])), NOW).rows[0]
+    assert row.refused == ({"own"} if came_back else set())
+    assert (row.calls[0].state == "failed") is came_back
+    assert ("output was refused" in row.calls[0].title) is came_back
+
+
+def test_a_call_that_is_settled_after_its_step_stays_within_the_bar() -> None:
+    rows = timeline(document(step("one", 0, 5, calls=[call(1, 5.4)]), step("none", 6, 6, calls=[call(6.1, 6.1)])), NOW).rows
+    for row in rows:
+        assert row.bar is not None
+        assert row.calls[0].left >= row.bar.left
+        assert row.calls[0].left + row.calls[0].width <= row.bar.left + row.bar.width + 0.002
+
+
+@pytest.mark.parametrize(
+    ("seconds", "labels"),
+    [
+        (0.284, ["0", "0.1 s", "0.2 s"]),
+        (0.012, ["0", "5 ms", "10 ms"]),
+        (1.5, ["0", "0.5 s", "1 s"]),
+        (22.3, ["0", "5 s", "10 s", "15 s", "20 s"]),
+        (150.0, ["0", "30 s", "60 s", "90 s", "120 s"]),
+        (700.0, ["0", "5 min", "10 min"]),
+        (86_400.0 * 3, ["0", "24 h", "48 h"]),
+    ],
+)
+def test_the_marks_of_the_axis_are_round_and_evenly_apart(seconds: float, labels: list[str]) -> None:
+    end = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC) + timedelta(seconds=seconds)
+    line = timeline(document(finished_at=end.isoformat()), end)
+    assert [label for _, label in line.marks] == labels
+    assert [left for left, _ in line.marks] == pytest.approx([number * line.tick for number in range(len(labels))], abs=0.01)
+
+
+def read(source: str) -> dict[str, str]:
+    return {"source": source, "digest": source * 64, "at": at(1)}
+
+
+def test_what_was_read_for_several_checks_is_listed_once_and_cited_by_its_number() -> None:
+    checks = [
+        {"criterion": "fine", "verdict": "pass", "why": "", "by": "judge", "read": [read(name) for name in "abcdf"]},
+        {"criterion": "counted", "verdict": "pass", "why": "", "by": "engine", "read": []},
+        {"criterion": "false", "verdict": "fail", "why": "", "by": "judge", "read": [read("e"), read("b")]},
+    ]
+    found = findings({"by": "judge", "verdict": "fail", "checks": checks})
+    assert [(one.check["criterion"], one.cited, one.by) for one in found.rows] == [
+        ("false", "1, 2", ""),
+        ("fine", "2–6", ""),
+        ("counted", "", "engine"),
+    ]
+    assert [(one.number, one.source) for one in found.sources] == [(1, "e"), (2, "b"), (3, "a"), (4, "c"), (5, "d"), (6, "f")]
+    assert found.folded and not findings({"by": "judge", "checks": checks[2:]}).folded
+
+
+def test_a_verdict_that_read_very_much_says_how_much_is_left_out() -> None:
+    one = {"criterion": "x", "verdict": "pass", "why": "", "by": "judge", "read": [read(f"{number}-") for number in range(0, 2 * MOST_SOURCES, 2)]}
+    two = {**one, "read": [read(f"{number}-") for number in range(1, 2 * MOST_SOURCES, 2)]}
+    found = findings({"by": "judge", "checks": [one, two] * MOST_CHECKS})
+    assert (len(found.rows), found.more_checks) == (MOST_CHECKS, MOST_CHECKS)
+    assert (len(found.sources), found.more_sources) == (MOST_SOURCES, MOST_SOURCES)
+    assert findings(None).rows == []
 
 
 def test_of_very_many_steps_the_first_are_shown_and_the_rest_counted() -> None:
