@@ -21,7 +21,7 @@ OWN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND, CallKind.INLINE})
 REFUSES: Final = frozenset({Cause.STALE, Cause.CONTRACT})
 """Causes of a step whose own call came back as it should, and what it brought did not pass."""
 
-STEPS: Final = (*(one * 10**power / 1000 for power in range(4) for one in (1, 2, 5)), 10, 20, 30, 60, 120, 300, 600, 1200, 1800,
+STEPS: Final[tuple[float, ...]] = (*(one * 10**power / 1000 for power in range(4) for one in (1, 2, 5)), 10, 20, 30, 60, 120, 300, 600, 1200, 1800,
                 *(hours * 3600 for hours in (1, 2, 4, 6, 12, 24, 48, 96, 240)))  # fmt: skip
 """Seconds between two marks of the axis: round ones only."""
 
