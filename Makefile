@@ -57,9 +57,11 @@ demo: .venv/run.stamp
 	@$(BIN)/python examples/demo.py
 
 serve: .venv/run.stamp
+	@$(BIN)/python -c 'import socket; s = socket.create_server(("$(ADDRESS)", $(PORT))); s.close()' 2>/dev/null || \
+	  { echo "Port $(PORT) of $(ADDRESS) can't be served: something else uses it. Choose another: make serve PORT=8001" >&2; exit 1; }
 	@$(BIN)/python manage.py migrate --no-input --verbosity 0
 	@$(BIN)/python manage.py createfirstadmin
-	@echo "Orchestra is at http://$(ADDRESS):$(PORT)/admin/ (Ctrl-C ends it)"
+	@echo "Orchestra is at http://$(ADDRESS):$(PORT)/admin/ (Ctrl-C ends it; a forgotten password: manage.py person admin --password)"
 	@$(BIN)/python -m gunicorn orchestra_site.wsgi:application --bind $(ADDRESS):$(PORT) --worker-class gthread --workers 2 --threads 8 --log-level warning
 
 worker: .venv/run.stamp

@@ -49,7 +49,12 @@ class Actor:
 
     def may_change(self, team: str) -> bool:
         """The system, a team's own people, and whoever administers the installation; to see everything is not to change everything."""
-        return self.kind == "system" or CHANGE_EVERYTHING in self.permissions or team in self.teams
+        return self.administers or team in self.teams
+
+    @property
+    def administers(self) -> bool:
+        """The system, and whoever administers the installation."""
+        return self.kind == "system" or CHANGE_EVERYTHING in self.permissions
 
     @property
     def may_manage_people(self) -> bool:

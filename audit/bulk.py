@@ -7,7 +7,7 @@ Inserts, reads by key, and conditional updates of which the caller learns which 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -136,7 +136,7 @@ def adapted(value: Any) -> Any:
     return _text(value) if isinstance(value, datetime) else value
 
 
-def portions(query: models.QuerySet[Any, Any], size: int) -> Iterator[list[Any]]:
+def portions(query: models.QuerySet[Any, Any], size: int) -> Generator[list[Any], None, None]:
     """The one column of a values query, `size` values at a time, as the driver gives them: memory stays the same however many there are.
 
     On PostgreSQL through a cursor that lives with a transaction of its own (outside of one it would first be written to disk whole),

@@ -9,28 +9,34 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from itertools import repeat
 from typing import Any
 
 import rfc8785
 
 MAX_INTEGER = 2**53 - 1
+MAX_DEPTH = 128
+"""So many objects and lists within one another may come from outside. Limits of their own: else the stack that is left would decide."""
+MAX_WRAPPED = MAX_DEPTH + 32
+"""So many once it has been put into something else: a request, the result of a fan."""
 
 
 class NotCanonical(ValueError):
     """RFC 8785 cannot write this value; the message names the place in it."""
 
 
-def canonical_bytes(value: Any) -> bytes:
-    """The RFC 8785 bytes of any JSON value; NotCanonical for NaN, infinities, integers beyond 2^53, odd keys and types.
+def canonical_bytes(value: Any, *, depth: int = MAX_WRAPPED) -> bytes:
+    """The RFC 8785 bytes of any JSON value; NotCanonical for NaN, infinities, integers beyond 2^53, odd keys and types, and beyond `depth`.
 
     Values of the narrow form below are written by its faster encoder, with the same bytes.
     """
     try:
-        return _encode(value).encode() if _in_subset(value) else rfc8785.dumps(value)
+        if _in_subset(value, depth):
+            return _encode(value).encode()
+        _require_shallow(value, depth)
+        return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise NotCanonical(str(error)) from error
-    except RecursionError as error:
-        raise NotCanonical("the value is nested too deeply") from error
 
 
 def entry_bytes(entry: Mapping[str, Any]) -> bytes:
@@ -45,13 +51,11 @@ def entry_bytes(entry: Mapping[str, Any]) -> bytes:
         return _encode(entry).encode()
     except UnicodeEncodeError as error:
         raise NotCanonical(f"a text holds a lone surrogate: {error.object[error.start : error.end]!r}") from error
-    except RecursionError as error:
-        raise NotCanonical("the entry is nested too deeply") from error
 
 
-def digest(value: Any) -> str:
+def digest(value: Any, *, depth: int = MAX_WRAPPED) -> str:
     """SHA-256 of the canonical bytes, lower-case hex."""
-    return sha256(canonical_bytes(value)).hexdigest()
+    return sha256(canonical_bytes(value, depth=depth)).hexdigest()
 
 
 def digest_bytes(data: bytes) -> str:
@@ -64,21 +68,37 @@ def commitment(salt: bytes, value: bytes) -> str:
     return sha256(salt + value).hexdigest()
 
 
+_TOO_DEEP = f"the value is nested too deeply: more than {MAX_DEPTH} objects and lists lie within one another"
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
-def _in_subset(value: Any) -> bool:
-    """Whether an entry may hold it; run for every entry, so it finds no words."""
+def _in_subset(value: Any, room: int = MAX_WRAPPED) -> bool:
+    """Whether an entry may hold it; run for every entry, so it finds no words. `room`: how many levels may still come."""
     if isinstance(value, dict):
+        if not room:
+            raise NotCanonical(_TOO_DEEP)
         for key, inner in value.items():  # noqa: SIM110 - a generator would take twice as long
-            if not (isinstance(key, str) and key.isascii() and (type(inner) is str or _in_subset(inner))):
+            if not (isinstance(key, str) and key.isascii() and (type(inner) is str or _in_subset(inner, room - 1))):
                 return False
         return True
     if isinstance(value, list | tuple):
-        return all(map(_in_subset, value))
+        if not room:
+            raise NotCanonical(_TOO_DEEP)
+        return all(map(_in_subset, value, repeat(room - 1)))
     if isinstance(value, int):  # true and false too
         return -MAX_INTEGER <= value <= MAX_INTEGER
     return value is None or isinstance(value, str)
+
+
+def _require_shallow(value: Any, depth: int) -> None:
+    """Level by level, for a value that was not looked at to its end."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [each for each in level if isinstance(each, dict | list | tuple)]
+        if not level:
+            return
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    raise NotCanonical(_TOO_DEEP)
 
 
 def _what_is_odd(value: Any, path: str = "entry") -> str:

@@ -22,12 +22,15 @@ def now() -> datetime:
 
 def to_text(instant: datetime) -> str:
     """`2026-11-20T11:44:48.123456Z`; a naive instant is a ValueError, since nobody knows when it is."""
-    return _utc(instant).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return _utc(instant).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"  # strftime's year has no zeros in front on every system
 
 
 def from_text(text: str) -> datetime:
     """The instant that an RFC 3339 text names, in UTC; ValueError for anything else and for a missing offset."""
-    return _utc(datetime.fromisoformat(text))
+    try:
+        return _utc(datetime.fromisoformat(text))
+    except OverflowError:  # the first day of year 1 east of Greenwich, the last of 9999 west of it
+        raise ValueError(f"{text} is, in UTC, before the year 1 or after the year 9999") from None
 
 
 def _utc(instant: datetime) -> datetime:

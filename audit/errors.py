@@ -29,6 +29,13 @@ class Invalid(OrchestraError):
     http_status = 422
 
 
+class BadJson(OrchestraError):
+    """This can't be read as JSON."""
+
+    code = "bad-json"
+    http_status = 400
+
+
 class NotFound(OrchestraError):
     """There is no such thing, or you may not see it."""
 

@@ -5,17 +5,10 @@ Pure. Every door that prints text from a model, a tool or a file passes it throu
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
 ELLIPSIS = "…"
 
-# Control sequences of terminals (ECMA-48): CSI, OSC and the other strings up to their end, then two-character escapes.
-_ANSI = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
-    r"|\x1b[ -/]*[0-~]"
-)
 # Blank although Unicode calls them letters or symbols.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -24,14 +17,13 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 def visible(text: object, limit: int = 200) -> str:
     """At most `limit` characters of the text on one line; control, bidi and zero-width characters appear as glyphs.
 
-    Terminal sequences are taken out, C0 controls become their pictures (␀ … ␡), others `<U+202E>`.
+    C0 controls become their pictures (␀ … ␡), others `<U+202E>`. Nothing is left out: of a terminal sequence the introducer becomes a
+    glyph, so that no terminal obeys it, and the rest stays. What takes a sequence out whole lets its writer hide the words that follow.
     """
-    # Cut first: no text is so long that looking at it costs much. Glyphs are longer than what they show.
-    raw = str(text)[: 4 * limit + 64]
-    clean = _ANSI.sub("", raw)
-    shown = clean if clean.isprintable() and not _BLANK & set(clean) else "".join(map(_glyph, clean))
-    cut = len(shown) > limit or len(str(text)) > len(raw)
-    return shown[: max(limit - 1, 0)] + ELLIPSIS if cut else shown
+    # Cut first: no text is so long that looking at it costs much. No glyph is shorter than what it shows.
+    raw = str(text)[: limit + 1]
+    shown = raw if raw.isprintable() and not _BLANK & set(raw) else "".join(map(_glyph, raw))
+    return shown[: max(limit - 1, 0)] + ELLIPSIS if len(shown) > limit else shown
 
 
 def named(kind: str, typed: str) -> str:

@@ -4,6 +4,7 @@ Owns the reading and the refusing; must not know what a value is for. Called by 
 """
 
 import os
+import re
 import secrets
 import tempfile
 from pathlib import Path
@@ -18,6 +19,8 @@ KNOWN: set[str] = set()  # every name that was asked for; a check warns of a var
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+_ORIGIN = re.compile(r"https?://(\*\.)?([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
 _ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 
 
@@ -69,6 +72,23 @@ def names(name: str, default: tuple[str, ...]) -> list[str]:
     """A list, separated by commas."""
     value = _raw(name)
     return list(default) if value is None else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def origins(name: str) -> list[str]:
+    """Origins as a browser says them, each a scheme and a host, with a port where it isn't the usual one."""
+    found = names(name, ())
+    for origin in found:
+        if not _ORIGIN.fullmatch(origin):
+            raise OddSetting(f"{name} has {origin!r}, but each must look like https://HOST, https://HOST:PORT or https://*.DOMAIN, and end there.")
+    return found
+
+
+def header(name: str) -> str | None:
+    """The name of a request's header."""
+    value = _raw(name)
+    if value is not None and not _HEADER.fullmatch(value):
+        raise OddSetting(f"{name} is {value!r}, but must be the name of a header, such as X-Forwarded-Proto.")
+    return value
 
 
 def folder(name: str, default: Path) -> Path:

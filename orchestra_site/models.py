@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from django.db import models
 from knox.models import AbstractAuthToken
 
-from audit.actors import Actor
+from audit.actors import CHANGE_EVERYTHING, Actor
 from audit.identity import new_id
 
 if TYPE_CHECKING:  # knox ships no types
@@ -34,8 +34,10 @@ class TokenQuerySet(models.QuerySet["Token"]):
     """Sets of tokens."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """A person's own; everybody's for whoever says who may sign in."""
-        return self if actor.may_manage_people else self.filter(user__username=actor.id, user__is_active=True)
+        """A person's own; for whoever says who may sign in, everybody's but an administrator's, who stands above them; for one of these, all."""
+        if actor.kind == "system" or CHANGE_EVERYTHING in actor.permissions:
+            return self
+        return self.filter(user__is_superuser=False) if actor.may_manage_people else self.filter(user__username=actor.id, user__is_active=True)
 
     def live(self, now: datetime) -> Self:
         """Those that have not ended by themselves."""

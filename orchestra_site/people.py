@@ -9,9 +9,8 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
-from agents.models import Team, TeamGroupObjectPermission, TeamUserObjectPermission
-from agents.models.sharing import VIEW
-from agents.registry.people import PERMISSIONS
+from agents.models import Team
+from agents.registry.people import PERMISSIONS, shown_to
 from audit.actors import CHANGE_EVERYTHING, Actor
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -26,15 +25,9 @@ def actor_for(user: AbstractBaseUser | AnonymousUser, *, auth: str) -> Actor:
         id=user.username,
         auth=auth,
         teams=frozenset(Team.objects.filter(members=user).values_list("name", flat=True)),
-        reads=_shown_to(user),
+        reads=shown_to(user),
         permissions=_permissions(user),
     )
-
-
-def _shown_to(user: User) -> frozenset[str]:
-    people = TeamUserObjectPermission.objects.filter(user=user, permission__codename=VIEW)
-    groups = TeamGroupObjectPermission.objects.filter(group__user=user, permission__codename=VIEW)
-    return frozenset(people.values_list("content_object__name", flat=True).union(groups.values_list("content_object__name", flat=True)))
 
 
 def _permissions(user: User) -> frozenset[str]:

@@ -156,7 +156,11 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 ORCHESTRA_HTTPS = env.flag("ORCHESTRA_HTTPS", False)  # served through TLS: cookies then never travel without it
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ORCHESTRA_HTTPS
-CSRF_TRUSTED_ORIGINS = [f"https://{host.lstrip('.')}" for host in ALLOWED_HOSTS if host != "*"] if ORCHESTRA_HTTPS else []
+# A browser says https; where the proxy ends TLS, what reaches us is http, so its origin has to be known. A leading dot is a host and all below it.
+_TLS_ORIGINS = [f"https://{'*' if host.startswith('.') else ''}{host}" for host in ALLOWED_HOSTS if host != "*"] if ORCHESTRA_HTTPS else []
+CSRF_TRUSTED_ORIGINS = [*_TLS_ORIGINS, *env.origins("ORCHESTRA_ORIGINS")]
+_TLS_HEADER = env.header("ORCHESTRA_TLS_HEADER")  # never by itself: where no proxy sets it, a browser could
+SECURE_PROXY_SSL_HEADER = (f"HTTP_{_TLS_HEADER.upper().replace('-', '_')}", "https") if _TLS_HEADER else None
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"

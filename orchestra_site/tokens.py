@@ -19,6 +19,7 @@ from agents.errors import NotGranted, UnknownPerson
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.errors import Invalid, NotFound, OrchestraError
+from audit.visible import visible
 from orchestra_site.models import Token
 
 DAYS = 30
@@ -71,7 +72,9 @@ def revoke_token(token: UUID, *, actor: Actor, of: str | None = None, now: datet
     try:
         with transaction.atomic(durable=True):
             rows = Token.objects.visible_to(actor).select_for_update(of=("self",)).select_related("user").filter(id=token)
-            found = (rows if of is None else rows.filter(user__username=of)).first()
+            if of is not None:
+                rows = rows.filter(user__username=of) if of.isprintable() else rows.none()
+            found = rows.first()
             if found is None:
                 raise UnknownToken(f"there is no token {token} that you may see", token=str(token))
             facts = {"token": str(found.id), "person": found.user.pk}
@@ -81,12 +84,17 @@ def revoke_token(token: UUID, *, actor: Actor, of: str | None = None, now: datet
         raise _refused(refusal, actor) from None
 
 
+def end_tokens(person: User) -> int:
+    """All tokens of this person; how many there were. In the transaction, and by the entry, of whoever sets their password."""
+    return Token.objects.filter(user=person).delete()[0]
+
+
 def _person(username: str, actor: Actor) -> User:
     if actor.kind != "system" and username != actor.id:
         raise NotGranted("you can make a token for yourself only: it acts as the person whose it is")
-    person = User.objects.select_for_update().filter(username=username, is_active=True).first()
+    person = User.objects.select_for_update().filter(username=username, is_active=True).first() if username.isprintable() else None
     if person is None:
-        raise UnknownPerson(f"there is no person '{username[:80]}' who may sign in; `manage.py person NAME --create` makes an account")
+        raise UnknownPerson(f"there is no person '{visible(username, 80)}' who may sign in; `manage.py person NAME --create` makes an account")
     return person
 
 

@@ -1,11 +1,21 @@
 """The address space of the site: the admin, and the way to it; REST."""
 
+from typing import Never
+
 from django.contrib import admin
-from django.urls import include, path
+from django.http import Http404, HttpRequest
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
+
+
+def nothing(request: HttpRequest) -> Never:  # noqa: ARG001 - Django's signature
+    """What Django and the theme bring and no page here offers; the theme still names these addresses, so they are shadowed."""
+    raise Http404
+
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    re_path(r"^admin/(?:r/.*|search/|autocomplete/)$", nothing),
     path("admin/", admin.site.urls),
     path("api/", include("orchestra_site.rest.urls")),
 ]

@@ -98,7 +98,7 @@ def serving(behave: Callable[[Exchange], None]) -> Iterator[MessagesServer]:
 # --- behaviours ---
 
 
-def replies(*values: Any, usage: Mapping[str, int] | None = USAGE, stop: str = "tool_use") -> Callable[[Exchange], None]:
+def replies(*values: Any, usage: Mapping[str, int] | None = USAGE, stop: Any = "tool_use") -> Callable[[Exchange], None]:
     """The n-th request gets the n-th value (the last one again and again), as the input of the tool; streamed where that was asked."""
 
     def behave(exchange: Exchange) -> None:
@@ -111,14 +111,14 @@ def replies(*values: Any, usage: Mapping[str, int] | None = USAGE, stop: str = "
     return behave
 
 
-def message(value: Any, *, usage: Mapping[str, int] | None = USAGE, stop: str = "tool_use") -> dict[str, Any]:
+def message(value: Any, *, usage: Mapping[str, int] | None = USAGE, stop: Any = "tool_use") -> dict[str, Any]:
     block = {"type": "text", "text": value} if isinstance(value, str) else {"type": "tool_use", "id": "toolu_1", "name": "answer", "input": value}
     said = {"id": "msg_1", "type": "message", "role": "assistant", "model": "some-model", "content": [block], "stop_reason": stop}
     return said | ({} if usage is None else {"usage": dict(usage)})
 
 
 def stream(
-    exchange: Exchange, value: Any, *, usage: Mapping[str, int] | None = USAGE, stop: str = "tool_use", cut_after: int | None = None,
+    exchange: Exchange, value: Any, *, usage: Mapping[str, int] | None = USAGE, stop: Any = "tool_use", cut_after: int | None = None,
     pause_s: float = 0.0, hang_after: int | None = None,
 ) -> None:  # fmt: skip
     """Events as the API sends them, in pieces of ten characters; cut off or silent after so many pieces."""

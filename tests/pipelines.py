@@ -96,7 +96,7 @@ def crash(run: Run, *, at: str | Callable[[], bool]) -> None:
 
 
 def document(run: Run) -> dict[str, Any]:
-    return services.run_document(services.find_run(str(run.id), actor=SYSTEM))
+    return services.run_document(services.find_run(str(run.id), actor=SYSTEM), actor=SYSTEM)
 
 
 def run(name: str = "sample", **options: Any) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The environment's readers refuse odd values; the checks find mistakes between values that are fine alone."""
 
+import json
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -12,6 +14,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 
 from orchestra_site import checks, env
 
@@ -142,6 +145,59 @@ def test_an_odd_setting_ends_a_command_with_one_sentence(project_folder, tmp_pat
     assert done.stderr == "ORCHESTRA_CHILDREN is 'many', but must be a whole number from 1 to 1024.\n"
 
 
+@pytest.mark.parametrize("text", ["example.com", "https://a.example.com/", "https://*", "ftp://a.example.com", "https://a.example.com:port"])
+def test_an_odd_origin_is_refused(value, text):
+    value(f"https://fine.example.com,{text}")
+    with pytest.raises(ImproperlyConfigured, match=re.escape(repr(text))):
+        env.origins(NAME)
+
+
+def test_an_odd_name_of_a_header_is_refused(value):
+    value("X-Forwarded-Proto: https")
+    with pytest.raises(ImproperlyConfigured, match="must be the name of a header"):
+        env.header(NAME)
+
+
+def loaded(folder: Path, home: Path, **said: str) -> SimpleNamespace:
+    """The web's settings as a process with this environment has them."""
+    names = ("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SECURE_PROXY_SSL_HEADER")
+    script = f"import json; from orchestra_site import settings; print(json.dumps({{name: getattr(settings, name) for name in {names}}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env={**os.environ, "ORCHESTRA_HOME": str(home), **said}, capture_output=True, check=True
+    )
+    return SimpleNamespace(**json.loads(done.stdout))
+
+
+def refused(settings, web: SimpleNamespace, *, origin: str, **headers: str) -> bool:
+    """Whether the form of sign-in, sent from a page of this origin through a proxy that ends TLS, is refused as another site's."""
+    settings.ALLOWED_HOSTS, settings.CSRF_TRUSTED_ORIGINS = web.ALLOWED_HOSTS, web.CSRF_TRUSTED_ORIGINS
+    settings.SECURE_PROXY_SSL_HEADER = web.SECURE_PROXY_SSL_HEADER
+    browser, host = Client(enforce_csrf_checks=True), origin.removeprefix("https://")
+    browser.get("/admin/login/", headers={"Host": host})
+    form = {"username": "a", "password": "b", "csrfmiddlewaretoken": browser.cookies["csrftoken"].value}
+    return browser.post("/admin/login/", form, headers={"Host": host, "Origin": origin, **headers}).status_code == 403
+
+
+def test_behind_tls_people_sign_in_at_each_host_that_is_allowed(db, settings, project_folder, tmp_path):
+    web = loaded(project_folder, tmp_path, ORCHESTRA_HTTPS="yes", ORCHESTRA_ALLOWED_HOSTS=".example.com,one.example.org")
+    assert web.CSRF_TRUSTED_ORIGINS == ["https://*.example.com", "https://one.example.org"]
+    for host in ("example.com", "a.example.com", "one.example.org"):
+        assert not refused(settings, web, origin=f"https://{host}"), host
+    assert refused(settings, web, origin="https://a.example.com:8443")
+
+
+def test_a_port_of_its_own_is_an_origin_that_is_named(db, settings, project_folder, tmp_path):
+    said = {"ORCHESTRA_HTTPS": "yes", "ORCHESTRA_ALLOWED_HOSTS": "a.example.com", "ORCHESTRA_ORIGINS": "https://a.example.com:8443"}
+    assert not refused(settings, loaded(project_folder, tmp_path, **said), origin="https://a.example.com:8443")
+
+
+def test_a_header_says_that_it_was_tls_only_where_that_is_told(db, settings, project_folder, tmp_path):
+    assert loaded(project_folder, tmp_path, ORCHESTRA_HTTPS="yes").SECURE_PROXY_SSL_HEADER is None
+    web = loaded(project_folder, tmp_path, ORCHESTRA_ALLOWED_HOSTS="*", ORCHESTRA_TLS_HEADER="X-Forwarded-Proto")
+    assert not refused(settings, web, origin="https://a.example.com", **{"X-Forwarded-Proto": "https"})
+    assert refused(settings, web, origin="https://a.example.com")
+
+
 @pytest.fixture
 def on(monkeypatch):
     return lambda vendor: monkeypatch.setattr(checks, "connection", SimpleNamespace(vendor=vendor))
@@ -229,6 +285,15 @@ def test_the_first_admin_is_made_once_with_a_password_that_works(db, client, cap
     assert client.login(username="admin", password=password)
     call_command("createfirstadmin")
     assert capsys.readouterr().out == ""
+
+
+def test_an_administrator_who_may_not_sign_in_does_not_count_as_the_first_one(db, django_user_model, capsys):
+    django_user_model.objects.create_user("root", is_superuser=True, is_active=False)
+    call_command("createfirstadmin")
+    assert django_user_model.objects.get(username="admin").is_superuser
+    django_user_model.objects.update(is_active=False)
+    call_command("createfirstadmin")
+    assert "--activate" in capsys.readouterr().err
 
 
 def test_a_name_that_is_taken_makes_no_first_admin(db, django_user_model, capsys):

@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from agents.admin import publishing
+from agents.admin.differences import differences
 from agents.admin.histories import history_of
 from agents.admin.picture import picture
 from agents.admin.words import in_words
@@ -90,7 +91,7 @@ class OwnerAdmin(ReadOnlyAdmin):
 def _with_differences(versions: Sequence[Version]) -> list[tuple[Version, Any]]:
     """Each with the fields in which it differs from the one before; newest first."""
     older = [*versions[1:], None]
-    return [(one, None if before is None else compare(before.spec, one.spec)) for one, before in zip(versions, older, strict=True)]
+    return [(one, None if before is None else differences(compare(before.spec, one.spec))) for one, before in zip(versions, older, strict=True)]
 
 
 class AgentPage(OwnerAdmin):

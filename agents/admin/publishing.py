@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from agents import registry
-from agents.models import Agent, Pipeline, Standing, Version, VersionState
+from agents.admin.differences import differences
+from agents.models import Agent, Pipeline, Release, Standing, Version, VersionState
 from audit.actors import Actor
 from audit.admin import Deed, ReasonForm, act, link_to
 from audit.admin.base import ReadOnlyAdmin
@@ -21,7 +22,8 @@ from audit.visible import visible
 from audit.wording import instant
 
 MOST: Final = 100
-MOST_DRAFTS: Final = 20
+MOST_PINS: Final = 20
+MOST_RELEASES: Final = 20
 Owner = Agent | Pipeline
 
 
@@ -67,50 +69,58 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
 
     old = f"in the place of version {seen.from_version}" if seen.from_version is not None else "for the first time"
     says = [f"Publish version {seen.to_version} of '{owner.name}' {old}. New runs use it at once; runs at work keep what they started with."]
+    pins = [(pin, differences(pin.fields)) for pin in seen.pins[:MOST_PINS]]
+    nothing = f"New runs of '{owner.name}' use exactly this already: there is nothing to publish." if seen.unchanged else None
     deed = Deed(
         f"Publish {owner.name}", "Publish", link_to(owner), perform, says, template="admin/agents/publish.html",
-        forbidden=_forbidden(owner, actor), context={"seen": seen, **_drafts(seen, actor)},
+        forbidden=_forbidden(owner, actor) or nothing,
+        context={"seen": seen, "fields": differences(seen.fields), "pins": pins, "further": seen.pins[MOST_PINS:]},
     )  # fmt: skip
     return act(page, request, deed)
 
 
-def _drafts(seen: registry.Preview, actor: Actor) -> dict[str, Any]:
-    """What would change in the agents whose drafts go with a pipeline; of agents that aren't shown to this person only the names."""
-    shown, unseen = [], []
-    for name, number in seen.agents[:MOST_DRAFTS]:
-        try:
-            shown.append(registry.preview(name, actor=actor, version=number))
-        except OrchestraError:
-            unseen.append((name, number))
-    return {"drafts": shown, "unseen": [*unseen, *seen.agents[MOST_DRAFTS:]]}
-
-
 def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResponse:
     actor = actor_of(request)
-    targets = _releases(owner) if isinstance(owner, Pipeline) else _versions(owner)
+    older, newer = _releases(owner) if isinstance(owner, Pipeline) else _versions(owner)
 
     def perform(said: Mapping[str, Any]) -> str:
         release, to = (said["to"], None) if isinstance(owner, Pipeline) else (None, int(said["to"]))
         done = registry.rollback(owner.name, actor=actor, to=to, release=release)
         keep = f" Permissions in force that differ from that version's: {', '.join(done.keep)}." if done.keep else ""
-        return f"'{done.name}' went from version {done.from_version} to version {done.to_version}, code included.{keep}"
+        at = [f"release {digest[:12]} (version {number})" if digest else f"version {number}" for number, digest in _places(done)]
+        return f"'{done.name}' went from {at[0]} to {at[1]}, code included.{keep}"
 
     class RollbackForm(forms.Form):
-        to = forms.ChoiceField(label="Go to", choices=targets, widget=UnfoldAdminSelectWidget())
+        to = forms.ChoiceField(label="Go to", choices=_grouped(older, newer), widget=UnfoldAdminSelectWidget())
 
+    what = "release" if isinstance(owner, Pipeline) else "version"
     says = [
-        "What was published before is published again, code included: new runs use it at once, runs at work keep what they started with.",
-        "Nothing is lost: the present version stays and can be gone back to in the same way." if targets else "There is nothing to go back to.",
+        f"An earlier {what} is published again, code included: new runs use it at once, runs at work keep what they started with.",
+        "Nothing is lost: the present one stays and can be gone back to in the same way.",
     ]
-    deed = Deed(f"Roll back {owner.name}", "Roll back", link_to(owner), perform, says, RollbackForm, forbidden=_forbidden(owner, actor))
+    if not older:
+        says = [f"What runs now is the first {what} that was published, so there is nothing older to go back to."]
+        says += ["There are newer ones. To go forward to one, choose it by name: nothing is chosen for you."] if newer else []
+    nothing = None if older or newer else says[0]
+    deed = Deed(f"Roll back {owner.name}", "Go there", link_to(owner), perform, says, RollbackForm, forbidden=_forbidden(owner, actor) or nothing)
     return act(page, request, deed)
+
+
+def _places(done: registry.RolledBack) -> list[tuple[int, str | None]]:
+    return [(done.from_version, done.from_release), (done.to_version, done.to_release)]
+
+
+def _grouped(older: list[tuple[str, str]], newer: list[tuple[str, str]]) -> list[tuple[str, Any]]:
+    """What lies before comes first, the nearest preselected; what is newer is named as such and never chosen by itself."""
+    first: list[tuple[str, Any]] = [] if older else [("", "choose one…")]
+    return [*first, *([("older", older)] if older else []), *([("newer", newer)] if newer else [])]
 
 
 _PLAIN: Final[Mapping[str, tuple[str, str, bool]]] = {
     "suspend": ("From now on no call of this agent is sent, in any run, old or new. Steps that need it fail as stopped.", "is suspended", True),
     "resume": ("The agent may work again, in every run.", "may work again", False),
     "retire": ("Out of use from now on: no new run starts with it. What it did, and its versions, stay for ever.", "is retired", True),
-    "reinstate": ("Back in use, as it was before it was retired.", "is back in use", False),
+    "reinstate": ("Back in use: a pipeline starts runs again, an agent is suspended until it is resumed.", "is back", False),
 }
 
 
@@ -135,15 +145,34 @@ def _forbidden(owner: Owner, actor: Actor) -> str | None:
     return None if actor.may_change(team) else f"You may look at this, but it belongs to team '{team}' and only its people can do this."
 
 
-def _releases(pipeline: Pipeline) -> list[tuple[str, str]]:
-    rows = pipeline.releases.select_related("version").defer("manifest").filter(published_at__isnull=False)
-    rows = rows if pipeline.current_release_id is None else rows.exclude(pk=pipeline.current_release_id)
-    return [(row.digest, f"version {row.version.number}, release {row.digest[:12]}, made {instant(row.created_at)}") for row in rows[:MOST]]
+Choices = list[tuple[str, str]]
 
 
-def _versions(agent: Agent) -> list[tuple[str, str]]:
-    rows = Version.objects.of(agent).filter(published_at__isnull=False).exclude(state=VersionState.PUBLISHED).order_by("-number")
-    return [(str(row.number), f"version {row.number}, by {visible(row.author, 60)}, {instant(row.created_at)}") for row in rows[:MOST]]
+def _releases(pipeline: Pipeline) -> tuple[Choices, Choices]:
+    """(older, newer) than the current one, newest first, each with the agent versions in which it differs from what runs now."""
+    current = pipeline.current_release
+    if current is None:
+        return [], []
+    now = {name: agent["version"] for name, agent in current.manifest["agents"].items()}
+    rows = pipeline.releases.select_related("version").filter(published_at__isnull=False).exclude(pk=current.pk).order_by("-created_at")
+    older, newer = rows.filter(created_at__lt=current.created_at)[:MOST_RELEASES], rows.filter(created_at__gte=current.created_at)[:MOST_RELEASES]
+    return [(row.digest, _named(row, now)) for row in older], [(row.digest, _named(row, now)) for row in newer]
+
+
+def _named(release: Release, now: Mapping[str, int]) -> str:
+    agents = {name: agent["version"] for name, agent in sorted(release.manifest["agents"].items())}
+    others = [f"{name} {number}" for name, number in agents.items() if now.get(name) != number]
+    differs = f" with {', '.join(others[:5])}{' …' if len(others) > 5 else ''}" if others else ""
+    return f"version {release.version.number}{differs}, release {release.digest[:12]}, made {instant(release.created_at)}"
+
+
+def _versions(agent: Agent) -> tuple[Choices, Choices]:
+    """(older, newer) than the published one."""
+    live = Version.objects.of(agent).filter(state=VersionState.PUBLISHED).first()
+    rows = Version.objects.of(agent).filter(published_at__isnull=False).exclude(state=VersionState.PUBLISHED).order_by("-number")[:MOST]
+    said = [(row.number, (str(row.number), f"version {row.number}, by {visible(row.author, 60)}, {instant(row.created_at)}")) for row in rows]
+    at = 0 if live is None else live.number
+    return [choice for number, choice in said if number < at], [choice for number, choice in said if number > at]
 
 
 def _number(text: str | None) -> int | None:

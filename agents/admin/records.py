@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from agents.admin.differences import differences
 from agents.admin.histories import history_of
 from agents.admin.owners import TeamFilter
 from agents.models import Artifact, ModelAlias, Price, Release, Version, VersionState
@@ -31,7 +32,7 @@ class VersionAdmin(LongListAdmin):
         may_publish = row.state == VersionState.DRAFT and actor_of(request).may_change(row.owner.team.name)
         return {
             "before": before,
-            "fields": compare({} if before is None else before.spec, row.spec),
+            "fields": differences(compare({} if before is None else before.spec, row.spec)),
             "may_publish": may_publish,
             "owner_model": row.owner._meta.model_name,  # noqa: SLF001 - Django's documented way to a model's names
         }

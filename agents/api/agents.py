@@ -94,8 +94,7 @@ class RetireView(Door):
         refuses=(UnknownAgent, NotGranted, Invalid, Conflict),
     )
     def post(self, asked: Asked, agent: str) -> Response:
-        found = finding.agent(agent, asked.actor)
-        registry.retire(found.name, actor=asked.actor, reason=asked.body["reason"])
+        registry.retire(agent, actor=asked.actor, kind=Agent, reason=asked.body["reason"])
         return Response(rendering.agent(finding.agent(agent, asked.actor)))
 
 
@@ -109,8 +108,7 @@ class ReinstateView(Door):
         refuses=(UnknownAgent, NotGranted, Conflict),
     )
     def post(self, asked: Asked, agent: str) -> Response:
-        found = finding.agent(agent, asked.actor)
-        registry.reinstate(found.name, actor=asked.actor)
+        registry.reinstate(agent, actor=asked.actor, kind=Agent)
         return Response(rendering.agent(finding.agent(agent, asked.actor)))
 
 
@@ -128,8 +126,7 @@ class PublishView(Door):
         refuses=(UnknownAgent, NoSuchVersion, NotGranted, Retired, NotPublishable, Conflict),
     )
     def post(self, asked: Asked, agent: str) -> Response:
-        found = finding.agent(agent, asked.actor)
-        return Response(rendering.published(registry.publish(found.name, actor=asked.actor, version=asked.body.get("version"))))
+        return Response(rendering.published(registry.publish(agent, actor=asked.actor, kind=Agent, version=asked.body.get("version"))))
 
 
 class PreviewView(Door):
@@ -158,5 +155,4 @@ class RollbackView(Door):
         refuses=(UnknownAgent, NotPublished, NoSuchVersion, NotGranted, NotPublishable, Conflict),
     )
     def post(self, asked: Asked, agent: str) -> Response:
-        found = finding.agent(agent, asked.actor)
-        return Response(rendering.rolled_back(registry.rollback(found.name, actor=asked.actor, to=asked.body.get("version"))))
+        return Response(rendering.rolled_back(registry.rollback(agent, actor=asked.actor, kind=Agent, to=asked.body.get("version"))))

@@ -66,8 +66,7 @@ class PublishView(Door):
         refuses=(UnknownPipeline, NoSuchVersion, NotGranted, Retired, NotPublishable, Conflict),
     )
     def post(self, asked: Asked, pipeline: str) -> Response:
-        found = finding.pipeline(pipeline, asked.actor)
-        return Response(rendering.published(registry.publish(found.name, actor=asked.actor, version=asked.body.get("version"))))
+        return Response(rendering.published(registry.publish(pipeline, actor=asked.actor, kind=Pipeline, version=asked.body.get("version"))))
 
 
 class PreviewView(Door):
@@ -96,8 +95,7 @@ class RollbackView(Door):
         refuses=(UnknownPipeline, NotPublished, NoSuchVersion, NoSuchRelease, NotGranted, NotPublishable, Invalid, Conflict),
     )
     def post(self, asked: Asked, pipeline: str) -> Response:
-        found = finding.pipeline(pipeline, asked.actor)
-        done = registry.rollback(found.name, actor=asked.actor, to=asked.body.get("version"), release=asked.body.get("release"))
+        done = registry.rollback(pipeline, actor=asked.actor, kind=Pipeline, to=asked.body.get("version"), release=asked.body.get("release"))
         return Response(rendering.rolled_back(done))
 
 
@@ -112,8 +110,7 @@ class RetireView(Door):
         refuses=(UnknownPipeline, NotGranted, Invalid, Conflict),
     )
     def post(self, asked: Asked, pipeline: str) -> Response:
-        found = finding.pipeline(pipeline, asked.actor)
-        registry.retire(found.name, actor=asked.actor, reason=asked.body["reason"])
+        registry.retire(pipeline, actor=asked.actor, kind=Pipeline, reason=asked.body["reason"])
         return Response(rendering.pipeline(finding.pipeline(pipeline, asked.actor)))
 
 
@@ -127,6 +124,5 @@ class ReinstateView(Door):
         refuses=(UnknownPipeline, NotGranted, Conflict),
     )
     def post(self, asked: Asked, pipeline: str) -> Response:
-        found = finding.pipeline(pipeline, asked.actor)
-        registry.reinstate(found.name, actor=asked.actor)
+        registry.reinstate(pipeline, actor=asked.actor, kind=Pipeline)
         return Response(rendering.pipeline(finding.pipeline(pipeline, asked.actor)))

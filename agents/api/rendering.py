@@ -53,15 +53,19 @@ def version(row: Version) -> dict[str, Any]:
 
 
 def release(row: Release) -> dict[str, Any]:
+    """Without its manifest, which is too long to be read for each row of a list."""
     return {
         "digest": row.digest,
         "pipeline": row.pipeline.name,
-        "version": row.manifest["pipeline"]["version"],
-        "agents": _pins(row.manifest),
+        "version": row.version.number,
         "created_at": clock.to_text(row.created_at),
         "published_at": _instant(row.published_at),
         "current": row.pipeline.current_release_id == row.pk,
     }
+
+
+def shown_release(row: Release) -> dict[str, Any]:
+    return {**release(row), "agents": _pins(row.manifest), "manifest": row.manifest}
 
 
 def alias(row: ModelAlias) -> dict[str, Any]:
@@ -69,7 +73,9 @@ def alias(row: ModelAlias) -> dict[str, Any]:
 
 
 def preview(told: Preview) -> dict[str, Any]:
-    return {**_done(told), "fields": _fields(told.fields), "agents": dict(told.agents), "problems": [str(each) for each in told.problems]}
+    agents = [{"name": pin.name, "running": pin.running, "version": pin.version, "fields": _fields(pin.fields)} for pin in told.pins]
+    problems = [str(each) for each in told.problems]
+    return {**_done(told), "fields": _fields(told.fields), "agents": agents, "unchanged": told.unchanged, "problems": problems}
 
 
 def published(done: Published) -> dict[str, Any]:

@@ -73,13 +73,12 @@ RELEASE: Final = given(
     digest=_DIGEST,
     pipeline=text(),
     version=whole(),
-    agents=mapping("agents and their versions", whole()),
     created_at=instant(),
     published_at=maybe(instant("when it was last published; null for one that only drafts ran with")),
     current=flag("runs start with it now"),
     meaning="A pipeline version with every agent version that it uses, under one digest.",
 )
-SHOWN_RELEASE: Final = given(RELEASE["properties"], manifest=mapping("everything that it pins"))
+SHOWN_RELEASE: Final = given(RELEASE["properties"], agents=mapping("agents and their versions", whole()), manifest=mapping("everything that it pins"))
 ALIAS: Final = given(
     name=text(),
     team=text(),
@@ -94,10 +93,18 @@ ALIAS: Final = given(
 _FIELDS: Final = listing(given(path=text(example="steps[0].timeout_ms"), old=anything(), new=anything()), "the fields that differ")
 _MADE: Final = given(pipeline=text(), version=whole(), digest=_DIGEST, agents=mapping("", whole()), instead_of=maybe(text()))
 _DONE: Final[dict[str, Shape]] = {"kind": one_of("agent", "pipeline"), "name": text(), "from_version": maybe(whole()), "to_version": whole()}
+_PIN: Final = given(
+    name=text(),
+    running=maybe(whole("the version that runs now; null for an agent that is not among them")),
+    version=whole("the version that would run"),
+    fields=_FIELDS,
+    meaning="An agent that would run in another version. Of one of a team that is not shown to you, no fields.",
+)
 PREVIEW: Final = given(
     _DONE,
     fields=_FIELDS,
-    agents=mapping("drafts of agents that would go with it", whole()),
+    agents=listing(_PIN, "agents whose version would change in what runs"),
+    unchanged=flag("what would be published runs already"),
     problems=listing(text(), "what forbids it; empty: it can be published"),
     meaning="What publishing would do.",
 )

@@ -84,12 +84,12 @@ class ReleasesView(Door):
         id="list_releases",
         tag="pipelines",
         summary="List releases",
-        does="Of the pipelines that you may see, newest first.",
+        does="Of the pipelines that you may see, newest first, without what they pin.",
         query={"pipeline": named("only releases of this pipeline"), **PAGING},
         gives=ref("ReleasePage"),
     )
     def get(self, asked: Asked) -> Response:
-        rows = Release.objects.visible_to(asked.actor).select_related("pipeline")
+        rows = Release.objects.visible_to(asked.actor).select_related("pipeline", "version").defer("manifest", "version__spec")
         wanted = {"pipeline__name": asked.query["pipeline"]} if "pipeline" in asked.query else {}
         return Response(page(rows.filter(**wanted), RELEASED, asked, rendering.release))
 
@@ -104,8 +104,7 @@ class ReleaseView(Door):
         refuses=(NoSuchRelease,),
     )
     def get(self, asked: Asked, release: str) -> Response:
-        found = finding.release(release, asked.actor)
-        return Response({**rendering.release(found), "manifest": found.manifest})
+        return Response(rendering.shown_release(finding.release(release, asked.actor)))
 
 
 class AliasesView(Door):

@@ -75,6 +75,8 @@ class Shown:
             self.release(release)
         for name in done.stay:
             self.line(f"pipeline {name} stays as it is; manage.py publish {name} gives it the new version", "hint")
+        if done.stay_elsewhere:
+            self.line(f"{done.stay_elsewhere} more of other teams stay as they are until they are published", "hint")
 
     def preview(self, told: Preview) -> None:
         """What a publication would do, and every problem that forbids it."""
@@ -84,8 +86,11 @@ class Shown:
             self.line(f"  {visible(field.path)}: {_value(field.old)} → {_value(field.new)}", "changed")
         if len(told.fields) > MAX_FIELDS:
             self.line(f"  … and {len(told.fields) - MAX_FIELDS} more fields", "hint")
-        for name, number in told.agents:
-            self.line(f"  with agent {name} version {number}", "changed")
+        for pin in told.pins:
+            was = "added" if pin.running is None else f"instead of version {pin.running}"
+            self.line(f"  with agent {pin.name} version {pin.version}, {was}", "changed")
+        if told.unchanged:
+            self.line("it runs already: there is nothing to publish", "hint")
         for problem in told.problems:
             self.line(visible(problem, MAX_MESSAGE), "problem")
 

@@ -28,8 +28,9 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
     """Sets of releases; only `published_at` may move (a rollback publishes an old release again)."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """Releases of pipelines of the actor's teams."""
-        return self if actor.sees_everything else self.filter(pipeline__team__name__in=actor.sees)
+        """Releases of pipelines of the actor's teams. A join would begin with the teams and sort all that they have; so a list follows its index."""
+        theirs = Pipeline.objects.visible_to(actor).filter(pk=models.OuterRef("pipeline_id"))
+        return self if actor.sees_everything else self.filter(models.Exists(theirs))
 
     def update(self, **values: Any) -> int:
         """As Django's, but only `published_at`."""
@@ -57,6 +58,7 @@ class Release(models.Model):
 
     class Meta:
         ordering = ("-created_at",)
+        indexes = [models.Index(fields=["-created_at", "-id"], name="release_newest")]
 
     def __str__(self) -> str:
         return f"{self.pipeline.name} {self.digest[:12]}"

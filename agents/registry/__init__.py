@@ -6,12 +6,12 @@ The only writer of this app's rows, each change with its ledger entry in one tra
 from __future__ import annotations
 
 from .applying import apply_folder
-from .changes import Applied, Change, FieldChange, MadeRelease, Preview, Published, RolledBack
+from .changes import Applied, Change, FieldChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .folders import private_files, unpacked
 from .people import add_member, create_person, hide_team, people_of, permit_person, remove_member, reset_password, set_active, show_team
 from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
-from .releases import nearest, release_for
+from .releases import nearest, pipeline_to_run, release_for, release_of
 from .retiring import reinstate, retire
 from .rollbacks import rollback
 from .scaffolding import new_pipeline
@@ -25,6 +25,7 @@ __all__ = [
     "Change",
     "FieldChange",
     "MadeRelease",
+    "Pin",
     "Preview",
     "Priced",
     "Published",
@@ -38,11 +39,13 @@ __all__ = [
     "new_pipeline",
     "people_of",
     "permit_person",
+    "pipeline_to_run",
     "preview",
     "private_files",
     "publish",
     "reinstate",
     "release_for",
+    "release_of",
     "remove_member",
     "reset_password",
     "resume",

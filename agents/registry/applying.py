@@ -14,7 +14,7 @@ from pathlib import Path
 from django.db import IntegrityError, transaction
 
 from agents.errors import ArtifactRefused, NotGranted, NotPublishable
-from agents.models import Agent, Pipeline, Team, Version, VersionState
+from agents.models import Agent, ModelAlias, Pipeline, Team, Version, VersionState
 from agents.spec import Document, Problem
 from audit import clock
 from audit.actors import Actor
@@ -42,7 +42,7 @@ def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, pub
         with transaction.atomic(durable=True):
             _lock(prepared)
             turn = Turn(actor, now or clock.now())
-            _judge(applied, prepared)
+            _judge(turn, applied, prepared)
             _write_all(turn, applied, prepared)
             turn.close()
             if dry_run:
@@ -63,10 +63,12 @@ def _record(error: OrchestraError, folder: Path, actor: Actor, now: datetime | N
     record_refusal(actor, f"folder:{folder.resolve().name}", now=now, problems=problems, facts={"code": error.code, "publish": publish})
 
 
-def _judge(applied: Applied, prepared: Prepared) -> None:
+def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     """Refuses with all problems together; what only stops a publication is a warning where none is asked for."""
-    later = unpublishable(prepared)
-    found = [*prepared.problems, *_unknown_teams(prepared), *_unknown_aliases(prepared), *_taken_names(prepared), *(later if applied.publish else ())]
+    _refuse_taken(prepared, turn.actor)  # first: what else is said must not depend on what has the name
+    later = unpublishable(prepared, turn.actor)
+    unknown = [*_unknown_teams(prepared), *_unknown_aliases(prepared, turn.actor)]
+    found = [*prepared.problems, *unknown, *_taken_names(prepared), *(later if applied.publish else ())]
     if found:
         ordered = sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
         many = f"{len(ordered)} problems" if len(ordered) > 1 else "1 problem"
@@ -86,7 +88,7 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
         written = [(version, _published(turn, version, change)) for version, change in written]
         _release(turn, applied, [version for version, _ in written])
     else:
-        applied.pending = _pending([version for version, _ in written])
+        applied.pending = _pending(turn, [version for version, _ in written])
     applied.changes += [replace(change, version=version.number, draft=version.state == VersionState.DRAFT) for version, change in written]
 
 
@@ -111,9 +113,18 @@ def _unknown_team(name: str, known: set[str]) -> str:
     return f"there is no team '{name}'" + (f"; did you mean '{near[0]}'?" if near else "; add a document `kind: team` with this name")
 
 
-def _unknown_aliases(prepared: Prepared) -> list[Problem]:
+def _unknown_aliases(prepared: Prepared, actor: Actor) -> list[Problem]:
     """Not judged where a document can't be read: it may be the alias."""
-    return [] if prepared.parsed.problems else modelling.unknown_aliases(prepared.parsed.agents, prepared.parsed.models)
+    return [] if prepared.parsed.problems else modelling.unknown_aliases(prepared.parsed.agents, prepared.parsed.models, actor)
+
+
+def _refuse_taken(prepared: Prepared, actor: Actor) -> None:
+    parsed = prepared.parsed
+    named = {one.name: one for one in [*parsed.agents, *parsed.pipelines]}
+    aliases = {one.name: one for one in parsed.models}
+    for model, documents in ((Agent, named), (Pipeline, named), (ModelAlias, aliases)):
+        for name, team in model.objects.filter(name__in=documents).values_list("name", "team__name"):
+            rows.refuse_taken(actor, documents[name], team)
 
 
 def _taken_names(prepared: Prepared) -> list[Problem]:
@@ -156,15 +167,15 @@ def _release(turn: Turn, applied: Applied, written: list[Version]) -> None:
     manifests = []
     for version in written:
         if version.pipeline is not None:
-            release = releases.make(turn, composing.compose(version, drafts=False))
+            release = releases.make(turn, composing.compose(version, actor=turn.actor, drafts=False))
             manifests.append(release.manifest)
             if (made := releases.make_current(turn, version.pipeline, release)) is not None:
                 applied.releases.append(made)
-    applied.hints += _stay_behind(written)
+    applied.hints += _stay_behind(turn, written)
     applied.hints += modelling.unpriced(manifests)
 
 
-def _pending(written: list[Version]) -> list[MadeRelease]:
+def _pending(turn: Turn, written: list[Version]) -> list[MadeRelease]:
     """What would run instead if this were published: after a rollback that differs although no file has changed."""
     here = {version.owner.name: version for version in written if version.agent is not None}
     found = []
@@ -172,7 +183,9 @@ def _pending(written: list[Version]) -> list[MadeRelease]:
         current = version.pipeline.current_release if version.pipeline is not None else None
         if current is None:
             continue
-        wanted = composing.compose(version, drafts=False, instead=here)
+        wanted = composing.compose(version, actor=turn.actor, drafts=False, instead=here)
+        if composing.agents_named(version.spec) - wanted.agents.keys():
+            continue  # it can't be published: a warning says so
         if (digest := wanted.digest()) != current.digest:
             found.append(
                 MadeRelease(version.owner.name, version.number, digest, wanted.numbers(), current.digest, modelling.meanings(wanted.manifest()))
@@ -180,15 +193,27 @@ def _pending(written: list[Version]) -> list[MadeRelease]:
     return found
 
 
-def _stay_behind(written: list[Version]) -> list[str]:
+def _stay_behind(turn: Turn, written: list[Version]) -> list[str]:
     """Pipelines outside the folder keep the agent versions they were published with; their people should know."""
     here = {version.owner.name: version for version in written if version.agent is not None}
     names = {version.owner.name for version in written}
-    return [
-        f"pipeline '{pipeline.name}' (team '{pipeline.team.name}') keeps version {pinned} of '{name}' until it is applied with --publish itself"
-        for name, pipelines in sorted(composing.users_of(here).items())
-        for pipeline in pipelines
-        if pipeline.name not in names
-        and pipeline.current_release is not None
-        and (pinned := pipeline.current_release.manifest["agents"][name]["version"]) != here[name].number
-    ]
+    hints = []
+    for name, pipelines in sorted(composing.users_of(here).items()):
+        behind = [one for one in pipelines if one.name not in names and _pins(one, name) != here[name].number]
+        seen, others = composing.shown(behind, turn.actor)
+        hints += [
+            f"pipeline '{one.name}' (team '{one.team.name}') keeps version {_pins(one, name)} of '{name}' until it is applied with --publish itself"
+            for one in seen
+        ]
+        pin = (
+            "pins another version of '{}' until it is published itself"
+            if others == 1
+            else "pin other versions of '{}' until they are published themselves"
+        )
+        hints += [f"{composing.of_other_teams(others)} {pin.format(name)}"] if others else []
+    return hints
+
+
+def _pins(pipeline: Pipeline, agent: str) -> int:
+    assert pipeline.current_release is not None  # it uses the agent by its release
+    return int(pipeline.current_release.manifest["agents"][agent]["version"])

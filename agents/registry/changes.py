@@ -80,6 +80,7 @@ class RolledBack:
     """What one rollback did; `releases` are those that pipelines run now, `forward` says that the target is the newer one.
 
     For a pipeline also its two releases, and in `keep` the agents whose permissions in force are not those of the target.
+    `elsewhere` counts the new releases of pipelines that aren't shown to whoever rolled back.
     """
 
     kind: str
@@ -91,11 +92,15 @@ class RolledBack:
     from_release: str | None = None
     to_release: str | None = None
     keep: tuple[str, ...] = ()
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What one publication did: the drafts of agents that went with it, the release that runs now, the pipelines that `stay` as they were."""
+    """What one publication did: the drafts of agents that went with it, the release that runs now, the pipelines that `stay` as they were.
+
+    Pipelines that aren't shown to whoever published are only counted: `stay_elsewhere`.
+    """
 
     kind: str
     name: str
@@ -104,19 +109,35 @@ class Published:
     agents: tuple[tuple[str, int], ...] = ()
     releases: tuple[MadeRelease, ...] = ()
     stay: tuple[str, ...] = ()
+    stay_elsewhere: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """An agent of a pipeline whose version would change: what runs now (None if it is not among them), what would run, and what differs."""
+
+    name: str
+    running: int | None
+    version: int
+    fields: tuple[FieldChange, ...] = ()
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a publication would do: fields that differ from what is published now, drafts that would go with it, and what forbids it."""
+    """What a publication would do: fields that differ from what runs now, agents whose version changes, and what forbids it.
+
+    `unchanged` says that what would be published runs already.
+    """
 
     kind: str
     name: str
     from_version: int | None
     to_version: int
     fields: tuple[FieldChange, ...] = ()
-    agents: tuple[tuple[str, int], ...] = ()
+    pins: tuple[Pin, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unchanged: bool = False
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:

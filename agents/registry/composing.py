@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents import spec, validation
-from agents.models import Pipeline, Version, VersionState
+from agents.models import Agent, Pipeline, Standing, Version, VersionState
 from agents.spec import Document, Problem
+from audit.actors import Actor
 from audit.canonical import digest
 
 from . import modelling
@@ -27,6 +28,7 @@ class Composition:
     agents: Mapping[str, Version]
     lineage: Mapping[str, Version] = field(default_factory=dict)
     aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    foreign: frozenset[str] = frozenset()
 
     def manifest(self) -> dict[str, Any]:
         """What a release is the digest of."""
@@ -71,30 +73,35 @@ def _named(node: Any) -> Iterable[str]:
 def compose(
     pipeline: Version,
     *,
+    actor: Actor,
     drafts: bool,
     instead: Mapping[str, Version] | None = None,
     aliases: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Composition:
     """The pipeline with its agents' published versions; `instead` ones come first, with `drafts` then each agent's draft.
 
-    Model aliases are those of now, except where `aliases` says what they are.
+    Model aliases are those of now, except where `aliases` says what they are. A name stands for something only as far as the
+    actor may see it: whoever could name what isn't shown to them would run it, and read it in the release.
     """
     named = agents_named(pipeline.spec)
     known: dict[str, Version] = {}
     wanted = set(named)
     while wanted:
-        found = {**_versions(wanted, drafts=drafts), **{name: one for name, one in (instead or {}).items() if name in wanted}}
+        given = {name: one for name, one in (instead or {}).items() if name in wanted}
+        found = {**_versions(wanted - given.keys(), actor, drafts=drafts), **given}
         known.update(found)
         parents = {version.spec.get("derived_from") for version in found.values()}
         wanted = {name for name in parents if name} - known.keys()
     used = {name: version for name, version in known.items() if name in named}
     lineage = {name: version for name, version in known.items() if name not in named}
-    return Composition(pipeline, used, lineage, modelling.pinned(used.values(), aliases or {}))
+    as_they_are = aliases or {}
+    asked = (used.values(), as_they_are, actor)
+    return Composition(pipeline, used, lineage, modelling.pinned(*asked), modelling.foreign(*asked))
 
 
-def _versions(names: set[str], *, drafts: bool) -> dict[str, Version]:
+def _versions(names: set[str], actor: Actor, *, drafts: bool) -> dict[str, Version]:
     states = [VersionState.PUBLISHED, VersionState.DRAFT] if drafts else [VersionState.PUBLISHED]
-    rows = Version.objects.select_related("agent__team").filter(agent__name__in=names, state__in=states)
+    rows = Version.objects.visible_to(actor).select_related("agent__team").filter(agent__name__in=names, state__in=states)
     best: dict[str, Version] = {}
     for version in sorted(rows, key=lambda row: row.state == VersionState.DRAFT):
         best[version.owner.name] = version
@@ -108,9 +115,39 @@ def refusals(composition: Composition, document: Document | None = None) -> list
     line_of: Callable[[spec.Path], int] = document.line_of if document else lambda _path: 1
     name = composition.pipeline.owner.name
     found = validation.check(composition.pipeline.spec, agents, line_of=line_of)
+    unasked = [*_unknown_aliases(composition), *_out_of_use(composition)]
     if document is not None:
-        return [Problem(document.file, refusal.line, refusal.message) for refusal in found]
-    return [Problem(f"pipeline '{name}'", 1, f"{'.'.join(map(str, refusal.path))}: {refusal.message}") for refusal in found]
+        return [Problem(document.file, line, message) for line, message in [*((one.line, one.message) for one in found), *unasked]]
+    said = [f"{'.'.join(map(str, refusal.path))}: {refusal.message}" for refusal in found]
+    return [Problem(f"pipeline '{name}'", 1, message) for message in [*said, *(message for _, message in unasked)]]
+
+
+def _out_of_use(composition: Composition) -> list[tuple[int, str]]:
+    """Agents that are retired: nothing would be sent to them."""
+    gone = Agent.objects.filter(name__in=list(composition.agents), state=Standing.RETIRED).order_by("name")
+    return [(1, f"agent '{name}' is retired; `manage.py reinstate {name}` brings it back") for name in gone.values_list("name", flat=True)]
+
+
+def _unknown_aliases(composition: Composition) -> list[tuple[int, str]]:
+    """Stored agents that ask an alias which nobody shows to the actor; of a folder's own (they have no digest yet) applying says it."""
+    asked = {name: spec.alias_of(version.spec) for name, version in sorted(composition.agents.items()) if version.digest}
+    said = {name: f"there is no model alias '{alias}'" for name, alias in asked.items() if alias and alias not in composition.aliases}
+    for name, version in sorted(composition.agents.items()):
+        if (alias := spec.alias_of(version.spec)) in composition.foreign:
+            said[name] = f"model alias '{alias}' spends the key of a team that you are not a member of; ask one of its people to publish this"
+    return [(1, f"agent '{name}': {message}") for name, message in said.items()]
+
+
+def shown(pipelines: Iterable[Pipeline], actor: Actor) -> tuple[list[Pipeline], int]:
+    """Those that the actor may see, and how many others there are: their names are their teams' own."""
+    every = list(pipelines)
+    seen = [one for one in every if actor.sees_everything or one.team.name in actor.sees]
+    return seen, len(every) - len(seen)
+
+
+def of_other_teams(number: int) -> str:
+    """Pipelines that are counted where their names may not stand."""
+    return f"{number} pipeline{'' if number == 1 else 's'} of other teams"
 
 
 def users_of(names: Iterable[str]) -> dict[str, list[Pipeline]]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from agents.models import Agent, Pipeline, Version
 from agents.spec import Document, Problem
+from audit.actors import Actor
 
 from .composing import Composition, agents_named, compose, refusals
 from .preparing import Prepared
 
 
-def unpublishable(prepared: Prepared) -> list[Problem]:
-    """Why the folder can't be published; an agent that is not in it counts as it is published, or not at all."""
+def unpublishable(prepared: Prepared, actor: Actor) -> list[Problem]:
+    """Why the folder can't be published; an agent that is not in it counts as it is published, if the actor may see it, or not at all."""
     parsed = prepared.parsed
     named = {name for document in parsed.pipelines for name in agents_named(document.spec)}
     found = [*prepared.gaps]
@@ -23,7 +24,8 @@ def unpublishable(prepared: Prepared) -> list[Problem]:
     here = {document.name: Version(agent=Agent(name=document.name), spec=document.spec) for document in parsed.agents}
     aliases = {document.name: document.spec for document in parsed.models}
     for document in parsed.pipelines:
-        composition = compose(Version(pipeline=Pipeline(name=document.name), spec=document.spec), drafts=False, instead=here, aliases=aliases)
+        version = Version(pipeline=Pipeline(name=document.name), spec=document.spec)
+        composition = compose(version, actor=actor, drafts=False, instead=here, aliases=aliases)
         if not (prepared.problems and _is_guesswork(document, composition)):
             found += refusals(composition, document)
     return list(dict.fromkeys(found))

@@ -13,6 +13,7 @@ from agents import spec
 from agents.models import Artifact, ModelAlias, Version
 from agents.spec import Document, Problem
 from agents.spec.model_agents import MAX_INSTRUCTIONS_BYTES
+from audit.actors import Actor
 from audit.canonical import digest_bytes
 
 from . import pricing
@@ -64,9 +65,9 @@ def store(turn: Turn, attached: Mapping[str, bytes]) -> None:
         Artifact.objects.get_or_create(digest=digest, defaults={"data": zipped, "size": len(zipped), "files": 1, "created_at": turn.now})
 
 
-def unknown_aliases(agents: Iterable[Document], models: Iterable[Document]) -> list[Problem]:
-    """Agents that ask an alias which is neither in the folder nor stored."""
-    known = {*ModelAlias.objects.values_list("name", flat=True), *(document.name for document in models)}
+def unknown_aliases(agents: Iterable[Document], models: Iterable[Document], actor: Actor) -> list[Problem]:
+    """Agents that ask an alias which is neither in the folder nor stored where the actor may see it."""
+    known = {*ModelAlias.objects.visible_to(actor).values_list("name", flat=True), *(document.name for document in models)}
     found = []
     for document in agents:
         alias = spec.alias_of(document.spec)
@@ -77,13 +78,20 @@ def unknown_aliases(agents: Iterable[Document], models: Iterable[Document]) -> l
     return found
 
 
-def pinned(agents: Iterable[Version], given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What a release holds of each alias that these agents ask, its price included; `given` ones are taken as they are."""
+def pinned(agents: Iterable[Version], given: Mapping[str, Mapping[str, Any]], actor: Actor) -> dict[str, dict[str, Any]]:
+    """What a release holds of each alias that these agents ask and the actor may see, its price included; `given` ones are taken as they are."""
     names = {alias for version in agents if (alias := spec.alias_of(version.spec))}
-    rows = list(ModelAlias.objects.select_related("team").filter(name__in=names - given.keys()))
+    rows = list(ModelAlias.objects.visible_to(actor).select_related("team").filter(name__in=names - given.keys()))
     prices = pricing.prices_of((row.provider, row.model) for row in rows) if rows else {}
     found = {row.name: {**row.live_values(), "price": _record(prices.get((row.provider, row.model)))} for row in rows}
     return found | {name: dict(given[name]) for name in names & given.keys()}
+
+
+def foreign(agents: Iterable[Version], given: Mapping[str, Mapping[str, Any]], actor: Actor) -> frozenset[str]:
+    """Aliases that the actor may look at and whose key is not theirs to spend. `given` ones are pinned already."""
+    names = {alias for version in agents if (alias := spec.alias_of(version.spec))} - given.keys()
+    rows = ModelAlias.objects.visible_to(actor).filter(name__in=names).values_list("name", "team__name") if names else ()
+    return frozenset(name for name, team in rows if not actor.may_change(team))
 
 
 def _record(price: Any) -> dict[str, Any] | None:
@@ -92,10 +100,11 @@ def _record(price: Any) -> dict[str, Any] | None:
 
 def meanings(manifest: Mapping[str, Any]) -> dict[str, str]:
     """What the aliases of a release stand for, for people."""
-    return {
-        name: f"{alias['provider']}/{alias['model']}, " + ("no price" if alias["price"] is None else f"price {alias['price']['version']}")
-        for name, alias in sorted(manifest.get("aliases", {}).items())
-    }
+    return {name: f"{alias['provider']}/{alias['model']}, {_priced(alias['price'])}" for name, alias in sorted(manifest.get("aliases", {}).items())}
+
+
+def _priced(price: Mapping[str, Any] | None) -> str:
+    return "no price" if price is None else f"version {price['version']} of its price"
 
 
 def unpriced(manifests: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,13 +18,14 @@ from django.db import IntegrityError, transaction
 from guardian.shortcuts import assign_perm, remove_perm
 
 from agents.errors import NotGranted, UnknownPerson, UnknownTeam
-from agents.models import Team, TeamUserObjectPermission
+from agents.models import Team, TeamGroupObjectPermission, TeamUserObjectPermission
 from agents.models.sharing import VIEW
 from agents.models.team import TeamQuerySet
 from audit import clock
 from audit.actors import CHANGE_EVERYTHING, MANAGE_PEOPLE, SEE_EVERYTHING, Actor
 from audit.errors import Conflict, Invalid
 from audit.ledger import Verb
+from audit.visible import visible
 
 from . import verbs
 from .releases import nearest
@@ -36,7 +37,14 @@ PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {SEE_EVERYTHING: ("audit", "
 PASSWORD_BYTES = 12
 RESERVED: Final = frozenset({"nobody", "system"})
 """Ids of actors that are no person."""
+_credentials: Final[list[Callable[[User], int]]] = []
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@.+_-]{0,149}")
+
+
+def end_with_password(end: Callable[[User], int]) -> None:
+    """Make known what else lets somebody act as a person: `end` takes it away and says how many there were. Called from AppConfig.ready."""
+    if end not in _credentials:
+        _credentials.append(end)
 
 
 def create_person(username: str, *, actor: Actor, administrator: bool = False, now: datetime | None = None) -> tuple[User, str]:
@@ -65,6 +73,8 @@ def set_active(username: str, *, active: bool, actor: Actor, now: datetime | Non
 
     def change(turn: Turn, person: User) -> None:
         _require_not_above(turn.actor, person, may_have_more=True)
+        if not active and person.is_superuser and turn.actor.kind != "system":
+            _require_another_administrator(person)
         if not User.objects.filter(pk=person.pk, is_active=not active).update(is_active=active):
             raise Conflict(f"'{username}' is {'active' if active else 'inactive'} already")
         _note(turn, verbs.PERSON_CHANGED, person, facts={"active": active})
@@ -73,14 +83,15 @@ def set_active(username: str, *, active: bool, actor: Actor, now: datetime | Non
 
 
 def reset_password(username: str, *, actor: Actor, now: datetime | None = None) -> tuple[User, str]:
-    """A new random password in place of the present one; it also ends the person's sessions. NotGranted, UnknownPerson."""
+    """A new random password in place of the present one; it also ends the person's sessions and tokens. NotGranted, UnknownPerson."""
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     hashed = make_password(password)
 
     def change(turn: Turn, person: User) -> None:
         _require_not_above(turn.actor, person)
         User.objects.filter(pk=person.pk).update(password=hashed)
-        _note(turn, verbs.PERSON_CHANGED, person, facts={"password": "reset"})
+        ended = sum(end(person) for end in _credentials)
+        _note(turn, verbs.PERSON_CHANGED, person, facts={"password": "reset", "tokens_ended": ended})
 
     return _changed_person(username, actor, now, change), password
 
@@ -105,8 +116,7 @@ def add_member(team: str, username: str, *, actor: Actor, now: datetime | None =
     """The person belongs to the team: sees what is its, and may act for it. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
 
     def change(turn: Turn, found: Team, person: User) -> None:
-        if username == turn.actor.id and turn.actor.kind == "person" and not turn.actor.may_change(team):
-            raise NotGranted("nobody makes themselves a member of a team; ask somebody else who manages people")
+        _require_own(turn.actor, team)
         if found.members.filter(pk=person.pk).exists():
             raise Conflict(f"'{username}' is a member of team '{team}' already")
         found.members.add(person)
@@ -131,6 +141,7 @@ def show_team(team: str, username: str, *, actor: Actor, now: datetime | None = 
     """The person may look at what the team owns, and do nothing to it. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
 
     def change(turn: Turn, found: Team, person: User) -> None:
+        _require_own(turn.actor, team)
         if _is_shown(found, person):
             raise Conflict(f"team '{team}' is shown to '{username}' already")
         assign_perm(VIEW, person, found)
@@ -168,10 +179,26 @@ def people_of(team: str, *, actor: Actor) -> People:
     return People(found.name, members, tuple(shown.order_by("user__username").values_list("user__username", flat=True)))
 
 
+def shown_to(person: User) -> frozenset[str]:
+    """The names of the teams that are shown to this person, or to a group of theirs."""
+    people = TeamUserObjectPermission.objects.filter(user=person, permission__codename=VIEW)
+    groups = TeamGroupObjectPermission.objects.filter(group__user=person, permission__codename=VIEW)
+    return frozenset(people.values_list("content_object__name", flat=True).union(groups.values_list("content_object__name", flat=True)))
+
+
+def permissions_of(person: User) -> frozenset[str]:
+    """What this person was given beyond their teams, whether or not they may sign in now: `has_perm` knows nothing of who may not."""
+    if person.is_superuser:
+        return frozenset(PERMISSIONS)
+    rows = (person.user_permissions.all(), Permission.objects.filter(group__user=person))
+    given = {code for each in rows for code in each.values_list("content_type__app_label", "codename")}
+    return frozenset(name for name, code in PERMISSIONS.items() if code in given)
+
+
 def _team(name: str, teams: TeamQuerySet) -> Team:
-    team = teams.filter(name=name).first()
+    team = teams.filter(name=name).first() if name.isprintable() else None
     if team is None:
-        raise UnknownTeam(f"there is no team '{name[:80]}'{nearest(name, teams.values_list('name', flat=True))}", team=name[:80])
+        raise UnknownTeam(f"there is no team '{visible(name, 80)}'{nearest(name, teams.values_list('name', flat=True))}", team=visible(name, 80))
     return team
 
 
@@ -214,22 +241,36 @@ def _administers(actor: Actor) -> bool:
     return actor.kind == "system" or CHANGE_EVERYTHING in actor.permissions
 
 
+def _require_own(actor: Actor, team: str) -> None:
+    """Nobody gives what isn't theirs: else who manages people would enter any team that they see, with an account made for that."""
+    if not actor.may_change(team):
+        raise NotGranted(f"you are not a member of team '{team}', so you can't let anybody in; ask a member who manages people, or an administrator")
+
+
 def _require_not_above(actor: Actor, person: User, *, may_have_more: bool = False) -> None:
     """Whoever sets a password could sign in with it: so not that of somebody who may do or see more. An administrator is everybody else's limit."""
     if _administers(actor):
         return
     if person.is_superuser:
         raise NotGranted(f"'{person.username}' administers this installation; only an administrator may do this")
-    held = {name for name, (app, codename) in PERMISSIONS.items() if person.has_perm(f"{app}.{codename}")}
     teams = set(Team.objects.filter(members=person).values_list("name", flat=True))
-    if not may_have_more and (held - actor.permissions or teams - actor.teams):
+    unseen = frozenset() if actor.sees_everything else shown_to(person) - actor.sees
+    if not may_have_more and (permissions_of(person) - actor.permissions or teams - actor.teams or unseen):
         raise NotGranted(f"'{person.username}' may see or do more than you; ask an administrator")
 
 
+def _require_another_administrator(person: User) -> None:
+    """Conflict for the last one: only a shell could let anybody in again."""
+    # One at a time: two who deactivate each other would each find the other.
+    Permission.objects.select_for_update().get(content_type__app_label="agents", codename="manage_people")
+    if not User.objects.filter(is_superuser=True, is_active=True).exclude(pk=person.pk).exists():
+        raise Conflict(f"'{person.username}' is the last administrator who may sign in; make another one first")
+
+
 def _person(username: str) -> User:
-    person = User.objects.select_for_update().filter(username=username).first()
+    person = User.objects.select_for_update().filter(username=username).first() if username.isprintable() else None
     if person is None:
-        raise UnknownPerson(f"there is no person '{username[:80]}'; `manage.py person NAME --create` makes an account")
+        raise UnknownPerson(f"there is no person '{visible(username, 80)}'; `manage.py person NAME --create` makes an account")
     return person
 
 

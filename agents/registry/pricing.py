@@ -5,28 +5,30 @@ The list is only ever a source of rows: nothing is priced by it. Called by apply
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from agents.models import ModelAlias, Price
 from agents.prices import Price as PriceValue
 from audit import clock
 from audit.actors import Actor
-from audit.errors import Invalid
+from audit.errors import Conflict, Invalid, OrchestraError
 
 from . import verbs
-from .writing import Turn, require_system
+from .writing import Turn, record_refusal, require_system
 
 NANO = 10**9
 BY_HAND = "set by hand"
 FREE = "recorded replies cost nothing"
 MAX_NANO = 10**15  # a million dollars for a million tokens
+MAX_INPUT = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ def ensure(turn: Turn, provider: str, model: str, *, team: str) -> Price | None:
 
 def update_prices(*, actor: Actor, now: datetime | None = None) -> list[Priced]:
     """Compare the price of every model that an alias or a price names with the list; a price that was set by hand stays. Idempotent."""
-    require_system(actor, "prices belong to the installation")
-    with transaction.atomic(durable=True):
+    with _refusals_recorded(actor, now, "update"), transaction.atomic(durable=True):
+        require_system(actor, "prices belong to the installation")
         aliases = ModelAlias.objects.select_for_update().order_by("name").values_list("provider", "model")
         known = {(row.provider, row.model): row for row in Price.objects.newest()}
         turn = Turn(actor, now or clock.now())
@@ -71,9 +73,9 @@ def _updated(turn: Turn, named: tuple[str, str], known: Price | None) -> Priced:
 
 def set_price(wanted: PriceValue, *, actor: Actor, now: datetime | None = None) -> Priced:
     """Set a price by hand (its `version` is given here); Invalid where a figure is odd. The same figures again change nothing."""
-    require_system(actor, "prices belong to the installation")
-    _refuse_odd(wanted)
-    with transaction.atomic(durable=True):
+    with _refusals_recorded(actor, now, "set"), transaction.atomic(durable=True):
+        require_system(actor, "prices belong to the installation")
+        _refuse_odd(wanted)
         known = Price.objects.current([(wanted.provider, wanted.model)]).get((wanted.provider, wanted.model))
         if known is not None and _same(known, wanted) and known.source == BY_HAND:
             return Priced(wanted.provider, wanted.model, "unchanged", known)
@@ -81,6 +83,18 @@ def set_price(wanted: PriceValue, *, actor: Actor, now: datetime | None = None) 
         price = _add(turn, wanted, source=BY_HAND)
         turn.close()
     return Priced(wanted.provider, wanted.model, "changed" if known else "new", price)
+
+
+@contextmanager
+def _refusals_recorded(actor: Actor, now: datetime | None, asked: str) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict("somebody else set this price at this moment; look at it and set it again") from error
+    except OrchestraError as refusal:
+        facts = {"code": refusal.code, "asked": asked}
+        record_refusal(actor, "price:?", now=now, problems=[refusal.message], facts=facts, verb=verbs.PRICE_REFUSED)
+        raise
 
 
 def prices_of(models: Iterable[tuple[str, str]]) -> dict[tuple[str, str], PriceValue]:
@@ -116,8 +130,10 @@ def _refuse_odd(wanted: PriceValue) -> None:
     for name in ("input", "cache_read", "cache_write", "output"):
         if not 0 <= getattr(wanted, name) <= MAX_NANO:
             raise Invalid(f"the price of {name} must lie between 0 and {MAX_NANO // NANO:,} USD per million tokens")
-    for name in (wanted.provider, wanted.model):
-        if not (0 < len(name) <= 120 and name.isprintable()):
+    if wanted.input_limit is not None and not 1 <= wanted.input_limit <= MAX_INPUT:
+        raise Invalid(f"the largest input that the price holds for must lie between 1 and {MAX_INPUT:,} tokens")
+    for name, most in ((wanted.provider, 63), (wanted.model, 120)):
+        if not (0 < len(name) <= most and name.isprintable()):
             raise Invalid(f"{name[:80]!r} names no model; write the provider and the model as the alias does")
 
 

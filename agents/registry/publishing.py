@@ -5,35 +5,40 @@ The same rules as for `apply --publish`, from rows instead of files. Called by t
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
-from agents.errors import NoSuchVersion, NotGranted, NotPublishable, Retired
+from agents.errors import NoSuchVersion, NotPublishable, Retired
 from agents.models import Agent, Pipeline, Standing, Version, VersionState
 from agents.spec import Problem
 from audit import clock
 from audit.actors import Actor
-from audit.errors import Conflict
+from audit.errors import Conflict, OrchestraError
+from audit.visible import named
 
 from . import releases, versions
-from .changes import Preview, Published, compare
-from .composing import Composition, compose, refusals, users_of
-from .owners import owner_named
+from .changes import Pin, Preview, Published, compare
+from .composing import Composition, compose, refusals, shown, users_of
+from .owners import owner_named, owner_of_kind
 from .writing import Turn, record_refusal, require_member
 
 
-def publish(name: str, *, actor: Actor, now: datetime | None = None, version: int | None = None) -> Published:
+def publish(
+    name: str, *, actor: Actor, now: datetime | None = None, version: int | None = None, kind: type[Agent] | type[Pipeline] | None = None
+) -> Published:
     """Publish a pipeline's or an agent's draft, or another version of it that was never published.
 
     A pipeline takes the drafts of its agents with it and gets a release of what they come to; an agent's publication leaves the
     pipelines that use it as they are (`stay` names them). UnknownPipeline, NoSuchVersion, NotGranted, Retired, NotPublishable with every
-    problem, Conflict (nothing to publish; nothing changed).
+    problem, Conflict (nothing to publish; nothing changed); each is an entry too. With `kind` only something of that kind is found.
     """
-    subject = f"name:{name[:80]}"
+    subject = named("name", name)
     try:
         with transaction.atomic(durable=True):
-            owner = owner_named(name, actor)
+            owner = owner_of_kind(name, actor, kind)
             subject = owner.subject
             turn = Turn(actor, now or clock.now())
             require_member(actor, owner.team.name, f"'{owner.name}'")
@@ -41,7 +46,7 @@ def publish(name: str, *, actor: Actor, now: datetime | None = None, version: in
             target = _target(owner, version)
             done = _pipeline(turn, owner, target) if isinstance(owner, Pipeline) else _agent(turn, owner, target)
             turn.close()
-    except (NotPublishable, NotGranted) as error:
+    except OrchestraError as error:
         problems = error.details.get("problems") or [error.message]
         record_refusal(actor, subject, now=now, problems=problems, facts={"code": error.code, "publish": True})
         raise
@@ -49,24 +54,44 @@ def publish(name: str, *, actor: Actor, now: datetime | None = None, version: in
 
 
 def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
-    """What `publish` would do, and what forbids it, without doing it. UnknownPipeline, NoSuchVersion."""
+    """What `publish` would do, held against what runs now, and what forbids it, without doing it. UnknownPipeline, NoSuchVersion."""
     owner = owner_named(name, actor, lock=False)
-    target, live = _target(owner, version), versions.published(owner)
-    problems: list[Problem] = []
-    agents: tuple[tuple[str, int], ...] = ()
-    if isinstance(owner, Pipeline):
-        composition = compose(target, drafts=True)
-        problems = refusals(composition)
-        agents = tuple((draft.owner.name, draft.number) for draft in _drafts(composition))
+    target = _target(owner, version)
+    return _previewed_pipeline(owner, target, actor) if isinstance(owner, Pipeline) else _previewed_agent(owner, target)
+
+
+def _previewed_agent(agent: Agent, target: Version) -> Preview:
+    live = versions.published(agent)
+    fields = compare({} if live is None else live.spec, target.spec)
     return Preview(
-        kind="pipeline" if isinstance(owner, Pipeline) else "agent",
-        name=owner.name,
-        from_version=None if live is None else live.number,
-        to_version=target.number,
-        fields=compare({} if live is None else live.spec, target.spec),
-        agents=agents,
-        problems=tuple(problems),
+        "agent", agent.name, None if live is None else live.number, target.number, fields, unchanged=live is not None and live.pk == target.pk
     )
+
+
+def _previewed_pipeline(pipeline: Pipeline, target: Version, actor: Actor) -> Preview:
+    composition, current = compose(target, actor=actor, drafts=True), pipeline.current_release
+    running = {"pipeline": {"version": None, "spec": {}}, "agents": {}} if current is None else current.manifest
+    return Preview(
+        kind="pipeline",
+        name=pipeline.name,
+        from_version=running["pipeline"]["version"],
+        to_version=target.number,
+        fields=compare(running["pipeline"]["spec"], target.spec),
+        pins=tuple(_pins(composition, running["agents"], actor)),
+        problems=tuple(refusals(composition)),
+        unchanged=current is not None and composition.digest() == current.digest,
+    )
+
+
+def _pins(composition: Composition, running: Mapping[str, Any], actor: Actor) -> Iterator[Pin]:
+    """The agents whose version would be another one; of those that are not shown to this person only the numbers."""
+    for name, version in sorted(composition.agents.items()):
+        now = running.get(name)
+        if now is not None and now["digest"] == version.digest:
+            continue
+        hidden = not (actor.sees_everything or version.owner.team.name in actor.sees)
+        fields = () if hidden else compare({} if now is None else now["spec"], version.spec)
+        yield Pin(name, None if now is None else now["version"], version.number, fields, hidden)
 
 
 def _require_in_use(owner: Agent | Pipeline) -> None:
@@ -94,7 +119,7 @@ def _drafts(composition: Composition) -> list[Version]:
 
 
 def _pipeline(turn: Turn, pipeline: Pipeline, target: Version) -> Published:
-    composition = compose(target, drafts=True)
+    composition = compose(target, actor=turn.actor, drafts=True)
     if problems := refusals(composition):
         raise NotPublishable(f"version {target.number} of pipeline '{pipeline.name}' can't be published; nothing was changed", problems=problems)
     live, drafts = versions.published(pipeline), _drafts(composition)
@@ -117,5 +142,6 @@ def _agent(turn: Turn, agent: Agent, target: Version) -> Published:
         message = f"agent '{agent.name}' has no {' and no '.join(missing)} contract, so nothing could be held against what it is given and gives"
         raise NotPublishable(message, problems=[Problem(f"agent '{agent.name}'", 1, message)])
     versions.publish(turn, target)
-    stay = tuple(sorted(pipeline.name for pipeline in users_of([agent.name])[agent.name]))
-    return Published("agent", agent.name, None if live is None else live.number, target.number, (), (), stay)
+    seen, others = shown(users_of([agent.name])[agent.name], turn.actor)
+    stay = tuple(sorted(pipeline.name for pipeline in seen))
+    return Published("agent", agent.name, None if live is None else live.number, target.number, (), (), stay, others)

@@ -32,8 +32,18 @@ def release_for(pipeline_name: str, *, draft: bool, actor: Actor, now: datetime 
     UnknownPipeline (also for one that the actor may not see), NotGranted (for whoever may only look), Retired, NotPublished, or
     NotPublishable with `problems` for drafts that could never be published. Opens a transaction of its own, or joins the caller's.
     """
-    pipeline = pipeline_named(pipeline_name, actor)
+    return release_of(pipeline_to_run(pipeline_name, actor=actor), draft=draft, actor=actor, now=now)
+
+
+def pipeline_to_run(name: str, *, actor: Actor) -> Pipeline:
+    """The pipeline, for somebody who may start it; whether it has anything to start is another question. UnknownPipeline, NotGranted."""
+    pipeline = pipeline_named(name, actor)
     require_member(actor, pipeline.team.name, f"pipeline '{pipeline.name}'")
+    return pipeline
+
+
+def release_of(pipeline: Pipeline, *, draft: bool, actor: Actor, now: datetime | None = None) -> Release:
+    """As `release_for`, of a pipeline that was found already. Retired, NotPublished, NotPublishable."""
     if pipeline.state == Standing.RETIRED:
         raise Retired(f"pipeline '{pipeline.name}' is retired and starts no runs; `manage.py reinstate {pipeline.name}` brings it back")
     if draft:
@@ -109,7 +119,7 @@ def _draft_release(pipeline: Pipeline, actor: Actor, now: datetime | None) -> Re
         version = newest(pipeline)
         assert version is not None  # a pipeline is created together with its first version
         turn = Turn(actor, now or clock.now())
-        composition = compose(version, drafts=True)
+        composition = compose(version, actor=actor, drafts=True)
         if problems := refusals(composition):
             raise NotPublishable(f"the draft of pipeline '{pipeline.name}' can't run", problems=problems)
         release = make(turn, composition)

@@ -10,75 +10,94 @@ from datetime import datetime
 
 from django.db import transaction
 
-from agents.errors import NotGranted
 from agents.models import Agent, Pipeline, Standing
 from audit import clock
 from audit.actors import Actor
-from audit.errors import Conflict
+from audit.errors import Conflict, OrchestraError
 from audit.ledger import Verb
+from audit.visible import named
 
 from . import verbs
-from .composing import users_of
-from .owners import owner_named
+from .composing import of_other_teams, shown, users_of
+from .owners import owner_of_kind
 from .versions import published
 from .writing import Turn, reason_given, record_refusal, require_member
 
 MAX_NAMED = 5
+Kind = type[Agent] | type[Pipeline] | None
+"""What a door may find by a name; None for either."""
 
 
-def retire(name: str, *, actor: Actor, reason: str, now: datetime | None = None) -> Agent | Pipeline:
-    """Out of use from now on. UnknownPipeline, NotGranted, Invalid (the reason), Conflict (retired already, or pipelines in use need the agent)."""
-    said = reason_given(reason, "a retirement needs a reason", "whoever misses it will ask for it")
+def retire(name: str, *, actor: Actor, reason: str, now: datetime | None = None, kind: Kind = None) -> Agent | Pipeline:
+    """Out of use from now on. UnknownPipeline, NotGranted, Invalid (the reason), Conflict (retired already, or needed); each is an entry."""
 
     def change(turn: Turn, owner: Agent | Pipeline) -> None:
-        _refuse_needed(owner)
+        said = reason_given(reason, "a retirement needs a reason", "whoever misses it will ask for it")
+        _refuse_needed(turn, owner)
         if not type(owner).objects.filter(pk=owner.pk).retire():
             raise Conflict(f"'{owner.name}' is retired already; `manage.py reinstate {owner.name}` brings it back")
         verb = verbs.AGENT_RETIRED if isinstance(owner, Agent) else verbs.PIPELINE_RETIRED
         _note(turn, verb, owner, facts={"was": str(owner.state)}, openings={"reason": said})
 
-    return _changed(name, actor, now, "retire", change)
+    return _changed(name, actor, now, kind, "retire", change)
 
 
-def reinstate(name: str, *, actor: Actor, now: datetime | None = None) -> Agent | Pipeline:
-    """Back in use: active, or a draft if it was never published. UnknownPipeline, NotGranted, Conflict (not retired)."""
+def reinstate(name: str, *, actor: Actor, now: datetime | None = None, kind: Kind = None) -> Agent | Pipeline:
+    """Back in use: a pipeline active, an agent suspended until somebody resumes it; a draft if it was never published.
+
+    UnknownPipeline, NotGranted, Conflict (not retired, or an agent of the pipeline is).
+    """
 
     def change(turn: Turn, owner: Agent | Pipeline) -> None:
-        state = Standing.DRAFT if published(owner) is None else Standing.ACTIVE
+        _refuse_lacking(owner)
+        back = Standing.SUSPENDED if isinstance(owner, Agent) else Standing.ACTIVE  # it may have been suspended when it was retired
+        state = Standing.DRAFT if published(owner) is None else back
         if not type(owner).objects.filter(pk=owner.pk).reinstate(state):
             raise Conflict(f"'{owner.name}' is not retired but {owner.state}, so there is nothing to bring back")
         verb = verbs.AGENT_REINSTATED if isinstance(owner, Agent) else verbs.PIPELINE_REINSTATED
         _note(turn, verb, owner, facts={"state": str(state)})
 
-    return _changed(name, actor, now, "reinstate", change)
+    return _changed(name, actor, now, kind, "reinstate", change)
 
 
 def _changed(
-    name: str, actor: Actor, now: datetime | None, what: str, change: Callable[[Turn, Agent | Pipeline], None]
+    name: str, actor: Actor, now: datetime | None, kind: Kind, what: str, change: Callable[[Turn, Agent | Pipeline], None]
 ) -> Agent | Pipeline:  # fmt: skip
-    subject = f"name:{name[:80]}"
+    subject = named("name", name)
     try:
         with transaction.atomic(durable=True):
-            owner = owner_named(name, actor)
+            owner = owner_of_kind(name, actor, kind)
             subject = owner.subject
             turn = Turn(actor, now or clock.now())
             require_member(actor, owner.team.name, f"'{owner.name}'")
             change(turn, owner)
             turn.close()
             owner.refresh_from_db(fields=["state"])
-    except (NotGranted, Conflict) as error:
+    except OrchestraError as error:
         record_refusal(actor, subject, now=now, problems=[error.message], facts={"code": error.code, "asked": what}, verb=verbs.AGENT_REFUSED)
         raise
     return owner
 
 
-def _refuse_needed(owner: Agent | Pipeline) -> None:
+def _refuse_needed(turn: Turn, owner: Agent | Pipeline) -> None:
     if not isinstance(owner, Agent):
         return
-    using = sorted(pipeline.name for pipeline in users_of([owner.name])[owner.name] if pipeline.state != Standing.RETIRED)
-    if using:
-        named = ", ".join(f"'{name}'" for name in using[:MAX_NAMED]) + (" and others" if len(using) > MAX_NAMED else "")
-        raise Conflict(f"agent '{owner.name}' is needed by {named}: publish without it, or retire the pipeline first; to stop it at once, suspend it")
+    seen, others = shown((pipeline for pipeline in users_of([owner.name])[owner.name] if pipeline.state != Standing.RETIRED), turn.actor)
+    using = [f"'{name}'" for name in sorted(pipeline.name for pipeline in seen)]
+    needing = using[:MAX_NAMED] + (["others"] if len(using) > MAX_NAMED else []) + ([of_other_teams(others)] if others else [])
+    if needing:
+        message = f"agent '{owner.name}' is needed by {' and '.join([', '.join(needing[:-1]), needing[-1]] if needing[1:] else needing)}"
+        raise Conflict(f"{message}: publish without it, or retire the pipeline first; to stop it at once, suspend it")
+
+
+def _refuse_lacking(owner: Agent | Pipeline) -> None:
+    """A pipeline can't come back to agents that are out of use."""
+    release = owner.current_release if isinstance(owner, Pipeline) else None
+    if release is None:
+        return
+    gone = Agent.objects.filter(name__in=release.manifest["agents"], state=Standing.RETIRED).order_by("name").values_list("name", flat=True)
+    if gone:
+        raise Conflict(f"'{owner.name}' needs agent {' and '.join(gone[:MAX_NAMED])}, retired meanwhile: reinstate that first")
 
 
 def _note(turn: Turn, verb: Verb, owner: Agent | Pipeline, **said: dict[str, str]) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
+from agents import spec
 from agents.errors import NoSuchRelease, NoSuchVersion, NotPublishable, NotPublished
 from agents.models import Agent, Pipeline, Release, Version
 from audit import clock
@@ -18,10 +20,10 @@ from audit.actors import Actor
 from audit.errors import Conflict, Invalid, OrchestraError
 from audit.visible import named
 
-from . import releases, verbs, versions
+from . import modelling, releases, verbs, versions
 from .changes import MadeRelease, RolledBack
-from .composing import compose, refusals, users_of
-from .owners import owner_named
+from .composing import compose, refusals, shown, users_of
+from .owners import owner_of_kind
 from .writing import Turn, record_refusal, require_member
 
 MIN_DIGEST = 8
@@ -31,7 +33,10 @@ UNPUBLISHED = "was never published; apply its files with --publish instead"
 _DIGEST = re.compile(rf"[0-9a-f]{{{MIN_DIGEST},64}}")
 
 
-def rollback(name: str, *, actor: Actor, now: datetime | None = None, to: int | None = None, release: str | None = None) -> RolledBack:
+def rollback(
+    name: str, *, actor: Actor, now: datetime | None = None, to: int | None = None, release: str | None = None,
+    kind: type[Agent] | type[Pipeline] | None = None,
+) -> RolledBack:  # fmt: skip
     """Publish another version of a pipeline or an agent again: the one before, version `to`, or the release whose digest begins so.
 
     A pipeline gets a release that it had; an agent's other version goes into a new release of every pipeline that runs
@@ -42,7 +47,7 @@ def rollback(name: str, *, actor: Actor, now: datetime | None = None, to: int | 
     try:
         digest = _asked(to, release)
         with transaction.atomic(durable=True):
-            owner = owner_named(name, actor)
+            owner = owner_of_kind(name, actor, kind)
             turn = Turn(actor, now or clock.now())
             subject = owner.subject
             require_member(actor, owner.team.name, f"'{owner.name}'")
@@ -139,10 +144,11 @@ def _agent_back(turn: Turn, agent: Agent, to: int | None) -> RolledBack:
     target = _earlier_version(agent, live, to)
     using = users_of([agent.name])[agent.name]
     versions.publish(turn, target)
-    made = [_with_agent(turn, pipeline, live, target) for pipeline in using]
+    made = [(pipeline, one) for pipeline in using if (one := _with_agent(turn, pipeline, live, target)) is not None]
     turn.note(verbs.AGENT_ROLLED_BACK, agent.subject, team=agent.team.name, agent=agent.name, facts={"from": live.number, "to": target.number})
-    now_run = tuple(one for one in made if one is not None)
-    return RolledBack("agent", agent.name, live.number, target.number, now_run, forward=target.number > live.number)
+    seen, others = shown((pipeline for pipeline, _ in made), turn.actor)
+    now_run = tuple(one for pipeline, one in made if pipeline in seen)
+    return RolledBack("agent", agent.name, live.number, target.number, now_run, forward=target.number > live.number, elsewhere=others)
 
 
 def _earlier_version(agent: Agent, live: Version, to: int | None) -> Version:
@@ -167,11 +173,25 @@ def _with_agent(turn: Turn, pipeline: Pipeline, live: Version, target: Version) 
         return None
     rows = Version.objects.select_related("agent__team").filter(agent__name__in=numbers)
     pinned = {row.owner.name: row for row in rows if row.number == numbers[row.owner.name]}
-    composition = compose(current.version, drafts=False, instead={**pinned, name: target}, aliases=current.manifest.get("aliases"))
+    composition = compose(
+        current.version, actor=Actor.system(), drafts=False, instead={**pinned, name: target}, aliases=_aliases(turn, current, target)
+    )
     if problems := refusals(composition):
-        message = f"agent '{name}' can't go back to version {target.number}: pipeline '{pipeline.name}' uses it and would not be valid"
-        raise NotPublishable(message, problems=problems)
+        hidden = not shown([pipeline], turn.actor)[0]
+        whose = "a pipeline of another team" if hidden else f"pipeline '{pipeline.name}'"
+        message = f"agent '{name}' can't go back to version {target.number}: {whose} uses it and would not be valid"
+        raise NotPublishable(message, problems=[message] if hidden else problems)
     return releases.make_current(turn, pipeline, releases.make(turn, composition))
+
+
+def _aliases(turn: Turn, current: Release, target: Version) -> dict[str, Any]:
+    """What the pipeline pins already stays, whoever rolls back; an alias that only the older version asks is looked up for this actor."""
+    aliases = {**modelling.pinned([target], {}, turn.actor), **current.manifest.get("aliases", {})}
+    asked = spec.alias_of(target.spec)
+    if asked is not None and asked not in aliases:
+        message = f"agent '{target.owner.name}' can't go back to version {target.number}: there is no model alias '{asked}'"
+        raise NotPublishable(message, problems=[message])
+    return aliases
 
 
 def _require_number(owner: Agent | Pipeline, number: int) -> Version:

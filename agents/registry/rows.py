@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, TypeVar
 
+from agents.errors import NotGranted
 from agents.models import Agent, ModelAlias, Pipeline, Team
 from agents.spec import Document
+from audit.actors import Actor
 from audit.ledger import Verb
 
 from . import pricing, verbs, versions
@@ -48,10 +50,20 @@ def write_alias(turn: Turn, document: Document, team: Team) -> Change:
         "secret_ref": said["secret_ref"] or "",
     }
     row = ModelAlias.objects.select_related("team").filter(name=document.name).first()
+    if row is None or {**row.live_values(), **values} != row.live_values():
+        _require_trusted(turn.actor, document)
     _, fields, created = _write(turn, ModelAlias, row, document, team, values, (verbs.ALIAS_CREATED, verbs.ALIAS_CHANGED))
     pricing.ensure(turn, said["provider"], said["model"], team=team.name)
     action = "created" if created else "changed" if fields else "unchanged"
     return Change("model", document.name, action, fields=fields)
+
+
+def _require_trusted(actor: Actor, document: Document) -> None:
+    """An alias says which secret of the installation is sent to which server: a team's people could have any of them sent to their own."""
+    if actor.administers or (document.spec["provider"] == "scripted" and not document.spec["secret_ref"]):
+        return
+    message = f"model alias '{document.name}' says where a secret of this installation is sent, so only an administrator may write or change it"
+    raise NotGranted(f"{message}: ask one to apply it, or use provider: scripted", team=document.spec["team"])
 
 
 def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool, tuple[FieldChange, ...]]:
@@ -79,6 +91,12 @@ def write_pipeline(turn: Turn, document: Document, team: Team) -> tuple[Pipeline
     return pipeline, created, fields
 
 
+def refuse_taken(actor: Actor, document: Document, team: str) -> None:
+    """NotGranted for the name of something of a team that isn't shown to the actor: neither what it is nor whose is said."""
+    if not (actor.sees_everything or actor.may_change(team) or team in actor.sees):
+        raise NotGranted(f"{document.file}: {document.kind} '{document.name}': this name is taken; choose another")
+
+
 def _write(
     turn: Turn,
     model: type[Owned],
@@ -97,6 +115,7 @@ def _write(
         turn.note(told[0], row.subject, team=team.name, agent=agent, openings={"changes": row.live_values()})
         return row, (), True
     before = row.live_values()
+    refuse_taken(turn.actor, document, before["team"])
     require_member(turn.actor, before["team"], what)  # nobody takes over what another team owns
     for name, value in {**values, "team": team}.items():
         setattr(row, name, value)

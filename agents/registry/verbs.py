@@ -42,6 +42,7 @@ RELEASE_MADE = Verb("agents.release.made")
 ALIAS_CREATED = Verb("agents.alias.created", _CHANGES)
 ALIAS_CHANGED = Verb("agents.alias.changed", _CHANGES)
 PRICE_SET = Verb("agents.price.set")
+PRICE_REFUSED = Verb("agents.price.refused", frozenset({"problems"}))
 RELEASE_PUBLISHED = Verb("agents.release.published")
 VERSION_REFUSED = Verb("agents.version.refused", frozenset({"problems"}))
 
@@ -77,6 +78,7 @@ VERBS = (
     ALIAS_CREATED,
     ALIAS_CHANGED,
     PRICE_SET,
+    PRICE_REFUSED,
     RELEASE_PUBLISHED,
     VERSION_REFUSED,
 )

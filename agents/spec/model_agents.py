@@ -49,7 +49,7 @@ def _endpoint(fields: Fields, provider: str | None) -> str | None:
     endpoint = fields.text("endpoint")
     if endpoint is not None and not _URL.fullmatch(endpoint):
         hint = "write https://HOST/PATH, or http:// for this machine itself (127.0.0.1, localhost): a key does not travel in the clear"
-        fields.wrong("endpoint", f"is {endpoint[:80]!r}; {hint}")
+        fields.wrong("endpoint", f"is no address that is asked; {hint}")  # and not repeated: credentials may stand in it
         return None
     return endpoint
 

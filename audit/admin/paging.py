@@ -15,11 +15,11 @@ from django.db import models
 from django.http import HttpRequest
 
 from audit.admin.base import ReadOnlyAdmin
+from audit.lanes import first_of, lanes_of
 from audit.requests import actor_of
 
 BEFORE, AFTER = "before", "after"
 _SEPARATOR = "~"
-MOST_LANES = 20
 
 
 class Pages(ChangeList):
@@ -58,13 +58,13 @@ class Pages(ChangeList):
         self.paginator = Paginator([], self.list_per_page)
 
     def _taken(self, request: HttpRequest, place: list[Any] | None, most: int, *, newer: bool) -> list[Any]:
-        """The next rows of all lanes; each lane is in order along an index, together they would have to be sorted."""
-        rows = [row for lane in self.model_admin.lanes(request) for row in self._beyond(place, newer=newer).filter(lane)[:most]]
-        return sorted(rows, key=lambda row: [getattr(row, name) for name in self.model_admin.keyset], reverse=not newer)[:most]
+        names = self.model_admin.keyset
+        order = names if newer else [f"-{name}" for name in names]
+        return first_of(self._beyond(place, newer=newer), self.model_admin.lanes(request), order=order, most=most)
 
     def _beyond(self, place: list[Any] | None, *, newer: bool) -> Any:
         names = self.model_admin.keyset
-        rows = self.queryset.order_by(*(names if newer else [f"-{name}" for name in names]))
+        rows = self.queryset
         if place is None:
             return rows
         than = "gt" if newer else "lt"
@@ -92,11 +92,8 @@ class Pages(ChangeList):
 
 
 def a_lane_for_each_team(request: HttpRequest) -> list[models.Q]:
-    """For who sees a few teams: one index has each team's rows in order, none has several teams' rows in order."""
-    actor = actor_of(request)
-    searched = bool(request.GET.get("q"))  # a search has an index of its own
-    few = not searched and not actor.sees_everything and 1 < len(actor.sees) <= MOST_LANES
-    return [models.Q(team=team) for team in sorted(actor.sees)] if few else [models.Q()]
+    """For who sees a few teams; not for a search, which has an index of its own."""
+    return [models.Q()] if request.GET.get("q") else lanes_of(actor_of(request))
 
 
 class LongListAdmin(ReadOnlyAdmin):

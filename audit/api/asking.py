@@ -19,7 +19,7 @@ from rest_framework.request import Request
 
 from audit import clock
 from audit.actors import Actor
-from audit.api.errors import BadBody, BadQuery
+from audit.api.errors import BadBody, BadQuery, LengthRequired
 from audit.api.shapes import Shape
 from audit.requests import actor_of
 from audit.visible import visible
@@ -41,7 +41,7 @@ class Asked:
 
 
 def read(request: Request, *, query: Mapping[str, Shape], headers: Mapping[str, Shape], body: Shape | None) -> Asked:
-    """BadQuery or BadBody with every problem."""
+    """BadQuery or BadBody with every problem; LengthRequired for a body whose end nobody announced."""
     asked = _query(request, query)
     named = _headers(request, headers)
     said = {} if body is None else _body(request, body)
@@ -77,6 +77,8 @@ def _headers(request: Request, shapes: Mapping[str, Shape]) -> dict[str, str]:
 
 
 def _body(request: Request, shape: Shape) -> dict[str, Any]:
+    if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
+        raise LengthRequired  # what lies below reads as many bytes as were announced, here none: the body would be taken for an empty one
     data: Any = request.data
     said = {} if isinstance(data, QueryDict) else data  # DRF's word for no body at all is an empty QueryDict
     problems = _violations(shape, said)

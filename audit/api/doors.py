@@ -20,7 +20,7 @@ from audit.api.asking import Asked
 from audit.api.bodies import MOST_BYTES
 from audit.api.places import PARAMETERS
 from audit.api.shapes import Shape, given, ref
-from audit.errors import OrchestraError
+from audit.errors import BadJson, OrchestraError
 
 P = ParamSpec("P")
 Handler = Callable[Concatenate[Any, Asked, P], Response]
@@ -91,7 +91,7 @@ def _of_every_door(*, writes: bool, pages: bool) -> list[Refusal]:
     if pages:
         found.append(errors.BadCursor)
     if writes:
-        found += [errors.CrossSite, errors.BadJson, errors.TooLarge, errors.NotJson, errors.BadBody]
+        found += [errors.CrossSite, BadJson, errors.LengthRequired, errors.TooLarge, errors.NotJson, errors.BadBody]
     return found
 
 

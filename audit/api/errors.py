@@ -15,13 +15,6 @@ class BadQuery(OrchestraError):
     http_status = 400
 
 
-class BadJson(OrchestraError):
-    """The body can't be read as JSON."""
-
-    code = "bad-json"
-    http_status = 400
-
-
 class BadRequest(OrchestraError):
     """The request can't be read."""
 
@@ -66,6 +59,13 @@ class MethodNotAllowed(OrchestraError):
 
     code = "method-not-allowed"
     http_status = 405
+
+
+class LengthRequired(OrchestraError):
+    """The body came in chunks, which are not read here: send it whole, with Content-Length."""
+
+    code = "length-required"
+    http_status = 411
 
 
 class TooLarge(OrchestraError):

@@ -1,6 +1,6 @@
 """Pages by cursor: no count and no offset, so a page costs the same wherever it lies and however long the list is.
 
-A cursor is where the page before ended: an instant and an id, or a name. Knows sets of rows, not what they mean.
+A cursor is where the page before ended: an instant and an id, or a name or number. Knows sets of rows, not what they mean.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode
-from uuid import UUID
 
-from django.db.models import Model, Q, QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import DateTimeField, Model, Q, QuerySet
 
 from audit import clock
 from audit.api.asking import Asked
 from audit.api.errors import BadCursor
 from audit.api.shapes import MOST_PER_PAGE, PER_PAGE, Shape, text, whole
+from audit.lanes import first_of
 
 Row = TypeVar("Row", bound=Model)
 
@@ -31,7 +32,7 @@ PAGING: Mapping[str, Shape] = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """By an instant and then an id, which must be an index of the table, or by a unique name (`tie` empty)."""
+    """By an instant and then an id, which must be an index of the table, or by a unique name or number (`tie` empty)."""
 
     by: str
     tie: str = ""
@@ -58,19 +59,25 @@ BY_NAME = Order("name")
 
 
 def page(
-    rows: QuerySet[Row], order: Order, asked: Asked, render: Callable[[Row], Any], *, keep: Callable[[Row], bool] | None = None
+    rows: QuerySet[Row],
+    order: Order,
+    asked: Asked,
+    render: Callable[[Row], Any],
+    *,
+    keep: Callable[[Row], bool] | None = None,
+    lanes: Sequence[Q] = (Q(),),
 ) -> dict[str, Any]:
     """One page. Rows that `keep` turns away are left out, so a page may hold fewer than asked while `next` still leads on."""
-    found, following = cut(rows, order, asked)
+    found, following = cut(rows, order, asked, lanes=lanes)
     return {"items": [render(row) for row in found if keep is None or keep(row)], "next": following}
 
 
-def cut(rows: QuerySet[Row], order: Order, asked: Asked) -> tuple[list[Row], str | None]:
-    """The rows of one page, and the path of the next."""
+def cut(rows: QuerySet[Row], order: Order, asked: Asked, *, lanes: Sequence[Q] = (Q(),)) -> tuple[list[Row], str | None]:
+    """The rows of one page, and the path of the next. `lanes` part a list that no index has in this order into some that one has."""
     limit = asked.query.get("limit", PER_PAGE)
     if "cursor" in asked.query:
-        rows = rows.filter(order.after(_read(asked.query["cursor"], order)))
-    found = list(rows.order_by(*order.fields())[: limit + 1])
+        rows = rows.filter(order.after(_read(asked.query["cursor"], order, rows.model)))
+    found = first_of(rows, lanes, order=order.fields(), most=limit + 1)
     if len(found) <= limit:
         return found, None
     return found[:limit], _path(asked, _written(order.place_of(found[limit - 1])))
@@ -86,17 +93,21 @@ def _written(place: list[str]) -> str:
     return urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode()
 
 
-def _read(cursor: str, order: Order) -> list[Any]:
+def _read(cursor: str, order: Order, model: type[Model]) -> list[Any]:
+    """The place, each part as its column has it; whatever no row of the model could have was never given out."""
+    fields = [model._meta.get_field(name) for name in (order.by, order.tie) if name]  # noqa: SLF001 - Django's documented way to a model's fields
     try:
         place = json.loads(urlsafe_b64decode(cursor.encode()))
         if not (isinstance(place, list) and all(isinstance(part, str) for part in place)):
             raise ValueError("not a place")
-        if not order.tie:
-            (name,) = place
-            if not name.isprintable():
-                raise ValueError("not a name")
-            return [name]
-        at, tie = place
-        return [clock.from_text(at), UUID(tie)]
-    except (ValueError, OverflowError, RecursionError):
+        return [_part(field, said) for field, said in zip(fields, place, strict=True)]
+    except (ValueError, OverflowError, RecursionError, ValidationError):
         raise BadCursor from None
+
+
+def _part(field: Any, said: str) -> Any:
+    if isinstance(field, DateTimeField):
+        return clock.from_text(said)
+    if not said.isprintable():
+        raise ValueError("not a value")
+    return field.clean(said, None)

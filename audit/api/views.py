@@ -13,11 +13,12 @@ from audit.api.pages import PAGING, Order, page
 from audit.api.shapes import PRINTABLE, Shape, ident, instant, person, ref, text
 from audit.clock import to_text
 from audit.errors import NotFound
+from audit.lanes import lanes_of
 from audit.models import Charge, Entry
 from audit.reports import Filters
 
 TAG = "ledger"
-OLDEST = Order("at", "id")
+OLDEST = Order("at", "id")  # not the order in which entries come to be seen: a long transaction's appear behind a place that was read already
 FILTERS: dict[str, Shape] = {
     "run": ident("only this run's"),
     "agent": text("only about this agent", pattern=PRINTABLE, example="feed-reader"),
@@ -42,7 +43,10 @@ class EntriesView(Door):
         summary="List entries of the ledger",
         does=(
             "Entries of the teams that you belong to or that are shown to you, oldest first. Filters add up. What may be erased (inputs, results, "
-            "names) is only committed to. An entry whose bytes contradict their columns has `intact` false and proves nothing."
+            "names) is only committed to. An entry whose bytes contradict their columns has `intact` false and proves nothing. To follow the "
+            "ledger, begin each time some minutes before the newest `at` you have, and leave out the ids you have: `at` is when something happened, "
+            "and an entry can be seen only once its transaction ends, after younger ones. A run's entries are followed without that, by seq: "
+            "`/api/v1/runs/{run}/events/`."
         ),
         query={**FILTERS, **PAGING},
         gives=ref("EntryPage"),
@@ -50,7 +54,7 @@ class EntriesView(Door):
     def get(self, asked: Asked) -> Response:
         said: dict[str, Any] = {name: asked.query.get(name) for name in FILTERS}
         filters = Filters(**{**said, "run": UUID(said["run"]) if said["run"] else None})
-        return Response(page(reports.matching(filters, actor=asked.actor), OLDEST, asked, reports.shown))
+        return Response(page(reports.matching(filters, actor=asked.actor), OLDEST, asked, reports.shown, lanes=lanes_of(asked.actor)))
 
 
 class EntryView(Door):
@@ -81,7 +85,8 @@ class ChargesView(Door):
     def get(self, asked: Asked) -> Response:
         columns = {"run": "run", "agent": "agent", "pipeline": "pipeline", "since": "at__gte", "until": "at__lt"}
         wanted = {columns[name]: value for name, value in asked.query.items() if name in columns}
-        return Response(page(Charge.objects.visible_to(asked.actor).filter(**wanted), OLDEST, asked, charged))
+        rows = Charge.objects.visible_to(asked.actor).filter(**wanted)
+        return Response(page(rows, OLDEST, asked, charged, lanes=lanes_of(asked.actor)))
 
 
 def charged(row: Charge) -> dict[str, Any]:

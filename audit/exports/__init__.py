@@ -7,6 +7,7 @@ what is written here, and only after the entry about it stands.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
@@ -70,12 +71,13 @@ def make_export(
 
 def _write(form: Form, filters: Filters, into: BinaryIO, actor: Actor, on_progress: Callable[[int], None]) -> Export:
     count, size, seen = 0, 0, sha256()
-    pieces = ((len(bodies), form.lines(bodies)) for bodies in bulk.portions(matching(filters, actor=actor).values_list("body"), _CHUNK))
-    for more, piece in chain([(0, form.head())], pieces):
-        into.write(piece)
-        seen.update(piece)
-        count, size = count + more, size + len(piece)
-        on_progress(count)
+    with closing(bulk.portions(matching(filters, actor=actor).values_list("body"), _CHUNK)) as portions:  # it holds a transaction
+        pieces = ((len(bodies), form.lines(bodies)) for bodies in portions)
+        for more, piece in chain([(0, form.head())], pieces):
+            into.write(piece)
+            seen.update(piece)
+            count, size = count + more, size + len(piece)
+            on_progress(count)
     return Export(count, size, seen.hexdigest())
 
 

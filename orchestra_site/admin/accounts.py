@@ -10,14 +10,14 @@ from typing import Any, Final
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
 from agents import registry
-from agents.models import Team, TeamUserObjectPermission
-from agents.registry.people import PERMISSIONS
+from agents.models import Team
+from agents.registry.people import PERMISSIONS, permissions_of, shown_to
 from audit.admin import Deed, LongListAdmin, act, shown, text_field
 from audit.requests import actor_of
 from audit.templatetags.showing import badge
@@ -34,7 +34,12 @@ _SENTENCES: Final[Mapping[str, tuple[str, str, str, bool]]] = {
         True,
     ),
     "activate": ("Activate", "This person may sign in again, with the password and the teams that they had.", "may sign in again", False),
-    "reset": ("New password", "A new random password is made in place of the present one and shown once. Open sessions end.", "", True),
+    "reset": (
+        "New password",
+        "A new random password is made in place of the present one and shown once. Open sessions and all tokens end.",
+        "",
+        True,
+    ),
     "give": ("Give a permission", "What a person may do beyond their teams. It holds from their next request on.", "was given", False),
     "take": ("Take a permission", "It holds from their next request on.", "lost", True),
 }
@@ -92,12 +97,16 @@ class PersonAdmin(LongListAdmin):
         deeds = [(f"<int:person_id>/{name}/", partial(self.do, what=name), name) for name in _SENTENCES]
         return [("create/", self.create, "create"), *deeds]
 
-    def page_context(self, request: HttpRequest, row: User) -> dict[str, Any]:  # noqa: ARG002 - as its base
-        shown_teams = TeamUserObjectPermission.objects.filter(user=row).values_list("content_object__name", flat=True)
+    def page_context(self, request: HttpRequest, row: User) -> dict[str, Any]:
+        """Teams by name as far as whoever looks sees them; the others are a number."""
+        visible = Team.objects.visible_to(actor_of(request))
+        belongs, looks = Q(members=row), Q(name__in=shown_to(row))
         return {
-            "teams": Team.objects.filter(members=row),
-            "shown_teams": sorted(shown_teams),
-            "held": [name for name, (app, codename) in sorted(PERMISSIONS.items()) if row.has_perm(f"{app}.{codename}")],
+            "teams": visible.filter(belongs),
+            "other_teams": Team.objects.filter(belongs).count() - visible.filter(belongs).count(),
+            "shown_teams": visible.filter(looks),
+            "other_shown_teams": Team.objects.filter(looks).count() - visible.filter(looks).count(),
+            "held": sorted(permissions_of(row)),
             "urls": {name: self.url(name, row.pk) for name in _SENTENCES},
         }
 

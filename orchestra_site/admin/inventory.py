@@ -3,7 +3,7 @@
 Reads agents and runs together, which neither of those apps may. A page costs the same number of statements however many agents or runs exist.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -44,14 +44,30 @@ class Lately:
 
 def lately_of(agents: Sequence[Agent], actor: Actor) -> dict[UUID, Lately]:
     """For a page of agents; as many statements for one agent as for fifty."""
-    runs = lately([agent.name for agent in agents], actor)
+    runs, now = lately([agent.name for agent in agents], actor), clock.now()
     newest = {name: found[0] for name, found in runs.items() if found}
-    reads = dict(zip(newest, listed(newest.values(), clock.now()), strict=True))
-    return {agent.pk: Lately(reads.get(agent.name), _verified_at(runs[agent.name])) for agent in agents}
+    reads = dict(zip(newest, listed(newest.values(), now), strict=True))
+    verified = _verified_at(runs, now)
+    return {agent.pk: Lately(reads.get(agent.name), verified.get(agent.name)) for agent in agents}
 
 
-def _verified_at(runs: Sequence[Run]) -> datetime | None:
-    return max((run.finished_at for run in runs if run.outcome in GOOD and run.finished_at is not None), default=None)
+def _verified_at(runs: Mapping[str, Sequence[Run]], now: datetime) -> dict[str, datetime]:
+    """When each agent last took part in a run that is verified, and that the ledger says is.
+
+    The newest claim of every agent is checked at once; whoever's is broken is looked at again, with the one before.
+    """
+    found: dict[str, datetime] = {}
+    left = {name: _claims(each) for name, each in runs.items()}
+    while left := {name: claims for name, claims in left.items() if claims and name not in found}:
+        reads = listed([claims[0] for claims in left.values()], now)
+        found |= {name: one.run.finished_at for name, one in zip(left, reads, strict=True) if one.word in GOOD and one.run.finished_at}
+        left = {name: claims[1:] for name, claims in left.items()}
+    return found
+
+
+def _claims(runs: Sequence[Run]) -> list[Run]:
+    claims = [(run.finished_at, run) for run in runs if run.outcome in GOOD and run.finished_at is not None]
+    return [run for _, run in sorted(claims, key=lambda claim: claim[0], reverse=True)]
 
 
 class _Inventory(Listing):

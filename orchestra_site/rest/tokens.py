@@ -35,7 +35,7 @@ class TokensView(Door):
         id="list_tokens",
         tag=TAG,
         summary="List your tokens",
-        does="Your tokens that have not ended, newest first, without their texts. Whoever may manage people sees everybody's.",
+        does="Your tokens that have not ended, newest first, without their texts. Whoever may manage people sees everybody's but an administrator's.",
         query=PAGING,
         gives=ref("TokenPage"),
     )
@@ -73,7 +73,7 @@ class TokenView(Door):
         id="revoke_token",
         tag=TAG,
         summary="Revoke a token",
-        does="The token is refused from its next use on. Yours, or anybody's where you may manage people.",
+        does="The token is refused from its next use on. Yours, or where you may manage people anybody's but an administrator's.",
         gives={},
         status=204,
         refuses=(UnknownToken,),

@@ -77,9 +77,10 @@ class Provider(Protocol):
     async def close(self) -> None: ...
 
 
-def said(text: object) -> str:
-    """A provider's own words for a message: short, and nothing in them that a terminal would obey."""
-    return visible(" ".join(str(text).split()), 200)
+def said(text: object, *, secret: str = "") -> str:
+    """A provider's own words for a message: short, and nothing in them that a terminal would obey. A secret goes first: a part of it is one too."""
+    words = str(text).replace(secret, "[secret]") if secret else str(text)
+    return visible(" ".join(words.split()), 200)
 
 
 def storable(text: str) -> str:

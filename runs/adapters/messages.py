@@ -28,8 +28,22 @@ _MOST_TOKENS: Final = 10**9
 """A count beyond it is no count."""
 
 
+class AsSent(dict[str, Any]):
+    """An object of an answer, written out again as it came: a key that stood twice does so again, for whoever judges it."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self._pairs = pairs
+
+    def items(self) -> Any:
+        return self._pairs
+
+
 class Nonsense(Exception):
     """What came is not of this protocol."""
+
+    def __str__(self) -> str:
+        return f"its answer is none in the Messages protocol: {super().__str__()}"
 
 
 class Ended(Exception):
@@ -39,8 +53,8 @@ class Ended(Exception):
 class Received:
     """One answer while it comes in. The API's `input_tokens` leaves out what was read from or written to a cache, so the four counts are disjoint."""
 
-    def __init__(self, max_tokens: int) -> None:
-        self.max_tokens = max_tokens
+    def __init__(self, max_tokens: int, secret: str = "") -> None:
+        self.max_tokens, self.secret = max_tokens, secret
         self.counts: dict[str, int] = {}
         self.blocks: dict[int, tuple[str, list[str]]] = {}
         self.stop: str | None = None
@@ -59,7 +73,8 @@ class Received:
                 self._open(index, block)
                 if block.get("type") == "tool_use":
                     self._add(index, json.dumps(block.get("input"), ensure_ascii=False))
-        self.stop, self.is_whole = message.get("stop_reason"), True
+        self._stop(message.get("stop_reason"))
+        self.is_whole = True
 
     def take(self, event: Mapping[str, Any]) -> None:
         """One event of a stream; events that this protocol may grow are passed over."""
@@ -74,13 +89,13 @@ class Received:
             case {"type": "message_delta"}:
                 self._count(event.get("usage"))
                 last = event.get("delta")
-                self.stop = last.get("stop_reason") if isinstance(last, Mapping) else None
+                self._stop(last.get("stop_reason") if isinstance(last, Mapping) else None)
             case {"type": "message_stop"}:
                 self.is_whole = True
             case {"type": "error"}:
                 error = event.get("error")
                 words = error.get("message", "") if isinstance(error, Mapping) else ""
-                raise Ended(f"it ended its stream with an error ({said(words)})")
+                raise Ended(f"it ended its stream with an error ({said(words, secret=self.secret)})")
             case {"type": str()}:
                 pass
             case _:
@@ -94,6 +109,9 @@ class Received:
         if index not in self.blocks or not isinstance(part, str):
             raise Nonsense("a part belongs to nothing")
         self.blocks[index][1].append(part)
+
+    def _stop(self, reason: Any) -> None:
+        self.stop = reason if isinstance(reason, str) or reason is None else "it is no text"
 
     def _count(self, usage: Any) -> None:
         """Later counts stand for the whole call so far, and take the place of earlier ones."""
@@ -110,7 +128,7 @@ class Received:
             return self.broken("upstream", "its stream broke off" if self.events else "its answer is none in the Messages protocol: no events")
         end = _ENDS.get(self.stop or "")
         if end is None:
-            return self.broken("upstream", f"it stopped for a reason that nobody here knows ({said(self.stop)})")
+            return self.broken("upstream", f"it stopped for a reason that nobody here knows ({said(self.stop, secret=self.secret)})")
         return Answered(self._text(), end, self._tokens())
 
     def broken(self, cause: str, message: str) -> Unanswered:

@@ -3,17 +3,20 @@
 Called by the boundary only.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from agents.prices import Price, Used
 from audit import canonical
-from runs.adapters.asking import Answered, Provider, Question, Unanswered
+from runs.adapters.asking import Answered, Provider, Question, Unanswered, said
 from runs.adapters.providers.anthropic import Anthropic
 from runs.adapters.providers.scripted import Scripted
 
 __all__ = ["Answered", "Models", "Unanswered", "bound", "located", "named", "question", "stored_replies", "used"]
+
+log = logging.getLogger(__name__)
 
 STORED: Final = "artifact:"
 NAMED_PROBLEMS: Final = 20
@@ -27,10 +30,18 @@ class Models:
     def __init__(self) -> None:
         self._providers: dict[str, Provider] = {"anthropic": Anthropic(), "scripted": Scripted()}
 
-    async def get_ready(self, providers: Iterable[str]) -> None:
-        """Load what takes long before a call's time runs."""
+    async def get_ready(self, providers: Iterable[str]) -> dict[str, str]:
+        """Load what takes long before a call's time runs. Says which of them can't be used here, and why."""
+        unready = {}
         for provider in providers:
-            await self._providers[provider].get_ready()
+            try:
+                await self._providers[provider].get_ready()
+            except KeyError:
+                unready[provider] = "this version does not know it"
+            except Exception as error:  # whatever is wrong with an SDK concerns only the runs that need it
+                log.warning("the model provider %s can't be used", provider, exc_info=error)
+                unready[provider] = f"it could not be loaded ({type(error).__name__}: {said(error)})"
+        return unready
 
     async def ask(self, provider: str, asked: Question) -> Answered | Unanswered:
         return await self._providers[provider].ask(asked)

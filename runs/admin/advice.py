@@ -25,7 +25,7 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
     Cause.UNRESOLVED: "Nobody knows whether the act happened. Look at the system that it acts on before doing anything again.",
     Cause.TAMPERED: "A row and its ledger entry say different things. Keep the database as it is and find out who wrote to it.",
     Cause.DIVERGED: "After a crash the function asked for something else under the same key. It must ask in the same order each time.",
-    Cause.INCOMPATIBLE: "The release was made for another version of the engine. Publish the pipeline again and start a new run.",
+    Cause.INCOMPATIBLE: "The release was made for another engine, or needs a model provider that isn't here. The message says which.",
 }
 
 

@@ -22,7 +22,7 @@ REFRESH_S: Final = 3
 
 def context(run: Run, actor: Actor) -> dict[str, Any]:
     """Everything the template needs; a number of statements that does not grow with the run."""
-    document, now = services.run_document(run), clock.now()
+    document, now = services.run_document(run, actor=actor), clock.now()
     entries = reports.entries_of(run.id, limit=MOST_ENTRIES)
     look = where_to_look(document)
     changes, live = actor.may_change(run.team.name), document["outcome"] is None

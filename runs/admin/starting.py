@@ -10,18 +10,21 @@ from typing import Any, Final
 from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
-from audit import clock
+from audit import clock, strict_json
 from audit.admin import text_field
+from audit.errors import BadJson
 from audit.visible import visible
 
 MOST_FIELDS: Final = 30
 LONGEST: Final = 1_000_000
 WHOLE: Final = "input"
 _PREFIX: Final = "in-"
+_LEFT_OUT: Final = object()
+"""What a field holds that nobody filled in: a null that was typed is a value."""
 
 
 class JSONText(forms.CharField):
-    """JSON typed by a person; what is no JSON is said beside the field."""
+    """JSON typed by a person, read as REST reads it; what is no JSON is said beside the field."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"widget": UnfoldAdminTextareaWidget(attrs={"rows": 6, "spellcheck": "false"}), "max_length": LONGEST, **options})
@@ -29,11 +32,21 @@ class JSONText(forms.CharField):
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
         if not text:
-            return None
+            return _LEFT_OUT
         try:
-            return json.loads(text)
-        except ValueError as error:
-            raise forms.ValidationError(f"this is no JSON: {error}") from None
+            return strict_json.read(text, "this")
+        except BadJson as refusal:
+            raise forms.ValidationError(refusal.message) from None
+
+
+class JSONObject(JSONText):
+    """The whole input of a run."""
+
+    def clean(self, value: Any) -> dict[str, Any]:
+        whole = super().clean(value)
+        if not isinstance(whole, dict):
+            raise forms.ValidationError("the input of a run is a JSON object, in braces; this is another value")
+        return whole
 
 
 class StartForm(forms.Form):
@@ -64,16 +77,16 @@ def given(schema: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """The input as the person gave it; what was left empty is left out."""
     properties = _properties(schema)
     if properties is None:
-        whole = said[WHOLE]
-        return whole if isinstance(whole, dict) else {}
+        whole: dict[str, Any] = said[WHOLE]
+        return whole
     values = {name: _value(kind, said[_PREFIX + name]) for name, kind in properties.items()}
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not _LEFT_OUT}
 
 
 def _fields(schema: Mapping[str, Any]) -> dict[str, forms.Field]:
     properties = _properties(schema)
     if properties is None:
-        return {WHOLE: JSONText(label="Input", initial="{}", help_text="The whole input, as one JSON object.")}
+        return {WHOLE: JSONObject(label="Input", initial="{}", help_text="The whole input, as one JSON object.")}
     required = set(schema.get("required") or ())
     return {_PREFIX + name: _field(name, kind, name in required) for name, kind in properties.items()}
 
@@ -99,8 +112,8 @@ def _field(name: str, kind: Mapping[str, Any], required: bool) -> forms.Field:
 
 
 def _value(kind: Mapping[str, Any], said: Any) -> Any:
-    if said in (None, ""):
-        return None
+    if said in ("", _LEFT_OUT):
+        return _LEFT_OUT
     if isinstance(kind.get("enum"), list) or kind.get("type") in ("boolean", "integer", "number"):
         return _parsed(said)
     return said
@@ -109,6 +122,6 @@ def _value(kind: Mapping[str, Any], said: Any) -> Any:
 def _parsed(text: str) -> Any:
     """A number or a choice; what is none is handed on as text, and the contract says what is wrong with it."""
     try:
-        return json.loads(text)
-    except ValueError:
+        return strict_json.read(text, "this")
+    except BadJson:
         return text

@@ -110,6 +110,7 @@ EVENTS: Final = given(
     items=listing(ref("Entry")),
     last=whole("`after` for the next request", example=7),
     finished=flag("there will be no more than these: the run has ended"),
+    retry_after=whole("seconds to leave before the next request: 0, unless `wait` was asked for and all places to wait are taken", example=0),
     meaning="Entries of one run in order.",
 )
 START: Final = given(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q
 from rest_framework.response import Response
 
 from agents.errors import NotGranted, NotPublishable, NotPublished, Retired, UnknownPipeline
+from agents.models import Team
 from audit import clock
+from audit.actors import Actor
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import PAGING, Order, cut
 from audit.api.shapes import ref, text, whole
+from audit.lanes import teams_apart
 from runs import services
 from runs.api import watching
 from runs.api.shapes import FILTERS, START
@@ -24,7 +28,7 @@ NEWEST = Order("created_at", "id", newest_first=True)
 
 def document(run: Run | str, asked: Asked) -> dict[str, Any]:
     """A run as it reads now, found anew: what was changed a moment ago is in it."""
-    return services.run_document(services.find_run(str(run if isinstance(run, str) else run.id), actor=asked.actor))
+    return services.run_document(services.find_run(str(run if isinstance(run, str) else run.id), actor=asked.actor), actor=asked.actor)
 
 
 def rendered(listed: Listed) -> dict[str, Any]:
@@ -49,6 +53,12 @@ def _instant(at: Any) -> str | None:
     return None if at is None else clock.to_text(at)
 
 
+def _lanes(actor: Actor) -> list[Q]:
+    """Runs keep a team's key and no name, and an index begins with it."""
+    apart = teams_apart(actor)
+    return [Q(team=key) for key in Team.objects.filter(name__in=apart).values_list("pk", flat=True)] if apart else [Q()]
+
+
 class RunsView(Door):
     @operation(
         id="list_runs",
@@ -65,7 +75,7 @@ class RunsView(Door):
     def get(self, asked: Asked) -> Response:
         wanted = Wanted(**{name: asked.query.get(name) for name in FILTERS})
         now = clock.now()
-        found, following = cut(services.runs_wanted(wanted, actor=asked.actor, now=now), NEWEST, asked)
+        found, following = cut(services.runs_wanted(wanted, actor=asked.actor, now=now), NEWEST, asked, lanes=_lanes(asked.actor))
         return Response({"items": [rendered(each) for each in services.read_as(found, wanted, now=now)], "next": following})
 
     @operation(
@@ -120,8 +130,9 @@ class EventsView(Door):
         summary="Watch a run",
         does=(
             "The run's ledger entries with a seq beyond `after`, in order. With `wait` the answer comes as soon as there is one, or after that many "
-            "seconds with none. Repeat with `after` = `last` until `finished`. Facts that arrive after the end have no seq: "
-            "`/api/v1/entries/?run=` has them."
+            "seconds with none. Repeat with `after` = `last` until `finished`. Few may wait at once (in each process of the web server "
+            f"{watching.MOST_WAITERS}, of one person {watching.MOST_OF_ONE}); whoever may not is answered at once, with `retry_after`: leave it for "
+            "that many seconds. Facts that arrive after the end have no seq: `/api/v1/entries/?run=` has them."
         ),
         query={
             "after": whole("the last seq that you have; 0 for all", least=0, most=2**53 - 1),

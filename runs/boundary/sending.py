@@ -45,6 +45,7 @@ class Boundary:
         self.models = models.Models()
         self.folders: dict[str, Path] = {}
         self.standings: dict[str, Standing] = {}
+        self._asked_at: dict[str, datetime] = {}
         self._admitted: dict[str, dict[str, Admission]] = {}
 
     def admit(self, request: Request, account: Account, *, now: datetime) -> Refusal | None:
@@ -57,9 +58,11 @@ class Boundary:
         return refusal
 
     def learn(self, standings: Mapping[str, Standing], *, asked_at: datetime) -> None:
-        """Take over what was read of these agents, and forget the admissions that it can't have missed."""
-        self.standings.update(standings)
-        for agent in standings.keys() & self._admitted.keys():
+        """Take over what was read of these agents, and forget the admissions that it can't have missed. What was asked for earlier may come later."""
+        newer = {agent: standing for agent, standing in standings.items() if self._asked_at.get(agent, asked_at) <= asked_at}
+        self.standings.update(newer)
+        self._asked_at.update(dict.fromkeys(newer, asked_at))
+        for agent in newer.keys() & self._admitted.keys():
             self._admitted[agent] = pacing.unwritten(self._admitted[agent], asked_at)
 
     def answer_inline(self, request: Request) -> Reply:
@@ -107,8 +110,9 @@ class Boundary:
             return Reply(cause=Cause(answer.cause), message=answer.message, details=dict(answer.details), owner=owner)
         return Reply(value={**_plain(answer), "fetched_at": answer.fetched_at})
 
-    async def get_ready(self, providers: Iterable[str]) -> None:
-        await self.models.get_ready(providers)
+    async def get_ready(self, providers: Iterable[str]) -> dict[str, str]:
+        """Model providers that can't be used here, and why."""
+        return await self.models.get_ready(providers)
 
     async def ask_model(self, request: Request) -> Reply:
         """Ask the model of a request whose intent is written, once."""

@@ -149,7 +149,7 @@ def _absorb_value(walk: Walk, step: Step, returned: Returned) -> Failed | None:
     """Take a value in, or say why it can't be: not JSON, not its contract's, not fresh."""
     agent = walk.plan.agents[step.agent]
     try:
-        digest = canonical.digest(returned.value)
+        digest = canonical.digest(returned.value, depth=canonical.MAX_DEPTH)
     except canonical.NotCanonical as error:
         return _broken(walk, step, Cause.CONTRACT, f"the result can't be written as JSON: {error}")
     wrong = agent.gives.violations(returned.value)

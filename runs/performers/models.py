@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from audit import canonical
 from runs.boundary import Reply, Request, with_bound
 from runs.engine.states import Cause
 
@@ -36,9 +37,11 @@ def meaning(request: Request, reply: Reply) -> Reply:
     if end in _DECLINED:
         return replace(reply, cause=Cause.REFUSED, message=_DECLINED[end].format(most=request.agent.spec["run"]["model"]["max_tokens"]))
     try:
-        return replace(reply, value=json.loads(reply.value["text"]))
-    except (ValueError, RecursionError):
-        return replace(reply, cause=Cause.CONTRACT, message=f"the reply of '{request.agent.name}' is not JSON, and its repair isn't either")
+        return replace(reply, value=_read(reply.value["text"]))
+    except _NotJson as wrong:
+        return replace(
+            reply, cause=Cause.CONTRACT, message=f"the reply of '{request.agent.name}' can't be taken, and its repair can't either: {wrong}"
+        )
 
 
 def recalled(receipt: Mapping[str, Any]) -> Reply:
@@ -48,7 +51,32 @@ def recalled(receipt: Mapping[str, Any]) -> Reply:
 
 def _violations(request: Request, text: str) -> list[str]:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return ["the answer is not JSON"]
+        value = _read(text)
+    except _NotJson as wrong:
+        return [str(wrong)]
     return list(request.agent.gives.violations(value))
+
+
+class _NotJson(Exception):
+    """Nothing that could be taken; the message is for whoever gave it."""
+
+
+def _read(text: str) -> Any:
+    """What a text means, if it means one thing, to everybody, and can be written down."""
+    try:
+        value = json.loads(text, object_pairs_hook=_once)
+        canonical.canonical_bytes(value, depth=canonical.MAX_DEPTH)
+    except canonical.NotCanonical as error:
+        raise _NotJson(f"the answer can't be written as JSON: {error}") from None
+    except (ValueError, RecursionError):
+        raise _NotJson("the answer is not JSON") from None
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _NotJson(f"the answer has the key {key[:80]!a} twice in one object")
+        found[key] = value
+    return found

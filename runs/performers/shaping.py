@@ -92,7 +92,7 @@ def shape_fetch(parent: Request, ordinal: int, tool: str, arguments: Mapping[str
     if not isinstance(headers, Mapping) or not all(isinstance(value, str) for value in headers.values()):
         raise Unshapable("fetch takes 'headers' as an object of texts")
     try:
-        canonical.canonical_bytes(arguments)  # a request that has no digest could not be written down
+        canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)  # a request that has no digest could not be written down
         resource = target_resource(arguments["url"])
     except ValueError as error:
         raise Unshapable(str(error)) from None

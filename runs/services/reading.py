@@ -49,8 +49,11 @@ def _matching(run: str, actor: Actor) -> RunQuerySet:
     return runs.filter(id__gte=UUID(digits.ljust(32, "0")), id__lte=UUID(digits.ljust(32, "f"))).order_by("id")
 
 
-def run_document(run: Run) -> dict[str, Any]:
-    """Everything that a run has to say, as JSON: outcome, steps with time and cost, verdict with evidence, failure with owner."""
+def run_document(run: Run, *, actor: Actor) -> dict[str, Any]:
+    """Everything that a run has to say, as JSON: outcome, steps with time and cost, verdict with evidence, failure with owner.
+
+    Of the run that it judges, and of those that judge it, only what the actor may see.
+    """
     now = clock.now()
     steps, calls = list(Step.objects.filter(run=run)), list(Call.objects.filter(run=run))
     finish = reports.bodies_at([(run.id, run.seq)]).get(run.id) if run.outcome else None
@@ -69,8 +72,8 @@ def run_document(run: Run) -> dict[str, Any]:
         "failure": end.get("failure") or (_overdue(run, steps) if effective.overdue else None),
         "missing": end.get("missing", []),
         "steps": [_step(step, calls, opened, usage) for step in steps],
-        "reverifies": None if run.reverifies_id is None else str(run.reverifies_id),
-        "reverified_by": [_judgement(newer, now) for newer in sorted(run.reverified_by.order_by(), key=lambda newer: newer.created_at)],
+        "reverifies": _judged_run(run, actor),
+        "reverified_by": _judgements(run, actor, now),
         "entries": run.seq,
     }
 
@@ -123,6 +126,16 @@ def _overdue(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
     plan, _ = store.plan_of(run.release_id)
     step, agent = (None, None) if at_work is None else (at_work.key, at_work.agent)
     return failure(plan, cause=Cause.DEADLINE, message=message, agent=agent, step=step).as_record()
+
+
+def _judged_run(run: Run, actor: Actor) -> str | None:
+    seen = run.reverifies_id is not None and Run.objects.visible_to(actor).filter(id=run.reverifies_id).exists()
+    return str(run.reverifies_id) if seen else None
+
+
+def _judgements(run: Run, actor: Actor, now: datetime) -> list[dict[str, Any]]:
+    newer = Run.objects.visible_to(actor).filter(reverifies=run).order_by()
+    return [_judgement(each, now) for each in sorted(newer, key=lambda each: each.created_at)]
 
 
 def _judgement(run: Run, now: datetime) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from agents import contracts, registry
 from agents.errors import NotGranted
-from agents.models import Release
+from agents.models import Pipeline, Release
 from audit import bulk, canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.errors import OrchestraError
@@ -38,13 +38,12 @@ def start_run(
 ) -> Run:
     """Queue a run of the pipeline's current release (or of its newest drafts) and ring the bell, unless the caller drives it.
 
-    With an idempotency key the same start gives the same run, which then says `found_again`. Raises BadInput with every
-    violation, and what the registry refuses; a refusal is an entry of its own.
+    With an idempotency key the same start gives the same run, which then says `found_again`, also when the pipeline was retired
+    since. Raises BadInput with every violation, and what the registry refuses; a refusal is an entry of its own.
     """
     try:
-        release = registry.release_for(pipeline, draft=draft, actor=actor, now=clock.now())
-        spec = release.manifest["pipeline"]["spec"]
-        run = _started(release, spec, dict(input), actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=idempotency_key)
+        found = registry.pipeline_to_run(pipeline, actor=actor)
+        run = _started(found, dict(input), actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=idempotency_key)
     except OrchestraError as refusal:
         record_refusal(Verb.START_REFUSED, named("pipeline", pipeline), refusal, actor)
         raise
@@ -63,12 +62,12 @@ def reverify(*, run: str, actor: Actor, ring: bool = False) -> Run:
     try:
         require_member(old, actor)
         _refuse_unjudgeable(old)
+        source = _input_of(old)
     except (NotReverifiable, NotGranted) as refusal:
         record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
         raise
     spec = old.release.manifest["pipeline"]["spec"]
     with transaction.atomic(durable=True):
-        source = reports.openings_of([old.input_entry])[old.input_entry]["input"]
         new = _insert(
             old.release, spec, source, actor=actor, draft=old.draft, as_of=old.as_of or old.finished_at, trigger="reverify", key=None, reverifies=old
         )
@@ -84,9 +83,17 @@ def _refuse_unjudgeable(old: Run) -> None:
         raise NotReverifiable(f"run {old.id} is broken: its rows and its ledger entries differ, so nobody knows what would be judged")
 
 
+def _input_of(old: Run) -> dict[str, Any]:
+    opened = reports.openings_of([old.input_entry])[old.input_entry]
+    if "input" not in opened:
+        raise NotReverifiable(f"run {old.id} can't be judged again: its input was erased, so nobody knows any more what its result was to answer")
+    given: dict[str, Any] = opened["input"]
+    return given
+
+
 def _digest(given: Mapping[str, Any]) -> str:
     try:
-        return canonical.digest(given)
+        return canonical.digest(given, depth=canonical.MAX_DEPTH)
     except canonical.NotCanonical as error:
         raise BadInput(f"the input can't be written as JSON: {error}") from None
 
@@ -102,8 +109,7 @@ def _refuse_bad_input(spec: Mapping[str, Any], given: Mapping[str, Any], as_of: 
 
 
 def _started(
-    release: Release,
-    spec: Mapping[str, Any],
+    pipeline: Pipeline,
     given: dict[str, Any],
     *,
     actor: Actor,
@@ -112,27 +118,29 @@ def _started(
     trigger: str,
     key: str | None,
 ) -> Run:
-    asked = (release.pipeline_id, _digest(given), draft, as_of)
-    earlier = _same_start(release, asked, key)
-    if earlier is not None:  # whatever the contract says by now
+    asked = (pipeline.pk, _digest(given), draft, as_of)
+    earlier = _same_start(pipeline, asked, key)
+    if earlier is not None:  # whatever the contract says by now, and whether or not the pipeline still starts anything
         return earlier
+    release = registry.release_of(pipeline, draft=draft, actor=actor, now=clock.now())
+    spec = release.manifest["pipeline"]["spec"]
     _refuse_bad_input(spec, given, as_of)
     try:
         with transaction.atomic(durable=True):
             return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key)
     except IntegrityError:
-        earlier = _same_start(release, asked, key)  # somebody used the key in the same moment
+        earlier = _same_start(pipeline, asked, key)  # somebody used the key in the same moment
         if earlier is None:
             raise
         return earlier
 
 
-def _same_start(release: Release, asked: tuple[Any, ...], key: str | None) -> Run | None:
+def _same_start(pipeline: Pipeline, asked: tuple[Any, ...], key: str | None) -> Run | None:
     if key is None:
         return None
     if not (0 < len(key) <= 200 and key.isprintable()):
         raise BadInput("an idempotency key has 1 to 200 printable characters")
-    earlier = Run.objects.filter(team=release.pipeline.team, idempotency_key=key).first()
+    earlier = Run.objects.filter(team=pipeline.team, idempotency_key=key).first()
     if earlier is not None and (earlier.pipeline_id, earlier.input_digest, earlier.draft, earlier.as_of) != asked:
         raise IdempotencyConflict(f"the idempotency key '{key}' belongs to run {earlier.id}, which was asked for something else")
     if earlier is not None:
@@ -156,7 +164,7 @@ def _insert(
     run = Run(
         pipeline=release.pipeline,
         release=release,
-        team=release.pipeline.team,
+        team=release.pipeline.team if reverifies is None else reverifies.team,  # a judgement is its run's team's, wherever the pipeline went
         as_of=as_of,
         draft=draft,
         trigger=trigger,

@@ -171,7 +171,7 @@ class Driver:
             await self._settle(lambda: Move(self.snapshot, perform=idle))
 
     def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> _Turn:
-        opened = [each for each in opened if each.call.key not in self.calls]
+        opened = [each for each in opened if each.call.key not in self.calls and self._is_at_work(each.call.step, each.call.attempt)]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
         move = carried_on(replace(move, snapshot=store.with_account(move.snapshot, opened, closing)), self.calls, self.tools.boundary)
@@ -251,8 +251,10 @@ class Driver:
             self.performing.keep(self.snapshot.open)
 
     def _arrived(self) -> list[store.CallSettled]:
-        """The ends of calls that lie in the inbox: money and evidence are not dropped with it."""
+        """The ends of calls that lie in the inbox, and stay there: money and evidence are not dropped with it."""
         events = [self.inbox.get_nowait() for _ in range(self.inbox.qsize())]
+        for event in events:
+            self.inbox.put_nowait(event)
         return [event.settled for event in events if isinstance(event, (Ended, Settled)) and event.settled is not None]
 
     def _in_flight(self, loaded: store.Loaded) -> list[store.CallSettled]:
@@ -270,6 +272,8 @@ class Driver:
     async def _write_intent(self, asked: Asked) -> None:
         """T1 of a call whose step is at work already: its receipt, a refusal, or a row that says dispatched."""
         request = asked.request
+        if asked.answer.done() or not self._is_at_work(request.step, request.attempt):
+            return  # its step ended while it lay in the inbox: nobody waits for an answer, and nobody would send it
         known = self.calls.get(request.key)
         if known is not None and known.request_digest != request.digest():
             give(asked.answer, Refusal(Cause.DIVERGED, diverged(request).message))
@@ -301,7 +305,7 @@ class Driver:
             return
         record = record_of(request)
         await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening),))
-        if request.key in self.calls:  # else the run has ended meanwhile, and nothing goes out any more
+        if request.key in self.calls:  # else its step or the run has ended meanwhile, and nothing goes out any more
             give(asked.answer, record)
 
     async def _write_end(self, ended: Settled) -> None:
@@ -310,6 +314,10 @@ class Driver:
             self.responses[ended.settled.call.key] = ended.response
         if not ended.answer.done():
             ended.answer.set_result(None)
+
+    def _is_at_work(self, key: str, attempt: int) -> bool:
+        step = self.snapshot.steps.get(key)
+        return step is not None and step.state is StepState.RUNNING and step.attempt == attempt
 
     def _may_have_acted(self, step: Step) -> bool:
         mine = (call for call in self.calls.values() if call.step == step.key and call.attempt == step.attempt)
@@ -320,9 +328,11 @@ class Driver:
         return known is not None and known.state is CallState.DISPATCHED
 
     def _abandoned(self, move: Move, closing: set[str]) -> list[store.CallSettled]:
-        """The calls of steps that end without them; at the end of a run, every call that is still out."""
+        """The calls of steps that end without them; at the end of a run, every call that is still out. What has arrived of them is their truth."""
         out = [call for call in self.calls.values() if call.state is CallState.DISPATCHED and call.key not in closing]
-        return [store.abandoned(call, move.snapshot, run=self.run) for call in out if move.finish is not None or call.step in move.abandon]
+        without = [call for call in out if move.finish is not None or call.step in move.abandon]
+        arrived = {each.call.key: each for each in self._arrived()} if without else {}
+        return [arrived.get(call.key) or store.abandoned(call, move.snapshot, run=self.run) for call in without]
 
     def _judged(self, result: Result, settled: Sequence[store.CallSettled]) -> Result:
         """A failed attempt may be made again only if none of its calls may have acted."""

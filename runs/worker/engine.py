@@ -34,6 +34,7 @@ CLAIM_S = 0.25
 CLAIM_BATCH = 64
 SWEEP_S = 1.0
 MARGIN_S = 1.0
+READS = 2
 
 
 def _silent(_: Event) -> None:
@@ -50,6 +51,15 @@ def _unharmed(listener: Callable[[Event], None]) -> Callable[[Event], None]:
             log.debug("nobody heard of %s (%s)", event.verb, error)
 
     return heard
+
+
+def _fitted(loaded: store.Loaded, unready: Mapping[str, str]) -> store.Loaded:
+    """A run whose model provider can't be used here says so and ends; it must not end the engine."""
+    lacking = sorted(performers.providers(loaded.snapshot.plan) & unready.keys())
+    if not lacking or loaded.problem is not None:
+        return loaded
+    message = f"the model provider '{lacking[0]}' can't be used where the worker runs: {unready[lacking[0]]}"
+    return replace(loaded, problem=store.Problem(Cause.INCOMPATIBLE, message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +235,7 @@ class Engine:
     async def _take(self, runs: list[Run]) -> None:
         """One run that can't be read must not keep its neighbours from starting."""
         try:
-            read = await self._call(self._read, runs)
+            read = await self._read_again(runs)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one run; it is logged or ends that run
             if len(runs) == 1:
                 await self._end_unprepared(runs[0].id, error)
@@ -235,15 +245,29 @@ class Engine:
             return
         await self._begin(read)
 
+    async def _read_again(self, runs: list[Run]) -> _Read:
+        """A broken connection is replaced when it fails, and each committer thread has one: they are nobody's but ours by now."""
+        for _ in range(READS):
+            try:
+                return await self._once_read(runs)
+            except DatabaseError as error:
+                log.warning("%d claimed runs can't be read (%s); trying again", len(runs), error)
+        return await self._once_read(runs)
+
+    async def _once_read(self, runs: list[Run]) -> _Read:
+        read: _Read = await self._call(self._read, runs)
+        return read
+
     async def _begin(self, read: _Read) -> None:
         self.tools.boundary.folders.update(read.folders)
         self.tools.boundary.learn(read.standings, asked_at=read.asked_at)
-        await self.tools.boundary.get_ready({provider for each in read.loaded for provider in performers.providers(each.snapshot.plan)})
+        wanted = {provider for each in read.loaded for provider in performers.providers(each.snapshot.plan)}
+        unready = await self.tools.boundary.get_ready(wanted)
         for each in read.loaded:
             if each.is_broken:
                 await self._call(sweeps.mark_broken, each.run)
             else:
-                await self._start(each)
+                await self._start(_fitted(each, unready))
 
     async def _end_unprepared(self, run: UUID, error: Exception) -> None:
         """Code that is not what was published ends its run at once; a run that can't even be read is left to the sweep."""

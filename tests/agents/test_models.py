@@ -126,6 +126,13 @@ def test_what_could_never_work_is_refused_with_its_line(tmp_path: Path, alias: s
     assert "pipeline.yaml:" in problems(refused)
 
 
+def test_credentials_in_an_endpoint_are_refused_and_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(NotPublishable) as refused:
+        models.publish(tmp_path, models.alias(endpoint="https://user:pass-word@models.example.com"), models.agent())
+    assert "write https://HOST/PATH" in problems(refused)
+    assert "pass-word" not in problems(refused) + str(refused.value)
+
+
 def test_contracts_must_be_said(tmp_path: Path) -> None:
     agent = models.agent().replace(f"\ninput: {pipelines.ANY}", "")
     with pytest.raises(NotPublishable) as refused:
@@ -249,6 +256,21 @@ def test_prices_are_the_installations(db: None) -> None:
         registry.set_price(models.PRICE, actor=person)
     with pytest.raises(NotGranted):
         registry.update_prices(actor=person)
+    assert [entry.verb for entry in Entry.objects.filter(verb="agents.price.refused")] == ["agents.price.refused"] * 2
+
+
+def test_only_an_administrator_says_where_a_secret_of_the_installation_is_sent(tmp_path: Path) -> None:
+    member = Actor("person", "alice", "test", teams=frozenset({"platform"}))
+    root = Actor("person", "root", "test", permissions=frozenset({"change-everything"}))
+    models.publish(tmp_path, models.alias(model="claude-sonnet-4-0", secret="env:SOME_KEY"), models.agent())
+    assert registry.apply_folder(tmp_path, actor=member).unchanged  # what stands already is nobody's change
+    file = next(path for path in tmp_path.glob("*.yaml") if "env:SOME_KEY" in path.read_text())
+    file.write_text(file.read_text().replace("secret: env:SOME_KEY", "secret: env:SOME_KEY\nendpoint: https://elsewhere.example"))
+    with pytest.raises(NotGranted, match="only an administrator"):
+        registry.apply_folder(tmp_path, actor=member)
+    assert ModelAlias.objects.get().endpoint == ""
+    registry.apply_folder(tmp_path, actor=root)
+    assert ModelAlias.objects.get().endpoint == "https://elsewhere.example"
 
 
 def test_recorded_replies_are_stored_and_cost_nothing(tmp_path: Path) -> None:
@@ -267,4 +289,4 @@ def test_a_publication_says_what_its_models_are(tmp_path: Path) -> None:
     (tmp_path / "pipeline.yaml").write_text((tmp_path / "pipeline.yaml").read_text().replace("claude-sonnet-5", "claude-haiku-4-5"))
     out = StringIO()
     call_command("apply", "-f", str(tmp_path), "--publish", stdout=out)
-    assert "with judge 1, writer 1; reasoning is anthropic/claude-haiku-4-5, price 1" in out.getvalue()
+    assert "with judge 1, writer 1; reasoning is anthropic/claude-haiku-4-5, version 1 of its price" in out.getvalue()

@@ -1,9 +1,10 @@
 """People and teams: who sees what, who may act, and that what is taken is gone at once."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, Group, User
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from guardian.shortcuts import assign_perm
 
 from agents import registry
@@ -75,7 +76,7 @@ def test_only_who_manages_people_says_who_belongs_where(alice: User, bob: User) 
     registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
     with pytest.raises(UnknownTeam):  # and only of teams that they see
         registry.add_member("platform", "alice", actor=acting(alice))
-    registry.permit_person("alice", SEE_EVERYTHING, allowed=True, actor=SYSTEM)
+    registry.add_member("platform", "alice", actor=SYSTEM)
     registry.add_member("platform", "bob", actor=acting(alice))
     registry.permit_person("alice", MANAGE_PEOPLE, allowed=False, actor=SYSTEM)
     assert not acting(alice).may_manage_people
@@ -89,7 +90,7 @@ def test_who_manages_people_can_raise_neither_themselves_nor_take_over_who_may_m
     registry.add_member("platform", "bob", actor=SYSTEM)
     with pytest.raises(NotGranted, match="don't have"):
         registry.permit_person("alice", SEE_EVERYTHING, allowed=True, actor=acting(alice))
-    with pytest.raises(NotGranted, match="themselves"):
+    with pytest.raises(NotGranted, match="not a member"):
         registry.add_member("platform", "alice", actor=acting(alice))
     with pytest.raises(NotGranted, match="more than you"):
         registry.reset_password("bob", actor=acting(alice))
@@ -99,6 +100,52 @@ def test_who_manages_people_can_raise_neither_themselves_nor_take_over_who_may_m
         with pytest.raises(Invalid):
             registry.create_person(name, actor=SYSTEM)
     assert acting(alice).permissions == {MANAGE_PEOPLE} and acting(alice).teams == frozenset()
+
+
+@pytest.mark.parametrize("let_in", [registry.add_member, registry.show_team])
+def test_who_manages_people_lets_nobody_into_a_team_that_they_only_see(alice: User, let_in: Callable[..., Team]) -> None:
+    registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
+    registry.permit_person("alice", SEE_EVERYTHING, allowed=True, actor=SYSTEM)
+    registry.show_team("platform", "alice", actor=SYSTEM)
+    sock, _ = registry.create_person("sock", actor=acting(alice))
+    with pytest.raises(NotGranted, match="not a member of team 'platform'"):
+        let_in("platform", "sock", actor=acting(alice))
+    assert acting(sock).sees == frozenset() and facts_of("agents.person.refused") == [{"code": "denied", "problems": 1}]
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    let_in("platform", "sock", actor=acting(alice))
+    assert acting(sock).sees == {"platform"}
+
+
+def test_an_auditor_who_may_not_sign_in_is_above_who_manages_people_all_the_same(alice: User, bob: User) -> None:
+    registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
+    registry.permit_person("bob", SEE_EVERYTHING, allowed=True, actor=SYSTEM)
+    registry.set_active("bob", active=False, actor=acting(alice))
+    before = User.objects.get(pk=bob.pk).password
+    with pytest.raises(NotGranted, match="more than you"):
+        registry.reset_password("bob", actor=acting(alice))
+    assert User.objects.get(pk=bob.pk).password == before
+
+
+def test_a_permission_of_a_group_counts_too(alice: User, bob: User) -> None:
+    registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
+    group = Group.objects.create(name="auditors")
+    group.permissions.add(Permission.objects.get(codename="see_everything"))
+    bob.groups.add(group)
+    registry.set_active("bob", active=False, actor=SYSTEM)
+    with pytest.raises(NotGranted, match="more than you"):
+        registry.reset_password("bob", actor=acting(alice))
+
+
+@pytest.mark.parametrize("by", ["person", "group"])
+def test_whoever_is_shown_a_team_that_who_manages_people_is_not_shown_is_above_them(alice: User, bob: User, by: str) -> None:
+    registry.permit_person("alice", MANAGE_PEOPLE, allowed=True, actor=SYSTEM)
+    group = Group.objects.create(name="onlookers")
+    bob.groups.add(group)
+    assign_perm("view_team", bob if by == "person" else group, Team.objects.get(name="platform"))
+    with pytest.raises(NotGranted, match="more than you"):
+        registry.reset_password("bob", actor=acting(alice))
+    registry.show_team("platform", "alice", actor=SYSTEM)
+    registry.reset_password("bob", actor=acting(alice))
 
 
 def test_to_see_everything_is_not_to_change_everything(bob: User) -> None:
@@ -145,7 +192,17 @@ def test_an_administrators_password_is_set_by_an_administrator_only(alice: User)
         registry.set_active("root", active=False, actor=acting(alice))
     registry.reset_password("alice", actor=acting(root))
     assert facts_of("agents.person.created") == [{"person": root.pk, "administrator": True}]
-    assert facts_of("agents.person.changed")[-1] == {"person": alice.pk, "password": "reset"}
+    assert facts_of("agents.person.changed")[-1] == {"person": alice.pk, "password": "reset", "tokens_ended": 0}
+
+
+def test_the_last_administrator_who_may_sign_in_is_deactivated_by_a_shell_only() -> None:
+    first, second = (registry.create_person(name, actor=SYSTEM, administrator=True)[0] for name in ("one", "two"))
+    registry.set_active("two", active=False, actor=acting(first))
+    with pytest.raises(Conflict, match="last administrator"):
+        registry.set_active("one", active=False, actor=acting(first))
+    assert acting(first).may_manage_people and facts_of("agents.person.refused") == [{"code": "conflict", "problems": 1}]
+    registry.set_active("one", active=False, actor=SYSTEM)
+    assert acting(first) == acting(second) == Actor.nobody()
 
 
 def test_a_persons_name_is_in_openings_only() -> None:

@@ -1,13 +1,14 @@
 """Publishing what is stored: drafts become what runs, together, or not at all."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agents import registry
-from agents.errors import NoSuchVersion, NotGranted, NotPublishable, UnknownPipeline
+from agents.errors import NoSuchVersion, NotGranted, NotPublishable, Retired, UnknownAgent, UnknownPipeline
 from agents.models import Agent, Pipeline, Version
-from audit.errors import Conflict
+from audit.errors import Conflict, OrchestraError
 from tests.agents.folders import PIPELINE, READING, numbers
 from tests.agents.inventory import MEMBER, ONLOOKER, OUTSIDER, SYSTEM, facts_of, pinned, publish, release, verbs
 
@@ -57,7 +58,7 @@ def test_a_second_publication_has_nothing_to_do_and_says_so(folder: Path) -> Non
     for name in ("numbers", "reader"):
         with pytest.raises(Conflict, match="already; nothing was changed"):
             registry.publish(name, actor=SYSTEM)
-    assert verbs() == before
+    assert verbs() == [*before, "agents.version.refused", "agents.version.refused"]
 
 
 def test_a_version_that_ran_before_is_rolled_back_to_and_not_published(folder: Path) -> None:
@@ -97,7 +98,19 @@ def test_a_preview_tells_the_fields_and_drafts_and_writes_nothing(folder: Path) 
     before = verbs()
     told = registry.preview("numbers", actor=ONLOOKER)
     assert [(field.path, field.old, field.new) for field in told.fields] == [("limits.timeout_ms", 60_000, 120_000)]
-    assert (told.agents, told.problems, verbs()) == ((("auditor", 2), ("reader", 2)), (), before)
+    assert [(pin.name, pin.running, pin.version) for pin in told.pins] == [("auditor", 1, 2), ("reader", 1, 2)]
+    assert (told.problems, told.unchanged, verbs()) == ((), False, before)
+
+
+def test_a_preview_is_held_against_what_runs_and_not_against_what_is_published(folder: Path) -> None:
+    """After a rollback the agents' published versions are not what the pipeline runs: to publish it again would bring the newer ones back."""
+    publish(folder)
+    publish(numbers(folder, reading=READING.replace("1}", "2}")))
+    assert registry.preview("numbers", actor=SYSTEM).unchanged
+    registry.rollback("numbers", actor=SYSTEM)
+    told = registry.preview("numbers", actor=SYSTEM)
+    assert [(pin.name, pin.running, pin.version) for pin in told.pins] == [("auditor", 1, 2), ("reader", 1, 2)]
+    assert not told.unchanged and any("artifact" in field.path for field in told.pins[0].fields)
 
 
 def test_who_may_only_look_publishes_nothing_and_it_is_recorded(folder: Path) -> None:
@@ -106,5 +119,32 @@ def test_who_may_only_look_publishes_nothing_and_it_is_recorded(folder: Path) ->
         registry.publish("numbers", actor=ONLOOKER)
     with pytest.raises(UnknownPipeline):
         registry.publish("numbers", actor=OUTSIDER)
-    assert facts_of("agents.version.refused") == [{"code": "denied", "publish": True, "problems": 1}]
+    assert facts_of("agents.version.refused") == [{"code": code, "publish": True, "problems": 1} for code in ("denied", "unknown-pipeline")]
     assert not Version.objects.filter(state="published").exists()
+
+
+@pytest.mark.parametrize(
+    "asked", [{"name": "nobody"}, {"name": "numbers", "version": 7}, {"name": "numbers"}, {"name": "reader"}, {"name": "a\u202eb"}]
+)
+def test_whatever_is_refused_leaves_an_entry(folder: Path, asked: dict[str, Any]) -> None:
+    publish(folder)
+    with pytest.raises(OrchestraError) as refused:
+        registry.publish(**asked, actor=SYSTEM)
+    assert facts_of("agents.version.refused") == [{"code": refused.value.code, "publish": True, "problems": 1}]
+
+
+def test_a_retired_pipeline_is_not_published_and_the_refusal_is_an_entry(folder: Path) -> None:
+    publish(folder)
+    registry.retire("numbers", actor=SYSTEM, reason="old")
+    with pytest.raises(Retired):
+        registry.publish("numbers", actor=SYSTEM)
+    assert facts_of("agents.version.refused")[-1]["code"] == "retired"
+
+
+def test_a_door_for_one_kind_does_not_reach_the_other(folder: Path) -> None:
+    publish(folder)
+    for change in (registry.publish, registry.rollback, registry.reinstate):
+        with pytest.raises(UnknownAgent, match="there is no agent 'numbers'"):
+            change("numbers", actor=SYSTEM, kind=Agent)
+        with pytest.raises(UnknownPipeline, match="there is no pipeline 'reader'"):
+            change("reader", actor=SYSTEM, kind=Pipeline)

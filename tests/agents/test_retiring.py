@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from agents import registry
-from agents.errors import NotGranted, Retired
+from agents.errors import NotGranted, NotPublishable, Retired, UnknownAgent
 from agents.models import Agent, Pipeline
-from audit.errors import Conflict, Invalid
-from tests.agents.folders import numbers
+from audit.errors import Conflict, Invalid, OrchestraError
+from tests.agents.folders import PIPELINE, numbers
 from tests.agents.inventory import MEMBER, ONLOOKER, SYSTEM, facts_of, publish, release
 
 pytestmark = pytest.mark.django_db
@@ -38,9 +38,21 @@ def test_an_agent_that_a_pipeline_in_use_needs_cannot_be_retired() -> None:
     assert Agent.objects.get(name="reader").state == "active"
     registry.retire("numbers", actor=SYSTEM, reason="old")
     assert registry.retire("reader", actor=SYSTEM, reason="old").state == "retired"
-    assert registry.reinstate("reader", actor=SYSTEM).state == "active"
+    with pytest.raises(Conflict, match="needs agent reader"):
+        registry.reinstate("numbers", actor=SYSTEM)
+    assert registry.reinstate("reader", actor=SYSTEM).state == "suspended"  # as it may have been: whoever brings it back looks at it first
+    assert registry.resume("reader", actor=SYSTEM).state == "active"
+    assert registry.reinstate("numbers", actor=SYSTEM).state == "active"
     assert facts_of("agents.agent.retired") == [{"was": "active"}]
-    assert facts_of("agents.agent.reinstated") == [{"state": "active"}]
+    assert facts_of("agents.agent.reinstated") == [{"state": "suspended"}]
+
+
+def test_what_is_retired_is_not_published(tmp_path: Path) -> None:
+    registry.retire("numbers", actor=SYSTEM, reason="old")
+    registry.retire("reader", actor=SYSTEM, reason="old")
+    with pytest.raises(NotPublishable) as refused:
+        publish(numbers(tmp_path / "two", pipeline=PIPELINE.replace("1m", "2m")))
+    assert any("'reader' is retired" in str(problem) for problem in refused.value.details["problems"])
 
 
 def test_what_is_so_already_is_a_conflict_with_an_entry() -> None:
@@ -65,3 +77,18 @@ def test_every_move_of_a_state_is_in_the_history_of_its_row() -> None:
     registry.resume("reader", actor=SYSTEM)
     states = list(Agent.objects.get(name="reader").history.order_by("-history_id").values_list("state", flat=True)[:2])
     assert states == ["active", "suspended"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "code"), [("nobody", "old", "unknown-pipeline"), ("numbers", " ", "invalid"), ("a\u202eb", "old", "unknown-pipeline")]
+)
+def test_whatever_is_refused_leaves_an_entry(name: str, reason: str, code: str) -> None:
+    with pytest.raises(OrchestraError):
+        registry.retire(name, actor=SYSTEM, reason=reason)
+    assert facts_of("agents.agent.refused") == [{"code": code, "asked": "retire", "problems": 1}]
+
+
+def test_nothing_is_brought_back_that_is_not_there_and_that_is_an_entry() -> None:
+    with pytest.raises(UnknownAgent):
+        registry.reinstate("numbers", actor=SYSTEM, kind=Agent)
+    assert facts_of("agents.agent.refused") == [{"code": "unknown-agent", "asked": "reinstate", "problems": 1}]

@@ -10,7 +10,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.canonical import MAX_INTEGER, NotCanonical, canonical_bytes, commitment, digest, digest_bytes, entry_bytes
+from audit.canonical import MAX_DEPTH, MAX_INTEGER, NotCanonical, canonical_bytes, commitment, digest, digest_bytes, entry_bytes
 
 # RFC 8785, appendix B: the bits of an IEEE 754 double and its text.
 NUMBERS = {
@@ -88,6 +88,25 @@ def test_a_value_nested_without_end_is_refused_by_both_forms() -> None:
     for form in (canonical_bytes, entry_bytes):
         with pytest.raises(NotCanonical, match="deeply"):
             form({"facts": endless})
+
+
+@pytest.mark.parametrize("innermost", [1, 0.5, "ü"])
+@pytest.mark.parametrize("key", ["a", "ä"])
+def test_what_is_too_deep_does_not_depend_on_the_stack_that_is_left(innermost: Any, key: str) -> None:
+    def nested(depth: int) -> Any:
+        value = innermost
+        for place in range(depth):
+            value = [value] if place % 2 else {key: value}
+        return value
+
+    def deeper(frames: int, depth: int) -> bytes:
+        return deeper(frames - 1, depth) if frames else canonical_bytes(nested(depth), depth=MAX_DEPTH)
+
+    for frames in (0, 300):
+        assert len(deeper(frames, MAX_DEPTH)) > MAX_DEPTH
+        for depth in (MAX_DEPTH + 1, 400, 470, 5_000):
+            with pytest.raises(NotCanonical, match="more than 128 objects and lists"):
+                deeper(frames, depth)
 
 
 @given(st.dictionaries(ascii_keys, entry_values, max_size=6))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -275,6 +275,33 @@ def test_an_export_that_cannot_be_recorded_is_not_published(draft: Make, now: da
     assert (list(tmp_path.iterdir()), out.getvalue()) == ([], "")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_export_that_fails_midway_has_left_its_transaction_while_the_error_travels(
+    draft: Make, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction.atomic():
+        ledger.record([draft()], now=now)
+    portions, closed = exports.bulk.portions, []
+
+    def watched(query: Any, size: int) -> Any:
+        try:
+            yield from portions(query, size)
+        finally:
+            closed.append(True)
+
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            if data:
+                raise OSError(28, "No space left on device")
+            return 0
+
+    monkeypatch.setattr(exports.bulk, "portions", watched)
+    with pytest.raises(OSError, match="No space") as travelling:
+        make_export(form="jsonl", filters=Filters(), into=Full(), actor=SYSTEM)
+    assert (closed, connection.in_atomic_block) == ([True], False)
+    assert travelling.tb is not None  # it holds the frames, and what lives in them
+
+
 @pytest.mark.django_db
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_file: int) -> None:
@@ -322,5 +349,5 @@ def test_bad_input_in_a_shell_exits_2_without_a_traceback(shell_environment: dic
     argv = [sys.executable, "manage.py", "auditexport", "--since", "\x1b[31mred"]
     done = subprocess.run(argv, cwd=project_folder, env=shell_environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--since 'red' is not an instant" in done.stderr
+    assert "--since '␛[31mred' is not an instant" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,7 +1,7 @@
 """Errors, actors, instants and identifiers."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from django.db import connection, transaction
@@ -47,6 +47,26 @@ def test_an_offset_is_turned_into_utc_and_a_naive_text_is_refused() -> None:
     for odd in ("2026-11-20T13:00:00", "2026-11-20", "soon", ""):
         with pytest.raises(ValueError):
             clock.from_text(odd)
+
+
+@pytest.mark.parametrize(
+    ("instant", "text"),
+    [
+        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00.000000Z"),
+        (datetime(987, 6, 5, 4, 3, 2, 1, tzinfo=UTC), "0987-06-05T04:03:02.000001Z"),
+        (datetime(2026, 11, 20, 11, 44, 48, 123_456, tzinfo=UTC), "2026-11-20T11:44:48.123456Z"),
+        (datetime(2026, 11, 20, 12, tzinfo=timezone(timedelta(hours=1))), "2026-11-20T11:00:00.000000Z"),
+    ],
+)
+def test_every_year_is_written_with_four_digits_and_every_second_with_six_more(instant: datetime, text: str) -> None:
+    assert clock.to_text(instant) == text
+    assert clock.from_text(text) == instant
+
+
+def test_an_instant_beyond_the_calendar_is_refused_in_words() -> None:
+    for beyond in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        with pytest.raises(ValueError, match="before the year 1 or after the year 9999"):
+            clock.from_text(beyond)
 
 
 @pytest.mark.django_db(transaction=True)

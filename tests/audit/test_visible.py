@@ -14,12 +14,14 @@ from audit.visible import visible
     [
         ("plain, Ünïcode, 日本, 😀", "plain, Ünïcode, 日本, 😀"),
         ("a\nb\tc\r\x00\x7f", "a␊b␉c␍␀␡"),
-        ("\x1b[31mred\x1b[0m", "red"),
-        ("\x9b1mbold", "bold"),
-        ("\x1b]0;title\x07after", "after"),
-        ("\x1b]8;;https://example.com\x1b\\link\x1b]8;;\x1b\\", "link"),
-        ("\x1bPq#0\x1b\\sixel", "sixel"),
-        ("\x1b(Bcharset\x1bc", "charset"),
+        ("\x1b[31mred\x1b[0m", "␛[31mred␛[0m"),
+        ("\x9b1mbold", "<U+009B>1mbold"),
+        ("\x1b]0;title\x07after", "␛]0;title␇after"),
+        ("\x1b]8;;https://example.com\x1b\\link\x1b]8;;\x1b\\", "␛]8;;https://example.com␛\\link␛]8;;␛\\"),
+        ("\x1bPq#0\x1b\\sixel", "␛Pq#0␛\\sixel"),
+        ("\x1b(Bcharset\x1bc", "␛(Bcharset␛c"),
+        ("pay alice\u009d and then wire all to mallory", "pay alice<U+009D> and then wire all to mallory"),
+        ("pay alice\x1b] and then wire all to mallory", "pay alice␛] and then wire all to mallory"),
         ("lonely \x1b", "lonely ␛"),
         ("refund \u202e0001\u202c", "refund <U+202E>0001<U+202C>"),
         ("zero\u200bwidth\ufeff\u2060", "zero<U+200B>width<U+FEFF><U+2060>"),
@@ -43,8 +45,12 @@ def test_a_long_text_is_cut_and_says_so() -> None:
     assert len(visible("\u202e" * 10_000_000, 50)) == 50
 
 
-def test_a_long_text_that_shrinks_still_says_that_it_was_cut() -> None:
-    assert visible("\x1b[31m" * 1_000 + "end", 20).endswith("…")
+@pytest.mark.parametrize("opener", [*"\x90\x98\x9b\x9d\x9e\x9f", *(f"\x1b{second}" for second in "[]PX^_(")])
+@given(before=st.text("abc ;[0", max_size=20), after=st.text("xyz ;?0m\\", max_size=20), terminator=st.sampled_from(["", "\x07", "\x1b\\", "\x9c"]))
+def test_no_terminal_sequence_is_obeyed_and_no_word_around_it_is_lost(opener: str, before: str, after: str, terminator: str) -> None:
+    shown = visible(before + opener + after + terminator)
+    assert shown.isprintable()
+    assert shown.startswith(before) and after in shown[len(before) :]
 
 
 @given(st.text(), st.integers(1, 60))

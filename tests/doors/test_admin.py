@@ -12,9 +12,12 @@ from django.urls import reverse
 
 from agents.models import Agent
 from audit import clock
+from audit.actors import Actor
 from audit.identity import new_id
+from orchestra_site.admin.inventory import lately_of
 from runs.models import Engine, Run
 from tests import pipelines
+from tests.doors import world
 from tests.pipelines import agent
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,6 +53,12 @@ def test_nothing_of_ours_or_of_the_queue_can_be_added_changed_or_deleted(looking
     assert len(ours) > 10
     for each in ours:
         assert not any((each.has_add_permission(request), each.has_change_permission(request), each.has_delete_permission(request))), each
+
+
+@pytest.mark.parametrize("url", ["r/1/abc/", "r/abc/1/", "r/1/%0A/", "search/?s=a&page=abc", "search/?s=a", "autocomplete/?term=a"])
+def test_addresses_that_no_page_offers_are_not_there(looking: Client, url: str) -> None:
+    looking.raise_request_exception = False
+    assert looking.get(f"/admin/{url}").status_code == 404
 
 
 def test_a_run_page_shows_hostile_text_as_text(looking: Client, tmp_path: Path) -> None:
@@ -108,6 +117,23 @@ def test_a_changed_outcome_reads_broken_in_the_list(looking: Client, tmp_path: P
     Run.objects.filter(id=run.id).update(outcome="verified")
     page = looking.get(reverse("admin:runs_run_changelist")).content.decode()
     assert "o-broken" in page and "o-good" not in page
+
+
+def test_a_run_that_was_changed_afterwards_counts_nowhere_as_verified(looking: Client, tmp_path: Path) -> None:
+    pipelines.publish(tmp_path / "p", functions=world.WORK, agents=[agent("worker", "work:work")], steps=world.STEPS)
+    runs = [pipelines.start(), pipelines.start()]
+    for run in runs:
+        pipelines.drive(run)
+    older = Run.objects.get(id=runs[0].id)
+    Run.objects.filter(id=runs[1].id).update(result_digest="0" * 64)
+    overview, actor = looking.get(reverse("admin:index")).context, Actor.system("test")
+    (tally,) = overview["tallies"]
+    assert (tally.week["verified"], tally.week["broken"]) == (1, 1)
+    assert [one.run.id for one in overview["attention"]] == [runs[1].id]
+    agents = list(Agent.objects.filter(name="worker"))
+    assert lately_of(agents, actor)[agents[0].pk].verified_at == older.finished_at
+    Run.objects.filter(id=older.id).update(result_digest="0" * 64)
+    assert lately_of(agents, actor)[agents[0].pk].verified_at is None
 
 
 def test_runs_that_a_check_found_broken_are_found(looking: Client, tmp_path: Path) -> None:

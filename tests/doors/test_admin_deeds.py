@@ -48,7 +48,7 @@ def test_a_member_starts_a_run_from_the_contract_of_its_input(seen: dict[str, Cl
     page = text(seen["alice"].get(url))
     assert all(f'name="in-{name}"' in page for name in ("rows", "feed", "more"))
     wrong = seen["alice"].post(url, {"in-rows": "0", "in-more": "{", "key": "k"})
-    assert "this is no JSON" in text(wrong)
+    assert "this is not JSON" in text(wrong)
     wrong = seen["alice"].post(url, {"in-rows": "0", "key": "k"})
     assert wrong.status_code == 422 and "rows" in text(wrong) and "minimum" in text(wrong)
     sent = [seen["alice"].post(url, {"in-rows": "3", "in-feed": "f", "in-more": '{"a": 1}', "key": "once"}) for _ in range(2)]
@@ -62,6 +62,26 @@ def test_an_input_without_listed_properties_is_asked_for_as_json(seen: dict[str,
     url = reverse("admin:runs_run_start", args=[Pipeline.objects.get(name="sample").pk])
     seen["alice"].post(url, {"input": '{"any": [1, 2]}', "key": "k"})
     assert pipelines.document(Run.objects.get())["input"] == {"any": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("[1]", "a JSON object"),
+        ("null", "a JSON object"),
+        ('"text"', "a JSON object"),
+        ('{"a": 1, "a": 2}', "the key &#x27;a&#x27; twice"),
+        ('{"a": NaN}', "NaN"),
+        ("[" * 200_000, "nested deeper than 64 levels"),
+        ("{", "this is not JSON"),
+    ],
+    ids=lambda value: value[:12],
+)
+def test_no_run_starts_over_another_input_than_was_typed(seen: dict[str, Client], typed: str, said: str) -> None:
+    url = reverse("admin:runs_run_start", args=[Pipeline.objects.get(name="sample").pk])
+    refused = seen["alice"].post(url, {"input": typed, "key": "k"})
+    assert (refused.status_code, Run.objects.count()) == (422, 0)
+    assert said in text(refused)
 
 
 def test_a_member_cancels_a_run_and_has_a_result_judged_again(seen: dict[str, Client]) -> None:
@@ -109,7 +129,7 @@ def test_a_draft_is_published_after_its_differences_were_shown_and_rolled_back(s
     assert old is not None
     assert old.digest in text(seen["alice"].get(deed(pipeline, "rollback")))
     back = seen["alice"].post(deed(pipeline, "rollback"), {"to": old.digest}, follow=True)
-    assert "went from version" in text(back)
+    assert "went from release" in text(back)
     pipeline.refresh_from_db()
     assert pipeline.current_release_id == old.pk
     assert [entry.actor for entry in entries("agents.pipeline.rolled_back")] == ["alice"]
@@ -125,6 +145,22 @@ def test_what_can_not_be_published_says_every_problem_and_is_recorded(seen: dict
     refused = seen["alice"].post(deed(pipeline, "publish"))
     assert refused.status_code == 422 and "can&#x27;t be published" in text(refused)
     assert [entry.actor for entry in entries("agents.version.refused")] == ["alice"]
+
+
+def test_no_number_of_new_inputs_hides_a_new_permission_before_it_is_published(seen: dict[str, Client], tmp_path: Path) -> None:
+    more = 'permissions: ["allow read file:/etc/*"]'
+    folder = pipelines.folder(tmp_path / "new", functions=world.WORK, agents=[pipelines.agent("worker", "work:work", more=more)], steps=world.STEPS)
+    file = folder / "pipeline.yaml"
+    many = ", ".join(f"a{number}: {{type: string}}" for number in range(320))
+    contract = f"input: {{type: object, properties: {{{many}}}}}"
+    file.write_text(file.read_text(encoding="utf-8").replace(f"input: {pipelines.ANY}", contract, 1), encoding="utf-8")
+    registry.apply_folder(folder, actor=SYSTEM, publish=False)
+    worker = Agent.objects.get(name="worker")
+    draft = Version.objects.get(agent=worker, state=VersionState.DRAFT)
+    pages = [deed(worker, "publish"), deed(Pipeline.objects.get(name="sample"), "publish"), deed(draft, "change"), deed(worker, "change")]
+    for url in pages:
+        page = text(seen["alice"].get(url))
+        assert "allow read file:/etc/*" in page and "… and 20 more fields of its input and output differ" in page, url
 
 
 def test_suspending_takes_a_reason_and_resuming_brings_it_back(seen: dict[str, Client]) -> None:

@@ -1,5 +1,6 @@
 """Who sees what in the admin: every page is filtered by visible_to, and what is not shown does not exist."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,12 @@ def names_on(client: Client, url: str) -> set[str]:
     """Which names of the other team stand on a page, as text of an element."""
     page = client.get(url).content.decode()
     return {word for word in FOREIGN if f">{word}<" in page or f"={word}" in page or f": {word}" in page or f"'{word}'" in page}
+
+
+def facts_on(client: Client, person: str) -> str:
+    """What the page of a person says of them, between its first and its last line."""
+    page = client.get(reverse("admin:auth_user_change", args=[User.objects.get(username=person).pk])).content.decode()
+    return re.search(r"<dt>Teams.*?<dt>Signed", page, re.DOTALL)[0]
 
 
 def test_no_list_filter_or_overview_names_another_team(seen: dict[str, Client]) -> None:
@@ -106,6 +113,22 @@ def test_people_are_listed_only_for_whoever_manages_them(seen: dict[str, Client]
         assert [seen[name].get(url).status_code for url in urls] == [404] * 3
         assert seen[name].post(urls[1], {"username": "erin"}).status_code == 404
     assert not User.objects.filter(username="erin").exists()
+
+
+def test_the_page_of_a_person_names_only_teams_that_whoever_looks_sees(seen: dict[str, Client]) -> None:
+    registry.permit_person("alice", "manage-people", allowed=True, actor=SYSTEM)
+    registry.add_member("red", "charlie", actor=SYSTEM)
+    registry.add_member("platform", "charlie", actor=SYSTEM)
+    registry.show_team("red", "bob", actor=SYSTEM)
+    for name in ("charlie", "bob"):
+        said = {who: facts_on(seen[who], name) for who in ("alice", "root")}
+        assert "platform" in said["alice"] and "red" not in said["alice"] and ", and 1 that you don't see" in said["alice"], name
+        assert "red" in said["root"] and "don't see" not in said["root"], name
+
+
+def test_what_an_inactive_person_was_given_stands_on_their_page(seen: dict[str, Client]) -> None:
+    registry.set_active("dora", active=False, actor=SYSTEM)
+    assert "<dt>Permissions</dt><dd>see-everything</dd>" in facts_on(seen["root"], "dora")
 
 
 def test_nobody_who_is_not_signed_in_sees_anything(seen: dict[str, Client], runs: tuple[Run, Run]) -> None:

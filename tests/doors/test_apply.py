@@ -86,7 +86,7 @@ def test_hostile_text_reaches_the_terminal_as_text(tmp_path: Path) -> None:
     run("apply", "-f", folder)
     out = run("apply", "-f", numbers(folder, reader=READER.replace("Read a number.", evil)))
     lines, _ = refused("apply", "-f", numbers(folder, reader=READER.replace("gather", evil)))
-    assert "purpose: Read a number. → <U+202E>evil" in out
+    assert "purpose: Read a number. → ␛[2J<U+202E>evil" in out
     for text in (out, *lines):
         assert "\x1b" not in text
         assert "\u202e" not in text

@@ -1,5 +1,7 @@
 """The commands members, person, publish, retire and reinstate: what a person reads, and the exit status."""
 
+import os
+import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,33 @@ def test_a_person_is_made_and_the_password_shown_once() -> None:
     assert run("person", "erin", "--activate") == ["person erin: active"]
     assert run("person", "erin", "--password")[1] == "It is shown this once."
     assert "already" in refused("person", "erin", "--create")
+
+
+NO_TEXT = os.fsdecode(b"\xff")
+"""How Python hands on an argument of bytes that are no text."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("members", NO_TEXT), "no team '<U\\+DCFF>'"),
+        (("members", "platform", "--add", NO_TEXT), "no person '<U\\+DCFF>'"),
+        (("person", NO_TEXT, "--password"), "no person '<U\\+DCFF>'"),
+        (("person", NO_TEXT, "--create"), "can't be a name"),
+        (("token", NO_TEXT), "no person '<U\\+DCFF>'"),
+        (("token", NO_TEXT, "--revoke", "0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10"), "no token"),
+        (("publish", NO_TEXT), "no pipeline or agent"),
+        (("publish", NO_TEXT, "--dry-run"), "no pipeline or agent"),
+        (("retire", NO_TEXT, "--reason", "old"), "no pipeline or agent"),
+        (("reinstate", NO_TEXT), "no pipeline or agent"),
+    ],
+)
+def test_a_name_that_is_no_text_is_nobodys(arguments: tuple[str, ...], says: str) -> None:
+    assert re.search(says, refused(*arguments))
+
+
+def test_nobody_whose_name_is_no_text_has_a_token() -> None:
+    assert run("token", NO_TEXT, "--list") == ["'<U+DCFF>' has no token"]
 
 
 def test_a_draft_is_looked_at_and_then_published(folder: Path) -> None:

@@ -117,7 +117,7 @@ def test_json_is_the_whole_document_and_nothing_else(sample: None) -> None:
     done = typed("runpipeline", "sample", "--json")
     assert (done.status, done.err) == (0, "")
     assert done.out.isascii()
-    assert done.document == json.loads(json.dumps(services.run_document(services.find_run(done.run, actor=SYSTEM))))
+    assert done.document == json.loads(json.dumps(services.run_document(services.find_run(done.run, actor=SYSTEM), actor=SYSTEM)))
 
 
 @pytest.mark.parametrize(

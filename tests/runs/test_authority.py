@@ -4,10 +4,11 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from audit import clock, reports
 from runs import performers, store
@@ -104,6 +105,23 @@ def test_a_run_given_back_is_no_attempt(run: Run) -> None:
     store.release_lease(owner=mine, runs=[run.id])
     run.refresh_from_db()
     assert run.attempt == 0
+
+
+def test_a_connection_that_breaks_between_claim_and_read_orphans_no_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, reads = Engine._read, iter([True, True])
+
+    def broken(engine: Engine, runs: Any) -> Any:
+        if next(reads, False):
+            connection.ensure_connection()
+            if connection.vendor == "postgresql":
+                connection.connection.close()
+            raise OperationalError("the connection is gone")
+        return read(engine, runs)
+
+    monkeypatch.setattr(Engine, "_read", broken)
+    assert pipelines.drive(run)["outcome"] == "verified"
+    run.refresh_from_db()
+    assert run.fence == 1
 
 
 # --- a stale fence -------------------------------------------------------------------------------------------------

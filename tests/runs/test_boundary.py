@@ -1,6 +1,7 @@
 """What the boundary refuses, and what a call costs whatever becomes of it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from agents.models import Agent
 from audit import clock, reports
 from runs.models import Call, Run, Step
+from runs.performers import Boundary, Standing
 from tests import pipelines
 from tests.pipelines import agent
 from tests.workers import until
@@ -185,3 +187,13 @@ def test_an_inline_check_without_what_it_needs_fails_as_input(tmp_path: Path) ->
     said = pipelines.run()
     assert (said["outcome"], said["failure"]["cause"]) == ("unverified", "input")
     assert "'right'" in said["failure"]["message"]
+
+
+def test_a_standing_that_was_asked_for_earlier_and_comes_later_replaces_nothing() -> None:
+    boundary, now = Boundary(children=1), clock.now()
+    suspended, active = Standing("suspended", ()), Standing("active", ())
+    boundary.learn({"one": suspended}, asked_at=now)
+    boundary.learn({"one": active, "two": active}, asked_at=now - timedelta(seconds=1))
+    assert boundary.standings == {"one": suspended, "two": active}
+    boundary.learn({"one": active}, asked_at=now + timedelta(seconds=1))
+    assert boundary.standings["one"] is active

@@ -11,6 +11,7 @@ import pytest
 
 from agents.prices import Tokens
 from runs.adapters.asking import OVERHEAD_TOKENS, Answered, Provider, Question, Unanswered
+from runs.adapters.messages import Received
 from runs.adapters.providers.anthropic import Anthropic
 from runs.adapters.providers.scripted import Scripted
 from tests import messages_server as server
@@ -190,3 +191,27 @@ def test_no_more_tokens_can_go_in_than_the_bound(text: str) -> None:
     asked = replace(QUESTION, turns=(("user", text),))
     assert asked.most_tokens() >= len(unicodedata.normalize("NFKC", text).encode()) + OVERHEAD_TOKENS
     assert asked.most_tokens() >= len(text.encode()) + OVERHEAD_TOKENS
+
+
+async def test_whatever_goes_wrong_while_an_answer_is_read_counts_what_was_received(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: Received) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Received, "answer", failing)
+    with server.serving(server.replies(GOOD)) as there:
+        provider = Anthropic()
+        answer = await provider.ask(replace(QUESTION, endpoint=there.url))
+        await provider.close()
+    assert isinstance(answer, Unanswered)
+    assert (answer.cause, answer.message) == ("upstream", "its answer could not be read (ZeroDivisionError)")
+    assert answer.tokens is not None and answer.tokens.input == USED.input
+
+
+async def test_a_cookie_that_a_server_sets_is_sent_to_nobody() -> None:
+    headers = {"Set-Cookie": "who=you; Path=/"}
+    with server.serving(lambda exchange: exchange.send(200, json.dumps(server.message(GOOD)).encode(), headers)) as there:
+        provider = Anthropic()
+        for _ in range(2):
+            assert isinstance(await provider.ask(replace(QUESTION, endpoint=there.url)), Answered)
+        await provider.close()
+    assert ["cookie" in asked.headers for asked in there.asked] == [False, False]

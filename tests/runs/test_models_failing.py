@@ -1,5 +1,6 @@
 """Models that fail: each ends at its bound with its cause and owner, is charged for what is known or at the bound, and nothing else suffers."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,16 @@ def test_a_model_that_declines_or_is_cut_is_refused_and_its_tokens_are_paid(tmp_
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("stop", [["end_turn"], {"end": "turn"}, 1, "unheard-of", None], ids=repr)
+def test_a_reason_to_stop_that_nobody_knows_is_the_servers_failure(tmp_path: Path, stop: Any, stream: bool) -> None:
+    said, _ = asked(server.replies(GOOD, stop=stop), tmp_path, stream=stream)
+    assert (said["failure"]["cause"], said["failure"]["owner"]) == ("upstream", "alias:reasoning")
+    assert "it stopped for a reason that nobody here knows" in said["failure"]["message"]
+    (charge,) = models.charges(said)
+    assert (charge.amount_nano, charge.estimated) == (REPORTED, True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_where_no_usage_is_reported_the_bound_is_charged_and_marked(tmp_path: Path, stream: bool) -> None:
     said, _ = asked(server.replies(GOOD, usage=None), tmp_path, stream=stream)
     assert said["label"] == "verified"
@@ -136,6 +147,30 @@ def test_a_reply_that_stays_wrong_breaks_the_contract(tmp_path: Path, bad: Any) 
     assert (said["failure"]["cause"], said["failure"]["owner"]) == ("contract", "agent:writer")
     assert len(there.asked) == 2
     assert [charge.estimated for charge in models.charges(said)] == [False, False]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ('{"words": "sun", "words": "rain"}', "the key 'words' twice"),
+        ('{"words": "rain\\ud800"}', "can't be written"),
+        ('{"words": "rain", "more": NaN}', "can't be written"),
+    ],
+    ids=["a key twice", "half a character", "NaN"],
+)
+def test_a_reply_that_means_no_one_thing_is_repaired_and_its_repair_is_told_why(tmp_path: Path, bad: str, words: str, stream: bool) -> None:
+    def behave(exchange: server.Exchange) -> None:
+        if exchange.number:
+            server.replies(GOOD)(exchange)
+        elif stream:
+            server.stream(exchange, bad)
+        else:
+            exchange.send(200, json.dumps(server.message({})).replace('"input": {}', f'"input": {bad}').encode())
+
+    said, there = asked(behave, tmp_path, stream=stream)
+    assert (said["label"], said["result"], len(there.asked)) == ("verified", GOOD, 2)
+    assert words in there.asked[1].body["messages"][2]["content"]
 
 
 def test_a_declared_retry_waits_as_long_as_the_server_asks(tmp_path: Path) -> None:

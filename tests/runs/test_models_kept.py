@@ -18,6 +18,7 @@ from audit import reports
 from audit.models import Entry
 from runs.models import Run
 from runs.services import cancel_run
+from runs.worker import Engine, EngineOptions
 from tests import messages_server as server
 from tests import models, pipelines
 
@@ -126,6 +127,21 @@ def test_a_key_goes_to_its_endpoint_and_nowhere_else(
     assert "[secret]" in json.dumps(said)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("before", [176, 188, 196])
+def test_not_even_a_part_of_a_key_stays_where_a_message_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, stream: bool) -> None:
+    def ends_its_stream(exchange: server.Exchange) -> None:
+        exchange.begin_stream()
+        exchange.event({"type": "error", "error": {"type": "api_error", "message": "x" * before + KEY}})
+
+    monkeypatch.setenv("SOME_MODEL_KEY", KEY)
+    with server.serving(ends_its_stream if stream else server.fails(401, words="x" * before + KEY)) as there:
+        models.publish(tmp_path / "folder", models.alias(endpoint=there.url, secret="env:SOME_MODEL_KEY"), models.agent(stream=stream))
+        said = models.run()
+    assert "xxx" in said["failure"]["message"]
+    assert KEY[:3] not in said["failure"]["message"]
+
+
 @pytest.mark.parametrize(
     ("reference", "words"),
     [("env:NOT_SET_ANYWHERE", "env:NOT_SET_ANYWHERE is not set where the worker runs"), ("file:/not/there", "file:/not/there can't be read")],
@@ -214,3 +230,26 @@ def test_a_reply_nested_beyond_reason_breaks_the_contract_and_nothing_else(tmp_p
         said = models.run()
     assert said["outcome"] in {"failed", "verified"}
     assert said["failure"] is None or said["failure"]["cause"] in {"contract", "upstream"}
+
+
+@pytest.mark.parametrize("lacks", ["the SDK", "the provider"])
+def test_a_provider_that_cant_get_ready_ends_the_runs_that_need_it_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: str) -> None:
+    models.publish(tmp_path / "p", models.alias(endpoint="http://127.0.0.1:9"), models.agent())
+    asking = pipelines.start(input={"about": "rain"})
+    echo = "kind: agent\nname: echo\nteam: platform\nrole: decide\npurpose: Test.\nrun: {inline: noop}\ntimeout: 20s\ninput: {type: object}"
+    pipelines.publish(tmp_path / "q", name="other", functions="", agents=[echo], steps="- {id: only, agent: echo, with: {n: 1}}")
+    neighbour = pipelines.start("other")
+
+    async def together() -> None:
+        engine = Engine(EngineOptions(only=frozenset({asking.id, neighbour.id}), children=2))
+        if lacks == "the SDK":
+            monkeypatch.setitem(sys.modules, "anthropic", None)
+        else:
+            del engine.tools.boundary.models._providers["anthropic"]
+        await engine.run()
+
+    asyncio.run(together())
+    said = pipelines.document(asking)
+    assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "incompatible", "platform")
+    assert "the model provider 'anthropic' can't be used where the worker runs: " in said["failure"]["message"]
+    assert pipelines.document(neighbour)["outcome"] == "verified"

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from audit import reports
+from agents.models import Pipeline, Team
+from audit import clock, reports
+from audit.actors import Actor
+from audit.models import Opening
 from runs import services
 from runs.errors import NotReverifiable, UnknownRun
 from runs.models import Run
@@ -98,3 +101,37 @@ def test_a_run_without_a_result_is_not_judged_again_and_the_refusal_is_recorded(
 def test_a_run_that_does_not_exist_is_not_found(unverified: Run, name: str) -> None:
     with pytest.raises(UnknownRun):
         services.reverify(run=name, actor=pipelines.SYSTEM)
+
+
+def test_a_run_whose_input_was_erased_is_not_judged_again_and_the_refusal_is_recorded(unverified: Run) -> None:
+    Opening.objects.filter(entry=unverified.input_entry).delete()
+    with pytest.raises(NotReverifiable, match="its input was erased"):
+        services.reverify(run=str(unverified.id), actor=pipelines.SYSTEM)
+    refused = reports.entries_of(unverified.id)[-1]
+    assert (refused["verb"], refused["facts"]) == ("runs.start.refused", {"code": "not-reverifiable"})
+    assert Run.objects.count() == 1
+
+
+# --- what others may see of it ---
+
+PLATFORM = Actor(kind="person", id="7", auth="test", teams=frozenset({"platform"}))
+RED = Actor(kind="person", id="8", auth="test", teams=frozenset({"red"}))
+
+
+def test_a_judgement_belongs_to_the_team_of_the_run_wherever_the_pipeline_went(unverified: Run) -> None:
+    red = Team.objects.create(name="red", created_at=clock.now())
+    Pipeline.objects.filter(name="sample").update(team=red)
+    again = services.reverify(run=str(unverified.id), actor=PLATFORM)
+    assert again.team.name == "platform"
+    assert reports.entries_of(again.id)[0]["team"] == "platform"
+    with pytest.raises(UnknownRun):
+        services.find_run(str(again.id), actor=RED)
+
+
+def test_runs_of_other_teams_are_not_shown_as_judgements_or_as_what_was_judged(unverified: Run) -> None:
+    again = services.reverify(run=str(unverified.id), actor=PLATFORM)
+    assert [each["run"] for each in services.run_document(unverified, actor=PLATFORM)["reverified_by"]] == [str(again.id)]
+    Run.objects.filter(id=again.id).update(team=Team.objects.create(name="red", created_at=clock.now()))
+    assert services.run_document(unverified, actor=PLATFORM)["reverified_by"] == []
+    assert services.run_document(services.find_run(str(again.id), actor=RED), actor=RED)["reverifies"] is None
+    assert pipelines.document(again)["reverifies"] == str(unverified.id)

@@ -9,6 +9,8 @@ import pytest
 from django.db import connection
 
 from agents import registry
+from agents.errors import Retired
+from agents.models import Release
 from audit import clock, reports
 from audit.errors import NotFound, OrchestraError
 from audit.models import Entry
@@ -96,6 +98,26 @@ def test_another_start_under_the_same_key_is_a_conflict(tmp_path: Path, other: d
     pipelines.start(input={"at": ""}, idempotency_key="monday")
     assert isinstance(refused(**({"input": {"at": ""}} | other), idempotency_key="monday"), IdempotencyConflict)
     assert Run.objects.count() == 1
+
+
+def test_a_start_that_is_repeated_after_a_retirement_gives_the_run_that_it_gave(tmp_path: Path) -> None:
+    publish(tmp_path)
+    first = pipelines.start(input={"at": ""}, idempotency_key="monday")
+    registry.retire("sample", actor=pipelines.SYSTEM, reason="old")
+    again = pipelines.start(input={"at": ""}, idempotency_key="monday")
+    assert (again, again.found_again) == (first, True)
+    assert isinstance(refused(input={"at": ""}, idempotency_key="tuesday"), Retired)
+
+
+def test_a_repeated_start_of_a_draft_makes_no_release(tmp_path: Path) -> None:
+    publish(tmp_path)
+    first = pipelines.start(input={"at": ""}, draft=True, idempotency_key="monday")
+    file = tmp_path / "p" / "pipeline.yaml"
+    file.write_text(file.read_text().replace("timeout: 20s", "timeout: 19s"))
+    registry.apply_folder(tmp_path / "p", actor=pipelines.SYSTEM)
+    releases = Release.objects.count()
+    assert pipelines.start(input={"at": ""}, draft=True, idempotency_key="monday") == first
+    assert Release.objects.count() == releases
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\nb"])

@@ -104,3 +104,16 @@ def test_a_loop_gives_its_results_in_the_order_of_its_items(tmp_path: Path) -> N
     said = pipelines.drive(run)
     assert said["result"] == {"n": [{"n": n} for n in range(7)]}
     assert reports.chain_problems(run.id) == []
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["a step", "a branch"])
+@pytest.mark.parametrize(("depth", "cause"), [(126, None), (128, "input"), (129, "contract"), (400, "contract"), (470, "contract")])
+def test_a_result_that_is_nested_too_deeply_says_so_and_nothing_is_lost(tmp_path: Path, depth: int, cause: str | None, beside: bool) -> None:
+    """The limit is 128; the verifier's input puts one more around the result, and so does a branch."""
+    functions = "def run(depth: int) -> dict:\n    value = {}\n    for _ in range(depth - 1):\n        value = {'a': value}\n    return value\n"
+    work = "{id: work, agent: worker, with: {depth: =input.depth}}"
+    steps = f"- {{id: fan, parallel: {{one: [{work}]}}}}" if beside else f"- {work}"
+    pipelines.publish(tmp_path / "p", functions=functions, agents=[agent("worker", "work:run")], steps=steps)
+    said = pipelines.run(input={"depth": depth})
+    assert said["integrity"] == "intact"
+    assert (None if said["failure"] is None else said["failure"]["cause"]) == cause

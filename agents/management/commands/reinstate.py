@@ -19,7 +19,7 @@ exit status: 0 back in use, 2 refused (unknown name, not retired)
 
 
 class Command(BaseCommand):
-    help = "Bring a retired pipeline or agent back: active, or a draft if it was never published."
+    help = "Bring a retired pipeline back into use, or a retired agent, which is suspended until it is resumed."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)

@@ -1,6 +1,6 @@
 """`createfirstadmin`: gives a fresh installation its first person who may sign in, and shows the password once.
 
-Does nothing where anybody can already sign in to the admin. Called by `make serve`.
+Does nothing where an administrator may already sign in. Called by `make serve`.
 """
 
 from typing import Any
@@ -19,12 +19,14 @@ class Command(BaseCommand):
     help = "Create the first administrator, 'admin', with a random password that is shown once; nothing where one exists."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if User.objects.filter(is_superuser=True).exists():
+        if User.objects.filter(is_superuser=True, is_active=True).exists():
             return
         try:
             _, password = create_person(NAME, actor=Actor.system("shell"), administrator=True)
         except Conflict:  # another `make serve` was quicker, or the name is taken
-            self.stderr.write(f"There is a user {NAME!r} already, so none was made. `manage.py createsuperuser` makes another.")
+            self.stderr.write(
+                f"There is a user {NAME!r} already; none was made. `manage.py createsuperuser` makes another; `person --activate` lets one in again."
+            )
             return
         self.stdout.write(f"Sign in as {NAME!r} with the password {password}")
         self.stdout.write("It is shown this once. `manage.py person admin --password` sets another.")

@@ -59,5 +59,6 @@ class Command(BaseCommand):
 
 
 def _listed(person: str) -> list[str]:
-    rows = Token.objects.visible_to(Actor.system("shell")).live(clock.now()).filter(user__username=person)
+    tokens = Token.objects.visible_to(Actor.system("shell")) if person.isprintable() else Token.objects.none()
+    rows = tokens.live(clock.now()).filter(user__username=person)
     return [f"{row.id}  until {clock.to_text(row.expiry)}  {visible(row.name, 100)}" for row in rows] or [f"'{visible(person, 80)}' has no token"]

@@ -6,6 +6,7 @@ The SDK is imported when a run that needs it is taken (a second, 61 MiB). Knows 
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -15,8 +16,10 @@ from django.conf import settings
 
 from runs.adapters import secrets
 from runs.adapters.asking import Answered, Question, Unanswered, said
-from runs.adapters.messages import Ended, Nonsense, Received
+from runs.adapters.messages import AsSent, Ended, Nonsense, Received
 from runs.adapters.transport import bounded_client
+
+log = logging.getLogger(__name__)
 
 OFFICIAL: Final = "https://api.anthropic.com"
 CONNECT_S: Final = 10.0
@@ -54,7 +57,7 @@ class Anthropic:
     async def _bounded(self, question: Question, endpoint: str, secret: str) -> Answered | Unanswered:
         """Whatever the other side does is an answer, or a reason why there is none with what came before it."""
         sdk = await asyncio.to_thread(_sdk)
-        received, limit, silence = Received(question.max_tokens), asyncio.timeout(question.timeout_s), asyncio.timeout(question.silence_s)
+        received, limit, silence = Received(question.max_tokens, secret), asyncio.timeout(question.timeout_s), asyncio.timeout(question.silence_s)
         try:
             async with limit, silence:
                 await self._talk(sdk, question, endpoint, secret, received, silence)
@@ -65,16 +68,17 @@ class Anthropic:
             if not limit.expired():
                 raise
             return received.broken("upstream", f"it gave no whole answer within {question.timeout_s:.3g} s")
-        except Nonsense as nonsense:
-            return received.broken("upstream", f"its answer is none in the Messages protocol: {nonsense}")
-        except Ended as ended:
-            return received.broken("upstream", str(ended))
+        except (Nonsense, Ended) as error:
+            return received.broken("upstream", str(error))
         except sdk.APIStatusError as error:
-            return _refused(error)
+            return _refused(error, secret)
         except (sdk.APIConnectionError, httpx2.HTTPError) as error:
             cause = error.__cause__ or error
-            broken = received.broken("upstream", f"the connection failed ({type(cause).__name__}: {said(cause)})")
+            broken = received.broken("upstream", f"the connection failed ({type(cause).__name__}: {said(cause, secret=secret)})")
             return replace(broken, free=isinstance(cause, _NOT_SENT))
+        except Exception as error:  # noqa: BLE001 - a last resort; its own words may hold the key, so no log gets them
+            log.warning("an answer in the Messages protocol could not be read (%s)", type(error).__name__)
+            return received.broken("upstream", f"its answer could not be read ({type(error).__name__})")
 
     async def _talk(self, sdk: Any, question: Question, endpoint: str, secret: str, received: Received, silence: asyncio.Timeout) -> None:
         if self._http is None:
@@ -123,7 +127,7 @@ async def _events(sdk: Any, response: httpx2.Response) -> AsyncIterator[Mapping[
 
 def _json(data: bytes | str) -> Mapping[str, Any]:
     try:
-        value = json.loads(data)
+        value = json.loads(data, object_pairs_hook=AsSent)
     except (ValueError, RecursionError):
         raise Nonsense("it is not JSON") from None
     if not isinstance(value, Mapping):
@@ -136,8 +140,8 @@ def _go_on(silence: asyncio.Timeout, silence_s: float | None) -> None:
         silence.reschedule(asyncio.get_running_loop().time() + silence_s)
 
 
-def _refused(error: Any) -> Unanswered:
-    status, words = int(error.status_code), said(getattr(error, "api_message", None) or "")
+def _refused(error: Any, secret: str) -> Unanswered:
+    status, words = int(error.status_code), said(getattr(error, "api_message", None) or "", secret=secret)
     message = f"it answered with status {status}" + (f": {words}" if words else "")
     return Unanswered("upstream", message, {"status": status}, free=status in _DID_NOTHING, pause_s=_pause(error.response.headers.get("retry-after")))
 

@@ -299,7 +299,7 @@ class Walk:
         if node.judges and "criteria" in (schema.get("properties") or {}):
             arguments = {"criteria": [criterion.as_record() for criterion in self.plan.criteria], **arguments}
         try:
-            canonical.canonical_bytes(arguments)
+            canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)
         except canonical.NotCanonical as error:
             raise _Wiring(f"the input of '{node.id}' can't be written as JSON: {error}") from None
         self._refuse_misfit(node.id, node.agent, arguments)

@@ -11,7 +11,7 @@ from runs.management.terminal.summary import summary
 def finish(run: str, *, screen: Screen, actor: Actor) -> None:
     """Returns only for exit status 0; any other ends the command."""
     with screen.refusals():
-        document = services.run_document(services.find_run(run, actor=actor))
+        document = services.run_document(services.find_run(run, actor=actor), actor=actor)
     if screen.json:
         screen.document(document)
     else:

@@ -1,6 +1,7 @@
 """The inventory over REST: what is shown, and each change with its effect and its refusal."""
 
-from base64 import b64encode
+import json
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from audit import clock
 from audit.models import Entry
 from runs.models import Run
 from tests import pipelines
+from tests.doors import world
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
 
@@ -54,7 +56,8 @@ def test_a_pipeline_is_shown_with_the_input_that_a_run_takes(caller: Caller) -> 
 def test_a_draft_is_previewed_then_published_then_rolled_back(caller: Caller, draft: Path) -> None:
     told = caller.get("/pipelines/sample/preview/").body
     assert {"path": "input.properties.number.maximum", "old": 9, "new": 8} in told["fields"]
-    assert (told["from_version"], told["to_version"], told["agents"], told["problems"]) == (1, 2, {"judge": 2, "worker": 2}, [])
+    assert (told["from_version"], told["to_version"], told["unchanged"], told["problems"]) == (1, 2, False, [])
+    assert [(pin["name"], pin["running"], pin["version"]) for pin in told["agents"]] == [("judge", 1, 2), ("worker", 1, 2)]
     assert Pipeline.objects.get().current_release.version.number == 1
     done = caller.post("/pipelines/sample/publish/", {}).body
     assert (done["to_version"], done["releases"][0]["agents"]) == (2, {"judge": 2, "worker": 2})
@@ -90,9 +93,16 @@ def test_versions_and_releases_are_read_newest_first(caller: Caller, draft: Path
     assert caller.get("/agents/worker/versions/1/").body["spec"]["role"] == "decide"
     assert len(caller.get("/agents/worker/versions/").body["items"]) == 2
     (release,) = caller.get("/releases/?pipeline=sample").body["items"]
-    assert release["current"] is True
-    assert caller.get(f"/releases/{release['digest'][:12]}/").body["manifest"]["pipeline"]["version"] == 1
+    assert release["current"] is True and release["version"] == 1
+    shown = caller.get(f"/releases/{release['digest'][:12]}/").body
+    assert (shown["manifest"]["pipeline"]["version"], shown["agents"]["worker"]) == (1, 1)
     assert caller.get("/releases/00000000/").code == "no-such-release"
+
+
+@pytest.mark.parametrize("place", [["abc"], [""], ["9" * 100], ["1.5"], ["1", "2"], [1], []])
+def test_a_place_where_no_version_could_lie_is_no_cursor(caller: Caller, place: list[object]) -> None:
+    cursor = urlsafe_b64encode(json.dumps(place).encode()).decode()
+    assert caller.get(f"/agents/worker/versions/?cursor={cursor}").code == "bad-cursor"
 
 
 # --- agents --------------------------------------------------------------------------------------------------------
@@ -121,7 +131,7 @@ def test_an_agent_that_a_pipeline_needs_is_not_retired(caller: Caller) -> None:
     assert "needed by 'sample'" in refused.body["detail"]
     caller.post("/pipelines/sample/retire/", {"reason": "old"})
     assert caller.post("/agents/worker/retire/", {"reason": "old"}).body["state"] == "retired"
-    assert caller.post("/agents/worker/reinstate/").body["state"] == "active"
+    assert caller.post("/agents/worker/reinstate/").body["state"] == "suspended"
 
 
 def test_an_agent_is_published_and_rolled_back_by_itself(caller: Caller, draft: Path) -> None:
@@ -139,6 +149,7 @@ def test_the_address_of_an_agent_does_not_reach_a_pipeline(caller: Caller, actio
     assert answer.code == "unknown-agent"
     answer = caller.get("/pipelines/worker/preview/") if action == "preview" else caller.post(f"/pipelines/worker/{action}/", said)
     assert answer.code == "unknown-pipeline"
+    assert recorded("agents.agent.refused") + recorded("agents.version.refused") == (action != "preview")
 
 
 def test_a_model_alias_is_shown_without_any_secret(caller: Caller) -> None:
@@ -230,3 +241,15 @@ def test_a_strangers_code_is_not_even_looked_at(outsider: Caller, folder: Path) 
     refused = outsider.post("/apply/", {"files": files, "dry_run": True})
     assert (refused.status, refused.code) == (403, "denied")
     assert not looked.exists()
+
+
+def test_files_cannot_name_what_another_team_owns(caller: Caller, tmp_path: Path) -> None:
+    """Whoever could would run the other team's code, and read it in the release."""
+    world.red(tmp_path / "red")
+    path = pipelines.folder(tmp_path / "mine", functions="", agents=[], steps="- {id: only, agent: hidden}", name="mine")
+    file = path / "pipeline.yaml"
+    file.write_text(file.read_text().replace("kind: team\nname: platform\n---\n", ""))
+    refused = caller.post("/apply/", {"files": files_in(path), "publish": True})
+    assert (refused.status, refused.code) == (422, "not-publishable")
+    assert "there is no agent 'hidden'" in str(refused.body["problems"])
+    assert [each["pipeline"] for each in caller.get("/releases/").body["items"]] == ["sample"]

@@ -7,12 +7,14 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from agents.models import Agent, Pipeline, Team
+from agents.models import Agent, Pipeline, Release, Team, Version
 from audit import clock, ledger
 from audit.actors import Actor
+from audit.identity import new_id
 from audit.ledger import ChargeDraft, Draft
 from audit.models import Entry
 from orchestra_site.tokens import create_token
+from runs.models import Run
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
 
@@ -87,6 +89,65 @@ def test_a_page_costs_as_many_queries_however_long_the_list_is(caller: Caller, p
     few = queries()
     grow(12, start=3)
     assert queries() == few <= 8
+
+
+@pytest.mark.parametrize(
+    ("path", "table", "team"),
+    [("/entries/", "audit_entry", "team"), ("/charges/", "audit_charge", "team"), ("/runs/", "runs_run", "team_id")],
+)
+def test_what_several_teams_have_is_read_team_by_team_and_laid_in_one_order(alice: User, caller: Caller, path: str, table: str, team: str) -> None:
+    Team.objects.create(name="red", created_at=clock.now()).members.add(alice)
+    for number in range(4):
+        for name in ("platform", "red", "platform"):
+            one_more(name, number)
+    with CaptureQueriesContext(connection) as captured:
+        found = walked(caller, f"{path}?limit=3")
+    rows = [query["sql"] for query in captured.captured_queries if f'FROM "{table}"' in query["sql"]]
+    assert all(f'"{table}"."{team}" = ' in sql for sql in rows) and len(rows) == 2 * 4
+    whole = caller.get(f"{path}?limit=200").body["items"]
+    at = "created_at" if path == "/runs/" else "at"
+    assert found == [each["id"] for each in whole] and len(set(found)) == len(found) == 12
+    assert whole == sorted(whole, key=lambda each: (each[at], each["id"]), reverse=path == "/runs/")
+    assert {each["team"] for each in whole} == {"platform", "red"}
+
+
+def test_an_entry_that_comes_late_is_found_as_the_reference_says(caller: Caller) -> None:
+    """It lies before the place where a reader of pages has been already."""
+    first, late, last = (clock.now().replace(microsecond=number) for number in range(3))
+    for at in (first, last):
+        ledger.record([Draft("agents.agent.created", Actor.system("test"), "agent:x", team="platform")], now=at)
+    page = caller.get("/entries/?limit=1").body
+    (newest,) = caller.get(page["next"]).body["items"]
+    ledger.record([Draft("agents.agent.created", Actor.system("test"), "agent:late", team="platform")], now=late)
+
+    def since(at: str) -> list[str]:
+        return [each["subject"] for each in caller.get(f"/entries/?since={at}").body["items"]]
+
+    assert "agent:late" not in since(newest["at"])
+    assert since(page["items"][0]["at"]) == ["agent:x", "agent:late", "agent:x"]
+    said = caller.get("/api/v1/schema/").body["paths"]["/api/v1/entries/"]["get"]["description"]
+    assert "some minutes before" in said and "/api/v1/runs/{run}/events/" in said
+
+
+def one_more(team: str, number: int) -> None:
+    """An entry, a charge and a run of a team; three of each at one instant."""
+    now = clock.now().replace(microsecond=number)
+    owner = Team.objects.get(name=team)
+    pipeline, _ = Pipeline.objects.get_or_create(name=f"of-{team}", team=owner, defaults={"created_at": now})
+    version, _ = Version.objects.get_or_create(pipeline=pipeline, number=1, defaults={"spec": {}, "digest": team, "created_at": now})
+    release, _ = Release.objects.get_or_create(digest=team, pipeline=pipeline, version=version, defaults={"manifest": {}, "created_at": now})
+    Run.objects.create(pipeline=pipeline, release=release, team=owner, created_at=now, deadline_at=now, input_entry=new_id())
+    ledger.record([Draft("agents.agent.created", Actor.system("test"), "agent:x", team=team)], now=now)
+    ledger.charge([ChargeDraft(amount_nano=1, team=team)], now=now)
+
+
+def test_a_list_of_releases_reads_no_manifest_and_follows_an_index(caller: Caller) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        assert caller.get("/releases/").status == 200
+    (sql,) = [query["sql"] for query in captured.captured_queries if 'FROM "agents_release"' in query["sql"]]
+    assert '"manifest"' not in sql and '"spec"' not in sql
+    if connection.vendor == "sqlite":  # PostgreSQL sorts few rows whatever indexes there are
+        assert "USING INDEX release_newest" in connection.cursor().execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()[0][3]
 
 
 def test_the_ledger_is_filtered_by_all_that_is_given(caller: Caller) -> None:

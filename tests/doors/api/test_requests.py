@@ -11,6 +11,7 @@ from django.test import Client, override_settings
 
 from audit.api import errors
 from audit.errors import UnknownVerb
+from orchestra_site.models import Token
 from tests.rest import Caller
 
 pytestmark = pytest.mark.django_db
@@ -28,8 +29,8 @@ def somebody(alice: User) -> Caller:
     ("body", "says"),
     [
         (b"{", "not JSON"),
-        (b'{"pipeline": "a", "pipeline": "b"}', "'pipeline' stands twice"),
-        (b'{"input": {"n": NaN}}', "NaN is not JSON"),
+        (b'{"pipeline": "a", "pipeline": "b"}', "'pipeline' twice"),
+        (b'{"input": {"n": NaN}}', "NaN, which is not JSON"),
         (b'{"input": {"n": 1e999}}', "larger than any"),
         (b'{"input": {"n": "\\ud800"}}', "half of a surrogate pair"),
         (b'{"input": "\xff"}', "not UTF-8"),
@@ -63,6 +64,13 @@ def test_a_body_of_another_kind_is_refused(somebody: Caller) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
         refused = somebody.send("POST", "/runs/", b"pipeline=sample", content_type=kind)
         assert (refused.status, refused.code) == (415, "not-json")
+
+
+@pytest.mark.parametrize("path", ["/runs/", "/tokens/"])
+def test_a_body_in_chunks_is_refused_and_never_taken_for_an_empty_one(somebody: Caller, path: str) -> None:
+    before = Token.objects.count()
+    answer = somebody.post(path, Transfer_Encoding="chunked")
+    assert (answer.status, answer.code, Token.objects.count()) == (411, "length-required", before)
 
 
 def test_a_body_that_is_too_large_is_refused_with_the_numbers(somebody: Caller) -> None:

@@ -11,6 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from agents import registry
 from audit import clock
 from audit.models import Entry
+from runs import sweeps
+from runs.api import watching
 from runs.models import Run
 from tests import pipelines
 from tests.pipelines import SYSTEM
@@ -165,10 +167,37 @@ def test_a_watcher_gets_every_entry_once_in_order_and_learns_that_it_was_the_las
     assert all(entry["intact"] for entry in seen)
 
 
+def test_a_watcher_of_an_overdue_run_goes_on_until_its_end_is_written(caller: Caller) -> None:
+    run = caller.post("/runs/", START).body["id"]
+    Run.objects.filter(id=run).update(deadline_at=clock.now() - timedelta(seconds=1))
+    before = caller.get(f"/runs/{run}/events/").body
+    assert (before["last"], before["finished"], caller.get(f"/runs/{run}/").body["outcome"]) == (1, False, "failed")
+    sweeps.end_overdue()
+    after = caller.get(f"/runs/{run}/events/?after=1").body
+    assert ([entry["verb"] for entry in after["items"]], after["finished"]) == (["runs.run.finished"], True)
+
+
 def test_a_watcher_who_waits_is_answered_when_there_is_nothing_either(caller: Caller) -> None:
     run = caller.post("/runs/", START).body["id"]
     page = caller.get(f"/runs/{run}/events/?after=1&wait=1").body
-    assert page == {"items": [], "last": 1, "finished": False}
+    assert page == {"items": [], "last": 1, "finished": False, "retry_after": 0}
+
+
+def test_a_watcher_for_whom_there_is_no_place_to_wait_is_told_when_to_ask_again(caller: Caller) -> None:
+    path = f"/runs/{caller.post('/runs/', START).body['id']}/events/?after=1"
+    with watching._seats.one_for("person:alice"), watching._seats.one_for("person:alice"):
+        assert caller.get(f"{path}&wait=20").body["retry_after"] == watching.RETRY_AFTER_S
+        assert caller.get(path).body["retry_after"] == 0
+    assert caller.get(f"{path}&wait=1").body["retry_after"] == 0
+
+
+def test_one_person_takes_not_all_places_to_wait_and_each_is_free_again_at_the_end() -> None:
+    seats = watching.Seats(most=3, of_one=2)
+    for _ in range(2):
+        with seats.one_for("alice") as first, seats.one_for("alice") as second, seats.one_for("alice") as third:
+            assert (first, second, third) == (True, True, False)
+            with seats.one_for("bob") as other, seats.one_for("charlie") as beyond:
+                assert (other, beyond) == (True, False)
 
 
 # --- ending and judging --------------------------------------------------------------------------------------------

@@ -89,6 +89,15 @@ def test_a_deactivated_persons_tokens_stop_at_once(alice: User) -> None:
     assert caller.get("/me/").code == "unauthenticated"
 
 
+def test_a_new_password_ends_the_tokens_and_nobody_elses(alice: User, bob: User) -> None:
+    caller, other = Caller.of(alice), Caller.of(bob)
+    create_token("alice", actor=SYSTEM)
+    registry.reset_password("alice", actor=SYSTEM)
+    assert caller.get("/me/").code == "unauthenticated" and other.get("/me/").status == 200
+    changed = Entry.objects.get(verb="agents.person.changed").envelope()
+    assert changed["facts"] == {"person": alice.pk, "password": "reset", "tokens_ended": 2}
+
+
 def test_what_is_given_or_taken_holds_from_the_next_request(alice: User) -> None:
     caller = Caller.of(alice)
     registry.permit_person("alice", "see-everything", allowed=True, actor=SYSTEM)
@@ -105,6 +114,16 @@ def test_another_persons_token_is_none_of_ones_business_unless_one_manages_peopl
     registry.permit_person("bob", "manage-people", allowed=True, actor=SYSTEM)
     assert {each["person"] for each in caller.get("/tokens/").body["items"]} == {"alice", "bob"}
     assert caller.delete(f"/tokens/{other.id}/").status == 204
+
+
+def test_an_administrators_token_is_out_of_reach_of_who_manages_people(alice: User) -> None:
+    registry.permit_person("alice", "manage-people", allowed=True, actor=SYSTEM)
+    for name in ("root", "boss"):
+        registry.create_person(name, actor=SYSTEM, administrator=True)
+    token, caller = create_token("root", actor=SYSTEM).token, Caller.of(alice)
+    assert [each["person"] for each in caller.get("/tokens/").body["items"]] == ["alice"]
+    assert caller.delete(f"/tokens/{token.id}/").code == "unknown-token" and Token.objects.filter(id=token.id).exists()
+    assert Caller.of(User.objects.get(username="boss")).delete(f"/tokens/{token.id}/").status == 204
 
 
 # --- the command ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,38 @@
+"""The form that a contract gives: what was typed is what starts, and what can't be read is refused in words."""
+
+from typing import Any
+
+import pytest
+
+from runs.admin.starting import given, start_form
+
+SCHEMA: dict[str, Any] = {
+    "properties": {"more": {}, "count": {"type": "integer"}, "way": {"enum": [None, "fast"]}, "name": {"type": "string"}},
+    "additionalProperties": False,
+}
+
+
+def typed(**said: str) -> Any:
+    form = start_form(SCHEMA, {"key": "k", **{f"in-{name}": text for name, text in said.items()}}, key="k", draft=False)
+    return given(SCHEMA, form.cleaned_data) if form.is_valid() else dict(form.errors)
+
+
+def test_a_null_that_was_typed_is_a_value_and_an_empty_field_is_left_out() -> None:
+    assert typed() == {}
+    assert typed(more="null", way="null", count="null") == {"more": None, "way": None, "count": None}
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "NaN", "1e999", '{"a": 1, "a": 2}', "9" * 5_000], ids=lambda text: text[:6])
+def test_what_is_no_number_is_handed_on_as_text_for_the_contract_to_refuse(text: str) -> None:
+    assert typed(count=text) == {"count": text}
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "NaN", '{"a": 1, "a": 2}', '"\\ud800"'], ids=lambda text: text[:6])
+def test_json_that_rest_refuses_is_refused_here_too(text: str) -> None:
+    assert list(typed(more=text)) == ["in-more"]
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2014-02-28T14:25:00", "yesterday"])
+def test_an_instant_that_no_calendar_here_has_is_refused_in_words(text: str) -> None:
+    form = start_form(SCHEMA, {"key": "k", "as_of": text}, key="k", draft=False)
+    assert "this is no instant" in form.errors["as_of"][0]
