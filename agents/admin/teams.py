@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from agents import registry
 from agents.admin.histories import history_of
 from agents.models import Agent, Pipeline, Team
+from audit.actors import Actor
 from audit.admin import Deed, ReadOnlyAdmin, act, link_to, shown, text_field
 from audit.requests import actor_of
 
@@ -45,6 +46,7 @@ class TeamAdmin(ReadOnlyAdmin):
         return {
             "people": people,
             "may_manage": actor.may_manage_people,
+            "may_let_in": actor.may_manage_people and actor.may_change(row.name),
             "agents": Agent.objects.visible_to(actor).filter(team=row)[:MOST],
             "pipelines": Pipeline.objects.visible_to(actor).filter(team=row)[:MOST],
             "history": history_of(row, actor),
@@ -62,9 +64,17 @@ class TeamAdmin(ReadOnlyAdmin):
 
         deed = Deed(
             f"{title}: {team.name}", title, link_to(team), perform, [sentence], _form(request.GET.get("person")), danger=danger,
-            forbidden=None if actor.may_manage_people else "That needs the permission manage-people; ask whoever administers this installation.",
+            forbidden=_forbidden(actor, team, lets_in=what in {"add", "show"}),
         )  # fmt: skip
         return act(self, request, deed)
+
+
+def _forbidden(actor: Actor, team: Team, *, lets_in: bool) -> str | None:
+    if not actor.may_manage_people:
+        return "That needs the permission manage-people; ask whoever administers this installation."
+    if lets_in and not actor.may_change(team.name):
+        return "You may let people into your own teams only; ask one of this team's people who manages people, or an administrator."
+    return None
 
 
 def _form(person: str | None) -> Callable[..., forms.Form]:

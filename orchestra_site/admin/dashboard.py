@@ -16,7 +16,7 @@ from agents.models import Agent, Pipeline, Standing
 from audit import clock
 from audit.actors import Actor
 from audit.requests import actor_of
-from runs.admin import Listed, listed
+from runs.admin import Listed, listed, with_reasons
 from runs.models import Engine, Run
 
 NEWEST: Final = 2_000
@@ -89,4 +89,4 @@ def _tallies(runs: Sequence[Listed], actor: Actor, now: datetime) -> list[Tally]
 
 def _attention(runs: Sequence[Listed], now: datetime) -> Sequence[Listed]:
     wanted = [one.run.id for one in runs if one.word in ATTENTION][:MOST]
-    return listed(Run.objects.filter(id__in=wanted).select_related("pipeline", "team").order_by("-created_at"), now)
+    return with_reasons(listed(Run.objects.filter(id__in=wanted).select_related("pipeline", "team").order_by("-created_at"), now))

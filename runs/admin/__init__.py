@@ -4,6 +4,6 @@ Must not decide anything: it reads run documents and calls runs.services. Django
 """
 
 from . import lists
-from .badges import Listed, listed
+from .badges import Listed, listed, with_reasons
 
-__all__ = ["Listed", "listed", "lists"]
+__all__ = ["Listed", "listed", "lists", "with_reasons"]
