@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audit.wording import lasting
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -57,6 +59,16 @@ def _notes(node: Mapping[str, Any]) -> list[str]:
         f"up to {retry['max']} retr{'y' if retry['max'] == 1 else 'ies'}" if retry else "",
         f"else by {node['fallback']}" if node.get("fallback") else "",
         "goes on without it if it fails" if node.get("on_failure") == "degrade" else "",
+        f"undone by {node['compensate']['agent']} if a later step fails" if node.get("compensate") else "",
+        _lasting(node) if node["kind"] == "wait" else "",
         "one that succeeds is enough" if least == "any" else f"at least {least} must succeed" if isinstance(least, int) else "",
     ]
     return [one for one in said if one]
+
+
+def _lasting(node: Mapping[str, Any]) -> str:
+    """What a wait waits for."""
+    if node["signal"]:
+        silence = "goes on without it" if node["on_expiry"] == "continue" else "fails"
+        return f"for the signal '{node['signal']}', {lasting(node['timeout_ms'] / 1000)} at most, then it {silence}"
+    return f"for {lasting(node['for_ms'] / 1000)}" if node["for_ms"] else f"until {node['until'].removeprefix('=')}"

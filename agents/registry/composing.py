@@ -17,7 +17,8 @@ from audit.canonical import digest
 
 from . import modelling
 
-ENGINE_ABI = 1
+PLAIN_ABI, WAITING_ABI = 1, 2
+"""The oldest version of the engine's semantics that can run a pipeline: 2 knows waits and compensations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Composition:
         """What a release is the digest of."""
         return {
             "v": 1,
-            "engine_abi": ENGINE_ABI,
+            "engine_abi": abi_of(self.pipeline.spec),
             "pipeline": {"name": self.pipeline.owner.name, **pinned(self.pipeline)},
             "agents": {name: pinned(version) for name, version in sorted(self.agents.items())},
             **({"aliases": dict(self.aliases)} if self.aliases else {}),
@@ -54,20 +55,32 @@ def pinned(version: Version) -> dict[str, Any]:
     return {"version": version.number, "digest": version.digest, "spec": version.spec}
 
 
+def abi_of(pipeline: Mapping[str, Any]) -> int:
+    """Which engine it takes: a release says the oldest one, so that an engine leaves alone what it can't carry out."""
+    return WAITING_ABI if any(node.get("kind") == "wait" or "compensate" in node for node in _nodes(pipeline["steps"])) else PLAIN_ABI
+
+
 def agents_named(pipeline: Mapping[str, Any]) -> set[str]:
     """Every agent that a normalised pipeline names: steps, fallbacks, verifiers, at any depth."""
     return {name for node in [*pipeline["steps"], pipeline["verify"] or {}] for name in _named(node)}
 
 
 def _named(node: Any) -> Iterable[str]:
+    for inner in _nodes(node):
+        yield from (inner[key] for key in ("agent", "fallback") if isinstance(inner.get(key), str))
+        yield from (undo["agent"] for undo in [inner.get("compensate")] if undo is not None)
+
+
+def _nodes(node: Any) -> Iterable[Mapping[str, Any]]:
+    """A node, a case or a list of them, and all that stand inside."""
     if isinstance(node, list):
         for inner in node:
-            yield from _named(inner)
+            yield from _nodes(inner)
     elif isinstance(node, dict):
-        yield from (node[key] for key in ("agent", "fallback") if isinstance(node.get(key), str))
+        yield node
         for key in ("do", "cases", "branches"):
             inner = node.get(key)
-            yield from _named(list(inner.values()) if isinstance(inner, dict) else inner)
+            yield from _nodes(list(inner.values()) if isinstance(inner, dict) else inner)
 
 
 def compose(

@@ -102,7 +102,7 @@ def model_run() -> Schema:
 def pipeline() -> Schema:
     """One pipeline."""
     judged = _object({"judged": {"type": "string", "description": "a sentence that the verifier must judge"}}, ["judged"])
-    limits = _object({"timeout": DURATION, "cost": MONEY, "calls": {"type": "integer", "minimum": 1}}, [])
+    limits = _object({"timeout": DURATION, "cost": MONEY, "calls": {"type": "integer", "minimum": 1}, "max_lifetime": DURATION}, [])
     return _object(
         {
             "kind": {"const": "pipeline"},
@@ -127,7 +127,8 @@ def node() -> Schema:
     retry = {"anyOf": [retries, _object({"max": {**retries, "minimum": 1}, "backoff": DURATION}, ["max"])]}
     concurrency = {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY, "default": DEFAULT_CONCURRENCY}
     case = {"oneOf": [_object({"when": CONDITION, "do": NODES}, ["when", "do"]), _object({"default": NODES}, ["default"])]}
-    step = {"id": IDENTIFIED, **JUDGEMENT, "progress_timeout": DURATION, "retry": retry, "fallback": NAMED, **COMMON}
+    undo = _object(JUDGEMENT, ["agent"])
+    step = {"id": IDENTIFIED, **JUDGEMENT, "progress_timeout": DURATION, "retry": retry, "fallback": NAMED, "compensate": undo, **COMMON}
     branches = {"type": "object", "minProperties": 1, "additionalProperties": NODES}
     loop = {"for_each": {"type": "string", "pattern": "^="}, "as": IDENTIFIED, "max_concurrency": concurrency, "do": NODES}
     return {
@@ -137,8 +138,15 @@ def node() -> Schema:
             _object({"id": IDENTIFIED, **loop, "min_success": MIN_SUCCESS, **COMMON}, ["for_each", "as", "do"]),
             _object({"id": IDENTIFIED, "switch": {"type": "array", "minItems": 1, "items": case}, **COMMON}, ["switch"]),
             _object({"id": IDENTIFIED, "verify": _object(JUDGEMENT, ["agent"])}, ["verify"]),
+            _object({"id": IDENTIFIED, "wait": _wait(), **COMMON}, ["wait"]),
         ]
     }
+
+
+def _wait() -> Schema:
+    """A span, an instant, or a signal with the time it has."""
+    signal = {"signal": NAMED, "timeout": DURATION, "on_expiry": {"enum": ["fail", "continue"], "default": "fail"}, "output": CONTRACT}
+    return {"oneOf": [_object({"for": DURATION}, ["for"]), _object({"until": TEXT}, ["until"]), _object(signal, ["signal", "timeout"])]}
 
 
 def _object(properties: Schema, required: list[str]) -> Schema:

@@ -1,8 +1,9 @@
-"""Reads the nodes of a pipeline (step, parallel, for_each, switch, verify) into their normal form, with their lines.
+"""Reads the nodes of a pipeline (step, parallel, for_each, switch, verify, wait) into their normal form, with their lines.
 
 Must not know agents or scopes. Used by the pipeline reader.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from agents.spec.documents import Path
@@ -12,14 +13,13 @@ MAX_RETRIES = 10
 DEFAULT_CONCURRENCY = 8
 MAX_CONCURRENCY = 256
 
-_KINDS = ("parallel", "for_each", "switch", "verify")
+_KINDS = ("parallel", "for_each", "switch", "verify", "wait")
 _LATER_NODES = {
     "supervisor": "use steps, parallel and for_each",
     "handoff": "use steps and switch",
     "group_chat": "use steps",
     "magentic": "use steps",
     "approval": "it comes with approvals",
-    "wait": "it comes with waits",
     "pipeline": "put its steps here",
 }
 _LATER_KEYS = {**_LATER_NODES, "approve_when": "it comes with approvals"}
@@ -94,8 +94,20 @@ class NodeReader:
             "fallback": fields.name("fallback"),
             **self._common(fields),
         }
+        if fields.has("compensate"):  # not in every normal form: a version's digest is of what it says
+            node["compensate"] = self._compensate(fields)
         fields.finish(_LATER_KEYS)
         return node
+
+    def _compensate(self, fields: Fields) -> dict[str, Any]:
+        inner = fields.inner("compensate")
+        undo = {
+            "agent": inner.name("agent", required="agent: the agent that undoes this step"),
+            "with": inner.mapping("with") or {},
+            "timeout_ms": inner.duration("timeout"),
+        }
+        inner.finish()
+        return undo
 
     def _common(self, fields: Fields) -> dict[str, Any]:
         when = fields.text("when")
@@ -181,10 +193,36 @@ class NodeReader:
             "timeout_ms": inner.duration("timeout"),
         }
         inner.finish()
-        for key in node:  # in the normal form they stand in the node itself
+        self._lift(fields, inner, node)
+        return node
+
+    def _wait(self, fields: Fields) -> dict[str, Any]:
+        inner = fields.inner("wait")
+        node: dict[str, Any] = {
+            "for_ms": inner.duration("for"),
+            "until": inner.text("until"),
+            "signal": inner.name("signal"),
+            "timeout_ms": inner.duration("timeout"),
+            "on_expiry": inner.choice("on_expiry", ("fail", "continue"), default="fail"),
+            "output": inner.mapping("output"),
+        }
+        inner.finish()
+        said = [key for key in ("for", "until", "signal") if inner.has(key)]
+        if len(said) != 1:
+            fields.wrong("wait", "says one of for: 10m, until: =steps.read.at, or signal: a-name with its timeout")
+        elif said != ["signal"]:
+            for key in {"timeout", "on_expiry", "output"} & inner.value.keys():
+                inner.wrong(key, "belongs to a signal; time ends this wait by itself")
+        elif not inner.has("timeout"):
+            fields.wrong("wait", "has no timeout; write until when the signal may come, as in timeout: 2d")
+        self._lift(fields, inner, ("for_ms", "until", "signal", "timeout_ms", "on_expiry", "output"))
+        return node
+
+    def _lift(self, fields: Fields, inner: Fields, keys: Iterable[str]) -> None:
+        """In the normal form they stand in the node itself."""
+        for key in keys:
             for path in [path for path in self.page.lines if path[: len(inner.spec) + 1] == (*inner.spec, key)]:
                 self.page.lines[(*fields.spec, *path[len(inner.spec) :])] = self.page.lines[path]
-        return node
 
     def _min_success(self, fields: Fields) -> str | int:
         value = fields.get("min_success")

@@ -89,5 +89,7 @@ def _limits(fields: Fields) -> dict[str, Any]:
         "cost_nano": inner.money("cost"),
         "calls": inner.integer("calls", least=1, most=1_000_000),
     }
-    inner.finish({"tokens": "limit cost and calls", "max_lifetime": "limit the timeout"})
+    if inner.has("max_lifetime"):
+        limits["max_lifetime_ms"] = inner.duration("max_lifetime")
+    inner.finish({"tokens": "limit cost and calls"})
     return limits

@@ -10,7 +10,7 @@ from agents import contracts
 from agents.spec import Path
 from agents.validation.findings import Findings, Refusal
 from agents.validation.independence import bodies, performers
-from agents.validation.nodes import Walk
+from agents.validation.nodes import NO_WORK, Walk
 from agents.validation.scopes import Scope, check_expression
 from agents.validation.shapes import Shape
 
@@ -35,7 +35,7 @@ def check(pipeline: dict[str, Any], agents: Mapping[str, dict[str, Any]], *, lin
     everywhere = walk.check_ids(pipeline["steps"])
     scope = Scope(_input_shape(pipeline["input"]), everywhere=everywhere)
     result, scope = walk.sequence(pipeline["steps"], scope, ("steps",))
-    judged_last = {"result"} if pipeline["steps"] and pipeline["steps"][-1]["kind"] == "verify" else set()
+    judged_last = {"result"} if pipeline["steps"] and pipeline["steps"][-1]["kind"] in NO_WORK else set()
     end = Scope(scope.input, scope.steps, verdicts=scope.verdicts | judged_last, result=(result,), everywhere=everywhere)
     _check_verify(pipeline["verify"], walk, end)
     for name, criterion in pipeline["criteria"].items():

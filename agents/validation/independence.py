@@ -13,13 +13,13 @@ from agents.validation.shapes import Shape, misfit
 
 
 def performers(nodes: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Every agent that has a part in the work: in steps at any depth and as a fallback, but not in verify nodes."""
+    """Every agent that has a part in the work: in steps at any depth, as a fallback or to undo one, but not in verify nodes."""
     found: set[str] = set()
     pending = list(nodes)
     while pending:
         node = pending.pop()
         if node["kind"] == "step":
-            found |= {name for name in (node["agent"], node["fallback"]) if name}
+            found |= {name for name in (node["agent"], node["fallback"], (node.get("compensate") or {}).get("agent")) if name}
         pending += [inner for body in bodies(node) for inner in body]
     return found
 

@@ -26,7 +26,13 @@ MAX_KEY = 190  # a step's key names it in the ledger (`step:KEY`), where a name 
 MAX_RETRIES = 10
 MAX_BACKOFF_MS = 3_600_000
 
+NO_WORK = frozenset({"verify", "wait"})
+"""Nodes whose result is nobody's work: verifying it alone verifies nothing."""
+
 Node = Mapping[str, Any]
+
+
+_WAITED = {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"], "additionalProperties": False}
 
 
 @dataclass
@@ -75,7 +81,7 @@ class Walk:
             if node.get("when") is not None:
                 check_expression(node["when"], scope, self.findings, (*place, "when"))
             result = self._node(node, scope, place)
-            scope = scope.after(node["id"], result, verdict=node["kind"] == "verify")
+            scope = scope.after(node["id"], result, verdict=node["kind"] in NO_WORK)
         return result, scope
 
     def _node(self, node: Node, scope: Scope, path: Path) -> Shape | None:
@@ -87,6 +93,8 @@ class Walk:
             return self._for_each(node, scope, path)
         if node["kind"] == "switch":
             return self._switch(node, scope, path)
+        if node["kind"] == "wait":
+            return self._wait(node, scope, path)
         self.check_verification(node, scope, path)
         return Shape(contracts.VERDICT_SCHEMA, promised=True)
 
@@ -100,8 +108,48 @@ class Walk:
                 self._agent_in_step(node, name, spec, scope, path)
         self._check_retry(node, agent, path)
         self._check_fallback(node, agent, path)
-        outputs = [_output(spec) for spec in (agent, fallback) if spec is not None]
-        return any_of(outputs)
+        result = any_of([_output(spec) for spec in (agent, fallback) if spec is not None])
+        self._check_compensation(node, agent, result, scope, path)
+        return result
+
+    def _check_compensation(self, node: Node, agent: Spec | None, result: Shape | None, scope: Scope, path: Path) -> None:
+        """What undoes a step may name what it may, and the step's own result."""
+        undo, path = node.get("compensate"), (*path, "compensate")
+        if undo is None:
+            return
+        if agent is not None and agent["role"] != "act":
+            said = f"agent {node['agent']!r} has the role {agent['role']} and changes nothing that could be undone"
+            self.findings.add(path, f"{said}; leave compensate out, or let an agent of role act do it")
+        spec = self.findings.agent(undo["agent"], (*path, "agent"))
+        wanted = None
+        if spec is not None:
+            self.check_agent(undo["agent"], spec, (*path, "agent"))
+            check_timeout(undo, undo["agent"], spec, self.findings, path)
+            wanted = spec["input"]
+        check_with(undo["with"], wanted, f"agent {undo['agent']!r}", scope.after(node["id"], result, verdict=False), self.findings, (*path, "with"))
+
+    def _wait(self, node: Node, scope: Scope, path: Path) -> Shape | None:
+        if node["signal"] is None:
+            self._check_until(node["until"], scope, (*path, "until"))
+            return Shape(_WAITED, promised=True)
+        if node["output"] is None:
+            return None
+        for problem in contracts.schema_problems(node["output"]):
+            self.findings.add((*path, "output"), f"the contract of signal {node['signal']!r} can't be used: {problem}")
+            return None
+        given = Shape(node["output"], promised=True)
+        return any_of([given, Shape({"type": "null"}, promised=True)]) if node["on_expiry"] == "continue" else given
+
+    def _check_until(self, until: str | None, scope: Scope, path: Path) -> None:
+        if until is None:
+            return
+        if until.startswith("=") and not until.startswith("=="):
+            check_expression(until[1:], scope, self.findings, path)
+            return
+        try:
+            contracts.observed_at({"at": until}, "at")
+        except ValueError as error:
+            self.findings.add(path, f"a wait lasts until an instant: {error}")
 
     def _agent_in_step(self, node: Node, name: str, spec: Spec, scope: Scope, path: Path) -> None:
         self.check_agent(name, spec, (*path, "agent"))

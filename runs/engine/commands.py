@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from runs.engine.states import Outcome, Verb
+from runs.engine.states import Outcome, Verb, WaitState
 from runs.engine.values import Failure, Held, Snapshot, Step
 
 
@@ -43,12 +43,19 @@ class Move:
     facts: tuple[Fact, ...] = ()
     perform: tuple[str, ...] = ()
     abandon: tuple[str, ...] = ()
+    closed: Mapping[str, WaitState] = field(default_factory=dict)
+    """What became of the open waits of steps that wait no more, where nobody has answered them."""
     finish: Finish | None = None
     wake_at: datetime | None = None
 
     @property
     def changes_nothing(self) -> bool:
         return not (self.opened or self.moved or self.facts or self.finish)
+
+    @property
+    def now_waiting(self) -> tuple[Step, ...]:
+        """Steps that wait since this move, and whose waits have no rows yet."""
+        return tuple(step for step in (*self.opened, *self.moved) if step.wait is not None and step.wait.id is None)
 
     def followed_by(self, later: "Move") -> "Move":
         """Both as one, `later` decided over this one's snapshot: what this one opened is written as the later one left it."""
@@ -62,6 +69,7 @@ class Move:
             facts=(*self.facts, *later.facts),
             perform=(*(key for key in self.perform if key not in later.abandon), *later.perform),
             abandon=(*self.abandon, *later.abandon),
+            closed={**self.closed, **later.closed},
             finish=later.finish,
             wake_at=later.wake_at,
         )

@@ -18,9 +18,9 @@ def later(instant: datetime, ms: int) -> datetime:
     return instant + timedelta(milliseconds=ms)
 
 
-def step_deadline(node: StepNode, run: RunView, now: datetime) -> datetime:
+def step_deadline(timeout_ms: int, run: RunView, now: datetime) -> datetime:
     """A step never outlives its run."""
-    return min(later(now, node.timeout_ms), run.deadline_at)
+    return min(later(now, timeout_ms), run.deadline_at)
 
 
 def pause_ms(node: StepNode, attempt: int, chance: float) -> int:
@@ -35,12 +35,12 @@ def pause_ms(node: StepNode, attempt: int, chance: float) -> int:
 
 def may_retry(step: Step, cause: Cause, retry_safe: bool) -> bool:
     """Retries belong to the step's own agent; a fallback gets one attempt."""
-    return cause in RETRYABLE and retry_safe and not step.fell_back and step.attempt <= step.node.retries
+    return cause in RETRYABLE and retry_safe and not step.fell_back and step.attempt <= step.work.retries
 
 
 def may_fall_back(step: Step, cause: Cause, retry_safe: bool) -> bool:
     settled = cause in RETRYABLE | FALLS_BACK_AT_ONCE
-    return settled and retry_safe and step.node.fallback is not None and not step.fell_back
+    return settled and retry_safe and step.work.fallback is not None and not step.fell_back
 
 
 def failure(
@@ -135,3 +135,7 @@ def _ago(span: timedelta) -> str:
         if amount:
             parts.append(f"{amount} {name}")
     return " ".join(parts[:2]) or f"{int(span.total_seconds() * 1000)} ms"
+
+
+def seconds(ms: int) -> str:
+    return f"{ms / 1000:g} s"

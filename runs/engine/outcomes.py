@@ -37,4 +37,14 @@ class Failed:
     not_before_ms: int = 0
 
 
-Result = Returned | Failed
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A step's attempt made a call whose fate nobody knows and that may not be sent again: a person has to say what became of it."""
+
+    key: str
+    attempt: int
+    call: str
+    message: str
+
+
+Result = Returned | Failed | Unresolved

@@ -4,14 +4,15 @@ Pure. The worker caches the result by release digest. Publishing has checked far
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from agents import contracts, expressions
 from agents import spec as specs
+from runs.engine import undoing
 from runs.engine.patterns import fan
 from runs.engine.patterns.scope import STEPS
-from runs.engine.states import ENGINE_ABI
-from runs.engine.values import Agent, Block, Criterion, ForEachNode, Node, ParallelNode, Plan, StepNode, SwitchNode
+from runs.engine.states import SUPPORTED_ABIS
+from runs.engine.values import Agent, Block, Compensation, Criterion, ForEachNode, Node, ParallelNode, Plan, StepNode, SwitchNode, Turn, WaitNode
 
 VERIFY = "verify"
 
@@ -27,8 +28,9 @@ class IncompatiblePlan(PlanError):
 def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
     """The plan of a whole run: the pipeline's steps, then its final verify node."""
     abi = manifest.get("engine_abi")
-    if abi != ENGINE_ABI:
-        raise IncompatiblePlan(f"this release was made for engine {abi}; this is engine {ENGINE_ABI}: publish the pipeline again")
+    if abi not in SUPPORTED_ABIS:
+        mine = ", ".join(map(str, sorted(SUPPORTED_ABIS)))
+        raise IncompatiblePlan(f"this release needs an engine of ABI {abi}, and this one carries out {mine}: publish the pipeline again")
     spec = manifest["pipeline"]["spec"]
     aliases = manifest.get("aliases", {})
     agents = {name: _agent(name, frozen, aliases) for name, frozen in manifest["agents"].items()}
@@ -46,6 +48,7 @@ def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
         cost_limit=spec["limits"].get("cost_nano"),
         calls_limit=spec["limits"].get("calls"),
         replayable=bool(spec.get("replayable")),
+        max_lifetime_ms=lifetime_ms(spec["limits"]),
     )
     _refuse_unknown(plan)
     _refuse_own_judges(plan)
@@ -97,6 +100,8 @@ class _Compiler:
                 return self._parallel(spec)
             case "for_each":
                 return self._for_each(spec)
+            case "wait":
+                return self._wait(spec)
             case "switch":
                 cases = tuple((case["when"], self.block(case["do"])) for case in spec["cases"])
                 return SwitchNode(spec["id"], cases, degrades=_degrades(spec), when=spec.get("when"))
@@ -119,7 +124,25 @@ class _Compiler:
             fallback=spec.get("fallback"),
             degrades=_degrades(spec),
             when=spec.get("when"),
+            compensate=self._compensation(spec.get("compensate")),
             reads=self._reads(spec["with"]),
+        )
+
+    def _compensation(self, spec: Mapping[str, Any] | None) -> Compensation | None:
+        return None if spec is None else Compensation(spec["agent"], spec["with"], self._timeout({"id": "compensate", **spec}))
+
+    def _wait(self, spec: Mapping[str, Any]) -> WaitNode:
+        return WaitNode(
+            id=spec["id"],
+            for_ms=spec["for_ms"],
+            until=spec["until"],
+            signal=spec["signal"],
+            timeout_ms=spec["timeout_ms"] or 0,
+            goes_on=spec["on_expiry"] == "continue",
+            gives=None if spec["output"] is None else contracts.compiled(spec["output"]),
+            degrades=_degrades(spec),
+            when=spec.get("when"),
+            reads=self._reads(spec["until"]),
         )
 
     def _judge(self, spec: Mapping[str, Any], node_id: str, *, final: bool) -> StepNode:
@@ -175,11 +198,22 @@ def _degrades(spec: Mapping[str, Any]) -> bool:
     return spec.get("on_failure") == "degrade"
 
 
-def node_at(block: Block, key: str) -> StepNode | None:
-    """The step node at a place of a run; None for a key that this plan has no place for."""
+DEFAULT_LIFETIME_MS: Final = 90 * 86_400_000
+
+
+def lifetime_ms(limits: Mapping[str, Any]) -> int:
+    """How long a run may live, its waits included (`limits.max_lifetime`): at least its work time."""
+    return max(int(limits.get("max_lifetime_ms") or DEFAULT_LIFETIME_MS), int(limits["timeout_ms"]))
+
+
+def node_at(block: Block, key: str) -> Turn | None:
+    """The step, wait or compensation at a place of a run; None for a key that this plan has no place for."""
+    if undoing.is_undo(key):
+        acted = node_at(block, key.removeprefix(undoing.UNDO))
+        return undoing.node_of(acted) if isinstance(acted, StepNode) and acted.compensate is not None else None
     head, inside, rest = key.partition("/")
     node = next((node for node in block.nodes if node.id == head), None)
-    if isinstance(node, StepNode):
+    if isinstance(node, Turn):
         return node if not inside else None
     part, _, inner = rest.partition("/")
     below = _part(node, part) if node is not None else None
@@ -225,17 +259,23 @@ def steps_of(block: Block) -> Iterator[StepNode]:
 def _refuse_unknown(plan: Plan) -> None:
     """A step by an agent that the release doesn't hold, or in the place of the final verify node, could never be carried out."""
     for node in steps_of(plan.root):
-        for name in (node.agent, node.fallback):
-            if name is not None and name not in plan.agents:
+        for name in _named(node):
+            if name not in plan.agents:
                 raise PlanError(f"step '{node.id}' names agent '{name}', which is not in this release")
     if any(node.id == VERIFY for node in plan.root.nodes[:-1]):
         raise PlanError(f"a step has the id '{VERIFY}', which is the place of the final verification: give it another id")
 
 
+def _named(node: StepNode) -> list[str]:
+    """The agents that may take this step's turn, or undo it."""
+    undo = None if node.compensate is None else node.compensate.agent
+    return [name for name in (node.agent, node.fallback, undo) if name]
+
+
 def _refuse_own_judges(plan: Plan) -> None:
     """R4 at run time."""
     nodes = list(steps_of(plan.root))
-    workers = {name for node in nodes if not node.judges for name in (node.agent, node.fallback) if name}
+    workers = {name for node in nodes if not node.judges for name in _named(node)}
     for judge in {node.agent for node in nodes if node.judges}:
         partner = _kin(plan, judge, workers)
         if partner is not None:

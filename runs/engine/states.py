@@ -8,17 +8,21 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-ENGINE_ABI: Final = 1
-"""The version of the engine's semantics. A release names the one it was made for; another one is `incompatible`."""
+SUPPORTED_ABIS: Final = frozenset({1, 2})
+"""The versions of the engine's semantics that this engine carries out. A release names the oldest one that can run it; where no engine
+is left that can, its runs wait `incompatible`. 2 adds waits and compensations to 1."""
 
 
 class RunState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
+    WAITING = "waiting"
     FINISHED = "finished"
 
 
-LIVE_RUN: Final = frozenset({RunState.QUEUED, RunState.RUNNING})
+AT_WORK_RUN: Final = frozenset({RunState.QUEUED, RunState.RUNNING})
+"""What a worker may take at any time. A waiting run holds none, until its answer comes or its time does."""
+LIVE_RUN: Final = AT_WORK_RUN | {RunState.WAITING}
 
 
 class Outcome(StrEnum):
@@ -38,13 +42,14 @@ class Integrity(StrEnum):
 class StepState(StrEnum):
     RUNNING = "running"
     RETRYING = "retrying"
+    WAITING = "waiting"
     RETURNED = "returned"
     SKIPPED = "skipped"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
-OPEN_STEP: Final = frozenset({StepState.RUNNING, StepState.RETRYING})
+OPEN_STEP: Final = frozenset({StepState.RUNNING, StepState.RETRYING, StepState.WAITING})
 
 
 class StepEvent(StrEnum):
@@ -52,6 +57,7 @@ class StepEvent(StrEnum):
     FAIL = "fail"
     PAUSE = "pause"
     RETRY = "retry"
+    PARK = "park"
     CANCEL = "cancel"
 
 
@@ -60,6 +66,11 @@ STEP_MOVES: Final[dict[tuple[StepState, StepEvent], StepState]] = {
     (StepState.RUNNING, StepEvent.FAIL): StepState.FAILED,
     (StepState.RUNNING, StepEvent.PAUSE): StepState.RETRYING,
     (StepState.RUNNING, StepEvent.CANCEL): StepState.CANCELLED,
+    (StepState.RUNNING, StepEvent.PARK): StepState.WAITING,
+    (StepState.WAITING, StepEvent.RETURN): StepState.RETURNED,
+    (StepState.WAITING, StepEvent.FAIL): StepState.FAILED,
+    (StepState.WAITING, StepEvent.RETRY): StepState.RUNNING,
+    (StepState.WAITING, StepEvent.CANCEL): StepState.CANCELLED,
     (StepState.RETRYING, StepEvent.RETRY): StepState.RUNNING,
     (StepState.RETRYING, StepEvent.FAIL): StepState.FAILED,
     (StepState.RETRYING, StepEvent.CANCEL): StepState.CANCELLED,
@@ -78,11 +89,37 @@ def moved(state: StepState, event: StepEvent) -> StepState:
         raise IllegalMove(f"a step that is {state} can't {event}") from None
 
 
+class WaitKind(StrEnum):
+    """What somebody or something has to do before a step, or a whole run, can go on."""
+
+    TIMER = "timer"
+    SIGNAL = "signal"
+    UNRESOLVED = "unresolved"
+    INCOMPATIBLE = "incompatible"
+
+
+class WaitState(StrEnum):
+    OPEN = "open"
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class Resolution(StrEnum):
+    """What somebody says of a call whose fate nobody knew."""
+
+    DONE = "done"
+    NOT_DONE = "not_done"
+    UNKNOWN = "unknown"
+
+
 class CallState(StrEnum):
     DISPATCHED = "dispatched"
     CONFIRMED = "confirmed"
     REFUSED = "refused"
     UNRESOLVED = "unresolved"
+    RESOLVED_DONE = "resolved_done"
+    RESOLVED_NOT_DONE = "resolved_not_done"
 
 
 class CallKind(StrEnum):
@@ -111,6 +148,7 @@ class Cause(StrEnum):
     UPSTREAM = "upstream"
     INPUT = "input"
     DENIED = "denied"
+    EXPIRED = "expired"
     RATE = "rate"
     BREAKER = "breaker"
     BUDGET = "budget"
@@ -130,7 +168,7 @@ RETRYABLE: Final = frozenset(
 FALLS_BACK_AT_ONCE: Final = frozenset({Cause.STALE, Cause.BREAKER})
 """Causes that another attempt of the same agent can't cure, and another agent may."""
 
-PIPELINE_CAUSES: Final = frozenset({Cause.INPUT, Cause.BUDGET})
+PIPELINE_CAUSES: Final = frozenset({Cause.INPUT, Cause.BUDGET, Cause.EXPIRED})
 PLATFORM_CAUSES: Final = frozenset({Cause.LOST, Cause.UNRESOLVED, Cause.TAMPERED, Cause.DIVERGED, Cause.INCOMPATIBLE})
 
 
@@ -140,6 +178,7 @@ class Verb(StrEnum):
     RUN_QUEUED = "runs.run.queued"
     RUN_STARTED = "runs.run.started"
     RUN_RESUMED = "runs.run.resumed"
+    RUN_WAITING = "runs.run.waiting"
     RUN_CANCEL_REQUESTED = "runs.run.cancel_requested"
     RUN_FINISHED = "runs.run.finished"
     RUN_BROKEN = "runs.run.broken"
@@ -148,6 +187,7 @@ class Verb(StrEnum):
     STEP_STARTED = "runs.step.started"
     STEP_SKIPPED = "runs.step.skipped"
     STEP_RETRIED = "runs.step.retried"
+    STEP_WAITING = "runs.step.waiting"
     STEP_RETURNED = "runs.step.returned"
     STEP_JUDGED = "runs.step.judged"
     STEP_FAILED = "runs.step.failed"
@@ -157,6 +197,9 @@ class Verb(StrEnum):
     CALL_CONFIRMED = "runs.call.confirmed"
     CALL_REFUSED = "runs.call.refused"
     CALL_UNRESOLVED = "runs.call.unresolved"
+    CALL_RESOLVED = "runs.call.resolved"
+    WAIT_ANSWERED = "runs.wait.answered"
+    ANSWER_REFUSED = "runs.answer.refused"
 
 
 OPENINGS: Final[dict[Verb, frozenset[str]]] = {
@@ -165,8 +208,12 @@ OPENINGS: Final[dict[Verb, frozenset[str]]] = {
     Verb.START_REFUSED: frozenset({"message"}),
     Verb.CANCEL_REFUSED: frozenset({"message"}),
     Verb.STEP_STARTED: frozenset({"input"}),
+    Verb.STEP_WAITING: frozenset({"failure"}),
+    Verb.CALL_RESOLVED: frozenset({"response", "reason"}),
+    Verb.WAIT_ANSWERED: frozenset({"answer"}),
+    Verb.ANSWER_REFUSED: frozenset({"message"}),
     Verb.STEP_RETRIED: frozenset({"failure"}),
-    Verb.STEP_RETURNED: frozenset({"result"}),
+    Verb.STEP_RETURNED: frozenset({"result", "undo"}),
     Verb.STEP_JUDGED: frozenset({"result"}),
     Verb.STEP_FAILED: frozenset({"failure"}),
     Verb.CALL_DISPATCHED: frozenset({"request"}),

@@ -6,10 +6,10 @@ Knows no rows and no clock. The store makes a `Snapshot` from rows; `machine` ma
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from agents.contracts import Contract
-from runs.engine.states import Cause, Mode, RunState, StepState
+from runs.engine.states import Cause, Mode, Outcome, RunState, StepState, WaitKind
 
 FUTURE_TOLERANCE: Final = timedelta(minutes=1)
 """How far clocks may differ before a stamp lies in the future."""
@@ -65,7 +65,38 @@ class StepNode:
     when: str | None = None
     judges: bool = False
     final: bool = False
+    compensate: "Compensation | None" = None
     reads: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """What undoes a step that has acted, if a later one fails: another agent's turn, with an input fixed when the step returned."""
+
+    agent: str
+    arguments: Mapping[str, Any]
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitNode:
+    """A pause: a span (`for_ms`), an instant (`until`, a value or an expression), or a signal that somebody sends within `timeout_ms`.
+
+    Nobody's turn, so it has no agent and never judges. `goes_on`: where no signal has come, the result is null and no failure.
+    """
+
+    id: str
+    for_ms: int | None = None
+    until: Any = None
+    signal: str | None = None
+    timeout_ms: int = 0
+    goes_on: bool = False
+    gives: Contract | None = None
+    degrades: bool = False
+    when: str | None = None
+    reads: frozenset[str] = frozenset()
+    agent: Literal[""] = ""
+    judges: Literal[False] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +129,9 @@ class SwitchNode:
     when: str | None = None
 
 
-Node = StepNode | ParallelNode | ForEachNode | SwitchNode
+Turn = StepNode | WaitNode
+"""What has a row of its own in a run."""
+Node = Turn | ParallelNode | ForEachNode | SwitchNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +168,7 @@ class Plan:
     cost_limit: int | None
     calls_limit: int | None
     replayable: bool
+    max_lifetime_ms: int = 0
 
 
 # --- what is happening ---------------------------------------------------------------------------------------------
@@ -183,11 +217,37 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What ended a wait, when and by whom. `value` is a signal's payload, or what a person says of an unresolved call."""
+
+    at: datetime
+    by: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What an open step waits for. Time alone ends it at `until`; `goes_on` says whether that is no failure.
+
+    `subject` is a signal's name or an unresolved call's key; `id` that of its row, once it has one.
+    """
+
+    kind: WaitKind
+    opened_at: datetime
+    until: datetime
+    goes_on: bool = False
+    subject: str = ""
+    failure: Failure | None = None
+    answer: Answer | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One node's turn. `key` is the node's place in the run (`scan/a/find`, `each/3/look`)."""
 
     key: str
-    node: StepNode
+    node: Turn
     agent: str
     state: StepState
     attempt: int
@@ -200,6 +260,15 @@ class Step:
     inherited: Held = Held(None)
     failure: Failure | None = None
     fell_back: bool = False
+    wait: Waiting | None = None
+    undo: Mapping[str, Any] | None = None
+    """The input of its compensation, fixed when it returned."""
+
+    @property
+    def work(self) -> StepNode:
+        """The node of a step that an agent performs; a wait's is nobody's turn."""
+        assert isinstance(self.node, StepNode)
+        return self.node
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +282,11 @@ class RunView:
     deadline_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    lifetime_until: datetime | None = None
+    remaining_ms: int | None = None
+    """Of its work time, while it waits: the clock stands still."""
+    wake_at: datetime | None = None
+    """While it waits: when time alone brings it back."""
     as_of: datetime | None = None
     draft: bool = False
     resumed: bool = False
@@ -264,6 +338,14 @@ Frame = BlockFrame | FanFrame
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends, decided; it has not finished while what has acted is being undone."""
+
+    outcome: Outcome
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A run at one revision: everything that `machine` needs and nothing else. `verdict` is the one that ended it."""
 
@@ -274,3 +356,4 @@ class Snapshot:
     frames: Mapping[str, Frame] = field(default_factory=dict)
     missing: tuple[Failure, ...] = ()
     verdict: Mapping[str, Any] | None = None
+    ending: "Ending | None" = None

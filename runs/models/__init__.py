@@ -1,11 +1,27 @@
 """The rows of runs: what is happening. Re-exports the engine's words that doors show."""
 
-from runs.engine.states import EXIT_STATUS, OPENINGS, CallKind, CallState, Cause, Effective, Integrity, Mode, Outcome, RunState, StepState, Verb
+from runs.engine.states import (
+    EXIT_STATUS,
+    OPENINGS,
+    CallKind,
+    CallState,
+    Cause,
+    Effective,
+    Integrity,
+    Mode,
+    Outcome,
+    RunState,
+    StepState,
+    Verb,
+    WaitKind,
+    WaitState,
+)
 
 from .call import Call
 from .engine import Engine
 from .run import Run, RunQuerySet
 from .step import Step
+from .wait import Wait, WaitQuerySet
 
 __all__ = [
     "EXIT_STATUS",
@@ -25,4 +41,8 @@ __all__ = [
     "Step",
     "StepState",
     "Verb",
+    "Wait",
+    "WaitKind",
+    "WaitQuerySet",
+    "WaitState",
 ]

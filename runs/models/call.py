@@ -33,7 +33,7 @@ class Call(models.Model):
     kind = models.CharField(max_length=16, choices=[(k.value, k.value) for k in CallKind])
     name = models.CharField(max_length=200)
     mode = models.CharField(max_length=16, choices=[(m.value, m.value) for m in Mode])
-    state = models.CharField(max_length=16, choices=[(s.value, s.value) for s in CallState])
+    state = models.CharField(max_length=24, choices=[(s.value, s.value) for s in CallState])
     request_digest = models.CharField(max_length=64)
     not_after = models.DateTimeField()
     dispatched_at = models.DateTimeField()

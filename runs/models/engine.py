@@ -15,12 +15,13 @@ class EngineQuerySet(models.QuerySet["Engine"]):
 
 
 class Engine(models.Model):
-    """`serves_all` is false for a process that drives only the run it was started for."""
+    """`serves_all` is false for a process that drives only the run it was started for; `abis` are the releases' engines that it can be."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
     serves_all = models.BooleanField(default=True)
+    abis = models.JSONField(default=list, blank=True)
     started_at = models.DateTimeField()
     beat_at = models.DateTimeField(db_index=True)
     stopped_at = models.DateTimeField(null=True, blank=True)

@@ -17,10 +17,11 @@ from agents.models import Pipeline, Release, Team
 from audit import reports
 from audit.actors import Actor
 from audit.identity import new_id
-from runs.engine.states import LIVE_RUN, Effective, Integrity, Outcome, RunState, Verb, effective
+from runs.engine.states import AT_WORK_RUN, LIVE_RUN, SUPPORTED_ABIS, Effective, Integrity, Outcome, RunState, Verb, effective
 from runs.engine.values import instant_text
 
 _LIVE = sorted(state.value for state in LIVE_RUN)  # in order: a set would make a new migration every other time
+_AT_WORK = sorted(state.value for state in AT_WORK_RUN)
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -36,9 +37,13 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.live().filter(deadline_at__lte=now)
 
     def ready(self, now: datetime) -> Self:
-        """Runs that a worker may claim: live, in time, nobody's, and not broken."""
+        """Runs that a worker may claim: nobody's, or waiting until now; in time, not broken, and of an engine like this one.
+
+        A waiting run is nobody's, whatever its lease says: whoever parked it has let go.
+        """
         free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-        return self.live().filter(free, deadline_at__gt=now, integrity=Integrity.INTACT).order_by("created_at")
+        turn = Q(free, state__in=AT_WORK_RUN) | Q(state=RunState.WAITING, wake_at__lte=now)
+        return self.filter(turn, deadline_at__gt=now, integrity=Integrity.INTACT, engine_abi__in=SUPPORTED_ABIS).order_by("created_at")
 
     def ended_as(self, outcome: Outcome, now: datetime) -> Self:
         """Runs whose outcome is this one at `now`, overdue ones counted as failed."""
@@ -69,6 +74,10 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField()
+    lifetime_until = models.DateTimeField(null=True, blank=True)  # runs of before there were waits have their deadline alone
+    wake_at = models.DateTimeField(null=True, blank=True)
+    remaining_ms = models.BigIntegerField(null=True, blank=True)
+    engine_abi = models.PositiveIntegerField(default=1)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_by = models.CharField(max_length=200, blank=True, default="")
 
@@ -105,12 +114,18 @@ class Run(models.Model):
                 condition=Q(state=RunState.FINISHED.value, outcome__isnull=False) | (~Q(state=RunState.FINISHED.value) & Q(outcome__isnull=True)),
                 name="run_outcome_when_finished",
             ),
+            models.CheckConstraint(
+                condition=Q(state=RunState.WAITING.value, wake_at__isnull=False, remaining_ms__isnull=False)
+                | (~Q(state=RunState.WAITING.value) & Q(wake_at__isnull=True, remaining_ms__isnull=True)),
+                name="run_clock_stands_while_waiting",
+            ),
             models.CheckConstraint(condition=Q(outcome__isnull=True) | Q(outcome__in=[o.value for o in Outcome]), name="run_outcome_known"),
             models.CheckConstraint(condition=Q(reserved_nano__gte=0, spent_nano__gte=0, calls_used__gte=0), name="run_account_not_negative"),
             models.UniqueConstraint(fields=["team", "idempotency_key"], name="run_idempotency_key_of_team"),
         ]
         indexes = [
-            models.Index(fields=["lease_until", "created_at"], name="run_ready", condition=Q(state__in=_LIVE)),
+            models.Index(fields=["lease_until", "created_at"], name="run_ready", condition=Q(state__in=_AT_WORK)),
+            models.Index(fields=["wake_at"], name="run_wakes", condition=Q(state=RunState.WAITING.value)),
             models.Index(fields=["deadline_at"], name="run_deadline", condition=Q(state__in=_LIVE)),
             models.Index(fields=["lease_owner"], name="run_owner", condition=Q(lease_owner__isnull=False)),
             models.Index(fields=["pipeline", "-created_at"], name="run_of_pipeline"),

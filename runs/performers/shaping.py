@@ -8,8 +8,8 @@ from uuid import UUID
 from agents import expressions
 from audit import canonical
 from runs.boundary import Reply, Request, stored_replies, target_resource, with_bound
-from runs.engine.outcomes import Failed, Returned
-from runs.engine.states import CallKind, Cause, Mode
+from runs.engine.outcomes import Failed, Result, Returned, Unresolved
+from runs.engine.states import CallKind, Mode
 from runs.engine.values import Plan, RunView, Step
 
 FETCH = "fetch"
@@ -42,7 +42,7 @@ def shape(plan: Plan, run: RunView, step: Step) -> Request:
         key = _business_key(agent.spec["mode"], scope)
     except expressions.ExpressionError as error:
         raise Unshapable(f"what '{agent.name}' uses can't be filled in from its input: {error}") from None
-    silence = step.node.progress_timeout_ms
+    silence = step.work.progress_timeout_ms
     request = Request(
         run=UUID(run.id),
         step=step.key,
@@ -113,18 +113,18 @@ def shape_fetch(parent: Request, ordinal: int, tool: str, arguments: Mapping[str
     )
 
 
-def outcome_of(request: Request, reply: Reply, *, chance: float) -> Returned | Failed:
-    """A reply as the engine takes it. Where nobody knows whether an at_most_once call was done, that is the cause."""
+def outcome_of(request: Request, reply: Reply, *, chance: float) -> Result:
+    """A reply as the engine takes it. Where nobody knows whether an at_most_once call was done, a person has to say."""
     if reply.cause is None:
         return Returned(request.step, request.attempt, reply.value)
-    cause, message = reply.cause, reply.message
     if not reply.answered and request.mode is Mode.AT_MOST_ONCE:
-        cause, message = Cause.UNRESOLVED, f"{message}; whether '{request.agent.name}' acted is not known, and it is never sent again"
+        message = f"{reply.message}; whether '{request.agent.name}' acted is not known, and it is never sent again"
+        return Unresolved(request.step, request.attempt, request.key, message)
     return Failed(
         key=request.step,
         attempt=request.attempt,
-        cause=cause,
-        message=message,
+        cause=reply.cause,
+        message=reply.message,
         details=reply.details,
         owner=reply.owner,
         chance=chance,

@@ -28,6 +28,6 @@ def end_unattended(run: UUID, *, actor: Actor) -> bool:
 
 def _rebuilt(loaded: store.Loaded) -> Snapshot:
     """The frames hold what the run has given so far; a run with a problem has none that could be trusted."""
-    if loaded.problem is not None or loaded.snapshot.run.state is not RunState.RUNNING:
+    if loaded.problem is not None or loaded.snapshot.run.state is RunState.QUEUED:
         return loaded.snapshot
     return machine.rebuild(loaded.snapshot, clock.now()).snapshot

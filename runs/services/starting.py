@@ -15,6 +15,7 @@ from audit.errors import OrchestraError
 from audit.ledger import Draft, Head
 from audit.visible import named
 from runs import queue
+from runs.engine import planner
 from runs.engine.states import Integrity, RunState, Verb
 from runs.errors import BadInput, IdempotencyConflict, NotReverifiable
 from runs.models import Run
@@ -173,6 +174,8 @@ def _insert(
         reverifies=reverifies,
         created_at=now,
         deadline_at=now + timedelta(milliseconds=limits["timeout_ms"]),
+        lifetime_until=now + timedelta(milliseconds=planner.lifetime_ms(limits)),
+        engine_abi=release.manifest["engine_abi"],
         seq=1,
         calls_limit=limits.get("calls"),
         cost_limit_nano=limits.get("cost_nano"),

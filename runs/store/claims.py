@@ -14,15 +14,18 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from audit import bulk, clock
-from runs.engine.states import LIVE_RUN, Integrity
+from runs.engine.states import LIVE_RUN, SUPPORTED_ABIS, Integrity
 from runs.models import Run
 
 MAX_ATTEMPTS = 5
 """Claims without a committed transition between them. A run that kills its worker that often ends as `lost`."""
 
-_LIVE: Final = sorted(LIVE_RUN)
+_ABIS: Final = ", ".join(map(str, sorted(SUPPORTED_ABIS)))
 # As `Run.objects.ready` says it (a test holds one beside the other): the ORM would take longer to write it than a database to do it.
-_READY: Final = f"state IN ({', '.join(['%s'] * len(_LIVE))}) AND (lease_until IS NULL OR lease_until <= %s) AND deadline_at > %s AND integrity = %s"
+_READY: Final = (
+    "(state IN ('queued', 'running') AND (lease_until IS NULL OR lease_until <= %s) OR state = 'waiting' AND wake_at <= %s) "
+    f"AND deadline_at > %s AND integrity = '{Integrity.INTACT}' AND engine_abi IN ({_ABIS})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | N
 
 
 def _ready(now: datetime) -> list[Any]:
-    return [*map(str, _LIVE), bulk.adapted(now), bulk.adapted(now), str(Integrity.INTACT)]
+    return [bulk.adapted(now)] * 3
 
 
 def heartbeat(*, owner: UUID, ttl: timedelta, runs: Sequence[UUID]) -> set[UUID]:

@@ -12,10 +12,10 @@ from uuid import UUID
 from agents.models import Release, Team
 from audit import bulk, canonical, ledger, reports
 from runs.engine import machine, planner
-from runs.engine.states import LIVE_RUN, OPEN_STEP, Cause, RunState, StepState, Verb
-from runs.engine.values import BestBefore, Failure, Held, Plan, RunView, Snapshot
+from runs.engine.states import LIVE_RUN, OPEN_STEP, Cause, RunState, StepState, Verb, WaitKind, WaitState
+from runs.engine.values import Answer, BestBefore, Failure, Held, Plan, RunView, Snapshot, Waiting, WaitNode
 from runs.engine.values import Step as StepValue
-from runs.models import Call, Run, Step
+from runs.models import Call, Run, Step, Wait
 from runs.store.transitions import Seen
 
 Opened = Mapping[UUID, Mapping[str, Any]]
@@ -61,9 +61,17 @@ def load_rows(runs: Sequence[Run]) -> list[Loaded]:
         run.team = teams[run.team_id]
     begun = [[run.id] for run in runs if run.state != RunState.QUEUED]
     steps, calls = _by_run(bulk.read(Step, match=["run"], rows=begun)), _by_run(bulk.read(Call, match=["run"], rows=begun))
+    waits = _waits(steps)
     heads = ledger.heads_at({run.id: run.seq for run in runs})
-    opened = reports.openings_of(_entries(runs, steps, calls))
-    return [_loaded(run, steps.get(run.id, []), calls.get(run.id, []), heads.get(run.id), opened) for run in runs]
+    opened = reports.openings_of(_entries(runs, steps, calls, waits))
+    return [_loaded(run, steps.get(run.id, []), calls.get(run.id, []), heads.get(run.id), opened, waits) for run in runs]
+
+
+def _waits(steps: Mapping[UUID, list[Step]]) -> dict[tuple[UUID, str], Wait]:
+    """The newest wait of each step that waits. Most runs have none, and nobody asks the database for them."""
+    waiting = [[step.run_id, step.key] for listed in steps.values() for step in listed if step.state == StepState.WAITING]
+    rows = bulk.read(Wait, match=["run", "step"], rows=waiting) if waiting else []
+    return {(wait.run_id, wait.step): wait for wait in sorted(rows, key=lambda wait: wait.id)}
 
 
 def _by_run(rows: Sequence[Any]) -> dict[UUID, list[Any]]:
@@ -74,15 +82,20 @@ def _by_run(rows: Sequence[Any]) -> dict[UUID, list[Any]]:
     return grouped
 
 
-def _entries(runs: Sequence[Run], steps: Mapping[UUID, list[Step]], calls: Mapping[UUID, list[Call]]) -> list[UUID]:
+def _entries(
+    runs: Sequence[Run], steps: Mapping[UUID, list[Step]], calls: Mapping[UUID, list[Call]], waits: Mapping[tuple[UUID, str], Wait]
+) -> list[UUID]:
     wanted: list[UUID | None] = [run.input_entry for run in runs]
     for step in (step for listed in steps.values() for step in listed):
         wanted += [step.result_entry, step.failure_entry, step.input_entry if step.state in OPEN_STEP else None]
+    wanted += [entry for wait in waits.values() for entry in (wait.failure_entry, wait.answer_entry)]
     wanted += [call.response_entry for listed in calls.values() for call in listed]
     return [entry for entry in wanted if entry is not None]
 
 
-def _loaded(run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | None, opened: Opened) -> Loaded:
+def _loaded(
+    run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | None, opened: Opened, waits: Mapping[tuple[UUID, str], Wait]
+) -> Loaded:
     plan, problem = plan_of(run.release_id)
     seen = Seen(run.revision, run.fence, head or ledger.head_of(run.id))
     view, values = _view(run), {}
@@ -92,7 +105,7 @@ def _loaded(run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | 
         view = _filled(view, run, opened)
         if problem is None:
             plan = planner.verification_only(plan) if run.reverifies_id else plan
-            values = {step.key: _step(step, plan, opened) for step in steps}
+            values = {step.key: _step(step, plan, opened, waits.get((run.id, step.key))) for step in steps}
     except _Tampered as tampered:
         problem = Problem(Cause.TAMPERED, str(tampered))
     keys = frozenset(key for key, step in values.items() if step.state in OPEN_STEP)
@@ -127,6 +140,9 @@ def _view(run: Run) -> RunView:
         started_at=run.started_at,
         as_of=run.as_of,
         draft=run.draft,
+        lifetime_until=run.lifetime_until,
+        remaining_ms=run.remaining_ms,
+        wake_at=run.wake_at,
         cancel_by=run.cancel_requested_by or None,
         calls=run.calls_used,
         spent=run.spent_nano,
@@ -150,9 +166,9 @@ def _given(run: UUID) -> tuple[Mapping[str, Held], tuple[Failure, ...]]:
     return machine.work_of(judged.snapshot, judged.run.created_at)
 
 
-def _step(step: Step, plan: Plan, opened: Opened) -> StepValue:
+def _step(step: Step, plan: Plan, opened: Opened, wait: Wait | None) -> StepValue:
     node = planner.node_at(plan.root, step.key)
-    if node is None or step.agent not in plan.agents:
+    if node is None or step.agent not in ({""} if isinstance(node, WaitNode) else plan.agents):
         raise _Tampered(f"step '{step.key}' by '{step.agent}' has no place in the run's release")
     return StepValue(
         key=step.key,
@@ -162,13 +178,26 @@ def _step(step: Step, plan: Plan, opened: Opened) -> StepValue:
         attempt=step.attempt,
         started_at=step.started_at,
         deadline_at=step.deadline_at,
-        arguments=_value(step, step.input_entry, "input", opened) if step.state in OPEN_STEP else {},
+        arguments=_value(step, step.input_entry, "input", opened) if step.state in OPEN_STEP and step.agent else {},
         not_before=step.not_before,
         finished_at=step.finished_at,
         held=_held(step, opened),
         failure=_failure(step, opened),
         fell_back=step.fell_back,
+        wait=_wait(step, wait, opened) if step.state == StepState.WAITING else None,
+        undo=opened.get(step.result_entry, {}).get("undo") if step.result_entry is not None else None,
     )
+
+
+def _wait(step: Step, wait: Wait | None, opened: Opened) -> Waiting:
+    if wait is None or wait.state not in (WaitState.OPEN, WaitState.ANSWERED):
+        raise _Tampered(f"step '{step.key}' waits, and no wait of it is open or answered")
+    failed = None if wait.failure_entry is None else failure_from(_value(step, wait.failure_entry, "failure", opened))
+    answer = None
+    if wait.state == WaitState.ANSWERED:
+        assert wait.ended_at is not None
+        answer = Answer(wait.ended_at, wait.answered_by, _value(step, wait.answer_entry, "answer", opened))
+    return Waiting(WaitKind(wait.kind), wait.opened_at, wait.expires_at, wait.goes_on, wait.subject, failed, answer, str(wait.id))
 
 
 def _value(step: Step, entry: UUID | None, path: str, opened: Opened) -> Any:

@@ -3,8 +3,10 @@
 A Transition is everything one run changes at once. Knows no database.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from audit.actors import Actor
@@ -59,6 +61,8 @@ class CallSettled:
     cost_nano: int
     fact: Fact
     charge: ChargeDraft | None = None
+    late: Mapping[str, Any] | None = None
+    """What the call was answered, kept where its step's result can't be written: whoever drives the run now takes it from here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ use-cases and sweeps; decides nothing.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,16 +15,17 @@ from django.db.models import F
 
 from audit import bulk, canonical, clock, ledger
 from audit.actors import Actor
+from audit.identity import new_id
 from audit.ledger import Draft, Head
 from runs.engine.commands import Fact
-from runs.engine.states import CallState, Verb
-from runs.engine.values import Failure
+from runs.engine.states import CallState, Verb, WaitState
+from runs.engine.values import Failure, Waiting
 from runs.engine.values import Step as StepValue
-from runs.models import Call, Run, Step
+from runs.models import Call, Run, Step, Wait
 from runs.store.transitions import CallRecord, CallSettled, Committed, Seen, Stale, Transition, Written
 
 _RUN_CHANGES = (
-    "revision state outcome started_at finished_at checked_at seq attempt calls_used spent_nano reserved_nano "
+    "revision state outcome started_at finished_at checked_at deadline_at wake_at remaining_ms seq attempt calls_used spent_nano reserved_nano "
     "result_digest failure_cause failure_owner failure_team"
 ).split()
 _STEP_CHANGES = (
@@ -31,6 +33,7 @@ _STEP_CHANGES = (
     "result_digest result_fence result_entry failure_entry failure_cause failure_owner failure_team"
 ).split()
 _STEP_COLUMNS = ("run", "key", "node", "judges", "started_at", "input_entry", *_STEP_CHANGES)
+_WAIT_COLUMNS = ("id", "run", "step", "kind", "subject", "state", "opened_at", "expires_at", "goes_on", "failure_entry", "answered_by")
 _CALL_COLUMNS = ("run", "dispatched_at", *CallRecord.__slots__, "cost_nano")
 _CALL_CHANGES = ["state", "settled_at", "cause", "contained", "cost_nano", "reserved_nano", "response_entry"]
 
@@ -61,6 +64,7 @@ def commit(batch: Sequence[Transition]) -> list[Written]:
 def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: datetime) -> dict[UUID, Head]:
     moved = [_step_row(each, step, notes[each.run]) for each in written for step in each.move.moved]
     bulk.update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved, answers=False)
+    _close_waits(written, now)
     settled = [_call_row(call, notes[each.run].of([Verb.CALL_CONFIRMED], call.fact.subject), now) for each in written for call in each.settled]
     bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled, answers=False)
     steps = [_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened]
@@ -69,7 +73,7 @@ def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: date
         [draft for each in written for draft in notes[each.run].drafts],
         now=now,
         heads={each.run: each.seen.head for each in written},
-        beside=[(Step, _STEP_COLUMNS, steps), (Call, _CALL_COLUMNS, calls)],
+        beside=[(Step, _STEP_COLUMNS, steps), (Call, _CALL_COLUMNS, calls), (Wait, _WAIT_COLUMNS, _new_waits(written, notes))],
     )
     charges = [call.charge for each in written for call in each.settled if call.charge is not None]
     if charges:
@@ -128,6 +132,7 @@ def _run_row(each: Transition, notes: _Notes) -> list[Any]:
     return [
         *(each.run, each.seen.revision, each.seen.fence),
         *(each.seen.revision + 1, run.state, None if finish is None else finish.outcome, run.started_at, run.finished_at, run.finished_at),
+        *(run.deadline_at, run.wake_at, run.remaining_ms),
         *(each.seen.head.seq + len(notes.drafts), 0 if each.is_progress else each.attempt),
         *(run.calls, run.spent, run.reserved),
         *("" if finish is None else finish.result_digest or "", *_failed(None if finish is None else finish.failure)),
@@ -151,13 +156,29 @@ def _step_changes(each: Transition, step: StepValue, notes: _Notes) -> list[Any]
     subject, held = f"step:{step.key}", step.held
     fresh = None if held is None else held.best_before
     return [
-        *(step.agent, each.move.snapshot.plan.agents[step.agent].version, step.state, step.attempt, step.fell_back),
+        *(step.agent, each.move.snapshot.plan.agents[step.agent].version if step.agent else 0, step.state, step.attempt, step.fell_back),
         *(step.deadline_at, step.not_before, step.finished_at),
         *(None if held is None else held.as_of, None if fresh is None else fresh.at, "" if fresh is None else fresh.step),
         *("" if held is None else canonical.digest(held.value), None if held is None else each.seen.fence),
         notes.of([Verb.STEP_RETURNED, Verb.STEP_JUDGED], subject),
         *(notes.of([Verb.STEP_FAILED, Verb.STEP_RETRIED], subject), *_failed(step.failure)),
     ]
+
+
+def _new_waits(written: Sequence[Transition], notes: dict[UUID, _Notes]) -> list[list[Any]]:
+    return [_new_wait(each.run, step, step.wait, notes[each.run]) for each in written for step in each.move.now_waiting if step.wait is not None]
+
+
+def _new_wait(run: UUID, step: StepValue, wait: Waiting, notes: _Notes) -> list[Any]:
+    failure = notes.of([Verb.STEP_WAITING], f"step:{step.key}")
+    return [new_id(), run, step.key, wait.kind, wait.subject, WaitState.OPEN, wait.opened_at, wait.until, wait.goes_on, failure, ""]
+
+
+def _close_waits(written: Sequence[Transition], now: datetime) -> None:
+    """Nobody has answered them, and nobody can any more. Those that somebody answered say so already."""
+    closed = [[each.run, key, WaitState.OPEN, state, now] for each in written for key, state in each.move.closed.items()]
+    if closed:
+        bulk.update_where(Wait, match=["run", "step", "state"], change=["state", "ended_at"], rows=closed, answers=False)
 
 
 def _new_call(run: UUID, call: CallRecord, now: datetime) -> list[Any]:
@@ -179,14 +200,18 @@ def settle_late(run: UUID, team: str, settled: Sequence[CallSettled], actor: Act
     with transaction.atomic(durable=True):
         Run.objects.filter(id=run).update(revision=F("revision") + 1)
         now = clock.now()
-        drafts = {each.call.key: _late_draft(run, team, each.fact, actor) for each in settled}
-        rows = [_call_row(each, drafts[each.call.key].id if "response" in each.fact.openings else None, now) for each in settled]
+        drafts = {each.call.key: _late_draft(run, team, _with_answer(each), actor) for each in settled}
+        rows = [_call_row(each, drafts[each.call.key].id if "response" in drafts[each.call.key].openings else None, now) for each in settled]
         done = bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=rows)
         mine = [each for each in settled if each.call.key in done]
         _return_reservations(run, mine)
         ledger.record([drafts[each.call.key] for each in mine], now=now)
         ledger.charge([each.charge for each in mine if each.charge is not None], now=now)
     return len(mine)
+
+
+def _with_answer(settled: CallSettled) -> Fact:
+    return settled.fact if settled.late is None else replace(settled.fact, openings={**settled.fact.openings, "response": settled.late})
 
 
 def _late_draft(run: UUID, team: str, fact: Fact, actor: Actor) -> Draft:

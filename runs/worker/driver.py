@@ -14,13 +14,13 @@ from audit import clock
 from runs import store
 from runs.engine import machine
 from runs.engine.commands import Move
-from runs.engine.outcomes import Failed, Result
+from runs.engine.outcomes import Failed, Result, Unresolved
 from runs.engine.states import CallKind, CallState, Cause, Mode, RunState, StepState
 from runs.engine.values import Step
 from runs.performers import Refusal
 from runs.worker.messages import Asked, Ended, Event, Gone, Input, Planned, Poked, Settled, Tools, give
 from runs.worker.performing import Performing
-from runs.worker.planning import admitted, carried_on, diverged, planned, record_of
+from runs.worker.planning import Calls, admitted, carried_on, diverged, planned, record_of
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +66,16 @@ class Driver:
         self.calls = store.call_records(loaded.calls.values())
         self.responses = dict(loaded.responses)
 
+    @property
+    def parked(self) -> bool:
+        """Nothing of it can go on: whatever ends its wait brings it back, here or elsewhere."""
+        return self.snapshot.run.state is RunState.WAITING
+
     async def drive(self) -> None:
-        """Until the run has finished or is no longer ours."""
+        """Until the run has finished, waits, or is no longer ours."""
         try:
             await self._settle(self._first)
-            while not self.finished:
+            while not (self.finished or self.parked):
                 await self._react(await self._next())
         except LostAuthority as lost:
             log.warning("run %s is no longer driven here: %s", self.run, str(lost) or "another worker holds it")
@@ -136,9 +141,10 @@ class Driver:
         now = clock.now()
         for key in sorted(self.snapshot.open):
             step = self.snapshot.steps[key]
-            if step.state is StepState.RUNNING and now >= step.deadline_at and self._may_have_acted(step):
+            acted = self._may_have_acted(step) if step.state is StepState.RUNNING and now >= step.deadline_at else None
+            if acted is not None:
                 message = f"step '{key}' did not finish in time; whether '{step.agent}' acted is not known, and it is never sent again"
-                move = machine.absorb(self.snapshot, Failed(key, step.attempt, Cause.UNRESOLVED, message, retry_safe=False), now)
+                move = machine.absorb(self.snapshot, Unresolved(key, step.attempt, acted.key, message), now)
                 return replace(move, abandon=(*move.abandon, key))
         return machine.decide(self.snapshot, now)
 
@@ -174,13 +180,14 @@ class Driver:
         opened = [each for each in opened if each.call.key not in self.calls and self._is_at_work(each.call.step, each.call.attempt)]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
-        move = carried_on(replace(move, snapshot=store.with_account(move.snapshot, opened, closing)), self.calls, self.tools.boundary)
+        known = Calls(self.calls, self.responses, self.unsent)
+        move = carried_on(replace(move, snapshot=store.with_account(move.snapshot, opened, closing)), known, self.tools.boundary)
         also = self._abandoned(move, {each.call.key for each in closing})
         snapshot = store.with_account(move.snapshot, (), also)
         closing += also
         plans = []
         for key in move.perform:
-            plan = planned(snapshot.steps[key], snapshot, self.calls, self.tools.boundary, self.unsent)
+            plan = planned(snapshot.steps[key], snapshot, known, self.tools.boundary)
             snapshot = store.with_account(snapshot, plan.opened, plan.settled)
             plans.append(plan)
         transition = store.Transition(
@@ -246,7 +253,7 @@ class Driver:
         resumed = self.snapshot.run.resumed
         self._take_over(loaded)
         self.snapshot = replace(self.snapshot, run=replace(self.snapshot.run, resumed=resumed))
-        if loaded.problem is None and loaded.snapshot.run.state is RunState.RUNNING:
+        if loaded.problem is None and loaded.snapshot.run.state in (RunState.RUNNING, RunState.WAITING):
             self.snapshot = machine.rebuild(self.snapshot, clock.now()).snapshot
             self.performing.keep(self.snapshot.open)
 
@@ -319,9 +326,10 @@ class Driver:
         step = self.snapshot.steps.get(key)
         return step is not None and step.state is StepState.RUNNING and step.attempt == attempt
 
-    def _may_have_acted(self, step: Step) -> bool:
+    def _may_have_acted(self, step: Step) -> store.CallRecord | None:
+        """The call of a step at work that is out and may not be sent again."""
         mine = (call for call in self.calls.values() if call.step == step.key and call.attempt == step.attempt)
-        return any(call.mode is Mode.AT_MOST_ONCE and call.state is CallState.DISPATCHED for call in mine)
+        return next((call for call in mine if call.mode is Mode.AT_MOST_ONCE and call.state is CallState.DISPATCHED), None)
 
     def _is_dispatched(self, call: store.CallRecord) -> bool:
         known = self.calls.get(call.key)

@@ -9,7 +9,7 @@ from uuid import UUID
 from audit.actors import Actor
 from runs import performers, store
 from runs.engine.commands import Fact
-from runs.engine.outcomes import Failed, Result
+from runs.engine.outcomes import Result
 from runs.engine.values import Step
 
 
@@ -81,11 +81,11 @@ Input = Ended | Asked | Settled | Poked
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A step to perform and what its transition writes for it."""
+    """A step to perform, or how its turn has ended without that, and what its transition writes for it."""
 
     step: Step
     request: performers.Request | None
-    failed: Failed | None = None
+    ended: Result | None = None
     opened: tuple[store.CallOpened, ...] = ()
     settled: tuple[store.CallSettled, ...] = ()
     facts: tuple[Fact, ...] = ()

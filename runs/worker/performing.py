@@ -34,9 +34,9 @@ class Performing:
     def launch(self, planned: Planned) -> None:
         """Start what a written transition has planned."""
         request = planned.request
-        if planned.failed is not None or request is None:
-            if planned.failed is not None:
-                self.inbox.put_nowait(Ended(planned.failed))
+        if planned.ended is not None or request is None:
+            if planned.ended is not None:
+                self.inbox.put_nowait(Ended(planned.ended))
         elif request.kind is CallKind.INLINE:
             reply = self.tools.boundary.answer_inline(request)
             self.inbox.put_nowait(Ended(performers.outcome_of(request, reply, chance=random.random())))
@@ -125,7 +125,10 @@ class Performing:
             record = answer
         reply = await performers.perform(self.tools.boundary, request, dispatch=self._tool_call, on_progress=self._progress_of(request))
         evidence = {"stderr": reply.stderr} if reply.stderr else None
-        return Ended(performers.outcome_of(request, reply, chance=random.random()), self._end_of(record, reply, evidence))
+        settled = self._end_of(record, reply, evidence)
+        if reply.cause is None:
+            settled = replace(settled, late={**(evidence or {}), "value": reply.value})
+        return Ended(performers.outcome_of(request, reply, chance=random.random()), settled)
 
     def _end_of(self, record: store.CallRecord, reply: Reply, response: Mapping[str, Any] | None) -> store.CallSettled:
         if reply.answered:

@@ -4,39 +4,47 @@ Looks only at values and at whether a child is free. Used by the driver, once pe
 """
 
 import random
-from collections.abc import Collection
-from dataclasses import replace
-from typing import Final
-from uuid import UUID
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from audit import clock
 from audit.identity import new_id
 from runs import performers, store
 from runs.engine import machine
 from runs.engine.commands import Move
-from runs.engine.outcomes import Failed, Result
+from runs.engine.outcomes import Failed, Result, Returned, Unresolved
 from runs.engine.states import CallKind, CallState, Cause, Mode
 from runs.engine.values import Plan, RunView, Snapshot, Step
 from runs.performers import Boundary, Refusal, Request, Unshapable
 from runs.worker.messages import Planned
 
 
-def planned(step: Step, snapshot: Snapshot, calls: dict[str, store.CallRecord], boundary: Boundary, unsent: Collection[str] = ()) -> Planned:
-    """`snapshot.run` holds the account, with what this transition has reserved so far; `unsent` intents are written and never went out."""
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What is known of a run's calls: their rows, what they were answered, and which intents are written and never went out."""
+
+    records: Mapping[str, store.CallRecord]
+    responses: Mapping[str, Any] = field(default_factory=dict)
+    unsent: Collection[str] = ()
+
+
+def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) -> Planned:
+    """`snapshot.run` holds the account, with what this transition has reserved so far."""
     try:
         request = performers.shape(snapshot.plan, snapshot.run, step)
     except Unshapable as error:
-        return Planned(step, None, failed=Failed(step.key, step.attempt, Cause.INPUT, str(error)))
-    known = calls.get(request.key)
-    if known is not None and known.key in unsent and known.state is CallState.DISPATCHED:
+        return Planned(step, None, ended=Failed(step.key, step.attempt, Cause.INPUT, str(error)))
+    known = calls.records.get(request.key)
+    if known is not None and known.key in calls.unsent and known.state is CallState.DISPATCHED:
         return Planned(step, request, record=known)
     if known is not None and request.kind is CallKind.MODEL:
         return Planned(step, request)  # it asks for its receipt, and goes on from there
     if known is not None:
-        return _again(step, request, known, snapshot.plan)
+        return _again(step, request, known, snapshot.plan, calls.responses.get(known.key) or {})
     refusal = admitted(request, snapshot.plan, snapshot.run, boundary)
     if refusal is not None:
-        return Planned(step, request, failed=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
+        return Planned(step, request, ended=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
     if request.kind is CallKind.MODEL:
         return Planned(step, request, opened=(store.opened(record_of(request), None),))
     if request.kind is CallKind.INLINE or not boundary.children.take_now():
@@ -48,7 +56,7 @@ MOST_CARRIED_ON: Final = 64
 """So many inline steps join one transition at most: it stays short for whoever shares the database and the event loop."""
 
 
-def carried_on(move: Move, calls: dict[str, store.CallRecord], boundary: Boundary) -> Move:
+def carried_on(move: Move, calls: Calls, boundary: Boundary) -> Move:
     """The move and everything that follows from it without leaving this process: its inline steps performed and absorbed, and theirs.
 
     Each is admitted and absorbed at its own instant, as it would be by itself. Nothing of it is true before it is written:
@@ -69,9 +77,9 @@ def _is_inline(snapshot: Snapshot, key: str) -> bool:
 
 
 def _answered(plan: Planned, boundary: Boundary) -> Result:
-    if plan.failed is not None or plan.request is None:
-        assert plan.failed is not None
-        return plan.failed
+    if plan.ended is not None or plan.request is None:
+        assert plan.ended is not None
+        return plan.ended
     return performers.outcome_of(plan.request, boundary.answer_inline(plan.request), chance=random.random())
 
 
@@ -80,18 +88,29 @@ def admitted(request: Request, plan: Plan, run: RunView, boundary: Boundary) -> 
     return boundary.admit(request, account, now=clock.now())
 
 
-def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan) -> Planned:
-    """A call whose intent another worker wrote. If it has an end and its step has none, that worker was stale: its answer was dropped."""
-    if known.state is not CallState.DISPATCHED and known.mode is Mode.AT_MOST_ONCE:
-        message = f"'{known.agent}' has worked for a worker that was no longer to drive this run; its answer is lost, and it is never sent again"
-        return Planned(step, request, failed=Failed(step.key, step.attempt, Cause.LOST, message, retry_safe=False))
-    if known.mode is Mode.AT_MOST_ONCE:
-        message = f"the worker died while '{known.agent}' was at work; whether it acted is not known, and it is never sent again"
-        end = store.failed(known, plan=plan, run=UUID(str(request.run)), contained=None, cause=Cause.UNRESOLVED, message=message)
-        return Planned(step, request, settled=(end,), failed=Failed(step.key, step.attempt, Cause.UNRESOLVED, message, retry_safe=False))
+def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, response: Mapping[str, Any]) -> Planned:
+    """A call whose intent another worker wrote. If it has an end and its step has none, that worker was stale: the call's row says the rest."""
     if known.request_digest != request.digest():
-        return Planned(step, request, failed=diverged(request))
-    return Planned(step, request, facts=(store.resent(known),), record=known)
+        return Planned(step, request, ended=diverged(request))
+    if known.state is CallState.CONFIRMED and ("value" in response or known.mode is Mode.AT_MOST_ONCE):
+        return Planned(step, request, ended=_recalled(step, known, response))
+    if known.mode is not Mode.AT_MOST_ONCE:
+        return Planned(step, request, facts=(store.resent(known),), record=known)
+    message = f"the worker died while '{known.agent}' was at work; whether it acted is not known, and it is never sent again"
+    ended = Unresolved(step.key, step.attempt, known.key, message)
+    if known.state is not CallState.DISPATCHED:
+        return Planned(step, request, ended=ended)
+    end = store.failed(known, plan=plan, run=request.run, contained=None, cause=Cause.UNRESOLVED, message=message)
+    return Planned(step, request, settled=(end,), ended=ended)
+
+
+def _recalled(step: Step, known: store.CallRecord, response: Mapping[str, Any]) -> Result:
+    """The receipt of a call that was answered."""
+    if "value" in response:
+        return Returned(step.key, step.attempt, response["value"])
+    cause = Cause(known.cause) if known.cause else Cause.LOST
+    message = f"'{known.agent}' was answered while a worker drove this run that no longer was to; it failed, or its answer is lost ({cause})"
+    return Failed(step.key, step.attempt, cause, message, retry_safe=False)
 
 
 def diverged(request: Request) -> Failed:

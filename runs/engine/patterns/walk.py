@@ -5,20 +5,23 @@ Mutable inside one turn, values outside. `machine` starts it, hands it ended ste
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, assert_never
 
 from agents import expressions
 from audit import canonical
+from runs.engine import verdicts
 from runs.engine.commands import Fact
 from runs.engine.limits import failure, spoiled, step_deadline
-from runs.engine.patterns import fan
+from runs.engine.patterns import fan, waits
 from runs.engine.patterns.scope import provenance, scope_at
-from runs.engine.states import Cause, Outcome, StepEvent, StepState, Verb, moved
+from runs.engine.states import OPEN_STEP, Cause, Outcome, StepEvent, StepState, Verb, WaitState, moved
 from runs.engine.values import (
     Block,
     BlockFrame,
+    Compensation,
+    Ending,
     Failure,
     FanFrame,
     ForEachNode,
@@ -26,10 +29,13 @@ from runs.engine.values import (
     Held,
     Node,
     ParallelNode,
+    RunView,
     Snapshot,
     Step,
     StepNode,
     SwitchNode,
+    Turn,
+    WaitNode,
     instant_text,
 )
 
@@ -40,13 +46,6 @@ class _Wiring(Exception):
     def __init__(self, message: str, cause: Cause = Cause.INPUT, agent: str | None = None) -> None:
         super().__init__(message)
         self.cause, self.agent = cause, agent
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """The root block can't go on: its failure. Success ends with the final verdict, in `machine`."""
-
-    failure: Failure
 
 
 class Walk:
@@ -64,10 +63,14 @@ class Walk:
         self.facts: list[Fact] = []
         self.perform: dict[str, None] = {}
         self.abandon: list[str] = []
-        self.ending: Ending | None = None
-        self.verdict_ends: Outcome | None = None
-        self.verdict_failure: Failure | None = None
+        self.closed: dict[str, WaitState] = {}
+        self.ending: Ending | None = snapshot.ending
         self._agenda: deque[Callable[[], None]] = deque()
+
+    def snapshot(self, run: RunView) -> Snapshot:
+        """Where this turn has come to, as a value, with this `run` in it."""
+        now = replace(self.before, run=run, steps=self.steps, open=frozenset(self.open), frames=self.frames)
+        return replace(now, missing=tuple(self.missing), ending=self.ending)
 
     # --- entrances ---
 
@@ -80,6 +83,7 @@ class Walk:
         self.settle()
 
     def step_done(self, step: Step, held: Held) -> None:
+        """What follows from it; nothing does once the run's end is decided."""
         self._agenda.append(lambda: self._node_done(_prefix(step), held))
         self.settle()
 
@@ -89,11 +93,15 @@ class Walk:
 
     def no_verdict(self, failed: Failure) -> None:
         """A verifier that gave no verdict leaves the run unverified, wherever the verify node stands."""
-        self.verdict_ends, self.verdict_failure = Outcome.UNVERIFIED, failed
+        self.ending = Ending(Outcome.UNVERIFIED, failed)
+
+    def rejected(self, verdict: Mapping[str, Any]) -> None:
+        """A verdict that says no ends the run wherever it stands."""
+        self.ending, self.before = Ending(Outcome.REJECTED), replace(self.before, verdict=verdict)
 
     @property
     def is_over(self) -> bool:
-        return self.ending is not None or self.verdict_ends is not None
+        return self.ending is not None
 
     def settle(self) -> None:
         while self._agenda and not self.is_over:
@@ -101,19 +109,22 @@ class Walk:
 
     def change(self, step: Step, fact: Fact | None = None) -> None:
         """Put a step's new value in place; its row is written with this turn."""
+        former = self.steps.get(step.key)
+        if former is not None and former.wait is not None and step.wait is None and former.wait.answer is None:
+            self.closed[step.key] = WaitState.EXPIRED if self.now >= former.wait.until else WaitState.CANCELLED
         self.steps[step.key] = step
         if step.key not in self.opened:
             self.moved[step.key] = None
-        if step.state not in (StepState.RUNNING, StepState.RETRYING):
+        if step.state not in OPEN_STEP:
             self.open.discard(step.key)
         if fact is not None:
             self.facts.append(fact)
 
-    def cancel_open(self, prefix: str = "") -> None:
-        """Cancel every open step below `prefix`; what they are doing is abandoned."""
-        for key in sorted(key for key in self.open if key.startswith(prefix)):
+    def cancel_open(self, prefix: str = "", *, but: str | None = None) -> None:
+        """Cancel every open step below `prefix`, except those below `but`; what they are doing is abandoned."""
+        for key in sorted(key for key in self.open if key.startswith(prefix) and (but is None or not key.startswith(but))):
             step = self.steps[key]
-            gone = replace(step, state=moved(step.state, StepEvent.CANCEL), finished_at=self.now)
+            gone = replace(step, state=moved(step.state, StepEvent.CANCEL), finished_at=self.now, wait=None)
             self.change(gone, Fact(Verb.STEP_CANCELLED, f"step:{key}", step.agent, {"step": key, "attempt": step.attempt}))
             self.abandon.append(key)
             self.perform.pop(key, None)
@@ -153,7 +164,7 @@ class Walk:
             self.missing.append(failed)
             self._node_done(prefix, Held(None))
         elif frame.parent is None:
-            self.ending = Ending(failed)
+            self.ending = Ending(Outcome.FAILED, failed)
         else:
             self._forget_missing(frame.prefix)
             self._part_ended(frame, lambda fanned: fan.part_failed(fanned, frame.slot, failed))
@@ -212,21 +223,21 @@ class Walk:
         return not self._holds(node.when, frame.prefix)
 
     def _skip(self, frame: BlockFrame, node: Node) -> None:
-        if isinstance(node, StepNode):
+        if isinstance(node, Turn):
             key = frame.prefix + node.id
             step = self._new_step(node, key, StepState.SKIPPED)
-            self._add(step, Fact(Verb.STEP_SKIPPED, f"step:{key}", node.agent, {"step": key, "when": node.when}))
+            self.add(step, Fact(Verb.STEP_SKIPPED, f"step:{key}", node.agent, {"step": key, "when": node.when}))
         self._node_done(frame.prefix, Held(None))
 
     def _open_node(self, frame: BlockFrame, node: Node) -> None:
         key = frame.prefix + node.id
         match node:
+            case StepNode() | WaitNode() if key in self.steps:
+                self._adopt(frame, self.steps[key])
             case StepNode():
-                known = self.steps.get(key)
-                if known is not None:
-                    self._adopt(frame, known)
-                else:
-                    self._open_step(frame, node, key)
+                self._open_step(frame, node, key)
+            case WaitNode():
+                self._open_wait(frame, node, key)
             case ParallelNode():
                 self._carry_out(fan.open_parallel(node, key, frame.prefix))
             case ForEachNode():
@@ -254,13 +265,15 @@ class Walk:
     def _adopt(self, frame: BlockFrame, step: Step) -> None:
         """A step whose row exists goes on from its state; nothing is recorded again."""
         match step.state:
+            case StepState.RETURNED if step.node.judges and step.held is not None and step.held.value["verdict"] == verdicts.FAIL:
+                self.rejected(step.held.value)  # the run has yet to be finished
             case StepState.RETURNED:
                 self._node_done(frame.prefix, step.held or Held(None))
             case StepState.SKIPPED:
                 self._node_done(frame.prefix, Held(None))
             case StepState.FAILED if step.failure is not None:
                 self._node_failed(frame.prefix, step.failure)
-            case StepState.RUNNING | StepState.RETRYING:
+            case StepState.RUNNING | StepState.RETRYING | StepState.WAITING:
                 inherited = provenance(self.frames, frame.prefix, step.node.reads)
                 self.steps[step.key] = replace(step, inherited=inherited)
 
@@ -272,26 +285,36 @@ class Walk:
         except _Wiring as wiring:
             failed = self._wiring_failure(wiring, key)
             step = replace(step, state=moved(step.state, StepEvent.FAIL), failure=failed, finished_at=self.now)
-            self._add(step, Fact(Verb.STEP_FAILED, f"step:{key}", node.agent, failed.facts() | {"attempt": 1}, {"failure": failed.as_record()}))
+            self.add(step, Fact(Verb.STEP_FAILED, f"step:{key}", node.agent, failed.facts() | {"attempt": 1}, {"failure": failed.as_record()}))
             if node.judges and wiring.cause is not Cause.STALE:
                 self.no_verdict(failed)
             else:
                 self._node_failed(frame.prefix, failed)
             return
         facts = {"step": key, "attempt": 1, "deadline_at": instant_text(step.deadline_at)}
-        self._add(step, Fact(Verb.STEP_STARTED, f"step:{key}", node.agent, facts, {"input": step.arguments}))
-        self.open.add(key)
+        self.add(step, Fact(Verb.STEP_STARTED, f"step:{key}", node.agent, facts, {"input": step.arguments}))
         self.perform[key] = None
 
-    def _new_step(self, node: StepNode, key: str, state: StepState) -> Step:
-        deadline = step_deadline(node, self.run, self.now)
+    def _open_wait(self, frame: BlockFrame, node: WaitNode, key: str) -> None:
+        try:
+            wait = waits.opened(node, self._resolved(node.until, frame.prefix), self.run, self.now)
+        except waits.NoInstant as error:
+            raise _Wiring(str(error)) from None
+        step = replace(self._new_step(node, key, StepState.WAITING), wait=wait, deadline_at=wait.until)
+        self.add(step, waits.fact(step, wait))
+
+    def _new_step(self, node: Turn, key: str, state: StepState) -> Step:
+        deadline = step_deadline(node.timeout_ms, self.run, self.now)
         finished = self.now if state is StepState.SKIPPED else None
         return Step(key, node, node.agent, state, attempt=1, started_at=self.now, deadline_at=deadline, finished_at=finished)
 
-    def _add(self, step: Step, fact: Fact) -> None:
+    def add(self, step: Step, fact: Fact) -> None:
+        """A step that had no row; its row is written with this turn."""
         self.steps[step.key] = step
         self.opened[step.key] = None
         self.facts.append(fact)
+        if step.state in OPEN_STEP:
+            self.open.add(step.key)
 
     def _arguments(self, frame: BlockFrame, node: StepNode) -> dict[str, Any]:
         arguments = self._resolved(node.arguments, frame.prefix)
@@ -304,6 +327,18 @@ class Walk:
             raise _Wiring(f"the input of '{node.id}' can't be written as JSON: {error}") from None
         self._refuse_misfit(node.id, node.agent, arguments)
         return dict(arguments)
+
+    def arguments_after(self, step: Step, turn: Compensation, value: Any) -> dict[str, Any] | None:
+        """The input of a step's compensation, `value` being what the step has returned; None where it can't be made."""
+        scope = scope_at(self.run, self.frames, _prefix(step), self.plan.last)
+        scope["steps"] = {**scope["steps"], step.node.id: value}
+        try:
+            arguments = dict(expressions.resolve(turn.arguments, scope))
+            canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)
+            self._refuse_misfit(f"undo:{step.node.id}", turn.agent, arguments)
+        except (expressions.ExpressionError, canonical.NotCanonical, _Wiring):
+            return None
+        return arguments
 
     def refused_again(self, step: Step) -> Failure | None:
         """Why a step that is to be performed once more must not be: time has passed, and its agent may be the fallback by now."""

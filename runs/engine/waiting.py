@@ -1,0 +1,94 @@
+"""Waits in a turn: what an answer, or the time that has passed, makes of a step, and when a whole run stands still. Pure.
+
+Works on the walk of the turn. Used by `machine`; knows nothing of who may answer.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from audit import canonical
+from runs.engine import absorbing, undoing
+from runs.engine.commands import Fact
+from runs.engine.limits import failure
+from runs.engine.outcomes import Returned, Unresolved
+from runs.engine.patterns import waits
+from runs.engine.patterns.walk import Walk
+from runs.engine.states import Cause, Resolution, StepEvent, Verb, WaitKind, moved
+from runs.engine.values import Held, RunView, Step, Waiting, instant_text
+
+
+def attend(walk: Walk) -> None:
+    """Waits that somebody has answered, or time has ended, in the order of their places."""
+    for key in sorted(walk.open):
+        step = walk.steps[key]
+        if walk.ending is not walk.before.ending:
+            return
+        if waits.is_due(step, walk.now) and key in walk.open:
+            _end_wait(walk, step)
+
+
+def _end_wait(walk: Walk, step: Step) -> None:
+    wait = step.wait
+    assert wait is not None
+    if wait.kind is WaitKind.UNRESOLVED:
+        _resolve(walk, step, wait)
+    elif wait.answer is not None:
+        _waited(walk, step, wait.answer.value)
+    elif wait.kind is WaitKind.TIMER:
+        _waited(walk, step, {"at": instant_text(wait.until)})
+    elif wait.goes_on:
+        _waited(walk, step, None)
+    else:
+        message = f"nobody sent the signal '{wait.subject}' until {instant_text(wait.until)}"
+        absorbing.fail_step(walk, step, failure(walk.plan, cause=Cause.EXPIRED, message=message, step=step.key))
+
+
+def _waited(walk: Walk, step: Step, value: Any) -> None:
+    held = Held(value)
+    done = replace(step, state=moved(step.state, StepEvent.RETURN), held=held, finished_at=walk.now, wait=None)
+    facts = {"step": step.key, "attempt": step.attempt, "result": canonical.digest(value), "as_of": None}
+    walk.change(done, Fact(Verb.STEP_RETURNED, f"step:{step.key}", None, facts, {"result": value}))
+    walk.step_done(done, held)
+
+
+def _resolve(walk: Walk, step: Step, wait: Waiting) -> None:
+    """What a person said of a call: it was done, with this result; it was not, so it may be made anew; or nobody can say."""
+    said = wait.answer.value if wait.answer is not None else {"decision": Resolution.UNKNOWN}
+    match Resolution(said["decision"]):
+        case Resolution.DONE:
+            wrong = absorbing.absorb_value(walk, step, Returned(step.key, step.attempt, said["result"]))
+            if wrong is not None:
+                record = failure(walk.plan, cause=wrong.cause, message=wrong.message, agent=step.agent, step=step.key)
+                absorbing.fail_step(walk, step, record)
+        case Resolution.NOT_DONE:
+            absorbing.start_again(walk, step, step.attempt + 1)
+        case Resolution.UNKNOWN:
+            assert wait.failure is not None
+            absorbing.fail_step(walk, step, wait.failure)
+
+
+def park_unresolved(walk: Walk, step: Step, outcome: Unresolved) -> None:
+    record = failure(walk.plan, cause=Cause.UNRESOLVED, message=outcome.message, agent=step.agent, step=step.key)
+    wait = waits.unresolved(outcome.call, record, walk.run, walk.now)
+    parked = replace(step, state=moved(step.state, StepEvent.PARK), wait=wait, deadline_at=wait.until)
+    walk.change(parked, waits.fact(parked, wait))
+
+
+def park(walk: Walk) -> None:
+    """Stop the run's clock where none of its branches can go on. Its deadline is then that of what it waits for, or what follows."""
+    waiting = {key: walk.steps[key] for key in walk.open}
+    run = waits.parked(walk.run, waiting.values(), walk.now)
+    if run is None or run.wake_at is None:
+        return
+    if _ends_at(walk, run, run.wake_at):
+        run = replace(run, deadline_at=run.wake_at)
+    walk.run = run
+    walk.facts.append(waits.parked_fact(run, waiting))
+
+
+def _ends_at(walk: Walk, run: RunView, instant: datetime) -> bool:
+    """Whether the run is over at once when its wait has lasted till then, with nothing left to do."""
+    then = Walk(walk.snapshot(run), instant)
+    attend(then)
+    return then.ending is not None and not undoing.begin_next(then)
