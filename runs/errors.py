@@ -21,6 +21,42 @@ class AlreadyFinished(Conflict):
     code = "already-finished"
 
 
+class UnknownWait(NotFound):
+    """There is no wait with this id that you may see."""
+
+    code = "unknown-wait"
+
+
+class UnknownCall(NotFound):
+    """There is no call with this id that you may see."""
+
+    code = "unknown-call"
+
+
+class NotWaiting(Conflict):
+    """The run does not wait for this."""
+
+    code = "not-waiting"
+
+
+class AlreadyAnswered(Conflict):
+    """Somebody has answered this already; the first answer counts."""
+
+    code = "already-answered"
+
+
+class TooEarly(Conflict):
+    """What is asked about may still be going on."""
+
+    code = "too-early"
+
+
+class BadAnswer(Invalid):
+    """The answer is not what the wait takes."""
+
+    code = "bad-answer"
+
+
 class NotReverifiable(Conflict):
     """This run has no stored result that could be judged again."""
 

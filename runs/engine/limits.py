@@ -69,7 +69,7 @@ def _team_of(plan: Plan, owner: str, agent: str | None) -> str | None:
 def _owner(plan: Plan, cause: Cause, agent: str | None) -> tuple[str, str | None]:
     if cause in PLATFORM_CAUSES:
         return "platform", None
-    if cause in PIPELINE_CAUSES or agent is None:
+    if cause in PIPELINE_CAUSES or not agent:
         return f"pipeline:{plan.pipeline}", plan.team
     return f"agent:{agent}", plan.agents[agent].team
 

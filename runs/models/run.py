@@ -45,6 +45,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         turn = Q(free, state__in=AT_WORK_RUN) | Q(state=RunState.WAITING, wake_at__lte=now)
         return self.filter(turn, deadline_at__gt=now, integrity=Integrity.INTACT, engine_abi__in=SUPPORTED_ABIS).order_by("created_at")
 
+    def unattended(self, now: datetime) -> Self:
+        """Live runs that no worker holds: waiting ones, and those whose lease nobody has or prolongs."""
+        return self.live().filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now) | Q(state=RunState.WAITING))
+
     def ended_as(self, outcome: Outcome, now: datetime) -> Self:
         """Runs whose outcome is this one at `now`, overdue ones counted as failed."""
         if outcome is Outcome.FAILED:

@@ -3,6 +3,7 @@
 Each writes its ledger entry in its own transaction; a refusal is recorded after the rollback, in one of its own.
 """
 
+from .answering import Settlement, find_call, find_wait, send_signal, settle_call, unresolved_calls, waits_visible_to
 from .ending import end_unattended
 from .listing import OUTCOMES, Listed, Wanted, read_as, runs_wanted
 from .reading import SHORTEST_PREFIX, find_run, run_document, runs_visible_to
@@ -14,15 +15,22 @@ __all__ = [
     "OUTCOMES",
     "SHORTEST_PREFIX",
     "Listed",
+    "Settlement",
     "Wanted",
     "cancel_run",
     "end_unattended",
+    "find_call",
     "find_run",
+    "find_wait",
     "read_as",
     "refused_starts",
     "reverify",
     "run_document",
     "runs_visible_to",
     "runs_wanted",
+    "send_signal",
+    "settle_call",
     "start_run",
+    "unresolved_calls",
+    "waits_visible_to",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from agents.errors import NotGranted
@@ -10,13 +10,19 @@ from audit import canonical, clock, reports
 from audit.actors import Actor
 from runs import store
 from runs.engine.limits import failure
-from runs.engine.states import OPEN_STEP, CallKind, Cause, Effective, Integrity
+from runs.engine.states import OPEN_STEP, CallKind, Cause, Effective, Integrity, RunState, WaitKind, WaitState
 from runs.engine.values import instant_text
 from runs.errors import UnknownRun
-from runs.models import Call, Run, RunQuerySet, Step
+from runs.models import Call, Run, RunQuerySet, Step, Wait
 from runs.models.run import integrity_of
 
 SHORTEST_PREFIX = 8
+WAITED_IN_VAIN: Final = {
+    WaitKind.SIGNAL: Cause.EXPIRED,
+    WaitKind.UNRESOLVED: Cause.UNRESOLVED,
+    WaitKind.INCOMPATIBLE: Cause.INCOMPATIBLE,
+    WaitKind.TIMER: Cause.DEADLINE,
+}
 
 
 def runs_visible_to(actor: Actor) -> RunQuerySet:
@@ -121,11 +127,26 @@ def _entries(run: Run, steps: Sequence[Step], finish: Mapping[str, Any] | None) 
 
 def _overdue(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
     """What the engine will write: the deadline is owned by the agent at work, or by the pipeline where none is."""
+    plan, _ = store.plan_of(run.release_id)
+    silent = _unanswered(run)
+    if silent is not None:
+        return failure(plan, cause=WAITED_IN_VAIN[WaitKind(silent.kind)], message=_in_vain(silent), step=silent.step or None).as_record()
     message = f"the run was to be finished by {instant_text(run.deadline_at)} and is not; no worker has written that yet"
     at_work = min((step for step in steps if step.state in OPEN_STEP), key=lambda step: step.key, default=None)
-    plan, _ = store.plan_of(run.release_id)
     step, agent = (None, None) if at_work is None else (at_work.key, at_work.agent)
     return failure(plan, cause=Cause.DEADLINE, message=message, agent=agent, step=step).as_record()
+
+
+def _unanswered(run: Run) -> Wait | None:
+    """The wait that has ended a waiting run, before anybody wrote it."""
+    if run.state != RunState.WAITING:
+        return None
+    return Wait.objects.filter(run=run, state=WaitState.OPEN, goes_on=False, expires_at__lte=run.deadline_at).order_by("expires_at", "id").first()
+
+
+def _in_vain(wait: Wait) -> str:
+    what = f"sent the signal '{wait.subject}'" if wait.kind == WaitKind.SIGNAL else "answered"
+    return f"nobody {what} until {instant_text(wait.expires_at)}; no worker has written that yet"
 
 
 def _judged_run(run: Run, actor: Actor) -> str | None:

@@ -36,7 +36,7 @@ def cancel_run(*, run: str, actor: Actor) -> Run:
         refusal = AlreadyFinished(f"run {found.id} has finished ({ended.outcome}); finished is final")
         record_refusal(Verb.CANCEL_REFUSED, found.subject, refusal, actor, run=found)
         raise refusal
-    if found.lease_until is None or found.lease_until <= clock.now():
+    if Run.objects.unattended(clock.now()).filter(id=found.id).exists():
         end_unattended(found.id, actor=actor)
         found.refresh_from_db()
     return found

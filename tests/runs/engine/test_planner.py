@@ -83,8 +83,8 @@ def test_an_agent_knows_its_mode():
 
 
 def test_another_engines_release_is_incompatible():
-    with pytest.raises(planner.IncompatiblePlan, match="engine 2; this is engine 1"):
-        planner.compiled({**manifest(), "engine_abi": 2}, digest="d")
+    with pytest.raises(planner.IncompatiblePlan, match="ABI 3, and this one carries out 1, 2"):
+        planner.compiled({**manifest(), "engine_abi": 3}, digest="d")
 
 
 def test_a_node_of_an_unknown_kind_is_incompatible():

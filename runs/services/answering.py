@@ -1,0 +1,311 @@
+"""Answers: a signal that a run waits for, and what a person says of a call whose fate nobody knows.
+
+Each answer, the end of its wait and the run's way back to work are one transaction. At most one answer counts, and whoever comes
+later is told so. Called by doors; `answer` is what approvals, inputs and budgets will call too.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F
+
+from agents.errors import NotGranted
+from agents.models import Agent
+from audit import canonical, clock, ledger
+from audit.actors import Actor
+from audit.errors import OrchestraError
+from audit.ledger import Draft
+from audit.visible import visible
+from runs import queue, store
+from runs.engine import planner
+from runs.engine.limits import later
+from runs.engine.states import LIVE_RUN, CallState, Resolution, RunState, Verb, WaitKind, WaitState
+from runs.engine.values import WaitNode, instant_text
+from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly, UnknownCall, UnknownWait
+from runs.models import Call, Run, Wait, WaitQuerySet
+from runs.services.reading import find_run, require_member
+from runs.services.refusals import record_refusal, refused_lookups
+
+ZOMBIE: Final = timedelta(seconds=5)
+"""A call that was out may still be carried out until its time is up, and a little longer by a worker that was stopped meanwhile."""
+MOST_REASON: Final = 2_000
+_RESOLVED: Final = {Resolution.DONE: CallState.RESOLVED_DONE, Resolution.NOT_DONE: CallState.RESOLVED_NOT_DONE}
+
+
+def waits_visible_to(actor: Actor) -> WaitQuerySet:
+    return Wait.objects.visible_to(actor).select_related("run", "run__team", "run__pipeline")
+
+
+def find_wait(wait: str, *, actor: Actor) -> Wait:
+    """A wait by its id. UnknownWait."""
+    try:
+        return waits_visible_to(actor).get(id=UUID(wait))
+    except (ValueError, Wait.DoesNotExist):
+        raise UnknownWait(f"there is no wait '{visible(wait, 60)}' that you may see") from None
+
+
+# --- signals ---------------------------------------------------------------------------------------------------------
+
+
+def send_signal(*, run: str, signal: str, payload: Any, actor: Actor) -> Wait:
+    """Answer the wait of a run for a signal, with a payload that satisfies what the wait says of it. Every wait of that name at this moment
+    takes it; returns the first.
+
+    NotWaiting where the run waits for no such signal (any more), BadAnswer with every violation: the wait then stays open.
+    """
+    with refused_lookups(Verb.ANSWER_REFUSED, run=run, actor=actor):
+        found = find_run(run, actor=actor)
+    with _refusals(found, actor):
+        require_member(found, actor)
+        waits = list(Wait.objects.filter(run=found, kind=WaitKind.SIGNAL, subject=signal).order_by("opened_at", "id"))
+        due = [wait for wait in waits if wait.state == WaitState.OPEN]
+        if not due:
+            raise _not_waiting(found, signal, waits)
+        for wait in due:
+            _refuse_misfit(wait, payload)
+        answered = [answer(wait, payload, actor=actor) for wait in due]
+    queue.ring()
+    return answered[0]
+
+
+def _not_waiting(run: Run, signal: str, ended: Sequence[Wait]) -> OrchestraError:
+    name = visible(signal, 80)
+    if ended:
+        return _too_late(ended[-1])
+    open_now = sorted(set(Wait.objects.filter(run=run, kind=WaitKind.SIGNAL, state=WaitState.OPEN).values_list("subject", flat=True)))
+    known = f"it waits for {', '.join(open_now)}" if open_now else f"it waits for no signal now ({run.effective(clock.now()).label})"
+    return NotWaiting(f"run {run.id} does not wait for the signal '{name}': {known}. Send it again once the run has come to its wait")
+
+
+def _refuse_misfit(wait: Wait, payload: Any) -> None:
+    node = planner.node_at(store.plan_of(wait.run.release_id)[0].root, wait.step)
+    wrong = _unwritable(payload)
+    if not wrong and isinstance(node, WaitNode) and node.gives is not None:
+        wrong = list(node.gives.violations(payload))
+    if wrong:
+        said = f"the payload of signal '{wait.subject}' is not what step '{wait.step}' takes: {'; '.join(wrong)}"
+        raise BadAnswer(f"{said}. The wait is still open; send it again", problems=wrong)
+
+
+def _unwritable(value: Any) -> list[str]:
+    try:
+        canonical.canonical_bytes(value, depth=canonical.MAX_DEPTH)
+    except canonical.NotCanonical as error:
+        return [f"it can't be written as JSON: {error}"]
+    return []
+
+
+# --- calls whose fate nobody knows -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a person says of a call: done (with what it gave), not done (it is made anew), or that nobody can say (its step fails)."""
+
+    decision: Resolution
+    result: Any = None
+    reason: str = ""
+
+
+def unresolved_calls(*, actor: Actor) -> Sequence[Call]:
+    """The calls that somebody has to settle, oldest first."""
+    return list(Call.objects.visible_to(actor).filter(state=CallState.UNRESOLVED).select_related("run", "run__team").order_by("settled_at", "id"))
+
+
+def find_call(call: str, *, actor: Actor) -> Call:
+    """A call by its id or its key. UnknownCall."""
+    calls = Call.objects.visible_to(actor).select_related("run", "run__team", "run__release")
+    try:
+        found = calls.filter(id=UUID(call)).first()
+    except ValueError:
+        found = calls.filter(key=call).first() if call.isprintable() else None
+    if found is None:
+        raise UnknownCall(f"there is no call '{visible(call, 60)}' that you may see")
+    return found
+
+
+def settle_call(*, call: str, settlement: Settlement, actor: Actor) -> Call:
+    """Say what became of an unresolved call. Its run goes on from there; of a run that has finished, only the record is put right.
+
+    NotGranted for whoever started the run, owns the agent, or is nobody in particular (a shell); TooEarly while the call may still be
+    carried out; AlreadyAnswered; BadAnswer where the result breaks the agent's output contract.
+    """
+    try:
+        found = find_call(call, actor=actor)
+    except UnknownCall as refusal:
+        record_refusal(Verb.ANSWER_REFUSED, "call:unknown", refusal, actor)
+        raise
+    run = found.run
+    with _refusals(run, actor):
+        require_member(run, actor)
+        _require_independent(found, actor)
+        if found.state != CallState.UNRESOLVED:
+            raise AlreadyAnswered(f"call {found.id} is {found.state}; there is nothing to be said of it any more")
+        _refuse_early(found)
+        _refuse_unfit(found, settlement)
+        wait = Wait.objects.filter(run=run, kind=WaitKind.UNRESOLVED, subject=found.key, state=WaitState.OPEN).first()
+        said = {"decision": str(settlement.decision), "result": settlement.result, "reason": settlement.reason}
+        if wait is not None:
+            answer(wait, said, actor=actor, call=found)
+        elif run.effective(clock.now()).outcome is None:
+            raise NotWaiting(f"run {run.id} does not wait for an answer about call {found.id}; its worker has yet to come to it")
+        else:
+            _put_right(found, said, actor)
+    queue.ring()
+    found.refresh_from_db()
+    return found
+
+
+def _require_independent(call: Call, actor: Actor) -> None:
+    """Whoever started the run or owns the agent must not be the one who says that its work was done."""
+    run = call.run
+    if actor.kind != "person":
+        raise NotGranted(f"what became of call {call.id} is for a person to say: sign in, or give a token of yours", call=str(call.id))
+    if run.started_by == f"person:{actor.id}":
+        raise NotGranted(f"you started run {run.id}, so somebody else has to say what became of its call", call=str(call.id))
+    accountable = Agent.objects.filter(name=call.agent).values_list("accountable", flat=True).first() or ""
+    mine = {actor.id, *User.objects.filter(username=actor.id).exclude(email="").values_list("email", flat=True)}
+    if accountable.casefold() in {name.casefold() for name in mine}:
+        raise NotGranted(f"you answer for agent '{call.agent}', so somebody else has to say what became of its call", call=str(call.id))
+
+
+def _refuse_early(call: Call) -> None:
+    free_at = call.not_after + ZOMBIE
+    if clock.now() < free_at:
+        raise TooEarly(f"call {call.id} may still be carried out until {instant_text(free_at)}; look again after that and say what became of it")
+
+
+def _refuse_unfit(call: Call, settlement: Settlement) -> None:
+    if not settlement.reason.strip() or len(settlement.reason) > MOST_REASON:
+        raise BadAnswer(f"say how you know, in 1 to {MOST_REASON} characters (reason)")
+    if settlement.decision is not Resolution.DONE:
+        if settlement.result is not None:
+            raise BadAnswer("a result belongs to a call that was done; leave it out")
+        return
+    agent = store.plan_of(call.run.release_id)[0].agents.get(call.agent)
+    wrong = _unwritable(settlement.result) or (list(agent.gives.violations(settlement.result)) if agent is not None else [])
+    if wrong:
+        said = f"the result breaks the contract of '{call.agent}': {'; '.join(wrong)}"
+        raise BadAnswer(f"{said}. A call that was done has given something: say what, as its agent would have", problems=wrong)
+
+
+def _put_right(call: Call, said: Mapping[str, Any], actor: Actor) -> None:
+    with transaction.atomic(durable=True):
+        Run.objects.filter(id=call.run_id).update(revision=F("revision") + 1)
+        now = clock.now()
+        _resolve(call, said, now)
+        ledger.record([_resolved(call, said, actor, sequenced=False)], now=now)
+
+
+def _resolve(call: Call, said: Mapping[str, Any], now: datetime) -> None:
+    state = _RESOLVED.get(Resolution(said["decision"]))
+    if state is None:
+        return  # nobody can say: it stays what it is, and its step fails
+    if not Call.objects.filter(key=call.key, state=CallState.UNRESOLVED).update(state=state, settled_at=now):
+        raise AlreadyAnswered(f"somebody else has just said what became of call {call.id}")
+
+
+def _resolved(call: Call, said: Mapping[str, Any], actor: Actor, *, sequenced: bool) -> Draft:
+    facts = {
+        "step": call.step,
+        "attempt": call.attempt,
+        "ordinal": call.ordinal,
+        "decision": said["decision"],
+        "result": canonical.digest(said["result"]),
+    }
+    return Draft(
+        verb=Verb.CALL_RESOLVED,
+        actor=actor,
+        subject=f"call:{call.key}",
+        team=call.run.team.name,
+        agent=call.agent,
+        run=call.run_id,
+        facts=facts,
+        openings={"reason": said["reason"], "response": said["result"]},
+        sequenced=sequenced,
+    )
+
+
+# --- any wait --------------------------------------------------------------------------------------------------------
+
+
+def answer(wait: Wait, value: Any, *, actor: Actor, call: Call | None = None) -> Wait:
+    """End an open wait with an answer: the run's row first, then the wait, on the condition that it is open and in time, then the entries.
+
+    A waiting run is at work again, with the time that was left to it. AlreadyAnswered, or NotWaiting where time or a cancel was quicker.
+    """
+    with transaction.atomic(durable=True):
+        locked = Run.objects.filter(id=wait.run_id, state__in=LIVE_RUN, cancel_requested_at__isnull=True).update(revision=F("revision") + 1)
+        now = clock.now()
+        run = Run.objects.select_related("team").get(id=wait.run_id)
+        drafts = _drafts(wait, run, value, actor, call)
+        ended = {"state": WaitState.ANSWERED, "ended_at": now, "answered_by": f"{actor.kind}:{actor.id}", "answer_entry": drafts[0].id}
+        if not locked or now >= run.deadline_at or not Wait.objects.open(now).filter(id=wait.id).update(**ended):
+            wait.refresh_from_db()
+            raise _too_late(wait)
+        if call is not None:
+            _resolve(call, value, now)
+        head = ledger.head_of(run.id)
+        Run.objects.filter(id=run.id).update(seq=F("seq") + len(drafts), **_back_at_work(run, now))
+        ledger.record(drafts, now=now, heads={run.id: head})
+    wait.refresh_from_db()
+    return wait
+
+
+def _drafts(wait: Wait, run: Run, value: Any, actor: Actor, call: Call | None) -> list[Draft]:
+    facts = {"step": wait.step, "kind": str(wait.kind), "subject": wait.subject, "answer": canonical.digest(value)}
+    said = Draft(
+        verb=Verb.WAIT_ANSWERED,
+        actor=actor,
+        subject=wait.reference,
+        team=run.team.name,
+        run=run.id,
+        facts=facts,
+        openings={"answer": value},
+        sequenced=True,
+    )
+    return [said] if call is None else [said, _resolved(call, value, actor, sequenced=True)]
+
+
+def _back_at_work(run: Run, now: datetime) -> dict[str, Any]:
+    """The work clock of a waiting run goes on from here (R3). One that is at work keeps its own."""
+    if run.state != RunState.WAITING:
+        return {}
+    assert run.remaining_ms is not None
+    deadline = later(now, run.remaining_ms)
+    return {
+        "state": RunState.RUNNING,
+        "deadline_at": deadline,
+        "wake_at": None,
+        "remaining_ms": None,
+        "lease_owner": None,
+        "lease_until": None,
+        "attempt": 0,
+    }
+
+
+def _too_late(wait: Wait) -> OrchestraError:
+    what = f"the wait for {wait.subject or wait.kind} of run {wait.run_id}"
+    if wait.state == WaitState.ANSWERED:
+        return AlreadyAnswered(f"{what} was answered by {wait.answered_by} at {instant_text(wait.ended_at)}; the first answer counts")
+    if wait.state == WaitState.OPEN and clock.now() < wait.expires_at:
+        return NotWaiting(f"run {wait.run_id} is ending, and {what} with it; the answer came too late")
+    if wait.state == WaitState.CANCELLED:
+        return NotWaiting(f"{what} ended without an answer when its run or its part of it did, at {instant_text(wait.ended_at)}")
+    return NotWaiting(f"{what} ended at {instant_text(min(wait.ended_at or wait.expires_at, wait.expires_at))}; the answer came too late")
+
+
+@contextmanager
+def _refusals(run: Run, actor: Actor) -> Iterator[None]:
+    """A refused answer is an entry of its own, after the rollback."""
+    try:
+        yield
+    except OrchestraError as refusal:
+        record_refusal(Verb.ANSWER_REFUSED, run.subject, refusal, actor, run=run)
+        raise

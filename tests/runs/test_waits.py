@@ -1,0 +1,230 @@
+"""Waits in real runs: time, signals, and calls whose fate nobody knows; the clock that stands still meanwhile."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.errors import NotGranted
+from agents.models import Agent
+from audit import clock, reports
+from audit.actors import Actor
+from runs import services, sweeps
+from runs.engine.states import Resolution
+from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly
+from runs.models import Call, Run, Step, Wait
+from runs.services import Settlement
+from tests import pipelines
+from tests.pipelines import agent
+from tests.workers import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WORK = """
+import orchestra, time
+from pathlib import Path
+
+def run(got: object = None) -> dict:
+    return {"got": got}
+
+def act(log: str) -> dict:
+    with Path(log).open("a") as file:
+        file.write("acted\\n")
+    if not Path(log + ".go").exists():
+        orchestra.progress("acting")
+        time.sleep(60)
+    return {"paid": True}
+"""
+SIGNAL = "- {id: paid, wait: {signal: payment, timeout: 1h, output: {type: object, required: [amount]}}}"
+
+
+@pytest.fixture
+def publish(tmp_path: Path) -> Callable[..., None]:
+    def published(*steps: str, **more: Any) -> None:
+        agents = [agent("worker", "work:run"), agent("payer", "work:act", role="act", timeout="1s")]
+        pipelines.publish(tmp_path / "sample", steps="\n".join(steps), agents=agents, functions=WORK, **more)
+
+    return published
+
+
+WORKED = "- {id: work, agent: worker, with: {got: =steps.paid}}"
+BOB = Actor(kind="person", id="bob", auth="test", teams=frozenset({"platform"}))
+
+
+def verbs(run: Run) -> list[str]:
+    return [entry["verb"] for entry in reports.entries_of(run.id)]
+
+
+def test_a_run_waits_for_a_time_and_goes_on_by_itself(publish: Callable[..., None]) -> None:
+    publish("- {id: paid, wait: {for: 300ms}}", WORKED)
+    run = pipelines.start()
+    assert pipelines.drive(run)["state"] == "waiting"
+    assert Wait.objects.get(run=run).kind == "timer"
+    until(lambda: Run.objects.ready(clock.now()).exists(), "the end of the wait")
+    said = pipelines.drive(run)
+    assert (said["outcome"], list(said["result"]["got"])) == ("verified", ["at"])
+    assert verbs(run).count("runs.run.waiting") == 1
+
+
+def test_a_signal_brings_its_payload_and_the_time_that_was_left(publish: Callable[..., None]) -> None:
+    publish(SIGNAL, WORKED, more="limits: {timeout: 50s}")
+    run = pipelines.start()
+    assert pipelines.drive(run)["state"] == "waiting"
+    parked = Run.objects.get(id=run.id)
+    assert parked.deadline_at > run.deadline_at + timedelta(minutes=50)
+    assert (parked.remaining_ms or 0) < 50_000
+    services.send_signal(run=str(run.id), signal="payment", payload={"amount": 7}, actor=BOB)
+    back = Run.objects.get(id=run.id)
+    assert (back.state, back.remaining_ms, back.deadline_at < clock.now() + timedelta(seconds=50)) == ("running", None, True)
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["result"]) == ("verified", {"got": {"amount": 7}})
+
+
+def test_a_payload_that_breaks_the_contract_is_refused_and_the_wait_stays(publish: Callable[..., None]) -> None:
+    publish(SIGNAL, WORKED)
+    run = pipelines.start()
+    pipelines.drive(run)
+    with pytest.raises(BadAnswer, match="amount"):
+        services.send_signal(run=str(run.id), signal="payment", payload={}, actor=BOB)
+    assert Wait.objects.get(run=run).state == "open"
+    assert reports.entries_of(run.id)[-1]["verb"] == "runs.answer.refused"
+
+
+def test_only_the_first_answer_counts_and_the_second_is_told_so(publish: Callable[..., None]) -> None:
+    publish(SIGNAL, WORKED)
+    run = pipelines.start()
+    pipelines.drive(run)
+    services.send_signal(run=str(run.id), signal="payment", payload={"amount": 1}, actor=BOB)
+    with pytest.raises(AlreadyAnswered, match="answered by person:bob"):
+        services.send_signal(run=str(run.id), signal="payment", payload={"amount": 2}, actor=BOB)
+    assert pipelines.drive(run)["result"] == {"got": {"amount": 1}}
+
+
+def test_a_signal_that_nothing_waits_for_is_told_what_it_waits_for(publish: Callable[..., None]) -> None:
+    publish(SIGNAL, WORKED)
+    run = pipelines.start()
+    pipelines.drive(run)
+    with pytest.raises(NotWaiting, match="it waits for payment"):
+        services.send_signal(run=str(run.id), signal="paymnt", payload={}, actor=BOB)
+
+
+def expire(run: Run) -> None:
+    """As if its time had come: rows only, so that no test sleeps for hours."""
+    past = clock.now() - timedelta(seconds=2)
+    Wait.objects.filter(run=run, state="open").update(expires_at=past)
+    waiting = Run.objects.get(id=run.id)
+    ends = waiting.deadline_at == waiting.wake_at
+    Run.objects.filter(id=run.id).update(wake_at=past, deadline_at=past if ends else past + timedelta(milliseconds=waiting.remaining_ms or 0))
+
+
+def test_a_signal_that_never_comes_fails_the_run_though_no_worker_lives(publish: Callable[..., None]) -> None:
+    publish(SIGNAL, WORKED)
+    run = pipelines.start()
+    pipelines.drive(run)
+    expire(run)
+    assert services.run_document(Run.objects.get(id=run.id), actor=BOB)["outcome"] == "failed"
+    sweeps.sweep()
+    said = pipelines.document(run)
+    assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "expired", "pipeline:sample")
+    assert Wait.objects.get(run=run).state == "expired"
+    with pytest.raises(NotWaiting, match="came too late"):
+        services.send_signal(run=str(run.id), signal="payment", payload={"amount": 7}, actor=BOB)
+
+
+def test_silence_may_mean_that_it_goes_on(publish: Callable[..., None]) -> None:
+    publish("- {id: paid, wait: {signal: payment, timeout: 1h, on_expiry: continue}}", WORKED)
+    run = pipelines.start()
+    pipelines.drive(run)
+    expire(run)
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["result"]) == ("verified", {"got": None})
+
+
+def test_a_waiting_run_can_be_cancelled_and_takes_no_answer_after_that(publish: Callable[..., None]) -> None:
+    publish(SIGNAL, WORKED)
+    run = pipelines.start()
+    pipelines.drive(run)
+    assert services.cancel_run(run=str(run.id), actor=BOB).outcome == "cancelled"
+    assert Wait.objects.get(run=run).state == "cancelled"
+    with pytest.raises(NotWaiting, match="without an answer"):
+        services.send_signal(run=str(run.id), signal="payment", payload={"amount": 7}, actor=BOB)
+
+
+def test_a_signal_reaches_a_run_whose_other_branch_is_at_work(publish: Callable[..., None]) -> None:
+    publish("- parallel: {a: [{id: paid, wait: {signal: payment, timeout: 1h}}], b: [{id: slow, agent: worker, with: {}}]}\n  id: both")
+    run = pipelines.start()
+    pipelines.drive(run)
+    assert {step.state for step in Step.objects.filter(run=run)} == {"waiting", "returned"}
+    services.send_signal(run=str(run.id), signal="payment", payload=3, actor=BOB)
+    assert pipelines.drive(run)["result"] == {"a": 3, "b": {"got": None}}
+
+
+# --- calls whose fate nobody knows -----------------------------------------------------------------------------------
+
+
+PAY = "- {id: pay, agent: payer, with: {log: =input.log}}"
+
+
+@pytest.fixture
+def unresolved(publish: Callable[..., None], tmp_path: Path) -> Run:
+    """A run whose payer hung beyond its time; its call's fate is nobody's to know."""
+    publish(PAY)
+    run = pipelines.start(input={"log": str(tmp_path / "log")})
+    said = pipelines.drive(run)
+    assert (said["state"], said["steps"][0]["state"], said["steps"][0]["calls"][0]["state"]) == ("waiting", "waiting", "unresolved")
+    Call.objects.filter(run=run).update(not_after=clock.now() - timedelta(minutes=1))
+    return run
+
+
+def settle(run: Run, decision: str, result: Any = None, actor: Actor = BOB) -> Call:
+    call = Call.objects.filter(run=run).latest("dispatched_at")
+    return services.settle_call(call=str(call.id), settlement=Settlement(Resolution(decision), result, "looked at the bank"), actor=actor)
+
+
+def test_a_call_that_was_done_gives_what_a_person_says(unresolved: Run) -> None:
+    assert settle(unresolved, "done", {"paid": True}).state == "resolved_done"
+    said = pipelines.drive(unresolved)
+    assert (said["outcome"], said["result"]) == ("verified", {"paid": True})
+    assert "runs.call.resolved" in verbs(unresolved)
+
+
+def test_a_call_that_was_not_done_is_made_anew_once(unresolved: Run, tmp_path: Path) -> None:
+    (tmp_path / "log.go").touch()
+    assert settle(unresolved, "not_done").state == "resolved_not_done"
+    said = pipelines.drive(unresolved)
+    assert (said["outcome"], len(said["steps"][0]["calls"])) == ("verified", 2)
+    assert (tmp_path / "log").read_text() == "acted\nacted\n"
+
+
+def test_a_call_of_which_nobody_can_say_fails_its_step(unresolved: Run) -> None:
+    settle(unresolved, "unknown")
+    said = pipelines.drive(unresolved)
+    assert (said["outcome"], said["failure"]["cause"]) == ("failed", "unresolved")
+    assert settle(unresolved, "done", {"paid": True}).state == "resolved_done"  # later somebody found out: the record is put right
+    assert pipelines.document(unresolved)["outcome"] == "failed"
+
+
+def test_whoever_started_the_run_or_owns_the_agent_or_is_a_shell_does_not_settle(unresolved: Run) -> None:
+    Run.objects.filter(id=unresolved.id).update(started_by="person:alice")
+    Agent.objects.filter(name="payer").update(accountable="Carol@example.com")
+    for who, why in (("alice", "you started"), ("carol@example.com", "you answer for")):
+        with pytest.raises(NotGranted, match=why):
+            settle(unresolved, "done", {"paid": True}, actor=Actor(kind="person", id=who, auth="test", teams=frozenset({"platform"})))
+    with pytest.raises(NotGranted, match="for a person to say"):
+        settle(unresolved, "done", {"paid": True}, actor=Actor.system())
+    assert Wait.objects.get(run=unresolved).state == "open"
+
+
+def test_a_call_that_may_still_be_carried_out_is_not_settled(unresolved: Run) -> None:
+    Call.objects.filter(run=unresolved).update(not_after=clock.now())
+    with pytest.raises(TooEarly, match="may still be carried out"):
+        settle(unresolved, "done", {"paid": True})
+
+
+def test_a_result_that_breaks_the_contract_is_refused(unresolved: Run) -> None:
+    with pytest.raises(BadAnswer, match="breaks the contract"):
+        settle(unresolved, "done", "paid")
+    with pytest.raises(BadAnswer, match="belongs to a call that was done"):
+        settle(unresolved, "not_done", {})
