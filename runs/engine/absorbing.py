@@ -126,7 +126,7 @@ def _pause(walk: Walk, step: Step, record: Failure, pause: int, agent: str) -> N
 def fail_step(walk: Walk, step: Step, record: Failure) -> None:
     gone = replace(step, state=moved(step.state, StepEvent.FAIL), failure=record, finished_at=walk.now, wait=None)
     facts = record.facts() | {"attempt": step.attempt}
-    walk.change(gone, Fact(Verb.STEP_FAILED, f"step:{step.key}", step.agent or None, facts, {"failure": record.as_record()}))
+    walk.change(gone, Fact(Verb.STEP_FAILED, f"step:{step.key}", step.agent, facts, {"failure": record.as_record()}))
     if step.node.judges and record.cause is not Cause.STALE:
         walk.no_verdict(record)
     else:

@@ -77,6 +77,8 @@ def run_document(run: Run, *, actor: Actor) -> dict[str, Any]:
         "verdict": verdict,
         "failure": end.get("failure") or (_overdue(run, steps) if effective.overdue else None),
         "missing": end.get("missing", []),
+        **_undone(finish),
+        "waits": _waits(run, now),
         "steps": [_step(step, calls, opened, usage) for step in steps],
         "reverifies": _judged_run(run, actor),
         "reverified_by": _judgements(run, actor, now),
@@ -135,6 +137,29 @@ def _overdue(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
     at_work = min((step for step in steps if step.state in OPEN_STEP), key=lambda step: step.key, default=None)
     step, agent = (None, None) if at_work is None else (at_work.key, at_work.agent)
     return failure(plan, cause=Cause.DEADLINE, message=message, agent=agent, step=step).as_record()
+
+
+def _undone(finish: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Which of its acts a run that came to nothing has undone, and which it has not, and why."""
+    facts = {} if finish is None else finish["facts"]
+    return {"undone": facts.get("undone", []), "not_undone": facts.get("not_undone", [])}
+
+
+def _waits(run: Run, now: datetime) -> list[dict[str, Any]]:
+    """What it waits for and who can end that; only while it can still be answered."""
+    return [wait_record(wait) for wait in Wait.objects.open(now).filter(run=run)] if run.outcome is None else []
+
+
+def wait_record(wait: Wait) -> dict[str, Any]:
+    return {
+        "id": str(wait.id),
+        "step": wait.step or None,
+        "kind": wait.kind,
+        "subject": wait.subject or None,
+        "opened_at": instant_text(wait.opened_at),
+        "expires_at": instant_text(wait.expires_at),
+        "on_expiry": "continue" if wait.goes_on else "fail",
+    }
 
 
 def _unanswered(run: Run) -> Wait | None:

@@ -116,7 +116,7 @@ def _draft(each: Transition, fact: Fact) -> Draft:
         actor=each.actor,
         subject=fact.subject,
         team=each.team,
-        agent=fact.agent,
+        agent=fact.agent or None,  # nobody takes the turn of a wait
         run=each.run,
         facts=fact.facts,
         openings=fact.openings,
@@ -216,7 +216,14 @@ def _with_answer(settled: CallSettled) -> Fact:
 
 def _late_draft(run: UUID, team: str, fact: Fact, actor: Actor) -> Draft:
     return Draft(
-        verb=str(fact.verb), actor=actor, subject=fact.subject, team=team, agent=fact.agent, run=run, facts=fact.facts, openings=fact.openings
+        verb=str(fact.verb),
+        actor=actor,
+        subject=fact.subject,
+        team=team,
+        agent=fact.agent or None,
+        run=run,
+        facts=fact.facts,
+        openings=fact.openings,
     )
 
 

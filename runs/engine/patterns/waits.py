@@ -63,7 +63,7 @@ def fact(step: Step, wait: Waiting) -> Fact:
         "goes_on": wait.goes_on,
     }
     openings = {} if wait.failure is None else {"failure": wait.failure.as_record()}
-    return Fact(Verb.STEP_WAITING, f"step:{step.key}", step.agent or None, facts, openings)
+    return Fact(Verb.STEP_WAITING, f"step:{step.key}", step.agent, facts, openings)
 
 
 def is_due(step: Step, now: datetime) -> bool:
