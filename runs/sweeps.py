@@ -37,12 +37,14 @@ class Swept:
 
 
 def end_overdue() -> int:
-    """Write the end of live runs past their deadline, and of cancelled ones that nobody drives."""
+    """Write the end of live runs past their deadline, and of cancelled ones that nobody drives; and tell the children of those that ended."""
     now, actor = clock.now(), Actor.system("sweep")
     overdue = Run.objects.overdue(now - OVERDUE_GRACE).filter(integrity=Integrity.INTACT)
     left = Run.objects.unattended(now).filter(cancel_requested_at__isnull=False, integrity=Integrity.INTACT)
     ids = {*overdue.values_list("id", flat=True)[:BATCH], *left.values_list("id", flat=True)[:BATCH]}
-    return sum(_ended(run, actor) for run in sorted(ids))
+    ended = sum(_ended(run, actor) for run in sorted(ids))
+    services.cancel_orphans(actor=actor)
+    return ended
 
 
 def _ended(run: UUID, actor: Actor) -> bool:

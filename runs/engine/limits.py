@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agents import contracts
+from runs.engine.families import Child, Start
 from runs.engine.states import FALLS_BACK_AT_ONCE, PIPELINE_CAUSES, PLATFORM_CAUSES, RETRYABLE, Cause
 from runs.engine.values import FUTURE_TOLERANCE, Agent, BestBefore, Failure, Held, Plan, RunView, Step, StepNode
 
@@ -21,6 +22,28 @@ def later(instant: datetime, ms: int) -> datetime:
 def step_deadline(timeout_ms: int, run: RunView, now: datetime) -> datetime:
     """A step never outlives its run."""
     return min(later(now, timeout_ms), run.deadline_at)
+
+
+def start_of(child: Child, timeout_ms: int, run: RunView, now: datetime) -> Start:
+    """What a child run may take: its own limits, and never more than is left to the run above it.
+
+    What it gets of a limit is held for it there until it has ended, so that all who share the limit keep it together.
+    """
+    lifetime = later(now, child.lifetime_ms)
+    lifetime = lifetime if run.lifetime_until is None else min(lifetime, run.lifetime_until)
+    cost, held_nano = _share(child.cost_limit, run.cost_limit, run.spent + run.reserved)
+    calls, held_calls = _share(child.calls_limit, run.calls_limit, run.calls)
+    deadline = min(step_deadline(timeout_ms, run, now), lifetime)
+    return Start(child, deadline, lifetime, cost, calls, held_nano, held_calls)
+
+
+def _share(own: int | None, limit: int | None, used: int) -> tuple[int | None, int]:
+    """A child's limit, and how much of that is held for it. Where nothing is left it may still do what costs nothing."""
+    if limit is None:
+        return own, 0
+    left = max(limit - used, 0)
+    share = left if own is None else min(own, left)
+    return share, share
 
 
 def pause_ms(node: StepNode, attempt: int, chance: float) -> int:

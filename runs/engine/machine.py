@@ -146,9 +146,11 @@ def _refuse_finished(snapshot: Snapshot) -> None:
 def _run_deadline(snapshot: Snapshot) -> Failure:
     running = sorted(snapshot.open)
     limit = seconds(snapshot.plan.timeout_ms)
+    if snapshot.run.parent is not None:
+        limit = f"until {instant_text(snapshot.run.deadline_at)}, which is what its own limit, its node's or the run above it gave it"
     more = f" and {len(running) - STEPS_NAMED} more" if len(running) > STEPS_NAMED else ""
     where = f" while {', '.join(running[:STEPS_NAMED])}{more} was at work" if running else ""
-    message = f"the run had {limit} (limits.timeout) and was not finished{where}"
+    message = f"the run had {limit}{'' if snapshot.run.parent else ' (limits.timeout)'} and was not finished{where}"
     agent = snapshot.steps[running[0]].agent if running else None
     return failure(snapshot.plan, cause=Cause.DEADLINE, message=message, agent=agent, step=running[0] if running else None)
 

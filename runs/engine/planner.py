@@ -9,10 +9,25 @@ from typing import Any, Final
 from agents import contracts, expressions
 from agents import spec as specs
 from runs.engine import undoing
+from runs.engine.families import Child, Worker
 from runs.engine.patterns import fan
 from runs.engine.patterns.scope import STEPS
 from runs.engine.states import SUPPORTED_ABIS
-from runs.engine.values import Agent, Block, Compensation, Criterion, ForEachNode, Node, ParallelNode, Plan, StepNode, SwitchNode, Turn, WaitNode
+from runs.engine.values import (
+    Agent,
+    Block,
+    Compensation,
+    Criterion,
+    ForEachNode,
+    Node,
+    ParallelNode,
+    PipelineNode,
+    Plan,
+    StepNode,
+    SwitchNode,
+    Turn,
+    WaitNode,
+)
 
 VERIFY = "verify"
 
@@ -34,7 +49,8 @@ def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
     spec = manifest["pipeline"]["spec"]
     aliases = manifest.get("aliases", {})
     agents = {name: _agent(name, frozen, aliases) for name, frozen in manifest["agents"].items()}
-    work = _Compiler(agents, last=spec["steps"][-1]["id"])
+    pipelines = {name: _child(name, pinned) for name, pinned in manifest.get("pipelines", {}).items()}
+    work = _Compiler(agents, pipelines, last=spec["steps"][-1]["id"])
     nodes = [*work.nodes(spec["steps"]), work.final(spec["verify"])]
     plan = Plan(
         release=digest,
@@ -45,10 +61,9 @@ def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
         agents=agents,
         criteria=tuple(Criterion(name, **said) for name, said in spec["criteria"].items()),
         timeout_ms=spec["limits"]["timeout_ms"],
-        cost_limit=spec["limits"].get("cost_nano"),
-        calls_limit=spec["limits"].get("calls"),
         replayable=bool(spec.get("replayable")),
         max_lifetime_ms=lifetime_ms(spec["limits"]),
+        pipelines=pipelines,
     )
     _refuse_unknown(plan)
     _refuse_own_judges(plan)
@@ -78,11 +93,27 @@ def _agent(name: str, frozen: Mapping[str, Any], aliases: Mapping[str, Mapping[s
     )
 
 
+def _child(name: str, pinned: Mapping[str, Any]) -> Child:
+    limits = pinned["limits"]
+    workers = tuple(Worker(one["name"], one["executable"], frozenset(one["lineage"])) for one in pinned["workers"])
+    return Child(
+        name=name,
+        release=pinned["release"],
+        takes=contracts.compiled(pinned["input"]),
+        timeout_ms=limits["timeout_ms"],
+        lifetime_ms=lifetime_ms(limits),
+        cost_limit=limits.get("cost_nano"),
+        calls_limit=limits.get("calls"),
+        acts=pinned["acts"],
+        workers=workers,
+    )
+
+
 class _Compiler:
     """Turns the nodes of a spec into frozen ones, with what each of them reads."""
 
-    def __init__(self, agents: Mapping[str, Agent], *, last: str) -> None:
-        self.agents, self.last = agents, last
+    def __init__(self, agents: Mapping[str, Agent], pipelines: Mapping[str, Child], *, last: str) -> None:
+        self.agents, self.pipelines, self.last = agents, pipelines, last
 
     def nodes(self, specs: Sequence[Mapping[str, Any]]) -> list[Node]:
         return [self.node(spec) for spec in specs]
@@ -102,6 +133,8 @@ class _Compiler:
                 return self._for_each(spec)
             case "wait":
                 return self._wait(spec)
+            case "pipeline":
+                return self._pipeline(spec)
             case "switch":
                 cases = tuple((case["when"], self.block(case["do"])) for case in spec["cases"])
                 return SwitchNode(spec["id"], cases, degrades=_degrades(spec), when=spec.get("when"))
@@ -143,6 +176,20 @@ class _Compiler:
             degrades=_degrades(spec),
             when=spec.get("when"),
             reads=self._reads(spec["until"]),
+        )
+
+    def _pipeline(self, spec: Mapping[str, Any]) -> PipelineNode:
+        child = self.pipelines.get(spec["pipeline"])
+        if child is None:
+            raise PlanError(f"node '{spec['id']}' names pipeline '{spec['pipeline']}', which is not in this release")
+        return PipelineNode(
+            id=spec["id"],
+            pipeline=child.name,
+            arguments=spec["with"],
+            timeout_ms=spec["timeout_ms"] or child.timeout_ms,
+            degrades=_degrades(spec),
+            when=spec.get("when"),
+            reads=self._reads(spec["with"]),
         )
 
     def _judge(self, spec: Mapping[str, Any], node_id: str, *, final: bool) -> StepNode:
@@ -234,7 +281,7 @@ def _part(node: Node, part: str) -> Block | None:
 def unrunnable(manifest: Mapping[str, Any], *, digest: str) -> Plan:
     """As much of a plan as it takes to end a run that this engine must not carry out, with its owner."""
     spec = manifest["pipeline"]["spec"]
-    return Plan(digest, spec["name"], spec["team"], Block(()), "", {}, (), spec["limits"]["timeout_ms"], None, None, False)
+    return Plan(digest, spec["name"], spec["team"], Block(()), "", {}, (), spec["limits"]["timeout_ms"], False)
 
 
 # --- what publishing refuses, refused again --------------------------------------------------------------------------
@@ -277,7 +324,7 @@ def _refuse_own_judges(plan: Plan) -> None:
     nodes = list(steps_of(plan.root))
     workers = {name for node in nodes if not node.judges for name in _named(node)}
     for judge in {node.agent for node in nodes if node.judges}:
-        partner = _kin(plan, judge, workers)
+        partner = _kin(plan, judge, workers) or _kin_below(plan, judge)
         if partner is not None:
             raise PlanError(f"'{judge}' verifies and is, or is a copy of, '{partner}', which had a part in the work (R4)")
 
@@ -290,6 +337,13 @@ def _kin(plan: Plan, judge: str, workers: Iterable[str]) -> str | None:
         if name == judge or same_code or _lineage(plan, name) & _lineage(plan, judge):
             return name
     return None
+
+
+def _kin_below(plan: Plan, judge: str) -> str | None:
+    """The same for whoever worked in a run that this one starts."""
+    mine, line = plan.agents[judge].spec["executable"], _lineage(plan, judge)
+    workers = (worker for child in plan.pipelines.values() for worker in child.workers)
+    return next((one.name for one in workers if one.executable == mine or one.lineage & line), None)
 
 
 def _lineage(plan: Plan, name: str) -> set[str]:

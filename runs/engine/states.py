@@ -10,7 +10,7 @@ from typing import Final
 
 SUPPORTED_ABIS: Final = frozenset({1, 2})
 """The versions of the engine's semantics that this engine carries out. A release names the oldest one that can run it; where no engine
-is left that can, its runs wait `incompatible`. 2 adds waits and compensations to 1."""
+is left that can, its runs wait `incompatible`. 2 adds waits, compensations and child runs to 1."""
 
 
 class RunState(StrEnum):
@@ -94,6 +94,7 @@ class WaitKind(StrEnum):
 
     TIMER = "timer"
     SIGNAL = "signal"
+    REMOTE = "remote"
     UNRESOLVED = "unresolved"
     INCOMPATIBLE = "incompatible"
 
@@ -153,6 +154,8 @@ class Cause(StrEnum):
     BREAKER = "breaker"
     BUDGET = "budget"
     STOPPED = "stopped"
+    REJECTED = "rejected"
+    UNVERIFIED = "unverified"
     LOST = "lost"
     UNRESOLVED = "unresolved"
     TAMPERED = "tampered"
@@ -213,7 +216,7 @@ OPENINGS: Final[dict[Verb, frozenset[str]]] = {
     Verb.WAIT_ANSWERED: frozenset({"answer"}),
     Verb.ANSWER_REFUSED: frozenset({"message"}),
     Verb.STEP_RETRIED: frozenset({"failure"}),
-    Verb.STEP_RETURNED: frozenset({"result", "undo"}),
+    Verb.STEP_RETURNED: frozenset({"result", "undo", "lacks"}),
     Verb.STEP_JUDGED: frozenset({"result"}),
     Verb.STEP_FAILED: frozenset({"failure"}),
     Verb.CALL_DISPATCHED: frozenset({"request"}),

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from agents import expressions
+from audit import canonical
 from runs.engine.commands import Fact
 from runs.engine.limits import step_deadline
+from runs.engine.patterns.scope import scope_at
 from runs.engine.patterns.walk import Walk
 from runs.engine.states import Cause, Outcome, StepState, Verb
-from runs.engine.values import Plan, Step, StepNode, instant_text
+from runs.engine.values import Compensation, PipelineNode, Plan, Step, StepNode, instant_text
 
 UNDO: Final = "undo:"
 """How the key of a compensation begins; no node's own key can, since an id holds no colon."""
@@ -70,6 +73,8 @@ def account(plan: Plan, steps: Mapping[str, Step], outcome: Outcome) -> dict[str
 
 
 def _acted(plan: Plan, step: Step) -> bool:
+    if isinstance(step.node, PipelineNode):
+        return plan.pipelines[step.node.pipeline].acts and step.state is not StepState.SKIPPED
     if not step.agent or is_undo(step.key) or plan.agents[step.agent].role != "act":
         return False
     failed = step.failure is not None and step.failure.cause in _MAY_HAVE_ACTED
@@ -83,6 +88,8 @@ def _is_undone(steps: Mapping[str, Step], step: Step) -> bool:
 
 def _why_not(steps: Mapping[str, Step], step: Step, outcome: Outcome) -> str:
     undo = steps.get(UNDO + step.key)
+    if isinstance(step.node, PipelineNode):
+        return "irreversible: it has no compensation" if step.state is StepState.RETURNED else "its own run says what it has undone"
     if undo is not None:
         return f"its compensation {undo.state}"
     if step.state is not StepState.RETURNED:
@@ -99,4 +106,16 @@ def with_input(walk: Walk, step: Step, value: Any) -> Step:
     node = step.node
     if not isinstance(node, StepNode) or node.compensate is None:
         return step
-    return replace(step, undo=walk.arguments_after(step, node.compensate, value))
+    return replace(step, undo=_arguments_after(walk, step, node.compensate, value))
+
+
+def _arguments_after(walk: Walk, step: Step, turn: Compensation, value: Any) -> dict[str, Any] | None:
+    """The input of a step's compensation, `value` being what the step has returned; None where it can't be made."""
+    scope = scope_at(walk.run, walk.frames, step.key.removesuffix(step.node.id), walk.plan.last)
+    scope["steps"] = {**scope["steps"], step.node.id: value}
+    try:
+        arguments = dict(expressions.resolve(turn.arguments, scope))
+        canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)
+    except (expressions.ExpressionError, canonical.NotCanonical):
+        return None
+    return None if walk.plan.agents[turn.agent].takes.violations(arguments) else arguments

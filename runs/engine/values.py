@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from agents.contracts import Contract
+from runs.engine.families import Child, Start
 from runs.engine.states import Cause, Mode, Outcome, RunState, StepState, WaitKind
 
 FUTURE_TOLERANCE: Final = timedelta(minutes=1)
@@ -100,6 +101,21 @@ class WaitNode:
 
 
 @dataclass(frozen=True, slots=True)
+class PipelineNode:
+    """Another pipeline, run as a child run of its own: its result is the node's. Nobody's turn here, so it has no agent and never judges."""
+
+    id: str
+    pipeline: str
+    arguments: Mapping[str, Any]
+    timeout_ms: int
+    degrades: bool = False
+    when: str | None = None
+    reads: frozenset[str] = frozenset()
+    agent: Literal[""] = ""
+    judges: Literal[False] = False
+
+
+@dataclass(frozen=True, slots=True)
 class ParallelNode:
     id: str
     branches: tuple[tuple[str, "Block"], ...]
@@ -129,7 +145,7 @@ class SwitchNode:
     when: str | None = None
 
 
-Turn = StepNode | WaitNode
+Turn = StepNode | WaitNode | PipelineNode
 """What has a row of its own in a run."""
 Node = Turn | ParallelNode | ForEachNode | SwitchNode
 
@@ -165,10 +181,9 @@ class Plan:
     agents: Mapping[str, Agent]
     criteria: tuple[Criterion, ...]
     timeout_ms: int
-    cost_limit: int | None
-    calls_limit: int | None
     replayable: bool
     max_lifetime_ms: int = 0
+    pipelines: Mapping[str, Child] = field(default_factory=dict)
 
 
 # --- what is happening ---------------------------------------------------------------------------------------------
@@ -229,7 +244,8 @@ class Answer:
 class Waiting:
     """What an open step waits for. Time alone ends it at `until`; `goes_on` says whether that is no failure.
 
-    `subject` is a signal's name or an unresolved call's key; `id` that of its row, once it has one.
+    `subject` is a signal's name, an unresolved call's key or a child's pipeline; `id` that of its row, once it has one. `works`: a child
+    run is at work meanwhile, so the clock runs on.
     """
 
     kind: WaitKind
@@ -240,6 +256,7 @@ class Waiting:
     failure: Failure | None = None
     answer: Answer | None = None
     id: str | None = None
+    works: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +280,14 @@ class Step:
     wait: Waiting | None = None
     undo: Mapping[str, Any] | None = None
     """The input of its compensation, fixed when it returned."""
+    start: Start | None = None
+    """Of a pipeline node, in the turn that opens it: the store makes the child run with it."""
+    lacks: Failure | None = None
+    """What the result of a child run goes without."""
+
+    @property
+    def lacking(self) -> list[Failure]:
+        return [] if self.lacks is None else [self.lacks]
 
     @property
     def work(self) -> StepNode:
@@ -291,9 +316,13 @@ class RunView:
     draft: bool = False
     resumed: bool = False
     cancel_by: str | None = None
+    parent: str | None = None
+    """The run whose step this one is; its limits are then what that one had left for it, too."""
     calls: int = 0
+    calls_limit: int | None = None
     spent: int = 0
     reserved: int = 0
+    cost_limit: int | None = None
     given: Mapping[str, Held] = field(default_factory=dict)
     given_missing: tuple[Failure, ...] = ()
 

@@ -12,7 +12,7 @@ from runs.engine import absorbing, undoing
 from runs.engine.commands import Fact
 from runs.engine.limits import failure
 from runs.engine.outcomes import Returned, Unresolved
-from runs.engine.patterns import waits
+from runs.engine.patterns import children, waits
 from runs.engine.patterns.walk import Walk
 from runs.engine.states import Cause, Resolution, StepEvent, Verb, WaitKind, moved
 from runs.engine.values import Held, RunView, Step, Waiting, instant_text
@@ -33,6 +33,8 @@ def _end_wait(walk: Walk, step: Step) -> None:
     assert wait is not None
     if wait.kind is WaitKind.UNRESOLVED:
         _resolve(walk, step, wait)
+    elif wait.kind is WaitKind.REMOTE:
+        _child_ended(walk, step, wait)
     elif wait.answer is not None:
         _waited(walk, step, wait.answer.value)
     elif wait.kind is WaitKind.TIMER:
@@ -49,6 +51,21 @@ def _waited(walk: Walk, step: Step, value: Any) -> None:
     done = replace(step, state=moved(step.state, StepEvent.RETURN), held=held, finished_at=walk.now, wait=None)
     facts = {"step": step.key, "attempt": step.attempt, "result": canonical.digest(value), "as_of": None}
     walk.change(done, Fact(Verb.STEP_RETURNED, f"step:{step.key}", None, facts, {"result": value}))
+    walk.step_done(done, held)
+
+
+def _child_ended(walk: Walk, step: Step, wait: Waiting) -> None:
+    """A child run has ended: with a result, or with a failure that is the node's too; or it outlived this run."""
+    said = None if wait.answer is None else wait.answer.value
+    if said is None or not said["gave"]:
+        absorbing.fail_step(walk, step, children.timed_out(walk.plan, step) if said is None else children.failed_as(step, said))
+        return
+    held, lacks = children.held_of(step, said), children.lacking(step, said)
+    done = replace(step, state=moved(step.state, StepEvent.RETURN), held=held, finished_at=walk.now, wait=None, lacks=lacks)
+    facts = {"step": step.key, "attempt": step.attempt, "result": canonical.digest(held.value), "as_of": instant_text(held.as_of)}
+    openings = {"result": held.value} | ({} if lacks is None else {"lacks": lacks.as_record()})
+    walk.change(done, Fact(Verb.STEP_RETURNED, f"step:{step.key}", None, facts | {"run": said["run"]}, openings))
+    walk.missing += done.lacking
     walk.step_done(done, held)
 
 
@@ -81,7 +98,7 @@ def park(walk: Walk) -> None:
     run = waits.parked(walk.run, waiting.values(), walk.now)
     if run is None or run.wake_at is None:
         return
-    if _ends_at(walk, run, run.wake_at):
+    if run.remaining_ms is not None and _ends_at(walk, run, run.wake_at):
         run = replace(run, deadline_at=run.wake_at)
     walk.run = run
     walk.facts.append(waits.parked_fact(run, waiting))

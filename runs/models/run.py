@@ -22,6 +22,8 @@ from runs.engine.values import instant_text
 
 _LIVE = sorted(state.value for state in LIVE_RUN)  # in order: a set would make a new migration every other time
 _AT_WORK = sorted(state.value for state in AT_WORK_RUN)
+DEEPEST = 8
+"""A run, its child and so on: how many of them may stand one below the other. Publishing refuses what would go deeper."""
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -49,6 +51,17 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Live runs that no worker holds: waiting ones, and those whose lease nobody has or prolongs."""
         return self.live().filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now) | Q(state=RunState.WAITING))
 
+    def children(self) -> Self:
+        return self.filter(parent_run__isnull=False)
+
+    def roots(self) -> Self:
+        """Runs that somebody started; their children are theirs."""
+        return self.filter(parent_run__isnull=True)
+
+    def of_family(self, ids: Iterable[UUID]) -> Self:
+        """These runs and all that run below them. `ids` are of runs that somebody started."""
+        return self.filter(Q(id__in=ids) | Q(root_run__in=ids))
+
     def ended_as(self, outcome: Outcome, now: datetime) -> Self:
         """Runs whose outcome is this one at `now`, overdue ones counted as failed."""
         if outcome is Outcome.FAILED:
@@ -73,6 +86,13 @@ class Run(models.Model):
     started_by = models.CharField(max_length=200)
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - unique where given
     reverifies = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="reverified_by", db_index=False)
+
+    parent_run = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children", db_index=False)
+    parent_step = models.CharField(max_length=400, blank=True, default="")
+    root_run = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="family", db_index=False)
+    depth = models.PositiveSmallIntegerField(default=1)
+    held_nano = models.BigIntegerField(default=0)  # what was put aside for this run in the account of the one above it
+    held_calls = models.BigIntegerField(default=0)
 
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
@@ -119,13 +139,20 @@ class Run(models.Model):
                 name="run_outcome_when_finished",
             ),
             models.CheckConstraint(
-                condition=Q(state=RunState.WAITING.value, wake_at__isnull=False, remaining_ms__isnull=False)
+                condition=Q(state=RunState.WAITING.value, wake_at__isnull=False)
                 | (~Q(state=RunState.WAITING.value) & Q(wake_at__isnull=True, remaining_ms__isnull=True)),
                 name="run_clock_stands_while_waiting",
             ),
             models.CheckConstraint(condition=Q(outcome__isnull=True) | Q(outcome__in=[o.value for o in Outcome]), name="run_outcome_known"),
             models.CheckConstraint(condition=Q(reserved_nano__gte=0, spent_nano__gte=0, calls_used__gte=0), name="run_account_not_negative"),
             models.UniqueConstraint(fields=["team", "idempotency_key"], name="run_idempotency_key_of_team"),
+            models.UniqueConstraint(fields=["parent_run", "parent_step"], name="run_one_child_of_step", condition=Q(parent_run__isnull=False)),
+            models.CheckConstraint(condition=Q(depth__gte=1, depth__lte=DEEPEST), name="run_not_too_deep"),
+            models.CheckConstraint(
+                condition=Q(parent_run__isnull=True, root_run__isnull=True, parent_step="", depth=1)
+                | (Q(parent_run__isnull=False, root_run__isnull=False, depth__gt=1) & ~Q(parent_step="")),
+                name="run_child_has_its_place",
+            ),
         ]
         indexes = [
             models.Index(fields=["lease_until", "created_at"], name="run_ready", condition=Q(state__in=_AT_WORK)),
@@ -138,11 +165,18 @@ class Run(models.Model):
             models.Index(fields=["outcome", "-created_at", "-id"], name="run_of_outcome", condition=Q(outcome__isnull=False)),
             # Few runs judge another. With all the nulls in it, SQLite's statistics would call the index useless and read the whole table.
             models.Index(fields=["reverifies"], name="run_judged_again", condition=Q(reverifies__isnull=False)),
+            models.Index(fields=["root_run"], name="run_of_family", condition=Q(root_run__isnull=False)),
+            models.Index(fields=["parent_run"], name="run_live_child", condition=Q(parent_run__isnull=False, state__in=_LIVE)),
             models.Index(fields=["checked_at"], name="run_unchecked", condition=Q(state=RunState.FINISHED.value)),
         ]
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def clock_stands(self) -> bool:
+        """Whether it waits for somebody, and nothing below it is at work."""
+        return self.state == RunState.WAITING and self.remaining_ms is not None
 
     @property
     def subject(self) -> str:

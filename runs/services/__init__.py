@@ -9,7 +9,7 @@ from .listing import OUTCOMES, Listed, Wanted, read_as, runs_wanted
 from .reading import SHORTEST_PREFIX, find_run, run_document, runs_visible_to
 from .refusals import refused_starts
 from .starting import reverify, start_run
-from .stopping import cancel_run
+from .stopping import cancel_orphans, cancel_run
 
 __all__ = [
     "OUTCOMES",
@@ -17,6 +17,7 @@ __all__ = [
     "Listed",
     "Settlement",
     "Wanted",
+    "cancel_orphans",
     "cancel_run",
     "end_unattended",
     "find_call",

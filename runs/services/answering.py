@@ -24,13 +24,13 @@ from audit.ledger import Draft
 from audit.visible import visible
 from runs import queue, store
 from runs.engine import planner
-from runs.engine.limits import later
-from runs.engine.states import LIVE_RUN, CallState, Resolution, RunState, Verb, WaitKind, WaitState
+from runs.engine.states import LIVE_RUN, CallState, Resolution, Verb, WaitKind, WaitState
 from runs.engine.values import WaitNode, instant_text
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly, UnknownCall, UnknownWait
 from runs.models import Call, Run, Wait, WaitQuerySet
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
+from runs.store import family
 
 ZOMBIE: Final = timedelta(seconds=5)
 """A call that was out may still be carried out until its time is up, and a little longer by a worker that was stopped meanwhile."""
@@ -241,6 +241,7 @@ def answer(wait: Wait, value: Any, *, actor: Actor, call: Call | None = None) ->
     A waiting run is at work again, with the time that was left to it. AlreadyAnswered, or NotWaiting where time or a cancel was quicker.
     """
     with transaction.atomic(durable=True):
+        family.lock([wait.run_id])
         locked = Run.objects.filter(id=wait.run_id, state__in=LIVE_RUN, cancel_requested_at__isnull=True).update(revision=F("revision") + 1)
         now = clock.now()
         run = Run.objects.select_related("team").get(id=wait.run_id)
@@ -252,8 +253,9 @@ def answer(wait: Wait, value: Any, *, actor: Actor, call: Call | None = None) ->
         if call is not None:
             _resolve(call, value, now)
         head = ledger.head_of(run.id)
-        Run.objects.filter(id=run.id).update(seq=F("seq") + len(drafts), **_back_at_work(run, now))
+        Run.objects.filter(id=run.id).update(seq=F("seq") + len(drafts), **family.back_at_work(run, now))
         ledger.record(drafts, now=now, heads={run.id: head})
+        family.tell([family.News(run.id)], actor=actor, now=now)
     wait.refresh_from_db()
     return wait
 
@@ -271,23 +273,6 @@ def _drafts(wait: Wait, run: Run, value: Any, actor: Actor, call: Call | None) -
         sequenced=True,
     )
     return [said] if call is None else [said, _resolved(call, value, actor, sequenced=True)]
-
-
-def _back_at_work(run: Run, now: datetime) -> dict[str, Any]:
-    """The work clock of a waiting run goes on from here (R3). One that is at work keeps its own."""
-    if run.state != RunState.WAITING:
-        return {}
-    assert run.remaining_ms is not None
-    deadline = later(now, run.remaining_ms)
-    return {
-        "state": RunState.RUNNING,
-        "deadline_at": deadline,
-        "wake_at": None,
-        "remaining_ms": None,
-        "lease_owner": None,
-        "lease_until": None,
-        "attempt": 0,
-    }
 
 
 def _too_late(wait: Wait) -> OrchestraError:

@@ -9,10 +9,10 @@ from django.db import IntegrityError, transaction
 from agents import contracts, registry
 from agents.errors import NotGranted
 from agents.models import Pipeline, Release
-from audit import bulk, canonical, clock, ledger, reports
+from audit import canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.errors import OrchestraError
-from audit.ledger import Draft, Head
+from audit.ledger import Head
 from audit.visible import named
 from runs import queue
 from runs.engine import planner
@@ -22,8 +22,7 @@ from runs.models import Run
 from runs.models.run import integrity_of
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
-
-_COLUMNS = {field.name: field.attname for field in Run._meta.concrete_fields}  # noqa: SLF001 - Django's documented way to a model's fields
+from runs.store import beginnings
 
 
 def start_run(
@@ -181,33 +180,7 @@ def _insert(
         cost_limit_nano=limits.get("cost_nano"),
         input_digest=canonical.digest(given),
     )
-    queued = _queued(run, spec, given, actor)
+    queued = beginnings.queued(run, spec, given, actor)
     run.input_entry = queued.id
-    row: bulk.Table = (Run, tuple(_COLUMNS), [[getattr(run, attribute) for attribute in _COLUMNS.values()]])
-    ledger.record([queued], now=now, heads={run.id: Head()}, beside=[row])
+    ledger.record([queued], now=now, heads={run.id: Head()}, beside=[beginnings.rows_of([run])])
     return run
-
-
-def _queued(run: Run, spec: Mapping[str, Any], given: Mapping[str, Any], actor: Actor) -> Draft:
-    """The first entry of a run: everything that was fixed before the work starts."""
-    facts = {
-        "pipeline": spec["name"],
-        "version": run.release.manifest["pipeline"]["version"],
-        "release": run.release.digest,
-        "input": run.input_digest,
-        "draft": run.draft,
-        "as_of": None if run.as_of is None else clock.to_text(run.as_of),
-        "trigger": run.trigger,
-        "criteria": sorted(spec["criteria"]),
-        "reverifies": None if run.reverifies_id is None else str(run.reverifies_id),
-    }
-    return Draft(
-        verb=Verb.RUN_QUEUED,
-        actor=actor,
-        subject=run.subject,
-        team=run.team.name,
-        run=run.id,
-        facts=facts,
-        openings={"input": given},
-        sequenced=True,
-    )

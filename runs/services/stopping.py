@@ -1,4 +1,12 @@
-"""Cancelling: the request is written at once; whoever drives the run feels it, and a run that nobody drives ends here."""
+"""Cancelling: the request is written at once; whoever drives the run feels it, and a run that nobody drives ends here.
+
+It reaches the runs below in the same breath: what nobody waits for any more is cancelled too, level by level.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
@@ -13,33 +21,61 @@ from runs.models import Run
 from runs.services.ending import end_unattended
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
+from runs.store import family
+
+BATCH: Final = 100
 
 
 def cancel_run(*, run: str, actor: Actor) -> Run:
-    """Ask for the end of a live run. Asking twice is the same as once; a finished run raises AlreadyFinished and stays as it is."""
+    """Ask for the end of a live run and of all below it. Asking twice is the same as once; a finished run raises AlreadyFinished and stays."""
     with refused_lookups(Verb.CANCEL_REFUSED, run=run, actor=actor):
         found = find_run(run, actor=actor)
     _require_member(found, actor)
     asked_at = clock.now()
-    with transaction.atomic(durable=True):
-        # The run's row is the first statement; its head is read only under that lock.
-        asked = Run.objects.filter(id=found.id, state__in=LIVE_RUN, deadline_at__gt=asked_at, cancel_requested_at__isnull=True).update(
-            revision=F("revision") + 1, seq=F("seq") + 1, cancel_requested_at=asked_at, cancel_requested_by=f"{actor.kind}:{actor.id}"
-        )
-        if asked:
-            head = ledger.head_of(found.id)
-            draft = Draft(verb=Verb.RUN_CANCEL_REQUESTED, actor=actor, subject=found.subject, team=found.team.name, run=found.id, sequenced=True)
-            ledger.record([draft], now=clock.now(), heads={found.id: head})
+    asked = _ask(found, actor, asked_at)
     found.refresh_from_db()
     ended = found.effective(asked_at)
     if not asked and ended.outcome is not None:
         refusal = AlreadyFinished(f"run {found.id} has finished ({ended.outcome}); finished is final")
         record_refusal(Verb.CANCEL_REFUSED, found.subject, refusal, actor, run=found)
         raise refusal
-    if Run.objects.unattended(clock.now()).filter(id=found.id).exists():
-        end_unattended(found.id, actor=actor)
-        found.refresh_from_db()
+    _end_if_unattended(found.id, actor)
+    cancel_orphans([found.id], actor=actor)
+    found.refresh_from_db()
     return found
+
+
+def cancel_orphans(parents: Collection[UUID] | None = None, *, actor: Actor) -> int:
+    """Cancel the live children of these runs (of all, without any) that nobody waits for any more, and what runs below them."""
+    cancelled = 0
+    level = parents
+    while found := list(family.orphans(level).select_related("team")[:BATCH]):
+        asked = [run for run in found if _ask(run, actor, clock.now())]
+        for run in asked:
+            _end_if_unattended(run.id, actor)
+        if not asked:
+            break  # overdue: a sweep ends them, and what is below them then
+        cancelled += len(asked)
+        level = parents if len(found) == BATCH else [run.id for run in found]
+    return cancelled
+
+
+def _ask(run: Run, actor: Actor, asked_at: datetime) -> bool:
+    with transaction.atomic(durable=True):
+        # The run's row is the first statement; its head is read only under that lock.
+        asked = Run.objects.filter(id=run.id, state__in=LIVE_RUN, deadline_at__gt=asked_at, cancel_requested_at__isnull=True).update(
+            revision=F("revision") + 1, seq=F("seq") + 1, cancel_requested_at=asked_at, cancel_requested_by=f"{actor.kind}:{actor.id}"
+        )
+        if asked:
+            head = ledger.head_of(run.id)
+            draft = Draft(verb=Verb.RUN_CANCEL_REQUESTED, actor=actor, subject=run.subject, team=run.team.name, run=run.id, sequenced=True)
+            ledger.record([draft], now=clock.now(), heads={run.id: head})
+    return bool(asked)
+
+
+def _end_if_unattended(run: UUID, actor: Actor) -> None:
+    if Run.objects.unattended(clock.now()).filter(id=run).exists():
+        end_unattended(run, actor=actor)
 
 
 def _require_member(run: Run, actor: Actor) -> None:

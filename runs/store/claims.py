@@ -14,7 +14,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from audit import bulk, clock
-from runs.engine.states import LIVE_RUN, SUPPORTED_ABIS, Integrity
+from runs.engine.states import AT_WORK_RUN, LIVE_RUN, SUPPORTED_ABIS, Integrity
 from runs.models import Run
 
 MAX_ATTEMPTS = 5
@@ -43,7 +43,8 @@ def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | N
         return []  # a worker looks several times a second, and must not take the one write lock each time for nothing
     with transaction.atomic(durable=True):
         now = clock.now()
-        among = "" if only is None else f" AND id IN ({', '.join(['%s'] * len(only)) or 'NULL'})"
+        marks = ", ".join(["%s"] * len(only or ())) or "NULL"
+        among = "" if only is None else f" AND (id IN ({marks}) OR root_run_id IN ({marks}))"
         # Skipping locked rows only keeps workers out of each other's way (SQLite has no such thing); the condition of the update decides.
         skip = " FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
         sql = (
@@ -51,9 +52,14 @@ def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | N
             f"UPDATE runs_run SET fence = fence + 1, attempt = attempt + 1, lease_owner = %s, lease_until = %s FROM free "
             f"WHERE id = found AND {_READY} RETURNING {bulk.column_list(Run)}"
         )
-        names = [bulk.adapted(run) for run in only or ()]
+        names = [bulk.adapted(run) for run in only or ()] * 2
         values = [*_ready(now), *names, limit, bulk.adapted(owner), bulk.adapted(now + ttl), *_ready(now)]
         return sorted(bulk.instances(Run, bulk.statement(sql, values)), key=lambda run: run.created_at)
+
+
+def children_at_work(runs: Collection[UUID]) -> bool:
+    """Whether a run below one of these is queued or at work, here or elsewhere."""
+    return Run.objects.filter(root_run__in=list(runs), state__in=AT_WORK_RUN, deadline_at__gt=clock.now()).exists()
 
 
 def _ready(now: datetime) -> list[Any]:

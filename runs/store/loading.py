@@ -3,7 +3,7 @@
 A result whose digest differs from its entry's is never handed out: the run then comes back with a problem instead.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -13,9 +13,10 @@ from agents.models import Release, Team
 from audit import bulk, canonical, ledger, reports
 from runs.engine import machine, planner
 from runs.engine.states import LIVE_RUN, OPEN_STEP, Cause, RunState, StepState, Verb, WaitKind, WaitState
-from runs.engine.values import Answer, BestBefore, Failure, Held, Plan, RunView, Snapshot, Waiting, WaitNode
+from runs.engine.values import Answer, BestBefore, Failure, Held, PipelineNode, Plan, RunView, Snapshot, Waiting, WaitNode
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
+from runs.store import family
 from runs.store.transitions import Seen
 
 Opened = Mapping[UUID, Mapping[str, Any]]
@@ -45,6 +46,14 @@ class Loaded:
     is_broken: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The newest wait of each step that waits, by its place, and where a child run is at work meanwhile."""
+
+    rows: Mapping[tuple[UUID, str], Wait]
+    works: frozenset[tuple[UUID, str]]
+
+
 class _Tampered(Exception):
     """A row and its ledger entry say different things."""
 
@@ -62,9 +71,16 @@ def load_rows(runs: Sequence[Run]) -> list[Loaded]:
     begun = [[run.id] for run in runs if run.state != RunState.QUEUED]
     steps, calls = _by_run(bulk.read(Step, match=["run"], rows=begun)), _by_run(bulk.read(Call, match=["run"], rows=begun))
     waits = _waits(steps)
+    works = _children_at_work(waits.values())
     heads = ledger.heads_at({run.id: run.seq for run in runs})
     opened = reports.openings_of(_entries(runs, steps, calls, waits))
-    return [_loaded(run, steps.get(run.id, []), calls.get(run.id, []), heads.get(run.id), opened, waits) for run in runs]
+    return [_loaded(run, steps.get(run.id, []), calls.get(run.id, []), heads.get(run.id), opened, Waits(waits, works)) for run in runs]
+
+
+def _children_at_work(waits: Iterable[Wait]) -> frozenset[tuple[UUID, str]]:
+    """The places of waiting steps whose child run is at work."""
+    parents = {wait.run_id for wait in waits if wait.kind == WaitKind.REMOTE}
+    return frozenset(family.at_work_below(parents)) if parents else frozenset()
 
 
 def _waits(steps: Mapping[UUID, list[Step]]) -> dict[tuple[UUID, str], Wait]:
@@ -93,9 +109,7 @@ def _entries(
     return [entry for entry in wanted if entry is not None]
 
 
-def _loaded(
-    run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | None, opened: Opened, waits: Mapping[tuple[UUID, str], Wait]
-) -> Loaded:
+def _loaded(run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | None, opened: Opened, waits: Waits) -> Loaded:
     plan, problem = plan_of(run.release_id)
     seen = Seen(run.revision, run.fence, head or ledger.head_of(run.id))
     view, values = _view(run), {}
@@ -105,7 +119,7 @@ def _loaded(
         view = _filled(view, run, opened)
         if problem is None:
             plan = planner.verification_only(plan) if run.reverifies_id else plan
-            values = {step.key: _step(step, plan, opened, waits.get((run.id, step.key))) for step in steps}
+            values = {step.key: _step(step, plan, opened, waits) for step in steps}
     except _Tampered as tampered:
         problem = Problem(Cause.TAMPERED, str(tampered))
     keys = frozenset(key for key, step in values.items() if step.state in OPEN_STEP)
@@ -144,9 +158,12 @@ def _view(run: Run) -> RunView:
         remaining_ms=run.remaining_ms,
         wake_at=run.wake_at,
         cancel_by=run.cancel_requested_by or None,
+        parent=None if run.parent_run_id is None else str(run.parent_run_id),
         calls=run.calls_used,
+        calls_limit=run.calls_limit,
         spent=run.spent_nano,
         reserved=run.reserved_nano,
+        cost_limit=run.cost_limit_nano,
     )
 
 
@@ -166,9 +183,9 @@ def _given(run: UUID) -> tuple[Mapping[str, Held], tuple[Failure, ...]]:
     return machine.work_of(judged.snapshot, judged.run.created_at)
 
 
-def _step(step: Step, plan: Plan, opened: Opened, wait: Wait | None) -> StepValue:
+def _step(step: Step, plan: Plan, opened: Opened, waits: Waits) -> StepValue:
     node = planner.node_at(plan.root, step.key)
-    if node is None or step.agent not in ({""} if isinstance(node, WaitNode) else plan.agents):
+    if node is None or step.agent not in ({""} if isinstance(node, (WaitNode, PipelineNode)) else plan.agents):
         raise _Tampered(f"step '{step.key}' by '{step.agent}' has no place in the run's release")
     return StepValue(
         key=step.key,
@@ -184,12 +201,19 @@ def _step(step: Step, plan: Plan, opened: Opened, wait: Wait | None) -> StepValu
         held=_held(step, opened),
         failure=_failure(step, opened),
         fell_back=step.fell_back,
-        wait=_wait(step, wait, opened) if step.state == StepState.WAITING else None,
-        undo=opened.get(step.result_entry, {}).get("undo") if step.result_entry is not None else None,
+        wait=_wait(step, waits, opened) if step.state == StepState.WAITING else None,
+        undo=_beside(step, "undo", opened),
+        lacks=None if (lacks := _beside(step, "lacks", opened)) is None else failure_from(lacks),
     )
 
 
-def _wait(step: Step, wait: Wait | None, opened: Opened) -> Waiting:
+def _beside(step: Step, path: str, opened: Opened) -> Any:
+    """What lies beside a step's result, where anything does."""
+    return None if step.result_entry is None else opened.get(step.result_entry, {}).get(path)
+
+
+def _wait(step: Step, waits: Waits, opened: Opened) -> Waiting:
+    wait = waits.rows.get((step.run_id, step.key))
     if wait is None or wait.state not in (WaitState.OPEN, WaitState.ANSWERED):
         raise _Tampered(f"step '{step.key}' waits, and no wait of it is open or answered")
     failed = None if wait.failure_entry is None else failure_from(_value(step, wait.failure_entry, "failure", opened))
@@ -197,7 +221,8 @@ def _wait(step: Step, wait: Wait | None, opened: Opened) -> Waiting:
     if wait.state == WaitState.ANSWERED:
         assert wait.ended_at is not None
         answer = Answer(wait.ended_at, wait.answered_by, _value(step, wait.answer_entry, "answer", opened))
-    return Waiting(WaitKind(wait.kind), wait.opened_at, wait.expires_at, wait.goes_on, wait.subject, failed, answer, str(wait.id))
+    works = (step.run_id, step.key) in waits.works
+    return Waiting(WaitKind(wait.kind), wait.opened_at, wait.expires_at, wait.goes_on, wait.subject, failed, answer, str(wait.id), works)
 
 
 def _value(step: Step, entry: UUID | None, path: str, opened: Opened) -> Any:

@@ -22,6 +22,7 @@ from runs.engine.states import CallState, Verb, WaitState
 from runs.engine.values import Failure, Waiting
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
+from runs.store import beginnings, family
 from runs.store.transitions import CallRecord, CallSettled, Committed, Seen, Stale, Transition, Written
 
 _RUN_CHANGES = (
@@ -49,12 +50,16 @@ def commit(batch: Sequence[Transition]) -> list[Written]:
     """Write what can be written; the answer to each transition, in the order given."""
     ordered = sorted(batch, key=lambda each: each.run)
     notes = {each.run: _Notes(each) for each in ordered}
+    concerning = family.concerning(ordered)
     with transaction.atomic(durable=True):
+        if concerning:
+            family.lock(each.run for each in ordered)
         rows = [_run_row(each, notes[each.run]) for each in ordered]
         alive = bulk.update_where(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
         now = clock.now()
         written = [each for each in ordered if each.run in alive]
         heads = _write(written, notes, now) if written else {}
+        _tell([each for each in concerning if each.run in alive], now)
     fences = _fences(each.run for each in ordered if each.run not in alive)
     answers: dict[UUID, Written] = {each.run: Stale(lost=fences.get(each.run) != each.seen.fence) for each in ordered if each.run not in alive}
     answers |= {each.run: Committed(_seen_next(each, heads[each.run]), now, notes[each.run].entries) for each in written}
@@ -69,16 +74,24 @@ def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: date
     bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled, answers=False)
     steps = [_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened]
     calls = [_new_call(each.run, opened.call, now) for each in written for opened in each.opened]
+    waits = _new_waits(written, notes)
+    children, first = beginnings.children_of(written, now)
     heads = ledger.record(
-        [draft for each in written for draft in notes[each.run].drafts],
+        [*(draft for each in written for draft in notes[each.run].drafts), *first],
         now=now,
-        heads={each.run: each.seen.head for each in written},
-        beside=[(Step, _STEP_COLUMNS, steps), (Call, _CALL_COLUMNS, calls), (Wait, _WAIT_COLUMNS, _new_waits(written, notes))],
+        heads={each.run: each.seen.head for each in written} | {child.id: Head() for child in children},
+        beside=[(Step, _STEP_COLUMNS, steps), (Call, _CALL_COLUMNS, calls), (Wait, _WAIT_COLUMNS, waits), beginnings.rows_of(children)],
     )
     charges = [call.charge for each in written for call in each.settled if call.charge is not None]
     if charges:
         ledger.charge(charges, now=now)
     return heads
+
+
+def _tell(concerning: Sequence[Transition], now: datetime) -> None:
+    """What the runs above must know of these, in the same transaction: an ended child always brings its parent back."""
+    for actor in dict.fromkeys(each.actor for each in concerning):
+        family.tell([family.news_of(each) for each in concerning if each.actor == actor], actor=actor, now=now)
 
 
 def _fences(runs: Iterable[UUID]) -> dict[UUID, int]:
@@ -198,6 +211,7 @@ def settle_late(run: UUID, team: str, settled: Sequence[CallSettled], actor: Act
     Money and evidence are never dropped: conditional on the call being dispatched, entries with the run and no seq.
     """
     with transaction.atomic(durable=True):
+        family.lock([run])
         Run.objects.filter(id=run).update(revision=F("revision") + 1)
         now = clock.now()
         drafts = {each.call.key: _late_draft(run, team, _with_answer(each), actor) for each in settled}
@@ -231,3 +245,4 @@ def _return_reservations(run: UUID, settled: Sequence[CallSettled]) -> None:
     held = sum(each.call.reserved_nano for each in settled)
     spent = sum(each.cost_nano for each in settled)
     Run.objects.filter(id=run).update(reserved_nano=F("reserved_nano") - held, spent_nano=F("spent_nano") + spent)
+    family.pay_late(run, spent)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from django.db import DatabaseError
 
 from audit import clock
-from runs import store
+from runs import services, store
 from runs.engine import machine
 from runs.engine.commands import Move
 from runs.engine.outcomes import Failed, Result, Unresolved
@@ -163,6 +163,7 @@ class Driver:
             written = await self._written(turn)
             if written is not None:
                 self._advance(turn, written)
+                await self._tell_family(turn.transition.move)
                 return
         raise LostAuthority(f"a transition could not be written in {MOST_REREADS} tries")
 
@@ -239,6 +240,14 @@ class Driver:
         for plan in turn.plans:
             self.performing.launch(plan)
 
+    async def _tell_family(self, move: Move) -> None:
+        """Children that were started, a parent that was answered: this engine looks for them now. Children that nobody waits for any more end."""
+        is_child = self.snapshot.run.parent is not None
+        if (move.finish is not None and is_child) or any(step.start is not None for step in move.opened):
+            self.tools.wake()
+        if self.snapshot.plan.pipelines and (move.finish is not None or move.closed):
+            await self.tools.committer.call(services.cancel_orphans, [self.run], actor=self.tools.actor)
+
     # --- what others changed ---
 
     async def _reload(self, closing: Sequence[store.CallSettled]) -> None:
@@ -306,7 +315,7 @@ class Driver:
 
     async def _write_new_intent(self, asked: Asked) -> None:
         request = asked.request
-        refusal = admitted(request, self.snapshot.plan, self.snapshot.run, self.tools.boundary)
+        refusal = admitted(request, self.snapshot.run, self.tools.boundary)
         if refusal is not None:
             give(asked.answer, refusal)
             return

@@ -64,7 +64,7 @@ def _fitted(loaded: store.Loaded, unready: Mapping[str, str]) -> store.Loaded:
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """`only` drives just these runs and then stops; `idle_s` stops when nothing has been ready for so long; neither: until stopped.
+    """`only` drives just these runs and those below them, then stops; `idle_s` stops when nothing has been ready for so long; else until stopped.
 
     `id` is that of its row, and the owner of its leases: never that of another process.
     """
@@ -96,13 +96,18 @@ class Engine:
         self.options = options or EngineOptions()
         self.id = self.options.id
         self.tools = Tools(
-            store.Committer(), performers.Boundary(children=self.options.children), Actor.system("worker"), _unharmed(self.options.listener)
+            store.Committer(),
+            performers.Boundary(children=self.options.children),
+            Actor.system("worker"),
+            _unharmed(self.options.listener),
+            self.wake,
         )
         self._drivers: dict[UUID, Driver] = {}
         self._driving: dict[UUID, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()
         self._held_until = 0.0
+        self._family_at_work = False
         self._last_work = time.monotonic()
 
     async def run(self) -> None:
@@ -195,7 +200,7 @@ class Engine:
             self._last_work = time.monotonic()
             return False
         if self.options.only is not None:
-            return not (self.options.only - set(self._drivers)) or self._gave_up()
+            return not self._family_at_work and (not (self.options.only - set(self._drivers)) or self._gave_up())
         return self.options.idle_s is not None and time.monotonic() - self._last_work > self.options.idle_s
 
     def _gave_up(self) -> bool:
@@ -217,6 +222,8 @@ class Engine:
     def _claimed(self, room: int, wanted: Collection[UUID] | None) -> tuple[list[Run], _Read | None]:
         """In a committer thread: claimed and read in one visit. What can't be read is looked at run by run."""
         runs = store.claim(owner=self.id, ttl=self.options.ttl, limit=room, only=wanted)
+        if wanted is not None:
+            self._family_at_work = store.children_at_work(self.options.only or ())
         try:
             return runs, self._read(runs) if runs else None
         except Exception as error:  # noqa: BLE001 - it comes again, and is dealt with there
@@ -278,7 +285,7 @@ class Engine:
         await self._start(replace(loaded, problem=store.Problem(Cause.TAMPERED, str(error))))
 
     def _wanted(self) -> Collection[UUID] | None:
-        return None if self.options.only is None else self.options.only - set(self._driving)
+        return self.options.only
 
     async def _start(self, loaded: store.Loaded) -> None:
         former = self._driving.get(loaded.run.id)

@@ -42,6 +42,8 @@ class Tools:
     boundary: performers.Boundary
     actor: Actor
     listener: Callable[[Event], None]
+    wake: Callable[[], None]
+    """A run has become ready that this engine may take: look now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
         return Planned(step, request)  # it asks for its receipt, and goes on from there
     if known is not None:
         return _again(step, request, known, snapshot.plan, calls.responses.get(known.key) or {})
-    refusal = admitted(request, snapshot.plan, snapshot.run, boundary)
+    refusal = admitted(request, snapshot.run, boundary)
     if refusal is not None:
         return Planned(step, request, ended=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
     if request.kind is CallKind.MODEL:
@@ -83,8 +83,8 @@ def _answered(plan: Planned, boundary: Boundary) -> Result:
     return performers.outcome_of(plan.request, boundary.answer_inline(plan.request), chance=random.random())
 
 
-def admitted(request: Request, plan: Plan, run: RunView, boundary: Boundary) -> Refusal | None:
-    account = performers.Account(run.calls, plan.calls_limit, run.spent + run.reserved, plan.cost_limit)
+def admitted(request: Request, run: RunView, boundary: Boundary) -> Refusal | None:
+    account = performers.Account(run.calls, run.calls_limit, run.spent + run.reserved, run.cost_limit)
     return boundary.admit(request, account, now=clock.now())
 
 

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from runs.engine.limits import combined
-from runs.engine.values import Failure, FanFrame, ForEachNode, Held, ParallelNode, SwitchNode
+from runs.engine.values import Block, Failure, FanFrame, ForEachNode, Held, ParallelNode, SwitchNode
 
 ALL: Final = "all"
 ANY: Final = "any"
@@ -91,6 +91,17 @@ def _after(frame: FanFrame) -> Reaction:
 
 def _settled(frame: FanFrame) -> Reaction | None:
     return Reaction(frame, done=combined((*frame.slots, frame.source), gathered(frame))) if frame.pending == 0 else None
+
+
+def part_at(frame: FanFrame, slot: int) -> tuple[str, Block, tuple[str, Held] | None]:
+    """A part's name in keys, what it does, and the loop's name with its item."""
+    match frame.node:
+        case ParallelNode(branches=branches):
+            return branches[slot][0], branches[slot][1], None
+        case ForEachNode(name=name, body=body):
+            return str(slot), body, (name, frame.items[slot])
+        case SwitchNode(cases=cases):
+            return str(slot), cases[slot][1], None
 
 
 def gathered(frame: FanFrame) -> Any:

@@ -72,12 +72,17 @@ def is_due(step: Step, now: datetime) -> bool:
 
 
 def parked(run: RunView, steps: Collection[Step], now: datetime) -> RunView | None:
-    """The run with its clock stopped, where none of its open `steps` can go on; None where one can."""
+    """The run as it waits, where none of its open `steps` can go on; None where one can.
+
+    Its clock stands still, unless a child run of it is at work: that is this run's work too.
+    """
     waits = [step.wait for step in steps if step.wait is not None and not is_due(step, now)] if run.state is RunState.RUNNING else []
     if not waits or len(waits) < len(steps):
         return None
-    remaining = max(int((run.deadline_at - now).total_seconds() * 1000), 0)
     wake = min(wait.until for wait in waits)
+    if any(wait.works for wait in waits):
+        return replace(run, state=RunState.WAITING, remaining_ms=None, wake_at=wake)
+    remaining = max(int((run.deadline_at - now).total_seconds() * 1000), 0)
     return replace(run, state=RunState.WAITING, remaining_ms=remaining, wake_at=wake, deadline_at=later(wake, remaining))
 
 
@@ -91,6 +96,7 @@ def parked_fact(run: RunView, waiting: Mapping[str, Step]) -> Fact:
     facts = {
         "waits": named,
         "count": len(waiting),
+        "clock": "runs" if run.remaining_ms is None else "stands",
         "remaining_ms": run.remaining_ms,
         "wake_at": instant_text(run.wake_at),
         "deadline_at": instant_text(run.deadline_at),

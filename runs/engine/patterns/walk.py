@@ -4,23 +4,21 @@ Mutable inside one turn, values outside. `machine` starts it, hands it ended ste
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from agents import expressions
 from audit import canonical
 from runs.engine import verdicts
 from runs.engine.commands import Fact
 from runs.engine.limits import failure, spoiled, step_deadline
-from runs.engine.patterns import fan, waits
+from runs.engine.patterns import children, fan, waits
 from runs.engine.patterns.scope import provenance, scope_at
 from runs.engine.states import OPEN_STEP, Cause, Outcome, StepEvent, StepState, Verb, WaitState, moved
 from runs.engine.values import (
-    Block,
     BlockFrame,
-    Compensation,
     Ending,
     Failure,
     FanFrame,
@@ -29,6 +27,7 @@ from runs.engine.values import (
     Held,
     Node,
     ParallelNode,
+    PipelineNode,
     RunView,
     Snapshot,
     Step,
@@ -38,6 +37,8 @@ from runs.engine.values import (
     WaitNode,
     instant_text,
 )
+
+NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class _Wiring(Exception):
@@ -210,7 +211,7 @@ class Walk:
         self.missing = [part for part in self.missing if not (part.step or "").startswith(below)]
 
     def _open_part(self, frame: FanFrame, slot: int) -> None:
-        name, block, local = _part(frame, slot)
+        name, block, local = fan.part_at(frame, slot)
         prefix = f"{frame.key}/{name}/"
         self.frames[prefix] = BlockFrame(prefix, block, frame.key, slot=slot, local=local)
         self._agenda.append(lambda: self._enter(prefix))
@@ -232,12 +233,14 @@ class Walk:
     def _open_node(self, frame: BlockFrame, node: Node) -> None:
         key = frame.prefix + node.id
         match node:
-            case StepNode() | WaitNode() if key in self.steps:
+            case StepNode() | WaitNode() | PipelineNode() if key in self.steps:
                 self._adopt(frame, self.steps[key])
             case StepNode():
                 self._open_step(frame, node, key)
             case WaitNode():
                 self._open_wait(frame, node, key)
+            case PipelineNode():
+                self._open_child(frame, node, key)
             case ParallelNode():
                 self._carry_out(fan.open_parallel(node, key, frame.prefix))
             case ForEachNode():
@@ -268,6 +271,7 @@ class Walk:
             case StepState.RETURNED if step.node.judges and step.held is not None and step.held.value["verdict"] == verdicts.FAIL:
                 self.rejected(step.held.value)  # the run has yet to be finished
             case StepState.RETURNED:
+                self.missing += step.lacking
                 self._node_done(frame.prefix, step.held or Held(None))
             case StepState.SKIPPED:
                 self._node_done(frame.prefix, Held(None))
@@ -303,6 +307,18 @@ class Walk:
         step = replace(self._new_step(node, key, StepState.WAITING), wait=wait, deadline_at=wait.until)
         self.add(step, waits.fact(step, wait))
 
+    def _open_child(self, frame: BlockFrame, node: PipelineNode, key: str) -> None:
+        child = self.plan.pipelines[node.pipeline]
+        arguments = self._written(node, frame.prefix)
+        self._refuse_violations(node.id, child.takes.violations(arguments), f"pipeline '{child.name}'")
+        inherited = provenance(self.frames, frame.prefix, node.reads)
+        step = children.opened(self._new_step(node, key, StepState.RUNNING), child, arguments, inherited, self.run)
+        self._refuse_spoilt(step)  # its verifier will consume it, and perhaps an act
+        assert step.wait is not None
+        self.run = children.with_held(self.run, step)
+        self.add(step, children.started_fact(step, child))
+        self.facts.append(waits.fact(step, step.wait))
+
     def _new_step(self, node: Turn, key: str, state: StepState) -> Step:
         deadline = step_deadline(node.timeout_ms, self.run, self.now)
         finished = self.now if state is StepState.SKIPPED else None
@@ -317,27 +333,18 @@ class Walk:
             self.open.add(step.key)
 
     def _arguments(self, frame: BlockFrame, node: StepNode) -> dict[str, Any]:
-        arguments = self._resolved(node.arguments, frame.prefix)
         schema = self.plan.agents[node.agent].spec["input"]
-        if node.judges and "criteria" in (schema.get("properties") or {}):
-            arguments = {"criteria": [criterion.as_record() for criterion in self.plan.criteria], **arguments}
+        asked = node.judges and "criteria" in (schema.get("properties") or {})
+        arguments = self._written(node, frame.prefix, {"criteria": [criterion.as_record() for criterion in self.plan.criteria]} if asked else {})
+        self._refuse_misfit(node.id, node.agent, arguments)
+        return arguments
+
+    def _written(self, node: StepNode | PipelineNode, prefix: str, also: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
+        arguments = {**also, **self._resolved(node.arguments, prefix)}
         try:
             canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)
         except canonical.NotCanonical as error:
             raise _Wiring(f"the input of '{node.id}' can't be written as JSON: {error}") from None
-        self._refuse_misfit(node.id, node.agent, arguments)
-        return dict(arguments)
-
-    def arguments_after(self, step: Step, turn: Compensation, value: Any) -> dict[str, Any] | None:
-        """The input of a step's compensation, `value` being what the step has returned; None where it can't be made."""
-        scope = scope_at(self.run, self.frames, _prefix(step), self.plan.last)
-        scope["steps"] = {**scope["steps"], step.node.id: value}
-        try:
-            arguments = dict(expressions.resolve(turn.arguments, scope))
-            canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)
-            self._refuse_misfit(f"undo:{step.node.id}", turn.agent, arguments)
-        except (expressions.ExpressionError, canonical.NotCanonical, _Wiring):
-            return None
         return arguments
 
     def refused_again(self, step: Step) -> Failure | None:
@@ -350,9 +357,11 @@ class Walk:
         return None
 
     def _refuse_misfit(self, place: str, agent: str, arguments: Mapping[str, Any]) -> None:
-        wrong = self.plan.agents[agent].takes.violations(arguments)
+        self._refuse_violations(place, self.plan.agents[agent].takes.violations(arguments), f"'{agent}'")
+
+    def _refuse_violations(self, place: str, wrong: Sequence[str], whose: str) -> None:
         if wrong:
-            raise _Wiring(f"the input of '{place}' breaks the contract of '{agent}': {'; '.join(wrong)}")
+            raise _Wiring(f"the input of '{place}' breaks the contract of {whose}: {'; '.join(wrong)}")
 
     def _refuse_unfit(self, step: Step) -> None:
         """What an `act` or `verify` step may not consume: stale data, or history where the act can't be replayed."""
@@ -361,6 +370,9 @@ class Walk:
             raise _Wiring(f"'{agent.name}' acts, and this run judges the past; a pipeline that may repeat acts says 'replayable: true'")
         if agent.role != "act" and not step.node.judges and not self.run.resumed:
             return
+        self._refuse_spoilt(step)
+
+    def _refuse_spoilt(self, step: Step) -> None:
         spoilt = spoiled(step.inherited, self.run, self.now)
         if spoilt is not None:
             owner = self.steps[spoilt.step].agent if spoilt.step in self.steps else None
@@ -387,13 +399,3 @@ class Walk:
 
 def _prefix(step: Step) -> str:
     return step.key.removesuffix(step.node.id)
-
-
-def _part(fanned: FanFrame, slot: int) -> tuple[str, Block, tuple[str, Held] | None]:
-    match fanned.node:
-        case ParallelNode(branches=branches):
-            return branches[slot][0], branches[slot][1], None
-        case ForEachNode(name=name, body=body):
-            return str(slot), body, (name, fanned.items[slot])
-        case SwitchNode(cases=cases):
-            return str(slot), cases[slot][1], None
