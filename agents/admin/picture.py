@@ -61,6 +61,7 @@ def _notes(node: Mapping[str, Any]) -> list[str]:
         "goes on without it if it fails" if node.get("on_failure") == "degrade" else "",
         f"undone by {node['compensate']['agent']} if a later step fails" if node.get("compensate") else "",
         _lasting(node) if node["kind"] == "wait" else "",
+        f"a run of the pipeline {node['pipeline']}" if node["kind"] == "pipeline" else "",
         "one that succeeds is enough" if least == "any" else f"at least {least} must succeed" if isinstance(least, int) else "",
     ]
     return [one for one in said if one]

@@ -20,7 +20,7 @@ from audit import clock
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
 
-from . import composing, modelling, releases, rows, versions
+from . import composing, modelling, pinning, releases, rows, versions
 from .changes import Applied, Change, FieldChange, MadeRelease
 from .judging import unpublishable
 from .preparing import Prepared, prepare
@@ -165,14 +165,22 @@ def _published(turn: Turn, version: Version, change: Change) -> Change:
 
 def _release(turn: Turn, applied: Applied, written: list[Version]) -> None:
     manifests = []
-    for version in written:
+    for version in _children_first(written):
         if version.pipeline is not None:
             release = releases.make(turn, composing.compose(version, actor=turn.actor, drafts=False))
             manifests.append(release.manifest)
             if (made := releases.make_current(turn, version.pipeline, release)) is not None:
                 applied.releases.append(made)
     applied.hints += _stay_behind(turn, written)
+    applied.hints += _run_older(turn, applied)
     applied.hints += modelling.unpriced(manifests)
+
+
+def _children_first(written: list[Version]) -> list[Version]:
+    """Pipelines in the order in which each finds the new releases of those that it runs."""
+    pipelines = {version.owner.name: version for version in written if version.pipeline is not None}
+    ordered, _ = pinning.children_first({name: version.spec for name, version in pipelines.items()})
+    return [pipelines[name] for name in ordered]
 
 
 def _pending(turn: Turn, written: list[Version]) -> list[MadeRelease]:
@@ -184,7 +192,7 @@ def _pending(turn: Turn, written: list[Version]) -> list[MadeRelease]:
         if current is None:
             continue
         wanted = composing.compose(version, actor=turn.actor, drafts=False, instead=here)
-        if composing.agents_named(version.spec) - wanted.agents.keys():
+        if wanted.unusable or composing.agents_named(version.spec) - wanted.agents.keys():
             continue  # it can't be published: a warning says so
         if (digest := wanted.digest()) != current.digest:
             found.append(
@@ -211,6 +219,18 @@ def _stay_behind(turn: Turn, written: list[Version]) -> list[str]:
             else "pin other versions of '{}' until they are published themselves"
         )
         hints += [f"{composing.of_other_teams(others)} {pin.format(name)}"] if others else []
+    return hints
+
+
+def _run_older(turn: Turn, applied: Applied) -> list[str]:
+    """Pipelines that run one of these as a child keep the release that they pin."""
+    made = {release.pipeline: release.digest for release in applied.releases}
+    hints = []
+    for name, parents in sorted(pinning.parents_of(made).items()):
+        seen, others = composing.shown([one for one in parents if pinning.pinned_release(one, name) != made[name]], turn.actor)
+        keeps = f"runs the release of '{name}' that it pins until it is published itself"
+        hints += [f"pipeline '{one.name}' (team '{one.team.name}') {keeps}" for one in seen]
+        hints += [f"{composing.of_other_teams(others)} still run the release of '{name}' before this one"] if others else []
     return hints
 
 

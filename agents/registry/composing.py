@@ -15,10 +15,11 @@ from agents.spec import Document, Problem
 from audit.actors import Actor
 from audit.canonical import digest
 
-from . import modelling
+from . import modelling, pinning
+from .pinning import Pin
 
 PLAIN_ABI, WAITING_ABI = 1, 2
-"""The oldest version of the engine's semantics that can run a pipeline: 2 knows waits and compensations."""
+"""The oldest version of the engine's semantics that can run a pipeline: 2 knows waits, compensations and child runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ class Composition:
     lineage: Mapping[str, Version] = field(default_factory=dict)
     aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     foreign: frozenset[str] = frozenset()
+    pipelines: Mapping[str, Pin] = field(default_factory=dict)
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Why pipelines that it names can't be pinned."""
 
     def manifest(self) -> dict[str, Any]:
         """What a release is the digest of."""
@@ -39,6 +43,7 @@ class Composition:
             "pipeline": {"name": self.pipeline.owner.name, **pinned(self.pipeline)},
             "agents": {name: pinned(version) for name, version in sorted(self.agents.items())},
             **({"aliases": dict(self.aliases)} if self.aliases else {}),
+            **({"pipelines": dict(self.pipelines)} if self.pipelines else {}),
         }
 
     def digest(self) -> str:
@@ -57,7 +62,8 @@ def pinned(version: Version) -> dict[str, Any]:
 
 def abi_of(pipeline: Mapping[str, Any]) -> int:
     """Which engine it takes: a release says the oldest one, so that an engine leaves alone what it can't carry out."""
-    return WAITING_ABI if any(node.get("kind") == "wait" or "compensate" in node for node in _nodes(pipeline["steps"])) else PLAIN_ABI
+    newer = any(node.get("kind") in ("wait", "pipeline") or "compensate" in node for node in _nodes(pipeline["steps"]))
+    return WAITING_ABI if newer else PLAIN_ABI
 
 
 def agents_named(pipeline: Mapping[str, Any]) -> set[str]:
@@ -90,11 +96,12 @@ def compose(
     drafts: bool,
     instead: Mapping[str, Version] | None = None,
     aliases: Mapping[str, Mapping[str, Any]] | None = None,
+    pins: Mapping[str, Pin] | None = None,
 ) -> Composition:
     """The pipeline with its agents' published versions; `instead` ones come first, with `drafts` then each agent's draft.
 
-    Model aliases are those of now, except where `aliases` says what they are. A name stands for something only as far as the
-    actor may see it: whoever could name what isn't shown to them would run it, and read it in the release.
+    Model aliases, and the releases of the pipelines that it runs, are those of now, except where `aliases` and `pins` say what they are.
+    A name stands for something only as far as the actor may see it: whoever could name what isn't shown to them would run it, and read it in the release.
     """
     named = agents_named(pipeline.spec)
     known: dict[str, Version] = {}
@@ -109,7 +116,11 @@ def compose(
     lineage = {name: version for name, version in known.items() if name not in named}
     as_they_are = aliases or {}
     asked = (used.values(), as_they_are, actor)
-    return Composition(pipeline, used, lineage, modelling.pinned(*asked), modelling.foreign(*asked))
+    run = pinning.named_by(pipeline.spec)
+    given_pins = {name: pin for name, pin in (pins or {}).items() if name in run}
+    found_pins, unusable = pinning.current(run - given_pins.keys(), actor=actor)
+    pipelines = dict(sorted({**found_pins, **given_pins}.items()))
+    return Composition(pipeline, used, lineage, modelling.pinned(*asked), modelling.foreign(*asked), pipelines, unusable)
 
 
 def _versions(names: set[str], actor: Actor, *, drafts: bool) -> dict[str, Version]:
@@ -127,7 +138,8 @@ def refusals(composition: Composition, document: Document | None = None) -> list
     agents = {name: {**one.spec, "executable": spec.executable(one.spec, composition.aliases)} for name, one in everybody.items()}
     line_of: Callable[[spec.Path], int] = document.line_of if document else lambda _path: 1
     name = composition.pipeline.owner.name
-    found = validation.check(composition.pipeline.spec, agents, line_of=line_of)
+    pins, unusable = composition.pipelines, composition.unusable
+    found = validation.check(composition.pipeline.spec, agents, line_of=line_of, pipelines=pins, unusable=unusable)
     unasked = [*_unknown_aliases(composition), *_out_of_use(composition)]
     if document is not None:
         return [Problem(document.file, line, message) for line, message in [*((one.line, one.message) for one in found), *unasked]]

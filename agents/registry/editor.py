@@ -139,6 +139,7 @@ def node() -> Schema:
             _object({"id": IDENTIFIED, "switch": {"type": "array", "minItems": 1, "items": case}, **COMMON}, ["switch"]),
             _object({"id": IDENTIFIED, "verify": _object(JUDGEMENT, ["agent"])}, ["verify"]),
             _object({"id": IDENTIFIED, "wait": _wait(), **COMMON}, ["wait"]),
+            _object({"id": IDENTIFIED, "pipeline": NAMED, "with": WITH, "timeout": DURATION, **COMMON}, ["pipeline"]),
         ]
     }
 

@@ -9,6 +9,7 @@ from agents.models import Agent, Pipeline, Version
 from agents.spec import Document, Problem
 from audit.actors import Actor
 
+from . import pinning
 from .composing import Composition, agents_named, compose, refusals
 from .preparing import Prepared
 
@@ -23,11 +24,18 @@ def unpublishable(prepared: Prepared, actor: Actor) -> list[Problem]:
             found += _missing_contracts(document, prepared)
     here = {document.name: Version(agent=Agent(name=document.name), spec=document.spec) for document in parsed.agents}
     aliases = {document.name: document.spec for document in parsed.models}
-    for document in parsed.pipelines:
+    documents = {document.name: document for document in parsed.pipelines}
+    ordered, circular = pinning.children_first({name: document.spec for name, document in documents.items()})
+    found += [Problem(documents[name].file, documents[name].line, pinning.cycle_of(sorted(circular))) for name in sorted(circular)]
+    pins: dict[str, pinning.Pin] = {}
+    for document in (documents[name] for name in ordered):
         version = Version(pipeline=Pipeline(name=document.name), spec=document.spec)
-        composition = compose(version, actor=actor, drafts=False, instead=here, aliases=aliases)
+        composition = compose(version, actor=actor, drafts=False, instead=here, aliases=aliases, pins=pins)
         if not (prepared.problems and _is_guesswork(document, composition)):
             found += refusals(composition, document)
+        if not (agents_named(document.spec) - composition.agents.keys() or composition.unusable):
+            manifest = composition.manifest()
+            pins[document.name] = pinning.pin_of(manifest, composition.digest(), actor=actor)
     return list(dict.fromkeys(found))
 
 

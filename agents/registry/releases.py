@@ -15,11 +15,11 @@ from uuid import UUID
 from django.db import transaction
 
 from agents.errors import NotPublishable, NotPublished, Retired, UnknownPipeline
-from agents.models import Pipeline, Release, Standing, Team
+from agents.models import Pipeline, Release, Standing, Team, Version
 from audit import bulk, clock
 from audit.actors import Actor
 
-from . import modelling, verbs
+from . import modelling, pinning, verbs
 from .changes import MadeRelease
 from .composing import Composition, compose, refusals
 from .versions import newest
@@ -114,14 +114,25 @@ def make_current(turn: Turn, pipeline: Pipeline, release: Release) -> MadeReleas
     return MadeRelease(pipeline.name, release.manifest["pipeline"]["version"], release.digest, pinned, before, modelling.meanings(release.manifest))
 
 
-def _draft_release(pipeline: Pipeline, actor: Actor, now: datetime | None) -> Release:
+def _draft_release(pipeline: Pipeline, actor: Actor, now: datetime | None, above: tuple[str, ...] = ()) -> Release:
     with transaction.atomic():
         version = newest(pipeline)
         assert version is not None  # a pipeline is created together with its first version
         turn = Turn(actor, now or clock.now())
-        composition = compose(version, actor=actor, drafts=True)
+        composition = compose(version, actor=actor, drafts=True, pins=_draft_pins(version, actor, now, (*above, pipeline.name)))
         if problems := refusals(composition):
             raise NotPublishable(f"the draft of pipeline '{pipeline.name}' can't run", problems=problems)
         release = make(turn, composition)
         turn.close()
     return release
+
+
+def _draft_pins(version: Version, actor: Actor, now: datetime | None, above: tuple[str, ...]) -> dict[str, pinning.Pin]:
+    """The newest drafts of the pipelines that this one runs, too. What can't be started is left for the composition to refuse."""
+    named = pinning.named_by(version.spec)
+    if again := sorted(named & set(above)):
+        raise NotPublishable(f"the draft of pipeline '{above[0]}' can't run: {pinning.cycle_of(again)}", problems=[pinning.cycle_of(again)])
+    rows = Pipeline.objects.visible_to(actor).select_related("team").filter(name__in=named).exclude(state=Standing.RETIRED) if named else []
+    usable = [row for row in rows if actor.may_change(row.team.name)]
+    made = {row.name: _draft_release(row, actor, now, above) for row in usable}
+    return {name: pinning.pin_of(release.manifest, release.digest, actor=actor) for name, release in made.items()}

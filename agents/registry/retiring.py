@@ -20,6 +20,7 @@ from audit.visible import named
 from . import verbs
 from .composing import of_other_teams, shown, users_of
 from .owners import owner_of_kind
+from .pinning import parents_of
 from .versions import published
 from .writing import Turn, reason_given, record_refusal, require_member
 
@@ -80,24 +81,27 @@ def _changed(
 
 
 def _refuse_needed(turn: Turn, owner: Agent | Pipeline) -> None:
-    if not isinstance(owner, Agent):
-        return
-    seen, others = shown((pipeline for pipeline in users_of([owner.name])[owner.name] if pipeline.state != Standing.RETIRED), turn.actor)
+    using_it = users_of([owner.name]) if isinstance(owner, Agent) else parents_of([owner.name])
+    seen, others = shown((pipeline for pipeline in using_it[owner.name] if pipeline.state != Standing.RETIRED), turn.actor)
     using = [f"'{name}'" for name in sorted(pipeline.name for pipeline in seen)]
     needing = using[:MAX_NAMED] + (["others"] if len(using) > MAX_NAMED else []) + ([of_other_teams(others)] if others else [])
     if needing:
-        message = f"agent '{owner.name}' is needed by {' and '.join([', '.join(needing[:-1]), needing[-1]] if needing[1:] else needing)}"
-        raise Conflict(f"{message}: publish without it, or retire the pipeline first; to stop it at once, suspend it")
+        what, stop = ("agent", "; to stop it at once, suspend it") if isinstance(owner, Agent) else ("pipeline", "")
+        message = f"{what} '{owner.name}' is needed by {' and '.join([', '.join(needing[:-1]), needing[-1]] if needing[1:] else needing)}"
+        raise Conflict(f"{message}: publish without it, or retire the pipeline first{stop}")
 
 
 def _refuse_lacking(owner: Agent | Pipeline) -> None:
-    """A pipeline can't come back to agents that are out of use."""
+    """A pipeline can't come back to agents or pipelines that are out of use."""
     release = owner.current_release if isinstance(owner, Pipeline) else None
     if release is None:
         return
     gone = Agent.objects.filter(name__in=release.manifest["agents"], state=Standing.RETIRED).order_by("name").values_list("name", flat=True)
     if gone:
         raise Conflict(f"'{owner.name}' needs agent {' and '.join(gone[:MAX_NAMED])}, retired meanwhile: reinstate that first")
+    below = Pipeline.objects.filter(name__in=release.manifest.get("pipelines", {}), state=Standing.RETIRED).order_by("name")
+    if names := list(below.values_list("name", flat=True)[:MAX_NAMED]):
+        raise Conflict(f"'{owner.name}' runs pipeline {' and '.join(names)}, retired meanwhile: reinstate that first")
 
 
 def _note(turn: Turn, verb: Verb, owner: Agent | Pipeline, **said: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ Called by the rollback command (and by later doors).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from audit.actors import Actor
 from audit.errors import Conflict, Invalid, OrchestraError
 from audit.visible import named
 
-from . import modelling, releases, verbs, versions
+from . import modelling, pinning, releases, verbs, versions
 from .changes import MadeRelease, RolledBack
 from .composing import compose, refusals, shown, users_of
 from .owners import owner_of_kind
@@ -145,6 +146,7 @@ def _agent_back(turn: Turn, agent: Agent, to: int | None) -> RolledBack:
     using = users_of([agent.name])[agent.name]
     versions.publish(turn, target)
     made = [(pipeline, one) for pipeline in using if (one := _with_agent(turn, pipeline, live, target)) is not None]
+    made += _above(turn, made, target)
     turn.note(verbs.AGENT_ROLLED_BACK, agent.subject, team=agent.team.name, agent=agent.name, facts={"from": live.number, "to": target.number})
     seen, others = shown((pipeline for pipeline, _ in made), turn.actor)
     now_run = tuple(one for pipeline, one in made if pipeline in seen)
@@ -167,15 +169,39 @@ def _with_agent(turn: Turn, pipeline: Pipeline, live: Version, target: Version) 
     """A new release of a pipeline that ran the version rolled away; one that pinned another version keeps it."""
     current = pipeline.current_release
     assert current is not None
-    name = target.owner.name
-    numbers = {agent: one["version"] for agent, one in current.manifest["agents"].items()}
-    if numbers[name] != live.number:
+    if current.manifest["agents"][target.owner.name]["version"] != live.number:
         return None
+    return _remade(turn, pipeline, current, target, current.manifest.get("pipelines", {}))
+
+
+def _above(turn: Turn, made: list[tuple[Pipeline, MadeRelease]], target: Version) -> list[tuple[Pipeline, MadeRelease]]:
+    """And of the pipelines that run one of those, and pinned the release that it ran before: they would go on with what was rolled away."""
+    found: list[tuple[Pipeline, MadeRelease]] = []
+    pending = list(made)
+    while pending:
+        child, one = pending.pop(0)
+        for parent in pinning.parents_of([child.name])[child.name]:
+            current = parent.current_release
+            if current is None or pinning.pinned_release(parent, child.name) != one.instead_of:
+                continue
+            new = Release.objects.get(digest=one.digest)
+            pins = {**current.manifest["pipelines"], child.name: pinning.pin_of(new.manifest, new.digest, actor=Actor.system())}
+            if (again := _remade(turn, parent, current, target, pins)) is not None:
+                found.append((parent, again))
+                pending.append((parent, again))
+    return found
+
+
+def _remade(turn: Turn, pipeline: Pipeline, current: Release, target: Version, pins: Mapping[str, Any]) -> MadeRelease | None:
+    """The current release with the target in it where the agent is, and everything else as it is pinned."""
+    name, agents = target.owner.name, current.manifest["agents"]
+    numbers = {agent: one["version"] for agent, one in agents.items()}
     rows = Version.objects.select_related("agent__team").filter(agent__name__in=numbers)
-    pinned = {row.owner.name: row for row in rows if row.number == numbers[row.owner.name]}
-    composition = compose(
-        current.version, actor=Actor.system(), drafts=False, instead={**pinned, name: target}, aliases=_aliases(turn, current, target)
-    )
+    instead = {row.owner.name: row for row in rows if row.number == numbers[row.owner.name]}
+    aliases = dict(current.manifest.get("aliases", {}))
+    if name in agents:
+        instead, aliases = {**instead, name: target}, _aliases(turn, current, target)
+    composition = compose(current.version, actor=Actor.system(), drafts=False, instead=instead, aliases=aliases, pins=pins)
     if problems := refusals(composition):
         hidden = not shown([pipeline], turn.actor)[0]
         whose = "a pipeline of another team" if hidden else f"pipeline '{pipeline.name}'"

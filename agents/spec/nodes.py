@@ -1,4 +1,4 @@
-"""Reads the nodes of a pipeline (step, parallel, for_each, switch, verify, wait) into their normal form, with their lines.
+"""Reads the nodes of a pipeline (step, parallel, for_each, switch, verify, wait, pipeline) into their normal form, with their lines.
 
 Must not know agents or scopes. Used by the pipeline reader.
 """
@@ -13,16 +13,15 @@ MAX_RETRIES = 10
 DEFAULT_CONCURRENCY = 8
 MAX_CONCURRENCY = 256
 
-_KINDS = ("parallel", "for_each", "switch", "verify", "wait")
+_KINDS = ("parallel", "for_each", "switch", "verify", "wait", "pipeline")
 _LATER_NODES = {
     "supervisor": "use steps, parallel and for_each",
     "handoff": "use steps and switch",
     "group_chat": "use steps",
     "magentic": "use steps",
     "approval": "it comes with approvals",
-    "pipeline": "put its steps here",
 }
-_LATER_KEYS = {**_LATER_NODES, "approve_when": "it comes with approvals"}
+_LATER_KEYS = {**_LATER_NODES, "approve_when": "it comes with approvals", "spread": "its items run in this run, max_concurrency at once"}
 
 
 class NodeReader:
@@ -195,6 +194,13 @@ class NodeReader:
         inner.finish()
         self._lift(fields, inner, node)
         return node
+
+    def _pipeline(self, fields: Fields) -> dict[str, Any]:
+        return {
+            "pipeline": fields.name("pipeline", required="pipeline: the name of a published pipeline"),
+            "with": fields.mapping("with") or {},
+            "timeout_ms": fields.duration("timeout"),
+        }
 
     def _wait(self, fields: Fields) -> dict[str, Any]:
         inner = fields.inner("wait")

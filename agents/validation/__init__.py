@@ -3,7 +3,9 @@
 Pure: specs in, refusals out; must not know rows or files. Called by the registry before a version is published.
 """
 
-from agents.validation.checking import check
+from agents.validation.checking import check, result_schema
 from agents.validation.findings import Refusal
+from agents.validation.independence import bodies, lineage, performers
+from agents.validation.nodes import DEEPEST
 
-__all__ = ["Refusal", "check"]
+__all__ = ["DEEPEST", "Refusal", "bodies", "check", "lineage", "performers", "result_schema"]

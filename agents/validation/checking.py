@@ -3,7 +3,7 @@
 Must not know rows, files or which versions are current: the caller hands the specs over. Used by the registry.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agents import contracts
@@ -15,28 +15,33 @@ from agents.validation.scopes import Scope, check_expression
 from agents.validation.shapes import Shape
 
 MAX_NODES = 500
+_NONE: Mapping[str, Mapping[str, Any]] = {}
+_NO_REASONS: Mapping[str, str] = {}
 MAX_NESTING = 8
 
 
-def check(pipeline: dict[str, Any], agents: Mapping[str, dict[str, Any]], *, line_of: Callable[[Path], int]) -> list[Refusal]:
+def check(
+    pipeline: Mapping[str, Any],
+    agents: Mapping[str, Mapping[str, Any]],
+    *,
+    line_of: Callable[[Path], int],
+    pipelines: Mapping[str, Mapping[str, Any]] = _NONE,
+    unusable: Mapping[str, str] = _NO_REASONS,
+) -> list[Refusal]:
     """Everything that publishing refuses, in the order of the pipeline's lines.
 
     `agents` maps names to normalised specs and may hold more than the pipeline uses (ancestors for derived_from).
-    `line_of` maps a path in the pipeline to its line.
+    `line_of` maps a path in the pipeline to its line. `pipelines` are what would be pinned of those that it runs, `unusable` why others can't be.
     """
-    findings = Findings(agents, line_of)
+    findings = Findings(agents, line_of, pipelines=pipelines, unusable=unusable)
     if _too_large(pipeline["steps"], findings):
         return list(findings.refusals)
     _check_input(pipeline["input"], findings)
     if not pipeline["steps"]:
         findings.add(("steps",), "the pipeline has no steps; write at least one")
-    working = performers(pipeline["steps"])
-    walk = Walk(findings, working)
-    everywhere = walk.check_ids(pipeline["steps"])
-    scope = Scope(_input_shape(pipeline["input"]), everywhere=everywhere)
-    result, scope = walk.sequence(pipeline["steps"], scope, ("steps",))
+    walk, result, scope = _walked(pipeline, findings)
     judged_last = {"result"} if pipeline["steps"] and pipeline["steps"][-1]["kind"] in NO_WORK else set()
-    end = Scope(scope.input, scope.steps, verdicts=scope.verdicts | judged_last, result=(result,), everywhere=everywhere)
+    end = Scope(scope.input, scope.steps, verdicts=scope.verdicts | judged_last, result=(result,), everywhere=scope.everywhere)
     _check_verify(pipeline["verify"], walk, end)
     for name, criterion in pipeline["criteria"].items():
         if "expression" in criterion:
@@ -44,7 +49,22 @@ def check(pipeline: dict[str, Any], agents: Mapping[str, dict[str, Any]], *, lin
     return sorted(findings.refusals, key=lambda refusal: refusal.line)
 
 
-def _too_large(nodes: list[dict[str, Any]], findings: Findings) -> bool:
+def _walked(pipeline: Mapping[str, Any], findings: Findings) -> tuple[Walk, Shape | None, Scope]:
+    """All nodes once: the walk, what the last of them gives, and the scope behind it."""
+    walk = Walk(findings, performers(pipeline["steps"]))
+    scope = Scope(_input_shape(pipeline["input"]), everywhere=walk.check_ids(pipeline["steps"]))
+    return walk, *walk.sequence(pipeline["steps"], scope, ("steps",))
+
+
+def result_schema(pipeline: Mapping[str, Any], agents: Mapping[str, Mapping[str, Any]], *, pipelines: Mapping[str, Mapping[str, Any]] = _NONE) -> Any:
+    """What the last node of a pipeline promises to give, as a schema; None where that isn't known. Judges nothing."""
+    if _too_large(pipeline["steps"], Findings(agents, lambda _: 1)):
+        return None
+    _, result, _ = _walked(pipeline, Findings(agents, lambda _: 1, pipelines=pipelines))
+    return result.schema if result is not None and result.promised else None
+
+
+def _too_large(nodes: Sequence[Mapping[str, Any]], findings: Findings) -> bool:
     """Size first, without recursion: what passes may be walked."""
     level, depth, count = nodes, 1, 0
     while level:

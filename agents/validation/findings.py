@@ -24,11 +24,16 @@ class Refusal:
 
 @dataclass
 class Findings:
-    """The refusals so far, and the agents that names are looked up in."""
+    """The refusals so far, and the agents and pipelines that names are looked up in.
+
+    A pipeline is what a release pins of it: `input`, `output`, `height`, `workers`. `unusable` says why others can't be run here.
+    """
 
     agents: Mapping[str, Spec]
     line_of: Callable[[Path], int]
     refusals: dict[Refusal, None] = field(default_factory=dict)
+    pipelines: Mapping[str, Spec] = field(default_factory=dict)
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     def add(self, path: Path, message: str) -> None:
         self.refusals[Refusal(path, self.line_of(path), message)] = None
@@ -39,6 +44,13 @@ class Findings:
         if spec is None and name:
             self.add(path, f"there is no agent {name!r}{nearest(name, self.agents)}")
         return spec
+
+    def pipeline(self, name: Any, path: Path) -> Spec | None:
+        """What a release would pin of this pipeline; one that can't be run here is a refusal."""
+        pinned = self.pipelines.get(name) if isinstance(name, str) else None
+        if pinned is None and name:
+            self.add(path, self.unusable.get(name) or f"there is no pipeline {name!r}")
+        return pinned
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

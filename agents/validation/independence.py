@@ -39,10 +39,25 @@ def check_verifier(name: str, spec: Spec, working: Iterable[str], findings: Find
         findings.add(path, f"the verifier {name!r} has the role {spec['role']}; only an agent of role check verifies")
     elif misfit(VERDICT_SCHEMA, _output(spec)):
         findings.add(path, f"the output of the verifier {name!r} is not a verdict: leave its `output` out, or let it list checks")
-    for performer in sorted(working):
-        reason = _relation(name, performer, findings.agents)
-        if reason:
-            findings.add(path, f"{reason}; the builder is never the verifier: let an agent verify that has no part in the work")
+    reasons = [_relation(name, performer, findings.agents) for performer in sorted(working)]
+    reasons += [_relation_below(name, worker, child, findings.agents) for child, worker in _workers(findings)]
+    for reason in filter(None, reasons):
+        findings.add(path, f"{reason}; the builder is never the verifier: let an agent verify that has no part in the work")
+
+
+def _workers(findings: Findings) -> list[tuple[str, Mapping[str, Any]]]:
+    """Whoever works in a pipeline that this one runs, at any depth."""
+    return [(child, worker) for child, pinned in sorted(findings.pipelines.items()) for worker in pinned["workers"]]
+
+
+def _relation_below(verifier: str, worker: Mapping[str, Any], child: str, agents: Mapping[str, Spec]) -> str | None:
+    where = f"which works in the pipeline {child!r}"
+    if verifier == worker["name"]:
+        return f"{verifier!r} would verify what comes of its own work: it works in the pipeline {child!r}"
+    if _executable(agents[verifier]) == worker["executable"]:
+        return f"the verifier {verifier!r} runs the same code as {worker['name']!r}, {where}"
+    shared = lineage(verifier, agents) & set(worker["lineage"])
+    return f"the verifier {verifier!r} and {worker['name']!r}, {where}, are both {_family(shared, verifier, worker['name'])}" if shared else None
 
 
 def _output(spec: Spec) -> Shape | None:
@@ -56,7 +71,7 @@ def _relation(verifier: str, performer: str, agents: Mapping[str, Spec]) -> str 
         return None
     if _executable(agents[verifier]) == _executable(agents[performer]):
         return f"the verifier {verifier!r} runs the same code as {performer!r}, which has a part in the work"
-    shared = _lineage(verifier, agents) & _lineage(performer, agents)
+    shared = lineage(verifier, agents) & lineage(performer, agents)
     if shared:
         return f"the verifier {verifier!r} and {performer!r}, which has a part in the work, are both {_family(shared, verifier, performer)}"
     return None
@@ -72,7 +87,8 @@ def _executable(spec: Spec) -> Any:
     return spec["executable"] or spec["run"]
 
 
-def _lineage(name: str, agents: Mapping[str, Spec]) -> set[str]:
+def lineage(name: str, agents: Mapping[str, Spec]) -> set[str]:
+    """An agent and all that it was derived from, as far as `agents` says."""
     line: set[str] = set()
     current: str | None = name
     while current and current not in line:

@@ -24,6 +24,7 @@ CEL_WORDS = frozenset(
 )
 MAX_KEY = 190  # a step's key names it in the ledger (`step:KEY`), where a name has at most 200 characters
 MAX_RETRIES = 10
+DEEPEST = 8  # runs one below the other: a run, its child and so on; the rows of runs hold no more
 MAX_BACKOFF_MS = 3_600_000
 
 NO_WORK = frozenset({"verify", "wait"})
@@ -95,6 +96,8 @@ class Walk:
             return self._switch(node, scope, path)
         if node["kind"] == "wait":
             return self._wait(node, scope, path)
+        if node["kind"] == "pipeline":
+            return self._pipeline(node, scope, path)
         self.check_verification(node, scope, path)
         return Shape(contracts.VERDICT_SCHEMA, promised=True)
 
@@ -139,6 +142,15 @@ class Walk:
             return None
         given = Shape(node["output"], promised=True)
         return any_of([given, Shape({"type": "null"}, promised=True)]) if node["on_expiry"] == "continue" else given
+
+    def _pipeline(self, node: Node, scope: Scope, path: Path) -> Shape | None:
+        child = self.findings.pipeline(node["pipeline"], (*path, "pipeline"))
+        who = f"pipeline {node['pipeline']!r}"
+        check_with(node["with"], None if child is None else child["input"], who, scope, self.findings, (*path, "with"))
+        if child is not None and child["height"] >= DEEPEST:
+            said = f"{who} starts runs of its own, {child['height']} deep with itself, and at most {DEEPEST} runs stand one below the other"
+            self.findings.add((*path, "pipeline"), f"{said}; put some of its steps here")
+        return None if child is None or child["output"] is None else Shape(child["output"], promised=True)
 
     def _check_until(self, until: str | None, scope: Scope, path: Path) -> None:
         if until is None:

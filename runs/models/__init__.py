@@ -19,12 +19,11 @@ from runs.engine.states import (
 
 from .call import Call
 from .engine import Engine
-from .run import DEEPEST, Run, RunQuerySet
+from .run import Run, RunQuerySet
 from .step import Step
 from .wait import Wait, WaitQuerySet
 
 __all__ = [
-    "DEEPEST",
     "EXIT_STATUS",
     "OPENINGS",
     "Call",

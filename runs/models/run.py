@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import Q
 
 from agents.models import Pipeline, Release, Team
+from agents.validation import DEEPEST
 from audit import reports
 from audit.actors import Actor
 from audit.identity import new_id
@@ -22,8 +23,6 @@ from runs.engine.values import instant_text
 
 _LIVE = sorted(state.value for state in LIVE_RUN)  # in order: a set would make a new migration every other time
 _AT_WORK = sorted(state.value for state in AT_WORK_RUN)
-DEEPEST = 8
-"""A run, its child and so on: how many of them may stand one below the other. Publishing refuses what would go deeper."""
 
 
 class RunQuerySet(models.QuerySet["Run"]):

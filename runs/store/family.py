@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q
 
+from agents.validation import DEEPEST
 from audit import canonical, ledger
 from audit.actors import Actor
 from audit.ledger import Draft
@@ -19,7 +20,7 @@ from runs.engine.limits import later
 from runs.engine.patterns import children
 from runs.engine.states import LIVE_RUN, RunState, Verb, WaitKind, WaitState
 from runs.engine.values import instant_text
-from runs.models import DEEPEST, Run, RunQuerySet, Wait
+from runs.models import Run, RunQuerySet, Wait
 from runs.store.transitions import Transition
 
 _WORKS: Final = Q(state__in=[RunState.QUEUED, RunState.RUNNING]) | Q(state=RunState.WAITING, remaining_ms__isnull=True)
