@@ -230,7 +230,9 @@ def _run_older(turn: Turn, applied: Applied) -> list[str]:
         seen, others = composing.shown([one for one in parents if pinning.pinned_release(one, name) != made[name]], turn.actor)
         keeps = f"runs the release of '{name}' that it pins until it is published itself"
         hints += [f"pipeline '{one.name}' (team '{one.team.name}') {keeps}" for one in seen]
-        hints += [f"{composing.of_other_teams(others)} still run the release of '{name}' before this one"] if others else []
+        hints += (
+            [f"{composing.of_other_teams(others)} still run{'s' if others == 1 else ''} the release of '{name}' before this one"] if others else []
+        )
     return hints
 
 

@@ -101,7 +101,8 @@ def compose(
     """The pipeline with its agents' published versions; `instead` ones come first, with `drafts` then each agent's draft.
 
     Model aliases, and the releases of the pipelines that it runs, are those of now, except where `aliases` and `pins` say what they are.
-    A name stands for something only as far as the actor may see it: whoever could name what isn't shown to them would run it, and read it in the release.
+    A name stands for something only as far as the actor may see it: whoever could name what isn't shown to them would run it, and read
+    it in the release.
     """
     named = agents_named(pipeline.spec)
     known: dict[str, Version] = {}

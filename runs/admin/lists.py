@@ -44,6 +44,19 @@ class OutcomeFilter(admin.SimpleListFilter):
         return queryset.ended_as(Outcome(wanted), now) if wanted in set(Outcome) else queryset
 
 
+class ChildrenFilter(admin.SimpleListFilter):
+    """Runs that somebody started; on demand also those that a step of another run has started, and always where one is looked for."""
+
+    title = "children"
+    parameter_name = "children"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
+        return [("true", "with child runs")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset if self.value() or request.GET.get("q") else queryset.roots()
+
+
 class PipelineFilter(admin.SimpleListFilter):
     """By pipeline; only those that the person may see are named."""
 
@@ -62,7 +75,7 @@ class PipelineFilter(admin.SimpleListFilter):
 class RunAdmin(LongListAdmin):
     list_display = ("short_id", shown("pipeline"), "outcome_badge", "begun", "took", "failed_for", shown("team"))
     list_display_links = ("short_id",)
-    list_filter = (OutcomeFilter, PipelineFilter)
+    list_filter = (OutcomeFilter, PipelineFilter, ChildrenFilter)
     list_select_related = ("pipeline", "team")
     search_fields = ("id",)
     search_help_text = "the beginning of a run's id, or a pipeline's name"

@@ -17,7 +17,7 @@ _HEADER: Final[dict[str, Shape]] = {
     "integrity": one_of(*Integrity, meaning="broken: its rows and the ledger say different things, so nothing it says counts"),
     "label": text("one phrase for people", example="verified as of 2014-02-28T14:25:00Z"),
     "draft": flag("it ran drafts, so the best it can be is unverified"),
-    "trigger": text("what started it: cli, api, reverify"),
+    "trigger": text("what started it: cli, api, admin, reverify, or pipeline: a step of another run"),
     "started_by": text("person:NAME or system:system", example="person:alice"),
     "as_of": maybe(instant("the past instant that it judges")),
     "created_at": instant(),
@@ -101,10 +101,24 @@ RUN: Final = given(
     failure=maybe(ref("Failure")),
     missing=listing(ref("Failure"), "the parts that a degraded run goes without"),
     steps=listing(ref("Step")),
+    parent=maybe(given(run=ident(), step=text(), meaning="the run and the step that it belongs to, where that is shown to you")),
+    children=listing(ref("ChildRun"), "the runs below this one that are shown to you, each after the one above it; the first 200"),
     reverifies=maybe(ident("the run that this one judges again")),
     reverified_by=listing(given(run=ident(), label=text(), finished_at=maybe(instant())), "newer judgements of this one"),
     entries=whole("seq of its last ledger entry"),
     meaning="Everything that a run has to say, as it reads now.",
+)
+CHILD: Final = given(
+    run=ident(),
+    parent=ident("the run right above it"),
+    step=text("its step there", example="each/0/digest"),
+    level=whole("1 for a child, 2 for a child of one"),
+    pipeline=text(),
+    state=one_of(*RunState),
+    outcome=maybe(one_of(*Outcome)),
+    label=text("one phrase for people"),
+    cost_nano=NANO,
+    meaning="A run that a step of another one has started.",
 )
 EVENTS: Final = given(
     items=listing(ref("Entry")),
@@ -126,10 +140,12 @@ FILTERS: Final[dict[str, Shape]] = {
     "outcome": one_of(*OUTCOMES, meaning="only runs that read so now; `broken` hides every other"),
     "state": one_of(*RunState, meaning="only runs in this state now"),
     "since": instant("only runs started at this instant or later"),
+    "children": flag("true: also runs that a step of another run has started"),
     "started_by": text("only runs started by this person", pattern="^(person|system):[A-Za-z0-9][A-Za-z0-9@.+_-]{0,149}$", example="person:alice"),
 }
 COMPONENTS: Final = {
     "Run": RUN,
+    "ChildRun": CHILD,
     "RunListed": LISTED,
     "RunPage": page_of(ref("RunListed")),
     "RunEvents": EVENTS,

@@ -66,14 +66,15 @@ class RunsView(Door):
         summary="List runs",
         does=(
             "Runs of the teams that you belong to or that are shown to you, newest first, each as it reads at this moment: one past its "
-            "deadline reads failed, one whose rows contradict the ledger reads broken. Filters add up. A page may hold fewer than `limit` "
+            "deadline reads failed, one whose rows contradict the ledger reads broken. Runs that a step of another run has started "
+            "are left out unless `children` asks for them. Filters add up. A page may hold fewer than `limit` "
             "while `next` leads on."
         ),
         query={**FILTERS, **PAGING},
         gives=ref("RunPage"),
     )
     def get(self, asked: Asked) -> Response:
-        wanted = Wanted(**{name: asked.query.get(name) for name in FILTERS})
+        wanted = Wanted(**{name: value for name in FILTERS if (value := asked.query.get(name)) is not None})
         now = clock.now()
         found, following = cut(services.runs_wanted(wanted, actor=asked.actor, now=now), NEWEST, asked, lanes=_lanes(asked.actor))
         return Response({"items": [rendered(each) for each in services.read_as(found, wanted, now=now)], "next": following})
@@ -153,7 +154,8 @@ class CancelView(Door):
         tag=TAG,
         summary="Cancel a run",
         does=(
-            "Ask for the end of a run. Whoever drives it feels it within two seconds; a run that nobody drives ends here. Asking twice is the "
+            "Ask for the end of a run, and of those below it. Whoever drives one feels it within two seconds; one that nobody drives ends here. "
+            "Asking twice is the "
             "same as once. You must be a member of its team."
         ),
         gives=ref("Run"),

@@ -30,6 +30,8 @@ class Wanted:
     state: str | None = None
     since: datetime | None = None
     started_by: str | None = None
+    children: bool = False
+    """Also runs that a step of another run has started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Listed:
 
 def runs_wanted(wanted: Wanted, *, actor: Actor, now: datetime) -> RunQuerySet:
     """What the database can tell: a superset of the wanted, since only the ledger tells what is broken."""
-    runs = runs_visible_to(actor)
+    runs = runs_visible_to(actor) if wanted.children else runs_visible_to(actor).roots()
     given = {"pipeline__name": wanted.pipeline, "created_at__gte": wanted.since, "started_by": wanted.started_by}
     runs = runs.filter(**{name: value for name, value in given.items() if value is not None})
     if wanted.state is not None:

@@ -15,6 +15,7 @@ from runs.engine.values import instant_text
 from runs.errors import UnknownRun
 from runs.models import Call, Run, RunQuerySet, Step, Wait
 from runs.models.run import integrity_of
+from runs.services import relatives
 
 SHORTEST_PREFIX = 8
 WAITED_IN_VAIN: Final = {
@@ -22,6 +23,7 @@ WAITED_IN_VAIN: Final = {
     WaitKind.UNRESOLVED: Cause.UNRESOLVED,
     WaitKind.INCOMPATIBLE: Cause.INCOMPATIBLE,
     WaitKind.TIMER: Cause.DEADLINE,
+    WaitKind.REMOTE: Cause.DEADLINE,
 }
 
 
@@ -80,6 +82,8 @@ def run_document(run: Run, *, actor: Actor) -> dict[str, Any]:
         **_undone(finish),
         "waits": _waits(run, now),
         "steps": [_step(step, calls, opened, usage) for step in steps],
+        "parent": relatives.parent_of(run, actor=actor),
+        "children": relatives.below(run, actor=actor, now=now),
         "reverifies": _judged_run(run, actor),
         "reverified_by": _judgements(run, actor, now),
         "entries": run.seq,

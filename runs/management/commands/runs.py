@@ -37,12 +37,14 @@ class Command(BaseCommand):
         parser.add_argument("--pipeline", metavar="NAME", help="only runs of this pipeline")
         parser.add_argument("--outcome", choices=WORDS, help="only runs that read so now")
         parser.add_argument("--limit", metavar="N", type=_limit, default=20, help="how many at most; by default 20")
+        parser.add_argument("--all", action="store_true", help="also runs that a step of another run has started")
         add_json(parser, "print a JSON list on stdout and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
-            found = recent(actor=Actor.system("shell"), pipeline=options["pipeline"], word=options["outcome"], limit=options["limit"])
+            asked = {"pipeline": options["pipeline"], "word": options["outcome"], "limit": options["limit"], "children": options["all"]}
+            found = recent(actor=Actor.system("shell"), **asked)
         if screen.json:
             screen.document([as_record(listed) for listed in found])
         elif found:

@@ -28,10 +28,11 @@ class Listed:
     seconds: float | None
 
 
-def recent(*, actor: Actor, pipeline: str | None, word: str | None, limit: int) -> list[Listed]:
+def recent(*, actor: Actor, pipeline: str | None, word: str | None, limit: int, children: bool = False) -> list[Listed]:
     """The newest runs, at most `limit`."""
     now = clock.now()
-    wanted = Wanted(pipeline=pipeline, outcome=word) if word in OUTCOMES else Wanted(pipeline=pipeline, state=word)
+    said = {"outcome": word} if word in OUTCOMES else {"state": word}
+    wanted = Wanted(pipeline=pipeline, children=children, **said)
     runs = services.runs_wanted(wanted, actor=actor, now=now).order_by("-created_at", "-id")
     found = (_row(listed, now) for page in _pages(runs) for listed in services.read_as(page, wanted, now=now))
     return list(islice((row for row in found if word in (None, row.word)), limit))

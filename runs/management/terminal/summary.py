@@ -3,7 +3,7 @@
 Pure rendering of the one document that --json prints; every text of others is made visible and capped.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
@@ -40,6 +40,7 @@ def summary(document: Mapping[str, Any]) -> Group:
 def _sections(document: Mapping[str, Any]) -> Iterator[Section]:
     word = word_of(document)
     yield "Steps", [steps_table(document["steps"])] if document["steps"] else []
+    yield "Child runs", [_children(document["children"])] if document["children"] else []
     if document["verdict"] is not None:
         yield "Verdict", verdict_lines(document["verdict"])
     if document["failure"] is not None:
@@ -101,6 +102,8 @@ def _facts(document: Mapping[str, Any]) -> Padding:
     table.add_row("input", input_text(document["input"]))
     owner = f"release {document['release'][:12]}, team {visible(document['team'], 80)}"
     table.add_row("from", Text(f"{owner}{', drafts' if document['draft'] else ''}"))
+    if document["parent"]:
+        table.add_row("part of", Text(f"step '{visible(document['parent']['step'], 120)}' of run {document['parent']['run']}"))
     if document["reverifies"]:
         table.add_row("judges", Text(f"the result of run {document['reverifies']} again"))
     for newer in document["reverified_by"]:
@@ -110,6 +113,18 @@ def _facts(document: Mapping[str, Any]) -> Padding:
         names = visible(", ".join(bare), 200)
         table.add_row(Text("uncontained", style="yellow"), Text(f"{names}: nothing kept this code from the network", style="yellow"))
     return Padding(table, (0, 0, 0, 2))
+
+
+def _children(children: Sequence[Mapping[str, Any]]) -> Table:
+    """The tree of the runs below: which step started them, and what they read as."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for title in ("step", "pipeline", "reads as", "run"):
+        table.add_column(title, overflow="fold", no_wrap=title == "run")
+    for child in children:
+        step = Text(f"{'  ' * (child['level'] - 1)}{visible(child['step'], 120)}")
+        reads_as = styled(child["outcome"] or child["state"], child["label"])
+        table.add_row(step, Text(visible(child["pipeline"], 80)), reads_as, Text(child["run"], style="dim"))
+    return table
 
 
 def _where(document: Mapping[str, Any]) -> list[RenderableType]:

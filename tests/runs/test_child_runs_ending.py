@@ -1,0 +1,222 @@
+"""Child runs against time: deadlines that inherit, clocks that stand and run together, cancels that reach down, workers that vanish."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db import connections
+
+from audit import clock, reports
+from runs import services, sweeps
+from runs.models import Run, Wait
+from runs.worker import Engine, EngineOptions
+from tests import families, pipelines
+from tests.families import INNER, child_of, generations, pipeline
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WAITER = pipeline("waiter", "- {id: paid, wait: {signal: payment, timeout: 1h}}", "- {id: work, agent: user, with: {got: =steps.paid}}")
+SLOW = pipeline("slower", "- {id: works, agent: slow, with: {log: =input.log}}")
+WAITS = ("- {id: sub, pipeline: waiter, with: {}}",)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sample"
+
+
+def row(run: Run) -> Run:
+    return Run.objects.get(id=run.id)
+
+
+def signalled(run: Run) -> None:
+    services.send_signal(run=str(run.id), signal="payment", payload=7, actor=pipelines.SYSTEM)
+
+
+# --- clocks ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_child_has_no_longer_than_the_run_above_it(path: Path) -> None:
+    families.publish(path, WAITER, steps=WAITS, more="limits: {timeout: 40s, max_lifetime: 2h}")
+    run = pipelines.start()
+    pipelines.drive(run)
+    child = child_of(run)
+    assert (child.remaining_ms or 0) < 40_000
+    assert child.lifetime_until == row(run).lifetime_until
+
+
+def test_a_node_s_timeout_bounds_its_child(path: Path) -> None:
+    log = path.parent / "log"
+    families.publish(path, SLOW, steps=("- {id: sub, pipeline: slower, with: {log: =input.log}, timeout: 1s}",))
+    said = pipelines.run(input={"log": str(log)})
+    assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "deadline", "agent:slow")
+    child = Run.objects.get(parent_run=said["id"])
+    assert child.outcome == "failed"
+    assert child.deadline_at <= child.created_at + timedelta(seconds=1)
+
+
+def test_a_parent_s_clock_runs_while_its_child_works(path: Path) -> None:
+    log = path.parent / "log"
+    families.publish(path, SLOW, steps=("- {id: sub, pipeline: slower, with: {log: =input.log}}",), more="limits: {timeout: 50s}")
+    run = pipelines.start(input={"log": str(log)})
+    pipelines.crash(run, at=log.exists)
+    parent = row(run)
+    assert (parent.state, parent.remaining_ms, parent.deadline_at) == ("waiting", None, run.deadline_at)
+    Run.objects.update(lease_until=None)
+    Path(f"{log}.go").touch()
+    assert pipelines.drive(run)["outcome"] == "verified"
+
+
+def test_where_a_child_waits_the_clocks_above_it_stand_and_its_answer_sets_them_going(path: Path) -> None:
+    middle = pipeline("middle", "- {id: deeper, pipeline: waiter, with: {}}")
+    families.publish(path, WAITER, middle, steps=("- {id: sub, pipeline: middle, with: {}}",), more="limits: {timeout: 50s}")
+    run = pipelines.start()
+    assert pipelines.drive(run)["state"] == "waiting"
+    for each in generations(row(run)):
+        assert (each.state, each.remaining_ms is not None, row(each).deadline_at > run.deadline_at) == ("waiting", True, True)
+    assert "stands" in [entry["facts"].get("clock") for entry in reports.entries_of(run.id)]
+    signalled(generations(run)[-1])
+    states = [(each.state, each.remaining_ms, each.deadline_at < clock.now() + timedelta(seconds=50)) for each in generations(row(run))]
+    assert states == [("waiting", None, True), ("waiting", None, True), ("running", None, True)]
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["result"]) == ("verified", {"got": 7})
+
+
+def test_one_child_at_work_keeps_the_clock_running_beside_one_that_waits(path: Path) -> None:
+    log = path.parent / "log"
+    both = "- {id: both, parallel: {a: [{id: sub, pipeline: waiter, with: {}}], b: [{id: busy, pipeline: slower, with: {log: =input.log}}]}}"
+    families.publish(path, WAITER, SLOW, steps=(both,))
+    run = pipelines.start(input={"log": str(log)})
+    asyncio.run(_until_both(run, log.exists))
+    assert (row(run).state, row(run).remaining_ms) == ("waiting", None)
+    Run.objects.update(lease_until=None)
+    Path(f"{log}.go").touch()
+    assert pipelines.drive(run)["state"] == "waiting"
+    assert row(run).remaining_ms is not None
+    signalled(Run.objects.get(parent_run=run, pipeline__name="waiter"))
+    assert pipelines.drive(run)["result"] == {"a": {"got": 7}, "b": {"slow": True}}
+
+
+async def _until_both(run: Run, is_there: Callable[[], bool]) -> None:
+    """One child waits and the other works; the engine then vanishes without giving anything back."""
+    told: list[str] = []
+    engine = Engine(EngineOptions(only=frozenset({run.id}), listener=lambda event: told.append(event.verb), children=2))
+    driving = asyncio.create_task(engine.run())
+    async with asyncio.timeout(20):
+        while not (is_there() and told.count("runs.run.waiting") >= 2):  # noqa: ASYNC110 - it happens in a child
+            await asyncio.sleep(0.01)
+    driving.cancel()
+    await asyncio.gather(driving, return_exceptions=True)
+
+
+# --- ends that reach down --------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_reaches_the_child_of_a_child_though_nobody_drives_them(path: Path) -> None:
+    middle = pipeline("middle", "- {id: deeper, pipeline: waiter, with: {}}")
+    families.publish(path, WAITER, middle, steps=("- {id: sub, pipeline: middle, with: {}}",))
+    run = pipelines.start()
+    pipelines.drive(run)
+    services.cancel_run(run=str(run.id), actor=pipelines.SYSTEM)
+    assert [(each.outcome, each.depth) for each in generations(row(run))] == [("cancelled", 1), ("cancelled", 2), ("cancelled", 3)]
+    assert "runs.run.cancel_requested" in families.verbs(generations(run)[-1])
+
+
+def test_a_cancel_reaches_a_child_at_work(path: Path) -> None:
+    log = path.parent / "log"
+    middle = pipeline("middle", "- {id: deeper, pipeline: slower, with: {log: =input.log}}")
+    families.publish(path, SLOW, middle, steps=("- {id: sub, pipeline: middle, with: {log: =input.log}}",))
+    run = pipelines.start(input={"log": str(log)})
+
+    async def cancelled() -> None:
+        async with pipelines.at_work(run, at=log.exists) as (_, driving):
+            await asyncio.to_thread(_cancel, run)
+            await driving
+
+    asyncio.run(cancelled())
+    assert [each.outcome for each in generations(row(run))] == ["cancelled"] * 3
+
+
+def _cancel(run: Run) -> None:
+    services.cancel_run(run=str(run.id), actor=pipelines.SYSTEM)
+    connections.close_all()
+
+
+def test_a_cancelled_child_fails_its_node(path: Path) -> None:
+    families.publish(path, WAITER, steps=WAITS)
+    run = pipelines.start()
+    pipelines.drive(run)
+    services.cancel_run(run=str(child_of(run).id), actor=pipelines.SYSTEM)
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["failure"]["cause"], said["failure"]["details"]["outcome"]) == ("failed", "stopped", "cancelled")
+
+
+def test_a_run_that_fails_ends_the_children_that_it_no_longer_waits_for(path: Path) -> None:
+    both = "- {id: both, parallel: {a: [{id: sub, pipeline: waiter, with: {}}], b: [{id: breaks, agent: loser, with: {}}]}}"
+    families.publish(path, WAITER, steps=(both,))
+    run = pipelines.start()
+    assert pipelines.drive(run)["outcome"] == "failed"
+    assert (child_of(run).outcome, Wait.objects.get(run=run, kind="remote").state) == ("cancelled", "cancelled")
+
+
+def test_an_overdue_run_s_children_are_ended_by_the_sweep(path: Path) -> None:
+    families.publish(path, WAITER, steps=WAITS)
+    run = pipelines.start()
+    pipelines.drive(run)
+    past = clock.now() - timedelta(seconds=5)
+    Run.objects.filter(id=run.id).update(deadline_at=past, wake_at=past)
+    sweeps.sweep()
+    assert [each.outcome for each in generations(row(run))] == ["failed", "cancelled"]
+
+
+def test_a_child_that_time_ends_brings_its_parent_back_though_no_worker_lives(path: Path) -> None:
+    families.publish(path, WAITER, steps=WAITS)
+    run = pipelines.start()
+    pipelines.drive(run)
+    past = clock.now() - timedelta(seconds=5)
+    Run.objects.filter(parent_run=run).update(deadline_at=past, wake_at=past)
+    Wait.objects.filter(kind="signal").update(expires_at=past)
+    sweeps.sweep()
+    assert (child_of(run).outcome, row(run).state) == ("failed", "running")
+    said = pipelines.drive(run)
+    assert (said["failure"]["cause"], said["failure"]["owner"]) == ("expired", "pipeline:waiter")
+
+
+# --- workers that vanish, and several at once ------------------------------------------------------------------------
+
+
+def test_a_worker_that_vanishes_after_a_child_s_end_leaves_a_parent_that_has_its_answer(path: Path) -> None:
+    families.publish(path, INNER)
+    run = pipelines.start(input={"n": 3})
+    pipelines.crash(run, at="runs.run.finished")
+    assert (child_of(run).outcome, Wait.objects.get(run=run).state) == ("verified", "answered")
+    assert pipelines.drive(run)["result"] == {"got": {"n": 6}}
+    assert Run.objects.filter(parent_run=run).count() == 1
+
+
+def test_a_worker_that_vanishes_while_a_child_works_loses_and_repeats_no_child(path: Path) -> None:
+    log = path.parent / "log"
+    families.publish(path, SLOW, steps=("- {id: sub, pipeline: slower, with: {log: =input.log}}",))
+    run = pipelines.start(input={"log": str(log)})
+    pipelines.crash(run, at=log.exists)
+    Run.objects.update(lease_until=None)
+    Path(f"{log}.go").touch()
+    assert pipelines.drive(run)["outcome"] == "verified"
+    assert Run.objects.filter(parent_run=run).count() == 1
+
+
+def test_two_engines_share_the_children_of_many_runs(path: Path) -> None:
+    loop = "- {id: each, for_each: =input.list, as: one, do: [{id: sub, pipeline: inner, with: {n: =one}}]}"
+    families.publish(path, INNER, steps=(loop, "- {id: after, agent: user, with: {got: =steps.each}}"))
+    runs = [pipelines.start(input={"list": [1, 2, 3]}) for _ in range(4)]
+
+    async def both() -> None:
+        await asyncio.gather(*(Engine(EngineOptions(idle_s=2, children=2)).run() for _ in range(2)))
+
+    asyncio.run(both())
+    assert [row(run).outcome for run in runs] == ["verified"] * 4
+    assert Run.objects.filter(parent_run__isnull=False, outcome="verified").count() == 12
+    for run in Run.objects.all():
+        assert [entry["verb"] for entry in reports.entries_of(run.id)].count("runs.run.finished") == 1
