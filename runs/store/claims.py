@@ -10,11 +10,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Greatest
 
 from audit import bulk, clock
-from runs.engine.states import AT_WORK_RUN, LIVE_RUN, SUPPORTED_ABIS, Integrity
+from runs.engine.states import AT_WORK_RUN, LIVE_RUN, SUPPORTED_ABIS, Integrity, RunState
 from runs.models import Run
 
 MAX_ATTEMPTS = 5
@@ -58,8 +58,10 @@ def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | N
 
 
 def children_at_work(runs: Collection[UUID]) -> bool:
-    """Whether a run below one of these is queued or at work, here or elsewhere."""
-    return Run.objects.filter(root_run__in=list(runs), state__in=AT_WORK_RUN, deadline_at__gt=clock.now()).exists()
+    """Whether a run below one of these is queued or at work, here or elsewhere, or time has ended it and nobody has written that yet."""
+    now = clock.now()
+    goes_on = Q(state__in=AT_WORK_RUN) | Q(state=RunState.WAITING, wake_at__lte=now) | Q(state=RunState.WAITING, deadline_at__lte=now)
+    return Run.objects.filter(goes_on, root_run__in=list(runs), integrity=Integrity.INTACT).exists()
 
 
 def _ready(now: datetime) -> list[Any]:

@@ -31,6 +31,7 @@ steps:
   - switch: [{when: input.x > 1, do: [{id: six, agent: a}]}, {default: [{id: seven, agent: a}]}]
     on_failure: stop
     when: input.x > 1
+  - {id: below, pipeline: other, with: {x: 1}, timeout: 5s, on_failure: stop, when: input.x > 1}
   - {id: judged, verify: {agent: v, with: {x: 1}, timeout: 5s}}
 verify: {agent: v, with: {x: 1}, timeout: 5s}
 limits: {timeout: 1h, cost: 0.50 USD, calls: 3}
