@@ -57,9 +57,9 @@ class Tracker:
         self.told: Callable[[Seen], None] = lambda _: None
 
     def hear(self, event: Event) -> None:
-        """A worker's event; those that say nothing of a step are left out."""
+        """A worker's event; those that say nothing of a step are left out, and those of the runs below: their steps are not this run's."""
         key = event.facts.get("step")
-        if not isinstance(key, str):
+        if not isinstance(key, str) or event.run != self.run.id:
             return
         if event.verb == "progress":
             self._progress(key, event)

@@ -1,0 +1,108 @@
+"""Child runs at the doors: runs show the runs below and above them as far as somebody may see them, and lists leave them out unless asked."""
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+
+from agents import registry
+from audit.actors import Actor
+from runs import services
+from runs.errors import UnknownRun
+from runs.management.terminal.tracking import Tracker
+from runs.models import Run
+from runs.worker import Event
+from tests import families, pipelines
+from tests.doors.world import signed_in
+from tests.pipelines import SYSTEM, agent
+from tests.rest import Caller
+from tests.shell import typed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run of `sample`, its child of `middle` and the child of that, of `inner`."""
+    middle = families.pipeline("middle", "- {id: deeper, pipeline: inner, with: {n: =input.n}}")
+    families.publish(tmp_path / "sample", families.INNER, middle, steps=("- {id: sub, pipeline: middle, with: {n: 1}}",))
+    started = pipelines.start()
+    assert pipelines.drive(started)["outcome"] == "verified"
+    return started
+
+
+def test_a_run_shows_the_tree_below_it_and_each_child_what_it_is_part_of(run: Run) -> None:
+    root, child, grandchild = families.generations(run)
+    below = pipelines.document(root)["children"]
+    assert [(each["run"], each["parent"], each["level"], each["label"]) for each in below] == [
+        (str(child.id), str(root.id), 1, "verified"),
+        (str(grandchild.id), str(child.id), 2, "verified"),
+    ]
+    assert pipelines.document(child)["parent"] == {"run": str(root.id), "step": "sub"}
+    assert [each["level"] for each in pipelines.document(child)["children"]] == [1]
+
+
+def test_the_commands_show_and_list_them(run: Run) -> None:
+    _, child, grandchild = families.generations(run)
+    shown = typed("showrun", run.id).out
+    assert str(child.id) in shown and str(grandchild.id) in shown and "  deeper" in shown
+    assert f"step 'sub' of run {run.id}" in typed("showrun", child.id).out
+    assert [each["pipeline"] for each in typed("runs", "--json").document] == ["sample"]
+    assert sorted(each["pipeline"] for each in typed("runs", "--all", "--json").document) == ["inner", "middle", "sample"]
+
+
+def test_whoever_watches_a_run_sees_its_own_steps(run: Run) -> None:
+    tracker = Tracker(Run.objects.select_related("release").get(id=run.id))
+    child = families.child_of(run)
+    tracker.hear(Event(child.id, "runs.step.started", "step:deeper", {"step": "deeper", "attempt": 1}))
+    tracker.hear(Event(run.id, "runs.step.started", "step:sub", {"step": "sub", "attempt": 1}))
+    assert list(tracker.steps) == ["sub"]
+
+
+def test_rest_lists_them_only_if_asked(run: Run, alice: User) -> None:
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    caller = Caller.of(alice)
+    assert [each["id"] for each in caller.get("/runs/").body["items"]] == [str(run.id)]
+    assert len(caller.get("/runs/?children=true").body["items"]) == 3
+    assert caller.get("/runs/?children=perhaps").status == 422 or caller.get("/runs/?children=perhaps").status == 400
+    shown = caller.get(f"/runs/{run.id}/")
+    assert (shown.status, len(shown.body["children"])) == (200, 2)
+
+
+def test_the_admin_lists_them_only_if_asked_and_links_both_ways(run: Run, alice: User) -> None:
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    registry.permit_person("alice", "see-everything", allowed=True, actor=SYSTEM)
+    User.objects.filter(username="alice").update(is_staff=True)
+    client = signed_in("alice")
+    _, child, _ = families.generations(run)
+    address = f"/admin/runs/run/{child.id}/change/"
+    plain, every = (client.get(f"/admin/runs/run/{query}").content.decode() for query in ("", "?children=true"))
+    assert (address in plain, address in every) == (False, True)
+    assert address in client.get(f"/admin/runs/run/{run.id}/change/").content.decode()
+    assert f"/admin/runs/run/{run.id}/change/" in client.get(address).content.decode()
+    assert address in client.get(f"/admin/runs/run/?q={str(child.id)[:18]}").content.decode()
+
+
+def of_another_team(path: Path) -> None:
+    folder = families.folder(path, steps=("- {id: a, agent: theirs, with: {}}",), name="inner", agents=(agent("theirs", "work:use"),))
+    file = folder / "pipeline.yaml"
+    *others, document = file.read_text(encoding="utf-8").split("\n---\n")
+    file.write_text("\n---\n".join([*others, "kind: team\nname: others", document.replace("team: platform", "team: others")]), encoding="utf-8")
+    registry.apply_folder(folder, actor=SYSTEM, publish=True)
+
+
+def test_whoever_sees_only_the_run_above_sees_nothing_of_a_child_of_another_team(tmp_path: Path) -> None:
+    of_another_team(tmp_path / "theirs")
+    families.publish(tmp_path / "sample", steps=("- {id: sub, pipeline: inner, with: {}}",))
+    run = pipelines.start()
+    assert pipelines.drive(run)["outcome"] == "verified"
+    child = families.child_of(run)
+    assert child.team.name == "others"
+    alice = Actor(kind="person", id="alice", auth="test", teams=frozenset({"platform"}))
+    said = services.run_document(services.find_run(str(run.id), actor=alice), actor=alice)
+    assert (said["outcome"], said["result"], said["children"]) == ("verified", {"got": None}, [])
+    with pytest.raises(UnknownRun):
+        services.find_run(str(child.id), actor=alice)
+    theirs = Actor(kind="person", id="eve", auth="test", teams=frozenset({"others"}))
+    below = services.run_document(services.find_run(str(child.id), actor=theirs), actor=theirs)
+    assert (below["parent"], below["result"]) == (None, {"got": None})
