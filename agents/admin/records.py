@@ -50,7 +50,8 @@ class ReleaseAdmin(LongListAdmin):
 
     def page_context(self, request: HttpRequest, row: Release) -> dict[str, Any]:  # noqa: ARG002 - as its base
         pinned = [(name, one["version"], one["digest"]) for name, one in sorted(row.manifest["agents"].items())]
-        return {"pinned": pinned, "current": row.pipeline.current_release_id == row.pk}
+        run = [(name, one["version"], one["release"]) for name, one in sorted(row.manifest.get("pipelines", {}).items())]
+        return {"pinned": pinned, "run": run, "current": row.pipeline.current_release_id == row.pk}
 
 
 @admin.register(Artifact)

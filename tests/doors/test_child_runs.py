@@ -106,3 +106,11 @@ def test_whoever_sees_only_the_run_above_sees_nothing_of_a_child_of_another_team
     theirs = Actor(kind="person", id="eve", auth="test", teams=frozenset({"others"}))
     below = services.run_document(services.find_run(str(child.id), actor=theirs), actor=theirs)
     assert (below["parent"], below["result"]) == (None, {"got": None})
+
+
+def test_the_page_of_a_release_names_the_releases_of_what_it_runs(run: Run, alice: User) -> None:
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    User.objects.filter(username="alice").update(is_staff=True)
+    pin = run.release.manifest["pipelines"]["middle"]
+    page = signed_in("alice").get(f"/admin/agents/release/{run.release_id}/change/").content.decode()
+    assert "The pipelines it runs" in page and pin["release"][:12] in page

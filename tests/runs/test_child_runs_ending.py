@@ -6,10 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
 from audit import clock, reports
-from runs import services, sweeps
+from runs import services, store, sweeps
 from runs.models import Run, Wait
 from runs.worker import Engine, EngineOptions
 from tests import families, pipelines
@@ -220,3 +220,29 @@ def test_two_engines_share_the_children_of_many_runs(path: Path) -> None:
     assert Run.objects.filter(parent_run__isnull=False, outcome="verified").count() == 12
     for run in Run.objects.all():
         assert [entry["verb"] for entry in reports.entries_of(run.id)].count("runs.run.finished") == 1
+
+
+def test_a_parent_that_is_at_work_itself_takes_its_child_s_answer_in(path: Path) -> None:
+    log = path.parent / "log"
+    both = "- {id: both, parallel: {a: [{id: sub, pipeline: inner, with: {n: 2}}], b: [{id: busy, agent: slow, with: {log: =input.log}}]}}"
+    families.publish(path, INNER, steps=(both,))
+    run = pipelines.start(input={"log": str(log)})
+
+    async def driven() -> None:
+        async with pipelines.at_work(run, at="runs.run.finished") as (_, driving):  # the child's end; the other branch is still at work
+            await asyncio.to_thread(Path(f"{log}.go").touch)
+            await driving
+
+    asyncio.run(driven())
+    said = pipelines.document(run)
+    assert (said["outcome"], said["result"]) == ("verified", {"a": {"n": 4}, "b": {"slow": True}})
+
+
+def test_what_a_late_call_of_an_ended_child_cost_is_counted_all_the_way_up(path: Path) -> None:
+    middle = pipeline("middle", "- {id: deeper, pipeline: inner, with: {n: 1}}")
+    families.publish(path, INNER, middle, steps=("- {id: sub, pipeline: middle, with: {}}",))
+    run = pipelines.start()
+    pipelines.drive(run)
+    with transaction.atomic():
+        store.family.pay_late(generations(run)[-1].id, 5)
+    assert [each.spent_nano for each in generations(row(run))] == [5, 5, 0]
