@@ -332,7 +332,12 @@ class Engine:
                 self._drop(held, "its lease could not be prolonged")
             return
         self._held_until = sent + self.options.ttl.total_seconds() - MARGIN_S
-        self._drop([run for run in held if run not in ours], "another worker holds it")
+        self._drop([run for run in held if run not in ours and not self._is_parked(run)], "another worker holds it")
+
+    def _is_parked(self, run: UUID) -> bool:
+        """Its lease was given back when it parked, or it has left already: nobody took it from us."""
+        driver = self._drivers.get(run)
+        return driver is None or driver.parked
 
     def _drop(self, runs: list[UUID], why: str) -> None:
         for run in runs:

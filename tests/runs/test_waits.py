@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -11,7 +12,7 @@ from agents.errors import NotGranted
 from agents.models import Agent
 from audit import clock, reports
 from audit.actors import Actor
-from runs import services, sweeps
+from runs import services, store, sweeps
 from runs.engine.states import Resolution
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly
 from runs.models import Call, Run, Step, Wait
@@ -66,6 +67,16 @@ def test_a_run_waits_for_a_time_and_goes_on_by_itself(publish: Callable[..., Non
     said = pipelines.drive(run)
     assert (said["outcome"], list(said["result"]["got"])) == ("verified", ["at"])
     assert verbs(run).count("runs.run.waiting") == 1
+
+
+def test_a_run_whose_wait_is_over_is_taken_up_by_one_worker_only(publish: Callable[..., None]) -> None:
+    publish("- {id: paid, wait: {for: 300ms}}", WORKED)
+    run = pipelines.start()
+    pipelines.drive(run)
+    assert Run.objects.get(id=run.id).lease_owner is None
+    until(lambda: Run.objects.ready(clock.now()).exists(), "the end of the wait")
+    claims = [store.claim(owner=uuid4(), ttl=timedelta(seconds=30), limit=5) for _ in range(2)]
+    assert [len(claimed) for claimed in claims] == [1, 0]
 
 
 def test_a_signal_brings_its_payload_and_the_time_that_was_left(publish: Callable[..., None]) -> None:
