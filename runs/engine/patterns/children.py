@@ -19,14 +19,13 @@ PARTS_NAMED: Final = 20
 _CAUSES: Final = {Outcome.REJECTED: Cause.REJECTED, Outcome.CANCELLED: Cause.STOPPED}
 
 
-def opened(step: Step, child: Child, arguments: Mapping[str, Any], inherited: Held, run: RunView) -> Step:
+def opened(step: Step, child: Child, arguments: Mapping[str, Any], inherited: Held, run: RunView) -> tuple[Step, Waiting]:
     """The step of a pipeline node, waiting for the run that it starts. Time ends that run, and only with this run's lifetime this wait."""
     start = start_of(child, step.node.timeout_ms, run, step.started_at)
     until = run.lifetime_until or run.deadline_at
     wait = Waiting(WaitKind.REMOTE, step.started_at, until, subject=child.name, works=True)
-    return replace(
-        step, state=StepState.WAITING, wait=wait, deadline_at=start.deadline_at, arguments=dict(arguments), inherited=inherited, start=start
-    )
+    waiting = replace(step, state=StepState.WAITING, wait=wait, deadline_at=start.deadline_at, arguments=dict(arguments), inherited=inherited)
+    return replace(waiting, start=start), wait
 
 
 def with_held(run: RunView, step: Step) -> RunView:

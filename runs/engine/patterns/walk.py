@@ -312,12 +312,11 @@ class Walk:
         arguments = self._written(node, frame.prefix)
         self._refuse_violations(node.id, child.takes.violations(arguments), f"pipeline '{child.name}'")
         inherited = provenance(self.frames, frame.prefix, node.reads)
-        step = children.opened(self._new_step(node, key, StepState.RUNNING), child, arguments, inherited, self.run)
+        step, wait = children.opened(self._new_step(node, key, StepState.RUNNING), child, arguments, inherited, self.run)
         self._refuse_spoilt(step)  # its verifier will consume it, and perhaps an act
-        assert step.wait is not None
         self.run = children.with_held(self.run, step)
         self.add(step, children.started_fact(step, child))
-        self.facts.append(waits.fact(step, step.wait))
+        self.facts.append(waits.fact(step, wait))
 
     def _new_step(self, node: Turn, key: str, state: StepState) -> Step:
         deadline = step_deadline(node.timeout_ms, self.run, self.now)
