@@ -45,6 +45,13 @@ def end_overdue() -> int:
     return sum(_ended(run, actor) for run in sorted(ids))
 
 
+def fit_engines() -> None:
+    """Runs that no engine can carry out wait for one, and those that this one can go on."""
+    actor = Actor.system("sweep")
+    services.park_incompatible(actor=actor)
+    services.resume_compatible(actor=actor)
+
+
 def _ended(run: UUID, actor: Actor) -> bool:
     try:
         return services.end_unattended(run, actor=actor)
@@ -82,6 +89,7 @@ def mark_broken(run: Run) -> None:
 def sweep() -> Swept:
     """Everything that time brings, once."""
     ended = end_overdue()
+    fit_engines()
     checked, broken = check_integrity()
     Engine.objects.filter(beat_at__lt=clock.now() - ENGINES_KEPT).delete()
     return Swept(ended, checked, broken)

@@ -130,6 +130,7 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["lease_until", "created_at"], name="run_ready", condition=Q(state__in=_AT_WORK)),
             models.Index(fields=["wake_at"], name="run_wakes", condition=Q(state=RunState.WAITING.value)),
+            models.Index(fields=["engine_abi"], name="run_of_engine", condition=Q(state__in=_LIVE)),
             models.Index(fields=["deadline_at"], name="run_deadline", condition=Q(state__in=_LIVE)),
             models.Index(fields=["lease_owner"], name="run_owner", condition=Q(lease_owner__isnull=False)),
             models.Index(fields=["pipeline", "-created_at"], name="run_of_pipeline"),

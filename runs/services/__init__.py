@@ -5,6 +5,7 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 
 from .answering import Settlement, find_call, find_wait, send_signal, settle_call, unresolved_calls, waits_visible_to
 from .ending import end_unattended
+from .fitting import park_incompatible, resume_compatible
 from .listing import OUTCOMES, Listed, Wanted, read_as, runs_wanted
 from .reading import SHORTEST_PREFIX, find_run, run_document, runs_visible_to
 from .refusals import refused_starts
@@ -22,8 +23,10 @@ __all__ = [
     "find_call",
     "find_run",
     "find_wait",
+    "park_incompatible",
     "read_as",
     "refused_starts",
+    "resume_compatible",
     "reverify",
     "run_document",
     "runs_visible_to",

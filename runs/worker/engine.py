@@ -22,6 +22,7 @@ from agents.errors import ArtifactRefused
 from audit import clock
 from audit.actors import Actor
 from runs import performers, store, sweeps
+from runs.engine.states import SUPPORTED_ABIS
 from runs.models import Cause, Run
 from runs.models import Engine as EngineRow
 from runs.worker.driver import Driver
@@ -151,6 +152,7 @@ class Engine:
     def _announce(self) -> None:
         now = clock.now()
         row = {"host": socket.gethostname()[:200], "pid": os.getpid(), "serves_all": self.options.only is None, "started_at": now, "beat_at": now}
+        row |= {"abis": sorted(SUPPORTED_ABIS)}
         EngineRow.objects.update_or_create(id=self.id, defaults=row)  # there already where a chore has called this engine
 
     def _leave(self) -> None:
@@ -362,6 +364,7 @@ class Engine:
             await asyncio.sleep(SWEEP_S)
             try:
                 await self._call(sweeps.end_overdue)
+                await self._call(sweeps.fit_engines)
             except DatabaseError as error:
                 log.warning("a sweep failed (%s)", error)
 

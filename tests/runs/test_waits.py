@@ -12,9 +12,8 @@ from agents.models import Agent
 from audit import clock, reports
 from audit.actors import Actor
 from runs import services, sweeps
-from runs.engine.states import Resolution
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly
-from runs.models import Call, Run, Step, Wait
+from runs.models import Call, Resolution, Run, Step, Wait
 from runs.services import Settlement
 from tests import pipelines
 from tests.pipelines import agent
