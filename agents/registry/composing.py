@@ -57,7 +57,8 @@ def pinned(version: Version) -> dict[str, Any]:
 
 def abi_of(pipeline: Mapping[str, Any]) -> int:
     """Which engine it takes: a release says the oldest one, so that an engine leaves alone what it can't carry out."""
-    return WAITING_ABI if any(node.get("kind") == "wait" or "compensate" in node for node in _nodes(pipeline["steps"])) else PLAIN_ABI
+    newer = any(node.get("kind") == "wait" or node.keys() & {"compensate", "lookup"} for node in _nodes(pipeline["steps"]))
+    return WAITING_ABI if newer else PLAIN_ABI
 
 
 def agents_named(pipeline: Mapping[str, Any]) -> set[str]:
@@ -67,7 +68,7 @@ def agents_named(pipeline: Mapping[str, Any]) -> set[str]:
 
 def _named(node: Any) -> Iterable[str]:
     for inner in _nodes(node):
-        yield from (inner[key] for key in ("agent", "fallback") if isinstance(inner.get(key), str))
+        yield from (inner[key] for key in ("agent", "fallback", "lookup") if isinstance(inner.get(key), str))
         yield from (undo["agent"] for undo in [inner.get("compensate")] if undo is not None)
 
 

@@ -127,8 +127,16 @@ def node() -> Schema:
     retry = {"anyOf": [retries, _object({"max": {**retries, "minimum": 1}, "backoff": DURATION}, ["max"])]}
     concurrency = {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY, "default": DEFAULT_CONCURRENCY}
     case = {"oneOf": [_object({"when": CONDITION, "do": NODES}, ["when", "do"]), _object({"default": NODES}, ["default"])]}
-    undo = _object(JUDGEMENT, ["agent"])
-    step = {"id": IDENTIFIED, **JUDGEMENT, "progress_timeout": DURATION, "retry": retry, "fallback": NAMED, "compensate": undo, **COMMON}
+    step = {
+        "id": IDENTIFIED,
+        **JUDGEMENT,
+        "progress_timeout": DURATION,
+        "retry": retry,
+        "fallback": NAMED,
+        "compensate": undo,
+        "lookup": NAMED,
+        **COMMON,
+    }
     branches = {"type": "object", "minProperties": 1, "additionalProperties": NODES}
     loop = {"for_each": {"type": "string", "pattern": "^="}, "as": IDENTIFIED, "max_concurrency": concurrency, "do": NODES}
     return {

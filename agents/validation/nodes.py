@@ -32,6 +32,7 @@ NO_WORK = frozenset({"verify", "wait"})
 Node = Mapping[str, Any]
 
 
+_FOUND = {"type": "object", "properties": {"found": {"type": "boolean"}}, "required": ["found"]}
 _WAITED = {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"], "additionalProperties": False}
 
 
@@ -110,6 +111,7 @@ class Walk:
         self._check_fallback(node, agent, path)
         result = any_of([_output(spec) for spec in (agent, fallback) if spec is not None])
         self._check_compensation(node, agent, result, scope, path)
+        self._check_lookup(node, agent, path)
         return result
 
     def _check_compensation(self, node: Node, agent: Spec | None, result: Shape | None, scope: Scope, path: Path) -> None:
@@ -127,6 +129,25 @@ class Walk:
             check_timeout(undo, undo["agent"], spec, self.findings, path)
             wanted = spec["input"]
         check_with(undo["with"], wanted, f"agent {undo['agent']!r}", scope.after(node["id"], result, verdict=False), self.findings, (*path, "with"))
+
+    def _check_lookup(self, node: Node, agent: Spec | None, path: Path) -> None:
+        """Who says what became of a call: it reads, takes the call's key and its input, and says whether it was found."""
+        name, path = node.get("lookup"), (*path, "lookup")
+        spec = self.findings.agent(name, path) if name else None
+        if name and agent is not None and agent["mode"] != "at_most_once":
+            message = f"agent {node['agent']!r} is simply asked again, so there is nothing to look up; leave lookup out"
+            self.findings.add(path, message)
+        if spec is None:
+            return
+        self.check_agent(str(name), spec, path)
+        check_timeout({"timeout_ms": None}, str(name), spec, self.findings, path)
+        if spec["mode"] != "read":
+            self.findings.add(path, f"agent {name!r} looks up and must only read; give it mode: read")
+        needed = set((spec["input"] or {}).get("required", [])) - {"key", "input"}
+        if needed:
+            self.findings.add(path, f"agent {name!r} requires {', '.join(sorted(needed))}; a look-up is given key and input")
+        if misfit(_FOUND, _output(spec)):
+            self.findings.add(path, f"agent {name!r} must say whether it found the call: its output needs found (boolean), and result where it did")
 
     def _wait(self, node: Node, scope: Scope, path: Path) -> Shape | None:
         if node["signal"] is None:

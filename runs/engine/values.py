@@ -66,6 +66,7 @@ class StepNode:
     judges: bool = False
     final: bool = False
     compensate: "Compensation | None" = None
+    lookup: "Lookup | None" = None
     reads: frozenset[str] = frozenset()
 
 
@@ -75,6 +76,14 @@ class Compensation:
 
     agent: str
     arguments: Mapping[str, Any]
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Who says whether a call of the step was done, where nobody knows: by its key, once it can't be carried out any more."""
+
+    agent: str
     timeout_ms: int
 
 
@@ -229,7 +238,7 @@ class Answer:
 class Waiting:
     """What an open step waits for. Time alone ends it at `until`; `goes_on` says whether that is no failure.
 
-    `subject` is a signal's name or an unresolved call's key; `id` that of its row, once it has one.
+    `subject` is a signal's name or an unresolved call's key; `look_at`: when its look-up may begin; `id` that of its row, once it has one.
     """
 
     kind: WaitKind
@@ -238,6 +247,7 @@ class Waiting:
     goes_on: bool = False
     subject: str = ""
     failure: Failure | None = None
+    look_at: datetime | None = None
     answer: Answer | None = None
     id: str | None = None
 
@@ -263,6 +273,11 @@ class Step:
     wait: Waiting | None = None
     undo: Mapping[str, Any] | None = None
     """The input of its compensation, fixed when it returned."""
+
+    @property
+    def is_aside(self) -> bool:
+        """It undoes or looks up what another step did: no node of the plan follows from it. An id holds no colon."""
+        return ":" in self.key
 
     @property
     def work(self) -> StepNode:

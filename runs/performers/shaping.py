@@ -119,7 +119,7 @@ def outcome_of(request: Request, reply: Reply, *, chance: float) -> Result:
         return Returned(request.step, request.attempt, reply.value)
     if not reply.answered and request.mode is Mode.AT_MOST_ONCE:
         message = f"{reply.message}; whether '{request.agent.name}' acted is not known, and it is never sent again"
-        return Unresolved(request.step, request.attempt, request.key, message)
+        return Unresolved(request.step, request.attempt, request.key, message, request.not_after)
     return Failed(
         key=request.step,
         attempt=request.attempt,

@@ -7,7 +7,7 @@ later is told so. Called by doors; `answer` is what approvals, inputs and budget
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from audit.visible import visible
 from runs import queue, store
 from runs.engine import planner
 from runs.engine.limits import later
+from runs.engine.looking import RESOLVED, ZOMBIE
 from runs.engine.states import LIVE_RUN, CallState, Resolution, RunState, Verb, WaitKind, WaitState
 from runs.engine.values import WaitNode, instant_text
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly, UnknownCall, UnknownWait
@@ -32,10 +33,7 @@ from runs.models import Call, Run, Wait, WaitQuerySet
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
 
-ZOMBIE: Final = timedelta(seconds=5)
-"""A call that was out may still be carried out until its time is up, and a little longer by a worker that was stopped meanwhile."""
 MOST_REASON: Final = 2_000
-_RESOLVED: Final = {Resolution.DONE: CallState.RESOLVED_DONE, Resolution.NOT_DONE: CallState.RESOLVED_NOT_DONE}
 
 
 def waits_visible_to(actor: Actor) -> WaitQuerySet:
@@ -204,7 +202,7 @@ def _put_right(call: Call, said: Mapping[str, Any], actor: Actor) -> None:
 
 
 def _resolve(call: Call, said: Mapping[str, Any], now: datetime) -> None:
-    state = _RESOLVED.get(Resolution(said["decision"]))
+    state = RESOLVED.get(Resolution(said["decision"]))
     if state is None:
         return  # nobody can say: it stays what it is, and its step fails
     if not Call.objects.filter(key=call.key, state=CallState.UNRESOLVED).update(state=state, settled_at=now):

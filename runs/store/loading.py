@@ -11,7 +11,7 @@ from uuid import UUID
 
 from agents.models import Release, Team
 from audit import bulk, canonical, ledger, reports
-from runs.engine import machine, planner
+from runs.engine import looking, machine, planner
 from runs.engine.states import LIVE_RUN, OPEN_STEP, Cause, RunState, StepState, Verb, WaitKind, WaitState
 from runs.engine.values import Answer, BestBefore, Failure, Held, Plan, RunView, Snapshot, Waiting, WaitNode
 from runs.engine.values import Step as StepValue
@@ -106,6 +106,7 @@ def _loaded(
         if problem is None:
             plan = planner.verification_only(plan) if run.reverifies_id else plan
             values = {step.key: _step(step, plan, opened, waits.get((run.id, step.key))) for step in steps}
+            values = {key: _unlooked(step, values) for key, step in values.items()}
     except _Tampered as tampered:
         problem = Problem(Cause.TAMPERED, str(tampered))
     keys = frozenset(key for key, step in values.items() if step.state in OPEN_STEP)
@@ -189,6 +190,13 @@ def _step(step: Step, plan: Plan, opened: Opened, wait: Wait | None) -> StepValu
     )
 
 
+def _unlooked(step: StepValue, steps: Mapping[str, StepValue]) -> StepValue:
+    """A look-up that has begun does not begin again."""
+    if step.wait is None or step.wait.look_at is None or looking.key_of(step) not in steps:
+        return step
+    return replace(step, wait=replace(step.wait, look_at=None))
+
+
 def _wait(step: Step, wait: Wait | None, opened: Opened) -> Waiting:
     if wait is None or wait.state not in (WaitState.OPEN, WaitState.ANSWERED):
         raise _Tampered(f"step '{step.key}' waits, and no wait of it is open or answered")
@@ -197,7 +205,17 @@ def _wait(step: Step, wait: Wait | None, opened: Opened) -> Waiting:
     if wait.state == WaitState.ANSWERED:
         assert wait.ended_at is not None
         answer = Answer(wait.ended_at, wait.answered_by, _value(step, wait.answer_entry, "answer", opened))
-    return Waiting(WaitKind(wait.kind), wait.opened_at, wait.expires_at, wait.goes_on, wait.subject, failed, answer, str(wait.id))
+    return Waiting(
+        kind=WaitKind(wait.kind),
+        opened_at=wait.opened_at,
+        until=wait.expires_at,
+        goes_on=wait.goes_on,
+        subject=wait.subject,
+        failure=failed,
+        look_at=wait.look_at,
+        answer=answer,
+        id=str(wait.id),
+    )
 
 
 def _value(step: Step, entry: UUID | None, path: str, opened: Opened) -> Any:

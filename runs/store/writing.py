@@ -33,7 +33,7 @@ _STEP_CHANGES = (
     "result_digest result_fence result_entry failure_entry failure_cause failure_owner failure_team"
 ).split()
 _STEP_COLUMNS = ("run", "key", "node", "judges", "started_at", "input_entry", *_STEP_CHANGES)
-_WAIT_COLUMNS = ("id", "run", "step", "kind", "subject", "state", "opened_at", "expires_at", "goes_on", "failure_entry", "answered_by")
+_WAIT_COLUMNS = ("id", "run", "step", "kind", "subject", "state", "opened_at", "expires_at", "look_at", "goes_on", "failure_entry", "answered_by")
 _CALL_COLUMNS = ("run", "dispatched_at", *CallRecord.__slots__, "cost_nano")
 _CALL_CHANGES = ["state", "settled_at", "cause", "contained", "cost_nano", "reserved_nano", "response_entry"]
 
@@ -65,6 +65,7 @@ def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: date
     moved = [_step_row(each, step, notes[each.run]) for each in written for step in each.move.moved]
     bulk.update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved, answers=False)
     _close_waits(written, now)
+    _resolve_calls(written, now)
     settled = [_call_row(call, notes[each.run].of([Verb.CALL_CONFIRMED], call.fact.subject), now) for each in written for call in each.settled]
     bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled, answers=False)
     steps = [_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened]
@@ -171,7 +172,13 @@ def _new_waits(written: Sequence[Transition], notes: dict[UUID, _Notes]) -> list
 
 def _new_wait(run: UUID, step: StepValue, wait: Waiting, notes: _Notes) -> list[Any]:
     failure = notes.of([Verb.STEP_WAITING], f"step:{step.key}")
-    return [new_id(), run, step.key, wait.kind, wait.subject, WaitState.OPEN, wait.opened_at, wait.until, wait.goes_on, failure, ""]
+    return [new_id(), run, step.key, wait.kind, wait.subject, WaitState.OPEN, wait.opened_at, wait.until, wait.look_at, wait.goes_on, failure, ""]
+
+
+def _resolve_calls(written: Sequence[Transition], now: datetime) -> None:
+    rows = [[key, CallState.UNRESOLVED, state, now] for each in written for key, state in each.move.resolved.items()]
+    if rows:
+        bulk.update_where(Call, match=["key", "state"], change=["state", "settled_at"], rows=rows, answers=False)
 
 
 def _close_waits(written: Sequence[Transition], now: datetime) -> None:

@@ -144,7 +144,7 @@ class Driver:
             acted = self._may_have_acted(step) if step.state is StepState.RUNNING and now >= step.deadline_at else None
             if acted is not None:
                 message = f"step '{key}' did not finish in time; whether '{step.agent}' acted is not known, and it is never sent again"
-                move = machine.absorb(self.snapshot, Unresolved(key, step.attempt, acted.key, message), now)
+                move = machine.absorb(self.snapshot, Unresolved(key, step.attempt, acted.key, message, acted.not_after), now)
                 return replace(move, abandon=(*move.abandon, key))
         return machine.decide(self.snapshot, now)
 
@@ -230,6 +230,8 @@ class Driver:
         for call in (*(each.call for each in transition.opened), *(each.call for each in transition.settled)):
             self.calls[call.key] = call
             self.unsent.discard(call.key)
+        for key, state in transition.move.resolved.items():
+            self.calls[key] = replace(self.calls[key], state=state)
         self.attempt = 0 if transition.is_progress else self.attempt
         self.finished = transition.move.finish is not None
         for fact in (*transition.facts, *transition.move.facts):

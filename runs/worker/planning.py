@@ -97,7 +97,7 @@ def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, re
     if known.mode is not Mode.AT_MOST_ONCE:
         return Planned(step, request, facts=(store.resent(known),), record=known)
     message = f"the worker died while '{known.agent}' was at work; whether it acted is not known, and it is never sent again"
-    ended = Unresolved(step.key, step.attempt, known.key, message)
+    ended = Unresolved(step.key, step.attempt, known.key, message, known.not_after)
     if known.state is not CallState.DISPATCHED:
         return Planned(step, request, ended=ended)
     end = store.failed(known, plan=plan, run=request.run, contained=None, cause=Cause.UNRESOLVED, message=message)

@@ -16,7 +16,7 @@ from runs.engine.commands import Fact
 from runs.engine.limits import failure, spoiled, step_deadline
 from runs.engine.patterns import fan, waits
 from runs.engine.patterns.scope import provenance, scope_at
-from runs.engine.states import OPEN_STEP, Cause, Outcome, StepEvent, StepState, Verb, WaitState, moved
+from runs.engine.states import OPEN_STEP, CallState, Cause, Outcome, StepEvent, StepState, Verb, WaitState, moved
 from runs.engine.values import (
     Block,
     BlockFrame,
@@ -64,6 +64,7 @@ class Walk:
         self.perform: dict[str, None] = {}
         self.abandon: list[str] = []
         self.closed: dict[str, WaitState] = {}
+        self.resolved: dict[str, CallState] = {}
         self.ending: Ending | None = snapshot.ending
         self._agenda: deque[Callable[[], None]] = deque()
 
@@ -84,12 +85,14 @@ class Walk:
 
     def step_done(self, step: Step, held: Held) -> None:
         """What follows from it; nothing does once the run's end is decided."""
-        self._agenda.append(lambda: self._node_done(_prefix(step), held))
-        self.settle()
+        if not step.is_aside:
+            self._agenda.append(lambda: self._node_done(_prefix(step), held))
+            self.settle()
 
     def step_failed(self, step: Step, failed: Failure) -> None:
-        self._agenda.append(lambda: self._node_failed(_prefix(step), failed))
-        self.settle()
+        if not step.is_aside:
+            self._agenda.append(lambda: self._node_failed(_prefix(step), failed))
+            self.settle()
 
     def no_verdict(self, failed: Failure) -> None:
         """A verifier that gave no verdict leaves the run unverified, wherever the verify node stands."""
