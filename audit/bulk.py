@@ -48,6 +48,14 @@ def insert_all(tables: Sequence[Table]) -> None:
             statement(_insert_sql(model, names, len(portion), connection.vendor), _parameters(model, names, portion), answers=False)
 
 
+def insert_missing(model: type[models.Model], columns: Sequence[str], rows: Rows) -> None:
+    """Insert the rows whose key is not there yet; the others stay as they are."""
+    names = tuple(columns)
+    for portion in _portions(rows, len(names)):
+        sql = f"{_insert_sql(model, names, _text_size(portion), connection.vendor)} ON CONFLICT DO NOTHING"
+        statement(sql, _parameters(model, names, portion), answers=False)
+
+
 def read(model: type[Model], *, match: Sequence[str], rows: Rows) -> list[Model]:
     """The rows whose `match` columns equal one of the given combinations of values, each once, in no order."""
     names = tuple(match)

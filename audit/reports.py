@@ -19,7 +19,7 @@ from audit import bulk
 from audit.actors import Actor
 from audit.canonical import digest_bytes
 from audit.clock import to_text
-from audit.models import Charge, Entry, Opening
+from audit.models import Blob, Charge, Entry, Opening
 from audit.models.entry import EntryQuerySet
 
 
@@ -120,22 +120,31 @@ def openings_of(entries: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
     ids = list(entries)
     opened: dict[UUID, dict[str, Any]] = {entry_id: {} for entry_id in ids}
     for opening in _proven(["entry"], [[entry] for entry in ids]):
-        opened[opening.entry][opening.path] = json.loads(bytes(opening.value))
+        opened[opening.entry][opening.path] = json.loads(opening.held)
     return opened
 
 
 def opened_digests(entries: Iterable[UUID], path: str) -> dict[UUID, str]:
     """SHA-256 of the stored value behind one commitment of each entry; erased ones and ones that don't match are absent."""
     found = _proven(["entry", "path"], [[entry, path] for entry in entries])
-    return {opening.entry: digest_bytes(bytes(opening.value)) for opening in found}
+    return {opening.entry: digest_bytes(opening.held) for opening in found}
 
 
 def _proven(match: list[str], rows: bulk.Rows) -> list[Opening]:
     """The openings that their entry has committed to."""
     held = bulk.read_pairs(Opening, Entry, on=("entry", "id"), match=match, rows=rows)
+    _fill_in_blobs([opening for opening, _ in held if opening.blob_id is not None])
     entries = {entry.id: entry for _, entry in held}
     commitments = {key: (entry.trusted_envelope() or {"commitments": {}})["commitments"] for key, entry in entries.items()}
     return [opening for opening, _ in held if commitments[opening.entry].get(opening.path) == opening.commitment]
+
+
+def _fill_in_blobs(openings: Sequence[Opening]) -> None:
+    """Values that are stored by their digest; whatever stands there is held against the commitment like any other."""
+    wanted = [[opening.blob_id] for opening in openings]
+    blobs = {blob.digest: blob.value for blob in bulk.read(Blob, match=["digest"], rows=wanted)} if wanted else {}
+    for opening in openings:
+        opening.value = blobs.get(str(opening.blob_id), b"")
 
 
 def chain_problems(run: UUID) -> list[str]:

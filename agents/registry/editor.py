@@ -133,7 +133,7 @@ def node() -> Schema:
         "progress_timeout": DURATION,
         "retry": retry,
         "fallback": NAMED,
-        "compensate": undo,
+        "compensate": _object(JUDGEMENT, ["agent"]),
         "lookup": NAMED,
         **COMMON,
     }

@@ -115,16 +115,17 @@ class ChargeAdmin(LongListAdmin):
 
 @admin.register(Opening)
 class OpeningAdmin(LongListAdmin):
+    list_select_related = ("blob",)
     list_display = ("entry", shown("path"), "preview")
     fields: ClassVar[Any] = ("entry", shown("path"), "opened", "commitment")
 
     @admin.display(description="value")
     def preview(self, opening: Opening) -> str:
-        return visible(bytes(opening.value[:400]).decode(errors="replace"), 80)
+        return visible(opening.held[:400].decode(errors="replace"), 80)
 
     @admin.display(description="value")
     def opened(self, opening: Opening) -> str:
-        return _readable(bytes(opening.value))
+        return _readable(opening.held)
 
 
 @admin.register(Pending)
