@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents.spec.fields import IDENTIFIER, NAME
-from agents.spec.inventory import INLINE, MAX_WORDS, ROLES
+from agents.spec.inventory import INLINE, MAX_WORDS, ROLES, TOOLS
 from agents.spec.model_agents import DEFAULT_MAX_TOKENS, MAX_MODEL, MAX_TOKENS, PROVIDERS
 from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES
 from agents.spec.pace import MOST_FAILURES
@@ -60,7 +60,7 @@ def model() -> Schema:
 def agent() -> Schema:
     """One agent."""
     words = {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MAX_WORDS, "examples": [["python", "scan.py"]]}
-    ways: Schema = {"python": TEXT, "command": words, "inline": {"enum": list(INLINE)}, "model": model_run()}
+    ways: Schema = {"python": TEXT, "command": words, "inline": {"enum": list(INLINE)}, "tool": {"enum": list(TOOLS)}, "model": model_run()}
     run = {"oneOf": [_object({name: value}, [name]) for name, value in ways.items()]}
     idempotent = _object({"idempotent": {"type": "string", "pattern": "^=input\\."}}, ["idempotent"])
     return _object(

@@ -175,10 +175,10 @@ class Walk:
     def _agent_in_step(self, node: Node, name: str, spec: Spec, scope: Scope, path: Path) -> None:
         self.check_agent(name, spec, (*path, "agent"))
         check_timeout(node, name, spec, self.findings, path)
-        if node["progress_timeout_ms"] is not None and "inline" in spec["run"]:
+        if node["progress_timeout_ms"] is not None and spec["run"].keys() & {"inline", "tool"}:
             self.findings.add(
                 (*path, "progress_timeout_ms"),
-                f"agent {name!r} runs inline and has no channel to report progress on; leave progress_timeout out",
+                f"agent {name!r} runs what Orchestra ships and has no channel to report progress on; leave progress_timeout out",
             )
         if node["progress_timeout_ms"] is not None and not spec["run"].get("model", {"stream": True})["stream"]:
             self.findings.add(

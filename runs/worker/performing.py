@@ -71,8 +71,7 @@ class Performing:
 
     async def _perform(self, request: Request, record: store.CallRecord | None, has_place: bool) -> None:
         try:
-            is_model = request.kind is CallKind.MODEL
-            ended = await (self._asked_model(request, record) if is_model else self._in_child(request, record, has_place))
+            ended = await self._ended(request, record, has_place)
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -80,6 +79,13 @@ class Performing:
             message = f"the platform failed while it performed '{request.step}'; the worker's log says how"
             ended = Ended(Failed(request.step, request.attempt, Cause.LOST, message))
         self.inbox.put_nowait(ended)
+
+    async def _ended(self, request: Request, record: store.CallRecord | None, has_place: bool) -> Ended:
+        if request.kind is CallKind.MODEL:
+            return await self._asked_model(request, record)
+        if request.kind is CallKind.TOOL:
+            return await self._performed(request, record)
+        return await self._in_child(request, record, has_place)
 
     async def _in_child(self, request: Request, record: store.CallRecord | None, has_place: bool) -> Ended:
         children = self.tools.boundary.children

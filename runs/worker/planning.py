@@ -45,7 +45,7 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
     refusal = admitted(request, snapshot.plan, snapshot.run, boundary)
     if refusal is not None:
         return Planned(step, request, ended=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
-    if request.kind is CallKind.MODEL:
+    if request.kind in (CallKind.MODEL, CallKind.TOOL):  # answered over the network, so it needs no child's place
         return Planned(step, request, opened=(store.opened(record_of(request), None),))
     if request.kind is CallKind.INLINE or not boundary.children.take_now():
         return Planned(step, request)
