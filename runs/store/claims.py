@@ -60,8 +60,9 @@ def _ready(now: datetime) -> list[Any]:
 def heartbeat(*, owner: UUID, ttl: timedelta, runs: Sequence[UUID]) -> set[UUID]:
     """Prolong the leases of these runs; returns those that are still ours. Whoever is missing has been lost."""
     with transaction.atomic(durable=True):
-        now = clock.now()
         held = Run.objects.filter(lease_owner=owner, id__in=runs)
+        list(held.order_by("id").select_for_update().values_list("id"))  # in the order of commits, or each might wait for the other's next row
+        now = clock.now()
         held.filter(state__in=LIVE_RUN).update(lease_until=now + ttl)
         return set(held.values_list("id", flat=True))
 

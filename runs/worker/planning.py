@@ -39,9 +39,10 @@ def planned(step: Step, snapshot: Snapshot, calls: dict[str, store.CallRecord], 
         return Planned(step, request, failed=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
     if request.kind is CallKind.MODEL:
         return Planned(step, request, opened=(store.opened(record_of(request), None),))
-    if request.kind is CallKind.INLINE or not boundary.children.take_now():
+    place = None if request.kind is CallKind.INLINE else boundary.children.take_now(request.run, request.agent.digest, ahead=request.may_wait)
+    if place is None:
         return Planned(step, request)
-    return Planned(step, request, opened=(store.opened(record_of(request), None),), has_place=True)
+    return Planned(step, request, opened=(store.opened(record_of(request), None),), place=place)
 
 
 MOST_CARRIED_ON: Final = 64
