@@ -136,14 +136,24 @@ class Children:
             self._waiting.remove(chosen)
             chosen.turn.set_result(self._place(chosen.key))
 
+    def _oldest_warm(self) -> _Waiter | None:
+        cold: set[tuple[str, bool]] = set()  # many wait for few versions
+        for waiter in self._waiting:
+            asked = waiter.key, waiter.ahead
+            if asked in cold or waiter.turn.done():
+                continue
+            if self._is_warm(*asked):
+                return waiter
+            cold.add(asked)
+        return None
+
     def _next(self) -> _Waiter | None:
         """Whoever finds a child warm, unless the oldest run has let enough go first: then it, as soon as there is room for it."""
         first = self._first()
         if first is None:
             return None
-        if first.passed_over < MOST_PASSED_OVER:
-            warm = next((each for each in self._waiting if not each.turn.done() and self._is_warm(each.key, each.ahead)), None)
-            if warm is not None:
-                first.passed_over += warm is not first
-                return warm
+        warm = self._oldest_warm() if first.passed_over < MOST_PASSED_OVER else None
+        if warm is not None:
+            first.passed_over += warm is not first
+            return warm
         return first if self._has_room(first.key, first.ahead) else None
