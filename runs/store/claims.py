@@ -38,7 +38,7 @@ def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | N
     """Take up to `limit` ready runs, oldest first, as they are now. A conditional update each, so two workers never hold one fence."""
     if connection.vendor == "sqlite" and not bulk.statement(f"SELECT 1 FROM runs_run WHERE {_READY} LIMIT 1", _ready(clock.now())):  # noqa: S608
         return []  # a worker looks several times a second, and must not take the one write lock each time for nothing
-    with transaction.atomic(durable=True):
+    with transaction.atomic(durable=True), bulk.together():
         now = clock.now()
         among = "" if only is None else f" AND id IN ({', '.join(['%s'] * len(only)) or 'NULL'})"
         # Skipping locked rows only keeps workers out of each other's way (SQLite has no such thing); the condition of the update decides.
