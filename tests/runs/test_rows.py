@@ -69,9 +69,9 @@ def test_a_statement_that_breaks_a_constraint_raises_as_the_orm_does_and_writes_
 
 def test_statements_that_travel_together_raise_within_their_transaction_and_the_next_one_is_written(run: Run) -> None:
     entry, before = uuid4(), Pending.objects.count()
+    twice = [(Pending, ("entry",), [[entry]])] * 2
     with pytest.raises(IntegrityError), transaction.atomic(), bulk.together():
-        bulk.insert(Pending, ("entry",), [[entry]])
-        bulk.insert(Pending, ("entry",), [[entry]])
+        bulk.insert_all(twice)
     assert Pending.objects.count() == before
     with transaction.atomic(), bulk.together():
         bulk.insert(Pending, ("entry",), [[entry]])
