@@ -134,9 +134,11 @@ def record(drafts: Sequence[Draft], *, now: datetime, heads: Mapping[UUID, Head]
     entries: list[tuple[Any, ...]] = []
     openings: list[tuple[Any, ...]] = []
     blobs: dict[str, bytes] = {}
+    chance = os.urandom(SALT_BYTES * sum(len(draft.openings) for draft in drafts))  # at once: see audit.identity
     for draft in drafts:
         _refuse_unregistered(draft)
-        opened = [_opening(draft.id, path, value) for path, value in draft.openings.items()]
+        first = len(openings)
+        opened = [_opening(draft.id, path, value, _salt(chance, first + place)) for place, (path, value) in enumerate(draft.openings.items())]
         head = _head_for(draft, moved)
         commitments = {path: commitment(salt, value) for _, path, salt, value in opened}
         entry = _entry(draft, draft.at or now, head, commitments)
@@ -202,12 +204,16 @@ def _head_for(draft: Draft, heads: Mapping[UUID, Head]) -> Head | None:
     return heads.get(draft.run) or head_of(draft.run)
 
 
-def _opening(entry_id: UUID, path: str, value: Any) -> tuple[UUID, str, bytes, bytes]:
+def _salt(chance: bytes, place: int) -> bytes:
+    return chance[place * SALT_BYTES : (place + 1) * SALT_BYTES]
+
+
+def _opening(entry_id: UUID, path: str, value: Any, salt: bytes) -> tuple[UUID, str, bytes, bytes]:
     try:
         data = canonical_bytes(value)
     except NotCanonical as error:
         raise Invalid(f"the opening {path!r} can't be written as canonical JSON: {error}") from error
-    return entry_id, path, os.urandom(SALT_BYTES), data
+    return entry_id, path, salt, data
 
 
 def _stored(entry: UUID, path: str, salt: bytes, value: bytes, blobs: dict[str, bytes]) -> tuple[UUID, str, bytes, bytes, str | None]:

@@ -127,7 +127,7 @@ def _started(
     spec = release.manifest["pipeline"]["spec"]
     _refuse_bad_input(spec, given, as_of)
     try:
-        with transaction.atomic(durable=True):
+        with transaction.atomic(durable=True), bulk.together():
             return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key)
     except IntegrityError:
         earlier = _same_start(pipeline, asked, key)  # somebody used the key in the same moment

@@ -41,7 +41,7 @@ def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | N
     """Take up to `limit` ready runs, oldest first, as they are now. A conditional update each, so two workers never hold one fence."""
     if connection.vendor == "sqlite" and not bulk.statement(f"SELECT 1 FROM runs_run WHERE {_READY} LIMIT 1", _ready(clock.now())):  # noqa: S608
         return []  # a worker looks several times a second, and must not take the one write lock each time for nothing
-    with transaction.atomic(durable=True):
+    with transaction.atomic(durable=True), bulk.together():
         now = clock.now()
         among = "" if only is None else f" AND id IN ({', '.join(['%s'] * len(only)) or 'NULL'})"
         # Skipping locked rows only keeps workers out of each other's way (SQLite has no such thing); the condition of the update decides.
@@ -63,8 +63,9 @@ def _ready(now: datetime) -> list[Any]:
 def heartbeat(*, owner: UUID, ttl: timedelta, runs: Sequence[UUID]) -> set[UUID]:
     """Prolong the leases of these runs; returns those that are still ours. Whoever is missing has been lost."""
     with transaction.atomic(durable=True):
-        now = clock.now()
         held = Run.objects.filter(lease_owner=owner, id__in=runs)
+        list(held.order_by("id").select_for_update().values_list("id"))  # in the order of commits, or each might wait for the other's next row
+        now = clock.now()
         held.filter(state__in=LIVE_RUN).update(lease_until=now + ttl)
         return set(held.values_list("id", flat=True))
 

@@ -49,7 +49,7 @@ def commit(batch: Sequence[Transition]) -> list[Written]:
     """Write what can be written; the answer to each transition, in the order given."""
     ordered = sorted(batch, key=lambda each: each.run)
     notes = {each.run: _Notes(each) for each in ordered}
-    with transaction.atomic(durable=True):
+    with transaction.atomic(durable=True), bulk.together():
         rows = [_run_row(each, notes[each.run]) for each in ordered]
         alive = bulk.update_where(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
         now = clock.now()

@@ -100,14 +100,15 @@ class Driver:
             return self.inbox.get_nowait()
         pause = (machine.wake_at(self.snapshot) - clock.now()).total_seconds() + (GRACE_S if len(self.performing) else 0.0)
         try:
-            return await asyncio.wait_for(self.inbox.get(), timeout=max(pause, 0.0))
+            async with asyncio.timeout(max(pause, 0.0)):  # wait_for would make a task for each
+                return await self.inbox.get()
         except TimeoutError:
             return Poked()
 
     async def _react(self, event: Input) -> None:
         match event:
             case Ended(result=result, settled=settled):
-                self.performing.forget(result.key)
+                self.performing.forget(event)
                 closing = () if settled is None else (settled,)
                 await self._settle(lambda: machine.absorb(self.snapshot, self._judged(result, closing), clock.now()), closing)
             case Asked():
@@ -221,8 +222,8 @@ class Driver:
 
     def _give_back(self, turn: _Turn) -> None:
         for plan in turn.plans:
-            if plan.has_place and plan.request is not None:
-                self.tools.boundary.children.give_back(plan.request.agent.digest)
+            if plan.place is not None:
+                plan.place.give_back()
 
     def _advance(self, turn: _Turn, written: store.Committed) -> None:
         transition = turn.transition

@@ -47,9 +47,10 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
         return Planned(step, request, ended=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
     if request.kind in (CallKind.MODEL, CallKind.TOOL):  # answered over the network, so it needs no child's place
         return Planned(step, request, opened=(store.opened(record_of(request), None),))
-    if request.kind is CallKind.INLINE or not boundary.children.take_now():
+    place = None if request.kind is CallKind.INLINE else boundary.children.take_now(request.run, request.agent.digest, ahead=request.may_wait)
+    if place is None:
         return Planned(step, request)
-    return Planned(step, request, opened=(store.opened(record_of(request), None),), has_place=True)
+    return Planned(step, request, opened=(store.opened(record_of(request), None),), place=place)
 
 
 MOST_CARRIED_ON: Final = 64

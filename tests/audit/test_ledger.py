@@ -143,6 +143,13 @@ def test_an_opening_lies_beside_the_entry_which_holds_only_its_commitment(draft:
 
 
 @pytest.mark.django_db
+def test_every_opening_has_a_salt_of_its_own(draft: Make, now: datetime) -> None:
+    ledger.record([draft(openings={"output": "yes", "prompt": "yes"}) for _ in range(2)], now=now)
+    salts = {bytes(opening.salt) for opening in Opening.objects.all()}
+    assert (len(salts), {len(salt) for salt in salts}) == (4, {32})
+
+
+@pytest.mark.django_db
 def test_the_same_value_twice_makes_commitments_that_do_not_show_it(draft: Make, now: datetime) -> None:
     ledger.record([draft(openings={"output": "yes", "prompt": "yes"})], now=now)
     commitments = written().envelope()["commitments"]
