@@ -13,6 +13,7 @@ from agents.spec.inventory import INLINE, MAX_WORDS, ROLES, TOOLS
 from agents.spec.model_agents import DEFAULT_MAX_TOKENS, MAX_MODEL, MAX_TOKENS, PROVIDERS
 from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES
 from agents.spec.pace import MOST_FAILURES
+from agents.spec.pipelines import PRIORITIES
 
 Schema = dict[str, Any]
 
@@ -116,6 +117,7 @@ def pipeline() -> Schema:
             "verify": _object(JUDGEMENT, ["agent"]),
             "limits": limits,
             "replayable": {"type": "boolean"},
+            "priority": {"enum": list(PRIORITIES), "default": "normal"},
         },
         ["kind", "name", "team", "input", "steps", "verify"],
     )

@@ -81,6 +81,7 @@ class Run(models.Model):
     lifetime_until = models.DateTimeField(null=True, blank=True)  # runs of before there were waits have their deadline alone
     wake_at = models.DateTimeField(null=True, blank=True)
     remaining_ms = models.BigIntegerField(null=True, blank=True)
+    priority = models.SmallIntegerField(default=0)
     engine_abi = models.PositiveIntegerField(default=1)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_by = models.CharField(max_length=200, blank=True, default="")
@@ -118,6 +119,7 @@ class Run(models.Model):
                 condition=Q(state=RunState.FINISHED.value, outcome__isnull=False) | (~Q(state=RunState.FINISHED.value) & Q(outcome__isnull=True)),
                 name="run_outcome_when_finished",
             ),
+            models.CheckConstraint(condition=Q(priority__in=[-1, 0, 1]), name="run_priority_known"),
             models.CheckConstraint(
                 condition=Q(state=RunState.WAITING.value, wake_at__isnull=False, remaining_ms__isnull=False)
                 | (~Q(state=RunState.WAITING.value) & Q(wake_at__isnull=True, remaining_ms__isnull=True)),
@@ -129,6 +131,7 @@ class Run(models.Model):
         ]
         indexes = [
             models.Index(fields=["lease_until", "created_at"], name="run_ready", condition=Q(state__in=_AT_WORK)),
+            models.Index(fields=["pipeline", "created_at"], name="run_queue", condition=Q(state=RunState.QUEUED.value)),
             models.Index(fields=["wake_at"], name="run_wakes", condition=Q(state=RunState.WAITING.value)),
             models.Index(fields=["engine_abi"], name="run_of_engine", condition=Q(state__in=_LIVE)),
             models.Index(fields=["deadline_at"], name="run_deadline", condition=Q(state__in=_LIVE)),

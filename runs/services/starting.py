@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 
@@ -23,6 +23,7 @@ from runs.models.run import integrity_of
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
 
+PRIORITIES: Final = {"low": -1, "normal": 0, "high": 1}
 _COLUMNS = {field.name: field.attname for field in Run._meta.concrete_fields}  # noqa: SLF001 - Django's documented way to a model's fields
 
 
@@ -175,6 +176,7 @@ def _insert(
         created_at=now,
         deadline_at=now + timedelta(milliseconds=limits["timeout_ms"]),
         lifetime_until=now + timedelta(milliseconds=planner.lifetime_ms(limits)),
+        priority=PRIORITIES[spec.get("priority", "normal")],
         engine_abi=release.manifest["engine_abi"],
         seq=1,
         calls_limit=limits.get("calls"),

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -104,6 +105,7 @@ class Engine:
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()
         self._held_until = 0.0
+        self._is_crowded = False
         self._last_work = time.monotonic()
 
     async def run(self) -> None:
@@ -208,7 +210,8 @@ class Engine:
         if not room:
             return 0
         sent = time.monotonic()
-        runs, read = await self._call(self._claimed, room, self._wanted())
+        runs, read = await self._call(self._claimed, room, self._wanted(), self._held() if self._is_crowded else None)
+        self._is_crowded = len(runs) >= room
         if not runs:
             return 0
         if not self._driving:  # else an older lease, which only a heartbeat prolongs, bounds what we hold
@@ -216,9 +219,13 @@ class Engine:
         await (self._take(runs) if read is None else self._begin(read))
         return len(runs)
 
-    def _claimed(self, room: int, wanted: Collection[UUID] | None) -> tuple[list[Run], _Read | None]:
+    def _held(self) -> Counter[tuple[UUID, UUID]]:
+        """How many runs of each team and pipeline are driven here: where more wait than there is room for, the room is shared."""
+        return Counter((driver.loaded.run.team_id, driver.loaded.run.pipeline_id) for driver in self._live())
+
+    def _claimed(self, room: int, wanted: Collection[UUID] | None, held: Counter[tuple[UUID, UUID]] | None) -> tuple[list[Run], _Read | None]:
         """In a committer thread: claimed and read in one visit. What can't be read is looked at run by run."""
-        runs = store.claim(owner=self.id, ttl=self.options.ttl, limit=room, only=wanted)
+        runs = store.claim(owner=self.id, ttl=self.options.ttl, limit=room, only=wanted, held=None if wanted is not None else held)
         try:
             return runs, self._read(runs) if runs else None
         except Exception as error:  # noqa: BLE001 - it comes again, and is dealt with there
