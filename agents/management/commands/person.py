@@ -10,6 +10,7 @@ from agents.management.showing import Shown, TeachingFormatter, refusals_shown
 from agents.registry import create_person, permit_person, reset_password, set_active
 from agents.registry.people import PERMISSIONS
 from audit.actors import Actor
+from audit.errors import Invalid
 
 EPILOG = """\
 what happens:
@@ -19,6 +20,7 @@ what happens:
 
 examples:
   manage.py person alice --create
+  manage.py person root --create --administrator
   manage.py person dora --give see-everything
   manage.py person alice --deactivate
 
@@ -36,6 +38,7 @@ class Command(BaseCommand):
         parser.add_argument("name", metavar="NAME", help="what the person signs in with")
         change = parser.add_mutually_exclusive_group(required=True)
         change.add_argument("--create", action="store_true", help="make an account with a random password, shown once")
+        parser.add_argument("--administrator", action="store_true", help="with --create: may do everything, for every team")
         change.add_argument("--password", action="store_true", help="set a new random password, shown once")
         change.add_argument("--activate", action="store_true", help="let the person sign in again")
         change.add_argument("--deactivate", action="store_true", help="end all access at once")
@@ -49,8 +52,11 @@ class Command(BaseCommand):
 
 
 def _done(name: str, options: dict[str, Any], actor: Actor) -> list[str]:
+    if options["administrator"] and not options["create"]:
+        raise Invalid("--administrator goes with --create: nobody is made one later, and nobody stops being one")
     if options["create"] or options["password"]:
-        _, password = create_person(name, actor=actor) if options["create"] else reset_password(name, actor=actor)
+        made = create_person(name, actor=actor, administrator=options["administrator"]) if options["create"] else reset_password(name, actor=actor)
+        password = made[1]
         return [f"Sign in as '{name}' with the password {password}", "It is shown this once."]
     if options["activate"] or options["deactivate"]:
         person = set_active(name, active=options["activate"], actor=actor)
