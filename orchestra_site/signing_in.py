@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -78,6 +79,11 @@ class SignInForm(_Form):
     def told(self) -> list[str]:
         """Everything that is wrong, for one box."""
         return [str(said) for errors in self.errors.values() for said in errors]
+
+
+def keep_session(request: HttpRequest) -> None:
+    """The session of this request knows the new password; the person's other ones still know the old, and so end."""
+    update_session_auth_hash(request, User.objects.get(username=request.user.get_username()))
 
 
 def change_own_password(*, old: str, new: str, actor: Actor) -> int:
