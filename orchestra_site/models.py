@@ -65,6 +65,7 @@ class Token(_Hashed):
     objects = TokenQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "your account"  # where the admin lists them
         ordering = ("-created", "-id")
         indexes = [models.Index(fields=["-created", "-id"], name="token_newest")]
 

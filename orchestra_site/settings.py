@@ -200,7 +200,7 @@ UNFOLD: dict[str, Any] = {
     "BORDER_RADIUS": "6px",
     "STYLES": ["orchestra_site.admin.navigation.style"],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "orchestra_site.admin.navigation.icon"}],
-    "ACCOUNT": {"navigation": [{"title": "Your account", "link": "/admin/account/"}]},
+    "ACCOUNT": {"navigation": [{"title": "Your account", "link": "orchestra_site.admin.navigation.account"}]},
     "DASHBOARD_CALLBACK": "orchestra_site.admin.dashboard.context",
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "orchestra_site.admin.navigation.sidebar"},
     "COLORS": {

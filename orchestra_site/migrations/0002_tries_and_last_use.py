@@ -15,6 +15,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name='token',
+            options={'ordering': ('-created', '-id'), 'verbose_name_plural': 'your account'},
+        ),
         migrations.AddField(
             model_name='token',
             name='used_at',
