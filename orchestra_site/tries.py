@@ -166,7 +166,7 @@ def _too_many(row: Tries, now: datetime) -> TooManyTries:
     left = max(1, round((row.ends - now).total_seconds()))
     return TooManyTries(
         f"Too many passwords were wrong. {what} until {instant(row.ends)} UTC ({lasting(left)} from now). "
-        "Sessions that are open go on; an administrator can lift this.",
+        "Sessions that are open go on; whoever manages people can lift this.",
         until=clock.to_text(row.ends), seconds=left,
     )  # fmt: skip
 

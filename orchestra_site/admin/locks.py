@@ -33,6 +33,7 @@ class LockAdmin(LongListAdmin):
 
     list_display = ("what", "until")
     list_select_related = ("person",)
+    change_list_template = "admin/site/locks.html"
     keyset = ("ends", "id")
 
     @admin.display(description="locked")
