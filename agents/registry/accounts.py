@@ -121,8 +121,10 @@ def _checked(username: str, old: str, new: str, actor: Actor) -> str:
         raise UnknownPerson(f"there is no person '{username[:80]}' who may sign in")
     if len(old) > MOST_CHARACTERS or not check_password(old, person.password):
         raise WrongPassword
-    if problems := _problems(old, new, person):
-        raise Invalid(f"the new password can't be used: {' '.join(problems)}", problems=problems)
+    if len(problems := _problems(old, new, person)) == 1:
+        raise Invalid(f"the new password can't be used: {problems[0]}")
+    if problems:
+        raise Invalid(f"the new password can't be used, for {len(problems)} reasons", problems=problems)
     return person.password
 
 

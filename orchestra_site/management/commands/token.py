@@ -54,7 +54,8 @@ class Command(BaseCommand):
                 revoke_token(options["revoke"], actor=actor, of=options["person"])
                 shown.line(f"token {options['revoke']}: revoked")
             elif options["revoke_all"]:
-                shown.line(f"{visible(options['person'], 150)}: {revoke_tokens(options['person'], actor=actor)} revoked")
+                number = revoke_tokens(options["person"], actor=actor)
+                shown.line(f"{options['person']}: {number} token{'' if number == 1 else 's'} revoked")
             else:
                 made = create_token(options["person"], actor=actor, days=options["days"], name=options["name"])
                 shown.line(made.text)
