@@ -14,6 +14,7 @@ from agents import registry
 from agents.models import Price
 from agents.prices import Price as PriceValue
 from agents.prices import nano_of_usd
+from audit.actors import Actor
 from audit.admin import Deed, LongListAdmin, act, shown, text_field
 from audit.requests import actor_of
 from audit.wording import instant, money
@@ -88,7 +89,7 @@ class PriceAdmin(LongListAdmin):
         return super().changelist_view(request, {"may_set": actor_of(request).administers, **(extra_context or {})})
 
     def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
-        return [("set/", self.set, "set")]
+        return [("set/", self.set, "set"), ("update/", self.update, "update")]
 
     def set(self, request: HttpRequest) -> HttpResponse:
         actor = actor_of(request)
@@ -103,5 +104,27 @@ class PriceAdmin(LongListAdmin):
             "A new version of the price of one model, in USD per million tokens. A model without a price is never asked.",
             "A pipeline keeps the price that it was published with until it is published again.",
         ]
-        forbidden = None if actor.administers else "Prices belong to the installation; ask an administrator."
-        return act(self, request, Deed("Set a price", "Set the price", self.url("changelist"), perform, says, PriceForm, forbidden=forbidden))
+        deed = Deed("Set a price", "Set the price", self.url("changelist"), perform, says, PriceForm, forbidden=_forbidden(actor))
+        return act(self, request, deed)
+
+    def update(self, request: HttpRequest) -> HttpResponse:
+        actor = actor_of(request)
+
+        def perform(_: Mapping[str, Any]) -> str:
+            done = registry.update_prices(actor=actor)
+            moved = [f"{each.provider}/{each.model} {_DONE[each.action]}" for each in done if each.action in ("new", "changed")]
+            unlisted = [f"{each.provider}/{each.model}" for each in done if each.action == "unlisted"]
+            said = [*moved, f"no price is known of {', '.join(unlisted)}" if unlisted else "", "" if moved or unlisted else "nothing has changed"]
+            return f"{'; '.join(part for part in said if part)}."
+
+        says = [
+            "Every model that an alias or a price names is looked up in the list that comes with Orchestra.",
+            "What is new or has changed becomes a new version; what was set by hand stays.",
+            "A pipeline keeps the price that it was published with until it is published again.",
+        ]
+        deed = Deed("Compare with the list", "Compare", self.url("changelist"), perform, says, forbidden=_forbidden(actor))
+        return act(self, request, deed)
+
+
+def _forbidden(actor: Actor) -> str | None:
+    return None if actor.administers else "Prices belong to the installation; ask an administrator."

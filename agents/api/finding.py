@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import User
-
-from agents.errors import NoSuchRelease, NoSuchVersion, UnknownAgent, UnknownAlias, UnknownPerson, UnknownPipeline, UnknownTeam
+from agents.errors import NoSuchRelease, NoSuchVersion, UnknownAgent, UnknownAlias, UnknownPipeline, UnknownTeam
 from agents.models import Agent, ModelAlias, Pipeline, Release, Team, Version, VersionState
-from agents.registry import nearest, people_visible_to
+from agents.registry import nearest
 from audit.actors import Actor
 
 
@@ -14,13 +12,6 @@ def team(name: str, actor: Actor) -> Team:
     found = Team.objects.visible_to(actor).filter(name=name).first()
     if found is None:
         raise UnknownTeam(f"there is no team '{name}' that you may see")
-    return found
-
-
-def person(name: str, actor: Actor) -> User:
-    found = people_visible_to(actor).filter(username=name).first()
-    if found is None:
-        raise UnknownPerson(f"there is no person '{name}' whose account you may see")
     return found
 
 

@@ -8,7 +8,6 @@ from django.contrib.auth.models import User
 from rest_framework.response import Response
 
 from agents import registry
-from agents.api import finding
 from agents.api.teams import MANAGES, TAG
 from agents.errors import NotGranted, UnknownPerson
 from agents.registry.people import PERMISSIONS
@@ -54,13 +53,18 @@ class PeopleView(Door):
         tag=TAG,
         summary="Make an account",
         does=f"A person who may sign in, and sees nothing until they belong to a team. The password is in this answer and nowhere else. {MANAGES}",
-        takes=given(name=person(), examples=[{"name": "dora"}]),
+        takes=given(
+            name=person(),
+            administrator=flag("may do everything, for every team; only an administrator makes another one"),
+            optional=("administrator",),
+            examples=[{"name": "dora"}],
+        ),
         gives=ref("NewPerson"),
         status=201,
         refuses=(NotGranted, Invalid, Conflict),
     )
     def post(self, asked: Asked) -> Response:
-        user, password = registry.create_person(asked.body["name"], actor=asked.actor)
+        user, password = registry.create_person(asked.body["name"], actor=asked.actor, administrator=asked.body.get("administrator", False))
         return Response({**rendered(user), "password": password}, status=201)
 
 
@@ -74,7 +78,7 @@ class PersonView(Door):
         refuses=(UnknownPerson,),
     )
     def get(self, asked: Asked, person: str) -> Response:
-        found = finding.person(person, asked.actor)
+        found = registry.person_shown(person, actor=asked.actor)
         place = registry.place_of(found, actor=asked.actor)
         return Response(
             {

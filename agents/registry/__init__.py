@@ -5,7 +5,7 @@ The only writer of this app's rows, each change with its ledger entry in one tra
 
 from __future__ import annotations
 
-from .accounts import Place, change_password, create_person, people_visible_to, permit_person, place_of, reset_password, set_active
+from .accounts import Place, change_password, create_person, people_visible_to, permit_person, person_shown, place_of, reset_password, set_active
 from .applying import apply_folder
 from .changes import Applied, Change, FieldChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .folders import private_files, unpacked
@@ -43,6 +43,7 @@ __all__ = [
     "people_of",
     "people_visible_to",
     "permit_person",
+    "person_shown",
     "pipeline_to_run",
     "place_of",
     "preview",

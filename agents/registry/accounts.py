@@ -25,6 +25,7 @@ from agents.models import Team
 from audit import clock
 from audit.actors import Actor
 from audit.errors import Conflict, Invalid, OrchestraError
+from audit.visible import visible
 
 from . import verbs
 from .people import PERMISSIONS, note, permissions_of, person_named, refused, shown_to, turn_of
@@ -167,6 +168,14 @@ def permit_person(username: str, permission: str, *, allowed: bool, actor: Actor
 def people_visible_to(actor: Actor) -> QuerySet[User]:
     """Accounts: all for whoever manages people, one's own for everybody else. Who belongs to a team is said with the team."""
     return User.objects.all() if actor.may_manage_people else User.objects.filter(username=actor.id, is_active=True)
+
+
+def person_shown(username: str, *, actor: Actor) -> User:
+    """The account, if the actor may see it. UnknownPerson."""
+    found = people_visible_to(actor).filter(username=username).first() if username.isprintable() else None
+    if found is None:
+        raise UnknownPerson(f"there is no person '{visible(username, 80)}' whose account you may see")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,13 @@ def test_nobody_sets_the_password_of_who_may_more_and_the_refusal_is_an_entry(pe
     assert dict(User.objects.values_list("username", "password")) == before and facts("agents.person.refused")[-1]["code"] == code
 
 
+def test_only_an_administrator_makes_another_one(people: dict[str, User]) -> None:
+    asked = {"name": "boss", "administrator": True}
+    assert Caller.of(people["alice"]).post("/people/", asked).code == "denied" and not User.objects.filter(username="boss").exists()
+    assert Caller.of(people["root"]).post("/people/", asked).body["administrator"] is True
+    assert facts("agents.person.created")[-1] == {"person": User.objects.get(username="boss").pk, "administrator": True}
+
+
 def test_nobody_at_all_learns_nothing() -> None:
     for method, path in (("GET", "/people/"), ("GET", "/people/root/"), ("POST", "/people/root/password/"), ("POST", "/me/password/")):
         assert Caller().send(method, path).code == "unauthenticated"

@@ -105,6 +105,14 @@ def test_an_administrator_sets_a_price_in_dollars(people: dict[str, User]) -> No
     assert "Write dollars per million tokens" in client.post(SET, {**said, "input": "one"}).content.decode()
 
 
+def test_an_administrator_compares_prices_with_the_list(people: dict[str, User]) -> None:
+    client, update = signed_in(people["root"]), reverse("admin:agents_price_update")
+    assert "nothing has changed" in client.post(update, follow=True).content.decode()
+    Caller.of(people["root"]).post("/prices/", {"provider": "p", "model": "of-nobody", **FIGURES})
+    assert "nothing has changed" in client.post(update, follow=True).content.decode()  # what was set by hand stays
+    assert signed_in(people["alice"]).post(update).status_code == 403 and refusals()[-1]["asked"] == "update"
+
+
 def test_whoever_does_not_administer_looks_at_prices_and_is_refused_by_the_use_case(people: dict[str, User]) -> None:
     client = signed_in(people["alice"])
     page = client.get(LIST).content.decode()
