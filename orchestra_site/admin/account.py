@@ -25,7 +25,7 @@ from audit import clock
 from audit.actors import MANAGE_PEOPLE, SEE_EVERYTHING, Actor
 from audit.admin import Deed, ReadOnlyAdmin, act, text_field
 from audit.requests import actor_of
-from audit.wording import instant
+from audit.wording import ago, instant
 from orchestra_site.models import Token
 from orchestra_site.signing_in import change_own_password, keep_session
 from orchestra_site.tokens import DAYS, MOST_DAYS, MOST_NAME, create_token, revoke_token, revoke_tokens
@@ -104,7 +104,7 @@ class AccountAdmin(ReadOnlyAdmin):
             person=person,
             memberships=_memberships(place, actor),
             beyond=[_BEYOND[name] for name in place.permissions],
-            tokens=_of(self.get_queryset(request), person),
+            tokens=tokens_of(person, actor),
             urls={name: self.url(name) for name in ("password", "make", "revoke_all")},
         )
 
@@ -158,13 +158,11 @@ class AccountAdmin(ReadOnlyAdmin):
         return self.get_queryset(request).filter(id=object_id).first()
 
 
-def tokens_of(person: User, actor: Actor) -> Sequence[Token]:
-    """A person's tokens, as far as the actor may see them."""
-    return _of(Token.objects.visible_to(actor).live(clock.now()), person)
-
-
-def _of(tokens: Any, person: User) -> Sequence[Token]:
-    return list(tokens.filter(user=person)[:MOST])
+def tokens_of(person: User, actor: Actor) -> Sequence[tuple[Token, str, str]]:
+    """A person's tokens, as far as the actor may see them, each with when it ends and when it was used last. The clock is asked once."""
+    now = clock.now()
+    tokens = Token.objects.visible_to(actor).live(now).filter(user=person)[:MOST]
+    return [(one, ago(one.expiry, now), "never" if one.used_at is None else ago(one.used_at, now)) for one in tokens]
 
 
 def _tokens(number: int) -> str:

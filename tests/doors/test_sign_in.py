@@ -10,8 +10,9 @@ from unittest import mock
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import connection, connections
 from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from agents import registry
@@ -256,6 +257,22 @@ def test_a_lock_is_lifted_in_the_admin(locks: dict[str, Tries]) -> None:
     assert client.post(url).status_code == 302 and not Tries.objects.filter(pk=locks["erin"].pk).exists()
     assert client.post(reverse("admin:orchestra_site_tries_change", args=[locks["root"].pk])).status_code == 404
     assert len(entries("site.sign_in.unlocked")) == 1
+
+
+def test_the_list_of_locks_costs_the_same_however_long_it_is(locks: dict[str, Tries]) -> None:
+    client, url = Client(), reverse("admin:orchestra_site_tries_changelist")
+    client.force_login(User.objects.get(username="root"))
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            client.get(url)
+        return len(captured)
+
+    few = queries()
+    for number in range(8):
+        row = Tries(key=f"more-{number}", scope="name", ends=locks["erin"].ends, locked=True, person=locks["erin"].person, address=HERE)
+        row.save()
+    assert queries() == few <= 16 and len(client.get(url).context["cl"].result_list) == 11
 
 
 def test_a_lock_is_listed_and_lifted_in_a_shell(locks: dict[str, Tries]) -> None:
