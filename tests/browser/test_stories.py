@@ -86,7 +86,7 @@ def test_somebody_changes_their_password_and_makes_a_token_that_is_shown_once(so
     password = site.manage("person", "gina", "--create").splitlines()[0].rsplit(" ", 1)[1]
     person = somebody().sign_in("gina", password)
     page = person.go("/admin/")
-    page.get_by_text("gina").last.click()
+    page.click('[x-on\\:click="openUserLinks = !openUserLinks"]')
     page.get_by_role("link", name="Your account").click()
     page.wait_for_load_state("networkidle")
     assert "You belong to no team" in page.inner_text("#teams")
