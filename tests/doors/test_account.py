@@ -2,6 +2,7 @@
 
 from io import StringIO
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,6 +16,7 @@ from agents import registry
 from agents.errors import NotGranted
 from agents.models import Team
 from audit import clock
+from audit.errors import Conflict
 from audit.models import Entry, Opening
 from orchestra_site.models import Token
 from orchestra_site.people import actor_for
@@ -162,6 +164,17 @@ def test_too_many_wrong_passwords_over_rest_say_when_to_come_back(passwords: dic
     caller = Caller.of(User.objects.get(username="alice"))
     refused = caller.post("/me/password/", {"old": "wrong", "new": NEW})
     assert (refused.status, refused.code, refused.headers["Retry-After"]) == (429, "too-many-tries", "900")
+
+
+def test_a_password_that_was_reset_in_the_meantime_stays(passwords: dict[str, str]) -> None:
+    def meanwhile(new: str) -> str:
+        User.objects.filter(username="alice").update(password="set by somebody else")
+        return new
+
+    alice = actor_for(User.objects.get(username="alice"), auth="session")
+    with mock.patch("agents.registry.accounts.make_password", side_effect=meanwhile), pytest.raises(Conflict, match="sign in again"):
+        registry.change_password("alice", old=passwords["alice"], new=NEW, actor=alice)
+    assert User.objects.get(username="alice").password == "set by somebody else" and not changes()
 
 
 def test_nobody_changes_somebody_elses_password_as_their_own(passwords: dict[str, str]) -> None:
