@@ -105,6 +105,20 @@ def check_secret(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
 
 
 @register(TAG, deploy=True)
+def check_proxies(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Behind a proxy that isn't counted, everybody has the proxy's address: one person's wrong passwords would keep all others out."""
+    if settings.ORCHESTRA_PROXIES or not (settings.ORCHESTRA_HTTPS or settings.SECURE_PROXY_SSL_HEADER):
+        return []
+    return [
+        Warning(
+            "TLS ends before Orchestra, but no proxy is counted: all sign-ins seem to come from one address, and too many wrong ones lock it.",
+            hint="Set ORCHESTRA_PROXIES to how many proxies of yours a request passes (mostly 1); each must add to X-Forwarded-For.",
+            id="orchestra.W005",
+        )
+    ]
+
+
+@register(TAG, deploy=True)
 def check_debug(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     if not settings.DEBUG:
         return []

@@ -84,6 +84,32 @@ def revoke_token(token: UUID, *, actor: Actor, of: str | None = None, now: datet
         raise _refused(refusal, actor) from None
 
 
+def revoke_tokens(username: str, *, actor: Actor, now: datetime | None = None) -> int:
+    """All tokens of a person are refused from their next use on; how many there were. UnknownPerson, where the actor may see none of theirs."""
+    try:
+        with transaction.atomic(durable=True):
+            at = now or clock.now()
+            _require_own(username, actor)
+            rows = Token.objects.visible_to(actor).live(at).select_for_update(of=("self",)).select_related("user")
+            found = list(rows.filter(user__username=username))
+            ledger.record(
+                [_draft(REVOKED, actor, each, {"token": str(each.id), "person": each.user.pk}, {"person": username}) for each in found], now=at
+            )
+            Token.objects.filter(pk__in=[each.pk for each in found]).delete()
+    except UnknownPerson as refusal:
+        raise _refused(refusal, actor) from None
+    return len(found)
+
+
+def _require_own(username: str, actor: Actor) -> None:
+    """One's own, or where one manages people those of anybody but an administrator; the rows themselves are filtered by it too."""
+    people = User.objects.filter(username=username) if username.isprintable() else User.objects.none()
+    if not actor.administers:
+        people = people.filter(is_superuser=False) if actor.may_manage_people else people.filter(username=actor.id)
+    if not people.exists():
+        raise UnknownPerson(f"there is no person '{visible(username, 80)}' whose tokens you may revoke")
+
+
 def end_tokens(person: User) -> int:
     """All tokens of this person; how many there were. In the transaction, and by the entry, of whoever sets their password."""
     return Token.objects.filter(user=person).delete()[0]
@@ -127,7 +153,11 @@ def _made(person: User, name: str, ends: datetime) -> Made:
 
 
 def _record(verb: ledger.Verb, actor: Actor, token: Token, now: datetime, facts: dict[str, Any], openings: dict[str, Any]) -> None:
-    ledger.record([ledger.Draft(verb.name, actor, f"token:{token.id}", facts=facts, openings=openings)], now=now)
+    ledger.record([_draft(verb, actor, token, facts, openings)], now=now)
+
+
+def _draft(verb: ledger.Verb, actor: Actor, token: Token, facts: dict[str, Any], openings: dict[str, Any]) -> ledger.Draft:
+    return ledger.Draft(verb.name, actor, f"token:{token.id}", facts=facts, openings=openings)
 
 
 def _refused(refusal: OrchestraError, actor: Actor) -> OrchestraError:

@@ -16,6 +16,10 @@ def nothing(request: HttpRequest) -> Never:  # noqa: ARG001 - Django's signature
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     re_path(r"^admin/(?:r/.*|search/|autocomplete/)$", nothing),
+    path("admin/account/", RedirectView.as_view(pattern_name="admin:orchestra_site_token_account")),
+    # Django's own would change a password past its use-case.
+    path("admin/password_change/", RedirectView.as_view(pattern_name="admin:orchestra_site_token_password")),
+    re_path(r"^admin/password_change/done/$", nothing),
     path("admin/", admin.site.urls),
     path("api/", include("orchestra_site.rest.urls")),
 ]

@@ -1,4 +1,4 @@
-"""Versions, releases, stored code, model aliases and prices in the admin: for looking only. What changes them is applying and publishing."""
+"""Versions, releases, stored code, model aliases in the admin: for looking only. What changes them is applying and publishing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from agents.admin.differences import differences
 from agents.admin.histories import history_of
 from agents.admin.owners import TeamFilter
-from agents.models import Artifact, ModelAlias, Price, Release, Version, VersionState
+from agents.models import Artifact, ModelAlias, Release, Version, VersionState
 from agents.registry.changes import compare
 from audit.admin import LongListAdmin, ReadOnlyAdmin, choice, shown
 from audit.requests import actor_of
@@ -72,9 +72,3 @@ class ModelAliasAdmin(ReadOnlyAdmin):
 
     def page_context(self, request: HttpRequest, row: ModelAlias) -> dict[str, Any]:
         return {"values": row.live_values(), "history": history_of(row, actor_of(request))}
-
-
-@admin.register(Price)
-class PriceAdmin(ReadOnlyAdmin):
-    list_display = ("__str__", "input_nano", "cache_read_nano", "cache_write_nano", "output_nano", shown("source"), "valid_from")
-    search_fields = ("model",)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import F
+
 from agents import spec, validation
 from agents.models import Agent, Pipeline, Standing, Version, VersionState
 from agents.spec import Document, Problem
@@ -165,11 +167,9 @@ def of_other_teams(number: int) -> str:
 
 
 def users_of(names: Iterable[str]) -> dict[str, list[Pipeline]]:
-    """The pipelines whose current release holds each of these agents."""
-    wanted = set(names)
-    using: dict[str, list[Pipeline]] = {name: [] for name in wanted}
-    for pipeline in Pipeline.objects.select_related("team", "current_release").filter(current_release__isnull=False):
-        release = pipeline.current_release
-        for name in wanted & (release.manifest["agents"].keys() if release else set()):
-            using[name].append(pipeline)
+    """The pipelines whose current release holds each of these agents, by name."""
+    using: dict[str, list[Pipeline]] = {name: [] for name in names}
+    pipelines = Pipeline.objects.filter(current_release__uses__agent__in=list(using)).annotate(agent=F("current_release__uses__agent"))
+    for pipeline in pipelines.select_related("team", "current_release").order_by("name"):
+        using[pipeline.agent].append(pipeline)  # type: ignore[attr-defined] # annotated above
     return using

@@ -51,6 +51,7 @@ PARAMETERS: Final[dict[str, Shape]] = {
     "run": {**_SOME_ID, "description": "the run's id, or its first eight characters or more"},
     "entry": {"type": "string", "format": "uuid", "description": "the entry's id"},
     "token": {"type": "string", "format": "uuid", "description": "the token's id"},
+    "lock": {"type": "string", "format": "uuid", "description": "the lock's id"},
 }
 """What the OpenAPI document says of each parameter of a path, by its name in the address."""
 

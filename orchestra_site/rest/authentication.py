@@ -1,6 +1,7 @@
 """Who asks over REST: a bearer of a token. The Actor is made anew at each request, so what is taken from somebody is gone at once.
 
-Reads only: an expired token is refused here and deleted elsewhere. Named in the settings; sessions are DRF's own, with CSRF.
+An expired token is refused here and deleted elsewhere; the last use of one is noted, to the hour.
+Named in the settings; sessions are DRF's own, with CSRF.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from audit import clock
-from orchestra_site.models import Token
+from orchestra_site.models import USE_IS_KNOWN_TO, Token
 from orchestra_site.people import actor_for
 
 MOST_CHARACTERS = 200
@@ -32,7 +33,7 @@ else:
 
 
 class BearerAuthentication(_Knox):
-    """knox's reading of the header, and a look-up that writes nothing."""
+    """knox's reading of the header, and a look-up that writes nothing but when a token was used last, once an hour."""
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
         found = super().authenticate(request)
@@ -47,6 +48,8 @@ class BearerAuthentication(_Knox):
             digest = hash_token(said)
             for found in Token.objects.live(now).filter(token_key=said[: CONSTANTS.TOKEN_KEY_LENGTH]).select_related("user"):
                 if compare_digest(digest, found.digest) and found.user.is_active:
+                    if found.used_at is None or found.used_at <= now - USE_IS_KNOWN_TO:
+                        Token.objects.filter(pk=found.pk).note_use(now)
                     return found.user, found
         raise AuthenticationFailed("the token is unknown, has ended, was revoked, or its person may not sign in any more")
 

@@ -12,7 +12,7 @@ Somebody = Callable[..., Person]
 
 def test_a_wrong_password_lets_nobody_in(somebody: Somebody) -> None:
     person = somebody().sign_in("alice", "not-it")
-    assert "Please enter the correct username and password" in person.page.inner_text("body")
+    assert "The user name or the password is wrong" in person.page.inner_text("body")
     assert person.go("/admin/runs/run/").url.endswith("/admin/login/?next=/admin/runs/run/")
 
 
@@ -79,6 +79,29 @@ def test_a_member_publishes_a_version_and_rolls_it_back(somebody: Somebody) -> N
     person.press("Go there")
     said = page.inner_text("body")
     assert "'fine' went from release" in said and "(version 2) to release" in said and "(version 1), code included" in said
+
+
+def test_somebody_changes_their_password_and_makes_a_token_that_is_shown_once(somebody: Somebody, site: Site) -> None:
+    root = somebody("root")
+    password = site.manage("person", "gina", "--create").splitlines()[0].rsplit(" ", 1)[1]
+    person = somebody().sign_in("gina", password)
+    page = person.go("/admin/")
+    page.click('[x-on\\:click="openUserLinks = !openUserLinks"]')
+    page.get_by_role("link", name="Your account").click()
+    page.wait_for_load_state("networkidle")
+    assert "You belong to no team" in page.inner_text("#teams")
+    person.press("Change your password")
+    for field, text in (("old_password", password), ("new_password", "a sentence of one's own"), ("again", "a sentence of one's own")):
+        page.fill(f"#id_{field}", text)
+    assert "Your password is changed" in person.press("Change password").inner_text("body")
+    person.press("Make a token")
+    page.fill("#id_name", "nightly job")
+    text = person.press("Make it").inner_text(".o-secret")
+    assert text.startswith("orc_")
+    assert "nightly job" in person.press("Done").inner_text("#tokens") and text not in page.content()
+    root.go("/admin/auth/user/")
+    root.page.click("#result_list a:has-text('gina')")
+    assert "nightly job" in root.page.inner_text("#tokens")
 
 
 def test_an_administrator_makes_an_account_that_sees_what_its_team_sees(somebody: Somebody) -> None:

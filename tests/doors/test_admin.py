@@ -108,7 +108,7 @@ def test_a_page_is_headed_by_its_list_and_its_own_name(looking: Client, tmp_path
 
     assert [one.strip() for one in heading("agents_agent_change", worker.pk)] == ["Agents", "worker"]
     assert [one.strip() for one in heading("runs_run_change", run.pk)] == ["Runs", str(run.pk)]
-    assert [one.strip() for one in heading("auth_user_changelist")] == ["Users"]
+    assert [one.strip() for one in heading("auth_user_changelist")] == ["People"]
     assert [one.strip() for one in heading("index")] == ["Overview"]
 
 

@@ -1,13 +1,14 @@
 """Pages: each row once, in a stable order, at a price that does not depend on how long the list is."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from agents.models import Agent, Pipeline, Release, Team, Version
+from agents.models import Agent, ModelAlias, Pipeline, Price, Release, Team, Version
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.identity import new_id
@@ -15,18 +16,36 @@ from audit.ledger import ChargeDraft, Draft
 from audit.models import Entry
 from orchestra_site.tokens import create_token
 from runs.models import Run
+from tests import factories
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
 
 pytestmark = pytest.mark.django_db
 
-LISTS = ("/teams/", "/agents/", "/pipelines/", "/releases/", "/model-aliases/", "/runs/", "/entries/", "/charges/", "/tokens/")
+LISTS = (
+    "/teams/",
+    "/agents/",
+    "/pipelines/",
+    "/releases/",
+    "/model-aliases/",
+    "/runs/",
+    "/entries/",
+    "/charges/",
+    "/tokens/",
+    "/people/",
+    "/prices/",
+)
 
 
 @pytest.fixture
 def caller(alice: User) -> Caller:
-    Team.objects.create(name="platform", created_at=clock.now()).members.add(alice)
-    return Caller.of(alice)
+    team = Team.objects.create(name="platform", created_at=clock.now())
+    team.members.add(alice)
+    ModelAlias.objects.create(name="reasoning", team=team, provider="p", model="m", created_at=clock.now())
+    alice.user_permissions.add(Permission.objects.get(codename="manage_people"))
+    asking = Caller.of(alice)
+    asking.get("/me/")  # the first use of a token is noted
+    return asking
 
 
 def grow(count: int, start: int = 0) -> None:
@@ -36,9 +55,17 @@ def grow(count: int, start: int = 0) -> None:
         Agent.objects.create(name=f"agent-{number:03}", team=team, role="decide", created_at=now)
         Pipeline.objects.create(name=f"pipeline-{number:03}", team=team, created_at=now)
         create_token("alice", actor=SYSTEM)
+        factories.person(f"person-{number:03}")
+        price = Price(provider="p", model="m", version=number + 1, valid_from=now, source="test")
+        price.input_nano = price.cache_read_nano = price.cache_write_nano = price.output_nano = 1
+        price.save()
     drafts = [Draft("agents.agent.created", Actor.system("test"), f"agent:agent-{n:03}", team="platform") for n in range(count)]
     ledger.record(drafts, now=now)
     ledger.charge([ChargeDraft(amount_nano=1, team="platform") for _ in range(count)], now=now)
+
+
+def _named(item: dict[str, Any]) -> str:
+    return str(item.get("id") or item.get("name") or item["version"])
 
 
 def walked(caller: Caller, path: str) -> list[str]:
@@ -47,16 +74,16 @@ def walked(caller: Caller, path: str) -> list[str]:
     while following:
         page = caller.get(following).body
         assert len(page["items"]) <= 3
-        found += [each.get("id") or each["name"] for each in page["items"]]
+        found += [_named(each) for each in page["items"]]
         following = page["next"]
     return found
 
 
-@pytest.mark.parametrize("path", ["/agents/", "/pipelines/", "/entries/", "/charges/", "/tokens/"])
+@pytest.mark.parametrize("path", ["/agents/", "/pipelines/", "/entries/", "/charges/", "/tokens/", "/people/", "/prices/"])
 def test_pages_laid_end_to_end_hold_every_row_once(caller: Caller, path: str) -> None:
     grow(8)
     found = walked(caller, f"{path}?limit=3")
-    whole = [each.get("id") or each["name"] for each in caller.get(f"{path}?limit=200").body["items"]]
+    whole = [_named(each) for each in caller.get(f"{path}?limit=200").body["items"]]
     assert found == whole and len(set(found)) == len(found) >= 8
 
 
