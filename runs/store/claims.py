@@ -90,7 +90,7 @@ def _taken(owner: UUID, now: datetime, until: datetime, parts: Sequence[_Part]) 
 
 _QUEUED: Final = "FROM runs_run WHERE pipeline_id = p.id AND state = 'queued'"
 _HEADS: Final = (
-    f"SELECT p.team_id, p.id, r.priority, (SELECT count(*) FROM (SELECT 1 AS one {_QUEUED} LIMIT %s) AS ready) "
+    f"SELECT p.team_id, p.id, r.priority, (SELECT count(*) FROM (SELECT 1 AS one {_QUEUED} LIMIT %s) AS ready) "  # noqa: S608 - our own names
     f"FROM agents_pipeline p JOIN runs_run r ON r.id = (SELECT id {_QUEUED} ORDER BY created_at LIMIT 1)"
 )
 
