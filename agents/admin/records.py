@@ -55,6 +55,7 @@ class ReleaseAdmin(LongListAdmin):
 
 @admin.register(Artifact)
 class ArtifactAdmin(ReadOnlyAdmin):
+    heading = "Stored code"
     list_display = (shown("digest", 13), "size", "files", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -51,6 +51,7 @@ class EntryAdmin(LongListAdmin):
     search_help_text = "a run's id, an entry's id, or an agent's name"
     keyset = ("at", "id")
     page_template = "admin/audit/entry.html"
+    heading = "Audit log"
 
     @admin.display(description="time (UTC)")
     def when(self, entry: Entry) -> str:
@@ -115,6 +116,7 @@ class ChargeAdmin(LongListAdmin):
 
 @admin.register(Opening)
 class OpeningAdmin(LongListAdmin):
+    heading = "Opened values"
     list_display = ("entry", shown("path"), "preview")
     fields: ClassVar[Any] = ("entry", shown("path"), "opened", "commitment")
 
@@ -129,11 +131,13 @@ class OpeningAdmin(LongListAdmin):
 
 @admin.register(Pending)
 class PendingAdmin(LongListAdmin):
+    heading = "Entries not sealed yet"
     list_display = ("entry",)
     keyset = ("entry",)
 
 
 @admin.register(Message)
 class MessageAdmin(LongListAdmin):
+    heading = "Outbox"
     list_display = ("created_at", shown("topic"), shown("dedupe_key"), "attempts", "due_at", "done_at")
     list_display_links = ("created_at",)

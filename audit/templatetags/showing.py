@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from django import template
+from django.contrib import admin
+from django.utils.text import capfirst
 
 from audit import clock, wording
 from audit.visible import visible as made_visible
@@ -103,6 +105,20 @@ def _brief(value: Any) -> str:
 def get(mapping: Mapping[str, Any], name: str) -> Any:
     """A value by a name that is itself a value."""
     return mapping.get(name)
+
+
+@register.filter
+def who(reference: str) -> str:
+    """`person alice` of `person:alice`; `system` of `system:system`."""
+    kind, _, name = reference.partition(":")
+    return made_visible(name if kind == name else f"{kind} {name}".strip())
+
+
+@register.filter
+def heading(title: Any) -> str:
+    """What people call a list, by the name that its model has."""
+    found = (each for each in admin.site._registry.values() if str(each.opts.verbose_name_plural) == str(title))  # noqa: SLF001 - Django has no other way
+    return str(getattr(next(found, None), "list_title", None) or capfirst(str(title)))
 
 
 @register.filter

@@ -136,10 +136,24 @@ class RunAdmin(LongListAdmin):
 class EngineAdmin(LongListAdmin):
     """Names of hosts are the installation's own: for those who see everything."""
 
-    list_display = (shown("host"), "pid", "serves", "started_at", "beat_at", "stopped_at")
+    heading = "Workers"
+    list_display = (shown("host"), "pid", "serves", "began", "heard", "left")
+    fields: ClassVar[Any] = (shown("host"), "pid", "serves", "began", "heard", "left")
     list_filter: ClassVar[Any] = (choice("serves_all", ["True", "False"], title="serves all runs"),)
     keyset = ("started_at", "id")
 
     @admin.display(description="serves")
     def serves(self, engine: Engine) -> str:
         return "all runs" if engine.serves_all else "its own run"
+
+    @admin.display(description="started (UTC)")
+    def began(self, engine: Engine) -> str:
+        return instant(engine.started_at)
+
+    @admin.display(description="last heard of (UTC)")
+    def heard(self, engine: Engine) -> str:
+        return instant(engine.beat_at)
+
+    @admin.display(description="stopped (UTC)", empty_value="-")
+    def left(self, engine: Engine) -> str | None:
+        return None if engine.stopped_at is None else instant(engine.stopped_at)
