@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, Q, Sum
 
 from audit import bulk
 from audit.actors import Actor
@@ -74,7 +74,9 @@ def entries_of(run: UUID, *, limit: int | None = None) -> list[dict[str, Any]]:
 
     What is no evidence is left out, as in bodies_at; chain_problems says where.
     """
-    entries = Entry.objects.filter(run=run).order_by(F("seq").asc(nulls_last=True), "at", "id")[:limit]
+    entries = list(Entry.objects.filter(run=run, seq__isnull=False).order_by("seq")[:limit])  # apart from the late ones, along the index
+    left = None if limit is None else limit - len(entries)
+    entries += Entry.objects.filter(run=run, seq__isnull=True).order_by("at", "id")[:left]
     return [envelope for entry in entries if (envelope := entry.trusted_envelope()) is not None]
 
 

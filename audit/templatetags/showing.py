@@ -108,6 +108,11 @@ def get(mapping: Mapping[str, Any], name: str) -> Any:
 
 
 @register.filter
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+@register.filter
 def who(reference: str) -> str:
     """`person alice` of `person:alice`; `system` of `system:system`."""
     kind, _, name = reference.partition(":")

@@ -21,6 +21,7 @@ from audit.wording import instant, lasting
 from runs import services
 from runs.admin import doing, page
 from runs.admin.badges import listed, with_reasons
+from runs.admin.outline import asked_of
 from runs.models import Engine, Integrity, Outcome, Run
 
 MOST_PIPELINES = 200
@@ -113,7 +114,7 @@ class RunAdmin(LongListAdmin):
     # The page, and what can be done ------------------------------------------------------------------------------------------------
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
-        return page.context(row, actor_of(request))
+        return page.context(row, actor_of(request), asked_of(request.GET.dict()))
 
     def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
         return [

@@ -5,7 +5,7 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 
 from .ending import end_unattended
 from .listing import OUTCOMES, Listed, Wanted, read_as, runs_wanted
-from .reading import SHORTEST_PREFIX, find_run, run_document, runs_visible_to
+from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run_document, runs_visible_to, steps_in_short
 from .refusals import refused_starts
 from .starting import reverify, start_run
 from .stopping import cancel_run
@@ -14,9 +14,11 @@ __all__ = [
     "OUTCOMES",
     "SHORTEST_PREFIX",
     "Listed",
+    "StepInShort",
     "Wanted",
     "cancel_run",
     "end_unattended",
+    "extent_of_work",
     "find_run",
     "read_as",
     "refused_starts",
@@ -25,4 +27,5 @@ __all__ = [
     "runs_visible_to",
     "runs_wanted",
     "start_run",
+    "steps_in_short",
 ]
