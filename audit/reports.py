@@ -19,6 +19,7 @@ from audit import bulk
 from audit.actors import Actor
 from audit.canonical import digest_bytes
 from audit.clock import to_text
+from audit.lanes import lanes_of
 from audit.models import Charge, Entry, Opening
 from audit.models.entry import EntryQuerySet
 
@@ -65,8 +66,15 @@ def matching(filters: Filters, *, actor: Actor) -> EntryQuerySet:
     wanted = {"run": filters.run, "agent": filters.agent, "at__gte": filters.since, "at__lt": filters.until}
     found = Entry.objects.visible_to(actor).filter(**{name: value for name, value in wanted.items() if value is not None})
     if filters.person is not None:
-        found = found.filter(Q(actor_kind="person", actor=filters.person) | Q(on_behalf_of=filters.person))
+        found = found.of_person(filters.person)
     return found.in_order()
+
+
+def lanes_of_entries(filters: Filters, *, actor: Actor) -> list[Q]:
+    """Conditions that part what matches into lists of which an index has each in order."""
+    if filters.person is not None:
+        return EntryQuerySet.ways_of_person(filters.person)
+    return [Q()] if filters.agent is not None or filters.run is not None else lanes_of(actor)
 
 
 def entries_of(run: UUID, *, limit: int | None = None) -> list[dict[str, Any]]:

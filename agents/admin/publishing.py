@@ -37,7 +37,7 @@ def possible(owner: Owner, versions: list[Version], actor: Actor) -> list[tuple[
     published = sum(version.published_at is not None for version in versions) > 1
     able = {
         "publish": (draft or isinstance(owner, Pipeline)) and not retired,
-        "rollback": published or (isinstance(owner, Pipeline) and owner.current_release_id is not None),
+        "rollback": (published or (isinstance(owner, Pipeline) and owner.current_release_id is not None)) and not retired,
         "suspend": isinstance(owner, Agent) and not (retired or suspended),
         "resume": suspended,
         "retire": not retired,
@@ -105,6 +105,8 @@ def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpRes
         says = [f"What runs now is the first {what} that was published, so there is nothing older to go back to."]
         says += ["There are newer ones. To go forward to one, choose it by name: nothing is chosen for you."] if newer else []
     nothing = None if older or newer else says[0]
+    if owner.state == Standing.RETIRED:
+        nothing = f"'{owner.name}' is retired: reinstate it first, then it can be rolled back."
     forbidden = _forbidden(owner, actor) or nothing
     return act(
         page, request, Deed(f"Roll back {owner.name}", "Go there", link_to(owner), perform, says, RollbackForm, forbidden=forbidden, about=owner)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
@@ -22,7 +22,8 @@ from runs import services
 from runs.admin import doing, page
 from runs.admin.badges import listed, with_reasons
 from runs.admin.outline import asked_of
-from runs.models import Engine, Integrity, Outcome, Run
+from runs.models import Engine, Outcome, Run
+from runs.services import Wanted
 
 MOST_PIPELINES = 200
 
@@ -41,7 +42,7 @@ class OutcomeFilter(admin.SimpleListFilter):
         if wanted == "live":
             return queryset.live().filter(deadline_at__gt=now)
         if wanted == "broken":
-            return queryset.filter(integrity=Integrity.BROKEN)  # as the last check found it; the rows of a page are checked anew
+            return queryset.broken()  # as the last check found it; the rows of a page are checked anew
         return queryset.ended_as(Outcome(wanted), now) if wanted in set(Outcome) else queryset
 
 
@@ -73,6 +74,12 @@ class RunAdmin(LongListAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         """Without releases: their manifests are long, and only the page of one run wants one."""
         return services.runs_visible_to(actor_of(request))
+
+    def lanes(self, request: HttpRequest) -> list[Q]:
+        if request.GET.get("q"):
+            return [Q()]
+        said = {name: request.GET.get(name) for name in ("of", "reads_as")}
+        return services.lanes_of_runs(Wanted(pipeline=said["of"] or None, outcome=said["reads_as"]), actor=actor_of(request), now=clock.now())
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:  # noqa: ARG002 - as above
         words = search_term.strip().lower()

@@ -4,7 +4,7 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 """
 
 from .ending import end_unattended
-from .listing import OUTCOMES, Listed, Wanted, read_as, runs_wanted
+from .listing import OUTCOMES, Listed, Wanted, lanes_of_runs, newest_runs, read_as, runs_wanted
 from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run_document, runs_visible_to, steps_in_short
 from .refusals import refused_starts
 from .starting import reverify, start_run
@@ -20,6 +20,8 @@ __all__ = [
     "end_unattended",
     "extent_of_work",
     "find_run",
+    "lanes_of_runs",
+    "newest_runs",
     "read_as",
     "refused_starts",
     "reverify",
