@@ -79,7 +79,13 @@ def preview(told: Preview) -> dict[str, Any]:
 
 
 def published(done: Published) -> dict[str, Any]:
-    return {**_done(done), "agents": dict(done.agents), "releases": _releases(done.releases), "stay": list(done.stay), "stay_elsewhere": done.stay_elsewhere}
+    return {
+        **_done(done),
+        "agents": dict(done.agents),
+        "releases": _releases(done.releases),
+        "stay": list(done.stay),
+        "stay_elsewhere": done.stay_elsewhere,
+    }
 
 
 def rolled_back(done: RolledBack) -> dict[str, Any]:

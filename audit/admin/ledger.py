@@ -21,7 +21,7 @@ from audit.models import Charge, Entry, Message, Opening, Pending
 from audit.models.entry import EntryQuerySet
 from audit.templatetags.showing import pretty
 from audit.visible import visible
-from audit.wording import money
+from audit.wording import instant, money
 
 
 class Recent(Choice):
@@ -61,7 +61,7 @@ class EntryAdmin(LongListAdmin):
 
     @admin.display(description="time (UTC)")
     def when(self, entry: Entry) -> str:
-        return f"{entry.at:%Y-%m-%d %H:%M:%S}"
+        return instant(entry.at)
 
     def lanes(self, request: HttpRequest) -> list[Q]:
         person = _person(request.GET.get("q", ""))
@@ -106,7 +106,7 @@ class ChargeAdmin(LongListAdmin):
 
     @admin.display(description="time (UTC)")
     def when(self, charge: Charge) -> str:
-        return f"{charge.at:%Y-%m-%d %H:%M:%S}"
+        return instant(charge.at)
 
     @admin.display(description="amount")
     def amount(self, charge: Charge) -> str:

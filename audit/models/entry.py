@@ -16,7 +16,6 @@ from audit.canonical import digest_bytes, entry_bytes
 from audit.clock import to_text
 from audit.visible import visible
 
-
 # With its value in the statement: SQLite takes an index of some rows only where it reads there that no others are wanted.
 DID: Final = models.Q(models.Func(models.F("actor_kind"), template="%(expressions)s = 'person'", output_field=models.BooleanField()))
 

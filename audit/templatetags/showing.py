@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from django import template
@@ -44,9 +45,18 @@ def visible(value: Any, limit: int = 200) -> str:
 @register.filter
 def pretty(value: Any) -> str:
     """A value as indented JSON, each line made visible, cut at forty thousand characters."""
-    lines = json.dumps(value, ensure_ascii=False, indent=2, default=str).split("\n")
+    lines = json.dumps(_beginning(value), ensure_ascii=False, indent=2, default=str).split("\n")
     text = "\n".join(made_visible(line, 2_000) for line in lines[:MOST_LINES])
     return text if len(text) <= LONGEST and len(lines) <= MOST_LINES else text[:LONGEST] + "\n… cut here; the command showrun --json has all of it"
+
+
+def _beginning(value: Any) -> Any:
+    """As much of a value as can have a line: each item takes one at least."""
+    if isinstance(value, list):
+        return [_beginning(one) for one in value[: MOST_LINES + 1]]
+    if isinstance(value, dict):
+        return {name: _beginning(one) for name, one in islice(value.items(), MOST_LINES + 1)}
+    return value
 
 
 @register.filter

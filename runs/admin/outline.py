@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from runs.models import StepState
 from runs.services import StepInShort
 
-MOST: Final = 150
+MOST: Final = 100
 """As many steps stand on one page."""
 MOST_FAILED: Final = 40
 MOST_AT_WORK: Final = 40
@@ -70,12 +70,13 @@ def outline(steps: Sequence[StepInShort], asked: Asked) -> Outline:
         return _part(steps, asked)
     if len(steps) <= MOST:
         return Outline([step.id for step in steps], len(steps))
-    kept = _kept(steps)
-    left: dict[str, Counter[str]] = {}
+    groups: dict[str, list[StepInShort]] = {}
     for step in steps:
-        if step.id not in kept:
-            left.setdefault(_place(step), Counter())[step.state] += 1
-    return Outline([step.id for step in steps if step.id in kept], len(steps), {place: _fold(place, states) for place, states in left.items()})
+        groups.setdefault(_place(step), []).append(step)
+    kept = _kept(steps, groups)
+    left = {place: Counter(step.state for step in group if step.id not in kept) for place, group in groups.items()}
+    folds = {place: _fold(place, states) for place, states in left.items() if states}
+    return Outline([step.id for step in steps if step.id in kept], len(steps), folds)
 
 
 def _part(steps: Sequence[StepInShort], asked: Asked) -> Outline:
@@ -89,15 +90,11 @@ def _part(steps: Sequence[StepInShort], asked: Asked) -> Outline:
     return Outline([step.id for step in page], len(steps), {}, part, before, after)
 
 
-def _kept(steps: Sequence[StepInShort]) -> set[int]:
+def _kept(steps: Sequence[StepInShort], groups: Mapping[str, Sequence[StepInShort]]) -> set[int]:
     """What somebody looks for first, as long as there is room: the end of the run, failures, what is at work; then the ends of each group."""
-    outer = [step for step in steps if not _place(step)]
-    wanted = [*_ends(outer, MOST // 3)]
+    wanted = [*_ends(groups.get("", ()), MOST // 3)]
     wanted += [step for step in steps if step.state == StepState.FAILED][:MOST_FAILED]
     wanted += sorted((step for step in steps if step.state in _AT_WORK), key=lambda step: step.key)[:MOST_AT_WORK]
-    groups: dict[str, list[StepInShort]] = {}
-    for step in steps:
-        groups.setdefault(_place(step), []).append(step)
     wanted += [step for group in groups.values() for step in _ends(group, FIRST + LAST)]
     return set(list(dict.fromkeys(step.id for step in wanted))[:MOST])
 

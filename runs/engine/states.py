@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from audit.instants import to_the_second
+
 ENGINE_ABI: Final = 1
 """The version of the engine's semantics. A release names the one it was made for; another one is `incompatible`."""
 
@@ -205,7 +207,7 @@ class Effective:
         if self.outcome is None:
             return str(self.state)
         if self.as_of is not None and self.outcome in (Outcome.VERIFIED, Outcome.DEGRADED):
-            return f"{self.outcome} as of {self.as_of:%Y-%m-%dT%H:%M:%SZ}"
+            return f"{self.outcome} as of {to_the_second(self.as_of)}"
         return str(self.outcome)
 
     @property

@@ -1,9 +1,8 @@
 """Reading: one run as one document, the same for every door. Never writes; what is overdue reads as failed."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import Count, Max, Min, Q
@@ -52,8 +51,7 @@ def _matching(run: str, actor: Actor) -> RunQuerySet:
     return runs.filter(id__gte=UUID(digits.ljust(32, "0")), id__lte=UUID(digits.ljust(32, "f"))).order_by("id")
 
 
-@dataclass(frozen=True, slots=True)
-class StepInShort:
+class StepInShort(NamedTuple):
     """What a run of tens of thousands of steps is sorted by."""
 
     id: int
