@@ -15,7 +15,7 @@ from runs.models import CallKind, Cause
 THINNEST: Final = 0.7
 """Percent: what took no time can still be seen and pointed at."""
 
-OWN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND, CallKind.INLINE})
+OWN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND, CallKind.INLINE, CallKind.MODEL})
 """A call of these kinds is the step's own work; what it brings back is the step's output."""
 
 REFUSES: Final = frozenset({Cause.STALE, Cause.CONTRACT})
@@ -115,10 +115,16 @@ def timeline(document: Mapping[str, Any], now: datetime, folds: Mapping[str, Fol
 
 
 def refused(step: Mapping[str, Any]) -> frozenset[str]:
-    """Ids of the calls that came back as they should, whose output the engine did not take: the call is confirmed, the attempt failed."""
+    """Ids of the calls that came back as they should, whose output the engine did not take: the call is confirmed, and the attempt failed or asked again."""
     failed = step["state"] == "failed" and (step.get("failure") or {}).get("cause") in REFUSES
     came_back = (call for call in step["calls"] if call["kind"] in OWN and call["state"] == "confirmed" and not call["cause"])
-    return frozenset(call["id"] for call in came_back if call["attempt"] < step["attempt"] or failed)
+    return frozenset(call["id"] for call in came_back if call["attempt"] < step["attempt"] or failed or _repaired(call, step))
+
+
+def _repaired(call: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
+    """A reply of a model that couldn't be taken is followed, within the attempt, by the question for another."""
+    later = (other for other in step["calls"] if other["attempt"] == call["attempt"] and other["kind"] == CallKind.MODEL)
+    return call["kind"] == CallKind.MODEL and any(other["ordinal"] > call["ordinal"] for other in later)
 
 
 def _place(key: str, roots: list[Row], places: dict[str, Row]) -> Row:

@@ -27,7 +27,7 @@ def step(key: str, begin: float, end: float | None, state: str = "returned", **m
 
 
 def call(begin: float, end: float, **more: Any) -> dict[str, Any]:
-    plain = {"kind": "function", "name": "work:run", "state": "confirmed", "cause": None, "attempt": 1, "id": "own"}
+    plain = {"kind": "function", "name": "work:run", "state": "confirmed", "cause": None, "attempt": 1, "ordinal": 0, "id": "own"}
     return {**plain, "dispatched_at": at(begin), "settled_at": at(end), **more}
 
 
@@ -85,6 +85,17 @@ def test_a_call_that_came_back_with_what_was_refused_is_no_success(state: str, f
     assert row.refused == ({"own"} if came_back else set())
     assert (row.calls[0].state == "failed") is came_back
     assert ("output was refused" in row.calls[0].title) is came_back
+
+
+@pytest.mark.parametrize(
+    ("state", "cause", "refused"),
+    [("returned", None, {"first"}), ("failed", "contract", {"first", "last"}), ("failed", "upstream", {"first"})],
+)
+def test_the_replies_of_a_model_that_were_refused_are_marked_the_last_one_too(state: str, cause: str | None, refused: set[str]) -> None:
+    calls = [call(0, 4, kind="model", name="wording", id="first"), call(4, 8, kind="model", name="wording", id="last", ordinal=1)]
+    row = timeline(document(step("word", 0, 9, state, failure=cause and {"cause": cause}, calls=calls)), NOW).rows[0]
+    assert row.refused == refused
+    assert [one.state for one in row.calls] == ["failed" if name in refused else "confirmed" for name in ("first", "last")]
 
 
 def test_a_call_that_is_settled_after_its_step_stays_within_the_bar() -> None:
