@@ -115,7 +115,7 @@ def timeline(document: Mapping[str, Any], now: datetime, folds: Mapping[str, Fol
 
 
 def refused(step: Mapping[str, Any]) -> frozenset[str]:
-    """Ids of the calls that came back as they should, whose output the engine did not take: the call is confirmed, and the attempt failed or asked again."""
+    """Ids of the calls that came back as they should, whose output was not taken: the call is confirmed, and the attempt failed or asked again."""
     failed = step["state"] == "failed" and (step.get("failure") or {}).get("cause") in REFUSES
     came_back = (call for call in step["calls"] if call["kind"] in OWN and call["state"] == "confirmed" and not call["cause"])
     return frozenset(call["id"] for call in came_back if call["attempt"] < step["attempt"] or failed or _repaired(call, step))

@@ -126,7 +126,7 @@ def test_what_could_never_work_is_refused_with_its_line(tmp_path: Path, alias: s
     assert "pipeline.yaml:" in problems(refused)
 
 
-@pytest.mark.parametrize(("provider", "hint"), [("anthropic", "write https://HOST/PATH"), ("scripted", "a file of this folder"), ("openai", "one of")])
+@pytest.mark.parametrize(("provider", "hint"), [("anthropic", "https://HOST/PATH"), ("scripted", "a file of this folder"), ("openai", "one of")])
 def test_credentials_in_an_endpoint_are_refused_and_not_repeated(tmp_path: Path, provider: str, hint: str) -> None:
     with pytest.raises(NotPublishable) as refused:
         models.publish(tmp_path, models.alias(provider=provider, endpoint="https://user:pass-word@models.example.com"), models.agent())

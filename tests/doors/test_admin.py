@@ -169,3 +169,13 @@ def test_rows_that_have_no_page_of_their_own_offer_no_button(looking: Client, tm
     run_of(tmp_path)
     page = looking.get(reverse("admin:audit_opening_change", args=[Opening.objects.first().pk])).content.decode()
     assert "submit-row" not in page and ">Close<" not in page
+
+
+def test_the_overview_says_how_many_of_the_verified_are_judged_as_of_a_past_time(looking: Client, tmp_path: Path) -> None:
+    pipelines.publish(tmp_path / "p", functions=world.WORK, agents=[agent("worker", "work:work")], steps=world.STEPS)
+    for as_of in (None, clock.from_text("2014-02-28T14:25:00Z")):
+        pipelines.drive(pipelines.start(as_of=as_of))
+    overview = looking.get(reverse("admin:index"))
+    (tally,) = overview.context["tallies"]
+    assert tally.cells[0] == ("verified", 2, 2, 1)
+    assert "1 of these as of a past time" in overview.content.decode()

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from agents import registry
-from agents.models import Agent, Pipeline, Standing, Team, Version, VersionState
+from agents.models import Agent, Pipeline, Release, Standing, Team, Version, VersionState
 from audit.models import Entry
 from runs.models import Run
 from tests import pipelines
@@ -198,6 +198,15 @@ def test_the_history_of_a_pipeline_follows_its_publication(seen: dict[str, Clien
     pipeline = Pipeline.objects.get(name="sample")
     newest = pipeline.history.order_by("-history_id").first()
     assert (newest.state, newest.current_release_id) == (pipeline.state, pipeline.current_release_id)
+
+
+def test_the_history_of_a_pipeline_names_its_releases_by_version_and_digest(seen: dict[str, Client], tmp_path: Path) -> None:
+    world.platform(tmp_path / "second", more="risk_tier: low")
+    row = Pipeline.objects.get(name="sample")
+    page = text(seen["bob"].get(deed(row, "change"))).partition('id="history"')[2]
+    first, second = Release.objects.filter(pipeline=row).order_by("created_at")
+    assert f"− version 1, release {first.digest[:12]}" in page and f"+ version 1, release {second.digest[:12]}" in page
+    assert str(first.pk) not in page and str(second.pk) not in page
 
 
 @pytest.mark.parametrize(
