@@ -222,7 +222,7 @@ def admin_pages() -> Iterator[Figure]:
             pages = stack.enter_context(started("orchestra", [sys.executable, HERE / "admin_pages.py"], environment))
             for page, person in ((page, person) for page in pages.ready["pages"] for person in ("root", "member", "wide")):
                 seen = pages.round(page=page, **{"as": person})
-                for word in ("p50", "p95"):
+                for word in ("p50", "p95", "cpu"):
                     yield figure(f"admin.{name}.{page}.{person}.{word}", seen[f"{word}_ms"], "ms")
 
 

@@ -32,7 +32,7 @@ def history_of(row: Any, actor: Actor) -> Sequence[Step]:
     """Newest first, at most thirty; two statements."""
     found = list(type(row).history.filter(id=row.pk).select_related("history_user").order_by("-history_date", "-history_id")[: MOST + 1])
     known = {"team_id": dict(Team.objects.visible_to(actor).values_list("pk", "name")), "current_release_id": _releases(found)}
-    before: list[Any] = [*found[1:], None]
+    before: list[Any] = [*found[1:], None][: len(found)]  # a row that is older than its history has none
     return [_step(newer, older, known) for newer, older in zip(found, before, strict=True)][:MOST]
 
 
