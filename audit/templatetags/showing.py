@@ -132,7 +132,7 @@ def who(reference: str) -> str:
 @register.filter
 def heading(title: Any) -> str:
     """What people call a list, by the name that its model has."""
-    found = (each for each in admin.site._registry.values() if str(each.opts.verbose_name_plural) == str(title))  # noqa: SLF001 - Django has no other way
+    found = (each for each in admin.site._registry.values() if str(each.opts.verbose_name_plural).lower() == str(title).lower())  # noqa: SLF001 - Django has no other way
     return str(getattr(next(found, None), "list_title", None) or capfirst(str(title)))
 
 

@@ -18,6 +18,7 @@ from runs.admin.timeline import timeline
 from runs.models import Run
 
 MOST_ENTRIES: Final = 200
+MOST_MISSING: Final = 10
 REFRESH_S: Final = 3
 
 
@@ -39,6 +40,7 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
         "agents": _agents(document, actor),
         "entries": entries,
         "more_entries": max(run.seq - len(entries), 0),
+        "more_missing": max(len(document["missing"]) - MOST_MISSING, 0),
         "look": look,
         "look_key": None if look is None else document["steps"][look]["key"],
         "to_do": what_to_do(document["failure"]),

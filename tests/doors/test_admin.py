@@ -179,3 +179,22 @@ def test_the_overview_says_how_many_of_the_verified_are_judged_as_of_a_past_time
     (tally,) = overview.context["tallies"]
     assert tally.cells[0] == ("verified", 2, 2, 1)
     assert "1 of these as of a past time" in overview.content.decode()
+
+
+def test_a_degraded_run_names_ten_of_the_parts_it_goes_without_and_leads_to_the_rest(looking: Client, tmp_path: Path) -> None:
+    functions = "import orchestra\n\ndef run(item: int = 0, **_) -> dict:\n    if item:\n        raise orchestra.Missing('none')\n    return {}\n"
+    look = "{id: look, agent: worker, with: {item: =item}}"
+    steps = f"- {{id: each, for_each: =input.items, as: item, min_success: 1, do: [{look}]}}\n- {{id: end, agent: worker}}"
+    pipelines.publish(tmp_path / "p", functions=functions, agents=[agent("worker", "work:run")], steps=steps)
+    run = pipelines.start(input={"items": list(range(13))})
+    assert pipelines.drive(run)["outcome"] == "degraded"
+    page = looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode()
+    assert "Goes without 12 parts" in page and "… and 2 more" in page
+    failed = looking.get(reverse("admin:runs_run_change", args=[run.id]) + "?state=failed").content.decode()
+    assert failed.count('data-step="each/') == 12 and "1–12 of 12" in failed
+
+
+@pytest.mark.parametrize(("app", "called"), [("runs", "Workers"), ("audit", "Audit log"), ("agents", "Stored code")])
+def test_the_lists_of_an_app_are_called_so_on_its_page_too(looking: Client, app: str, called: str) -> None:
+    page = looking.get(f"/admin/{app}/").content.decode().partition('id="content-main"')[2]
+    assert f">{called}</a>" in page and "Engines" not in page and "Artifacts" not in page
