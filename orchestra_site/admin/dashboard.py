@@ -19,7 +19,7 @@ from audit.requests import actor_of
 from runs.admin import Listed, listed, with_reasons
 from runs.models import Engine, Run
 
-NEWEST: Final = 2_000
+NEWEST: Final = 1_000
 AT_ONCE: Final = 200
 """Runs that are held against the ledger together: their results are read for that, and some are large."""
 MOST: Final = 10
