@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from agents.admin.differences import differences
 from agents.admin.histories import history_of
 from agents.admin.owners import TeamFilter
 from agents.models import Artifact, ModelAlias, Release, Version, VersionState
+from agents.models.version import VersionQuerySet
 from agents.registry.changes import compare
 from audit.admin import LongListAdmin, ReadOnlyAdmin, choice, shown
 from audit.requests import actor_of
@@ -26,6 +27,9 @@ class VersionAdmin(LongListAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("agent__team", "pipeline__team").defer("spec")
+
+    def lanes(self, request: HttpRequest) -> list[Q]:
+        return VersionQuerySet.ways_to_own(actor_of(request))
 
     def page_context(self, request: HttpRequest, row: Version) -> dict[str, Any]:
         before = Version.objects.of(row.owner).filter(number__lt=row.number).order_by("-number").first()
@@ -55,6 +59,7 @@ class ReleaseAdmin(LongListAdmin):
 
 @admin.register(Artifact)
 class ArtifactAdmin(ReadOnlyAdmin):
+    heading = "Stored code"
     list_display = (shown("digest", 13), "size", "files", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

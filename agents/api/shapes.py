@@ -163,12 +163,14 @@ PUBLISHED: Final = given(
     agents=mapping("drafts of agents that went with it", whole()),
     releases=listing(_MADE, "what pipelines run from now on"),
     stay=listing(text(), "pipelines that use the agent and stay as they are until they are published themselves"),
+    stay_elsewhere=whole("how many more of these belong to teams that are not shown to you"),
 )
 ROLLED_BACK: Final = given(
     _DONE,
     releases=listing(_MADE, "what pipelines run from now on"),
     forward=flag("the target is the newer one"),
     keep=listing(text(), "agents whose permissions in force are not those of the target"),
+    elsewhere=whole("how many pipelines of teams that are not shown to you run a new release, too"),
 )
 APPLIED: Final = given(
     dry_run=flag("nothing was written"),

@@ -62,6 +62,7 @@ class PermissionForm(forms.Form):
 
 @admin.register(User)
 class PersonAdmin(LongListAdmin):
+    heading = "People"
     list_display = (shown("username", called="name"), "stands", "administers", "signed_in", "since")
     search_fields = ("username",)
     search_help_text = "the beginning of a name"

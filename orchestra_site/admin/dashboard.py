@@ -19,7 +19,7 @@ from audit.requests import actor_of
 from runs.admin import Listed, listed, with_reasons
 from runs.models import Engine, Run
 
-NEWEST: Final = 2_000
+NEWEST: Final = 1_000
 AT_ONCE: Final = 200
 """Runs that are held against the ledger together: their results are read for that, and some are large."""
 MOST: Final = 10
@@ -30,15 +30,16 @@ WORDS: Final = ("verified", "degraded", "rejected", "failed", "unverified", "can
 
 @dataclass(slots=True)
 class Tally:
-    """One pipeline's outcomes in the last day and in the last week."""
+    """One pipeline's outcomes in the last day and in the last week; of the good ones, how many are judged as of a past time."""
 
     pipeline: Pipeline
     day: Counter[str] = field(default_factory=Counter)
     week: Counter[str] = field(default_factory=Counter)
+    past: Counter[str] = field(default_factory=Counter)
 
     @property
-    def cells(self) -> Sequence[tuple[str, int, int]]:
-        return [(word, self.day[word], self.week[word]) for word in WORDS]
+    def cells(self) -> Sequence[tuple[str, int, int, int]]:
+        return [(word, self.day[word], self.week[word], self.past[word]) for word in WORDS]
 
     @property
     def live(self) -> int:
@@ -84,6 +85,7 @@ def _tallies(runs: Sequence[Listed], actor: Actor, now: datetime) -> list[Tally]
         if tally is not None:
             tally.week[one.word] += 1
             tally.day[one.word] += one.run.created_at >= day
+            tally.past[one.word] += one.label != one.word  # `verified as of …`
     return sorted(tallies.values(), key=lambda tally: tally.pipeline.name)
 
 

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from audit.instants import to_the_second
+
 SUPPORTED_ABIS: Final = frozenset({1, 2})
 """The versions of the engine's semantics that this engine carries out. A release names the oldest one that can run it; where no engine
 is left that can, its runs wait `incompatible`. 2 adds waits and compensations to 1."""
@@ -252,7 +254,7 @@ class Effective:
         if self.outcome is None:
             return str(self.state)
         if self.as_of is not None and self.outcome in (Outcome.VERIFIED, Outcome.DEGRADED):
-            return f"{self.outcome} as of {self.as_of:%Y-%m-%dT%H:%M:%SZ}"
+            return f"{self.outcome} as of {to_the_second(self.as_of)}"
         return str(self.outcome)
 
     @property

@@ -5,10 +5,11 @@ Knows no rows and no clock. The store makes a `Snapshot` from rows; `machine` ma
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from agents.contracts import Contract
+from audit.instants import recorded
 from runs.engine.states import Cause, Mode, Outcome, RunState, StepState, WaitKind
 
 FUTURE_TOLERANCE: Final = timedelta(minutes=1)
@@ -17,7 +18,7 @@ FUTURE_TOLERANCE: Final = timedelta(minutes=1)
 
 def instant_text(instant: datetime | None) -> str | None:
     """RFC 3339 in UTC, as everywhere in records; the clock's own module is not pure."""
-    return None if instant is None else instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return None if instant is None else recorded(instant)
 
 
 # --- the plan: what a release says, compiled once ------------------------------------------------------------------

@@ -1,9 +1,11 @@
 """Reading: one run as one document, the same for every door. Never writes; what is overdue reads as failed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
+
+from django.db.models import Count, Max, Min, Q
 
 from agents.errors import NotGranted
 from audit import canonical, clock, reports
@@ -55,17 +57,40 @@ def _matching(run: str, actor: Actor) -> RunQuerySet:
     return runs.filter(id__gte=UUID(digits.ljust(32, "0")), id__lte=UUID(digits.ljust(32, "f"))).order_by("id")
 
 
-def run_document(run: Run, *, actor: Actor) -> dict[str, Any]:
+class StepInShort(NamedTuple):
+    """What a run of tens of thousands of steps is sorted by."""
+
+    id: int
+    key: str
+    state: str
+
+
+def steps_in_short(run: Run) -> list[StepInShort]:
+    """All steps of a run in the order in which they were opened; one statement."""
+    return [StepInShort(*row) for row in Step.objects.filter(run=run).order_by("id").values_list("id", "key", "state")]
+
+
+def extent_of_work(run: Run) -> tuple[str | None, str | None]:
+    """From the first beginning of a step to the last end, the verifier that ends the run apart; no end while one of them is open."""
+    work = Step.objects.filter(run=run).exclude(key="verify", judges=True)
+    said = work.aggregate(began=Min("started_at"), ended=Max("finished_at"), open=Count("id", filter=Q(finished_at__isnull=True)))
+    return instant_text(said["began"]), None if said["open"] else instant_text(said["ended"])
+
+
+def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None) -> dict[str, Any]:
     """Everything that a run has to say, as JSON: outcome, steps with time and cost, verdict with evidence, failure with owner.
 
-    Of the run that it judges, and of those that judge it, only what the actor may see.
+    Of the run that it judges, and of those that judge it, only what the actor may see. With `only` some steps, by id, beside the verifier's.
     """
     now = clock.now()
-    steps, calls = list(Step.objects.filter(run=run)), list(Call.objects.filter(run=run))
+    steps, calls = _steps_and_calls(run, only)
     finish = reports.bodies_at([(run.id, run.seq)]).get(run.id) if run.outcome else None
     opened = reports.openings_of([entry for entry in _entries(run, steps, finish) if entry is not None])
     end = opened.get(UUID(finish["id"]), {}) if finish is not None else {}
     usage = reports.usage_of(run.id) if any(call.kind == CallKind.MODEL for call in calls) else {}
+    made: dict[str, list[Call]] = {}
+    for call in calls:
+        made.setdefault(call.step, []).append(call)
     judged = [step for step in steps if step.judges]
     verdict = opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None
     effective = run.effective(now, _integrity(run, finish, verdict))
@@ -79,11 +104,19 @@ def run_document(run: Run, *, actor: Actor) -> dict[str, Any]:
         "missing": end.get("missing", []),
         **_undone(finish),
         "waits": _waits(run, now),
-        "steps": [_step(step, calls, opened, usage) for step in steps],
+        "steps": [_step(step, made.get(step.key, ()), opened, usage) for step in steps],
         "reverifies": _judged_run(run, actor),
         "reverified_by": _judgements(run, actor, now),
         "entries": run.seq,
     }
+
+
+def _steps_and_calls(run: Run, only: Collection[int] | None) -> tuple[list[Step], list[Call]]:
+    steps, calls = Step.objects.filter(run=run), Call.objects.filter(run=run)
+    if only is None:
+        return list(steps), list(calls)
+    rows = list(steps.filter(Q(id__in=only) | Q(key="verify", judges=True)))
+    return rows, list(calls.filter(step__in=[row.key for row in rows]))
 
 
 def _integrity(run: Run, finish: Mapping[str, Any] | None, verdict: Any) -> Integrity:
@@ -209,8 +242,8 @@ def _step(step: Step, calls: Sequence[Call], opened: Mapping[UUID, Mapping[str, 
         "result": value(step.result_entry, "result"),
         "result_digest": step.result_digest or None,
         "failure": value(step.failure_entry, "failure"),
-        "cost_nano": str(sum(call.cost_nano for call in calls if call.step == step.key)),
-        "calls": [_call(call, usage.get(call.id)) for call in calls if call.step == step.key],
+        "cost_nano": str(sum(call.cost_nano for call in calls)),
+        "calls": [_call(call, usage.get(call.id)) for call in calls],
     }
 
 

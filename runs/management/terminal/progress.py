@@ -16,6 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from audit.instants import to_the_second
 from audit.visible import visible
 from audit.wording import lasting
 from runs.management.terminal.screen import Screen
@@ -66,7 +67,7 @@ class Progress:
 
     def _heading(self) -> str:
         run = self._tracker.run
-        judged = f", judged as of {run.as_of:%Y-%m-%dT%H:%M:%SZ}" if run.as_of is not None else ""
+        judged = f", judged as of {to_the_second(run.as_of)}" if run.as_of is not None else ""
         return f"{run.pipeline.name}{' (draft)' if run.draft else ''}, run {run.id}{judged}"
 
     # --- a line per change ---

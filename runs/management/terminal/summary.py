@@ -14,7 +14,7 @@ from rich.text import Text
 from audit import clock
 from audit.visible import visible
 from audit.wording import lasting, money
-from runs.management.terminal.failures import failure_lines, missing_lines
+from runs.management.terminal.failures import MAX_MESSAGE, failure_lines, missing_lines
 from runs.management.terminal.results import input_text, result_table
 from runs.management.terminal.steps import steps_table
 from runs.management.terminal.verdicts import verdict_lines, word_on
@@ -73,7 +73,8 @@ def _why(document: Mapping[str, Any]) -> Text:
     if word in ("verified", "rejected") and verdict is not None:
         return word_on(verdict)
     if word == "failed" and failure is not None:
-        return Text(f"{visible(failure['cause'], 40)}; owner: {whose(failure.get('owner'), failure.get('team'))}")
+        owner = whose(failure.get("owner"), failure.get("team"))
+        return Text.assemble((visible(failure["message"], MAX_MESSAGE), "bold"), f"\n{visible(failure['cause'], 40)}; owner: {owner}")
     if word == "unverified":
         return Text(_unverified(document))
     if word == "degraded":
