@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -146,8 +146,9 @@ class Watch:
         name = row["id"]
         if row["outcome"] == "cancelled":
             self._must(before["cancel_requested_at"] is not None, "a run is cancelled because somebody asked", name)
-        if before["deadline_at"] <= row["finished_at"]:
-            self._must(row["failure_cause"] in ("deadline", "tampered"), "past its deadline a run has failed", f"{name} is {row['outcome']} {row['failure_cause']}")
+        if before["deadline_at"] <= self._now:
+            told = f"{name} is {row['outcome']} {row['failure_cause']}, finished {row['finished_at']}"
+            self._must(row["failure_cause"] in ("deadline", "tampered"), "past its deadline a run has failed", told)
         elif before["cancel_requested_at"] is not None:
             self._must(row["outcome"] == "cancelled", "what was cancelled ends so", f"{name} is {row['outcome']} {row['failure_cause']}")
         if row["failure_cause"] == "lost" and self._loses(name):
@@ -247,7 +248,7 @@ class Watch:
         earlier, what = self.runs[row["run_id"]], f"{row['step']} {row['attempt']}.{row['ordinal']}"
         self._must(run["state"] == "running", "no intent after the finish", what)
         self._must(earlier["cancel_requested_at"] is None, "no intent after a cancel", what)
-        self._must(row["dispatched_at"] < run["deadline_at"] + timedelta(seconds=1), "no intent after the deadline", what)
+        self._must(row["dispatched_at"] < row["not_after"], "no intent after the deadline", f"{what} at {row['dispatched_at']}")
         self._must((step["state"], step["attempt"]) == ("running", row["attempt"]), "an intent is that of a step at work", what)
         self._must(row["not_after"] <= run["deadline_at"], "no call outlives its run", what)
         self._must(self.holders.get(row["run_id"]) == writer, "only the holder writes intents", what)
