@@ -29,6 +29,8 @@ class Fate(Protocol):
 
     def committed(self) -> None: ...
 
+    def between_reads(self) -> None: ...
+
 
 class Database(DatabaseWrapper):
     """Django's own connection, with a fate."""

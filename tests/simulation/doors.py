@@ -81,7 +81,8 @@ class Doors:
         return UUID(self.random.choice(runs)) if runs else None
 
     def cancel(self) -> None:
-        run = self._any_run()
+        late = [name for name, deadline in self.world.watch.live.items() if deadline <= self.world.now()]
+        run = UUID(late[0]) if late else self._any_run()
         if run is not None:
             self.world.tell("cancel")
             services.cancel_run(run=str(run), actor=CLIENT)
@@ -142,11 +143,11 @@ class Doors:
         """A process is stopped, and goes on later as if nothing had been: its timers are overdue, its lease may have gone."""
         process = self.world.some()
         if process is not None and not self.world.healed:
-            process.stopped_until = self.world.seconds + self.random.choice([1.0, 5.5, 7.0, 12.0])
+            process.stopped_until = self.world.seconds + self.world.scenario.ttl * self.random.choice([0.3, 0.9, 1.1, 1.2, 2.0])
             self.world.tell(f"process {process.number} stands still until {process.stopped_until:.3f}")
 
     def jump(self) -> None:
         if not self.world.healed:
-            by = self.random.choice([-2.0, -0.3, 3.0, 8.0, 20.0])
+            by = self.random.choice([-2.0, -0.3, 2.5, 3.0, 6.5, 8.0, 20.0])
             self.world.jumped += by
             self.world.tell(f"the clock jumps by {by} s")

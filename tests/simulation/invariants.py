@@ -28,6 +28,9 @@ ENDS = ("runs.call.confirmed", "runs.call.refused", "runs.call.unresolved")
 RESULTS = ("runs.step.returned", "runs.step.judged")
 FINISHED = "runs.run.finished"
 MOST_CLAIMS = store.MAX_ATTEMPTS
+WRITES_FAIL = frozenset({"ambiguous", "full", "locked"})
+SOON_S = 3.0
+"""So long may it take a process that is not hindered to write down what it has."""
 
 
 class Broken(BaseException):
@@ -54,6 +57,7 @@ class Watch:
         self.resent: Counter[str] = Counter()
         self.dispatched: Counter[str] = Counter()
         self.acted: Counter[tuple[str, str]] = Counter()
+        self.unwritten: dict[str, tuple[Any, float]] = {}
         self.read_to = 0
         self.problem: tuple[str, str] | None = None
 
@@ -128,6 +132,9 @@ class Watch:
         elif row["lease_until"] != before["lease_until"]:
             holder = self.holders.get(name)
             self._must(holder == writer, "only its holder prolongs a lease or gives it back", f"{writer} did, and {holder} holds it")
+        if row["cancel_requested_at"] is not None and before["cancel_requested_at"] is None:
+            in_time = before["state"] in LIVE and row["cancel_requested_at"] < row["deadline_at"]
+            self._must(in_time, "only what lives and is in time is cancelled", name)
         if row["state"] == "finished" and before["state"] != "finished":
             self._ended(before, row)
         self._limits(row)
@@ -136,11 +143,9 @@ class Watch:
         self._must(row["fence"] == before["fence"] + 1, "each claim has a fence of its own", f"{before['fence']} became {row['fence']}")
         free = before["lease_until"] is None or before["lease_until"] <= self._now
         self._must(free, "a lease that holds is nobody else's to take", f"{writer} took it before {before['lease_until']}")
-        self._must(before["state"] in LIVE and self._now < before["deadline_at"], "only what lives and is in time is claimed", str(dict(before)))
+        self._must(before["state"] in LIVE and self._now < before["deadline_at"], "only what lives and is in time is claimed", before["state"])
         self.holders[row["id"]] = writer
         self.claims[row["id"]] += 1
-        many = self.claims[row["id"]]
-        self._must(many <= MOST_CLAIMS + 1, "claims without progress are bounded", f"{many} claims in a row")
 
     def _ended(self, before: Row, row: Row) -> None:
         name = row["id"]
@@ -191,6 +196,9 @@ class Watch:
             self.dispatched[entry["subject"].removeprefix("call:")] += 1
 
     def _progress(self, name: str, verb: str) -> None:
+        if verb == "runs.run.resumed":
+            many = self.claims[name]
+            self._must(many <= MOST_CLAIMS, "who takes a run after so many claims ends it", f"resumed at claim {many} without progress")
         if verb not in ("runs.run.resumed", "runs.call.resent", "runs.run.cancel_requested"):
             self.claims[name] = 0
 
@@ -206,7 +214,8 @@ class Watch:
         if row["state"] in OPEN and (before is None or row["attempt"] != before["attempt"] or was == "retrying"):
             self._goes_on(row, earlier)
         if before is not None:
-            self._must(row["attempt"] in (before["attempt"], before["attempt"] + 1), "attempts count one by one", place)
+            again = was == "running" and row["state"] == "retrying"
+            self._must(row["attempt"] == before["attempt"] + again, "each retry is an attempt of its own", place)
 
     def _returned(self, before: Row | None, row: Row, run: Row, earlier: Row | None, writer: int) -> None:
         place = f"{row['key']} of {row['run_id']}"
@@ -314,6 +323,37 @@ class Watch:
             self.acted[place] += 1
             self._must(self.acted[place] == 1, "at most once", f"{what} is sent for the {self.acted[place]}nd time")
 
+    def answered(self, sent: Any) -> None:
+        """To a process that lives: it has to write that down, whoever holds the run by now."""
+        if not set(self.world.scenario.faults) & WRITES_FAIL:
+            self.unwritten[sent.request.key] = (sent, self.world.seconds + SOON_S)
+
+    # --- when nothing is ready ---
+
+    def idle(self) -> None:
+        for process in self._lively():
+            self._at_work(process.engine)
+        for key, (sent, by) in list(self.unwritten.items()):
+            process = self.world.processes[sent.process - 1]
+            drives = process.alive and sent.request.run in process.engine._driving
+            if not drives or key not in self.calls or self.calls[key]["state"] != "dispatched":
+                del self.unwritten[key]
+            elif process.busy or process.stopped_until >= self.world.seconds:
+                self.unwritten[key] = (sent, self.world.seconds + SOON_S)
+            else:
+                self._must(self.world.seconds <= by, "what was answered is written", f"{sent.request.step} was answered to {sent.process}")
+
+    def _lively(self) -> list[Any]:
+        """Processes that have nothing in hand: whatever they should do by now they have done."""
+        return [each for each in self.world.processes if each.alive and not each.busy and not each.jobs and each.stopped_until <= self.world.seconds]
+
+    def _at_work(self, engine: Any) -> None:
+        for run in engine._driving:
+            driver = engine._drivers[run]
+            running = {key for key in driver.snapshot.open if driver.snapshot.steps[key].state == "running"}
+            if driver.inbox.empty() and not driver.finished:
+                self._must(all(key in driver.performing for key in running), "what runs is in somebody's hands", f"{sorted(running)} of {run}")
+
     # --- at the end ---
 
     def at_the_end(self) -> None:
@@ -323,21 +363,10 @@ class Watch:
         for run in runs:
             self._must(not (problems := reports.chain_problems(run.id)), "the ledger's chain holds", str(problems))
             self._must(run.reserved_nano == 0, "at the end nothing is reserved", str(run.id))
-        self._evidence()
+        for process in self._lively():
+            free = process.engine.tools.boundary.children._free
+            self._must(bool(process.engine._driving) or free == process.engine.options.children, "places are given back", f"{free} are free")
         self.raise_if_broken()
-
-    def _evidence(self) -> None:
-        """What was answered to a process that lived on is not called unanswered later. Faults of transactions may take it with them."""
-        if set(self.world.scenario.faults) & {"crash before", "crash after", "kill", "ambiguous", "full", "locked"}:
-            return
-        for sent in self.world.outside.sent:
-            row = self.calls.get(sent.request.key)
-            if row is None or sent.answered_at is None or row["state"] == "confirmed":
-                continue
-            self.complain_if_late(row, sent)
-
-    def complain_if_late(self, row: Row, sent: Any) -> None:
-        """Hook for what a settlement after an answer means."""
 
 
 def _values(answer: Any) -> Iterable[str]:

@@ -21,7 +21,7 @@ from runs.boundary import Request
 from tests.runs.engine.factories import verdict
 
 ADDRESS = "https://feed.example/"
-LASTS = (0.0, 0.01, 0.3, 2.0, 4.9, 5.0, 7.0)
+LASTS = (0.01, 0.3, 1.0, 2.0, 3.0, 4.0, 4.9, 5.0)
 """Seconds that a call may take; the agents of `scenarios` have five."""
 NEVER = 10_000.0
 
@@ -38,7 +38,6 @@ class Sent:
     at: float
     answered_at: float | None = None
     answer: Any = None
-    cost: int | None = None
 
 
 @dataclass
@@ -47,9 +46,11 @@ class Outside:
 
     seed: int
     failing: float
+    slow: float
     clock: Callable[[], float]
     process: Callable[[], int]
     on_send: Callable[[Request], None]
+    on_answer: Callable[["Sent"], None]
     names: dict[str, int] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     times: Counter[str] = field(default_factory=Counter)
@@ -66,10 +67,11 @@ class Outside:
 
     def answers(self, sent: Sent, answer: Any) -> Any:
         sent.answered_at, sent.answer = self.clock(), answer
+        self.on_answer(sent)
         return answer
 
     def lasts(self, fate: Random) -> float:
-        if fate.random() < self.failing:
+        if fate.random() < self.slow:
             return fate.choice((*LASTS, NEVER))
         return fate.choice((0.0, 0.05, 0.4))
 

@@ -16,7 +16,7 @@ from unittest import mock
 from uuid import UUID
 
 from agents.models import Agent, Pipeline, Release, Team, Version
-from audit import canonical, identity
+from audit import bulk, canonical, identity
 from runs.boundary import Boundary
 from tests.runs.engine.factories import AT
 from tests.simulation import outside, scenarios
@@ -85,6 +85,7 @@ def simulating() -> Iterator[Simulation]:
 
         for target, value in _replaced(world).items():
             stack.enter_context(mock.patch(target, value))
+        stack.enter_context(mock.patch("audit.bulk.statement", _interruptible(bulk.statement, simulation)))
         for name in ("call_function", "call_command", "fetch", "ask_model"):
             stack.enter_context(mock.patch.object(Boundary, name, _asking(getattr(Boundary, name))))
         disabled = logging.root.manager.disable
@@ -111,6 +112,16 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.adapters.http.fetch": lambda asked, may: outside.fetch(world().outside, asked),
         "runs.adapters.models.Scripted": lambda: outside.Provider(lambda: world().outside),
     }
+
+
+def _interruptible(statement: Any, simulation: Simulation) -> Any:
+    @functools.wraps(statement)
+    def read(sql: str, parameters: Any, **more: Any) -> Any:
+        if simulation.database.fate is not None and not simulation.database.in_atomic_block:
+            simulation.database.fate.between_reads()
+        return statement(sql, parameters, **more)
+
+    return read
 
 
 async def _command(children: Any, job: Any, *, argv: Any, timeout_s: float, progress_timeout_s: float | None, on_progress: Any) -> Any:

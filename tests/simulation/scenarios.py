@@ -17,7 +17,7 @@ COST, BOUND = 1_000, 5_000
 GIVES = {"type": "object", "required": ["of"], "properties": {"of": {"type": "string"}}}
 PRICE = dict.fromkeys(("input", "cache_read", "cache_write", "output"), 1_000_000) | {"provider": "scripted", "model": "m", "version": 1, "input_limit": None}
 ALIAS = {"team": "lines", "provider": "scripted", "model": "m", "endpoint": "nowhere", "secret_ref": "", "price": PRICE}
-WORKERS = ("worker", "other", "spare", "actor", "keyed", "thinker", "program", "echo")
+WORKERS = ("worker", "other", "spare", "actor", "actor", "actor", "keyed", "thinker", "program", "echo")
 
 STIMULI = {"cancel": 0.25, "reverify": 0.25, "sweep": 1.0, "ring": 1.0, "poke": 1.0, "leave": 0.3, "suspend": 0.15}
 """How many of each befall a run of a seed, on average."""
@@ -73,7 +73,7 @@ class Lines(Pipelines):
         pick = self.random
         nodes = self.nodes(pick.choice([0, 1, 1, 2]), [])
         limits = {
-            "timeout_ms": pick.choice([8_000, 20_000, 30_000]),
+            "timeout_ms": pick.choice([8_000, 20_000, 40_000]),
             "calls": pick.choice([None, None, 3, 10]),
             "cost_nano": pick.choice([None, None, BOUND, 20 * BOUND]),
         }
@@ -83,7 +83,11 @@ class Lines(Pipelines):
 
 @dataclass(frozen=True)
 class Scenario:
-    """One seed, laid out. `strikes` is the chance that a fault befalls one transaction; `happens` comes in the order of its seconds."""
+    """One seed, laid out. `strikes`, `failing`, `slow`: the chances that a fault befalls a transaction, that a call fails, that it takes long.
+
+    `happens` comes in the order of its seconds. A lease (`ttl`) may be shorter than a call, so that two workers can have the same one out.
+    `latency`: the longest that a use of the database waits for its turn.
+    """
 
     seed: int
     manifests: tuple[dict[str, Any], ...]
@@ -92,6 +96,9 @@ class Scenario:
     profile: str
     strikes: float
     failing: float
+    slow: float
+    ttl: float
+    latency: float
     lasts: float
     happens: tuple[tuple[float, str], ...] = field(default=())
 
@@ -109,10 +116,13 @@ def scenario(seed: int) -> Scenario:
         seed=seed,
         manifests=tuple(Lines(pick, fresh=False).manifest() for _ in range(runs)),
         inputs=tuple({"n": pick.randint(0, 10), "list": list(range(pick.randint(0, 3)))} for _ in range(runs)),
-        workers=pick.choice([1, 2, 2, 3]),
+        workers=2 if profile in ("stalls", "clocks") else pick.choice([1, 2, 2, 3]),
         profile=profile,
-        strikes=0.6 if profile == "loop" else pick.choice([0.02, 0.05, 0.12]),
+        strikes=pick.choice([0.3, 0.9]) if profile == "loop" else pick.choice([0.02, 0.05, 0.12]),
         failing=pick.choice([0.02, 0.1, 0.3]),
+        slow=pick.choice([0.1, 0.4, 0.8]),
+        ttl=2.0 if profile == "loop" else pick.choice([2.0, 2.5, 6.0]),
+        latency=pick.choice([0.05, 0.3, 1.2]),
         lasts=lasts,
         happens=tuple(sorted(_happens(pick, runs, FAULTS[profile], lasts))),
     )
@@ -122,8 +132,8 @@ def _happens(pick: Random, runs: int, faults: tuple[str, ...], lasts: float) -> 
     """Starts first; each is asked for twice now and then. What lies near the start matters most: runs are short."""
     found = [(round(pick.uniform(0, 2), 2), "start") for _ in range(runs)]
     found += [(each + 0.5, "start") for each, _ in found if pick.random() < 0.2]
-    average = {**STIMULI, **{fault: 1.5 for fault in faults if fault in ("kill", "pause", "jump")}}
+    average = {**STIMULI, **{fault: 2.0 for fault in faults if fault in ("kill", "pause", "jump")}}
     for name, times in average.items():
         many = sum(pick.random() < times / 2 for _ in range(2 * runs))
-        found += [(round(min(pick.expovariate(0.25), lasts), 2), name) for _ in range(many)]
+        found += [(round(pick.choice([pick.uniform(0, lasts), min(pick.expovariate(0.25), lasts)]), 2), name) for _ in range(many)]
     return found

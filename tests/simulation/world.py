@@ -23,11 +23,11 @@ from tests.simulation.loop import VirtualLoop, running
 from tests.simulation.outside import Outside
 from tests.simulation.scenarios import AT_BEGINS, AT_COMMITS, Scenario
 
-TTL, BEAT_S = timedelta(seconds=6), 2.0
-LATENCIES = (0.0, 0.0, 0.002, 0.05, 0.3)
+LATENCIES = (0.0, 0.0, 0.01, 0.2, 1.0)
 AFTERMATH_S = 6.0
 """After the last deadline: one sweep, its grace, and the time that a commit may take."""
 LINGERS_S = 12.0
+CHILDREN = 2
 DOOR = 0
 """Who writes where no worker does."""
 
@@ -66,8 +66,10 @@ class World:
         self.healed = False
         self.commits, self.changes = 0, 0
         self.trace: deque[str] = deque(maxlen=60)
-        self.outside = Outside(scenario.seed, scenario.failing, lambda: self.seconds, lambda: self.writer, self._sent)
         self.watch = Watch(self)
+        self.outside = Outside(
+            scenario.seed, scenario.failing, scenario.slow, lambda: self.seconds, lambda: self.writer, self._sent, self.watch.answered
+        )
         self.doors = doors.Doors(self)
 
     # --- what others ask of it ---
@@ -137,6 +139,7 @@ class World:
         elif due:
             self._turn(self.random.choice(due))
         else:
+            self.watch.idle()
             times = [at for process in self.processes if (at := process.next_at()) is not None]
             times += [at for at, _ in (*self.later, *([self.happens[0]] if self.happens else []))]
             self.seconds = max(self.seconds, min(times, default=self.seconds + 1.0))
@@ -188,7 +191,8 @@ class World:
         number = len(self.processes) + 1
         loop = VirtualLoop(lambda: self.seconds, lambda job, future: self._give_job(process, job, future), lambda said: None)
         process = Process(number, loop)
-        options = EngineOptions(concurrency=4, children=2, ttl=TTL, beat_s=BEAT_S, id=UUID(int=number))
+        ttl = timedelta(seconds=self.scenario.ttl)
+        options = EngineOptions(concurrency=4, children=CHILDREN, ttl=ttl, beat_s=self.scenario.ttl / 3, id=UUID(int=number))
         with running(loop):
             process.engine = Engine(options)
             process.main = loop.create_task(process.engine.run())
@@ -199,7 +203,7 @@ class World:
     def _give_job(self, process: Process, job: Callable[[], Any], future: Any) -> None:
         if not process.alive:
             raise OperationalError("there is no such process any more")
-        due = max(self.seconds + self.random.choice(LATENCIES), process.jobs[-1][0] if process.jobs else 0.0)
+        due = max(self.seconds + self.scenario.latency * self.random.choice(LATENCIES), process.jobs[-1][0] if process.jobs else 0.0)
         process.jobs.append((due, job, future))
 
     def _gone(self, process: Process) -> None:
@@ -207,7 +211,7 @@ class World:
             return
         process.alive = False
         if not self.healed:
-            self.later.append((self.seconds + self.random.choice([0.2, 2.0, 8.0]), "spawn"))
+            self.later.append((self.seconds + self.random.choice([0.2, 0.2, 2.0, 8.0] if self.scenario.profile != "loop" else [0.2]), "spawn"))
         elif not any(each.alive for each in self.processes):
             self.spawn()
 
@@ -231,10 +235,15 @@ class World:
         self._outside_transactions()
         fault = self._fault(AT_BEGINS)
         if fault == "stand still":
-            self._others_go_on(until=self.seconds + self.random.choice([0.5, 7.0, 9.0]))
+            self._others_go_on(until=self.seconds + self.scenario.ttl * self.random.choice([0.3, 1.1, 1.5]))
         elif self.random.random() < 0.1:
             self._others_go_on(turns=self.random.randint(1, 12))
         return fault
+
+    def between_reads(self) -> None:
+        """Rows that are read one after the other may be of different ages."""
+        if self.at_work and self.random.random() < 0.03:
+            self._others_go_on(turns=self.random.randint(1, 8))
 
     def _others_go_on(self, *, turns: int = 400, until: float = float("inf")) -> None:
         """Whoever is about to write stands still meanwhile; he may find himself dead."""
