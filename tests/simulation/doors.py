@@ -151,3 +151,10 @@ class Doors:
             by = self.random.choice([-2.0, -0.3, 2.5, 3.0, 6.5, 8.0, 20.0])
             self.world.jumped += by
             self.world.tell(f"the clock jumps by {by} s")
+
+    def lapse(self) -> None:
+        """Leases that have run out by some other machine's clock: they give no safety, so nothing may depend on them."""
+        if not self.world.healed:
+            self.world.tell("leases lapse")
+            Run.objects.live().filter(lease_until__isnull=False).update(lease_until=self.world.now())
+            self.ring()

@@ -131,7 +131,7 @@ class Watch:
             self._claimed(before, row, writer)
         elif row["lease_until"] != before["lease_until"]:
             holder = self.holders.get(name)
-            self._must(holder == writer, "only its holder prolongs a lease or gives it back", f"{writer} did, and {holder} holds it")
+            self._must(writer in (holder, 0), "only its holder prolongs a lease or gives it back", f"{writer} did, and {holder} holds it")
         if row["cancel_requested_at"] is not None and before["cancel_requested_at"] is None:
             in_time = before["state"] in LIVE and row["cancel_requested_at"] < row["deadline_at"]
             self._must(in_time, "only what lives and is in time is cancelled", name)

@@ -95,7 +95,7 @@ def simulating() -> Iterator[Simulation]:
 
 
 def _replaced(world: Any) -> dict[str, Any]:
-    """The seams, by name: clocks, chance, threads, adapters; and how often an engine looks, which is only to save time."""
+    """The seams, by name: clocks, chance, threads, adapters; and how often an engine looks and says that it lives, only to save time."""
     nanoseconds = SimpleNamespace(time_ns=lambda: round(world().now().timestamp() * 1e9))
     return {
         "audit.clock.now": lambda: world().now(),
@@ -104,7 +104,8 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.worker.engine.time": SimpleNamespace(monotonic=lambda: world().seconds),
         "runs.worker.engine.CLAIM_S": 1.0,
         "runs.worker.engine.LOOK_S": 1.0,
-        "runs.worker.engine.SWEEP_S": 2.0,
+        "runs.worker.engine.SWEEP_S": 3.0,
+        "runs.worker.engine.Engine._still_here": lambda engine: None,
         "runs.store.committer._close_own_connection": lambda together: None,
         "runs.performers.unpacked": lambda digests: dict.fromkeys([*digests, None], Path("/")),
         "runs.adapters.children.Pool": lambda size, hidden: outside.Pool(lambda: world().outside),

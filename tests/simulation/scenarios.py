@@ -24,12 +24,13 @@ STIMULI = {"cancel": 0.25, "reverify": 0.25, "sweep": 1.0, "ring": 1.0, "poke": 
 FAULTS: Mapping[str, tuple[str, ...]] = {
     "calm": (),
     "crashes": ("crash before", "crash after", "kill"),
-    "stalls": ("pause", "stand still"),
+    "stalls": ("pause", "stand still", "lapse"),
     "errors": ("ambiguous", "full", "locked"),
-    "clocks": ("jump", "pause"),
+    "clocks": ("jump", "lapse"),
     "loop": ("crash after", "crash after", "kill"),
-    "all": ("crash before", "crash after", "kill", "pause", "stand still", "ambiguous", "full", "locked", "jump"),
+    "all": ("crash before", "crash after", "kill", "pause", "stand still", "ambiguous", "full", "locked", "jump", "lapse"),
 }
+AT_TIMES = ("kill", "pause", "jump", "lapse")
 AT_COMMITS, AT_BEGINS = ("crash before", "crash after", "ambiguous", "full"), ("locked", "stand still")
 
 
@@ -86,7 +87,7 @@ class Scenario:
     """One seed, laid out. `strikes`, `failing`, `slow`: the chances that a fault befalls a transaction, that a call fails, that it takes long.
 
     `happens` comes in the order of its seconds. A lease (`ttl`) may be shorter than a call, so that two workers can have the same one out.
-    `latency`: the longest that a use of the database waits for its turn.
+    `latency`: the longest that a use of the database waits for its turn; `beat`: after which part of it a lease is prolonged.
     """
 
     seed: int
@@ -99,6 +100,7 @@ class Scenario:
     slow: float
     ttl: float
     latency: float
+    beat: float
     lasts: float
     happens: tuple[tuple[float, str], ...] = field(default=())
 
@@ -121,7 +123,8 @@ def scenario(seed: int) -> Scenario:
         strikes=pick.choice([0.3, 0.9]) if profile == "loop" else pick.choice([0.02, 0.05, 0.12]),
         failing=pick.choice([0.02, 0.1, 0.3]),
         slow=pick.choice([0.1, 0.4, 0.8]),
-        ttl=2.0 if profile == "loop" else pick.choice([2.0, 2.5, 6.0]),
+        ttl=3.0 if profile == "loop" else pick.choice([3.0, 3.0, 6.0]),
+        beat=pick.choice([0.33, 0.6]),
         latency=pick.choice([0.05, 0.3, 1.2]),
         lasts=lasts,
         happens=tuple(sorted(_happens(pick, runs, FAULTS[profile], lasts))),
@@ -132,7 +135,7 @@ def _happens(pick: Random, runs: int, faults: tuple[str, ...], lasts: float) -> 
     """Starts first; each is asked for twice now and then. What lies near the start matters most: runs are short."""
     found = [(round(pick.uniform(0, 2), 2), "start") for _ in range(runs)]
     found += [(each + 0.5, "start") for each, _ in found if pick.random() < 0.2]
-    average = {**STIMULI, **{fault: 2.0 for fault in faults if fault in ("kill", "pause", "jump")}}
+    average = {**STIMULI, **{fault: 2.0 for fault in faults if fault in AT_TIMES}}
     for name, times in average.items():
         many = sum(pick.random() < times / 2 for _ in range(2 * runs))
         found += [(round(pick.choice([pick.uniform(0, lasts), min(pick.expovariate(0.25), lasts)]), 2), name) for _ in range(many)]

@@ -24,7 +24,7 @@ from tests.simulation.outside import Outside
 from tests.simulation.scenarios import AT_BEGINS, AT_COMMITS, Scenario
 
 LATENCIES = (0.0, 0.0, 0.01, 0.2, 1.0)
-AFTERMATH_S = 6.0
+AFTERMATH_S = 8.0
 """After the last deadline: one sweep, its grace, and the time that a commit may take."""
 LINGERS_S = 12.0
 CHILDREN = 2
@@ -96,6 +96,8 @@ class World:
             for _ in range(self.scenario.workers):
                 self.spawn()
             while self.seconds < self.scenario.lasts and not self._is_over():
+                if self.happens and self._rests():
+                    self.seconds, _ = max((self.seconds, ""), self.happens[0])  # nobody has anything to do until then
                 self.step()
             self._heal()
             self.watch.at_the_end()
@@ -104,7 +106,10 @@ class World:
             self._wind_up()
 
     def _is_over(self) -> bool:
-        return not self.happens and not self.later and self.doors.all_started and not self.watch.live and not self._driving()
+        return not self.happens and not self.later and self._rests()
+
+    def _rests(self) -> bool:
+        return self.doors.all_started and not self.watch.live and not self._driving()
 
     def _driving(self) -> bool:
         return any(process.alive and process.engine is not None and process.engine._driving for process in self.processes)
@@ -192,7 +197,8 @@ class World:
         loop = VirtualLoop(lambda: self.seconds, lambda job, future: self._give_job(process, job, future), lambda said: None)
         process = Process(number, loop)
         ttl = timedelta(seconds=self.scenario.ttl)
-        options = EngineOptions(concurrency=4, children=CHILDREN, ttl=ttl, beat_s=self.scenario.ttl / 3, id=UUID(int=number))
+        beat = self.scenario.ttl * self.scenario.beat
+        options = EngineOptions(concurrency=4, children=CHILDREN, ttl=ttl, beat_s=beat, id=UUID(int=number))
         with running(loop):
             process.engine = Engine(options)
             process.main = loop.create_task(process.engine.run())
