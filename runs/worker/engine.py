@@ -302,7 +302,7 @@ class Engine:
             log.exception("run %s can't be driven here; its lease runs out and another worker takes it", driver.run)
 
     def _driven(self, driver: Driver, task: "asyncio.Task[None]") -> None:
-        """However it ended. A task that was cancelled before it began runs none of its own code, and a run that stayed listed would keep its lease."""
+        """However it ended: a task that is cancelled before it begins runs none of its own code, and a run that stays listed keeps its lease."""
         if len(self._driving) >= self.options.concurrency or self.options.only is not None:
             self._room.set()  # room for another, or perhaps the end
         if self._driving.get(driver.run) is task:

@@ -185,7 +185,9 @@ class Watch:
             self._must(last != FINISHED, "the finish is the last event", f"{verb} after it")
             self.heads[name] = (entry["seq"], canonical.digest_bytes(body), verb)
             if entry["actor"] == "worker":
-                self._must(self.holders.get(name) == writer, "only the holder writes events", f"{writer} wrote {verb}; {self.holders.get(name)} holds it")
+                self._must(
+                    self.holders.get(name) == writer, "only the holder writes events", f"{writer} wrote {verb}; {self.holders.get(name)} holds it"
+                )
             self._progress(name, verb)
         if verb in ENDS:
             self.ends[entry["subject"]] += 1
@@ -219,7 +221,9 @@ class Watch:
 
     def _returned(self, before: Row | None, row: Row, run: Row, earlier: Row | None, writer: int) -> None:
         place = f"{row['key']} of {row['run_id']}"
-        self._must(row["result_fence"] == run["fence"], "a result is written under the current fence", f"{place}: {row['result_fence']}, {run['fence']}")
+        self._must(
+            row["result_fence"] == run["fence"], "a result is written under the current fence", f"{place}: {row['result_fence']}, {run['fence']}"
+        )
         self._must(self.holders.get(row["run_id"]) == writer, "a result is written by the holder", place)
         deadline = row["deadline_at"] if before is None else before["deadline_at"]
         self._must(row["finished_at"] < min(deadline, run["deadline_at"]), "a late result is never used", f"{place} returned {row['finished_at']}")

@@ -133,14 +133,18 @@ MUTANTS = (
         ),
     ),
     _one("forget a cancel", MACHINE, "if snapshot.run.cancel_by is not None:\n        return _finish(walk, Outcome.CANCELLED)", "pass"),
-    _one("void a dispatched reservation", SETTLING, "used = used or Used(call.reserved_nano, estimated=True)", "used = used or Used(0, estimated=True)"),
+    _one(
+        "void a dispatched reservation", SETTLING, "used = used or Used(call.reserved_nano, estimated=True)", "used = used or Used(0, estimated=True)"
+    ),
     _one(
         "drop a settlement with the fence",
         DRIVER,
         "await self._settle_late([*closing, *self._arrived(), *(self._in_flight(loaded) if self.finished else ())])",
         "pass",
     ),
-    _one("settle again what has been settled", DRIVER, "return known is not None and known.state is CallState.DISPATCHED", "return known is not None"),
+    _one(
+        "settle again what has been settled", DRIVER, "return known is not None and known.state is CallState.DISPATCHED", "return known is not None"
+    ),
     _one("send an at_most_once call again", PLANNING, "    if known.mode is Mode.AT_MOST_ONCE:\n", "    if False:\n"),
     _one(
         "send again under a new key",
@@ -157,8 +161,18 @@ MUTANTS = (
         "return Planned(step, request, opened=(store.opened(record_of(request), None),), has_place=True)",
         "return Planned(step, request, record=record_of(request), has_place=True)",
     ),
-    _one("forget a tool's intent", DRIVER, "await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening),))", "self.calls[record.key] = record"),
-    _one("finish twice", MACHINE, "    walk.run = replace(walk.run, state=RunState.FINISHED,", "    walk.facts *= 2\n    walk.run = replace(walk.run, state=RunState.FINISHED,"),
+    _one(
+        "forget a tool's intent",
+        DRIVER,
+        "await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening),))",
+        "self.calls[record.key] = record",
+    ),
+    _one(
+        "finish twice",
+        MACHINE,
+        "    walk.run = replace(walk.run, state=RunState.FINISHED,",
+        "    walk.facts *= 2\n    walk.run = replace(walk.run, state=RunState.FINISHED,",
+    ),
     _one("go on from an old head", WRITING, "Committed(_seen_next(each, heads[each.run]),", "Committed(_seen_next(each, each.seen.head),"),
     _one("number an event that comes after the finish", WRITING, "openings=fact.openings\n    )", "openings=fact.openings, sequenced=True\n    )"),
     Mutant(
@@ -174,8 +188,18 @@ MUTANTS = (
     _one("retry under the same attempt", MACHINE, "attempt=step.attempt + 1", "attempt=step.attempt"),
     _one("ignore the lease at the claim", CLAIMS, "lease_until <= %s)", "lease_until <= %s OR 1)", constant="_READY"),
     _one("claim past the deadline", CLAIMS, "AND deadline_at > %s", "AND (deadline_at > %s OR 1)", constant="_READY"),
-    _one("prolong the leases of others", CLAIMS, "held = Run.objects.filter(lease_owner=owner, id__in=runs)\n        held.filter", "held = Run.objects.filter(id__in=runs)\n        held.filter"),
-    _one("give back the leases of others", CLAIMS, "Run.objects.filter(lease_owner=owner, id__in=runs, state__in=LIVE_RUN)", "Run.objects.filter(state__in=LIVE_RUN)"),
+    _one(
+        "prolong the leases of others",
+        CLAIMS,
+        "held = Run.objects.filter(lease_owner=owner, id__in=runs)\n        held.filter",
+        "held = Run.objects.filter(id__in=runs)\n        held.filter",
+    ),
+    _one(
+        "give back the leases of others",
+        CLAIMS,
+        "Run.objects.filter(lease_owner=owner, id__in=runs, state__in=LIVE_RUN)",
+        "Run.objects.filter(state__in=LIVE_RUN)",
+    ),
     _one("end the unattended without its revision", ENDING, "loaded.seen, move, actor", "store.load([run])[0].seen, move, actor"),
     Mutant(
         "ignore the limit of calls",
@@ -198,9 +222,13 @@ MUTANTS = (
     _one("leave out what a run ends with", DRIVER, "move.finish is not None or call.step in move.abandon", "call.step in move.abandon"),
     _one("open nothing after a result", MACHINE, "    walk.step_done(done, held)\n    return None", "    return None"),
     _one("open nothing when a part has failed", MACHINE, "        walk.step_failed(gone, record)", "        pass"),
-    _one("stamp a result with an older fence", WRITING, "None if held is None else each.seen.fence)", "None if held is None else each.seen.fence - 1)"),
+    _one(
+        "stamp a result with an older fence", WRITING, "None if held is None else each.seen.fence)", "None if held is None else each.seen.fence - 1)"
+    ),
     _one("leave lying what was opened by a commit without an answer", DRIVER, "if reread and idle:", "if False:"),
-    _one("keep the place of a call that was not planned after all", DRIVER, "self.tools.boundary.children.give_back(plan.request.agent.digest)", "pass"),
+    _one(
+        "keep the place of a call that was not planned after all", DRIVER, "self.tools.boundary.children.give_back(plan.request.agent.digest)", "pass"
+    ),
     _one("keep the place of a call that has ended", PERFORMING, "            children.give_back(request.agent.digest)", "            pass"),
     _one("ask for a cancel past the deadline", STOPPING, "deadline_at__gt=asked_at, ", ""),
     _one("ask for a cancel without a new revision", STOPPING, 'revision=F("revision") + 1, seq', "seq"),

@@ -165,4 +165,4 @@ def _publish(laid_out: Scenario) -> None:
 
 def _said(broken: Broken) -> str:
     again = f"python -m tests.simulation --first {broken.seed} --seeds 1"
-    return f"seed {broken.seed} breaks \"{broken.invariant}\": {broken.what}\n" + "\n".join(broken.trace) + f"\nPlay it again: {again}"
+    return f'seed {broken.seed} breaks "{broken.invariant}": {broken.what}\n' + "\n".join(broken.trace) + f"\nPlay it again: {again}"

@@ -15,7 +15,12 @@ from tests.runs.engine.random_runs import Pipelines
 COST, BOUND = 1_000, 5_000
 """What a function's call costs, in nano-USD, and what a run's limit is a multiple of."""
 GIVES = {"type": "object", "required": ["of"], "properties": {"of": {"type": "string"}}}
-PRICE = dict.fromkeys(("input", "cache_read", "cache_write", "output"), 1_000_000) | {"provider": "scripted", "model": "m", "version": 1, "input_limit": None}
+PRICE = dict.fromkeys(("input", "cache_read", "cache_write", "output"), 1_000_000) | {
+    "provider": "scripted",
+    "model": "m",
+    "version": 1,
+    "input_limit": None,
+}
 ALIAS = {"team": "lines", "provider": "scripted", "model": "m", "endpoint": "nowhere", "secret_ref": "", "price": PRICE}
 WORKERS = ("worker", "other", "spare", "actor", "actor", "actor", "keyed", "thinker", "program", "echo")
 

@@ -173,7 +173,7 @@ class World:
         except Killed:
             self.tell("is killed")
             self._gone(process)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
             if isinstance(error, IntegrityError):
                 self.watch.complain("no two writers collide", str(error))
             process.loop.call_soon(_fail, future, error)
