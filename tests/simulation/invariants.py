@@ -29,8 +29,6 @@ RESULTS = ("runs.step.returned", "runs.step.judged")
 FINISHED = "runs.run.finished"
 MOST_CLAIMS = store.MAX_ATTEMPTS
 WRITES_FAIL = frozenset({"ambiguous", "full", "locked"})
-SOON_S = 3.0
-"""So long may it take a process that is not hindered to write down what it has."""
 
 
 class Broken(BaseException):
@@ -57,7 +55,7 @@ class Watch:
         self.resent: Counter[str] = Counter()
         self.dispatched: Counter[str] = Counter()
         self.acted: Counter[tuple[str, str]] = Counter()
-        self.unwritten: dict[str, tuple[Any, float]] = {}
+        self.unwritten: dict[str, Any] = {}
         self.read_to = 0
         self.problem: tuple[str, str] | None = None
 
@@ -330,22 +328,22 @@ class Watch:
     def answered(self, sent: Any) -> None:
         """To a process that lives: it has to write that down, whoever holds the run by now."""
         if not set(self.world.scenario.faults) & WRITES_FAIL:
-            self.unwritten[sent.request.key] = (sent, self.world.seconds + SOON_S)
+            self.unwritten[sent.request.key] = sent
 
     # --- when nothing is ready ---
 
     def idle(self) -> None:
         for process in self._lively():
             self._at_work(process.engine)
-        for key, (sent, by) in list(self.unwritten.items()):
+        for key, sent in list(self.unwritten.items()):
             process = self.world.processes[sent.process - 1]
             drives = process.alive and sent.request.run in process.engine._driving
             if not drives or key not in self.calls or self.calls[key]["state"] != "dispatched":
                 del self.unwritten[key]
-            elif process.busy or process.stopped_until >= self.world.seconds:
-                self.unwritten[key] = (sent, self.world.seconds + SOON_S)
-            else:
-                self._must(self.world.seconds <= by, "what was answered is written", f"{sent.request.step} was answered to {sent.process}")
+                continue
+            free_since = max(sent.answered_at, process.hindered_until, process.stopped_until)
+            soon = free_since + 2.0 + 5 * self.world.scenario.latency
+            self._must(process.busy or self.world.seconds <= soon, "what was answered is written", f"{sent.request.step} to {sent.process}")
 
     def _lively(self) -> list[Any]:
         """Processes that have nothing in hand: whatever they should do by now they have done."""

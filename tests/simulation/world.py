@@ -44,6 +44,7 @@ class Process:
     alive: bool = True
     busy: bool = False
     stopped_until: float = 0.0
+    hindered_until: float = 0.0
 
     def next_at(self) -> float | None:
         """When it could go on, were it not stopped."""
@@ -165,7 +166,7 @@ class World:
     def _do(self, process: Process) -> None:
         """One job of its committer thread, in one go; `before_begin` may let others go on in between."""
         _, job, future = process.jobs.popleft()
-        process.busy = True
+        process.busy, began = True, self.seconds
         try:
             with self._as(process.number), running(None):
                 answer = job()
@@ -181,6 +182,7 @@ class World:
             process.loop.call_soon(_give, future, answer)
         finally:
             process.busy = False
+            process.hindered_until = self.seconds if self.seconds > began else process.hindered_until
 
     @contextmanager
     def _as(self, number: int) -> Any:
