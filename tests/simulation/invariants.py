@@ -328,17 +328,18 @@ class Watch:
     def answered(self, sent: Any) -> None:
         """To a process that lives: it has to write that down, whoever holds the run by now."""
         if not set(self.world.scenario.faults) & WRITES_FAIL:
-            self.unwritten[sent.request.key] = sent
+            driving = self.world.processes[sent.process - 1].engine._driving
+            self.unwritten[sent.request.key] = (sent, driving.get(sent.request.run))
 
     # --- when nothing is ready ---
 
     def idle(self) -> None:
         for process in self._lively():
             self._at_work(process.engine)
-        for key, sent in list(self.unwritten.items()):
+        for key, (sent, driving) in list(self.unwritten.items()):
             process = self.world.processes[sent.process - 1]
-            drives = process.alive and sent.request.run in process.engine._driving
-            if not drives or key not in self.calls or self.calls[key]["state"] != "dispatched":
+            gone = not process.alive or driving is None or driving.cancelled()  # its engine has let go of the run, with all that was under way
+            if gone or key not in self.calls or self.calls[key]["state"] != "dispatched":
                 del self.unwritten[key]
                 continue
             free_since = max(sent.answered_at, process.hindered_until, process.stopped_until)

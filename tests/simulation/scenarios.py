@@ -128,7 +128,7 @@ def scenario(seed: int) -> Scenario:
         strikes=pick.choice([0.3, 0.9]) if profile == "loop" else pick.choice([0.02, 0.05, 0.12]),
         failing=pick.choice([0.02, 0.1, 0.3]),
         slow=pick.choice([0.1, 0.4, 0.8]),
-        ttl=3.0 if profile == "loop" else pick.choice([3.0, 3.0, 6.0]),
+        ttl=2.0 if profile == "loop" else pick.choice([3.0, 3.0, 6.0]),
         beat=pick.choice([0.33, 0.6]),
         latency=pick.choice([0.05, 0.3, 1.2]),
         lasts=lasts,
