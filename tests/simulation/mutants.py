@@ -271,6 +271,7 @@ NOTICED_BY: dict[str, int] = {
     "keep the place of a call that has ended": 2,
     "keep the place of a call that was not planned after all": 19,
     "ask for a cancel without a new revision": 1,
+    "ask for a cancel past the deadline": 12,
 }
 """A seed that notices each of them, so that the ordinary run of the tests need not look for one."""
 
