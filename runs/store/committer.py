@@ -64,7 +64,9 @@ class Committer:
     async def _flush_all(self) -> None:
         await asyncio.sleep(0)  # let everything that is ready in this turn of the loop join the group
         while self._waiting:
-            batch, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            # A driver that was abandoned wants nothing written any more; the one that follows it may have a transition of the same run here.
+            wanted = [each for each in self._waiting if not each[1].done()]
+            batch, self._waiting = wanted[:GROUP], wanted[GROUP:]
             answers: Sequence[Written | Exception]
             try:
                 answers = await self.call(commit, [transition for transition, _ in batch])

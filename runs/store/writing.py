@@ -45,8 +45,28 @@ _MAY_ADVANCE = (
 )
 
 
+class _TooLate(Exception):
+    """Time has passed between these runs' decisions and their transaction; nothing is written."""
+
+    def __init__(self, runs: set[UUID]) -> None:
+        super().__init__()
+        self.runs = runs
+
+
 def commit(batch: Sequence[Transition]) -> list[Written]:
-    """Write what can be written; the answer to each transition, in the order given."""
+    """Write what can be written; the answer to each transition, in the order given.
+
+    What was decided in time and would be written past a deadline is stale too: it is decided anew.
+    """
+    try:
+        return _committed(batch)
+    except _TooLate as late:
+        others = [each for each in batch if each.run not in late.runs]
+        answers = dict(zip((each.run for each in others), commit(others) if others else [], strict=True))
+        return [answers.get(each.run, Stale(lost=False)) for each in batch]
+
+
+def _committed(batch: Sequence[Transition]) -> list[Written]:
     ordered = sorted(batch, key=lambda each: each.run)
     notes = {each.run: _Notes(each) for each in ordered}
     with transaction.atomic(durable=True), bulk.together():
@@ -54,6 +74,9 @@ def commit(batch: Sequence[Transition]) -> list[Written]:
         alive = bulk.update_where(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
         now = clock.now()
         written = [each for each in ordered if each.run in alive]
+        late = {each.run for each in written if each.holds_until is not None and now >= each.holds_until}
+        if late:
+            raise _TooLate(late)
         heads = _write(written, notes, now) if written else {}
     fences = _fences(each.run for each in ordered if each.run not in alive)
     answers: dict[UUID, Written] = {each.run: Stale(lost=fences.get(each.run) != each.seen.fence) for each in ordered if each.run not in alive}

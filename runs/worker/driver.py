@@ -178,7 +178,7 @@ class Driver:
             await self._settle(lambda: Move(self.snapshot, perform=idle))
 
     def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> _Turn:
-        opened = [each for each in opened if each.call.key not in self.calls and self._is_at_work(each.call.step, each.call.attempt)]
+        opened = [each for each in opened if each.call.key not in self.calls and self._may_open(each.call)]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
         known = Calls(self.calls, self.responses, self.unsent)
@@ -328,6 +328,9 @@ class Driver:
     def _is_at_work(self, key: str, attempt: int) -> bool:
         step = self.snapshot.steps.get(key)
         return step is not None and step.state is StepState.RUNNING and step.attempt == attempt
+
+    def _may_open(self, call: store.CallRecord) -> bool:
+        return self._is_at_work(call.step, call.attempt) and clock.now() < call.not_after
 
     def _may_have_acted(self, step: Step) -> store.CallRecord | None:
         """The call of a step at work that is out and may not be sent again."""

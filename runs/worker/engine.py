@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -298,6 +299,7 @@ class Engine:
         self._drivers[driver.run] = driver
         task = asyncio.create_task(self._drive(driver))
         self._driving[driver.run] = task
+        task.add_done_callback(partial(self._driven, driver))
         log.info("run %s: taken", driver.run)
 
     async def _drive(self, driver: Driver) -> None:
@@ -307,13 +309,16 @@ class Engine:
             raise
         except Exception:
             log.exception("run %s can't be driven here; its lease runs out and another worker takes it", driver.run)
-        finally:
-            if len(self._driving) >= self.options.concurrency or self.options.only is not None:
-                self._room.set()  # room for another, or perhaps the end
-            self._driving.pop(driver.run, None)
+
+    def _driven(self, driver: Driver, task: "asyncio.Task[None]") -> None:
+        """However it ended: a task that is cancelled before it begins runs none of its own code, and a run that stays listed keeps its lease."""
+        if len(self._driving) >= self.options.concurrency or self.options.only is not None:
+            self._room.set()  # room for another, or perhaps the end
+        if self._driving.get(driver.run) is task:
+            del self._driving[driver.run]
             if self.options.only is None:
                 self._drivers.pop(driver.run, None)
-            log.info("run %s: %s", driver.run, "finished" if driver.finished else "no longer driven here")
+        log.info("run %s: %s", driver.run, "finished" if driver.finished else "no longer driven here")
 
     # --- authority ---
 
