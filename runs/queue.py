@@ -1,10 +1,17 @@
-"""The doorbell: django-q2, and nothing of the truth. Losing every ring may delay a run and never loses or repeats it.
+"""The doorbell, and the queue behind it: nothing of the truth. Losing every ring may delay a run and never loses or repeats it.
 
-The only module of runs that knows the queue. Called by use-cases on commit.
+Engines hear the bell; where none lives, a chore on django-q2 starts one. The only module of runs that knows django-q2.
 """
 
 import logging
 from datetime import datetime
+from uuid import UUID
+
+from django.db import DatabaseError, transaction
+
+from audit import clock
+from runs import bell
+from runs.models import Engine
 
 log = logging.getLogger(__name__)
 
@@ -14,9 +21,23 @@ CHORES = frozenset({WAKE, SWEEP})
 """The only functions that may be put on the queue: its workers run whatever name they are given."""
 
 
-def ring() -> None:
-    """Tell somebody that a run is ready. A bell that can't be rung is a line in the log: rows are the truth, engines look by themselves."""
-    enqueue(WAKE)
+def ring(run: UUID) -> None:
+    """A run has become ready, or was changed under whoever drives it. Rung once the transaction at hand, if any, is committed."""
+    transaction.on_commit(lambda: _ring(run), robust=True)
+
+
+def _ring(run: UUID) -> None:
+    bell.ring(run)
+    if not _somebody_hears():
+        enqueue(WAKE)
+
+
+def _somebody_hears() -> bool:
+    try:
+        return Engine.objects.serving(clock.now()).exists()
+    except DatabaseError as error:
+        log.warning("whether an engine lives can't be asked (%s)", error)
+        return False
 
 
 def enqueue(chore: str) -> None:

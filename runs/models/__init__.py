@@ -3,7 +3,7 @@
 from runs.engine.states import EXIT_STATUS, OPENINGS, CallKind, CallState, Cause, Effective, Integrity, Mode, Outcome, RunState, StepState, Verb
 
 from .call import Call
-from .engine import Engine
+from .engine import Engine, Kind
 from .run import Run, RunQuerySet
 from .step import Step
 
@@ -17,6 +17,7 @@ __all__ = [
     "Effective",
     "Engine",
     "Integrity",
+    "Kind",
     "Mode",
     "Outcome",
     "Run",

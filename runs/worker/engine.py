@@ -5,8 +5,6 @@ A heartbeat that fails for longer than the lease means that authority is lost: e
 
 import asyncio
 import logging
-import os
-import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,20 +19,34 @@ from django.db import DatabaseError
 from agents.errors import ArtifactRefused
 from audit import clock
 from audit.actors import Actor
-from runs import performers, store, sweeps
+from runs import bell, performers, store, sweeps
 from runs.models import Cause, Run
-from runs.models import Engine as EngineRow
+from runs.worker import presence
 from runs.worker.driver import Driver
 from runs.worker.messages import Event, Tools
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
-CLAIM_S = 0.25
+CLAIM_S = 1.0
+"""The bell makes either look sooner. These two are what losing it costs."""
+SOONEST_S = 0.1
+"""However often it rings, a look reads the rows of all runs at work."""
+GATHER_S = 0.01
+"""While there is work anyway, runs that become ready within so long are claimed together."""
+GIVE_UP_S = 2.0
 CLAIM_BATCH = 64
 SWEEP_S = 1.0
 MARGIN_S = 1.0
 READS = 2
+
+
+async def _first(event: asyncio.Event, seconds: float) -> None:
+    """Until it happens, and no longer than this."""
+    try:
+        await asyncio.wait_for(event.wait(), timeout=seconds)
+    except TimeoutError:
+        return
 
 
 def _silent(_: Event) -> None:
@@ -101,14 +113,17 @@ class Engine:
         self._drivers: dict[UUID, Driver] = {}
         self._driving: dict[UUID, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
-        self._room = asyncio.Event()
+        self._room, self._moved = asyncio.Event(), asyncio.Event()
+        self._taken = 0
+        self._swept_at: datetime | None = None
         self._held_until = 0.0
         self._last_work = time.monotonic()
 
     async def run(self) -> None:
         """Until stopped, idle for too long, or done with the runs it was made for."""
-        await self._call(self._announce)
-        loops = [asyncio.create_task(loop) for loop in (self._claiming(), self._beating(), self._looking(), self._sweeping())]
+        await self._call(presence.announce, self.id, serves_all=self.options.only is None)
+        work = (self._claiming(), self._beating(), self._looking(), self._sweeping(), bell.listen(self._heard))
+        loops: list[asyncio.Task[None]] = [asyncio.create_task(loop) for loop in work]
         try:
             await self._until_done(loops)
         finally:
@@ -119,8 +134,15 @@ class Engine:
         self._stopping.set()
 
     def wake(self) -> None:
-        """A run is ready, says a door in this process: look now instead of at the next turn. Call it in the engine's loop."""
+        """A run is ready: look now instead of at the next turn. Call it in the engine's loop."""
         self._room.set()
+
+    def _heard(self, run: UUID | None) -> None:
+        """The bell: one of ours was changed, or another is ready."""
+        if run is None or run in self._driving:
+            self._moved.set()
+        if run not in self._driving and (run is None or self.options.only is None or run in self.options.only):
+            self.wake()
 
     async def _until_done(self, loops: list["asyncio.Task[None]"]) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
@@ -138,26 +160,13 @@ class Engine:
         await self.tools.boundary.close()
         try:
             await self._call(store.release_lease, owner=self.id, runs=held)
-            await self._call(self._leave)
+            await self._call(presence.leave, self.id)
         except DatabaseError as error:
             log.warning("leases could not be given back (%s); they run out in %s", error, self.options.ttl)
         await self.tools.committer.close()
 
     async def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return await self.tools.committer.call(function, *args, **kwargs)
-
-    # --- the engine's own row ---
-
-    def _announce(self) -> None:
-        now = clock.now()
-        row = {"host": socket.gethostname()[:200], "pid": os.getpid(), "serves_all": self.options.only is None, "started_at": now, "beat_at": now}
-        EngineRow.objects.update_or_create(id=self.id, defaults=row)  # there already where a chore has called this engine
-
-    def _leave(self) -> None:
-        EngineRow.objects.filter(id=self.id).update(stopped_at=clock.now())
-
-    def _still_here(self) -> None:
-        EngineRow.objects.filter(id=self.id).update(beat_at=clock.now())
 
     # --- claiming ---
 
@@ -171,7 +180,9 @@ class Engine:
             if self._is_done():
                 return
             if claimed < room or not self._places():  # nothing else is ready, or there is no room for it
-                await self._pause()
+                await _first(self._room, CLAIM_S)
+            if self._driving:
+                await asyncio.sleep(GATHER_S)
 
     def _places(self) -> int:
         return max(min(self.options.concurrency - len(self._driving), CLAIM_BATCH), 0)
@@ -184,12 +195,6 @@ class Engine:
             await asyncio.sleep(1.0)
             return 0
 
-    async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._room.wait(), timeout=CLAIM_S)
-        except TimeoutError:
-            return
-
     def _is_done(self) -> bool:
         if self._driving:
             self._last_work = time.monotonic()
@@ -200,15 +205,17 @@ class Engine:
 
     def _gave_up(self) -> bool:
         """A run that somebody else holds, or that has ended, can't be claimed here."""
-        return time.monotonic() - self._last_work > CLAIM_S * 8
+        return time.monotonic() - self._last_work > GIVE_UP_S
 
     async def _claim(self, room: int) -> int:
-        if not room:
+        wanted = self._wanted()
+        if not room or wanted == frozenset():
             return 0
         sent = time.monotonic()
-        runs, read = await self._call(self._claimed, room, self._wanted())
+        runs, read = await self._call(self._claimed, room, wanted)
         if not runs:
             return 0
+        self._taken += len(runs)
         if not self._driving:  # else an older lease, which only a heartbeat prolongs, bounds what we hold
             self._held_until = sent + self.options.ttl.total_seconds() - MARGIN_S
         await (self._take(runs) if read is None else self._begin(read))
@@ -277,7 +284,7 @@ class Engine:
         loaded = (await self._call(store.load, [run]))[0]
         await self._start(replace(loaded, problem=store.Problem(Cause.TAMPERED, str(error))))
 
-    def _wanted(self) -> Collection[UUID] | None:
+    def _wanted(self) -> frozenset[UUID] | None:
         return None if self.options.only is None else self.options.only - set(self._driving)
 
     async def _start(self, loaded: store.Loaded) -> None:
@@ -318,7 +325,8 @@ class Engine:
         held = list(self._driving)
         try:
             ours = await self._call(store.heartbeat, owner=self.id, ttl=self.options.ttl, runs=held)
-            await self._call(self._still_here)
+            batches = presence.counts(self._taken, self.tools.committer.sizes)
+            await self._call(presence.beat, self.id, driving=len(held), swept_at=self._swept_at, counts=batches)
         except DatabaseError as error:
             log.warning("heartbeat failed (%s)", error)
             if time.monotonic() >= self._held_until:
@@ -336,11 +344,13 @@ class Engine:
 
     async def _looking(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
+            await _first(self._moved, LOOK_S)
+            self._moved.clear()  # before the look, as above
             if time.monotonic() >= self._held_until:
                 self._drop(list(self._driving), "its lease has run out")
             if self._driving:
                 await self._look()
+                await asyncio.sleep(SOONEST_S)
 
     async def _look(self) -> None:
         try:
@@ -362,6 +372,7 @@ class Engine:
             await asyncio.sleep(SWEEP_S)
             try:
                 await self._call(sweeps.end_overdue)
+                self._swept_at = clock.now()
             except DatabaseError as error:
                 log.warning("a sweep failed (%s)", error)
 
