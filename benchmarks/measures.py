@@ -182,11 +182,12 @@ def wake_redis() -> Iterator[Figure]:
 
 
 def _wakes(name: str, environment: dict[str, str]) -> Iterator[Figure]:
-    with tempfile.TemporaryDirectory(prefix="orchestra-bench-home-") as home:
-        with started("orchestra", [sys.executable, HERE / "wakes.py"], {**environment, "ORCHESTRA_HOME": home}) as ours:
-            ours.round(runs=3)  # its child interpreters and statements are made
-            idle = ours.round(idle_s=IDLE_S)["percent"]
-            yield figure(f"wake.{name}", ours.round(runs=WAKES)["p50_ms"], "ms")
+    with ExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-home-"))
+        ours = stack.enter_context(started("orchestra", [sys.executable, HERE / "wakes.py"], {**environment, "ORCHESTRA_HOME": home}))
+        ours.round(runs=3)  # its child interpreters and statements are made
+        idle = ours.round(idle_s=IDLE_S)["percent"]
+        yield figure(f"wake.{name}", ours.round(runs=WAKES)["p50_ms"], "ms")
     yield figure(f"wake.{name}.idle", idle, "% of a processor")
 
 

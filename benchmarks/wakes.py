@@ -49,7 +49,8 @@ def _waited(number: int) -> float:
         assert time.monotonic() < end, f"run {run.id} did not end"
         time.sleep(0.02)
         run = Run.objects.get(id=run.id)
-    assert run.outcome == "verified" and run.started_at is not None
+    assert run.outcome == "verified"
+    assert run.started_at is not None
     return (run.started_at - run.created_at).total_seconds() * 1000
 
 

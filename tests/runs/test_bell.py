@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -18,10 +18,9 @@ from runs.worker import EngineOptions
 from runs.worker import engine as loop
 from tests import pipelines, servers
 from tests.pipelines import agent
+from tests.workers import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-Rung = "asyncio.Queue[UUID | None]"
 
 
 @asynccontextmanager
@@ -125,19 +124,18 @@ async def test_a_bell_that_breaks_is_listened_to_again(monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks so rare that only the bell can be what woke it."""
     monkeypatch.setattr(loop, "CLAIM_S", 600.0)
     monkeypatch.setattr(loop, "LOOK_S", 600.0)
-    yield
+
+
+async def seen(condition: Callable[[], bool], what: str) -> None:
+    await sync_to_async(until)(condition, what)
 
 
 async def ended(run: Run) -> Run:
-    async def follow() -> None:
-        while not (await Run.objects.aget(id=run.id)).outcome:
-            await asyncio.sleep(0.02)
-
-    await asyncio.wait_for(follow(), 30)
+    await seen(lambda: Run.objects.filter(id=run.id, outcome__isnull=False).exists(), "the end of the run")
     return await Run.objects.aget(id=run.id)
 
 
@@ -145,8 +143,7 @@ async def ended(run: Run) -> Run:
 async def idle_engine() -> AsyncIterator[loop.Engine]:
     engine = loop.Engine(EngineOptions(children=1))
     task = asyncio.create_task(engine.run())
-    while not await Engine.objects.filter(id=engine.id).aexists():
-        await asyncio.sleep(0.01)
+    await seen(lambda: Engine.objects.filter(id=engine.id).exists(), "the engine's start")
     await asyncio.sleep(0.3)  # its first look is over, and found nothing
     try:
         yield engine
@@ -164,8 +161,7 @@ async def test_an_idle_engine_takes_what_is_started(pipeline: None, unhurried: N
 async def test_a_cancel_is_felt_by_the_engine_that_drives_the_run(pipeline: None, unhurried: None) -> None:
     async with idle_engine():
         run = await sync_to_async(started)(wait=60)
-        while not await run.steps.aexists():
-            await asyncio.sleep(0.02)
+        await seen(run.steps.exists, "the run's first step")
         await sync_to_async(services.cancel_run)(run=str(run.id), actor=pipelines.SYSTEM)
         run = await ended(run)
     assert run.outcome == "cancelled"
