@@ -7,13 +7,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from django.conf import settings
 from django.db import DatabaseError
 
 from agents.errors import ArtifactRefused
@@ -23,7 +22,8 @@ from runs import bell, performers, store, sweeps
 from runs.models import Cause, Run
 from runs.worker import presence
 from runs.worker.driver import Driver
-from runs.worker.messages import Event, Tools
+from runs.worker.messages import Tools
+from runs.worker.options import EngineOptions, unharmed
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ SOONEST_S = 0.1
 GATHER_S = 0.01
 """While there is work anyway, runs that become ready within so long are claimed together."""
 GIVE_UP_S = 2.0
+STUCK_S = 90.0
+"""The database's own timeouts are shorter: what has not come back by then never will."""
 CLAIM_BATCH = 64
 SWEEP_S = 1.0
 MARGIN_S = 1.0
@@ -49,22 +51,6 @@ async def _first(event: asyncio.Event, seconds: float) -> None:
         return
 
 
-def _silent(_: Event) -> None:
-    """Nobody is looking."""
-
-
-def _unharmed(listener: Callable[[Event], None]) -> Callable[[Event], None]:
-    """Who looks on must not stop the work: a terminal that has gone away is no reason to leave a run."""
-
-    def heard(event: Event) -> None:
-        try:
-            listener(event)
-        except Exception as error:  # noqa: BLE001 - whatever happens while somebody is told
-            log.debug("nobody heard of %s (%s)", event.verb, error)
-
-    return heard
-
-
 def _fitted(loaded: store.Loaded, unready: Mapping[str, str]) -> store.Loaded:
     """A run whose model provider can't be used here says so and ends; it must not end the engine."""
     lacking = sorted(performers.providers(loaded.snapshot.plan) & unready.keys())
@@ -72,23 +58,6 @@ def _fitted(loaded: store.Loaded, unready: Mapping[str, str]) -> store.Loaded:
         return loaded
     message = f"the model provider '{lacking[0]}' can't be used where the worker runs: {unready[lacking[0]]}"
     return replace(loaded, problem=store.Problem(Cause.INCOMPATIBLE, message))
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """`only` drives just these runs and then stops; `idle_s` stops when nothing has been ready for so long; neither: until stopped.
-
-    `id` is that of its row, and the owner of its leases: never that of another process.
-    """
-
-    only: frozenset[UUID] | None = None
-    idle_s: float | None = None
-    concurrency: int = field(default_factory=lambda: int(settings.ORCHESTRA_CONCURRENCY))
-    children: int = field(default_factory=lambda: int(settings.ORCHESTRA_CHILDREN))
-    ttl: timedelta = field(default_factory=lambda: timedelta(seconds=settings.ORCHESTRA_LEASE_TTL_S))
-    beat_s: float = field(default_factory=lambda: float(settings.ORCHESTRA_HEARTBEAT_S))
-    listener: Callable[[Event], None] = _silent
-    id: UUID = field(default_factory=uuid4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +77,17 @@ class Engine:
         self.options = options or EngineOptions()
         self.id = self.options.id
         self.tools = Tools(
-            store.Committer(), performers.Boundary(children=self.options.children), Actor.system("worker"), _unharmed(self.options.listener)
+            store.Committer(), performers.Boundary(children=self.options.children), Actor.system("worker"), unharmed(self.options.listener)
         )
         self._drivers: dict[UUID, Driver] = {}
         self._driving: dict[UUID, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
         self._room, self._moved = asyncio.Event(), asyncio.Event()
+        self._draining = False
         self._taken = 0
         self._swept_at: datetime | None = None
         self._held_until = 0.0
-        self._last_work = time.monotonic()
+        self._last_work = self._looked_at = time.monotonic()
 
     async def run(self) -> None:
         """Until stopped, idle for too long, or done with the runs it was made for."""
@@ -132,6 +102,20 @@ class Engine:
     def stop(self) -> None:
         """Leave: runs are given back to whoever comes next. Safe to call from a signal handler of the loop."""
         self._stopping.set()
+
+    def drain(self, seconds: float) -> None:
+        """Leave: take nothing more, let what is at work end for so long, then stop. Call it in the engine's loop."""
+        self._draining = True
+        self._room.set()
+        asyncio.get_running_loop().call_later(seconds, self.stop)
+
+    @property
+    def is_draining(self) -> bool:
+        return self._draining
+
+    def is_stuck(self) -> bool:
+        """Whether a look for ready runs, which comes every second, has not come back for far too long."""
+        return time.monotonic() - self._looked_at > STUCK_S
 
     def wake(self) -> None:
         """A run is ready: look now instead of at the next turn. Call it in the engine's loop."""
@@ -175,6 +159,7 @@ class Engine:
             self._room.clear()  # before the look: whoever rings while it is under way gets another
             room = self._places()
             claimed = await self._claimed_or_none(room)
+            self._looked_at = time.monotonic()
             if claimed:
                 self._last_work = time.monotonic()
             if self._is_done():
@@ -185,6 +170,8 @@ class Engine:
                 await asyncio.sleep(GATHER_S)
 
     def _places(self) -> int:
+        if self._draining:
+            return 0
         return max(min(self.options.concurrency - len(self._driving), CLAIM_BATCH), 0)
 
     async def _claimed_or_none(self, room: int) -> int:
@@ -199,6 +186,8 @@ class Engine:
         if self._driving:
             self._last_work = time.monotonic()
             return False
+        if self._draining:
+            return True
         if self.options.only is not None:
             return not (self.options.only - set(self._drivers)) or self._gave_up()
         return self.options.idle_s is not None and time.monotonic() - self._last_work > self.options.idle_s
@@ -306,7 +295,7 @@ class Engine:
         except Exception:
             log.exception("run %s can't be driven here; its lease runs out and another worker takes it", driver.run)
         finally:
-            if len(self._driving) >= self.options.concurrency or self.options.only is not None:
+            if self._draining or len(self._driving) >= self.options.concurrency or self.options.only is not None:
                 self._room.set()  # room for another, or perhaps the end
             self._driving.pop(driver.run, None)
             if self.options.only is None:

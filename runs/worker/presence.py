@@ -1,6 +1,6 @@
-"""An engine's own row: that it is there, what it has in hand, what it has counted. How others see it; nothing depends on it.
+"""A process's own row: that it is there, what it has in hand, what it has counted. How others see it; nothing depends on it.
 
-Synchronous: called in a committer thread. Knows no run.
+Synchronous: called in a committer thread, or by the supervisor's clerk for the queue's cluster. Knows no run.
 """
 
 import os
@@ -12,25 +12,25 @@ from typing import Any
 from uuid import UUID
 
 from audit import clock
-from runs.models import Engine
+from runs.models import Engine, Kind
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 """Upper bounds of the sizes that are told apart; a committer groups no more than the last."""
 
 
-def announce(engine: UUID, *, serves_all: bool) -> None:
-    """There already where a chore has called this engine."""
+def announce(process: UUID, *, kind: Kind = Kind.ENGINE, serves_all: bool = True, pid: int | None = None) -> None:
+    """It is there, as of now. Its row may be there already: a chore that calls an engine makes it first."""
     now = clock.now()
-    row = {"host": socket.gethostname()[:200], "pid": os.getpid(), "serves_all": serves_all, "started_at": now, "beat_at": now}
-    Engine.objects.update_or_create(id=engine, defaults=row)
+    row = {"kind": kind, "host": socket.gethostname()[:200], "pid": pid or os.getpid(), "serves_all": serves_all, "beat_at": now}
+    Engine.objects.update_or_create(id=process, defaults=row, create_defaults={**row, "started_at": now})
 
 
 def beat(engine: UUID, *, driving: int, swept_at: datetime | None, counts: Mapping[str, Any]) -> None:
     Engine.objects.filter(id=engine).update(beat_at=clock.now(), driving=driving, swept_at=swept_at, counts=counts)
 
 
-def leave(engine: UUID) -> None:
-    Engine.objects.filter(id=engine).update(stopped_at=clock.now(), driving=0)
+def leave(process: UUID) -> None:
+    Engine.objects.filter(id=process, stopped_at__isnull=True).update(stopped_at=clock.now(), driving=0)
 
 
 def counts(runs: int, batches: Counter[int]) -> dict[str, Any]:

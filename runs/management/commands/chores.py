@@ -3,10 +3,13 @@
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+
+STOP_S = 10.0
 
 
 class Command(BaseCommand):
@@ -21,8 +24,11 @@ class Command(BaseCommand):
 
 
 def _end_with_input() -> None:
-    """The cluster asks to be ended by SIGTERM; it then lets the chores at work finish."""
+    """The cluster asks to be ended by SIGTERM; it then lets the chores at work finish, and where it hangs it waits for ever."""
     lifeline = os.dup(0)  # read past sys.stdin: its lock, held here, would hang every process that the cluster forks and that closes it
     while os.read(lifeline, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_S)
+    if os.getpgrp() == os.getpid():  # whoever starts it beside itself gives it a session of its own: what it forked ends with it
+        os.killpg(os.getpgrp(), signal.SIGKILL)
