@@ -128,6 +128,11 @@ def redis_url(name: str) -> str | None:
     return value
 
 
+def patient(url: str, *, seconds: int) -> str:
+    """The address of a Redis with a bound on every answer: else a peer that is gone without a word is waited for for ever."""
+    return url if "socket_timeout=" in url else f"{url}{'&' if '?' in url else '?'}socket_timeout={seconds}&socket_keepalive=yes"
+
+
 def secret(name: str, file: Path) -> str:
     """The secret, or one that is made once, kept in a file that only this user may read."""
     value = _raw(name)

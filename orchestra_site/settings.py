@@ -91,6 +91,10 @@ _POSTGRESQL: dict[str, Any] = {
     # Milliseconds. Transitions hold locks for tens of ms, so ten seconds mean that something is wrong and should be said.
     "options": "-c lock_timeout=10000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
     "connect_timeout": 10,
+    # A peer that is gone without a word: noticed within a minute instead of never, so that no thread of an engine waits for ever.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
     "prepare_threshold": 2,  # allows audit.bulk to prepare its inserts; nothing else does
 }
 
@@ -134,7 +138,7 @@ Q_CLUSTER: dict[str, Any] = {
     "bulk": 1,
     "label": "Queue",
     "log_level": "WARNING",
-    **({"redis": ORCHESTRA_REDIS_URL} if ORCHESTRA_REDIS_URL else {"orm": "default"}),
+    **({"redis": env.patient(ORCHESTRA_REDIS_URL, seconds=10)} if ORCHESTRA_REDIS_URL else {"orm": "default"}),
 }
 
 CACHES = {

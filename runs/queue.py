@@ -4,7 +4,9 @@ Engines hear the bell; where none lives, a chore on django-q2 starts one. The on
 """
 
 import logging
+import os
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
@@ -64,3 +66,35 @@ def ensure_schedule() -> None:
     from django_q.models import Schedule  # noqa: PLC0415 - as above
 
     Schedule.objects.get_or_create(name="orchestra-sweep", defaults={"func": SWEEP, "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1})
+
+
+def serve() -> bool:
+    """Run the queue's cluster in this process until it ends; whether it ended as it was told to."""
+    from django_q import cluster  # noqa: PLC0415 - as above
+
+    cluster.Sentinel = _sentinel()
+    served = cluster.Cluster()
+    served.start()
+    served.sentinel.join()
+    return bool(served.sentinel.exitcode == 0)
+
+
+def _sentinel() -> type[Any]:
+    from django_q.cluster import Sentinel  # noqa: PLC0415 - as above
+
+    class Whole(Sentinel):  # type: ignore[misc]
+        """Ends the cluster where q2's own would fork another process in place of one that was killed.
+
+        Whoever is killed while it holds the lock of a queue between them (an idle worker does) leaves it locked, and all wait for ever.
+        """
+
+        def reincarnate(self, process: Any) -> None:
+            if process.exitcode:
+                log.error(
+                    "a process of the queue's cluster died (%s); the cluster ends, since it may have held a lock that all others need",
+                    process.exitcode,
+                )
+                os._exit(1)  # not by its own way to stop, which waits for what may hang
+            super().reincarnate(process)
+
+    return Whole

@@ -21,7 +21,7 @@ from audit.wording import instant, lasting
 from runs import services
 from runs.admin import doing, page
 from runs.admin.badges import listed, with_reasons
-from runs.models import Engine, Integrity, Outcome, Run
+from runs.models import Engine, Integrity, Kind, Outcome, Run
 
 MOST_PIPELINES = 200
 
@@ -134,12 +134,21 @@ class RunAdmin(LongListAdmin):
 
 @admin.register(Engine)
 class EngineAdmin(LongListAdmin):
-    """Names of hosts are the installation's own: for those who see everything."""
+    """Engines and queues. Names of hosts are the installation's own: for those who see everything."""
 
-    list_display = (shown("host"), "pid", "serves", "started_at", "beat_at", "stopped_at")
-    list_filter: ClassVar[Any] = (choice("serves_all", ["True", "False"], title="serves all runs"),)
+    list_display = ("stands", "kind", shown("host"), "pid", "serves", "driving", "started_at", "beat_at", "stopped_at")
+    list_filter: ClassVar[Any] = (
+        choice("kind", [kind.value for kind in Kind], title="kind"),
+        choice("serves_all", ["True", "False"], title="serves all runs"),
+    )
     keyset = ("started_at", "id")
+
+    @admin.display(description="is")
+    def stands(self, engine: Engine) -> str:
+        return engine.stands(clock.now())
 
     @admin.display(description="serves")
     def serves(self, engine: Engine) -> str:
+        if engine.kind == Kind.QUEUE:
+            return "chores"
         return "all runs" if engine.serves_all else "its own run"

@@ -20,6 +20,8 @@ IDLE_S = 20
 STARTING_S = 60.0
 """Until an engine has said its first word: imports, a busy machine, a database that is slow to answer."""
 
+STANDSTILL_S = 5.0
+
 
 def _manage(*arguments: str) -> list[str]:
     return [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), *arguments]
@@ -108,36 +110,28 @@ class EngineProcess(Started):
 
 
 class Cluster(Started):
-    """The queue's cluster. One that has lost any of its processes is of no use: whoever is killed while it holds the lock of the queue
-    between them leaves it locked, and the others wait for ever (an idle worker always holds it). So is one whose process stands still.
-    """
+    """The queue's cluster. It ends by itself when one of its processes was killed; what it can't see is one that stands still."""
 
     name = "queue"
 
     def __init__(self) -> None:
         super().__init__(_manage("chores"))
-        self._known: set[int] = set()
+        self._well_at = time.monotonic()
 
     def fault(self) -> str | None:
-        ended = super().fault()
-        if ended is not None:
+        if ended := super().fault():
             return ended
-        present = self._family()
-        lost, self._known = self._known - present, self._known | present
-        return f"has lost its process {min(lost)}" if lost else None
-
-    def _family(self) -> set[int]:
-        """Its own processes that can work: what they start in turn (an engine) is none of them."""
-        try:
-            own = psutil.Process(self.process.pid)
-            members = [own, *(found := own.children()), *(each for sentinel in found for each in sentinel.children())]
-        except psutil.NoSuchProcess:
-            return set()
-        return {each.pid for each in members if _can_work(each)}
+        idle = _at_a_standstill(self.process.pid)
+        if not idle:
+            self._well_at = time.monotonic()
+        return f"stands still (process {idle[0]})" if time.monotonic() - self._well_at > STANDSTILL_S else None
 
 
-def _can_work(process: psutil.Process) -> bool:
+def _at_a_standstill(root: int) -> list[int]:
+    """Its own processes that are stopped, or dead and unnoticed; what they start in turn (an engine) is none of them."""
     try:
-        return process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED, psutil.STATUS_DEAD}
+        own = psutil.Process(root)
+        members = [own, *(found := own.children()), *(each for sentinel in found for each in sentinel.children())]
+        return [each.pid for each in members if each.status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}]
     except psutil.NoSuchProcess:
-        return False
+        return []

@@ -77,7 +77,7 @@ class Post(Generic[S]):
 class Supervisor:
     def __init__(self, *, idle_s: float | None = None) -> None:
         self.clerk = Clerk()
-        self.engine = Post(lambda: EngineProcess(idle_s=idle_s), self.clerk.engine_is_gone)
+        self.engine = Post(lambda: self._new_engine(idle_s), self.clerk.engine_is_gone)
         self.cluster = Post(self._new_cluster, self.clerk.cluster_is_gone)
         self._signals = 0
 
@@ -88,8 +88,8 @@ class Supervisor:
         self.clerk.start()
         try:
             while not self._signals and not self._has_left():
-                self.cluster.tend(fault=self.clerk.late())
                 self.engine.tend()
+                self.cluster.tend(fault=self.clerk.late())
                 time.sleep(LOOK_S)
         finally:
             self._stop()
@@ -99,6 +99,11 @@ class Supervisor:
 
     def _has_left(self) -> bool:
         return self.engine.holder is not None and self.engine.holder.has_left
+
+    def _new_engine(self, idle_s: float | None) -> EngineProcess:
+        engine = EngineProcess(idle_s=idle_s)
+        self.clerk.engine_is_there(engine)
+        return engine
 
     def _new_cluster(self) -> Cluster:
         cluster = Cluster()
@@ -129,9 +134,9 @@ class Clerk:
 
     def __init__(self) -> None:
         self._thread = threading.Thread(target=self._work, daemon=True, name="clerk")
-        self._closing = threading.Event()
+        self._news, self._is_closing = threading.Event(), False
         self._cluster: Cluster | None = None
-        self._left: deque[Callable[[], None]] = deque()
+        self._told: deque[Callable[[], None]] = deque()
         self._beat_at = 0.0
         self._is_late = False
 
@@ -140,18 +145,24 @@ class Clerk:
 
     def close(self) -> None:
         """What is still to be written gets a moment; rows that nobody updates say by themselves that they are silent."""
-        self._closing.set()
+        self._is_closing = True
+        self._news.set()
         self._thread.join(timeout=AT_ONCE_S)
+
+    def engine_is_there(self, engine: EngineProcess) -> None:
+        """Said for it, since it needs some seconds: a cluster that is quicker would start a short-lived one for what waits."""
+        self._tell(lambda: presence.announce(engine.id, pid=engine.process.pid))
 
     def engine_is_gone(self, engine: UUID) -> None:
         """It is dead and buried, so its runs need not wait until their leases run out."""
-        self._left += [lambda: presence.leave(engine), lambda: store.forfeit_lease(owner=engine)]
+        self._tell(lambda: presence.leave(engine))
+        self._tell(lambda: store.forfeit_lease(owner=engine))
 
     def cluster_is_there(self, cluster: Cluster) -> None:
         self._cluster, self._beat_at, self._is_late = cluster, 0.0, False
 
     def cluster_is_gone(self, cluster: UUID) -> None:
-        self._left.append(lambda: presence.leave(cluster))
+        self._tell(lambda: presence.leave(cluster))
 
     def late(self) -> str | None:
         """Whether the queue has swept for too long no more; said once, to whoever can start the cluster again."""
@@ -160,10 +171,16 @@ class Clerk:
         self._is_late = False
         return f"has not run the sweep for {SWEEP_LATE}"
 
+    def _tell(self, write: Callable[[], None]) -> None:
+        self._told.append(write)
+        self._news.set()
+
     def _work(self) -> None:
         last = False
         while not last:
-            last = self._closing.wait(WRITE_S)
+            self._news.wait(WRITE_S)
+            self._news.clear()
+            last = self._is_closing
             try:
                 self._write(last=last)
             except DatabaseError as error:
@@ -172,9 +189,9 @@ class Clerk:
         connections.close_all()
 
     def _write(self, *, last: bool) -> None:
-        while self._left:
-            self._left[0]()
-            self._left.popleft()
+        while self._told:
+            self._told[0]()
+            self._told.popleft()  # only now: what a database didn't take is told again
         cluster = self._cluster
         if not last and cluster is not None and time.monotonic() >= self._beat_at:
             queue.ensure_schedule()

@@ -16,7 +16,7 @@ from runs import queue, services
 from runs.models import Engine, Kind, Run
 from tests import pipelines
 from tests.pipelines import agent
-from tests.supervised import gone, supervised
+from tests.supervised import end, gone, supervised
 from tests.workers import SHORT_LEASES, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -178,11 +178,9 @@ def test_a_bare_cluster_runs_pipelines_where_no_engine_lives(tmp_path: Path, she
     try:
         until(lambda: is_finished(run), "the end of the run")
     finally:
-        family = psutil.Process(cluster.pid).children(recursive=True)
         engines = [psutil.Process(engine.pid) for engine in Engine.objects.filter(stopped_at=None) if psutil.pid_exists(engine.pid)]
-        for each in (*engines, *family):
-            each.kill()
+        family = [*engines, *psutil.Process(cluster.pid).children(recursive=True)]
         cluster.kill()
         cluster.wait()
-        psutil.wait_procs([*engines, *family], timeout=10)
+        end(family)
     assert run.outcome == "verified"
