@@ -147,6 +147,14 @@ def secret(name: str, file: Path) -> str:
     return file.read_text(encoding="ascii").strip()
 
 
+def token(name: str) -> str | None:
+    """A secret that is said by others, so none is made where it is left out."""
+    value = _raw(name)
+    if value is not None and not (32 <= len(value) <= 200 and value.isascii() and value.isprintable() and " " not in value):
+        raise OddSetting(f"{name} has {len(value)} characters, but must have 32 to 200, all of them ASCII and none a space.")
+    return value
+
+
 def _write_once(file: Path, value: str) -> None:
     """Two processes may start at once: a hard link fails for the second, so both read the same whole file."""
     descriptor, draft = tempfile.mkstemp(dir=file.parent)  # mkstemp makes it 0600

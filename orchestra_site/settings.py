@@ -47,6 +47,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "orchestra_site.health.probes.probes_middleware",
     "orchestra_site.rest.problems.problems_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -148,6 +149,8 @@ CACHES = {
         else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     )
 }
+
+ORCHESTRA_MONITOR_TOKEN = env.token("ORCHESTRA_MONITOR_TOKEN")  # reads /metrics and /health/outcomes, and nothing else
 
 # Web --------------------------------------------------------------------------------------------------------------------------------
 

@@ -144,6 +144,7 @@ class Engine:
         await self.tools.boundary.close()
         try:
             await self._call(store.release_lease, owner=self.id, runs=held)
+            await self._say()
             await self._call(presence.leave, self.id)
         except DatabaseError as error:
             log.warning("leases could not be given back (%s); they run out in %s", error, self.options.ttl)
@@ -314,8 +315,7 @@ class Engine:
         held = list(self._driving)
         try:
             ours = await self._call(store.heartbeat, owner=self.id, ttl=self.options.ttl, runs=held)
-            batches = presence.counts(self._taken, self.tools.committer.sizes)
-            await self._call(presence.beat, self.id, driving=len(held), swept_at=self._swept_at, counts=batches)
+            await self._say()
         except DatabaseError as error:
             log.warning("heartbeat failed (%s)", error)
             if time.monotonic() >= self._held_until:
@@ -323,6 +323,10 @@ class Engine:
             return
         self._held_until = sent + self.options.ttl.total_seconds() - MARGIN_S
         self._drop([run for run in held if run not in ours], "another worker holds it")
+
+    async def _say(self) -> None:
+        counts = presence.counts(self._taken, self.tools.committer.sizes)
+        await self._call(presence.beat, self.id, driving=len(self._driving), swept_at=self._swept_at, counts=counts)
 
     def _drop(self, runs: list[UUID], why: str) -> None:
         for run in runs:
