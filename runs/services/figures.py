@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Count, Min
+from django.db.models import Count
 
 from audit.actors import Actor
 from runs.engine.states import RunState
 from runs.models import Call, Engine, Kind, Run
-from runs.services.health import LATE, MOST_LATE
+from runs.services.health import LATE, MOST_LATE, by_live_index, ready_since
 
 DAY: Final = timedelta(days=1)
 MOST: Final = 50_000
@@ -48,7 +48,7 @@ def figures(*, actor: Actor, now: datetime) -> Figures:
         live={str(state): number for state, number in _live().items()},
         outcomes=_outcomes(now),
         overdue=len(Run.objects.overdue(now - LATE).values_list("id", flat=True)[:MOST_LATE]),
-        ready_since=Run.objects.ready(now).order_by().aggregate(since=Min("created_at"))["since"],
+        ready_since=min((since for _, since in ready_since(now)), default=None),
         calls=_calls(),
         alive=_by_kind(alive),
         silent=_by_kind([each for each in processes if each.stands(now) == "silent"]),
@@ -71,7 +71,7 @@ def _outcomes(now: datetime) -> dict[tuple[str, str], int]:
 
 def _calls() -> dict[str, int]:
     """Of runs at work: what is on its way, and what nobody knows the fate of."""
-    running = Run.objects.filter(state=RunState.RUNNING).values("id")[:MOST_LATE]
+    running = list(by_live_index(Run.objects.filter(state=RunState.RUNNING)).values_list("id", flat=True)[:MOST_LATE])
     found = Call.objects.filter(run__in=running).order_by().values_list("state").annotate(number=Count("key"))
     return {str(state): number for state, number in found}
 
