@@ -47,7 +47,7 @@ def figures(*, actor: Actor, now: datetime) -> Figures:
     return Figures(
         live={str(state): number for state, number in _live().items()},
         outcomes=_outcomes(now),
-        overdue=len(Run.objects.overdue(now - LATE).values_list("id", flat=True)[:MOST_LATE]),
+        overdue=len(by_live_index(Run.objects.overdue(now - LATE)).values_list("id", flat=True)[:MOST_LATE]),
         ready_since=min((since for _, since in ready_since(now)), default=None),
         calls=_calls(),
         alive=_by_kind(alive),
@@ -59,7 +59,7 @@ def figures(*, actor: Actor, now: datetime) -> Figures:
 
 
 def _live() -> Counter[str]:
-    return Counter(Run.objects.live().values_list("state", flat=True)[:MOST])
+    return Counter(by_live_index(Run.objects.live()).values_list("state", flat=True)[:MOST])
 
 
 def _outcomes(now: datetime) -> dict[tuple[str, str], int]:

@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from agents.models import Pipeline, Standing
 from audit.actors import Actor
@@ -132,7 +133,7 @@ def _verified_before(pipelines: Sequence[UUID]) -> dict[UUID, datetime | None]:
 
 def _overdue(now: datetime) -> dict[UUID, int]:
     found: dict[UUID, int] = defaultdict(int)
-    for pipeline in Run.objects.overdue(now - LATE).values_list("pipeline_id", flat=True)[:MOST_LATE]:
+    for pipeline in by_live_index(Run.objects.overdue(now - LATE)).values_list("pipeline_id", flat=True)[:MOST_LATE]:
         found[pipeline] += 1
     return found
 
@@ -150,7 +151,7 @@ def ready_since(now: datetime) -> Iterable[tuple[UUID, datetime]]:
     return by_live_index(Run.objects.ready(now)).values_list("pipeline_id", "created_at")[:MOST_LATE]
 
 
-def by_live_index(runs: RunQuerySet) -> RunQuerySet:
+def by_live_index(runs: RunQuerySet) -> QuerySet[Run]:
     """The same runs, in the order of the index of live ones. Where the states are parameters, SQLite doesn't see that it could use that index, and
     reads all runs there are.
     """
