@@ -27,6 +27,8 @@ RUNS = 300
 SINGLES = 50
 CALLS = 100
 ENTRIES = 200_000
+WAKES = 40
+IDLE_S = 20
 CHILDREN = 2 * (os.cpu_count() or 1)  # as many as an engine has by default
 
 Figure = dict[str, Any]
@@ -154,6 +156,41 @@ def _postgresql(stack: ExitStack) -> servers.Server:
         raise Skipped(str(reason)) from reason
 
 
+# --- waking ------------------------------------------------------------------------------------------------------------------------------
+
+
+def wake_sqlite() -> Iterator[Figure]:
+    """from a run's row to its first step on an idle engine in another process, on SQLite; and what that engine costs while idle"""
+    with tempfile.TemporaryDirectory(prefix="orchestra-bench-") as folder:
+        yield from _wakes("sqlite", {"ORCHESTRA_DATABASE_URL": f"sqlite:///{folder}/bench.sqlite3"})
+
+
+def wake_postgresql() -> Iterator[Figure]:
+    """the same on PostgreSQL alone"""
+    with ExitStack() as stack:
+        yield from _wakes("postgresql", {"ORCHESTRA_DATABASE_URL": _postgresql(stack).url})
+
+
+def wake_redis() -> Iterator[Figure]:
+    """the same on PostgreSQL with Redis"""
+    with ExitStack() as stack:
+        try:
+            redis = stack.enter_context(servers.redis_server())
+        except servers.Unavailable as reason:
+            raise Skipped(str(reason)) from reason
+        yield from _wakes("redis", {"ORCHESTRA_DATABASE_URL": _postgresql(stack).url, "ORCHESTRA_REDIS_URL": redis.url})
+
+
+def _wakes(name: str, environment: dict[str, str]) -> Iterator[Figure]:
+    with ExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-home-"))
+        ours = stack.enter_context(started("orchestra", [sys.executable, HERE / "wakes.py"], {**environment, "ORCHESTRA_HOME": home}))
+        ours.round(runs=3)  # its child interpreters and statements are made
+        idle = ours.round(idle_s=IDLE_S)["percent"]
+        yield figure(f"wake.{name}", ours.round(runs=WAKES)["p50_ms"], "ms")
+    yield figure(f"wake.{name}.idle", idle, "% of a processor")
+
+
 # --- the ledger ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +273,9 @@ ALL: dict[str, Measure] = {
     "runs3.sqlite": runs3_sqlite,
     "runs3.children": runs3_children,
     "latency.single": latency_single,
+    "wake.sqlite": wake_sqlite,
+    "wake.postgresql": wake_postgresql,
+    "wake.redis": wake_redis,
     "export.jsonl": export_jsonl,
     "call.function": call_function,
     "audit.fanout": audit_fanout,

@@ -47,6 +47,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "orchestra_site.health.probes.probes_middleware",
     "orchestra_site.heads.heads_middleware",
     "orchestra_site.rest.problems.problems_middleware",
     "django.middleware.security.SecurityMiddleware",
@@ -92,6 +93,10 @@ _POSTGRESQL: dict[str, Any] = {
     # Milliseconds. Transitions hold locks for tens of ms, so ten seconds mean that something is wrong and should be said.
     "options": "-c lock_timeout=10000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
     "connect_timeout": 10,
+    # A peer that is gone without a word: noticed within a minute instead of never, so that no thread of an engine waits for ever.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
     "prepare_threshold": 2,  # allows audit.bulk to prepare its inserts; nothing else does
 }
 
@@ -135,7 +140,7 @@ Q_CLUSTER: dict[str, Any] = {
     "bulk": 1,
     "label": "Queue",
     "log_level": "WARNING",
-    **({"redis": ORCHESTRA_REDIS_URL} if ORCHESTRA_REDIS_URL else {"orm": "default"}),
+    **({"redis": env.patient(ORCHESTRA_REDIS_URL, seconds=10)} if ORCHESTRA_REDIS_URL else {"orm": "default"}),
 }
 
 CACHES = {
@@ -145,6 +150,8 @@ CACHES = {
         else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     )
 }
+
+ORCHESTRA_MONITOR_TOKEN = env.token("ORCHESTRA_MONITOR_TOKEN")  # reads /metrics and /health/outcomes, and nothing else
 
 # Web --------------------------------------------------------------------------------------------------------------------------------
 

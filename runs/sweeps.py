@@ -95,20 +95,20 @@ def sweep() -> Swept:
     return Swept(ended, checked, broken)
 
 
-def called_engine(quiet: timedelta) -> UUID | None:
+def called_engine() -> UUID | None:
     """The id of an engine to be started, or None where none is needed. Its row stands before it does.
 
     An engine takes a second to announce itself, and every ring in that second would start another. One that never comes
-    up counts as gone after `quiet`, and the next sweep calls another.
+    up counts as gone after three heartbeats, and the next sweep calls another.
     """
     with transaction.atomic(durable=True):  # SQLite: one at a time; PostgreSQL: as many as the queue has workers, at the worst
-        if not needs_engine(quiet):
+        if not needs_engine():
             return None
         now = clock.now()
         return Engine.objects.create(id=uuid4(), host=socket.gethostname()[:200], pid=os.getpid(), started_at=now, beat_at=now).id
 
 
-def needs_engine(quiet: timedelta) -> bool:
-    """Whether runs are ready and no engine that would take them has been heard of for `quiet`."""
+def needs_engine() -> bool:
+    """Whether runs are ready and no engine that would take them has been heard of lately."""
     now = clock.now()
-    return Run.objects.ready(now).exists() and not Engine.objects.alive(now - quiet).exists()
+    return Run.objects.ready(now).exists() and not Engine.objects.serving(now).exists()

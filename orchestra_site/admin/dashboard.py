@@ -23,7 +23,6 @@ NEWEST: Final = 1_000
 AT_ONCE: Final = 200
 """Runs that are held against the ledger together: their results are read for that, and some are large."""
 MOST: Final = 10
-ALIVE_S: Final = 30
 ATTENTION: Final = ("broken", "failed", "rejected", "unverified")
 WORDS: Final = ("verified", "degraded", "rejected", "failed", "unverified", "cancelled", "broken")
 
@@ -60,7 +59,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "capped": NEWEST if len(runs) == NEWEST else None,
         "attention": _attention(runs, now),
         "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in stopped[:MOST]],
-        "engines": Engine.objects.alive(now - timedelta(seconds=ALIVE_S)).count(),
+        "engines": Engine.objects.serving(now).count(),
         "waiting": sum(one.word == "queued" for one in runs),
         "nothing": not runs and not Pipeline.objects.visible_to(actor).exists(),
         "teamless": not actor.sees_everything and not actor.sees,

@@ -22,7 +22,7 @@ from runs import services
 from runs.admin import doing, page
 from runs.admin.badges import listed, with_reasons
 from runs.admin.outline import asked_of
-from runs.models import Engine, Outcome, Run
+from runs.models import Engine, Kind, Outcome, Run
 from runs.services import Wanted
 
 MOST_PIPELINES = 200
@@ -142,16 +142,25 @@ class RunAdmin(LongListAdmin):
 
 @admin.register(Engine)
 class EngineAdmin(LongListAdmin):
-    """Names of hosts are the installation's own: for those who see everything."""
+    """Engines and queues. Names of hosts are the installation's own: for those who see everything."""
 
     heading = "Workers"
-    list_display = (shown("host"), "pid", "serves", "began", "heard", "left")
-    fields: ClassVar[Any] = (shown("host"), "pid", "serves", "began", "heard", "left")
-    list_filter: ClassVar[Any] = (choice("serves_all", ["True", "False"], title="serves all runs"),)
+    list_display = ("stands", "kind", shown("host"), "pid", "serves", "driving", "began", "heard", "left")
+    fields: ClassVar[Any] = ("stands", "kind", shown("host"), "pid", "serves", "driving", "began", "heard", "left")
+    list_filter: ClassVar[Any] = (
+        choice("kind", [kind.value for kind in Kind], title="kind"),
+        choice("serves_all", ["True", "False"], title="serves all runs"),
+    )
     keyset = ("started_at", "id")
+
+    @admin.display(description="is")
+    def stands(self, engine: Engine) -> str:
+        return engine.stands(clock.now())
 
     @admin.display(description="serves")
     def serves(self, engine: Engine) -> str:
+        if engine.kind == Kind.QUEUE:
+            return "chores"
         return "all runs" if engine.serves_all else "its own run"
 
     @admin.display(description="started (UTC)")

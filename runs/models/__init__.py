@@ -19,7 +19,7 @@ from runs.engine.states import (
 )
 
 from .call import Call
-from .engine import Engine
+from .engine import Engine, Kind
 from .run import Run, RunQuerySet
 from .step import Step
 from .wait import Wait, WaitQuerySet
@@ -34,6 +34,7 @@ __all__ = [
     "Effective",
     "Engine",
     "Integrity",
+    "Kind",
     "Mode",
     "Outcome",
     "Resolution",

@@ -68,7 +68,7 @@ def send_signal(*, run: str, signal: str, payload: Any, actor: Actor) -> Wait:
         for wait in due:
             _refuse_misfit(wait, payload)
         answered = [answer(wait, payload, actor=actor) for wait in due]
-    queue.ring()
+    queue.ring(found.id)
     return answered[0]
 
 
@@ -155,7 +155,7 @@ def settle_call(*, call: str, settlement: Settlement, actor: Actor) -> Call:
             raise NotWaiting(f"run {run.id} does not wait for an answer about call {found.id}; its worker has yet to come to it")
         else:
             _put_right(found, said, actor)
-    queue.ring()
+    queue.ring(run.id)
     found.refresh_from_db()
     return found
 

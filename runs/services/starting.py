@@ -50,7 +50,7 @@ def start_run(
         record_refusal(Verb.START_REFUSED, named("pipeline", pipeline), refusal, actor)
         raise
     if ring:
-        queue.ring()
+        queue.ring(run.id)
     return run
 
 
@@ -74,7 +74,7 @@ def reverify(*, run: str, actor: Actor, ring: bool = False) -> Run:
             old.release, spec, source, actor=actor, draft=old.draft, as_of=old.as_of or old.finished_at, trigger="reverify", key=None, reverifies=old
         )
     if ring:
-        queue.ring()
+        queue.ring(new.id)
     return new
 
 

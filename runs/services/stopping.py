@@ -7,6 +7,7 @@ from agents.errors import NotGranted
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.ledger import Draft
+from runs import queue
 from runs.engine.states import LIVE_RUN, Verb
 from runs.errors import AlreadyFinished
 from runs.models import Run
@@ -39,6 +40,8 @@ def cancel_run(*, run: str, actor: Actor) -> Run:
     if Run.objects.unattended(clock.now()).filter(id=found.id).exists():
         end_unattended(found.id, actor=actor)
         found.refresh_from_db()
+    elif asked:
+        queue.ring(found.id)
     return found
 
 

@@ -133,3 +133,8 @@ def release_lease(*, owner: UUID, runs: Sequence[UUID]) -> None:
     """Give live runs back, so that another worker need not wait for the lease to run out. That is no crash: it counts as no attempt."""
     held = Run.objects.filter(lease_owner=owner, id__in=runs, state__in=LIVE_RUN)
     held.update(lease_owner=None, lease_until=None, attempt=Greatest(F("attempt") - 1, 0))
+
+
+def forfeit_lease(*, owner: UUID) -> None:
+    """Free the runs of a worker that is known to be dead. They were claimed in vain, so that counts as an attempt."""
+    Run.objects.filter(lease_owner=owner, state__in=LIVE_RUN).update(lease_until=clock.now())

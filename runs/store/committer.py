@@ -6,6 +6,7 @@ Transitions that are ready together commit together. Knows nothing of runs beyon
 import asyncio
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -31,6 +32,8 @@ class Committer:
         self._waiting: list[tuple[Transition, asyncio.Future[Written]]] = []
         self._flushing: set[asyncio.Task[None]] = set()
         self._busy = 0
+        self.sizes: Counter[int] = Counter()
+        """How many groups of how many transitions were written, for whoever looks on."""
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a use of the database in a committer thread."""
@@ -67,6 +70,9 @@ class Committer:
             # A driver that was abandoned wants nothing written any more; the one that follows it may have a transition of the same run here.
             wanted = [each for each in self._waiting if not each[1].done()]
             batch, self._waiting = wanted[:GROUP], wanted[GROUP:]
+            if not batch:
+                break
+            self.sizes[len(batch)] += 1
             answers: Sequence[Written | Exception]
             try:
                 answers = await self.call(commit, [transition for transition, _ in batch])

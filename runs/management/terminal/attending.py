@@ -9,10 +9,8 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import TypeVar
 
-from django.conf import settings
 from django.db import DatabaseError, connections
 
 from audit import clock
@@ -100,7 +98,7 @@ class _Attendance:
         return row.effective(now).state is RunState.FINISHED
 
     def _is_lonely(self) -> bool:
-        return sweeps.needs_engine(timedelta(seconds=3 * settings.ORCHESTRA_HEARTBEAT_S))
+        return sweeps.needs_engine()
 
     # --- being interrupted ---
 
