@@ -10,6 +10,7 @@ from runs.engine.states import (
     Integrity,
     Mode,
     Outcome,
+    Resolution,
     RunState,
     StepState,
     Verb,
@@ -17,7 +18,7 @@ from runs.engine.states import (
     WaitState,
 )
 
-from .call import Call
+from .call import Call, CallQuerySet
 from .engine import Engine
 from .run import Run, RunQuerySet
 from .step import Step
@@ -28,6 +29,7 @@ __all__ = [
     "OPENINGS",
     "Call",
     "CallKind",
+    "CallQuerySet",
     "CallState",
     "Cause",
     "Effective",
@@ -35,6 +37,7 @@ __all__ = [
     "Integrity",
     "Mode",
     "Outcome",
+    "Resolution",
     "Run",
     "RunQuerySet",
     "RunState",

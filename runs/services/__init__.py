@@ -3,13 +3,30 @@
 Each writes its ledger entry in its own transaction; a refusal is recorded after the rollback, in one of its own.
 """
 
-from .answering import Settlement, find_call, find_wait, send_signal, settle_call, unresolved_calls, waits_visible_to
+from .answering import Settlement, send_signal, settle_call, why_not
 from .ending import end_unattended
 from .listing import OUTCOMES, Listed, Wanted, read_as, runs_wanted
 from .reading import SHORTEST_PREFIX, find_run, run_document, runs_visible_to
 from .refusals import refused_starts
 from .starting import reverify, start_run
 from .stopping import cancel_run
+from .waits import (
+    WantedWaits,
+    call_document,
+    call_records,
+    calls_visible_to,
+    cause_in_vain,
+    find_call,
+    find_wait,
+    listed_waits,
+    takes,
+    unanswered,
+    unresolved_calls,
+    wait_document,
+    wait_records,
+    waits_visible_to,
+    waits_wanted,
+)
 
 __all__ = [
     "OUTCOMES",
@@ -17,11 +34,17 @@ __all__ = [
     "Listed",
     "Settlement",
     "Wanted",
+    "WantedWaits",
+    "call_document",
+    "call_records",
+    "calls_visible_to",
     "cancel_run",
+    "cause_in_vain",
     "end_unattended",
     "find_call",
     "find_run",
     "find_wait",
+    "listed_waits",
     "read_as",
     "refused_starts",
     "reverify",
@@ -31,6 +54,12 @@ __all__ = [
     "send_signal",
     "settle_call",
     "start_run",
+    "takes",
+    "unanswered",
     "unresolved_calls",
+    "wait_document",
+    "wait_records",
     "waits_visible_to",
+    "waits_wanted",
+    "why_not",
 ]
