@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from knox.crypto import hash_token
 from knox.models import get_digest_token
 from knox.settings import CONSTANTS
 
@@ -25,6 +27,7 @@ from orchestra_site.models import Token
 DAYS = 30
 MOST_DAYS = 365
 MOST_NAME = 100
+MOST_CHARACTERS = 200
 
 CREATED = ledger.Verb("site.token.created", frozenset({"person", "name"}))
 REVOKED = ledger.Verb("site.token.revoked", frozenset({"person"}))
@@ -82,6 +85,14 @@ def revoke_token(token: UUID, *, actor: Actor, of: str | None = None, now: datet
             found.delete()
     except UnknownToken as refusal:
         raise _refused(refusal, actor) from None
+
+
+def holder_of(said: str) -> Token | None:
+    """The token that was said, with its person; None for every other text, whatever is wrong with it."""
+    if len(said) > MOST_CHARACTERS or not (said.isascii() and said.isprintable()):
+        return None
+    digest, rows = hash_token(said), Token.objects.live(clock.now()).filter(token_key=said[: CONSTANTS.TOKEN_KEY_LENGTH]).select_related("user")
+    return next((found for found in rows if compare_digest(digest, found.digest) and found.user.is_active), None)
 
 
 def end_tokens(person: User) -> int:

@@ -14,10 +14,12 @@ from runs.admin.advice import what_to_do, where_to_look
 from runs.admin.findings import findings
 from runs.admin.phases import phases
 from runs.admin.timeline import MOST_ROWS, timeline
-from runs.models import Run
+from runs.models import Run, RunState
 
 MOST_ENTRIES: Final = 200
 REFRESH_S: Final = 3
+REFRESH_WAITING_S: Final = 15
+"""While it waits for somebody, who may be reading this."""
 
 
 def context(run: Run, actor: Actor) -> dict[str, Any]:
@@ -40,7 +42,8 @@ def context(run: Run, actor: Actor) -> dict[str, Any]:
         "to_do": what_to_do(document["failure"]),
         "findings": findings(document["verdict"]),
         "limits": _limits(run, document),
-        "refresh": REFRESH_S if live else None,
+        "refresh": (REFRESH_WAITING_S if document["state"] == RunState.WAITING else REFRESH_S) if live else None,
+        "changes": changes,
         "may_cancel": changes and live,
         "may_reverify": changes and not live and bool(run.result_digest) and document["integrity"] != "broken",
         "may_start": changes,

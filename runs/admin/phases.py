@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-OPEN: Final = frozenset({"running", "retrying"})
+OPEN: Final = frozenset({"running", "retrying", "waiting"})
+UNDO: Final = "undo:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Phase:
 
 
 def phases(document: Mapping[str, Any]) -> Sequence[Phase]:
-    work = [step for step in document["steps"] if not _final(step)]
+    work = [step for step in document["steps"] if not _final(step) and not step["key"].startswith(UNDO)]
     judging = [step for step in document["steps"] if _final(step)]
     return (_understand(document), _design(document), _implement(document, work, judging), _verify(document, judging))
 
@@ -58,12 +59,21 @@ def _implement(document: Mapping[str, Any], work: Sequence[Mapping[str, Any]], j
             "implement", "expected" if document["outcome"] is None else "skipped", "nothing yet" if document["outcome"] is None else "no step"
         )
     if document["outcome"] is None and not judging:
-        return Phase("implement", "live", said, began)
+        return _at_work(document, said, began)
     failed = [step["key"] for step in work if step["state"] == "failed"]
     if failed and not judging:
         return Phase("implement", "failed", f"{failed[0]} failed; {said}", began, ended)
     cancelled = any(step["state"] == "cancelled" for step in work) and not judging
     return Phase("implement", "cancelled" if cancelled else "degraded" if failed else "done", said, began, ended)
+
+
+def _at_work(document: Mapping[str, Any], said: str, began: str | None) -> Phase:
+    undoing = [step["key"].removeprefix(UNDO) for step in document["steps"] if step["key"].startswith(UNDO) and step["state"] in OPEN]
+    if undoing:
+        return Phase("implement", "live", f"{said}; {undoing[0]} is being undone", began)
+    if document["state"] == "waiting":
+        return Phase("implement", "waiting", f"{said}; it waits", began)
+    return Phase("implement", "live", said, began)
 
 
 def _verify(document: Mapping[str, Any], judging: Sequence[Mapping[str, Any]]) -> Phase:

@@ -12,6 +12,7 @@ from audit.wording import lasting
 from runs.models import CallKind, Cause
 
 MOST_ROWS: Final = 400
+UNDO: Final = "undo:"
 THINNEST: Final = 0.7
 """Percent: what took no time can still be seen and pointed at."""
 
@@ -54,12 +55,17 @@ class Row:
     refused: frozenset[str] = frozenset()
 
     @property
+    def undoes(self) -> str:
+        """The step that it undoes, where it is a compensation."""
+        return self.key.removeprefix(UNDO) if self.key.startswith(UNDO) else ""
+
+    @property
     def state(self) -> str:
         """Its own, or the worst of what it holds."""
         if self.step is not None:
             return str(self.step["state"])
         states = {row.state for row in self.inner}
-        return next((word for word in ("failed", "running", "retrying", "returned", "cancelled") if word in states), "skipped")
+        return next((word for word in ("failed", "running", "retrying", "waiting", "returned", "cancelled") if word in states), "skipped")
 
 
 @dataclass(frozen=True, slots=True)
