@@ -34,6 +34,12 @@ CONTRACT = "{type: object, required: [amount], properties: {amount: {type: integ
 SIGNAL = f"- {{id: paid, wait: {{signal: payment, timeout: 2d, output: {CONTRACT}}}}}"
 WORKED = "- {id: work, agent: worker, with: {got: =steps.paid}}"
 GIVES = "output: {type: object, required: [paid], properties: {paid: {type: boolean}}}"
+EITHER = f"""
+- id: both
+  parallel:
+    left: [{{id: paid, wait: {{signal: payment, timeout: 2d, output: {CONTRACT}}}}}]
+    right: [{{id: pay, agent: payer, with: {{}}}}]
+"""
 UNDO = "compensate: {agent: canceller, with: {booking: =steps.%s.booking}}"
 
 
@@ -74,6 +80,17 @@ def failed_after_acting(path: Path) -> Run:
     run = pipelines.start()
     pipelines.drive(run)
     return Run.objects.get(id=run.id)
+
+
+def rows(run: Run) -> dict[str, str]:
+    """An open wait and an unresolved call beside a run, by hand, for a test that can't drive one; their names in addresses."""
+    now = clock.now()
+    step = {"step": "pay", "attempt": 1, "ordinal": 0, "agent": "worker", "kind": "function", "name": "work:work", "mode": "at_most_once"}
+    times = {"not_after": now - timedelta(minutes=1), "dispatched_at": now, "settled_at": now}
+    call = Call.objects.create(key="0" * 64, run=run, state="unresolved", request_digest="0" * 64, **step, **times)
+    Wait.objects.create(run=run, step="pay", kind="unresolved", subject=call.key, opened_at=now, expires_at=now + timedelta(days=1))
+    wait = Wait.objects.create(run=run, step="paid", kind="signal", subject="payment", opened_at=now, expires_at=now + timedelta(days=1))
+    return {"wait": str(wait.id), "call": str(call.id), "signal": "payment"}
 
 
 def wait_of(run: Run) -> Wait:

@@ -27,12 +27,17 @@ CHOICES: Final = (
     (Resolution.NOT_DONE, "It was not done. It is made anew, once, and the run goes on from there."),
     (Resolution.UNKNOWN, "Nobody can say. Its step fails as unresolved; whoever finds out later may still say it here."),
 )
+LATE_CHOICES: Final = (
+    (Resolution.DONE, "It was done. The record is put right; what the run came to stays as it is."),
+    (Resolution.NOT_DONE, "It was not done. The record is put right; nothing is made anew."),
+    (Resolution.UNKNOWN, "Nobody can say. It stays as it is."),
+)
+"""Of a call whose run has ended."""
 
 
 class SettleForm(forms.Form):
-    """What became of a call, and how that is known."""
+    """How it is known what became of a call; what became of it, and with what result, is asked before that."""
 
-    decision = forms.ChoiceField(label="What became of it", choices=CHOICES, widget=UnfoldAdminRadioSelectWidget())
     reason = text_field(
         "How you know", lines=3, longest=2_000, help_text="What you looked at, and what it says. It is kept with the entry in the audit log."
     )
@@ -68,7 +73,7 @@ def call_page(page: ReadOnlyAdmin, request: HttpRequest, call: Call, *, wait: Ma
     )
     deed = Deed(
         title=f"What became of the call of '{call.agent}'?", button="Say so", back=_run_page(said["run"]), perform=perform, says=says,
-        template=TEMPLATE, form=_settle_form(said["takes"]), forbidden=_hindrance(call, actor),
+        template=TEMPLATE, form=_settle_form(said["takes"], CHOICES if said["wait"] else LATE_CHOICES), forbidden=_hindrance(call, actor),
         context={"said": said, "wait": wait, "call": said, "asked": _input(call.run_id, call.step, actor), "run_page": _run_page(said["run"])},
     )  # fmt: skip
     return act(page, request, deed)
@@ -121,13 +126,14 @@ def _signal_form(schema: Any) -> Callable[..., forms.Form]:
     return made
 
 
-def _settle_form(schema: Any) -> Callable[..., forms.Form]:
+def _settle_form(schema: Any, choices: Sequence[tuple[str, str]]) -> Callable[..., forms.Form]:
     """The result is asked for between the choice and the reason; only `done` needs it, and the contract says what is wrong with it."""
 
     def made(*data: Any) -> forms.Form:
         form = SettleForm(*data)
+        decision = forms.ChoiceField(label="What became of it", choices=choices, widget=UnfoldAdminRadioSelectWidget())
         result = value_fields(schema, label="Result", required=False, said="Only where it was done.")
-        form.fields = {"decision": form.fields["decision"], **result, "reason": form.fields["reason"]}
+        form.fields = {"decision": decision, **result, **form.fields}
         return form
 
     return made
