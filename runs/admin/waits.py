@@ -87,8 +87,8 @@ class WaitAdmin(PressingAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         calls = list(services.unresolved_calls(actor=actor_of(request)).order_by("settled_at", "id")[: MOST_BESIDE + 1])
-        beside = list(zip(calls[:MOST_BESIDE], services.call_records(calls[:MOST_BESIDE]), strict=True))
-        context = {"title": "Waiting", "unresolved": beside, "more_unresolved": len(calls) > MOST_BESIDE, **(extra_context or {})}
+        beside = {"unresolved": services.call_records(calls[:MOST_BESIDE]), "more_unresolved": len(calls) > MOST_BESIDE}
+        context = {"title": self.heading, **beside, **(extra_context or {})}
         return super().changelist_view(request, context)
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:  # noqa: ARG002 - as above

@@ -20,19 +20,8 @@ from tests.rest import Caller
 
 pytestmark = pytest.mark.django_db
 
-LISTS = (
-    "/teams/",
-    "/agents/",
-    "/pipelines/",
-    "/releases/",
-    "/model-aliases/",
-    "/runs/",
-    "/entries/",
-    "/charges/",
-    "/tokens/",
-    "/waits/",
-    "/calls/unresolved/",
-)
+LISTS = ("/teams/", "/agents/", "/pipelines/", "/releases/", "/model-aliases/", "/runs/", "/entries/", "/charges/", "/tokens/")
+WAITING = ("/waits/", "/calls/unresolved/")
 
 
 @pytest.fixture
