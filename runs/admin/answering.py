@@ -15,6 +15,7 @@ from audit import clock
 from audit.actors import Actor
 from audit.admin import Deed, act, text_field
 from audit.admin.base import ReadOnlyAdmin
+from audit.errors import Conflict
 from audit.requests import actor_of
 from runs import services
 from runs.admin.starting import value_fields, value_of
@@ -49,11 +50,11 @@ def wait_page(page: ReadOnlyAdmin, request: HttpRequest, wait: Wait) -> HttpResp
     said = services.wait_document(wait, clock.now())
     if said["call"] is not None and said["state"] == WaitState.OPEN:
         return call_page(page, request, services.find_call(said["call"], actor=actor), wait=said)
-    context = {"said": said, "wait": said, "call": None, "asked": _asked(wait, actor), "run_page": _run_page(said["run"])}
+    context = {"said": said, "wait": said, "call": None, "asked": None, "run_page": _run_page(said["run"])}
     if wait.kind == WaitKind.SIGNAL:
         deed = _signalling(wait, said, actor, context)
     else:
-        deed = Deed(_title(said), "", _list(), lambda _: "", template=TEMPLATE, forbidden=_stands(said), context=context)
+        deed = Deed(_title(said), "", _list(), _nothing(said), template=TEMPLATE, forbidden=_stands(said), context=context)
     return act(page, request, deed)
 
 
@@ -74,7 +75,7 @@ def call_page(page: ReadOnlyAdmin, request: HttpRequest, call: Call, *, wait: Ma
     deed = Deed(
         title=f"What became of the call of '{call.agent}'?", button="Say so", back=_run_page(said["run"]), perform=perform, says=says,
         template=TEMPLATE, form=_settle_form(said["takes"], CHOICES if said["wait"] else LATE_CHOICES), forbidden=_hindrance(call, actor),
-        context={"said": said, "wait": wait, "call": said, "asked": _input(call.run_id, call.step, actor), "run_page": _run_page(said["run"])},
+        context={"said": said, "wait": wait, "call": said, "asked": said["input"], "run_page": _run_page(said["run"])},
     )  # fmt: skip
     return act(page, request, deed)
 
@@ -111,6 +112,13 @@ def _title(said: Mapping[str, Any]) -> str:
     return f"Signal '{said['subject']}'" if said["kind"] == WaitKind.SIGNAL else f"A wait of {said['pipeline']}"
 
 
+def _nothing(said: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], str]:
+    def refuse(_: Mapping[str, Any]) -> str:
+        raise Conflict(_stands(said))
+
+    return refuse
+
+
 def _stands(said: Mapping[str, Any]) -> str:
     if said["state"] != WaitState.OPEN:
         return f"This wait is {said['state']}."
@@ -137,16 +145,6 @@ def _settle_form(schema: Any, choices: Sequence[tuple[str, str]]) -> Callable[..
         return form
 
     return made
-
-
-def _asked(wait: Wait, actor: Actor) -> Any:
-    return _input(wait.run_id, wait.step, actor) if wait.kind == WaitKind.UNRESOLVED else None
-
-
-def _input(run: object, step: str, actor: Actor) -> Any:
-    """What the step was given: whoever settles its call must know what to look for."""
-    document = services.run_document(services.find_run(str(run), actor=actor), actor=actor)
-    return next((each["input"] for each in document["steps"] if each["key"] == step), None)
 
 
 def _run_page(run: str) -> str:

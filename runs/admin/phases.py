@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-OPEN: Final = frozenset({"running", "retrying", "waiting"})
+AT_WORK: Final = frozenset({"running", "retrying"})
+OPEN: Final = AT_WORK | {"waiting"}
 UNDO: Final = "undo:"
 
 
@@ -71,7 +72,8 @@ def _at_work(document: Mapping[str, Any], said: str, began: str | None) -> Phase
     undoing = [step["key"].removeprefix(UNDO) for step in document["steps"] if step["key"].startswith(UNDO) and step["state"] in OPEN]
     if undoing:
         return Phase("implement", "live", f"{said}; {undoing[0]} is being undone", began)
-    if document["state"] == "waiting":
+    states = {step["state"] for step in document["steps"]}
+    if "waiting" in states and not states & AT_WORK:
         return Phase("implement", "waiting", f"{said}; it waits", began)
     return Phase("implement", "live", said, began)
 

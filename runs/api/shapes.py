@@ -70,6 +70,7 @@ _UNRESOLVED: Final[dict[str, Shape]] = {
 UNRESOLVED_LISTED: Final = given(_UNRESOLVED, meaning="A call that may or may not have been carried out.")
 UNRESOLVED: Final = given(
     _UNRESOLVED,
+    input=anything("what its step was given"),
     takes=anything("JSON Schema of the result that it would have given; null where any value will do"),
     why_not=maybe(text("why you can't settle it now; null where you can")),
     meaning="A call, and what is to be said of one that may or may not have been carried out.",

@@ -26,7 +26,7 @@ from runs.engine.limits import later
 from runs.engine.states import LIVE_RUN, CallState, Resolution, RunState, Verb, WaitKind, WaitState
 from runs.engine.values import instant_text
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly, UnknownCall
-from runs.models import Call, Run, Wait
+from runs.models import Call, Run, Wait, WaitQuerySet
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
 from runs.services.waits import contract_of, find_call
@@ -50,7 +50,7 @@ def send_signal(*, run: str, signal: str, payload: Any, actor: Actor) -> Wait:
         found = find_run(run, actor=actor)
     with _refusals(found, actor):
         require_member(found, actor)
-        waits = list(Wait.objects.filter(run=found, kind=WaitKind.SIGNAL, subject=signal).order_by("opened_at", "id"))
+        waits = list(_waits_for(found, signal)) if signal.isprintable() else []
         due = [wait for wait in waits if wait.state == WaitState.OPEN]
         if not due:
             raise _not_waiting(found, signal, waits)
@@ -59,6 +59,10 @@ def send_signal(*, run: str, signal: str, payload: Any, actor: Actor) -> Wait:
         answered = [answer(wait, payload, actor=actor) for wait in due]
     queue.ring()
     return answered[0]
+
+
+def _waits_for(run: Run, signal: str) -> WaitQuerySet:
+    return Wait.objects.filter(run=run, kind=WaitKind.SIGNAL, subject=signal).order_by("opened_at", "id")
 
 
 def _not_waiting(run: Run, signal: str, ended: Sequence[Wait]) -> OrchestraError:
@@ -177,6 +181,8 @@ def _refuse_early(call: Call) -> None:
 def _refuse_unfit(call: Call, settlement: Settlement) -> None:
     if not settlement.reason.strip() or len(settlement.reason) > MOST_REASON:
         raise BadAnswer(f"say how you know, in 1 to {MOST_REASON} characters (reason)")
+    if _unwritable(settlement.reason):
+        raise BadAnswer("the reason can't be written: it holds what is no text")
     if settlement.decision is not Resolution.DONE:
         if settlement.result is not None:
             raise BadAnswer("a result belongs to a call that was done; leave it out")

@@ -10,6 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from agents.contracts import Contract
+from audit import reports
 from audit.actors import Actor
 from audit.visible import visible
 from runs import store
@@ -17,7 +18,7 @@ from runs.engine import planner
 from runs.engine.states import CallState, Cause, RunState, WaitKind, WaitState
 from runs.engine.values import WaitNode, instant_text
 from runs.errors import UnknownCall, UnknownWait
-from runs.models import Call, CallQuerySet, Run, Wait, WaitQuerySet
+from runs.models import Call, CallQuerySet, Run, Step, Wait, WaitQuerySet
 
 WAITED_IN_VAIN: Final = {
     WaitKind.SIGNAL: Cause.EXPIRED,
@@ -114,7 +115,11 @@ def call_records(calls: Collection[Call]) -> list[dict[str, Any]]:
 
 
 def call_document(call: Call) -> dict[str, Any]:
-    return {**call_records([call])[0], "takes": takes(call)}
+    """One call, with what its step was given: whoever settles it must know what to look for."""
+    step = Step.objects.filter(run=call.run_id, key=call.step).only("input_entry").first()
+    entry = None if step is None else step.input_entry
+    given = None if entry is None else reports.openings_of([entry]).get(entry, {}).get("input")
+    return {**call_records([call])[0], "input": given, "takes": takes(call)}
 
 
 def _record(wait: Wait, call: Call | None) -> dict[str, Any]:

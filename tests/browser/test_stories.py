@@ -159,16 +159,9 @@ def test_what_was_undone_stands_on_the_page_and_in_the_timeline(somebody: Somebo
 def test_an_outsider_gets_nothing_by_url_either(somebody: Somebody, site: Site) -> None:
     person = somebody("charlie").expecting("404")
     assert "You belong to no team" in person.page.inner_text("#content-main")
-    for path in (
-        "/admin/runs/run/",
-        "/admin/runs/wait/",
-        "/admin/runs/call/",
-        "/admin/agents/agent/",
-        "/admin/audit/entry/",
-        "/admin/agents/team/",
-        "/admin/auth/user/",
-    ):
-        assert person.go(path).locator("#result_list tbody tr").count() == 0, path
+    lists = ("runs/run", "runs/wait", "runs/call", "agents/agent", "audit/entry", "agents/team", "auth/user")
+    for path in lists:
+        assert person.go(f"/admin/{path}/").locator("#result_list tbody tr").count() == 0, path
     assert [person.status_of(site.run_page(name)) for name in site.runs] == [404] * len(site.runs)
 
 

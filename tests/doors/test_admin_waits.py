@@ -170,6 +170,7 @@ def test_what_waits_for_a_time_has_a_page_and_no_form(seen: dict[str, Client], t
     run = waiting.parked()
     page = text(seen["alice"].get(page_of(waiting.wait_of(run))))
     assert "Nothing has to be done here" in page and "<textarea" not in page
+    assert seen["alice"].post(page_of(waiting.wait_of(run))).status_code == 409
 
 
 def test_what_was_undone_and_what_was_not_stands_on_the_page_of_the_run(seen: dict[str, Client], tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """Commands about waits: what is waited for, signals, calls that a person settles; and runs that wait while somebody watches them."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 
 from agents import registry
-from audit import reports
+from audit import clock, reports
 from audit.models import Entry
+from orchestra_site.checks import check_names
 from orchestra_site.tokens import create_token
 from runs.models import Call, Run, Wait
 from tests import pipelines, waiting
@@ -140,6 +142,21 @@ def test_whoever_started_the_run_or_belongs_nowhere_settles_nothing(
     token_of(alice)
     assert "you started run" in typed("settle", waiting.call_of(run).id, "unknown", "--reason", "x").err
     assert Call.objects.get(run=run).state == "unresolved"
+
+
+def test_what_is_no_text_is_refused_as_anything_else_that_is_wrong(tmp_path: Path, bob: User, token_of: Callable[..., None]) -> None:
+    waiting.publish(tmp_path, waiting.EITHER)
+    run = waiting.parked()
+    Call.objects.filter(run=run).update(not_after=clock.now() - timedelta(minutes=1))
+    assert "does not wait for the signal" in typed("signal", run.id, "p\udcff").err
+    token_of(bob)
+    done = typed("settle", waiting.call_of(run).id, "unknown", "--reason", "p\udcff")
+    assert (done.status, {wait.state for wait in Wait.objects.filter(run=run)}) == (2, {"open"})
+
+
+def test_the_variable_of_the_token_is_one_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRA_TOKEN", "x")
+    assert [message for message in check_names(None) if "ORCHESTRA_TOKEN" in message.msg] == []
 
 
 # --- being there ---

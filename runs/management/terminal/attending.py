@@ -91,7 +91,8 @@ class _Attendance:
 
     def _say_wait(self, standing: Standing) -> None:
         if standing is not Standing.WAITS:
-            self.progress.unsay()
+            if self._wakes_at is not None:
+                self.progress.unsay()
             self._wakes_at = None
         elif self._wakes_at != self.run.wake_at and self.run.wake_at is not None:
             self._wakes_at = self.run.wake_at
