@@ -15,7 +15,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "ORCHESTRA_"
-KNOWN: set[str] = set()  # every name that was asked for; a check warns of a variable that nobody reads
+PERSONS_TOKEN = "ORCHESTRA_TOKEN"  # noqa: S105 - a name. Read where a command acts for a person, and no setting: nothing keeps it
+KNOWN: set[str] = {PERSONS_TOKEN}  # every name that was asked for; a check warns of a variable that nobody reads
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})

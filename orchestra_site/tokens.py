@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from knox.crypto import hash_token
 from knox.models import get_digest_token
 from knox.settings import CONSTANTS
 
@@ -20,11 +22,12 @@ from audit import clock, ledger
 from audit.actors import Actor
 from audit.errors import Invalid, NotFound, OrchestraError
 from audit.visible import visible
-from orchestra_site.models import Token
+from orchestra_site.models import USE_IS_KNOWN_TO, Token
 
 DAYS = 30
 MOST_DAYS = 365
 MOST_NAME = 100
+MOST_CHARACTERS = 200
 
 CREATED = ledger.Verb("site.token.created", frozenset({"person", "name"}))
 REVOKED = ledger.Verb("site.token.revoked", frozenset({"person"}))
@@ -108,6 +111,18 @@ def _require_own(username: str, actor: Actor) -> None:
         people = people.filter(is_superuser=False) if actor.may_manage_people else people.filter(username=actor.id)
     if not people.exists():
         raise UnknownPerson(f"there is no person '{visible(username, 80)}' whose tokens you may revoke")
+
+
+def holder_of(said: str) -> Token | None:
+    """The token that was said, with its person; None for every other text, whatever is wrong with it. That it was used is noted."""
+    if len(said) > MOST_CHARACTERS or not (said.isascii() and said.isprintable()):
+        return None
+    digest, now = hash_token(said), clock.now()
+    rows = Token.objects.live(now).filter(token_key=said[: CONSTANTS.TOKEN_KEY_LENGTH]).select_related("user")
+    found = next((each for each in rows if compare_digest(digest, each.digest) and each.user.is_active), None)
+    if found is not None and (found.used_at is None or found.used_at <= now - USE_IS_KNOWN_TO):
+        Token.objects.filter(pk=found.pk).note_use(now)
+    return found
 
 
 def end_tokens(person: User) -> int:

@@ -27,11 +27,11 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 # A word and a sign for everything that has a colour, so that nobody needs to see the colour.
 _TONES: Final[Mapping[str, tuple[str, str]]] = {
-    **dict.fromkeys(("verified", "returned", "pass", "active", "published", "confirmed", "done"), ("good", "✓")),
+    **dict.fromkeys(("verified", "returned", "pass", "active", "published", "confirmed", "done", "answered", "resolved_done"), ("good", "✓")),
     **dict.fromkeys(("rejected", "failed", "fail", "refused"), ("bad", "✗")),
     **dict.fromkeys(("broken",), ("broken", "⚠")),
-    **dict.fromkeys(("degraded", "unverified", "inconclusive", "suspended", "unresolved", "proposed"), ("wary", "!")),
-    **dict.fromkeys(("running", "queued", "retrying", "dispatched", "waiting"), ("live", "…")),
+    **dict.fromkeys(("degraded", "unverified", "inconclusive", "suspended", "unresolved", "proposed", "expired", "resolved_not_done"), ("wary", "!")),
+    **dict.fromkeys(("running", "queued", "retrying", "dispatched", "waiting", "open"), ("live", "…")),
     **dict.fromkeys(("cancelled", "skipped", "retired", "draft", "expected"), ("mute", "–")),
 }
 
@@ -81,6 +81,12 @@ def instant(value: datetime | str | None) -> str:
 @register.filter
 def ago(value: datetime | None) -> str:
     return "never" if value is None else wording.ago(value, clock.now())
+
+
+@register.filter
+def until(value: str) -> str:
+    """How far off an instant of a document is: `in 2 d`."""
+    return wording.ago(clock.from_text(value), clock.now())
 
 
 @register.filter

@@ -17,12 +17,13 @@ from audit import clock
 from audit.actors import Actor
 from audit.requests import actor_of
 from runs.admin import Listed, listed, with_reasons
-from runs.models import Engine, Run
+from runs.models import Engine, Run, RunState
 
 NEWEST: Final = 1_000
 AT_ONCE: Final = 200
 """Runs that are held against the ledger together: their results are read for that, and some are large."""
 MOST: Final = 10
+MOST_WAITING: Final = 1_000
 ATTENTION: Final = ("broken", "failed", "rejected", "unverified")
 WORDS: Final = ("verified", "degraded", "rejected", "failed", "unverified", "cancelled", "broken")
 
@@ -42,7 +43,7 @@ class Tally:
 
     @property
     def live(self) -> int:
-        return self.week["queued"] + self.week["running"]
+        return self.week["queued"] + self.week["running"] + self.week["waiting"]
 
 
 def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +61,9 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "attention": _attention(runs, now),
         "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in stopped[:MOST]],
         "engines": Engine.objects.serving(now).count(),
-        "waiting": sum(one.word == "queued" for one in runs),
+        "queued": sum(one.word == "queued" for one in runs),
+        "waiting": _waiting(actor, now),
+        "most_waiting": MOST_WAITING,
         "nothing": not runs and not Pipeline.objects.visible_to(actor).exists(),
         "teamless": not actor.sees_everything and not actor.sees,
         "is_fullwidth": "1",
@@ -69,10 +72,16 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
 
 def _newest(actor: Actor, now: datetime) -> list[Listed]:
     """Each with what it reads as: a row that somebody changed in the database counts as broken, not as what it claims."""
-    said = ("id", "pipeline_id", "state", "outcome", "integrity", "as_of", "created_at", "deadline_at", "failure_cause", "failure_owner")
+    said = ("id", "pipeline_id", "state", "outcome", "integrity", "as_of", "created_at", "deadline_at", "wake_at", "failure_cause", "failure_owner")
     columns = (*said, "seq", "result_digest")
     rows = list(Run.objects.visible_to(actor).filter(created_at__gte=now - timedelta(days=7)).order_by("-created_at").only(*columns)[:NEWEST])
     return [one for start in range(0, len(rows), AT_ONCE) for one in listed(rows[start : start + AT_ONCE], now)]
+
+
+def _waiting(actor: Actor, now: datetime) -> int:
+    """However old they are: a run may wait for weeks."""
+    waiting = Run.objects.visible_to(actor).filter(state=RunState.WAITING, deadline_at__gt=now).order_by()
+    return len(waiting.values_list("pk")[:MOST_WAITING])
 
 
 def _tallies(runs: Sequence[Listed], actor: Actor, now: datetime) -> list[Tally]:

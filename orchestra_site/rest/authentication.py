@@ -6,23 +6,18 @@ Named in the settings; sessions are DRF's own, with CSRF.
 
 from __future__ import annotations
 
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import User
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
-from knox.crypto import hash_token
-from knox.settings import CONSTANTS
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from audit import clock
-from orchestra_site.models import USE_IS_KNOWN_TO, Token
+from orchestra_site.models import Token
 from orchestra_site.people import actor_for
-
-MOST_CHARACTERS = 200
+from orchestra_site.tokens import holder_of
 
 if TYPE_CHECKING:  # knox ships no types
 
@@ -43,14 +38,9 @@ class BearerAuthentication(_Knox):
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, Token]:
         """The person and the token. All refusals read alike: whether a token ever existed is nobody's to find out."""
-        if len(token) <= MOST_CHARACTERS and token.isascii() and token.decode().isprintable():
-            said, now = token.decode(), clock.now()
-            digest = hash_token(said)
-            for found in Token.objects.live(now).filter(token_key=said[: CONSTANTS.TOKEN_KEY_LENGTH]).select_related("user"):
-                if compare_digest(digest, found.digest) and found.user.is_active:
-                    if found.used_at is None or found.used_at <= now - USE_IS_KNOWN_TO:
-                        Token.objects.filter(pk=found.pk).note_use(now)
-                    return found.user, found
+        found = holder_of(token.decode(errors="replace"))
+        if found is not None:
+            return found.user, found
         raise AuthenticationFailed("the token is unknown, has ended, was revoked, or its person may not sign in any more")
 
 

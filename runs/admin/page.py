@@ -15,11 +15,13 @@ from runs.admin.findings import findings
 from runs.admin.outline import Asked, outline
 from runs.admin.phases import Work, phases, work_of
 from runs.admin.timeline import timeline
-from runs.models import Run
+from runs.models import Run, RunState
 
 MOST_ENTRIES: Final = 200
 MOST_MISSING: Final = 10
 REFRESH_S: Final = 3
+REFRESH_WAITING_S: Final = 15
+"""While it waits for somebody, who may be reading this."""
 
 
 def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
@@ -46,7 +48,8 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
         "to_do": what_to_do(document["failure"]),
         "findings": findings(document["verdict"]),
         "limits": _limits(run, document),
-        "refresh": REFRESH_S if live else None,
+        "refresh": (REFRESH_WAITING_S if document["state"] == RunState.WAITING else REFRESH_S) if live else None,
+        "changes": changes,
         "may_cancel": changes and live,
         "may_reverify": changes and not live and bool(run.result_digest) and document["integrity"] != "broken",
         "may_start": changes,
@@ -54,7 +57,7 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
 
 
 def _work(run: Run, steps: Sequence[services.StepInShort]) -> Work:
-    return work_of([(step.key, step.state) for step in steps if step.key != "verify"], services.extent_of_work(run))
+    return work_of([(step.key, step.state) for step in steps if step.key != "verify" and ":" not in step.key], services.extent_of_work(run))
 
 
 def _word(document: Mapping[str, Any]) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-OPEN: Final = frozenset({"running", "retrying"})
+AT_WORK: Final = frozenset({"running", "retrying"})
+OPEN: Final = AT_WORK | {"waiting"}
+UNDO: Final = "undo:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def work_of(states: Sequence[tuple[str, str]], extent: tuple[str | None, str | N
 
 def phases(document: Mapping[str, Any], work: Work | None = None) -> Sequence[Phase]:
     """`work` where the document doesn't hold every step."""
-    steps = [step for step in document["steps"] if not _final(step)]
+    steps = [step for step in document["steps"] if not _final(step) and ":" not in step["key"]]  # what undoes or looks up is beside it
     judging = [step for step in document["steps"] if _final(step)]
     work = work or work_of([(step["key"], step["state"]) for step in steps], _extent(steps))
     return (_understand(document), _design(document), _implement(document, work, judging), _verify(document, judging))
@@ -77,11 +79,21 @@ def _implement(document: Mapping[str, Any], work: Work, judging: Sequence[Mappin
             "implement", "expected" if document["outcome"] is None else "skipped", "nothing yet" if document["outcome"] is None else "no step"
         )
     if document["outcome"] is None and not judging:
-        return Phase("implement", "live", said, work.began)
+        return _at_work(document, said, work.began)
     if work.failed and not judging:
         return Phase("implement", "failed", f"{work.failed} failed; {said}", work.began, work.ended)
     cancelled = work.cancelled and not judging
     return Phase("implement", "cancelled" if cancelled else "degraded" if work.failed else "done", said, work.began, work.ended)
+
+
+def _at_work(document: Mapping[str, Any], said: str, began: str | None) -> Phase:
+    undoing = [step["key"].removeprefix(UNDO) for step in document["steps"] if step["key"].startswith(UNDO) and step["state"] in OPEN]
+    if undoing:
+        return Phase("implement", "live", f"{said}; {undoing[0]} is being undone", began)
+    states = {step["state"] for step in document["steps"]}
+    if "waiting" in states and not states & AT_WORK:
+        return Phase("implement", "waiting", f"{said}; it waits", began)
+    return Phase("implement", "live", said, began)
 
 
 def _verify(document: Mapping[str, Any], judging: Sequence[Mapping[str, Any]]) -> Phase:

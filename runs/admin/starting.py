@@ -149,3 +149,22 @@ def _parsed(text: str) -> Any:
         return strict_json.read(text, "this")
     except BadJson:
         return text
+
+
+def value_fields(schema: Any, *, label: str, required: bool, said: str = "") -> dict[str, forms.Field]:
+    """Fields for any one value that a contract speaks of, not only for an object; `said` stands below each that has nothing else to say."""
+    if not isinstance(schema, Mapping) or _properties(schema) is None:
+        return {WHOLE: JSONText(label=label, required=False, help_text=f"{said} As JSON; left empty it is null.".strip())}
+    found = _fields(schema)
+    for field in found.values():
+        field.label = f"{label}: {field.label}"
+        field.required = field.required and required
+        field.help_text = field.help_text or said
+    return found
+
+
+def value_of(schema: Any, said: Mapping[str, Any]) -> Any:
+    """What was typed into `value_fields`."""
+    if isinstance(schema, Mapping) and _properties(schema) is not None:
+        return given(schema, said)
+    return None if said[WHOLE] is _LEFT_OUT else said[WHOLE]

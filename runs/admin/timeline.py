@@ -12,6 +12,7 @@ from audit.wording import lasting
 from runs.admin.outline import Fold
 from runs.models import CallKind, Cause
 
+UNDO: Final = "undo:"
 THINNEST: Final = 0.7
 """Percent: what took no time can still be seen and pointed at."""
 
@@ -60,12 +61,17 @@ class Row:
         return sum(1 if row.fold is None else row.fold.total for row in self.inner)
 
     @property
+    def undoes(self) -> str:
+        """The step that it undoes, where it is a compensation."""
+        return self.key.removeprefix(UNDO) if self.key.startswith(UNDO) else ""
+
+    @property
     def state(self) -> str:
         """Its own, or the worst of what it holds."""
         if self.step is not None:
             return str(self.step["state"])
         states = {row.state for row in self.inner}
-        return next((word for word in ("failed", "running", "retrying", "returned", "cancelled") if word in states), "skipped")
+        return next((word for word in ("failed", "running", "retrying", "waiting", "returned", "cancelled") if word in states), "skipped")
 
 
 @dataclass(frozen=True, slots=True)

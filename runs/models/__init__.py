@@ -18,7 +18,7 @@ from runs.engine.states import (
     WaitState,
 )
 
-from .call import Call
+from .call import Call, CallQuerySet
 from .engine import Engine, Kind
 from .run import Run, RunQuerySet
 from .step import Step
@@ -29,6 +29,7 @@ __all__ = [
     "OPENINGS",
     "Call",
     "CallKind",
+    "CallQuerySet",
     "CallState",
     "Cause",
     "Effective",

@@ -189,6 +189,7 @@ class Run(models.Model):
             as_of=self.as_of,
             integrity=integrity or Integrity(self.integrity),
             now=now,
+            wake_at=self.wake_at,
         )
 
 

@@ -3,7 +3,7 @@
 Each writes its ledger entry in its own transaction; a refusal is recorded after the rollback, in one of its own.
 """
 
-from .answering import Settlement, find_call, find_wait, send_signal, settle_call, unresolved_calls, waits_visible_to
+from .answering import Settlement, send_signal, settle_call, why_not
 from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
 from .listing import OUTCOMES, Listed, Wanted, lanes_of_runs, newest_runs, read_as, runs_wanted
@@ -11,6 +11,23 @@ from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run
 from .refusals import refused_starts
 from .starting import reverify, start_run
 from .stopping import cancel_run
+from .waits import (
+    WantedWaits,
+    call_document,
+    call_records,
+    calls_visible_to,
+    cause_in_vain,
+    find_call,
+    find_wait,
+    listed_waits,
+    takes,
+    unanswered,
+    unresolved_calls,
+    wait_document,
+    wait_records,
+    waits_visible_to,
+    waits_wanted,
+)
 
 __all__ = [
     "OUTCOMES",
@@ -19,13 +36,19 @@ __all__ = [
     "Settlement",
     "StepInShort",
     "Wanted",
+    "WantedWaits",
+    "call_document",
+    "call_records",
+    "calls_visible_to",
     "cancel_run",
+    "cause_in_vain",
     "end_unattended",
     "extent_of_work",
     "find_call",
     "find_run",
     "find_wait",
     "lanes_of_runs",
+    "listed_waits",
     "newest_runs",
     "park_incompatible",
     "read_as",
@@ -39,6 +62,12 @@ __all__ = [
     "settle_call",
     "start_run",
     "steps_in_short",
+    "takes",
+    "unanswered",
     "unresolved_calls",
+    "wait_document",
+    "wait_records",
     "waits_visible_to",
+    "waits_wanted",
+    "why_not",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import Count, Max, Min, Q
@@ -12,19 +12,14 @@ from audit import canonical, clock, reports
 from audit.actors import Actor
 from runs import store
 from runs.engine.limits import failure
-from runs.engine.states import OPEN_STEP, CallKind, Cause, Effective, Integrity, RunState, WaitKind, WaitState
+from runs.engine.states import OPEN_STEP, CallKind, Cause, Effective, Integrity, WaitKind
 from runs.engine.values import instant_text
 from runs.errors import UnknownRun
 from runs.models import Call, Run, RunQuerySet, Step, Wait
 from runs.models.run import integrity_of
+from runs.services.waits import WantedWaits, cause_in_vain, unanswered, wait_records, waits_wanted
 
 SHORTEST_PREFIX = 8
-WAITED_IN_VAIN: Final = {
-    WaitKind.SIGNAL: Cause.EXPIRED,
-    WaitKind.UNRESOLVED: Cause.UNRESOLVED,
-    WaitKind.INCOMPATIBLE: Cause.INCOMPATIBLE,
-    WaitKind.TIMER: Cause.DEADLINE,
-}
 
 
 def runs_visible_to(actor: Actor) -> RunQuerySet:
@@ -103,7 +98,7 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
         "failure": end.get("failure") or (_overdue(run, steps) if effective.overdue else None),
         "missing": end.get("missing", []),
         **_undone(finish),
-        "waits": _waits(run, now),
+        "waits": _waits(run, actor, now),
         "steps": [_step(step, made.get(step.key, ()), opened, usage) for step in steps],
         "reverifies": _judged_run(run, actor),
         "reverified_by": _judgements(run, actor, now),
@@ -163,9 +158,9 @@ def _entries(run: Run, steps: Sequence[Step], finish: Mapping[str, Any] | None) 
 def _overdue(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
     """What the engine will write: the deadline is owned by the agent at work, or by the pipeline where none is."""
     plan, _ = store.plan_of(run.release_id)
-    silent = _unanswered(run)
+    silent = unanswered([run]).get(run.id)
     if silent is not None:
-        return failure(plan, cause=WAITED_IN_VAIN[WaitKind(silent.kind)], message=_in_vain(silent), step=silent.step or None).as_record()
+        return failure(plan, cause=cause_in_vain(silent), message=_in_vain(silent), step=silent.step or None).as_record()
     message = f"the run was to be finished by {instant_text(run.deadline_at)} and is not; no worker has written that yet"
     at_work = min((step for step in steps if step.state in OPEN_STEP), key=lambda step: step.key, default=None)
     step, agent = (None, None) if at_work is None else (at_work.key, at_work.agent)
@@ -178,28 +173,9 @@ def _undone(finish: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"undone": facts.get("undone", []), "not_undone": facts.get("not_undone", [])}
 
 
-def _waits(run: Run, now: datetime) -> list[dict[str, Any]]:
+def _waits(run: Run, actor: Actor, now: datetime) -> list[dict[str, Any]]:
     """What it waits for and who can end that; only while it can still be answered."""
-    return [wait_record(wait) for wait in Wait.objects.open(now).filter(run=run)] if run.outcome is None else []
-
-
-def wait_record(wait: Wait) -> dict[str, Any]:
-    return {
-        "id": str(wait.id),
-        "step": wait.step or None,
-        "kind": wait.kind,
-        "subject": wait.subject or None,
-        "opened_at": instant_text(wait.opened_at),
-        "expires_at": instant_text(wait.expires_at),
-        "on_expiry": "continue" if wait.goes_on else "fail",
-    }
-
-
-def _unanswered(run: Run) -> Wait | None:
-    """The wait that has ended a waiting run, before anybody wrote it."""
-    if run.state != RunState.WAITING:
-        return None
-    return Wait.objects.filter(run=run, state=WaitState.OPEN, goes_on=False, expires_at__lte=run.deadline_at).order_by("expires_at", "id").first()
+    return [] if run.outcome is not None else wait_records(waits_wanted(WantedWaits(run=run.id), actor=actor, now=now))
 
 
 def _in_vain(wait: Wait) -> str:

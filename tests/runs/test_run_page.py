@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django import forms
 
 from runs.admin.advice import WHAT_TO_DO, what_to_do, where_to_look
 from runs.admin.findings import MOST_CHECKS, MOST_SOURCES, findings
 from runs.admin.outline import MOST, Asked, asked_of, outline
 from runs.admin.phases import phases, work_of
-from runs.admin.starting import given, start_form
+from runs.admin.starting import given, start_form, value_fields, value_of
 from runs.admin.timeline import timeline
 from runs.models import Cause
 from runs.services import StepInShort
@@ -234,6 +235,24 @@ def test_the_phases_follow_a_run_from_its_queue_to_its_verdict() -> None:
     assert words(document(work, judge, verdict=VERDICT | {"verdict": "fail"}, outcome="rejected")) == ["done", "done", "done", "fail"]
 
 
+def test_a_run_that_waits_and_one_that_undoes_say_so_in_their_phase() -> None:
+    parked = document(step("read", 0, 1), step("paid", 1, None, "waiting"), finished_at=None, outcome=None)
+    assert (phases(parked)[2].word, phases(parked)[2].said) == ("waiting", "1 of 2 steps done; it waits")
+    busy = document(step("paid", 1, None, "waiting"), step("other", 1, None, "running"), finished_at=None, outcome=None)
+    assert phases(busy)[2].word == "live"
+    undoing = document(step("book", 0, 1), step("pay", 1, 2, "failed"), step("undo:book", 2, None, "running"), finished_at=None, outcome=None)
+    assert phases(undoing)[2].said == "1 of 2 steps done; book is being undone"
+
+
+def test_a_compensation_is_a_row_of_its_own_that_names_what_it_undoes() -> None:
+    line = timeline(
+        document(step("each/0/book", 0, 1), step("each/1/book", 1, 2), step("undo:each/1/book", 3, 4), step("undo:each/0/book", 4, 5)), NOW
+    )
+    assert [(row.name, row.undoes) for row in line.rows if row.step] == [
+        ("0/book", ""), ("1/book", ""), ("1/book", "each/1/book"), ("0/book", "each/0/book"),
+    ]  # fmt: skip
+
+
 def test_a_phase_that_did_not_happen_says_so() -> None:
     failed = document(step("work", 0, 5, "failed"), outcome="failed")
     assert words(failed) == ["done", "done", "failed", "skipped"]
@@ -273,6 +292,20 @@ def test_what_is_left_empty_is_left_out_and_what_is_no_number_is_for_the_contrac
     form = start_form(SCHEMA, {"in-rows": "many", "key": "k"}, key="k", draft=False)
     assert form.is_valid()
     assert given(SCHEMA, form.cleaned_data) == {"rows": "many"}
+
+
+@pytest.mark.parametrize(("schema", "typed", "value"), [(None, "[1]", [1]), (True, "", None), ({"type": "string"}, '"x"', "x"), (None, "", None)])
+def test_a_value_that_is_no_object_is_typed_as_json(schema: Any, typed: str, value: Any) -> None:
+    form = forms.Form({"input": typed})
+    form.fields = value_fields(schema, label="Payload", required=True)
+    assert form.is_valid() and value_of(schema, form.cleaned_data) == value
+
+
+def test_the_fields_of_a_value_say_what_they_belong_to_and_may_be_left_empty() -> None:
+    form = forms.Form({"in-rows": ""})
+    form.fields = value_fields(SCHEMA, label="Result", required=False, said="Only where it was done.")
+    assert form.is_valid() and value_of(SCHEMA, form.cleaned_data) == {}
+    assert (form.fields["in-rows"].label, form.fields["in-rows"].help_text) == ("Result: rows", "Only where it was done.")
 
 
 def test_an_instant_that_is_none_is_said_at_its_field() -> None:

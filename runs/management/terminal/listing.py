@@ -12,7 +12,7 @@ from runs import services
 from runs.models import Run, RunState
 from runs.services import OUTCOMES, Wanted
 
-WORDS: Final = (*OUTCOMES, str(RunState.QUEUED), str(RunState.RUNNING))
+WORDS: Final = (*OUTCOMES, str(RunState.QUEUED), str(RunState.RUNNING), str(RunState.WAITING))
 PAGE: Final = 200
 
 

@@ -3,7 +3,7 @@
 Pure rendering of the one document that --json prints; every text of others is made visible and capped.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
@@ -18,9 +18,11 @@ from runs.management.terminal.failures import MAX_MESSAGE, failure_lines, missin
 from runs.management.terminal.results import input_text, result_table
 from runs.management.terminal.steps import steps_table
 from runs.management.terminal.verdicts import verdict_lines, word_on
+from runs.management.terminal.waiting import waits_lines, what
 from runs.management.terminal.words import instant, styled, whose, word_of
 
 Section = tuple[str, list[RenderableType]]
+MOST_ACTS: Final = 100
 _USABLE: Final = frozenset({"verified", "degraded"})
 _PLAINLY: Final = {
     "broken": "its rows and its ledger differ: one of them was changed afterwards, so don't use the result",
@@ -39,15 +41,22 @@ def summary(document: Mapping[str, Any]) -> Group:
 
 def _sections(document: Mapping[str, Any]) -> Iterator[Section]:
     word = word_of(document)
+    yield "Waiting", waits_lines(document["waits"], document["id"])
     yield "Steps", [steps_table(document["steps"])] if document["steps"] else []
     if document["verdict"] is not None:
         yield "Verdict", verdict_lines(document["verdict"])
     if document["failure"] is not None:
         yield "Failure", failure_lines(document["failure"])
+    yield "Undone", [Text(f"{visible(key, 120)}: by undo:{visible(key, 120)}") for key in document["undone"][:MOST_ACTS]]
+    yield "Not undone", [_left(act) for act in document["not_undone"][:MOST_ACTS]]
     yield "Missing", missing_lines(document["missing"], document["steps"])
     if document["result"] is not None:
         yield "Result" if word in _USABLE else f"Result ({word}: nobody vouches for it)", [result_table(document["result"])]
     yield "Look closer", _where(document)
+
+
+def _left(act: Mapping[str, Any]) -> Text:
+    return Text.assemble((visible(act["step"], 120), "bold yellow"), f": {visible(act['why'], 200)}")
 
 
 def _headline(document: Mapping[str, Any]) -> Text:
@@ -80,9 +89,16 @@ def _why(document: Mapping[str, Any]) -> Text:
     if word == "degraded":
         parts = len(document["missing"])
         return Text(f"verified without {parts} declared part{'s' if parts != 1 else ''}")
-    if word == "running":
+    if word == "waiting" and document["waits"]:
+        return Text(_waiting(document["waits"]))
+    if word in ("running", "waiting"):
         return Text(f"not finished; its deadline is {instant(document['deadline_at'])}")
     return Text(_PLAINLY.get(word, ""), style="red" if word == "broken" else "")
+
+
+def _waiting(waits: Sequence[Mapping[str, Any]]) -> str:
+    more = f", and for {len(waits) - 1} more" if len(waits) > 1 else ""
+    return f"for {what(waits[0])}{more}; it holds no worker meanwhile, and its work clock stands still"
 
 
 def _unverified(document: Mapping[str, Any]) -> str:

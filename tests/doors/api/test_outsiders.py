@@ -1,6 +1,7 @@
 """Whoever belongs nowhere sees nothing and changes nothing, at every address that the resolver knows; onlookers look and don't act."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from audit.identity import new_id
 from audit.models import Entry
 from orchestra_site.models import Token
 from orchestra_site.tokens import create_token
-from runs.models import Run
-from tests import pipelines, rest
+from runs.models import Call, Run, Wait
+from tests import rest, waiting
 from tests.pipelines import SYSTEM
 from tests.rest import V1, Caller
 
@@ -34,6 +35,8 @@ BODIES: dict[str, Any] = {
     "tokens/": {},
     "me/password/": {"old": "x", "new": "y"},
     "prices/": {"provider": "p", "model": "m", "input_nano": "1", "output_nano": "1"},
+    "settle/": {"decision": "unknown", "reason": "x"},
+    "<name:signal>/": {"payload": {"amount": 1}},
 }
 
 
@@ -43,14 +46,17 @@ WRITES = [each for each in ALL if each[0] != "get"]
 
 
 @pytest.fixture
-def places(caller: Caller, alice: User) -> dict[str, str]:
-    """What exists, by the name that addresses give it."""
-    run = pipelines.start(input={"number": 1})
+def places(caller: Caller, alice: User, tmp_path: Path) -> dict[str, str]:
+    """What exists, by the name that addresses give it; the run waits, for a signal or for a word on its call."""
+    waiting.publish(tmp_path / "w", waiting.EITHER)
+    run = waiting.parked()
     named = {"team": "platform", "agent": "worker", "pipeline": "sample", "person": "alice", "number": "1", "run": str(run.id), "alias": "reasoning"}
+    named |= {"signal": "payment", "wait": str(waiting.wait_of(run).id), "call": str(waiting.call_of(run).id)}
     token = create_token("alice", actor=SYSTEM).token
     entry = Entry.objects.filter(run=run.id).order_by("at").first()
     assert entry is not None
-    return {**named, "release": Release.objects.get().digest, "entry": str(entry.id), "token": str(token.id), "lock": str(new_id())}
+    ids = {"release": run.release.digest, "entry": str(entry.id), "token": str(token.id), "lock": str(new_id())}
+    return {**named, **ids}
 
 
 def filled(path: str, places: dict[str, str]) -> str:
@@ -62,7 +68,7 @@ def body_of(method: str, path: str) -> Any:
 
 
 def test_nobody_is_let_in(places: dict[str, str]) -> None:
-    assert len(ALL) > 45
+    assert len(ALL) > 51
     for method, path in ALL:
         refused = Caller().send(method.upper(), filled(path, places), body_of(method, path))
         assert (refused.status, refused.code) == (401, "unauthenticated"), path
@@ -73,7 +79,8 @@ def state() -> tuple[Any, ...]:
     people = list(User.objects.order_by("pk").values_list("username", "is_active", "password", "user_permissions"))
     teams = [(team.name, team.accountable, sorted(team.members.values_list("username", flat=True))) for team in Team.objects.all()]
     owned = [list(model.objects.order_by("name").values_list("name", "state")) for model in (Agent, Pipeline)]
-    runs = list(Run.objects.values_list("id", "state", "outcome", "cancel_requested_at"))
+    runs: list[Any] = list(Run.objects.values_list("id", "state", "outcome", "cancel_requested_at"))
+    runs += [list(model.objects.order_by("pk").values_list("pk", "state")) for model in (Wait, Call)]
     return (
         people,
         teams,

@@ -28,7 +28,7 @@ from orchestra_site.models import Tries
 from orchestra_site.tokens import create_token
 from orchestra_site.wsgi import application
 from runs import services
-from tests import factories, pipelines
+from tests import factories, pipelines, waiting
 from tests.pipelines import SYSTEM, agent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -70,7 +70,7 @@ def _connections_stay_open() -> Iterator[None]:
 
 @pytest.fixture
 def installation(db: None, tmp_path: Path) -> Installation:
-    """A published pipeline with a run that has ended; a member who may manage people, an outsider."""
+    """A published pipeline with a run that has ended, and one that waited; a member who may manage people, an outsider."""
     steps, functions = "- {id: only, agent: worker}", "def work() -> dict:\n    return {}\n"
     pipelines.publish(tmp_path / "p", functions=functions, agents=[agent("worker", "work:work")], steps=steps)
     for name in ("alice", "charlie", "bob"):
@@ -83,6 +83,7 @@ def installation(db: None, tmp_path: Path) -> Installation:
     lock = Tries.objects.create(key="of bob", scope="name", ends=ends, locked=True, person=User.objects.get(username="bob"), address="192.0.2.1")
     entry = Entry.objects.filter(run=run.id).first()
     places = {"team": "platform", "agent": "worker", "pipeline": "sample", "person": "bob", "number": 1, "run": str(run.id)}
+    places |= waiting.rows(run)
     ids = {"release": Release.objects.get().digest, "entry": str(entry and entry.id), "token": str(made["alice"].token.id), "lock": str(lock.pk)}
     return Installation({name: each.text for name, each in made.items()}, {**places, **ids})
 
