@@ -25,7 +25,7 @@ input: {type: object}
 criteria: {a: result != null, b: {judged: It is so.}}
 steps:
   - {id: one, agent: a, with: {x: 1}, timeout: 5s, progress_timeout: 1s, retry: 2, fallback: b, on_failure: degrade, when: input.x > 1}
-  - {id: two, agent: a, retry: {max: 2, backoff: 1s}, compensate: {agent: b, with: {x: 1}, timeout: 5s}}
+  - {id: two, agent: a, retry: {max: 2, backoff: 1s}, compensate: {agent: b, with: {x: 1}, timeout: 5s}, lookup: c}
   - {id: span, wait: {for: 10m}, on_failure: degrade, when: input.x > 1}
   - {id: instant, wait: {until: =input.at}}
   - {id: sent, wait: {signal: payment, timeout: 2d, on_expiry: continue, output: {type: object}}}
@@ -38,6 +38,7 @@ steps:
 verify: {agent: v, with: {x: 1}, timeout: 5s}
 limits: {timeout: 1h, cost: 0.50 USD, calls: 3, max_lifetime: 30d}
 replayable: true
+priority: high
 ---
 kind: agent
 name: everything-agent
@@ -76,6 +77,13 @@ role: decide
 purpose: Nothing.
 run: {inline: noop}
 mode: at_most_once
+---
+kind: agent
+name: reads
+team: platform
+role: gather
+purpose: A page.
+run: {tool: fetch}
 ---
 kind: agent
 name: asks
