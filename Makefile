@@ -1,4 +1,4 @@
-# make demo | serve | worker | test | browser | lint | bench [ONLY=name] | lock
+# make demo | serve | worker | test | simulate [SEEDS=n] | browser | lint | bench [ONLY=name] | lock
 # Each target makes .venv from the hash-pinned lock it needs, and again only when that lock changed.
 
 # The first that runs and is new enough: a version manager may leave a python3.11 that only says it isn't there.
@@ -15,7 +15,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 # Tests share a machine with what they start (workers, children, servers), so two at a time however many cores there are.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo serve worker test browser lint bench lock check-python
+.PHONY: help demo serve worker test simulate browser lint bench lock check-python
 .DEFAULT_GOAL := help
 
 help:
@@ -77,6 +77,13 @@ test: .venv/dev.stamp
 	  print("Lines covered: %d of %d (%.1f %%). Branches: %d of %d (%.1f %%)." % ( \
 	  t["covered_lines"], t["num_statements"], 100 * t["covered_lines"] / max(t["num_statements"], 1), \
 	  t["covered_branches"], t["num_branches"], 100 * t["covered_branches"] / max(t["num_branches"], 1)))'
+
+# Whole engines under seeded faults, many more than `test` plays; the last line is a summary as JSON. FIRST=n begins elsewhere,
+# MUTANTS=1 looks for the first seed that notices each way in which the code is broken on purpose.
+SEEDS ?= 5000
+FIRST ?= 0
+simulate: .venv/dev.stamp
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(MUTANTS),--mutants)
 
 # The admin at a real browser: the system's own Chromium, in a process apart, since the browser's loop keeps its main thread.
 browser: .venv/dev.stamp

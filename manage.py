@@ -1,15 +1,15 @@
 #!/usr/bin/env python
 """The one entry point for people and scripts: `python manage.py COMMAND`.
 
-Knows only the name of the settings; every command lives in the app it belongs to.
+Knows only the name of the settings and how commands are listed; every command lives in the app it belongs to.
 """
 
 import os
 import sys
 
 from django.conf import settings
-from django.core.management import execute_from_command_line
 
+from orchestra_site.commands import Utility
 from orchestra_site.env import OddSetting
 
 BAD_INPUT = 2
@@ -22,7 +22,7 @@ def main() -> None:
     except OddSetting as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(BAD_INPUT)
-    execute_from_command_line(sys.argv)
+    Utility(sys.argv).execute()
 
 
 if __name__ == "__main__":

@@ -82,3 +82,9 @@ class NotGranted(Refused):
     """No membership, permission or grant allows this; the message says which is missing."""
 
     code = "denied"
+
+
+class WrongPassword(Refused):
+    """This is not your present password."""
+
+    code = "wrong-password"

@@ -5,11 +5,19 @@ Pure over its arguments: a release holds the price that it was made with. Called
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 MILLION = 1_000_000
+_USD = re.compile(r"([0-9]{1,7})(?:\.([0-9]{1,9}))?")
+
+
+def nano_of_usd(text: str) -> int | None:
+    """Whole nano-USD of dollars as somebody writes them (3, 0.25); None for anything else, and for what lies beyond nano."""
+    found = _USD.fullmatch(text)
+    return None if found is None else int(found[1]) * 10**9 + int((found[2] or "0").ljust(9, "0"))
 
 
 @dataclass(frozen=True, slots=True)

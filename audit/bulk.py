@@ -7,7 +7,8 @@ Inserts, reads by key, and conditional updates of which the caller learns which 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -48,6 +49,14 @@ def insert_all(tables: Sequence[Table]) -> None:
             statement(_insert_sql(model, names, len(portion), connection.vendor), _parameters(model, names, portion), answers=False)
 
 
+def insert_missing(model: type[models.Model], columns: Sequence[str], rows: Rows) -> None:
+    """Insert the rows whose key is not there yet; the others stay as they are."""
+    names = tuple(columns)
+    for portion in _portions(rows, len(names)):
+        sql = f"{_insert_sql(model, names, _text_size(portion), connection.vendor)} ON CONFLICT DO NOTHING"
+        statement(sql, _parameters(model, names, portion), answers=False)
+
+
 def read(model: type[Model], *, match: Sequence[str], rows: Rows) -> list[Model]:
     """The rows whose `match` columns equal one of the given combinations of values, each once, in no order."""
     names = tuple(match)
@@ -86,6 +95,19 @@ def update_where(
         sql = _update_sql(model, keys, changed, also, _text_size(portion), connection.vendor)
         updated |= {answer(row[0]) for row in statement(sql, _parameters(model, keys + changed, portion), answers=answers)}
     return updated
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Statements of a transaction travel together as far as nobody waits for an answer, where the database can do that.
+
+    An error of one is raised where the next answer is read, at the latest at the end of this block; so the commit belongs outside of it.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
 
 
 def statement(sql: str, parameters: Sequence[Any], *, answers: bool = True, prepared: bool = False) -> list[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from django.db import connection
 
 from audit import bulk
+from audit.instants import recorded
 
 
 def now() -> datetime:
@@ -22,7 +23,7 @@ def now() -> datetime:
 
 def to_text(instant: datetime) -> str:
     """`2026-11-20T11:44:48.123456Z`; a naive instant is a ValueError, since nobody knows when it is."""
-    return _utc(instant).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"  # strftime's year has no zeros in front on every system
+    return recorded(_utc(instant))
 
 
 def from_text(text: str) -> datetime:

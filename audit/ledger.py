@@ -23,7 +23,7 @@ from audit.canonical import NotCanonical, canonical_bytes, commitment, digest_by
 from audit.clock import to_text
 from audit.errors import Conflict, Invalid, NoTransaction, UnknownVerb
 from audit.identity import new_id
-from audit.models import Charge, Entry, Opening, Pending
+from audit.models import Blob, Charge, Entry, Opening, Pending
 
 MAX_BODY_BYTES = 32 * 1024
 SALT_BYTES = 32
@@ -101,6 +101,8 @@ _NO_HEADS: Mapping[UUID, Head] = MappingProxyType({})
 _CHARGE_FIELDS = tuple(each.name for each in fields(ChargeDraft))
 _CHARGE_COLUMNS = ("id", "at", *_CHARGE_FIELDS)
 _verbs: dict[str, Verb] = {}
+LARGE = 16 * 1024
+"""Opened values of at least so many bytes are stored once by their digest, and not again in every row that holds them."""
 
 
 def register(*verbs: Verb) -> None:
@@ -131,18 +133,23 @@ def record(drafts: Sequence[Draft], *, now: datetime, heads: Mapping[UUID, Head]
     moved = dict(heads)
     entries: list[tuple[Any, ...]] = []
     openings: list[tuple[Any, ...]] = []
+    blobs: dict[str, bytes] = {}
+    chance = os.urandom(SALT_BYTES * sum(len(draft.openings) for draft in drafts))  # at once: see audit.identity
     for draft in drafts:
         _refuse_unregistered(draft)
-        opened = [_opening(draft.id, path, value) for path, value in draft.openings.items()]
+        first = len(openings)
+        opened = [_opening(draft.id, path, value, _salt(chance, first + place)) for place, (path, value) in enumerate(draft.openings.items())]
         head = _head_for(draft, moved)
         commitments = {path: commitment(salt, value) for _, path, salt, value in opened}
         entry = _entry(draft, draft.at or now, head, commitments)
         if head is not None and draft.run is not None:
             moved[draft.run] = Head(head.seq + 1, digest_bytes(entry[-1]))
         entries.append(entry)
-        openings += opened
+        openings += [_stored(*each, blobs) for each in opened]
     pending: bulk.Table = (Pending, ("entry",), [entry[:1] for entry in entries])
-    bulk.insert_all([*beside, (Entry, _ENTRY_COLUMNS, entries), pending, (Opening, ("entry", "path", "salt", "value"), openings)])
+    if blobs:
+        bulk.insert_missing(Blob, ("digest", "value"), sorted(blobs.items()))  # in order: two writers of the same ones wait, and not for each other
+    bulk.insert_all([*beside, (Entry, _ENTRY_COLUMNS, entries), pending, (Opening, ("entry", "path", "salt", "value", "blob"), openings)])
     return moved
 
 
@@ -197,12 +204,25 @@ def _head_for(draft: Draft, heads: Mapping[UUID, Head]) -> Head | None:
     return heads.get(draft.run) or head_of(draft.run)
 
 
-def _opening(entry_id: UUID, path: str, value: Any) -> tuple[UUID, str, bytes, bytes]:
+def _salt(chance: bytes, place: int) -> bytes:
+    return chance[place * SALT_BYTES : (place + 1) * SALT_BYTES]
+
+
+def _opening(entry_id: UUID, path: str, value: Any, salt: bytes) -> tuple[UUID, str, bytes, bytes]:
     try:
         data = canonical_bytes(value)
     except NotCanonical as error:
         raise Invalid(f"the opening {path!r} can't be written as canonical JSON: {error}") from error
-    return entry_id, path, os.urandom(SALT_BYTES), data
+    return entry_id, path, salt, data
+
+
+def _stored(entry: UUID, path: str, salt: bytes, value: bytes, blobs: dict[str, bytes]) -> tuple[UUID, str, bytes, bytes, str | None]:
+    """The opening's row; a large value goes into a row of its own, which it may share."""
+    if len(value) < LARGE:
+        return entry, path, salt, value, None
+    digest = digest_bytes(value)
+    blobs[digest] = value
+    return entry, path, salt, b"", digest
 
 
 def _entry(draft: Draft, at: datetime, head: Head | None, commitments: dict[str, str]) -> tuple[Any, ...]:

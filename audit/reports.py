@@ -13,13 +13,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, Q, Sum
 
 from audit import bulk
 from audit.actors import Actor
 from audit.canonical import digest_bytes
 from audit.clock import to_text
-from audit.models import Charge, Entry, Opening
+from audit.lanes import lanes_of
+from audit.models import Blob, Charge, Entry, Opening
 from audit.models.entry import EntryQuerySet
 
 
@@ -65,8 +66,15 @@ def matching(filters: Filters, *, actor: Actor) -> EntryQuerySet:
     wanted = {"run": filters.run, "agent": filters.agent, "at__gte": filters.since, "at__lt": filters.until}
     found = Entry.objects.visible_to(actor).filter(**{name: value for name, value in wanted.items() if value is not None})
     if filters.person is not None:
-        found = found.filter(Q(actor_kind="person", actor=filters.person) | Q(on_behalf_of=filters.person))
+        found = found.of_person(filters.person)
     return found.in_order()
+
+
+def lanes_of_entries(filters: Filters, *, actor: Actor) -> list[Q]:
+    """Conditions that part what matches into lists of which an index has each in order."""
+    if filters.person is not None:
+        return EntryQuerySet.ways_of_person(filters.person)
+    return [Q()] if filters.agent is not None or filters.run is not None else lanes_of(actor)
 
 
 def entries_of(run: UUID, *, limit: int | None = None) -> list[dict[str, Any]]:
@@ -74,7 +82,9 @@ def entries_of(run: UUID, *, limit: int | None = None) -> list[dict[str, Any]]:
 
     What is no evidence is left out, as in bodies_at; chain_problems says where.
     """
-    entries = Entry.objects.filter(run=run).order_by(F("seq").asc(nulls_last=True), "at", "id")[:limit]
+    entries = list(Entry.objects.filter(run=run, seq__isnull=False).order_by("seq")[:limit])  # apart from the late ones, along the index
+    left = None if limit is None else limit - len(entries)
+    entries += Entry.objects.filter(run=run, seq__isnull=True).order_by("at", "id")[:left]
     return [envelope for entry in entries if (envelope := entry.trusted_envelope()) is not None]
 
 
@@ -120,22 +130,31 @@ def openings_of(entries: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
     ids = list(entries)
     opened: dict[UUID, dict[str, Any]] = {entry_id: {} for entry_id in ids}
     for opening in _proven(["entry"], [[entry] for entry in ids]):
-        opened[opening.entry][opening.path] = json.loads(bytes(opening.value))
+        opened[opening.entry][opening.path] = json.loads(opening.held)
     return opened
 
 
 def opened_digests(entries: Iterable[UUID], path: str) -> dict[UUID, str]:
     """SHA-256 of the stored value behind one commitment of each entry; erased ones and ones that don't match are absent."""
     found = _proven(["entry", "path"], [[entry, path] for entry in entries])
-    return {opening.entry: digest_bytes(bytes(opening.value)) for opening in found}
+    return {opening.entry: digest_bytes(opening.held) for opening in found}
 
 
 def _proven(match: list[str], rows: bulk.Rows) -> list[Opening]:
     """The openings that their entry has committed to."""
     held = bulk.read_pairs(Opening, Entry, on=("entry", "id"), match=match, rows=rows)
+    _fill_in_blobs([opening for opening, _ in held if opening.blob_id is not None])
     entries = {entry.id: entry for _, entry in held}
     commitments = {key: (entry.trusted_envelope() or {"commitments": {}})["commitments"] for key, entry in entries.items()}
     return [opening for opening, _ in held if commitments[opening.entry].get(opening.path) == opening.commitment]
+
+
+def _fill_in_blobs(openings: Sequence[Opening]) -> None:
+    """Values that are stored by their digest; whatever stands there is held against the commitment like any other."""
+    wanted = [[opening.blob_id] for opening in openings]
+    blobs = {blob.digest: blob.value for blob in bulk.read(Blob, match=["digest"], rows=wanted)} if wanted else {}
+    for opening in openings:
+        opening.value = blobs.get(str(opening.blob_id), b"")
 
 
 def chain_problems(run: UUID) -> list[str]:

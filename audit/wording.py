@@ -5,9 +5,11 @@ Pure. Used by everything that shows a number with a unit; nothing decides by wha
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
+
+from audit.instants import readable
 
 _NANO: Final = Decimal(1_000_000_000)
 
@@ -37,7 +39,7 @@ def money(nano: int) -> str:
 
 def instant(at: datetime) -> str:
     """`2026-03-01 14:05:09`, in UTC."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return readable(at)
 
 
 def ago(at: datetime, now: datetime) -> str:

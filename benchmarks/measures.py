@@ -27,6 +27,8 @@ RUNS = 300
 SINGLES = 50
 CALLS = 100
 ENTRIES = 200_000
+WAKES = 40
+IDLE_S = 20
 CHILDREN = 2 * (os.cpu_count() or 1)  # as many as an engine has by default
 
 Figure = dict[str, Any]
@@ -154,6 +156,41 @@ def _postgresql(stack: ExitStack) -> servers.Server:
         raise Skipped(str(reason)) from reason
 
 
+# --- waking ------------------------------------------------------------------------------------------------------------------------------
+
+
+def wake_sqlite() -> Iterator[Figure]:
+    """from a run's row to its first step on an idle engine in another process, on SQLite; and what that engine costs while idle"""
+    with tempfile.TemporaryDirectory(prefix="orchestra-bench-") as folder:
+        yield from _wakes("sqlite", {"ORCHESTRA_DATABASE_URL": f"sqlite:///{folder}/bench.sqlite3"})
+
+
+def wake_postgresql() -> Iterator[Figure]:
+    """the same on PostgreSQL alone"""
+    with ExitStack() as stack:
+        yield from _wakes("postgresql", {"ORCHESTRA_DATABASE_URL": _postgresql(stack).url})
+
+
+def wake_redis() -> Iterator[Figure]:
+    """the same on PostgreSQL with Redis"""
+    with ExitStack() as stack:
+        try:
+            redis = stack.enter_context(servers.redis_server())
+        except servers.Unavailable as reason:
+            raise Skipped(str(reason)) from reason
+        yield from _wakes("redis", {"ORCHESTRA_DATABASE_URL": _postgresql(stack).url, "ORCHESTRA_REDIS_URL": redis.url})
+
+
+def _wakes(name: str, environment: dict[str, str]) -> Iterator[Figure]:
+    with ExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-home-"))
+        ours = stack.enter_context(started("orchestra", [sys.executable, HERE / "wakes.py"], {**environment, "ORCHESTRA_HOME": home}))
+        ours.round(runs=3)  # its child interpreters and statements are made
+        idle = ours.round(idle_s=IDLE_S)["percent"]
+        yield figure(f"wake.{name}", ours.round(runs=WAKES)["p50_ms"], "ms")
+    yield figure(f"wake.{name}.idle", idle, "% of a processor")
+
+
 # --- the ledger ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -213,14 +250,22 @@ def audit_fanout() -> Iterator[Figure]:
 
 
 def admin_pages() -> Iterator[Figure]:
-    """pages of the admin over 100,000 runs and 1,000,000 entries on SQLite, for an administrator and for a member of one team in ten"""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-")))
-        environment = {"ORCHESTRA_HOME": str(folder), "ORCHESTRA_DATABASE_URL": f"sqlite:///{folder}/bench.sqlite3"}
-        pages = stack.enter_context(started("orchestra", [sys.executable, HERE / "admin_pages.py"], environment))
-        for page in ("runs_list", "run_page", "entries_list", "inventory"):
-            yield figure(f"admin.{page}", pages.round(page=page, **{"as": "root"})["p50_ms"], "ms")
-            yield figure(f"admin.{page}.member", pages.round(page=page, **{"as": "member"})["p50_ms"], "ms")
+    """p50 and p95 of the pages of the admin over 100,000 runs and 1,000,000 entries, for an administrator and members of one and of three teams"""
+    for name in ("sqlite", "postgresql"):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-")))
+            url = f"sqlite:///{folder}/bench.sqlite3" if name == "sqlite" else _postgresql(stack).url
+            environment = {"ORCHESTRA_HOME": str(folder), "ORCHESTRA_DATABASE_URL": url, **_sizes()}
+            pages = stack.enter_context(started("orchestra", [sys.executable, HERE / "admin_pages.py"], environment))
+            for page, person in ((page, person) for page in pages.ready["pages"] for person in ("root", "member", "wide")):
+                seen = pages.round(page=page, **{"as": person})
+                for word in ("p50", "p95", "cpu"):
+                    yield figure(f"admin.{name}.{page}.{person}.{word}", seen[f"{word}_ms"], "ms")
+
+
+def _sizes() -> dict[str, str]:
+    """Fewer rows, for who changes this: BENCH_RUNS, BENCH_ENTRIES."""
+    return {name: os.environ[name] for name in ("BENCH_RUNS", "BENCH_ENTRIES") if name in os.environ}
 
 
 ALL: dict[str, Measure] = {
@@ -228,6 +273,9 @@ ALL: dict[str, Measure] = {
     "runs3.sqlite": runs3_sqlite,
     "runs3.children": runs3_children,
     "latency.single": latency_single,
+    "wake.sqlite": wake_sqlite,
+    "wake.postgresql": wake_postgresql,
+    "wake.redis": wake_redis,
     "export.jsonl": export_jsonl,
     "call.function": call_function,
     "audit.fanout": audit_fanout,

@@ -9,9 +9,9 @@ class SiteConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from agents.registry import people  # noqa: PLC0415 - as below
+        from agents.registry import accounts  # noqa: PLC0415 - as below
         from audit import ledger  # noqa: PLC0415 - models exist only from here on
-        from orchestra_site import checks, tokens  # noqa: F401, PLC0415  (importing registers; possible only once the apps are loaded)
+        from orchestra_site import checks, tokens, tries  # noqa: F401, PLC0415  (importing registers; possible only once the apps are loaded)
 
-        ledger.register(*tokens.VERBS)
-        people.end_with_password(tokens.end_tokens)
+        ledger.register(*tokens.VERBS, *tries.VERBS)
+        accounts.end_with_password(tokens.end_tokens)

@@ -6,18 +6,23 @@ for deployment by `check --deploy` and by long-lived workers only, so that a dem
 
 import difflib
 import os
+import socket
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
-from django.db import connection
+from django.db import DatabaseError, connection
 
+from audit import clock
+from audit.visible import visible
 from orchestra_site import env
+from runs.models import Engine
 
 TAG = "orchestra"
 SQLITE_WITHOUT_WAL_RESET_BUG = (3, 51, 3)
+LONGEST_CHORE_S = 30
 
 
 @register(TAG)
@@ -32,6 +37,55 @@ def check_queue(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckM
             id="orchestra.E001",
         )
     ]
+
+
+@register(TAG)
+def check_queue_net(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What the queue owes to runs that no engine takes: its schedule, and that a chore which fails comes to an end."""
+    queue = settings.Q_CLUSTER
+    owed = {"scheduler": queue.get("scheduler", True), "ack_failures": queue.get("ack_failures", False), "max_attempts": queue.get("max_attempts", 0)}
+    return [
+        Error(f"Q_CLUSTER turns '{name}' off: {_LOST[name]}.", hint=f"Leave '{name}' as orchestra_site.settings has it.", id="orchestra.E004")
+        for name, value in owed.items()
+        if not value
+    ]
+
+
+_LOST = {
+    "scheduler": "nobody sweeps where no engine lives, so a run whose ring was lost waits until its deadline",
+    "ack_failures": "a chore that fails is handed out again for ever",
+    "max_attempts": "a chore that kills its worker is handed out again for ever",
+}
+
+
+@register(TAG)
+def check_chores(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.Q_CLUSTER["timeout"] >= LONGEST_CHORE_S:
+        return []
+    return [
+        Error(
+            f"The queue ends a chore after {settings.Q_CLUSTER['timeout']} s, but a sweep may rightly take {LONGEST_CHORE_S} s.",
+            hint=f"Make ORCHESTRA_QUEUE_TIMEOUT_S at least {LONGEST_CHORE_S} (default: 60).",
+            id="orchestra.E005",
+        )
+    ]
+
+
+@register(TAG)
+def check_connections(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """The ORM broker closes old connections at every call, so with an age of 0 each chore and each idle look connects anew."""
+    database = settings.DATABASES["default"]
+    found: list[CheckMessage] = []
+    if "orm" in settings.Q_CLUSTER and database.get("CONN_MAX_AGE") == 0:
+        said = "CONN_MAX_AGE is 0: the queue in the database connects anew for every chore and every look."
+        found.append(Warning(said, hint="Set it to some minutes (default: 600).", id="orchestra.W005"))
+    if database.get("ATOMIC_REQUESTS"):
+        said = "ATOMIC_REQUESTS wraps each request in a transaction, in which no use-case can commit and record a refusal."
+        found.append(Error(said, hint="Leave it off.", id="orchestra.E006"))
+    if database["ENGINE"].endswith("sqlite3") and database.get("OPTIONS", {}).get("transaction_mode") != "IMMEDIATE":
+        said = "SQLite's transactions are not IMMEDIATE: one that reads and then writes is refused as locked as soon as two processes write."
+        found.append(Error(said, hint="Keep transaction_mode: IMMEDIATE in the OPTIONS of the database.", id="orchestra.E007"))
+    return found
 
 
 @register(TAG)
@@ -91,6 +145,21 @@ def check_sqlite_is_local(app_configs: Sequence[Any] | None, **kwargs: Any) -> l
 
 
 @register(TAG, deploy=True)
+def check_one_host(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A file on a network is not SQLite's: its locks don't hold there, and two hosts' write-ahead logs are not one."""
+    if connection.vendor != "sqlite":
+        return []
+    try:
+        others = Engine.objects.alive(clock.now()).exclude(host=socket.gethostname()[:200])
+        hosts = sorted(set(others.values_list("host", flat=True)[:10]))
+    except DatabaseError:  # not migrated yet: whoever needs the tables says so
+        return []
+    hint = "Set ORCHESTRA_DATABASE_URL to a PostgreSQL, the same on every host. Where that host is gone, wait for three heartbeats."
+    said = f"Another host ({', '.join(visible(host, 80) for host in hosts)}) works on this SQLite file, which only one may use."
+    return [Error(said, hint=hint, id="orchestra.E008")] if hosts else []
+
+
+@register(TAG, deploy=True)
 def check_secret(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """A generated key lives on one machine: queue tasks are signed with it, so another machine's would be refused."""
     if os.environ.get("ORCHESTRA_SECRET_KEY") or connection.vendor != "postgresql":
@@ -100,6 +169,20 @@ def check_secret(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
             f"The secret key is the default one that this machine made for itself ({settings.ORCHESTRA_HOME / 'secret_key'}).",
             hint="Give every machine the same ORCHESTRA_SECRET_KEY, else they refuse each other's tasks and sessions.",
             id="orchestra.W004",
+        )
+    ]
+
+
+@register(TAG, deploy=True)
+def check_proxies(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Behind a proxy that isn't counted, everybody has the proxy's address: one person's wrong passwords would keep all others out."""
+    if settings.ORCHESTRA_PROXIES or not (settings.ORCHESTRA_HTTPS or settings.SECURE_PROXY_SSL_HEADER):
+        return []
+    return [
+        Warning(
+            "TLS ends before Orchestra, but no proxy is counted: all sign-ins seem to come from one address, and too many wrong ones lock it.",
+            hint="Set ORCHESTRA_PROXIES to how many proxies of yours a request passes (mostly 1); each must add to X-Forwarded-For.",
+            id="orchestra.W005",
         )
     ]
 

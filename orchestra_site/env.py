@@ -15,7 +15,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "ORCHESTRA_"
-KNOWN: set[str] = set()  # every name that was asked for; a check warns of a variable that nobody reads
+PERSONS_TOKEN = "ORCHESTRA_TOKEN"  # noqa: S105 - a name. Read where a command acts for a person, and no setting: nothing keeps it
+KNOWN: set[str] = {PERSONS_TOKEN}  # every name that was asked for; a check warns of a variable that nobody reads
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -128,6 +129,11 @@ def redis_url(name: str) -> str | None:
     return value
 
 
+def patient(url: str, *, seconds: int) -> str:
+    """The address of a Redis with a bound on every answer: else a peer that is gone without a word is waited for for ever."""
+    return url if "socket_timeout=" in url else f"{url}{'&' if '?' in url else '?'}socket_timeout={seconds}&socket_keepalive=yes"
+
+
 def secret(name: str, file: Path) -> str:
     """The secret, or one that is made once, kept in a file that only this user may read."""
     value = _raw(name)
@@ -140,6 +146,14 @@ def secret(name: str, file: Path) -> str:
     if file.stat().st_mode & 0o077:
         raise OddSetting(f"{str(file)!r} can be read by others. Run chmod 600 on it, or delete it and a new one is made (which ends all sessions).")
     return file.read_text(encoding="ascii").strip()
+
+
+def token(name: str) -> str | None:
+    """A secret that is said by others, so none is made where it is left out."""
+    value = _raw(name)
+    if value is not None and not (32 <= len(value) <= 200 and value.isascii() and value.isprintable() and " " not in value):
+        raise OddSetting(f"{name} has {len(value)} characters, but must have 32 to 200, all of them ASCII and none a space.")
+    return value
 
 
 def _write_once(file: Path, value: str) -> None:

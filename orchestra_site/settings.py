@@ -23,6 +23,7 @@ DEBUG = env.flag("ORCHESTRA_DEBUG", False)
 ALLOWED_HOSTS = env.names("ORCHESTRA_ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 
 INSTALLED_APPS = [
+    "orchestra_site.apps.SiteConfig",  # first: its createsuperuser and changepassword stand in for Django's
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
@@ -43,10 +44,11 @@ INSTALLED_APPS = [
     "audit.apps.AuditConfig",
     "agents.apps.AgentsConfig",
     "runs.apps.RunsConfig",
-    "orchestra_site.apps.SiteConfig",
 ]
 
 MIDDLEWARE = [
+    "orchestra_site.health.probes.probes_middleware",
+    "orchestra_site.heads.heads_middleware",
     "orchestra_site.rest.problems.problems_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -91,6 +93,10 @@ _POSTGRESQL: dict[str, Any] = {
     # Milliseconds. Transitions hold locks for tens of ms, so ten seconds mean that something is wrong and should be said.
     "options": "-c lock_timeout=10000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
     "connect_timeout": 10,
+    # A peer that is gone without a word: noticed within a minute instead of never, so that no thread of an engine waits for ever.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
     "prepare_threshold": 2,  # allows audit.bulk to prepare its inserts; nothing else does
 }
 
@@ -134,7 +140,7 @@ Q_CLUSTER: dict[str, Any] = {
     "bulk": 1,
     "label": "Queue",
     "log_level": "WARNING",
-    **({"redis": ORCHESTRA_REDIS_URL} if ORCHESTRA_REDIS_URL else {"orm": "default"}),
+    **({"redis": env.patient(ORCHESTRA_REDIS_URL, seconds=10)} if ORCHESTRA_REDIS_URL else {"orm": "default"}),
 }
 
 CACHES = {
@@ -145,15 +151,23 @@ CACHES = {
     )
 }
 
+ORCHESTRA_MONITOR_TOKEN = env.token("ORCHESTRA_MONITOR_TOKEN")  # reads /metrics and /health/outcomes, and nothing else
+
 # Web --------------------------------------------------------------------------------------------------------------------------------
 
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "guardian.backends.ObjectPermissionBackend"]
+AUTHENTICATION_BACKENDS = ["orchestra_site.signing_in.PasswordBackend", "guardian.backends.ObjectPermissionBackend"]
 ANONYMOUS_USER_NAME = None  # guardian would make an account of this name, which then shows in every list of people
 GUARDIAN_MONKEY_PATCH_USER = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
+ORCHESTRA_TRIES = env.whole("ORCHESTRA_TRIES", 10, least=1, most=1_000)  # wrong passwords for one user name from one address, then nobody may try
+ORCHESTRA_TRIES_PER_ADDRESS = env.whole("ORCHESTRA_TRIES_PER_ADDRESS", 100, least=1, most=100_000)
+ORCHESTRA_LOCK_S = env.whole("ORCHESTRA_LOCK_S", 900, least=10, most=86_400)
+ORCHESTRA_PROXIES = env.whole(
+    "ORCHESTRA_PROXIES", 0, least=0, most=10
+)  # how many of ours a request passes; never by itself: a client writes the header too
 ORCHESTRA_HTTPS = env.flag("ORCHESTRA_HTTPS", False)  # served through TLS: cookies then never travel without it
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ORCHESTRA_HTTPS
 # A browser says https; where the proxy ends TLS, what reaches us is http, so its origin has to be known. A leading dot is a host and all below it.
@@ -194,6 +208,7 @@ UNFOLD: dict[str, Any] = {
     "BORDER_RADIUS": "6px",
     "STYLES": ["orchestra_site.admin.navigation.style"],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "orchestra_site.admin.navigation.icon"}],
+    "ACCOUNT": {"navigation": [{"title": "Your account", "link": "orchestra_site.admin.navigation.account"}]},
     "DASHBOARD_CALLBACK": "orchestra_site.admin.dashboard.context",
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "orchestra_site.admin.navigation.sidebar"},
     "COLORS": {

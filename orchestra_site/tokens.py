@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from knox.crypto import hash_token
 from knox.models import get_digest_token
 from knox.settings import CONSTANTS
 
@@ -20,11 +22,12 @@ from audit import clock, ledger
 from audit.actors import Actor
 from audit.errors import Invalid, NotFound, OrchestraError
 from audit.visible import visible
-from orchestra_site.models import Token
+from orchestra_site.models import USE_IS_KNOWN_TO, Token
 
 DAYS = 30
 MOST_DAYS = 365
 MOST_NAME = 100
+MOST_CHARACTERS = 200
 
 CREATED = ledger.Verb("site.token.created", frozenset({"person", "name"}))
 REVOKED = ledger.Verb("site.token.revoked", frozenset({"person"}))
@@ -84,6 +87,44 @@ def revoke_token(token: UUID, *, actor: Actor, of: str | None = None, now: datet
         raise _refused(refusal, actor) from None
 
 
+def revoke_tokens(username: str, *, actor: Actor, now: datetime | None = None) -> int:
+    """All tokens of a person are refused from their next use on; how many there were. UnknownPerson, where the actor may see none of theirs."""
+    try:
+        with transaction.atomic(durable=True):
+            at = now or clock.now()
+            _require_own(username, actor)
+            rows = Token.objects.visible_to(actor).live(at).select_for_update(of=("self",)).select_related("user")
+            found = list(rows.filter(user__username=username))
+            ledger.record(
+                [_draft(REVOKED, actor, each, {"token": str(each.id), "person": each.user.pk}, {"person": username}) for each in found], now=at
+            )
+            Token.objects.filter(pk__in=[each.pk for each in found]).delete()
+    except UnknownPerson as refusal:
+        raise _refused(refusal, actor) from None
+    return len(found)
+
+
+def _require_own(username: str, actor: Actor) -> None:
+    """One's own, or where one manages people those of anybody but an administrator; the rows themselves are filtered by it too."""
+    people = User.objects.filter(username=username) if username.isprintable() else User.objects.none()
+    if not actor.administers:
+        people = people.filter(is_superuser=False) if actor.may_manage_people else people.filter(username=actor.id)
+    if not people.exists():
+        raise UnknownPerson(f"there is no person '{visible(username, 80)}' whose tokens you may revoke")
+
+
+def holder_of(said: str) -> Token | None:
+    """The token that was said, with its person; None for every other text, whatever is wrong with it. That it was used is noted."""
+    if len(said) > MOST_CHARACTERS or not (said.isascii() and said.isprintable()):
+        return None
+    digest, now = hash_token(said), clock.now()
+    rows = Token.objects.live(now).filter(token_key=said[: CONSTANTS.TOKEN_KEY_LENGTH]).select_related("user")
+    found = next((each for each in rows if compare_digest(digest, each.digest) and each.user.is_active), None)
+    if found is not None and (found.used_at is None or found.used_at <= now - USE_IS_KNOWN_TO):
+        Token.objects.filter(pk=found.pk).note_use(now)
+    return found
+
+
 def end_tokens(person: User) -> int:
     """All tokens of this person; how many there were. In the transaction, and by the entry, of whoever sets their password."""
     return Token.objects.filter(user=person).delete()[0]
@@ -127,7 +168,11 @@ def _made(person: User, name: str, ends: datetime) -> Made:
 
 
 def _record(verb: ledger.Verb, actor: Actor, token: Token, now: datetime, facts: dict[str, Any], openings: dict[str, Any]) -> None:
-    ledger.record([ledger.Draft(verb.name, actor, f"token:{token.id}", facts=facts, openings=openings)], now=now)
+    ledger.record([_draft(verb, actor, token, facts, openings)], now=now)
+
+
+def _draft(verb: ledger.Verb, actor: Actor, token: Token, facts: dict[str, Any], openings: dict[str, Any]) -> ledger.Draft:
+    return ledger.Draft(verb.name, actor, f"token:{token.id}", facts=facts, openings=openings)
 
 
 def _refused(refusal: OrchestraError, actor: Actor) -> OrchestraError:

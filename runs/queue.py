@@ -1,10 +1,19 @@
-"""The doorbell: django-q2, and nothing of the truth. Losing every ring may delay a run and never loses or repeats it.
+"""The doorbell, and the queue behind it: nothing of the truth. Losing every ring may delay a run and never loses or repeats it.
 
-The only module of runs that knows the queue. Called by use-cases on commit.
+Engines hear the bell; where none lives, a chore on django-q2 starts one. The only module of runs that knows django-q2.
 """
 
 import logging
+import os
 from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, transaction
+
+from audit import clock
+from runs import bell
+from runs.models import Engine
 
 log = logging.getLogger(__name__)
 
@@ -14,9 +23,23 @@ CHORES = frozenset({WAKE, SWEEP})
 """The only functions that may be put on the queue: its workers run whatever name they are given."""
 
 
-def ring() -> None:
-    """Tell somebody that a run is ready. A bell that can't be rung is a line in the log: rows are the truth, engines look by themselves."""
-    enqueue(WAKE)
+def ring(run: UUID) -> None:
+    """A run has become ready, or was changed under whoever drives it. Rung once the transaction at hand, if any, is committed."""
+    transaction.on_commit(lambda: _ring(run), robust=True)
+
+
+def _ring(run: UUID) -> None:
+    bell.ring(run)
+    if not _somebody_hears():
+        enqueue(WAKE)
+
+
+def _somebody_hears() -> bool:
+    try:
+        return Engine.objects.serving(clock.now()).exists()
+    except DatabaseError as error:
+        log.warning("whether an engine lives can't be asked (%s)", error)
+        return False
 
 
 def enqueue(chore: str) -> None:
@@ -43,3 +66,35 @@ def ensure_schedule() -> None:
     from django_q.models import Schedule  # noqa: PLC0415 - as above
 
     Schedule.objects.get_or_create(name="orchestra-sweep", defaults={"func": SWEEP, "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1})
+
+
+def serve() -> bool:
+    """Run the queue's cluster in this process until it ends; whether it ended as it was told to."""
+    from django_q import cluster  # noqa: PLC0415 - as above
+
+    cluster.Sentinel = _sentinel()
+    served = cluster.Cluster()
+    served.start()
+    served.sentinel.join()
+    return bool(served.sentinel.exitcode == 0)
+
+
+def _sentinel() -> type[Any]:
+    from django_q.cluster import Sentinel  # noqa: PLC0415 - as above
+
+    class Whole(Sentinel):  # type: ignore[misc]
+        """Ends the cluster where q2's own would fork another process in place of one that was killed.
+
+        Whoever is killed while it holds the lock of a queue between them (an idle worker does) leaves it locked, and all wait for ever.
+        """
+
+        def reincarnate(self, process: Any) -> None:
+            if process.exitcode:
+                log.error(
+                    "a process of the queue's cluster died (%s); the cluster ends, since it may have held a lock that all others need",
+                    process.exitcode,
+                )
+                os._exit(1)  # not by its own way to stop, which waits for what may hang
+            super().reincarnate(process)
+
+    return Whole

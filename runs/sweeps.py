@@ -47,6 +47,13 @@ def end_overdue() -> int:
     return ended
 
 
+def fit_engines() -> None:
+    """Runs that no engine can carry out wait for one, and those that this one can go on."""
+    actor = Actor.system("sweep")
+    services.park_incompatible(actor=actor)
+    services.resume_compatible(actor=actor)
+
+
 def _ended(run: UUID, actor: Actor) -> bool:
     try:
         return services.end_unattended(run, actor=actor)
@@ -84,25 +91,26 @@ def mark_broken(run: Run) -> None:
 def sweep() -> Swept:
     """Everything that time brings, once."""
     ended = end_overdue()
+    fit_engines()
     checked, broken = check_integrity()
     Engine.objects.filter(beat_at__lt=clock.now() - ENGINES_KEPT).delete()
     return Swept(ended, checked, broken)
 
 
-def called_engine(quiet: timedelta) -> UUID | None:
+def called_engine() -> UUID | None:
     """The id of an engine to be started, or None where none is needed. Its row stands before it does.
 
     An engine takes a second to announce itself, and every ring in that second would start another. One that never comes
-    up counts as gone after `quiet`, and the next sweep calls another.
+    up counts as gone after three heartbeats, and the next sweep calls another.
     """
     with transaction.atomic(durable=True):  # SQLite: one at a time; PostgreSQL: as many as the queue has workers, at the worst
-        if not needs_engine(quiet):
+        if not needs_engine():
             return None
         now = clock.now()
         return Engine.objects.create(id=uuid4(), host=socket.gethostname()[:200], pid=os.getpid(), started_at=now, beat_at=now).id
 
 
-def needs_engine(quiet: timedelta) -> bool:
-    """Whether runs are ready and no engine that would take them has been heard of for `quiet`."""
+def needs_engine() -> bool:
+    """Whether runs are ready and no engine that would take them has been heard of lately."""
     now = clock.now()
-    return Run.objects.ready(now).exists() and not Engine.objects.alive(now - quiet).exists()
+    return Run.objects.ready(now).exists() and not Engine.objects.serving(now).exists()

@@ -3,17 +3,13 @@
 Named by dotted path in `runs.queue` and in the schedules; nothing else may be put on the queue.
 """
 
-from datetime import timedelta
-
-from django.conf import settings
-
 from runs import sweeps
 from runs.worker import spawn
 
 
 def wake() -> str:
     """A run is ready: start an engine if none lives that would find it by itself."""
-    engine = sweeps.called_engine(timedelta(seconds=3 * settings.ORCHESTRA_HEARTBEAT_S))
+    engine = sweeps.called_engine()
     if engine is None:
         return "an engine is at work, or nothing is ready"
     return f"started engine process {spawn.short_lived_engine(engine)}"

@@ -71,7 +71,7 @@ def drive(run: Run, listener: Callable[[Event], None] = lambda _: None, **option
 async def at_work(run: Run, *, at: str | Callable[[], bool] = "progress", **options: Any) -> AsyncIterator[tuple[Engine, "asyncio.Task[None]"]]:
     """An engine that drives the run and has told `at` (a verb, or "progress"), or for which `at` holds; and its task."""
     told: list[str] = []
-    engine = Engine(EngineOptions(only=frozenset({run.id}), listener=lambda event: told.append(event.verb), children=2, **options))
+    engine = Engine(EngineOptions(only=frozenset({run.id}), listener=lambda event: told.append(event.verb), **{"children": 2, **options}))
     driving = asyncio.create_task(engine.run())
     async with asyncio.timeout(20):
         while not (at in told if isinstance(at, str) else at()):  # noqa: ASYNC110 - it happens in a child or in another thread

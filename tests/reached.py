@@ -1,4 +1,5 @@
-"""What the session's tests really reached: verbs that were written, causes and outcomes that runs ended with, exit statuses of commands.
+"""What the session's tests really reached: verbs that were written, causes and outcomes that runs ended with, states that their waits came to,
+exit statuses of commands.
 
 Read from each test's own database before it is emptied, so what workers and commands of other processes wrote counts as well. pytest hooks,
 taken over by conftest; product code knows nothing of it. A complete run that left something registered unreached fails at its end.
@@ -15,9 +16,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 
 from audit import ledger
-from runs.engine.states import EXIT_STATUS, Cause, Outcome
+from runs.engine.states import EXIT_STATUS, Cause, Outcome, WaitState
 
-KINDS = ("verb", "cause", "outcome", "exit status")
+KINDS = ("verb", "cause", "outcome", "wait state", "exit status")
 reached: dict[str, set[str]] = {kind: set() for kind in KINDS}
 
 # Tests that write entries with their own hands: that the product can write them is for others to show.
@@ -31,7 +32,8 @@ def wanted() -> dict[str, set[str]]:
     """Everything that is registered, by kind. Beside the outcomes' own exit statuses: 1 (not written) and 2 (refused)."""
     verbs = {verb.name for verb in ledger.registered() if not verb.name.startswith("audit.test.")}
     statuses = {str(status) for status in (1, 2, *EXIT_STATUS.values())}
-    return {"verb": verbs, "cause": set(map(str, Cause)), "outcome": set(map(str, Outcome)), "exit status": statuses}
+    words = {"cause": Cause, "outcome": Outcome, "wait state": WaitState}
+    return {"verb": verbs, **{kind: set(map(str, each)) for kind, each in words.items()}, "exit status": statuses}
 
 
 def unreached() -> list[str]:
@@ -53,7 +55,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 def _read_ledger() -> None:
     from audit.models import Entry
+    from runs.models import Wait
 
+    reached["wait state"] |= set(Wait.objects.values_list("state", flat=True))
     for verb, body in Entry.objects.values_list("verb", "body"):
         reached["verb"].add(verb)
         facts = _facts(bytes(body))

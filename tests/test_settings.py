@@ -299,7 +299,7 @@ def test_an_administrator_who_may_not_sign_in_does_not_count_as_the_first_one(db
 def test_a_name_that_is_taken_makes_no_first_admin(db, django_user_model, capsys):
     django_user_model.objects.create_user("admin")
     call_command("createfirstadmin")
-    assert "createsuperuser" in capsys.readouterr().err
+    assert "person NAME --create --administrator" in capsys.readouterr().err
     assert not django_user_model.objects.filter(is_superuser=True).exists()
 
 

@@ -60,6 +60,7 @@ def _notes(node: Mapping[str, Any]) -> list[str]:
         f"else by {node['fallback']}" if node.get("fallback") else "",
         "goes on without it if it fails" if node.get("on_failure") == "degrade" else "",
         f"undone by {node['compensate']['agent']} if a later step fails" if node.get("compensate") else "",
+        f"looked up by {node['lookup']} where nobody knows what became of it" if node.get("lookup") else "",
         _lasting(node) if node["kind"] == "wait" else "",
         f"a run of the pipeline {node['pipeline']}" if node["kind"] == "pipeline" else "",
         "one that succeeds is enough" if least == "any" else f"at least {least} must succeed" if isinstance(least, int) else "",

@@ -15,6 +15,7 @@ from agents.admin.differences import differences
 from agents.models import Agent, Pipeline, Release, Standing, Version, VersionState
 from audit.actors import Actor
 from audit.admin import Deed, ReasonForm, act, link_to
+from audit.admin.acting import MOST_PROBLEMS
 from audit.admin.base import ReadOnlyAdmin
 from audit.errors import OrchestraError
 from audit.requests import actor_of
@@ -36,7 +37,7 @@ def possible(owner: Owner, versions: list[Version], actor: Actor) -> list[tuple[
     published = sum(version.published_at is not None for version in versions) > 1
     able = {
         "publish": (draft or isinstance(owner, Pipeline)) and not retired,
-        "rollback": published or (isinstance(owner, Pipeline) and owner.current_release_id is not None),
+        "rollback": (published or (isinstance(owner, Pipeline) and owner.current_release_id is not None)) and not retired,
         "suspend": isinstance(owner, Agent) and not (retired or suspended),
         "resume": suspended,
         "retire": not retired,
@@ -63,9 +64,8 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
 
     def perform(_: Mapping[str, Any]) -> str:
         done = registry.publish(owner.name, actor=actor, version=seen.to_version)
-        stay = f" Pipelines that stay as they are until they are published: {', '.join(done.stay)}." if done.stay else ""
         agents = f", with {', '.join(f'{name} {version}' for name, version in done.agents)}" if done.agents else ""
-        return f"Version {done.to_version} of '{done.name}' is published{agents}.{stay}"
+        return f"Version {done.to_version} of '{done.name}' is published{agents}.{_staying(done)}"
 
     old = f"in the place of version {seen.from_version}" if seen.from_version is not None else "for the first time"
     says = [f"Publish version {seen.to_version} of '{owner.name}' {old}. New runs use it at once; runs at work keep what they started with."]
@@ -73,8 +73,11 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
     nothing = f"New runs of '{owner.name}' use exactly this already: there is nothing to publish." if seen.unchanged else None
     deed = Deed(
         f"Publish {owner.name}", "Publish", link_to(owner), perform, says, template="admin/agents/publish.html",
-        forbidden=_forbidden(owner, actor) or nothing,
-        context={"seen": seen, "fields": differences(seen.fields), "pins": pins, "further": seen.pins[MOST_PINS:]},
+        forbidden=_forbidden(owner, actor) or nothing, about=owner,
+        context={
+            "seen": seen, "fields": differences(seen.fields), "pins": pins, "further": seen.pins[MOST_PINS:],
+            "forbids": seen.problems[:MOST_PROBLEMS], "more_forbids": max(len(seen.problems) - MOST_PROBLEMS, 0),
+        },
     )  # fmt: skip
     return act(page, request, deed)
 
@@ -88,7 +91,7 @@ def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpRes
         done = registry.rollback(owner.name, actor=actor, to=to, release=release)
         keep = f" Permissions in force that differ from that version's: {', '.join(done.keep)}." if done.keep else ""
         at = [f"release {digest[:12]} (version {number})" if digest else f"version {number}" for number, digest in _places(done)]
-        return f"'{done.name}' went from {at[0]} to {at[1]}, code included.{keep}"
+        return f"'{done.name}' went from {at[0]} to {at[1]}, code included.{_touched(done)}{keep}"
 
     class RollbackForm(forms.Form):
         to = forms.ChoiceField(label="Go to", choices=_grouped(older, newer), widget=UnfoldAdminSelectWidget())
@@ -102,8 +105,26 @@ def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpRes
         says = [f"What runs now is the first {what} that was published, so there is nothing older to go back to."]
         says += ["There are newer ones. To go forward to one, choose it by name: nothing is chosen for you."] if newer else []
     nothing = None if older or newer else says[0]
-    deed = Deed(f"Roll back {owner.name}", "Go there", link_to(owner), perform, says, RollbackForm, forbidden=_forbidden(owner, actor) or nothing)
-    return act(page, request, deed)
+    if owner.state == Standing.RETIRED:
+        nothing = f"'{owner.name}' is retired: reinstate it first, then it can be rolled back."
+    forbidden = _forbidden(owner, actor) or nothing
+    return act(
+        page, request, Deed(f"Roll back {owner.name}", "Go there", link_to(owner), perform, says, RollbackForm, forbidden=forbidden, about=owner)
+    )
+
+
+def _staying(done: registry.Published) -> str:
+    """The pipelines that a published agent left as they are; those of teams that this person doesn't see as a number."""
+    named = [*done.stay, *([f"{done.stay_elsewhere} of other teams"] if done.stay_elsewhere else [])]
+    return f" Pipelines that stay as they are until they are published: {', '.join(named)}." if named else ""
+
+
+def _touched(done: registry.RolledBack) -> str:
+    """The pipelines into which an agent's rollback went, likewise."""
+    if done.kind != "agent":
+        return ""
+    named = [*(release.pipeline for release in done.releases), *([f"{done.elsewhere} of other teams"] if done.elsewhere else [])]
+    return f" Pipelines that run it from now on: {', '.join(named)}." if named else " No pipeline ran it, so none changes."
 
 
 def _places(done: registry.RolledBack) -> list[tuple[int, str | None]]:
@@ -136,7 +157,8 @@ def move(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner, what: str) -> 
 
     form = ReasonForm if needs_reason else forms.Form
     word = what.capitalize()
-    deed = Deed(f"{word} {owner.name}", word, link_to(owner), perform, [sentence], form, danger=needs_reason, forbidden=_forbidden(owner, actor))
+    forbidden = _forbidden(owner, actor)
+    deed = Deed(f"{word} {owner.name}", word, link_to(owner), perform, [sentence], form, danger=needs_reason, forbidden=forbidden, about=owner)
     return act(page, request, deed)
 
 

@@ -1,17 +1,18 @@
-"""Versions, releases, stored code, model aliases and prices in the admin: for looking only. What changes them is applying and publishing."""
+"""Versions, releases, stored code, model aliases in the admin: for looking only. What changes them is applying and publishing."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from agents.admin.differences import differences
 from agents.admin.histories import history_of
 from agents.admin.owners import TeamFilter
-from agents.models import Artifact, ModelAlias, Price, Release, Version, VersionState
+from agents.models import Artifact, ModelAlias, Release, Version, VersionState
+from agents.models.version import VersionQuerySet
 from agents.registry.changes import compare
 from audit.admin import LongListAdmin, ReadOnlyAdmin, choice, shown
 from audit.requests import actor_of
@@ -26,6 +27,9 @@ class VersionAdmin(LongListAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("agent__team", "pipeline__team").defer("spec")
+
+    def lanes(self, request: HttpRequest) -> list[Q]:
+        return VersionQuerySet.ways_to_own(actor_of(request))
 
     def page_context(self, request: HttpRequest, row: Version) -> dict[str, Any]:
         before = Version.objects.of(row.owner).filter(number__lt=row.number).order_by("-number").first()
@@ -56,6 +60,7 @@ class ReleaseAdmin(LongListAdmin):
 
 @admin.register(Artifact)
 class ArtifactAdmin(ReadOnlyAdmin):
+    heading = "Stored code"
     list_display = (shown("digest", 13), "size", "files", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -73,9 +78,3 @@ class ModelAliasAdmin(ReadOnlyAdmin):
 
     def page_context(self, request: HttpRequest, row: ModelAlias) -> dict[str, Any]:
         return {"values": row.live_values(), "history": history_of(row, actor_of(request))}
-
-
-@admin.register(Price)
-class PriceAdmin(ReadOnlyAdmin):
-    list_display = ("__str__", "input_nano", "cache_read_nano", "cache_write_nano", "output_nano", shown("source"), "valid_from")
-    search_fields = ("model",)

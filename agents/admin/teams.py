@@ -64,7 +64,7 @@ class TeamAdmin(ReadOnlyAdmin):
 
         deed = Deed(
             f"{title}: {team.name}", title, link_to(team), perform, [sentence], _form(request.GET.get("person")), danger=danger,
-            forbidden=_forbidden(actor, team, lets_in=what in {"add", "show"}),
+            forbidden=_forbidden(actor, team, lets_in=what in {"add", "show"}), about=team,
         )  # fmt: skip
         return act(self, request, deed)
 

@@ -137,7 +137,7 @@ class PreviewView(Door):
         does="The fields that differ from what is published now. Changes nothing.",
         query={"version": whole("a version that was never published; by default the draft", least=1, most=999_999_999)},
         gives=ref("Preview"),
-        refuses=(UnknownAgent, NoSuchVersion, Conflict),
+        refuses=(UnknownAgent, NoSuchVersion, Retired, Conflict),
     )
     def get(self, asked: Asked, agent: str) -> Response:
         found = finding.agent(agent, asked.actor)
@@ -152,7 +152,7 @@ class RollbackView(Door):
         does=f"The version before the present one, or the one named, code included; pipelines that run the present one get a new release. {MEMBER}",
         takes=AGENT_ROLLBACK_ASKED,
         gives=ref("RolledBack"),
-        refuses=(UnknownAgent, NotPublished, NoSuchVersion, NotGranted, NotPublishable, Conflict),
+        refuses=(UnknownAgent, Retired, NotPublished, NoSuchVersion, NotGranted, NotPublishable, Conflict),
     )
     def post(self, asked: Asked, agent: str) -> Response:
         return Response(rendering.rolled_back(registry.rollback(agent, actor=asked.actor, kind=Agent, to=asked.body.get("version"))))

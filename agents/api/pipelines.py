@@ -77,7 +77,7 @@ class PreviewView(Door):
         does="The fields that differ from what is published now, the agents' drafts that would go with it, and every problem that forbids it.",
         query={"version": whole("a version that was never published; by default the draft", least=1, most=999_999_999)},
         gives=ref("Preview"),
-        refuses=(UnknownPipeline, NoSuchVersion, Conflict),
+        refuses=(UnknownPipeline, NoSuchVersion, Retired, Conflict),
     )
     def get(self, asked: Asked, pipeline: str) -> Response:
         found = finding.pipeline(pipeline, asked.actor)
@@ -92,7 +92,7 @@ class RollbackView(Door):
         does=f"The release before the present one, or a version or a release that was published, agents and code included. {MEMBER}",
         takes=ROLLBACK_ASKED,
         gives=ref("RolledBack"),
-        refuses=(UnknownPipeline, NotPublished, NoSuchVersion, NoSuchRelease, NotGranted, NotPublishable, Invalid, Conflict),
+        refuses=(UnknownPipeline, Retired, NotPublished, NoSuchVersion, NoSuchRelease, NotGranted, NotPublishable, Invalid, Conflict),
     )
     def post(self, asked: Asked, pipeline: str) -> Response:
         done = registry.rollback(pipeline, actor=asked.actor, kind=Pipeline, to=asked.body.get("version"), release=asked.body.get("release"))

@@ -79,11 +79,18 @@ def preview(told: Preview) -> dict[str, Any]:
 
 
 def published(done: Published) -> dict[str, Any]:
-    return {**_done(done), "agents": dict(done.agents), "releases": _releases(done.releases), "stay": list(done.stay)}
+    return {
+        **_done(done),
+        "agents": dict(done.agents),
+        "releases": _releases(done.releases),
+        "stay": list(done.stay),
+        "stay_elsewhere": done.stay_elsewhere,
+    }
 
 
 def rolled_back(done: RolledBack) -> dict[str, Any]:
-    return {**_done(done), "releases": _releases(done.releases), "forward": done.forward, "keep": list(done.keep)}
+    kept = {"forward": done.forward, "keep": list(done.keep), "elsewhere": done.elsewhere}
+    return {**_done(done), "releases": _releases(done.releases), **kept}
 
 
 def applied(done: Applied) -> dict[str, Any]:

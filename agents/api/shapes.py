@@ -17,8 +17,58 @@ PEOPLE: Final = given(
     meaning="A team's people.",
 )
 SHOWN_TEAM: Final = given(TEAM["properties"], members=PEOPLE["properties"]["members"], shown_to=PEOPLE["properties"]["shown_to"])
-PERSON: Final = given(name=person(), active=flag("may sign in"), meaning="Somebody with an account.")
+PERSON: Final = given(
+    name=person(),
+    active=flag("may sign in"),
+    administrator=flag("may do everything, for every team"),
+    created_at=instant("when the account was made"),
+    signed_in_at=maybe(instant("when they signed in last; null for never. A token is not signing in")),
+    meaning="Somebody with an account.",
+)
+SHOWN_PERSON: Final = given(
+    PERSON["properties"],
+    teams=listing(text(), "teams that they belong to, as far as you see them"),
+    other_teams=whole("how many more"),
+    shown=listing(text(), "teams that are only shown to them, as far as you see them"),
+    other_shown=whole("how many more"),
+    permissions=listing(text(), "what they may beyond their teams"),
+)
 NEW_PERSON: Final = given(PERSON["properties"], password=text("to sign in with; shown this once"))
+
+_NANO_PRICE: Final = text("nano-USD for a million tokens, as text", pattern="^[0-9]{1,16}$", example="3000000000")
+_FIGURES: Final = {
+    "input_nano": {**_NANO_PRICE, "description": "tokens that go in, in nano-USD for a million"},
+    "cache_read_nano": {**_NANO_PRICE, "description": "tokens read from the provider's cache; by default as those that go in"},
+    "cache_write_nano": {**_NANO_PRICE, "description": "tokens written to it; by default as those that go in"},
+    "output_nano": {**_NANO_PRICE, "description": "tokens that come out"},
+}
+PRICE: Final = given(
+    _FIGURES,
+    provider=text(example="anthropic"),
+    model=text(example="claude-haiku-4-5"),
+    version=whole("rises with each change of this model's price"),
+    input_limit=maybe(whole("the price is known up to so many tokens going in; a larger call is refused")),
+    source=text("where the figures are from", example="set by hand"),
+    valid_from=instant(),
+    meaning="What a model's tokens cost. A pipeline holds the version that it was published with.",
+)
+PRICED: Final = given(
+    provider=text(),
+    model=text(),
+    action=one_of("new", "changed", "unchanged", "unlisted", meaning="unlisted: nobody knows a price, so the model is never asked"),
+    price=maybe(ref("Price")),
+    meaning="What became of a model's price.",
+)
+PRICE_ASKED: Final = given(
+    {
+        "provider": text("as the alias says it", least=1, most=63, example="anthropic"),
+        "model": text("as the alias says it", least=1, most=120, example="claude-haiku-4-5"),
+        **_FIGURES,
+        "input_limit": maybe(whole("the price is known up to so many tokens going in", least=1, most=2**31 - 1)),
+    },
+    optional=("cache_read_nano", "cache_write_nano", "input_limit"),
+    examples=[{"provider": "anthropic", "model": "claude-haiku-4-5", "input_nano": "1000000000", "output_nano": "5000000000"}],
+)
 
 _OWNED: Final[dict[str, Shape]] = {
     "name": text(),
@@ -113,12 +163,14 @@ PUBLISHED: Final = given(
     agents=mapping("drafts of agents that went with it", whole()),
     releases=listing(_MADE, "what pipelines run from now on"),
     stay=listing(text(), "pipelines that use the agent and stay as they are until they are published themselves"),
+    stay_elsewhere=whole("how many more of these belong to teams that are not shown to you"),
 )
 ROLLED_BACK: Final = given(
     _DONE,
     releases=listing(_MADE, "what pipelines run from now on"),
     forward=flag("the target is the newer one"),
     keep=listing(text(), "agents whose permissions in force are not those of the target"),
+    elsewhere=whole("how many pipelines of teams that are not shown to you run a new release, too"),
 )
 APPLIED: Final = given(
     dry_run=flag("nothing was written"),
@@ -158,7 +210,12 @@ COMPONENTS: Final = {
     "ShownTeam": SHOWN_TEAM,
     "People": PEOPLE,
     "Person": PERSON,
+    "PersonPage": page_of(ref("Person")),
+    "ShownPerson": SHOWN_PERSON,
     "NewPerson": NEW_PERSON,
+    "Price": PRICE,
+    "PricePage": page_of(ref("Price")),
+    "Priced": PRICED,
     "Agent": AGENT,
     "AgentPage": page_of(ref("Agent")),
     "ShownAgent": SHOWN_AGENT,

@@ -1,10 +1,9 @@
-"""`/api/v1/teams/…` and `/api/v1/people/…`: who belongs where, and who may sign in."""
+"""`/api/v1/teams/…`: who belongs where, and whom a team is shown to."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import User
 from rest_framework.response import Response
 
 from agents import registry
@@ -12,11 +11,10 @@ from agents.api import finding, rendering
 from agents.api.shapes import PERSON_ASKED
 from agents.errors import NotGranted, UnknownPerson, UnknownTeam
 from agents.models import Team
-from agents.registry.people import PERMISSIONS
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import BY_NAME, PAGING, page
-from audit.api.shapes import flag, given, one_of, person, ref
-from audit.errors import Conflict, Invalid
+from audit.api.shapes import ref
+from audit.errors import Conflict
 
 TAG = "teams and people"
 MANAGES = "Needs the permission manage-people."
@@ -26,10 +24,6 @@ REFUSALS = (NotGranted, UnknownTeam, UnknownPerson, Conflict)
 def people(team: str, asked: Asked) -> dict[str, Any]:
     found = registry.people_of(team, actor=asked.actor)
     return {"team": found.team, "members": list(found.members), "shown_to": list(found.shown_to)}
-
-
-def rendered(user: User) -> dict[str, Any]:
-    return {"name": user.username, "active": user.is_active}
 
 
 class TeamsView(Door):
@@ -116,64 +110,3 @@ class OnlookerView(Door):
     def delete(self, asked: Asked, team: str, person: str) -> Response:
         registry.hide_team(team, person, actor=asked.actor)
         return Response(people(team, asked))
-
-
-class PeopleView(Door):
-    @operation(
-        id="create_person",
-        tag=TAG,
-        summary="Make an account",
-        does=f"A person who may sign in, and sees nothing until they belong to a team. The password is in this answer and nowhere else. {MANAGES}",
-        takes=given(name=person(), examples=[{"name": "dora"}]),
-        gives=ref("NewPerson"),
-        status=201,
-        refuses=(NotGranted, Invalid, Conflict),
-    )
-    def post(self, asked: Asked) -> Response:
-        user, password = registry.create_person(asked.body["name"], actor=asked.actor)
-        return Response({**rendered(user), "password": password}, status=201)
-
-
-class DeactivateView(Door):
-    @operation(
-        id="deactivate_person",
-        tag=TAG,
-        summary="End a person's access",
-        does=f"Sessions and tokens of the person are refused from their next use on. {MANAGES}",
-        gives=ref("Person"),
-        refuses=(NotGranted, UnknownPerson, Conflict),
-    )
-    def post(self, asked: Asked, person: str) -> Response:
-        return Response(rendered(registry.set_active(person, active=False, actor=asked.actor)))
-
-
-class ActivateView(Door):
-    @operation(
-        id="activate_person",
-        tag=TAG,
-        summary="Let a person sign in again",
-        does=f"What they were given before holds again, tokens that have not ended too. {MANAGES}",
-        gives=ref("Person"),
-        refuses=(NotGranted, UnknownPerson, Conflict),
-    )
-    def post(self, asked: Asked, person: str) -> Response:
-        return Response(rendered(registry.set_active(person, active=True, actor=asked.actor)))
-
-
-class PermissionsView(Door):
-    @operation(
-        id="permit_person",
-        tag=TAG,
-        summary="Give or take a permission",
-        does=f"What a person may beyond their teams: `see-everything` shows all teams' things and lets nobody change anything. {MANAGES}",
-        takes=given(
-            permission=one_of(*sorted(PERMISSIONS)),
-            allowed=flag("true gives it, false takes it"),
-            examples=[{"permission": "see-everything", "allowed": True}],
-        ),
-        gives=ref("Person"),
-        refuses=(NotGranted, UnknownPerson, Invalid),
-    )
-    def post(self, asked: Asked, person: str) -> Response:
-        user = registry.permit_person(person, asked.body["permission"], allowed=asked.body["allowed"], actor=asked.actor)
-        return Response(rendered(user))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from agents.api import agents, applying, pipelines, teams, versions
+from agents.api import agents, applying, people, pipelines, prices, teams, versions
 
 urlpatterns = [
     path("teams/", teams.TeamsView.as_view()),
@@ -11,10 +11,12 @@ urlpatterns = [
     path("teams/<name:team>/members/<person:person>/", teams.MemberView.as_view()),
     path("teams/<name:team>/onlookers/", teams.OnlookersView.as_view()),
     path("teams/<name:team>/onlookers/<person:person>/", teams.OnlookerView.as_view()),
-    path("people/", teams.PeopleView.as_view()),
-    path("people/<person:person>/activate/", teams.ActivateView.as_view()),
-    path("people/<person:person>/deactivate/", teams.DeactivateView.as_view()),
-    path("people/<person:person>/permissions/", teams.PermissionsView.as_view()),
+    path("people/", people.PeopleView.as_view()),
+    path("people/<person:person>/", people.PersonView.as_view()),
+    path("people/<person:person>/password/", people.PasswordView.as_view()),
+    path("people/<person:person>/activate/", people.ActivateView.as_view()),
+    path("people/<person:person>/deactivate/", people.DeactivateView.as_view()),
+    path("people/<person:person>/permissions/", people.PermissionsView.as_view()),
     path("agents/", agents.AgentsView.as_view()),
     path("agents/<name:agent>/", agents.AgentView.as_view()),
     path("agents/<name:agent>/suspend/", agents.SuspendView.as_view()),
@@ -39,5 +41,7 @@ urlpatterns = [
     path("releases/<digest:release>/", versions.ReleaseView.as_view()),
     path("model-aliases/", versions.AliasesView.as_view()),
     path("model-aliases/<name:alias>/", versions.AliasView.as_view()),
+    path("prices/", prices.PricesView.as_view()),
+    path("prices/update/", prices.UpdateView.as_view()),
     path("apply/", applying.ApplyView.as_view()),
 ]

@@ -6,6 +6,8 @@ Called by the pool.
 
 import asyncio
 import contextlib
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from agents.children import endings, failures, frames
@@ -21,10 +23,10 @@ class _Stalled(Exception):
 
 
 class Conversation:
-    """The state of one call. `reusable` after it: the child may serve another."""
+    """The state of one call. `reusable`, before it has begun and after it: the child may serve another."""
 
     def __init__(self, process: Process, job: Job, *, on_call: OnCall, on_progress: OnProgress) -> None:
-        self.reusable = False
+        self.reusable = True
         self._process = process
         self._job = job
         self._on_call = on_call
@@ -34,10 +36,11 @@ class Conversation:
     async def hold(self, *, progress_timeout_s: float | None) -> Returned | Broken:
         """Sends the job and follows it to its end. The caller bounds the whole; the silence is bounded here."""
         try:
-            await self._process.send_packed(_packed(self._job))
+            data = _packed(self._job)
         except frames.BadFrame as error:
-            self.reusable = True
             return Broken("input", f"the arguments can't be sent: {error}")
+        self.reusable = False
+        await self._process.send_packed(data)
         try:
             return await self._follow(progress_timeout_s)
         except _Stalled:
@@ -113,8 +116,14 @@ class Conversation:
         return self.broken(cause, message, **details)
 
 
+@lru_cache(maxsize=256)
+def _resolved(folder: Path) -> str:
+    """Once: a warm child goes on importing from where it began."""
+    return str(folder.resolve())
+
+
 def _packed(job: Job) -> bytes:
-    folder = None if job.folder is None else str(job.folder.resolve())
+    folder = None if job.folder is None else _resolved(job.folder)
     described: dict[str, Any] = {"folder": folder, "function": job.function, "arguments": job.arguments, "context": job.context}
     if job.program is not None:
         described["program"] = {"argv": list(job.program.argv), "name": job.program.name, "scratch": str(job.program.scratch)}

@@ -1,28 +1,20 @@
-"""Warm and cold children, at most `size` at a time, first come first served.
+"""Warm and cold children, at most `size` at a time: started for a call, used again, ended.
 
-Must not know what a call means; it knows keys, slots and deadlines.
+Must not know what a call means; it knows keys and deadlines. Who gets which child is decided by its turns.
 Called by the children adapter, inside one event loop.
 """
 
 import asyncio
-import contextlib
-from collections import deque
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from agents.children.calls import Conversation
-from agents.children.process import Ended, Process, start
-from agents.children.values import Broken, Job, OnCall, OnProgress, PoolClosed, Returned
+from agents.children.process import Ended, start
+from agents.children.turns import Child, Key, Turns
+from agents.children.values import Broken, Job, MayGo, OnCall, OnProgress, PoolClosed, Returned
 
 _CALLS_PER_CHILD = 500  # then a fresh one: whatever a team's module collects has an end
-
-
-@dataclass(eq=False)
-class _Child:
-    process: Process
-    key: tuple[object, ...]
-    calls: int = 0
 
 
 class Pool:
@@ -37,10 +29,8 @@ class Pool:
         self.size = size
         self._hidden = tuple(hidden)
         self._closed = False
-        self._slots = size  # free ones; an idle child keeps its own
-        self._idle: list[_Child] = []
-        self._busy: set[_Child] = set()
-        self._waiting: deque[asyncio.Future[_Child | None]] = deque()
+        self._turns = Turns(size)
+        self._busy: set[Child] = set()
         self._burials: set[asyncio.Task[None]] = set()
 
     async def call(
@@ -51,23 +41,26 @@ class Pool:
         progress_timeout_s: float | None,
         on_call: OnCall,
         on_progress: OnProgress,
+        may_go: MayGo = lambda: None,
     ) -> Returned | Broken:
         """Runs `job` in a child. Returns within a second of `timeout_s`, whatever the function does.
 
+        A call that found no child warm asks `may_go` when it has one: what that says is returned, and nothing was sent.
         The time spent waiting for a child counts. `progress_timeout_s` bounds the silence between two signs of life
         and rests while a tool call is in the boundary's hands. `on_call` returns the tool's value or raises CallError;
         it is cancelled when the deadline passes; any other exception of it ends the child and is raised here.
         Raises PoolClosed.
         """
-        child: _Child | None = None
+        child: Child | None = None
         talk: Conversation | None = None
         burial: asyncio.Task[None] | None = None
         clock = asyncio.timeout(timeout_s)
         try:
             async with clock:
-                child = await self._obtain(job)
+                warm = self._warm(job)
+                child = warm or await self._obtain(job)
                 talk = Conversation(child.process, job, on_call=on_call, on_progress=on_progress)
-                result = await talk.hold(progress_timeout_s=progress_timeout_s)
+                result = (None if warm else may_go()) or await talk.hold(progress_timeout_s=progress_timeout_s)
         except TimeoutError:
             if not clock.expired():  # somebody else's, from on_call
                 raise
@@ -76,7 +69,7 @@ class Pool:
             result = Broken("crashed", f"the child interpreter did not start ({ended})")
         finally:
             if child is not None:
-                burial = self._give_back(child, reusable=talk is not None and talk.reusable and not self._closed)
+                burial = self._give_back(child, talk)
         if burial is not None:
             await asyncio.shield(burial)
         if self._closed:
@@ -86,14 +79,10 @@ class Pool:
     async def close(self) -> None:
         """Ends every child. Waiting and running calls raise PoolClosed."""
         self._closed = True
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_exception(PoolClosed())
-        self._waiting.clear()
+        self._turns.refuse_all(PoolClosed())
         for child in self._busy:
             child.process.cut()
-        while self._idle:
-            self._bury(self._idle.pop())
+        self._bury_idle()
         while self._burials:
             await asyncio.wait(self._burials)
 
@@ -102,80 +91,74 @@ class Pool:
             return Broken("deadline", f"no child interpreter was free within {timeout_s:g} s ({self.size} at most)", {"waited": True})
         return talk.broken("deadline", f"did not return within {timeout_s:g} s")
 
-    async def _obtain(self, job: Job) -> _Child:
+    def ahead(self, version: str) -> int:
+        """How many calls of this agent version may wait for its children, because they answer quickly."""
+        return self._turns.ahead(version)
+
+    def _warm(self, job: Job) -> Child | None:
+        """A child that is there at once."""
         if self._closed:
             raise PoolClosed
-        key = (job.key, str(job.folder), job.memory_bytes, job.network)
-        child = await self._turn(key)
-        if child is not None and child.key == key and not child.process.ended.done():
+        while (child := self._turns.take_warm(_key(job))) is not None:
+            if not child.process.ended.done():
+                return self._taken(child)
+            self._bury(child)
+        return None
+
+    def living(self, version: str) -> int:
+        """How many children serve this agent version."""
+        return self._turns.living(version)
+
+    async def _obtain(self, job: Job) -> Child:
+        """A child of the job's own key when its turn has come, a new one if need be."""
+        key = _key(job)
+        try:
+            child = await self._turns.take(key)
+        finally:
+            if self._closed:
+                self._bury_idle()
+        if child is not None and child.key == key:
             return self._taken(child)
         try:
             if child is not None:
                 await asyncio.shield(child.process.ending())
             process = await start(memory_bytes=job.memory_bytes, network=job.network, hidden=self._hidden)
         except BaseException:
-            self._pass_on(None)
+            self._turns.not_started(key)
             raise
-        return self._taken(_Child(process, key))
+        return self._taken(Child(process, key))
 
-    def _taken(self, child: _Child) -> _Child:
-        child.calls += 1
+    def _taken(self, child: Child) -> Child:
+        child.calls, child.since = child.calls + 1, time.monotonic()
         self._busy.add(child)
         return child
 
-    async def _turn(self, key: tuple[object, ...]) -> _Child | None:
-        """A slot, first come first served: a child to use (or to replace, if its key is another), or an empty one."""
-        if not self._waiting:
-            for child in reversed(self._idle):
-                if child.key == key:
-                    self._idle.remove(child)
-                    return child
-            if self._slots:
-                self._slots -= 1
-                return None
-            if self._idle:
-                return self._idle.pop(0)
-        waiter: asyncio.Future[_Child | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._pass_on(waiter.result())  # the slot came in the same moment as the cancellation
-            raise
-        finally:
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(waiter)
-
-    def _give_back(self, child: _Child, *, reusable: bool) -> "asyncio.Task[None] | None":
+    def _give_back(self, child: Child, talk: Conversation | None) -> "asyncio.Task[None] | None":
         self._busy.discard(child)
-        if reusable and child.calls < _CALLS_PER_CHILD and not child.process.ended.done():
-            self._pass_on(child)
-            return None
-        return self._bury(child)
+        self._turns.timed(child, time.monotonic() - child.since)
+        if talk is None or not talk.reusable or child.calls >= _CALLS_PER_CHILD or child.process.ended.done() or self._closed:
+            return self._bury(child)
+        self._turns.give(child)
+        return None
 
-    def _bury(self, child: _Child) -> "asyncio.Task[None]":
+    def _bury_idle(self) -> None:
+        while self._turns.idle:
+            self._bury(self._turns.idle.pop())
+
+    def _bury(self, child: Child) -> "asyncio.Task[None]":
+        self._turns.forget(child)
         child.process.cut()
         burial = asyncio.get_running_loop().create_task(self._end(child))
         self._burials.add(burial)
         burial.add_done_callback(self._burials.discard)
         return burial
 
-    async def _end(self, child: _Child) -> None:
+    async def _end(self, child: Child) -> None:
         try:
             await child.process.ending()
         finally:
-            self._pass_on(None)
+            self._turns.give(None)
 
-    def _pass_on(self, child: _Child | None) -> None:
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(child)
-                return
-        if child is None:
-            self._slots += 1
-        elif self._closed:
-            self._bury(child)
-        else:
-            self._idle.append(child)
+
+def _key(job: Job) -> Key:
+    return job.key, str(job.folder), job.memory_bytes, job.network

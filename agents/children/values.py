@@ -13,6 +13,8 @@ from typing import Any
 OnCall = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 #: Message and fraction (0..1) of one `orchestra.progress()`.
 OnProgress = Callable[[str | None, float | None], None]
+#: What keeps a call from being sent now, if anything does.
+MayGo = Callable[[], "Broken | None"]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,12 @@ class Contract:
 
     digest: str
     validator: jsonschema_rs.Draft202012Validator = field(repr=False, compare=False)
+    source: bytes = field(default=b"true", repr=False, compare=False)
+
+    @property
+    def schema(self) -> Any:
+        """What it was compiled from, for whoever has to be told what a value must be."""
+        return json.loads(self.source)
 
     def violations(self, value: Any, *, limit: int = 5) -> list[str]:
         """What breaks the contract, at most `limit` sentences, each with its place: "/series/0/value: …"."""
@@ -53,7 +59,7 @@ def validator_of(schema: Any) -> jsonschema_rs.Draft202012Validator:
 
 @lru_cache(maxsize=1024)
 def _compiled(canonical: bytes) -> Contract:
-    return Contract(digest_bytes(canonical), validator_of(json.loads(canonical)))
+    return Contract(digest_bytes(canonical), validator_of(json.loads(canonical)), canonical)
 
 
 def _sentence(error: jsonschema_rs.ValidationError) -> str:

@@ -8,7 +8,7 @@ every item; all/exists over 10,000 objects 0.01 s; two nested over 1,000 each 0.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ import cel
 from agents.errors import ExpressionError
 from agents.expressions.paths import Reference, bare_path, kind_of, look_up, shown
 from agents.expressions.references import Shape, problems, shape
+from audit.instants import recorded
 
 MAX_ITEMS = 10_000
 MAX_ITEMS_NESTED = 1_000
@@ -207,7 +208,7 @@ def _as_json(source: str, value: Any, depth: int = 0) -> Any:
     if isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return recorded(value)
     if depth > 64:
         raise ExpressionError(f"{shown(source)!r} gave something nested too deeply")
     if isinstance(value, list):

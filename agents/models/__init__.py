@@ -10,7 +10,7 @@ from .alias import ModelAlias
 from .artifact import Artifact
 from .pipeline import Pipeline
 from .price import Price, PriceImmutable
-from .release import Release, ReleaseImmutable
+from .release import Release, ReleaseImmutable, ReleaseUse
 from .sharing import TeamGroupObjectPermission, TeamUserObjectPermission
 from .team import Team
 from .version import Version, VersionImmutable, VersionState
@@ -24,6 +24,7 @@ __all__ = [
     "PriceImmutable",
     "Release",
     "ReleaseImmutable",
+    "ReleaseUse",
     "Role",
     "Standing",
     "Team",

@@ -11,8 +11,11 @@ from typing import Any, Self
 from django.db import models
 
 from agents.prices import Price as PriceValue
+from audit.actors import Actor
 from audit.errors import Conflict
 from audit.identity import new_id
+
+from .alias import ModelAlias
 
 
 class PriceImmutable(Conflict):
@@ -23,6 +26,11 @@ class PriceImmutable(Conflict):
 
 class PriceQuerySet(models.QuerySet["Price"]):
     """Sets of prices; rows are only ever added."""
+
+    def visible_to(self, actor: Actor) -> Self:
+        """Of models that an alias of the actor's teams names; all for whoever sees everything."""
+        named = ModelAlias.objects.visible_to(actor).filter(provider=models.OuterRef("provider"), model=models.OuterRef("model"))
+        return self if actor.sees_everything else self.filter(models.Exists(named))
 
     def current(self, models_named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Price]:
         """The newest version of each of these (provider, model) that has a price at all."""
@@ -63,6 +71,7 @@ class Price(models.Model):
 
     class Meta:
         ordering = ("provider", "model", "-version")
+        indexes = [models.Index(fields=["-valid_from", "-id"], name="price_newest")]
         constraints = [
             models.UniqueConstraint(fields=["provider", "model", "version"], name="price_version_once"),
             models.CheckConstraint(

@@ -72,3 +72,16 @@ class Release(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Refused: runs refer to releases for ever."""
         raise ReleaseImmutable
+
+
+class ReleaseUse(models.Model):
+    """An agent that a release holds: an index of its manifest, written with it and as immutable."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="uses")
+    agent = models.CharField(max_length=63)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "release"], name="release_use_once")]
+
+    def __str__(self) -> str:
+        return f"{self.release} uses {self.agent}"

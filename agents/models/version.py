@@ -45,7 +45,16 @@ class VersionQuerySet(models.QuerySet["Version"]):
         """Versions of agents and pipelines of the actor's teams."""
         if actor.sees_everything:
             return self
-        return self.filter(models.Q(agent__team__name__in=actor.sees) | models.Q(pipeline__team__name__in=actor.sees))
+        agents, pipelines = (model.objects.visible_to(actor).values("pk") for model in (Agent, Pipeline))
+        return self.filter(models.Q(agent__in=agents) | models.Q(pipeline__in=pipelines))
+
+    @staticmethod
+    def ways_to_own(actor: Actor) -> list[models.Q]:
+        """The same parted in two, each along the index of its owners: what other teams have is not read."""
+        if actor.sees_everything:
+            return [models.Q()]
+        agents, pipelines = (model.objects.visible_to(actor).values("pk") for model in (Agent, Pipeline))
+        return [models.Q(agent__in=agents), models.Q(pipeline__in=pipelines)]
 
     def of(self, owner: Agent | Pipeline) -> Self:
         """All versions of one agent or pipeline."""

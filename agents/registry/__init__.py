@@ -5,10 +5,11 @@ The only writer of this app's rows, each change with its ledger entry in one tra
 
 from __future__ import annotations
 
+from .accounts import Place, change_password, create_person, people_visible_to, permit_person, person_shown, place_of, reset_password, set_active
 from .applying import apply_folder
 from .changes import Applied, Change, FieldChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .folders import private_files, unpacked
-from .people import add_member, create_person, hide_team, people_of, permit_person, remove_member, reset_password, set_active, show_team
+from .people import add_member, hide_team, people_of, remove_member, show_team
 from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
 from .releases import nearest, pipeline_to_run, release_for, release_of
@@ -26,6 +27,7 @@ __all__ = [
     "FieldChange",
     "MadeRelease",
     "Pin",
+    "Place",
     "Preview",
     "Priced",
     "Published",
@@ -33,13 +35,17 @@ __all__ = [
     "add_member",
     "apply_files",
     "apply_folder",
+    "change_password",
     "create_person",
     "hide_team",
     "nearest",
     "new_pipeline",
     "people_of",
+    "people_visible_to",
     "permit_person",
+    "person_shown",
     "pipeline_to_run",
+    "place_of",
     "preview",
     "private_files",
     "publish",

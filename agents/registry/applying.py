@@ -14,7 +14,7 @@ from pathlib import Path
 from django.db import IntegrityError, transaction
 
 from agents.errors import ArtifactRefused, NotGranted, NotPublishable
-from agents.models import Agent, ModelAlias, Pipeline, Team, Version, VersionState
+from agents.models import Agent, ModelAlias, Pipeline, Standing, Team, Version, VersionState
 from agents.spec import Document, Problem
 from audit import clock
 from audit.actors import Actor
@@ -23,6 +23,7 @@ from audit.errors import Conflict, OrchestraError
 from . import composing, modelling, pinning, releases, rows, versions
 from .changes import Applied, Change, FieldChange, MadeRelease
 from .judging import unpublishable
+from .owners import retired
 from .preparing import Prepared, prepare
 from .writing import Turn, record_refusal
 
@@ -68,12 +69,13 @@ def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     _refuse_taken(prepared, turn.actor)  # first: what else is said must not depend on what has the name
     later = unpublishable(prepared, turn.actor)
     unknown = [*_unknown_teams(prepared), *_unknown_aliases(prepared, turn.actor)]
-    found = [*prepared.problems, *unknown, *_taken_names(prepared), *(later if applied.publish else ())]
+    found = [*prepared.problems, *unknown, *_taken_names(prepared), *_retired(prepared), *(later if applied.publish else ())]
     if found:
         ordered = sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
         many = f"{len(ordered)} problems" if len(ordered) > 1 else "1 problem"
         raise NotPublishable(f"{prepared.taken.name}: {many}; nothing was written", problems=ordered)
     applied.warnings = later
+    applied.hints += _unbounded(prepared)
 
 
 def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
@@ -135,6 +137,24 @@ def _taken_names(prepared: Prepared) -> list[Problem]:
         message = f"is the name of {kind} already; a name belongs to one object"
         found += [Problem(one.file, one.line_of(("name",)), f"'{one.name}' {message}") for one in documents if one.name in taken]
     return found
+
+
+def _retired(prepared: Prepared) -> list[Problem]:
+    """Pipelines out of use take nothing new: whoever reads the files would think that they run."""
+    documents = {document.name: document for document in prepared.parsed.pipelines}
+    gone = Pipeline.objects.filter(name__in=documents, state=Standing.RETIRED).order_by("name")
+    said = [(documents[row.name], f"pipeline {retired(row)}, then apply again; or take it out of the folder") for row in gone]
+    return [Problem(document.file, document.line_of(("name",)), message) for document, message in said]
+
+
+def _unbounded(prepared: Prepared) -> list[str]:
+    """Agents that no pipeline of the folder names and that say no timeout: validation speaks of those that one names."""
+    named = {name for document in prepared.parsed.pipelines for name in composing.agents_named(document.spec)}
+    alone = [document for document in prepared.parsed.agents if document.name not in named and not document.spec["timeout_ms"]]
+    return [
+        f"{document.file}:{document.line}: agent '{document.name}' has no timeout, so each step that uses it must say one; write `timeout: 30s` in it"
+        for document in alone
+    ]
 
 
 def _write_one(turn: Turn, document: Document, team: Team, prepared: Prepared) -> tuple[Version, Change]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import F
+
 from agents import spec, validation
 from agents.models import Agent, Pipeline, Standing, Version, VersionState
 from agents.spec import Document, Problem
@@ -62,7 +64,7 @@ def pinned(version: Version) -> dict[str, Any]:
 
 def abi_of(pipeline: Mapping[str, Any]) -> int:
     """Which engine it takes: a release says the oldest one, so that an engine leaves alone what it can't carry out."""
-    newer = any(node.get("kind") in ("wait", "pipeline") or "compensate" in node for node in _nodes(pipeline["steps"]))
+    newer = any(node.get("kind") in ("wait", "pipeline") or node.keys() & {"compensate", "lookup"} for node in _nodes(pipeline["steps"]))
     return WAITING_ABI if newer else PLAIN_ABI
 
 
@@ -73,7 +75,7 @@ def agents_named(pipeline: Mapping[str, Any]) -> set[str]:
 
 def _named(node: Any) -> Iterable[str]:
     for inner in _nodes(node):
-        yield from (inner[key] for key in ("agent", "fallback") if isinstance(inner.get(key), str))
+        yield from (inner[key] for key in ("agent", "fallback", "lookup") if isinstance(inner.get(key), str))
         yield from (undo["agent"] for undo in [inner.get("compensate")] if undo is not None)
 
 
@@ -177,11 +179,9 @@ def of_other_teams(number: int) -> str:
 
 
 def users_of(names: Iterable[str]) -> dict[str, list[Pipeline]]:
-    """The pipelines whose current release holds each of these agents."""
-    wanted = set(names)
-    using: dict[str, list[Pipeline]] = {name: [] for name in wanted}
-    for pipeline in Pipeline.objects.select_related("team", "current_release").filter(current_release__isnull=False):
-        release = pipeline.current_release
-        for name in wanted & (release.manifest["agents"].keys() if release else set()):
-            using[name].append(pipeline)
+    """The pipelines whose current release holds each of these agents, by name."""
+    using: dict[str, list[Pipeline]] = {name: [] for name in names}
+    pipelines = Pipeline.objects.filter(current_release__uses__agent__in=list(using)).annotate(agent=F("current_release__uses__agent"))
+    for pipeline in pipelines.select_related("team", "current_release").order_by("name"):
+        using[pipeline.agent].append(pipeline)  # type: ignore[attr-defined] # annotated above
     return using

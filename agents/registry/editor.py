@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from agents.spec.fields import IDENTIFIER, NAME
-from agents.spec.inventory import INLINE, MAX_WORDS, ROLES
+from agents.spec.inventory import INLINE, MAX_WORDS, ROLES, TOOLS
 from agents.spec.model_agents import DEFAULT_MAX_TOKENS, MAX_MODEL, MAX_TOKENS, PROVIDERS
 from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES
 from agents.spec.pace import MOST_FAILURES
+from agents.spec.pipelines import PRIORITIES
 
 Schema = dict[str, Any]
 
@@ -60,7 +61,7 @@ def model() -> Schema:
 def agent() -> Schema:
     """One agent."""
     words = {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MAX_WORDS, "examples": [["python", "scan.py"]]}
-    ways: Schema = {"python": TEXT, "command": words, "inline": {"enum": list(INLINE)}, "model": model_run()}
+    ways: Schema = {"python": TEXT, "command": words, "inline": {"enum": list(INLINE)}, "tool": {"enum": list(TOOLS)}, "model": model_run()}
     run = {"oneOf": [_object({name: value}, [name]) for name, value in ways.items()]}
     idempotent = _object({"idempotent": {"type": "string", "pattern": "^=input\\."}}, ["idempotent"])
     return _object(
@@ -116,6 +117,7 @@ def pipeline() -> Schema:
             "verify": _object(JUDGEMENT, ["agent"]),
             "limits": limits,
             "replayable": {"type": "boolean"},
+            "priority": {"enum": list(PRIORITIES), "default": "normal"},
         },
         ["kind", "name", "team", "input", "steps", "verify"],
     )
@@ -127,8 +129,16 @@ def node() -> Schema:
     retry = {"anyOf": [retries, _object({"max": {**retries, "minimum": 1}, "backoff": DURATION}, ["max"])]}
     concurrency = {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY, "default": DEFAULT_CONCURRENCY}
     case = {"oneOf": [_object({"when": CONDITION, "do": NODES}, ["when", "do"]), _object({"default": NODES}, ["default"])]}
-    undo = _object(JUDGEMENT, ["agent"])
-    step = {"id": IDENTIFIED, **JUDGEMENT, "progress_timeout": DURATION, "retry": retry, "fallback": NAMED, "compensate": undo, **COMMON}
+    step = {
+        "id": IDENTIFIED,
+        **JUDGEMENT,
+        "progress_timeout": DURATION,
+        "retry": retry,
+        "fallback": NAMED,
+        "compensate": _object(JUDGEMENT, ["agent"]),
+        "lookup": NAMED,
+        **COMMON,
+    }
     branches = {"type": "object", "minProperties": 1, "additionalProperties": NODES}
     loop = {"for_each": {"type": "string", "pattern": "^="}, "as": IDENTIFIED, "max_concurrency": concurrency, "do": NODES}
     return {

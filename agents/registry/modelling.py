@@ -5,9 +5,10 @@ Calls nobody and reads no secret. Called by preparing, applying and composing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from agents import spec
 from agents.models import Artifact, ModelAlias, Version
@@ -21,6 +22,8 @@ from .folders import Taken, pack
 from .writing import Turn
 
 STORED = "artifact:"
+_FILE: Final = re.compile(r"[\w./ -]+")
+_NO_ADDRESS: Final = "the endpoint of recorded replies is the name of a file of this folder, such as replies.json, and no address"
 
 
 def complete_agent(document: Document, taken: Taken) -> list[Problem]:
@@ -47,7 +50,8 @@ def complete_alias(document: Document, taken: Taken, attached: dict[str, bytes])
         return []
     file = document.spec["endpoint"]
     if file not in taken.code:
-        return [_at(document, ("endpoint",), _no_file(file, taken))]
+        wrong = _no_file(file, taken) if _FILE.fullmatch(file) else _NO_ADDRESS  # which is not repeated: credentials may stand in it
+        return [_at(document, ("endpoint",), wrong)]
     zipped = pack({file: taken.code[file]})
     attached[digest_bytes(zipped)] = zipped
     document.spec["endpoint"] = f"{STORED}{digest_bytes(zipped)}/{file}"

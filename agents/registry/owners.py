@@ -5,8 +5,8 @@ Changes nothing. Called by the use-cases that take either kind.
 
 from __future__ import annotations
 
-from agents.errors import UnknownAgent, UnknownPipeline
-from agents.models import Agent, Pipeline
+from agents.errors import Retired, UnknownAgent, UnknownPipeline
+from agents.models import Agent, Pipeline, Standing
 from audit.actors import Actor
 
 from .releases import nearest
@@ -21,6 +21,16 @@ def owner_named(name: str, actor: Actor, *, lock: bool = True) -> Agent | Pipeli
             return found
     known = [*Pipeline.objects.visible_to(actor).values_list("name", flat=True), *Agent.objects.visible_to(actor).values_list("name", flat=True)]
     raise UnknownPipeline(f"there is no pipeline or agent '{name[:80]}'{nearest(name, known)}", name=name[:80])
+
+
+def require_in_use(owner: Agent | Pipeline) -> None:
+    """Retired for what is out of use: it is brought back first, and changed then."""
+    if owner.state == Standing.RETIRED:
+        raise Retired(retired(owner))
+
+
+def retired(owner: Agent | Pipeline) -> str:
+    return f"'{owner.name}' is retired; `manage.py reinstate {owner.name}` brings it back"
 
 
 def owner_of_kind(name: str, actor: Actor, kind: type[Agent] | type[Pipeline] | None) -> Agent | Pipeline:

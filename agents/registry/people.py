@@ -1,20 +1,17 @@
-"""People: who may sign in, who belongs to which team, whom a team is shown to. Each change with its entry.
+"""People and teams: who belongs to which team, whom a team is shown to, and what a person is given. Each change with its entry.
 
 Knows Django's users and no session. Called by the commands, the admin and the API; what a person may then do is computed anew at each request.
 """
 
 from __future__ import annotations
 
-import re
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Permission, User
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from guardian.shortcuts import assign_perm, remove_perm
 
 from agents.errors import NotGranted, UnknownPerson, UnknownTeam
@@ -22,8 +19,8 @@ from agents.models import Team, TeamGroupObjectPermission, TeamUserObjectPermiss
 from agents.models.sharing import VIEW
 from agents.models.team import TeamQuerySet
 from audit import clock
-from audit.actors import CHANGE_EVERYTHING, MANAGE_PEOPLE, SEE_EVERYTHING, Actor
-from audit.errors import Conflict, Invalid
+from audit.actors import MANAGE_PEOPLE, SEE_EVERYTHING, Actor
+from audit.errors import Conflict
 from audit.ledger import Verb
 from audit.visible import visible
 
@@ -34,83 +31,6 @@ from .writing import Turn, record_refusal
 PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {SEE_EVERYTHING: ("audit", "see_everything"), MANAGE_PEOPLE: ("agents", "manage_people")}
 """What a person may be given beyond their teams, as Django's permissions: (app, codename)."""
 
-PASSWORD_BYTES = 12
-RESERVED: Final = frozenset({"nobody", "system"})
-"""Ids of actors that are no person."""
-_credentials: Final[list[Callable[[User], int]]] = []
-_USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@.+_-]{0,149}")
-
-
-def end_with_password(end: Callable[[User], int]) -> None:
-    """Make known what else lets somebody act as a person: `end` takes it away and says how many there were. Called from AppConfig.ready."""
-    if end not in _credentials:
-        _credentials.append(end)
-
-
-def create_person(username: str, *, actor: Actor, administrator: bool = False, now: datetime | None = None) -> tuple[User, str]:
-    """A new account that may sign in, and its random password: to be shown once, kept only as a hash. NotGranted, Invalid (the name), Conflict."""
-    if not _USERNAME.fullmatch(username) or username.lower() in RESERVED:
-        raise Invalid(f"'{username[:80]}' can't be a name to sign in with: letters, digits and @ . + - _, a letter or digit first, at most 150")
-    password = secrets.token_urlsafe(PASSWORD_BYTES)
-    hashed = make_password(password)  # before the transaction: it takes as long as a password hash should
-    try:
-        with transaction.atomic(durable=True):
-            turn = _turn(actor, now, f"create '{username}'")
-            if administrator and not _administers(actor):
-                raise NotGranted("only an administrator makes another one")
-            person = User.objects.create(username=username, password=hashed, is_staff=True, is_superuser=administrator)
-            _note(turn, verbs.PERSON_CREATED, person, facts={"administrator": administrator})
-            turn.close()
-    except IntegrityError as error:
-        raise _refused(Conflict(f"there is a person '{username}' already"), actor, now) from error
-    except NotGranted as refusal:
-        raise _refused(refusal, actor, now) from None
-    return person, password
-
-
-def set_active(username: str, *, active: bool, actor: Actor, now: datetime | None = None) -> User:
-    """Whether this person may sign in; false ends open sessions and tokens at their next request. NotGranted, UnknownPerson, Conflict."""
-
-    def change(turn: Turn, person: User) -> None:
-        _require_not_above(turn.actor, person, may_have_more=True)
-        if not active and person.is_superuser and turn.actor.kind != "system":
-            _require_another_administrator(person)
-        if not User.objects.filter(pk=person.pk, is_active=not active).update(is_active=active):
-            raise Conflict(f"'{username}' is {'active' if active else 'inactive'} already")
-        _note(turn, verbs.PERSON_CHANGED, person, facts={"active": active})
-
-    return _changed_person(username, actor, now, change)
-
-
-def reset_password(username: str, *, actor: Actor, now: datetime | None = None) -> tuple[User, str]:
-    """A new random password in place of the present one; it also ends the person's sessions and tokens. NotGranted, UnknownPerson."""
-    password = secrets.token_urlsafe(PASSWORD_BYTES)
-    hashed = make_password(password)
-
-    def change(turn: Turn, person: User) -> None:
-        _require_not_above(turn.actor, person)
-        User.objects.filter(pk=person.pk).update(password=hashed)
-        ended = sum(end(person) for end in _credentials)
-        _note(turn, verbs.PERSON_CHANGED, person, facts={"password": "reset", "tokens_ended": ended})
-
-    return _changed_person(username, actor, now, change), password
-
-
-def permit_person(username: str, permission: str, *, allowed: bool, actor: Actor, now: datetime | None = None) -> User:
-    """Give or take `see-everything` or `manage-people`; nobody gives what they don't have. NotGranted, UnknownPerson, Invalid (an unknown one)."""
-    if permission not in PERMISSIONS:
-        raise Invalid(f"there is no permission '{permission[:80]}'; people can be given {' and '.join(sorted(PERMISSIONS))}")
-    app, codename = PERMISSIONS[permission]
-
-    def change(turn: Turn, person: User) -> None:
-        if permission not in turn.actor.permissions and turn.actor.kind != "system":
-            raise NotGranted(f"you don't have the permission {permission}, so you can't give or take it; ask an administrator")
-        row = Permission.objects.get(content_type__app_label=app, codename=codename)
-        (person.user_permissions.add if allowed else person.user_permissions.remove)(row)
-        _note(turn, verbs.PERSON_CHANGED, person, facts={"permission": permission, "allowed": allowed})
-
-    return _changed_person(username, actor, now, change)
-
 
 def add_member(team: str, username: str, *, actor: Actor, now: datetime | None = None) -> Team:
     """The person belongs to the team: sees what is its, and may act for it. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
@@ -120,7 +40,7 @@ def add_member(team: str, username: str, *, actor: Actor, now: datetime | None =
         if found.members.filter(pk=person.pk).exists():
             raise Conflict(f"'{username}' is a member of team '{team}' already")
         found.members.add(person)
-        _note(turn, verbs.MEMBER_ADDED, person, team=found)
+        note(turn, verbs.MEMBER_ADDED, person, team=found)
 
     return _changed_team(team, username, actor, now, change)
 
@@ -132,7 +52,7 @@ def remove_member(team: str, username: str, *, actor: Actor, now: datetime | Non
         if not found.members.filter(pk=person.pk).exists():
             raise Conflict(f"'{username}' is no member of team '{team}'")
         found.members.remove(person)
-        _note(turn, verbs.MEMBER_REMOVED, person, team=found)
+        note(turn, verbs.MEMBER_REMOVED, person, team=found)
 
     return _changed_team(team, username, actor, now, change)
 
@@ -145,7 +65,7 @@ def show_team(team: str, username: str, *, actor: Actor, now: datetime | None = 
         if _is_shown(found, person):
             raise Conflict(f"team '{team}' is shown to '{username}' already")
         assign_perm(VIEW, person, found)
-        _note(turn, verbs.TEAM_SHOWN, person, team=found)
+        note(turn, verbs.TEAM_SHOWN, person, team=found)
 
     return _changed_team(team, username, actor, now, change)
 
@@ -157,7 +77,7 @@ def hide_team(team: str, username: str, *, actor: Actor, now: datetime | None = 
         if not _is_shown(found, person):
             raise Conflict(f"team '{team}' is not shown to '{username}'")
         remove_perm(VIEW, person, found)
-        _note(turn, verbs.TEAM_HIDDEN, person, team=found)
+        note(turn, verbs.TEAM_HIDDEN, person, team=found)
 
     return _changed_team(team, username, actor, now, change)
 
@@ -206,39 +126,23 @@ def _is_shown(team: Team, person: User) -> bool:
     return TeamUserObjectPermission.objects.filter(content_object=team, user=person, permission__codename=VIEW).exists()
 
 
-def _changed_person(username: str, actor: Actor, now: datetime | None, change: Any) -> User:
-    try:
-        with transaction.atomic(durable=True):
-            turn = _turn(actor, now, f"change '{username[:80]}'")
-            person = _person(username)
-            change(turn, person)
-            turn.close()
-            person.refresh_from_db()
-    except (NotGranted, UnknownPerson, Conflict) as refusal:
-        raise _refused(refusal, actor, now) from None
-    return person
-
-
 def _changed_team(name: str, username: str, actor: Actor, now: datetime | None, change: Any) -> Team:
     try:
         with transaction.atomic(durable=True):
-            turn = _turn(actor, now, f"say who belongs to team '{name[:80]}'")
+            turn = turn_of(actor, now, f"say who belongs to team '{name[:80]}'")
             team = _team(name, Team.objects.select_for_update().visible_to(actor))
-            change(turn, team, _person(username))
+            change(turn, team, person_named(username))
             turn.close()
     except (NotGranted, UnknownTeam, UnknownPerson, Conflict) as refusal:
-        raise _refused(refusal, actor, now) from None
+        raise refused(refusal, actor, now) from None
     return team
 
 
-def _turn(actor: Actor, now: datetime | None, what: str) -> Turn:
+def turn_of(actor: Actor, now: datetime | None, what: str) -> Turn:
+    """Of somebody who manages people; NotGranted says that `what` needs it."""
     if not actor.may_manage_people:
         raise NotGranted(f"you may not {what}: that needs the permission {MANAGE_PEOPLE}; ask whoever administers this installation")
     return Turn(actor, now or clock.now())
-
-
-def _administers(actor: Actor) -> bool:
-    return actor.kind == "system" or CHANGE_EVERYTHING in actor.permissions
 
 
 def _require_own(actor: Actor, team: str) -> None:
@@ -247,40 +151,22 @@ def _require_own(actor: Actor, team: str) -> None:
         raise NotGranted(f"you are not a member of team '{team}', so you can't let anybody in; ask a member who manages people, or an administrator")
 
 
-def _require_not_above(actor: Actor, person: User, *, may_have_more: bool = False) -> None:
-    """Whoever sets a password could sign in with it: so not that of somebody who may do or see more. An administrator is everybody else's limit."""
-    if _administers(actor):
-        return
-    if person.is_superuser:
-        raise NotGranted(f"'{person.username}' administers this installation; only an administrator may do this")
-    teams = set(Team.objects.filter(members=person).values_list("name", flat=True))
-    unseen = frozenset() if actor.sees_everything else shown_to(person) - actor.sees
-    if not may_have_more and (permissions_of(person) - actor.permissions or teams - actor.teams or unseen):
-        raise NotGranted(f"'{person.username}' may see or do more than you; ask an administrator")
-
-
-def _require_another_administrator(person: User) -> None:
-    """Conflict for the last one: only a shell could let anybody in again."""
-    # One at a time: two who deactivate each other would each find the other.
-    Permission.objects.select_for_update().get(content_type__app_label="agents", codename="manage_people")
-    if not User.objects.filter(is_superuser=True, is_active=True).exclude(pk=person.pk).exists():
-        raise Conflict(f"'{person.username}' is the last administrator who may sign in; make another one first")
-
-
-def _person(username: str) -> User:
+def person_named(username: str) -> User:
+    """The account, locked until the transaction ends. UnknownPerson."""
     person = User.objects.select_for_update().filter(username=username).first() if username.isprintable() else None
     if person is None:
         raise UnknownPerson(f"there is no person '{visible(username, 80)}'; `manage.py person NAME --create` makes an account")
     return person
 
 
-def _note(turn: Turn, verb: Verb, person: User, *, team: Team | None = None, facts: Mapping[str, Any] | None = None) -> None:
+def note(turn: Turn, verb: Verb, person: User, *, team: Team | None = None, facts: Mapping[str, Any] | None = None) -> None:
+    """The entry of a change: about the team where there is one, else about the person, whose name is an opening."""
     subject = f"person:{person.pk}" if team is None else team.subject
     of = None if team is None else team.name
     turn.note(verb, subject, team=of, facts={"person": person.pk, **(facts or {})}, openings={"person": person.username})
 
 
-def _refused(refusal: Any, actor: Actor, now: datetime | None) -> Any:
+def refused(refusal: Any, actor: Actor, now: datetime | None) -> Any:
     """Recorded after the rollback; returned to be raised."""
     record_refusal(actor, "person:?", now=now, problems=[refusal.message], facts={"code": refusal.code}, verb=verbs.PEOPLE_REFUSED)
     return refusal

@@ -106,7 +106,8 @@ def _complete(document: Document, prepared: Prepared, described: Described) -> N
         _complete_command(document, prepared)
         return
     if "python" not in run:
-        document.spec.update(artifact=None, executable={"kind": "inline", "name": run["inline"]})
+        ((kind, name),) = run.items()  # what Orchestra ships: an inline check or a tool
+        document.spec.update(artifact=None, executable={"kind": kind, "name": name})
         return
     named = run["python"]
     function = described.functions.get(named) or DescribedFunction(named, problems=(f"{named}: it could not be read",))

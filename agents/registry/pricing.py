@@ -22,7 +22,7 @@ from audit.actors import Actor
 from audit.errors import Conflict, Invalid, OrchestraError
 
 from . import verbs
-from .writing import Turn, record_refusal, require_system
+from .writing import Turn, record_refusal, require_administrator
 
 NANO = 10**9
 BY_HAND = "set by hand"
@@ -53,7 +53,7 @@ def ensure(turn: Turn, provider: str, model: str, *, team: str) -> Price | None:
 def update_prices(*, actor: Actor, now: datetime | None = None) -> list[Priced]:
     """Compare the price of every model that an alias or a price names with the list; a price that was set by hand stays. Idempotent."""
     with _refusals_recorded(actor, now, "update"), transaction.atomic(durable=True):
-        require_system(actor, "prices belong to the installation")
+        require_administrator(actor, "prices belong to the installation")
         aliases = ModelAlias.objects.select_for_update().order_by("name").values_list("provider", "model")
         known = {(row.provider, row.model): row for row in Price.objects.newest()}
         turn = Turn(actor, now or clock.now())
@@ -72,9 +72,9 @@ def _updated(turn: Turn, named: tuple[str, str], known: Price | None) -> Priced:
 
 
 def set_price(wanted: PriceValue, *, actor: Actor, now: datetime | None = None) -> Priced:
-    """Set a price by hand (its `version` is given here); Invalid where a figure is odd. The same figures again change nothing."""
+    """Set a price by hand (its `version` is given here). NotGranted, Invalid (a figure is odd). The same figures again change nothing."""
     with _refusals_recorded(actor, now, "set"), transaction.atomic(durable=True):
-        require_system(actor, "prices belong to the installation")
+        require_administrator(actor, "prices belong to the installation")
         _refuse_odd(wanted)
         known = Price.objects.current([(wanted.provider, wanted.model)]).get((wanted.provider, wanted.model))
         if known is not None and _same(known, wanted) and known.source == BY_HAND:

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import transaction
 
-from agents.errors import NoSuchVersion, NotPublishable, Retired
-from agents.models import Agent, Pipeline, Standing, Version, VersionState
+from agents.errors import NoSuchVersion, NotPublishable
+from agents.models import Agent, Pipeline, Version, VersionState
 from agents.spec import Problem
 from audit import clock
 from audit.actors import Actor
@@ -22,7 +22,7 @@ from audit.visible import named
 from . import releases, versions
 from .changes import Pin, Preview, Published, compare
 from .composing import Composition, compose, refusals, shown, users_of
-from .owners import owner_named, owner_of_kind
+from .owners import owner_named, owner_of_kind, require_in_use
 from .writing import Turn, record_refusal, require_member
 
 
@@ -42,7 +42,7 @@ def publish(
             subject = owner.subject
             turn = Turn(actor, now or clock.now())
             require_member(actor, owner.team.name, f"'{owner.name}'")
-            _require_in_use(owner)
+            require_in_use(owner)
             target = _target(owner, version)
             done = _pipeline(turn, owner, target) if isinstance(owner, Pipeline) else _agent(turn, owner, target)
             turn.close()
@@ -54,8 +54,9 @@ def publish(
 
 
 def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
-    """What `publish` would do, held against what runs now, and what forbids it, without doing it. UnknownPipeline, NoSuchVersion."""
+    """What `publish` would do, held against what runs now, and what forbids it, without doing it. UnknownPipeline, NoSuchVersion, Retired."""
     owner = owner_named(name, actor, lock=False)
+    require_in_use(owner)
     target = _target(owner, version)
     return _previewed_pipeline(owner, target, actor) if isinstance(owner, Pipeline) else _previewed_agent(owner, target)
 
@@ -92,11 +93,6 @@ def _pins(composition: Composition, running: Mapping[str, Any], actor: Actor) ->
         hidden = not (actor.sees_everything or version.owner.team.name in actor.sees)
         fields = () if hidden else compare({} if now is None else now["spec"], version.spec)
         yield Pin(name, None if now is None else now["version"], version.number, fields, hidden)
-
-
-def _require_in_use(owner: Agent | Pipeline) -> None:
-    if owner.state == Standing.RETIRED:
-        raise Retired(f"'{owner.name}' is retired; `manage.py reinstate {owner.name}` brings it back")
 
 
 def _target(owner: Agent | Pipeline, number: int | None) -> Version:

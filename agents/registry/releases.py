@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import transaction
 
 from agents.errors import NotPublishable, NotPublished, Retired, UnknownPipeline
-from agents.models import Pipeline, Release, Standing, Team, Version
+from agents.models import Pipeline, Release, ReleaseUse, Standing, Team, Version
 from audit import bulk, clock
 from audit.actors import Actor
 
@@ -96,6 +96,7 @@ def make(turn: Turn, composition: Composition) -> Release:
         defaults={"pipeline": pipeline, "version": composition.pipeline, "manifest": composition.manifest(), "created_at": turn.now},
     )
     if created:
+        ReleaseUse.objects.bulk_create([ReleaseUse(release=release, agent=name) for name in sorted(composition.agents)])
         facts = {"digest": said, "version": composition.pipeline.number, "agents": composition.numbers()}
         turn.note(verbs.RELEASE_MADE, pipeline.subject, team=pipeline.team.name, facts=facts)
     return release

@@ -24,7 +24,7 @@ from audit.visible import named
 from . import modelling, pinning, releases, verbs, versions
 from .changes import MadeRelease, RolledBack
 from .composing import compose, refusals, shown, users_of
-from .owners import owner_of_kind
+from .owners import owner_of_kind, require_in_use
 from .writing import Turn, record_refusal, require_member
 
 MIN_DIGEST = 8
@@ -41,7 +41,7 @@ def rollback(
     """Publish another version of a pipeline or an agent again: the one before, version `to`, or the release whose digest begins so.
 
     A pipeline gets a release that it had; an agent's other version goes into a new release of every pipeline that runs
-    the present one. UnknownPipeline, NotPublished, NoSuchVersion, NoSuchRelease, Invalid (an odd digest, or both targets),
+    the present one. UnknownPipeline, Retired, NotPublished, NoSuchVersion, NoSuchRelease, Invalid (an odd digest, or both targets),
     Conflict (nothing older, or the target runs already; nothing changed), NotPublishable, NotGranted; each is an entry too.
     """
     subject = named("name", name)
@@ -52,6 +52,7 @@ def rollback(
             turn = Turn(actor, now or clock.now())
             subject = owner.subject
             require_member(actor, owner.team.name, f"'{owner.name}'")
+            require_in_use(owner)
             done = _back(turn, owner, to, digest)
             turn.close()
     except OrchestraError as error:

@@ -74,10 +74,10 @@ def reason_given(text: str, needs: str, because: str) -> str:
     return said
 
 
-def require_system(actor: Actor, why: str) -> None:
-    """NotGranted unless it is the installation's own shell."""
-    if actor.kind != "system":
-        raise NotGranted(f"{why}: type the command where Orchestra runs")
+def require_administrator(actor: Actor, why: str) -> None:
+    """NotGranted unless it is somebody who administers the installation, or its own shell."""
+    if not actor.administers:
+        raise NotGranted(f"{why}: ask an administrator, or type the command where Orchestra runs")
 
 
 def record_refusal(

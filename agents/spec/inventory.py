@@ -15,6 +15,7 @@ from agents.spec.verdict import VERDICT_SCHEMA
 
 ROLES = ("gather", "decide", "act", "check")
 INLINE = ("noop", "same")
+TOOLS = ("fetch",)
 DEFAULT_MEMORY_MB = 512
 MAX_WORDS = 64
 
@@ -23,6 +24,24 @@ _PERMISSION = re.compile(r"(?:allow|require_approval) [a-z][a-z-]* (?:[^\s*]+\*?
 _USE = re.compile(r"[a-z][a-z-]* \S.*")
 _LATER_RUN = {
     "a2a": "use python: module:function for now",
+}
+_FETCH_INPUT: dict[str, Any] = {
+    "type": "object",
+    "required": ["url"],
+    "properties": {"url": {"type": "string"}, "headers": {"type": "object", "additionalProperties": {"type": "string"}}},
+    "additionalProperties": False,
+}
+_FETCH_OUTPUT: dict[str, Any] = {
+    "type": "object",
+    "required": ["status", "url", "headers", "body", "digest", "fetched_at"],
+    "properties": {
+        "status": {"type": "integer"},
+        "url": {"type": "string"},
+        "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+        "body": {"type": "string"},
+        "digest": {"type": "string"},
+        "fetched_at": {"type": "string"},
+    },
 }
 _SAME_INPUT: dict[str, Any] = {
     "type": "object",
@@ -80,22 +99,28 @@ def _run(fields: Fields, role: str | None) -> dict[str, Any] | None:
     run = fields.inner("run")
     if run.has("model"):
         return read_model_run(fields, run, role)
-    python, inline, command = run.text("python"), run.choice("inline", INLINE), _command(run)
+    said = {
+        "python": run.text("python"),
+        "inline": run.choice("inline", INLINE),
+        "command": _command(run),
+        "tool": run.choice("tool", TOOLS),
+    }
     run.finish(_LATER_RUN)
-    if python is not None and not _FUNCTION.fullmatch(python):
-        run.wrong("python", f"is {python[:80]!r}; write module:function, as in feed:read")
-        return None
-    named = [key for key, value in (("python", python), ("inline", inline), ("command", command)) if value is not None]
+    named = [key for key, value in said.items() if value is not None]
     if len(named) > 1:
         fields.wrong("run", f"names {' and '.join(named)}; keep one")
-        return None
-    if command is not None:
-        return {"command": command}
-    if inline is not None:
-        return _inline(fields, inline, role)
-    if python is None and not run.value.keys() & {*_LATER_RUN, "python", "inline", "command"}:
+    elif not named and not run.value.keys() & {*_LATER_RUN, *said}:
         fields.wrong("run", "says nothing to run; write {python: module:function}")
-    return None if python is None else {"python": python}
+    return _the_one(fields, run, named[0], said[named[0]], role) if len(named) == 1 else None
+
+
+def _the_one(fields: Fields, run: Fields, key: str, value: Any, role: str | None) -> dict[str, Any] | None:
+    if key == "python" and not _FUNCTION.fullmatch(value):
+        run.wrong("python", f"is {value[:80]!r}; write module:function, as in feed:read")
+        return None
+    if key == "inline":
+        return _inline(fields, value, role)
+    return _tool(fields, value, role) if key == "tool" else {key: value}
 
 
 def _command(run: Fields) -> list[str] | None:
@@ -119,11 +144,20 @@ def _inline(fields: Fields, inline: str, role: str | None) -> dict[str, Any]:
     return {"inline": inline}
 
 
+def _tool(fields: Fields, tool: str, role: str | None) -> dict[str, Any]:
+    if role not in {"gather", None}:
+        fields.wrong("run", f"is {tool}, which reads a network source, and the role is {role}; write role: gather")
+    return {"tool": tool}
+
+
 def _fill_in(spec: dict[str, Any]) -> None:
     """Contracts that need no type hints: those of what Orchestra ships, and the verdict of every check."""
     inline = (spec["run"] or {}).get("inline")
     if inline is not None:
         spec["executable"] = {"kind": "inline", "name": inline}
+    if (spec["run"] or {}).get("tool") is not None:
+        spec["executable"] = {"kind": "tool", "name": spec["run"]["tool"]}
+        spec["input"], spec["output"] = spec["input"] or _FETCH_INPUT, spec["output"] or _FETCH_OUTPUT
     if inline == "same" and spec["input"] is None:
         spec["input"] = _SAME_INPUT
     if inline == "noop":  # what goes in comes out

@@ -95,6 +95,8 @@ class NodeReader:
         }
         if fields.has("compensate"):  # not in every normal form: a version's digest is of what it says
             node["compensate"] = self._compensate(fields)
+        if fields.has("lookup"):
+            node["lookup"] = fields.name("lookup")
         fields.finish(_LATER_KEYS)
         return node
 

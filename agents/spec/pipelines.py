@@ -9,6 +9,7 @@ from typing import Any
 from agents.spec.fields import Fields, described
 from agents.spec.nodes import NodeReader
 
+PRIORITIES = ("low", "normal", "high")
 DEFAULT_RUN_TIMEOUT_MS = 3_600_000
 
 _CRITERION = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -16,7 +17,7 @@ _CRITERION = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 def read_pipeline(fields: Fields) -> dict[str, Any]:
     """The normal form of a pipeline; `input` and `verify` are None where the file has none."""
-    return {
+    spec = {
         "name": fields.name("name", required="name: my-pipeline"),
         "team": fields.name("team", required="team: the team that owns it"),
         "accountable": fields.text("accountable"),
@@ -28,6 +29,9 @@ def read_pipeline(fields: Fields) -> dict[str, Any]:
         "limits": _limits(fields),
         "replayable": fields.boolean("replayable"),
     }
+    if fields.has("priority"):  # only what is said: others keep their digests
+        spec["priority"] = fields.choice("priority", PRIORITIES, default="normal")
+    return spec
 
 
 def _criteria(fields: Fields) -> dict[str, dict[str, str]]:

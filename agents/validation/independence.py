@@ -19,7 +19,8 @@ def performers(nodes: Iterable[Mapping[str, Any]]) -> set[str]:
     while pending:
         node = pending.pop()
         if node["kind"] == "step":
-            found |= {name for name in (node["agent"], node["fallback"], (node.get("compensate") or {}).get("agent")) if name}
+            undo = (node.get("compensate") or {}).get("agent")
+            found |= {name for name in (node["agent"], node["fallback"], undo, node.get("lookup")) if name}
         pending += [inner for body in bodies(node) for inner in body]
     return found
 

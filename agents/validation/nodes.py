@@ -33,6 +33,7 @@ NO_WORK = frozenset({"verify", "wait"})
 Node = Mapping[str, Any]
 
 
+_FOUND = {"type": "object", "properties": {"found": {"type": "boolean"}}, "required": ["found"]}
 _WAITED = {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"], "additionalProperties": False}
 
 
@@ -113,6 +114,7 @@ class Walk:
         self._check_fallback(node, agent, path)
         result = any_of([_output(spec) for spec in (agent, fallback) if spec is not None])
         self._check_compensation(node, agent, result, scope, path)
+        self._check_lookup(node, agent, path)
         return result
 
     def _check_compensation(self, node: Node, agent: Spec | None, result: Shape | None, scope: Scope, path: Path) -> None:
@@ -130,6 +132,25 @@ class Walk:
             check_timeout(undo, undo["agent"], spec, self.findings, path)
             wanted = spec["input"]
         check_with(undo["with"], wanted, f"agent {undo['agent']!r}", scope.after(node["id"], result, verdict=False), self.findings, (*path, "with"))
+
+    def _check_lookup(self, node: Node, agent: Spec | None, path: Path) -> None:
+        """Who says what became of a call: it reads, takes the call's key and its input, and says whether it was found."""
+        name, path = node.get("lookup"), (*path, "lookup")
+        spec = self.findings.agent(name, path) if name else None
+        if name and agent is not None and agent["mode"] != "at_most_once":
+            message = f"agent {node['agent']!r} is simply asked again, so there is nothing to look up; leave lookup out"
+            self.findings.add(path, message)
+        if spec is None:
+            return
+        self.check_agent(str(name), spec, path)
+        check_timeout({"timeout_ms": None}, str(name), spec, self.findings, path)
+        if spec["mode"] != "read":
+            self.findings.add(path, f"agent {name!r} looks up and must only read; give it mode: read")
+        needed = set((spec["input"] or {}).get("required", [])) - {"key", "input"}
+        if needed:
+            self.findings.add(path, f"agent {name!r} requires {', '.join(sorted(needed))}; a look-up is given key and input")
+        if misfit(_FOUND, _output(spec)):
+            self.findings.add(path, f"agent {name!r} must say whether it found the call: its output needs found (boolean), and result where it did")
 
     def _wait(self, node: Node, scope: Scope, path: Path) -> Shape | None:
         if node["signal"] is None:
@@ -166,10 +187,10 @@ class Walk:
     def _agent_in_step(self, node: Node, name: str, spec: Spec, scope: Scope, path: Path) -> None:
         self.check_agent(name, spec, (*path, "agent"))
         check_timeout(node, name, spec, self.findings, path)
-        if node["progress_timeout_ms"] is not None and "inline" in spec["run"]:
+        if node["progress_timeout_ms"] is not None and spec["run"].keys() & {"inline", "tool"}:
             self.findings.add(
                 (*path, "progress_timeout_ms"),
-                f"agent {name!r} runs inline and has no channel to report progress on; leave progress_timeout out",
+                f"agent {name!r} runs what Orchestra ships and has no channel to report progress on; leave progress_timeout out",
             )
         if node["progress_timeout_ms"] is not None and not spec["run"].get("model", {"stream": True})["stream"]:
             self.findings.add(

@@ -11,6 +11,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
@@ -26,7 +27,8 @@ MOST_PROBLEMS = 50
 class Deed:
     """One change: its title, what it will do, what it asks, and the use-case. `perform` returns the sentence of its success.
 
-    Where `perform` returns a response instead, that is the answer (a password that is shown once).
+    Where `perform` returns a response instead, that is the answer (a password that is shown once). `about` is the row that the page's
+    heading leads back to; `forbidden` says why this person gets a sentence in the place of the form.
     """
 
     title: str
@@ -39,6 +41,7 @@ class Deed:
     danger: bool = False
     forbidden: str | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
+    about: models.Model | None = None
     after: Callable[[], str] | None = None
 
 
@@ -62,8 +65,17 @@ def act(page: ReadOnlyAdmin, request: HttpRequest, deed: Deed) -> HttpResponse:
 def _asking(
     page: ReadOnlyAdmin, request: HttpRequest, deed: Deed, form: forms.Form, *, refusal: OrchestraError | None = None, status: int = 200
 ) -> TemplateResponse:
-    problems = [] if refusal is None else [str(problem) for problem in refusal.details.get("problems") or ()][:MOST_PROBLEMS]
-    said = {"deed": deed, "form": form, "refusal": refusal, "problems": problems, **deed.context}
+    problems = [] if refusal is None else [str(problem) for problem in refusal.details.get("problems") or ()]
+    more = max(len(problems) - MOST_PROBLEMS, 0)
+    said = {
+        "deed": deed,
+        "form": form,
+        "refusal": refusal,
+        "problems": problems[:MOST_PROBLEMS],
+        "more_problems": more,
+        "object": deed.about,
+        **deed.context,
+    }
     answer = page.page(request, deed.template, title=deed.title, **said)
     answer.status_code = status
     return answer

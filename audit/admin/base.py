@@ -18,6 +18,7 @@ from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
 from audit.requests import actor_of
@@ -51,7 +52,10 @@ class ReadOnlyAdmin(_ModelAdmin):
     show_full_result_count = False  # counting millions of rows takes longer than looking at fifty
     show_facets = ShowFacets.NEVER
     change_list_template = "admin/audit/list.html"
+    change_form_template = "admin/audit/form.html"
     page_template: ClassVar[str | None] = None
+    heading: ClassVar[str | None] = None
+    """What people call the list, where that isn't the plural of the model's name."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
         return False
@@ -101,7 +105,7 @@ class ReadOnlyAdmin(_ModelAdmin):
         if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
         if self.page_template is None:
-            return super().change_view(request, object_id, form_url, {"show_close": False, **(extra_context or {})})
+            return super().change_view(request, object_id, form_url, {"title": visible(row, 80), **(extra_context or {})})
         return self.page(request, self.page_template, title=visible(row, 80), object=row, **self.page_context(request, row))
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:  # noqa: ARG002
@@ -114,6 +118,11 @@ class ReadOnlyAdmin(_ModelAdmin):
         frame = {"opts": self.opts, "has_view_permission": True, "is_fullwidth": "1", "actor": actor_of(request)}
         return TemplateResponse(request, template, {**self.admin_site.each_context(request), **frame, **context})
 
+    @property
+    def list_title(self) -> str:
+        """The list in people's words, as navigation, headings and the window's title say it."""
+        return self.heading or capfirst(str(self.opts.verbose_name_plural))
+
     def offered_to(self, request: HttpRequest) -> None:
         """404 for whoever has no use for this part at all: its list, and what it offers, are not there for them."""
         if not self.has_module_permission(request):
@@ -121,7 +130,7 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self.offered_to(request)
-        return super().changelist_view(request, extra_context)
+        return super().changelist_view(request, {"title": self.list_title, **(extra_context or {})})
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
         """Django's own log of edits has nothing to say where nothing is edited."""

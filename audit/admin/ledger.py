@@ -18,9 +18,10 @@ from audit import clock, reports
 from audit.admin.base import Choice, shown
 from audit.admin.paging import LongListAdmin, a_lane_for_each_team
 from audit.models import Charge, Entry, Message, Opening, Pending
+from audit.models.entry import EntryQuerySet
 from audit.templatetags.showing import pretty
 from audit.visible import visible
-from audit.wording import money
+from audit.wording import instant, money
 
 
 class Recent(Choice):
@@ -42,26 +43,35 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
+def _person(words: str) -> str | None:
+    """What stands behind `person:`; what they did themselves, and what was done for them."""
+    return words.strip().removeprefix("person:") or None if words.strip().startswith("person:") else None
+
+
 @admin.register(Entry)
 class EntryAdmin(LongListAdmin):
     list_display = ("when", shown("verb"), shown("subject"), shown("actor"), shown("team"), shown("agent"), "seq")
     list_display_links = ("when",)
     list_filter = (Recent,)
     search_fields = ("agent",)
-    search_help_text = "a run's id, an entry's id, or an agent's name"
+    search_help_text = "a run's or an entry's id, an agent's name, or person:NAME"
     keyset = ("at", "id")
     page_template = "admin/audit/entry.html"
+    heading = "Audit log"
 
     @admin.display(description="time (UTC)")
     def when(self, entry: Entry) -> str:
-        return f"{entry.at:%Y-%m-%d %H:%M:%S}"
+        return instant(entry.at)
 
     def lanes(self, request: HttpRequest) -> list[Q]:
-        return a_lane_for_each_team(request)
+        person = _person(request.GET.get("q", ""))
+        return EntryQuerySet.ways_of_person(person) if person else a_lane_for_each_team(request)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:  # noqa: ARG002
         words = search_term.strip()
-        found = _uuid(words.removeprefix("run:"))
+        person, found = _person(words), _uuid(words.removeprefix("run:"))
+        if person:
+            return queryset.of_person(person), False  # type: ignore[attr-defined]
         if found is not None:
             return queryset.filter(Q(run=found) | Q(id=found)), False
         return (queryset.filter(agent=words.removeprefix("agent:")), False) if words else (queryset, False)
@@ -96,7 +106,7 @@ class ChargeAdmin(LongListAdmin):
 
     @admin.display(description="time (UTC)")
     def when(self, charge: Charge) -> str:
-        return f"{charge.at:%Y-%m-%d %H:%M:%S}"
+        return instant(charge.at)
 
     @admin.display(description="amount")
     def amount(self, charge: Charge) -> str:
@@ -115,25 +125,29 @@ class ChargeAdmin(LongListAdmin):
 
 @admin.register(Opening)
 class OpeningAdmin(LongListAdmin):
+    list_select_related = ("blob",)
+    heading = "Opened values"
     list_display = ("entry", shown("path"), "preview")
     fields: ClassVar[Any] = ("entry", shown("path"), "opened", "commitment")
 
     @admin.display(description="value")
     def preview(self, opening: Opening) -> str:
-        return visible(bytes(opening.value[:400]).decode(errors="replace"), 80)
+        return visible(opening.held[:400].decode(errors="replace"), 80)
 
     @admin.display(description="value")
     def opened(self, opening: Opening) -> str:
-        return _readable(bytes(opening.value))
+        return _readable(opening.held)
 
 
 @admin.register(Pending)
 class PendingAdmin(LongListAdmin):
+    heading = "Entries not sealed yet"
     list_display = ("entry",)
     keyset = ("entry",)
 
 
 @admin.register(Message)
 class MessageAdmin(LongListAdmin):
+    heading = "Outbox"
     list_display = ("created_at", shown("topic"), shown("dedupe_key"), "attempts", "due_at", "done_at")
     list_display_links = ("created_at",)

@@ -49,8 +49,12 @@ PARAMETERS: Final[dict[str, Shape]] = {
     "number": {"type": "integer", "minimum": 1, "maximum": 999_999_999, "description": "the version's number"},
     "release": {"type": "string", "pattern": f"^{_DIGEST}$", "description": "the release's digest, or its first eight digits or more"},
     "run": {**_SOME_ID, "description": "the run's id, or its first eight characters or more"},
+    "wait": {"type": "string", "format": "uuid", "description": "the wait's id"},
+    "call": {"type": "string", "format": "uuid", "description": "the call's id"},
+    "signal": {**_NAME, "description": "the signal's name, as the pipeline says it"},
     "entry": {"type": "string", "format": "uuid", "description": "the entry's id"},
     "token": {"type": "string", "format": "uuid", "description": "the token's id"},
+    "lock": {"type": "string", "format": "uuid", "description": "the lock's id"},
 }
 """What the OpenAPI document says of each parameter of a path, by its name in the address."""
 

@@ -54,7 +54,11 @@ class EntriesView(Door):
     def get(self, asked: Asked) -> Response:
         said: dict[str, Any] = {name: asked.query.get(name) for name in FILTERS}
         filters = Filters(**{**said, "run": UUID(said["run"]) if said["run"] else None})
-        return Response(page(reports.matching(filters, actor=asked.actor), OLDEST, asked, reports.shown, lanes=lanes_of(asked.actor)))
+        return Response(
+            page(
+                reports.matching(filters, actor=asked.actor), OLDEST, asked, reports.shown, lanes=reports.lanes_of_entries(filters, actor=asked.actor)
+            )
+        )
 
 
 class EntryView(Door):

@@ -2,8 +2,8 @@
 
 from audit.models.charge import Charge
 from audit.models.entry import Entry
-from audit.models.opening import Opening
+from audit.models.opening import Blob, Opening
 from audit.models.outbox import Message
 from audit.models.pending import Pending
 
-__all__ = ["Charge", "Entry", "Message", "Opening", "Pending"]
+__all__ = ["Blob", "Charge", "Entry", "Message", "Opening", "Pending"]

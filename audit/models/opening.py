@@ -12,13 +12,27 @@ from audit.canonical import commitment
 from audit.visible import visible
 
 
+class Blob(models.Model):
+    """A large value, stored once however many openings hold it: what a step gave is also what its run gave.
+
+    `digest` is the SHA-256 of its canonical bytes. Whoever erases the last opening of one erases it too.
+    """
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    value = models.BinaryField()
+
+    def __str__(self) -> str:
+        return self.digest
+
+
 class Opening(models.Model):
-    """`value` holds canonical bytes; the entry's `commitments[path]` is SHA-256(salt ‖ value)."""
+    """`value` holds canonical bytes, or a `blob` does where they are many; the entry's `commitments[path]` is SHA-256(salt ‖ value)."""
 
     entry = models.UUIDField()
     path = models.CharField(max_length=100)
     salt = models.BinaryField()
     value = models.BinaryField()
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, blank=True, related_name="openings")
 
     class Meta:
         constraints = [
@@ -29,6 +43,11 @@ class Opening(models.Model):
         return visible(f"{self.entry} {self.path}", 80)
 
     @property
+    def held(self) -> bytes:
+        """The value's canonical bytes, wherever they lie."""
+        return bytes(self.value) if self.value or self.blob is None else bytes(self.blob.value)
+
+    @property
     def commitment(self) -> str:
         """What the entry must say for this opening to be the one it committed to."""
-        return commitment(bytes(self.salt), bytes(self.value))
+        return commitment(bytes(self.salt), self.held)

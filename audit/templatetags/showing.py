@@ -9,9 +9,12 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from django import template
+from django.contrib import admin
+from django.utils.text import capfirst
 
 from audit import clock, wording
 from audit.visible import visible as made_visible
@@ -24,11 +27,11 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 # A word and a sign for everything that has a colour, so that nobody needs to see the colour.
 _TONES: Final[Mapping[str, tuple[str, str]]] = {
-    **dict.fromkeys(("verified", "returned", "pass", "active", "published", "confirmed", "done"), ("good", "✓")),
+    **dict.fromkeys(("verified", "returned", "pass", "active", "published", "confirmed", "done", "answered", "resolved_done"), ("good", "✓")),
     **dict.fromkeys(("rejected", "failed", "fail", "refused"), ("bad", "✗")),
     **dict.fromkeys(("broken",), ("broken", "⚠")),
-    **dict.fromkeys(("degraded", "unverified", "inconclusive", "suspended", "unresolved", "proposed"), ("wary", "!")),
-    **dict.fromkeys(("running", "queued", "retrying", "dispatched", "waiting"), ("live", "…")),
+    **dict.fromkeys(("degraded", "unverified", "inconclusive", "suspended", "unresolved", "proposed", "expired", "resolved_not_done"), ("wary", "!")),
+    **dict.fromkeys(("running", "queued", "retrying", "dispatched", "waiting", "open"), ("live", "…")),
     **dict.fromkeys(("cancelled", "skipped", "retired", "draft", "expected"), ("mute", "–")),
 }
 
@@ -42,9 +45,18 @@ def visible(value: Any, limit: int = 200) -> str:
 @register.filter
 def pretty(value: Any) -> str:
     """A value as indented JSON, each line made visible, cut at forty thousand characters."""
-    lines = json.dumps(value, ensure_ascii=False, indent=2, default=str).split("\n")
+    lines = json.dumps(_beginning(value), ensure_ascii=False, indent=2, default=str).split("\n")
     text = "\n".join(made_visible(line, 2_000) for line in lines[:MOST_LINES])
     return text if len(text) <= LONGEST and len(lines) <= MOST_LINES else text[:LONGEST] + "\n… cut here; the command showrun --json has all of it"
+
+
+def _beginning(value: Any) -> Any:
+    """As much of a value as can have a line: each item takes one at least."""
+    if isinstance(value, list):
+        return [_beginning(one) for one in value[: MOST_LINES + 1]]
+    if isinstance(value, dict):
+        return {name: _beginning(one) for name, one in islice(value.items(), MOST_LINES + 1)}
+    return value
 
 
 @register.filter
@@ -69,6 +81,12 @@ def instant(value: datetime | str | None) -> str:
 @register.filter
 def ago(value: datetime | None) -> str:
     return "never" if value is None else wording.ago(value, clock.now())
+
+
+@register.filter
+def until(value: str) -> str:
+    """How far off an instant of a document is: `in 2 d`."""
+    return wording.ago(clock.from_text(value), clock.now())
 
 
 @register.filter
@@ -103,6 +121,25 @@ def _brief(value: Any) -> str:
 def get(mapping: Mapping[str, Any], name: str) -> Any:
     """A value by a name that is itself a value."""
     return mapping.get(name)
+
+
+@register.filter
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+@register.filter
+def who(reference: str) -> str:
+    """`person alice` of `person:alice`; `system` of `system:system`."""
+    kind, _, name = reference.partition(":")
+    return made_visible(name if kind == name else f"{kind} {name}".strip())
+
+
+@register.filter
+def heading(title: Any) -> str:
+    """What people call a list, by the name that its model has."""
+    found = (each for each in admin.site._registry.values() if str(each.opts.verbose_name_plural).lower() == str(title).lower())  # noqa: SLF001 - Django has no other way
+    return str(getattr(next(found, None), "list_title", None) or capfirst(str(title)))
 
 
 @register.filter

@@ -91,8 +91,11 @@ def _page(ranked: Ranked) -> Iterator[str]:
     yield from (f"- {name}: {count:,}" for name, count in ranked["looked_at"].items())
     yield from (f"- left out: `{_code(path)}`" for path in ranked["excluded"])
     yield from _table("What was not, or not wholly", ("path", "why"), ranked["gaps"])
-    flagged = [one for one in ranked["dependencies"] if one["grade"] != "permissive"]
-    yield from _table("Licences that are not permissive", ("name", "version", "licence", "grade", "needed"), flagged)
+    flagged = [{**one, "needed by the tree": one["needed"]} for one in ranked["dependencies"] if one["grade"] != "permissive"]
+    yield from _table("Licences that are not permissive", ("name", "version", "licence", "grade", "needed by the tree"), flagged)
+    if flagged:
+        needed = f"Needed: `{_code(ranked['root'])}` declares it, or what it declares depends on it."
+        yield from ("", f"{needed} The others are only installed beside this pipeline.")
 
 
 def _finding(one: Finding) -> str:
@@ -106,7 +109,11 @@ def _table(title: str, columns: tuple[str, ...], rows: Any) -> Iterator[str]:
         return
     yield from ("", f"## {title}", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}")
     for row in rows:
-        yield f"| {' | '.join(_plain(str(row[column])) for column in columns)} |"
+        yield f"| {' | '.join(_plain(_worded(row[column])) for column in columns)} |"
+
+
+def _worded(value: Any) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _plain(text: str) -> str:

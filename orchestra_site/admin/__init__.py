@@ -3,14 +3,21 @@
 Knows every app; no app knows it. Django loads it to find what it registers.
 """
 
+# What these three register is taken back below, so they come first.
+import django.contrib.auth.admin  # noqa: F401
+import django_q.admin  # noqa: F401
+import knox.admin  # noqa: F401
 from django.contrib import admin
 
-from . import accounts, dashboard, inventory, queue
+from orchestra_site.signing_in import SignInForm
+
+from . import account, accounts, dashboard, inventory, locks, queue
 
 admin.site.site_header = "Orchestra"
 admin.site.site_title = "Orchestra"
 admin.site.index_title = "Overview"
 admin.site.index_template = "admin/site/index.html"
+admin.site.login_form = SignInForm
 admin.site.enable_nav_sidebar = True
 
-__all__ = ["accounts", "dashboard", "inventory", "queue"]
+__all__ = ["account", "accounts", "dashboard", "inventory", "locks", "queue"]

@@ -10,18 +10,19 @@ from typing import Any, Final
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
 from agents import registry
-from agents.models import Team
-from agents.registry.people import PERMISSIONS, permissions_of, shown_to
-from audit.admin import Deed, LongListAdmin, act, shown, text_field
+from agents.registry.people import PERMISSIONS
+from audit.admin import Deed, LongListAdmin, act, link_to, shown, text_field
 from audit.requests import actor_of
 from audit.templatetags.showing import badge
 from audit.wording import instant
+from orchestra_site.admin.account import tokens_of
+from orchestra_site.admin.locks import locks_of
 
 if admin.site.is_registered(User):
     admin.site.unregister(User)
@@ -61,6 +62,7 @@ class PermissionForm(forms.Form):
 
 @admin.register(User)
 class PersonAdmin(LongListAdmin):
+    heading = "People"
     list_display = (shown("username", called="name"), "stands", "administers", "signed_in", "since")
     search_fields = ("username",)
     search_help_text = "the beginning of a name"
@@ -99,14 +101,11 @@ class PersonAdmin(LongListAdmin):
 
     def page_context(self, request: HttpRequest, row: User) -> dict[str, Any]:
         """Teams by name as far as whoever looks sees them; the others are a number."""
-        visible = Team.objects.visible_to(actor_of(request))
-        belongs, looks = Q(members=row), Q(name__in=shown_to(row))
+        actor = actor_of(request)
         return {
-            "teams": visible.filter(belongs),
-            "other_teams": Team.objects.filter(belongs).count() - visible.filter(belongs).count(),
-            "shown_teams": visible.filter(looks),
-            "other_shown_teams": Team.objects.filter(looks).count() - visible.filter(looks).count(),
-            "held": sorted(permissions_of(row)),
+            "place": registry.place_of(row, actor=actor),
+            "tokens": tokens_of(row, actor),
+            "locks": [(lock, link_to(lock)) for lock in locks_of(row, actor)],
             "urls": {name: self.url(name, row.pk) for name in _SENTENCES},
         }
 
@@ -118,12 +117,9 @@ class PersonAdmin(LongListAdmin):
             return self._once(request, person, password)
 
         says = ["A new account that may sign in here. It belongs to no team until somebody adds it to one, so it sees nothing at first."]
-        deed = Deed("Create a person", "Create", self.url("changelist"), perform, says, CreateForm, forbidden=_forbidden(actor.may_manage_people))
-        return act(self, request, deed)
+        return act(self, request, Deed("Create a person", "Create", self.url("changelist"), perform, says, CreateForm))
 
     def do(self, request: HttpRequest, person_id: int, what: str) -> HttpResponse:
-        if not actor_of(request).may_manage_people:
-            raise Http404
         person, actor = self.found(request, str(person_id)), actor_of(request)
         title, sentence, done, danger = _SENTENCES[what]
 
@@ -142,7 +138,3 @@ class PersonAdmin(LongListAdmin):
     def _once(self, request: HttpRequest, person: User, password: str) -> HttpResponse:
         """The one page on which a password is ever shown; like every page of the admin it says no-store."""
         return self.page(request, "admin/site/password_once.html", title="A password, shown once", person=person, password=password)
-
-
-def _forbidden(may: bool) -> str | None:
-    return None if may else "That needs the permission manage-people; ask whoever administers this installation."

@@ -17,32 +17,33 @@ from audit import clock
 from audit.actors import Actor
 from audit.requests import actor_of
 from runs.admin import Listed, listed, with_reasons
-from runs.models import Engine, Run
+from runs.models import Engine, Run, RunState
 
-NEWEST: Final = 2_000
+NEWEST: Final = 1_000
 AT_ONCE: Final = 200
 """Runs that are held against the ledger together: their results are read for that, and some are large."""
 MOST: Final = 10
-ALIVE_S: Final = 30
+MOST_WAITING: Final = 1_000
 ATTENTION: Final = ("broken", "failed", "rejected", "unverified")
 WORDS: Final = ("verified", "degraded", "rejected", "failed", "unverified", "cancelled", "broken")
 
 
 @dataclass(slots=True)
 class Tally:
-    """One pipeline's outcomes in the last day and in the last week."""
+    """One pipeline's outcomes in the last day and in the last week; of the good ones, how many are judged as of a past time."""
 
     pipeline: Pipeline
     day: Counter[str] = field(default_factory=Counter)
     week: Counter[str] = field(default_factory=Counter)
+    past: Counter[str] = field(default_factory=Counter)
 
     @property
-    def cells(self) -> Sequence[tuple[str, int, int]]:
-        return [(word, self.day[word], self.week[word]) for word in WORDS]
+    def cells(self) -> Sequence[tuple[str, int, int, int]]:
+        return [(word, self.day[word], self.week[word], self.past[word]) for word in WORDS]
 
     @property
     def live(self) -> int:
-        return self.week["queued"] + self.week["running"]
+        return self.week["queued"] + self.week["running"] + self.week["waiting"]
 
 
 def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
@@ -59,8 +60,10 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "capped": NEWEST if len(runs) == NEWEST else None,
         "attention": _attention(runs, now),
         "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in stopped[:MOST]],
-        "engines": Engine.objects.alive(now - timedelta(seconds=ALIVE_S)).count(),
-        "waiting": sum(one.word == "queued" for one in runs),
+        "engines": Engine.objects.serving(now).count(),
+        "queued": sum(one.word == "queued" for one in runs),
+        "waiting": _waiting(actor, now),
+        "most_waiting": MOST_WAITING,
         "nothing": not runs and not Pipeline.objects.visible_to(actor).exists(),
         "teamless": not actor.sees_everything and not actor.sees,
         "is_fullwidth": "1",
@@ -69,10 +72,16 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
 
 def _newest(actor: Actor, now: datetime) -> list[Listed]:
     """Each with what it reads as: a row that somebody changed in the database counts as broken, not as what it claims."""
-    said = ("id", "pipeline_id", "state", "outcome", "integrity", "as_of", "created_at", "deadline_at", "failure_cause", "failure_owner")
+    said = ("id", "pipeline_id", "state", "outcome", "integrity", "as_of", "created_at", "deadline_at", "wake_at", "failure_cause", "failure_owner")
     columns = (*said, "seq", "result_digest")
     rows = list(Run.objects.visible_to(actor).filter(created_at__gte=now - timedelta(days=7)).order_by("-created_at").only(*columns)[:NEWEST])
     return [one for start in range(0, len(rows), AT_ONCE) for one in listed(rows[start : start + AT_ONCE], now)]
+
+
+def _waiting(actor: Actor, now: datetime) -> int:
+    """However old they are: a run may wait for weeks."""
+    waiting = Run.objects.visible_to(actor).filter(state=RunState.WAITING, deadline_at__gt=now).order_by()
+    return len(waiting.values_list("pk")[:MOST_WAITING])
 
 
 def _tallies(runs: Sequence[Listed], actor: Actor, now: datetime) -> list[Tally]:
@@ -84,6 +93,7 @@ def _tallies(runs: Sequence[Listed], actor: Actor, now: datetime) -> list[Tally]
         if tally is not None:
             tally.week[one.word] += 1
             tally.day[one.word] += one.run.created_at >= day
+            tally.past[one.word] += one.label != one.word  # `verified as of …`
     return sorted(tallies.values(), key=lambda tally: tally.pipeline.name)
 
 

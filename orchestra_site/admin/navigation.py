@@ -21,17 +21,21 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Only what this person can make use of. An entry in the navigation is no right: each page filters by the actor."""
     actor = actor_of(request)
     exists = [_to("Agents", "agents_agent", "smart_toy"), _to("Pipelines", "agents_pipeline", "account_tree"), _to("Teams", "agents_team", "groups")]
-    happens = [_to("Runs", "runs_run", "play_circle")]
+    happens = [_to("Runs", "runs_run", "play_circle"), _to("Waiting", "runs_wait", "hourglass_empty")]
     happened = [_to("Audit log", "audit_entry", "history_edu"), _to("Charges", "audit_charge", "payments")]
     groups = [
         {"title": "", "items": [{"title": "Overview", "icon": "dashboard", "link": reverse("admin:index"), "active": _at("admin:index", request)}]},
-        {"title": "What exists", "items": [*exists, _to("Model aliases", "agents_modelalias", "psychology")]},
+        {"title": "What exists", "items": [*exists, _to("Model aliases", "agents_modelalias", "psychology"), _to("Prices", "agents_price", "sell")]},
         {"title": "What is happening", "items": happens + ([_to("Workers", "runs_engine", "memory")] if actor.sees_everything else [])},
         {"title": "What happened", "items": happened},
     ]
     if actor.may_manage_people:
-        groups.append({"title": "Who may", "items": [_to("People", "auth_user", "person")]})
+        groups.append({"title": "Who may", "items": [_to("People", "auth_user", "person"), _to("Sign-in locks", "orchestra_site_tries", "lock")]})
     return groups
+
+
+def account(request: HttpRequest) -> str:  # noqa: ARG001 - as above
+    return reverse("admin:orchestra_site_token_account")
 
 
 def _to(title: str, model: str, icon: str) -> dict[str, Any]:

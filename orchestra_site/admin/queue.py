@@ -12,7 +12,7 @@ from knox.models import AuthToken
 
 from audit.admin import ReadOnlyAdmin, shown
 
-# Their own pages would neither be filtered nor, in this theme, be legible. Groups and tokens are made elsewhere.
+# Their own pages would neither be filtered nor, in this theme, be legible. Groups are made nowhere here; tokens have a page of their own.
 for model in (Failure, OrmQ, Schedule, Success, Group, AuthToken):
     if admin.site.is_registered(model):
         admin.site.unregister(model)

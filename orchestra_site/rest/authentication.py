@@ -1,27 +1,23 @@
 """Who asks over REST: a bearer of a token. The Actor is made anew at each request, so what is taken from somebody is gone at once.
 
-Reads only: an expired token is refused here and deleted elsewhere. Named in the settings; sessions are DRF's own, with CSRF.
+An expired token is refused here and deleted elsewhere; the last use of one is noted, to the hour.
+Named in the settings; sessions are DRF's own, with CSRF.
 """
 
 from __future__ import annotations
 
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import User
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
-from knox.crypto import hash_token
-from knox.settings import CONSTANTS
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from audit import clock
 from orchestra_site.models import Token
 from orchestra_site.people import actor_for
-
-MOST_CHARACTERS = 200
+from orchestra_site.tokens import holder_of
 
 if TYPE_CHECKING:  # knox ships no types
 
@@ -32,7 +28,7 @@ else:
 
 
 class BearerAuthentication(_Knox):
-    """knox's reading of the header, and a look-up that writes nothing."""
+    """knox's reading of the header, and a look-up that writes nothing but when a token was used last, once an hour."""
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
         found = super().authenticate(request)
@@ -42,12 +38,9 @@ class BearerAuthentication(_Knox):
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, Token]:
         """The person and the token. All refusals read alike: whether a token ever existed is nobody's to find out."""
-        if len(token) <= MOST_CHARACTERS and token.isascii() and token.decode().isprintable():
-            said, now = token.decode(), clock.now()
-            digest = hash_token(said)
-            for found in Token.objects.live(now).filter(token_key=said[: CONSTANTS.TOKEN_KEY_LENGTH]).select_related("user"):
-                if compare_digest(digest, found.digest) and found.user.is_active:
-                    return found.user, found
+        found = holder_of(token.decode(errors="replace"))
+        if found is not None:
+            return found.user, found
         raise AuthenticationFailed("the token is unknown, has ended, was revoked, or its person may not sign in any more")
 
 

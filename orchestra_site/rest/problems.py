@@ -47,7 +47,8 @@ def handle(raised: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler: nothing gets past it, and nothing of our inside gets out."""
     error = raised if isinstance(raised, OrchestraError) and raised.http_status != 500 else _translated(raised)
     request = context.get("request")
-    said = {"WWW-Authenticate": getattr(raised, "auth_header", None), "Retry-After": "2" if isinstance(error, errors.Unavailable) else None}
+    wait = "2" if isinstance(error, errors.Unavailable) else error.details.get("seconds")
+    said = {"WWW-Authenticate": getattr(raised, "auth_header", None), "Retry-After": str(wait) if wait else None}
     headers = {name: value for name, value in said.items() if value}
     body = problem(error, request.path if request is not None else "")
     return Response(body, status=error.http_status, headers=headers, content_type=CONTENT_TYPE)

@@ -44,7 +44,10 @@ those that are shown to you, and may act for the first. What you may not see doe
 3. `GET /api/v1/runs/{run}/events/?after=0&wait=20`, again with `after` = `last`, until `finished` is true.
 4. `GET /api/v1/runs/{run}/`: `outcome` says whether the result is `verified`; `verdict` who judged, by which criteria, having read what;
    `failure` whose it is if it is not.
-5. `POST /api/v1/runs/{run}/cancel/` ends one early; `POST /api/v1/runs/{run}/reverify/` has a stored result judged again.
+5. While `state` is `waiting`, `waits` says for what, until when, who can end it and what silence means.
+   `POST /api/v1/runs/{run}/signals/{signal}/` sends what it waits for, `POST /api/v1/calls/{call}/settle/` says what became of a call whose
+   fate nobody knows, and `GET /api/v1/waits/` lists what all runs wait for.
+6. `POST /api/v1/runs/{run}/cancel/` ends one early; `POST /api/v1/runs/{run}/reverify/` has a stored result judged again.
 
 A worker (`manage.py worker`) does the work; without one a run stays `queued` until its deadline, and has then failed.
 

@@ -1,10 +1,10 @@
-"""What the site's own doors give: tokens, and who one is. Pure values."""
+"""What the site's own doors give: tokens, passwords, locks, and who one is. Pure values."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from audit.api.shapes import given, ident, instant, listing, maybe, page_of, person, ref, text
+from audit.api.shapes import given, ident, instant, listing, maybe, one_of, page_of, person, ref, text, whole
 
 TOKEN: Final = given(
     id=ident("what names it where it is revoked"),
@@ -12,6 +12,7 @@ TOKEN: Final = given(
     person=person("whose it is"),
     created_at=instant(),
     expires_at=instant("from here on it is refused"),
+    used_at=maybe(instant("when it was used last, to the hour; null for never")),
     meaning="A token, without its text: that is shown once, when it is made.",
 )
 MADE: Final = given(
@@ -26,4 +27,30 @@ ME: Final = given(
     reads=listing(text(), "teams that are only shown to you"),
     permissions=listing(text(), "what you may beyond your teams"),
 )
-COMPONENTS: Final = {"Token": TOKEN, "MadeToken": MADE, "Me": ME, "TokenPage": page_of(ref("Token"))}
+REVOKED: Final = given(revoked=whole("how many tokens"), meaning="Tokens that are refused from now on.")
+PASSWORD_ASKED: Final = given(
+    old=text("your present password", most=1_000),
+    new=text("the new one; the rules are said where it breaks one", most=1_000),
+    examples=[{"old": "the present one", "new": "a new one that is long"}],
+)
+PASSWORD_CHANGED: Final = given(tokens_ended=whole("how many tokens of yours ended with the old password"))
+LOCK: Final = given(
+    id=ident("what names it where it is lifted"),
+    scope=one_of(
+        "name", "address", "change", meaning="a user name from one address, one address with any name, or somebody changing their own password"
+    ),
+    person=maybe(person("whose account it is about; null for a name that nobody has, and for an address")),
+    address=text("an IPv4 address or an IPv6 network; empty where it is not known", example="203.0.113.7"),
+    ends_at=instant("from here on it is over by itself"),
+    meaning="Somebody, or somewhere, from where no password is looked at after too many wrong ones.",
+)
+COMPONENTS: Final = {
+    "Token": TOKEN,
+    "MadeToken": MADE,
+    "Me": ME,
+    "TokenPage": page_of(ref("Token")),
+    "Revoked": REVOKED,
+    "PasswordChanged": PASSWORD_CHANGED,
+    "SignInLock": LOCK,
+    "SignInLockPage": page_of(ref("SignInLock")),
+}

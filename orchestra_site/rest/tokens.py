@@ -7,14 +7,14 @@ from uuid import UUID
 
 from rest_framework.response import Response
 
-from agents.errors import NotGranted
+from agents.errors import NotGranted, UnknownPerson
 from audit import clock
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import PAGING, Order, page
 from audit.api.shapes import given, ref, text, whole
 from audit.errors import Invalid
 from orchestra_site.models import Token
-from orchestra_site.tokens import DAYS, MOST_DAYS, MOST_NAME, UnknownToken, create_token, revoke_token
+from orchestra_site.tokens import DAYS, MOST_DAYS, MOST_NAME, UnknownToken, create_token, revoke_token, revoke_tokens
 
 TAG = "tokens"
 NEWEST = Order("created", "id", newest_first=True)
@@ -27,6 +27,7 @@ def rendered(token: Token) -> dict[str, Any]:
         "person": token.user.username,
         "created_at": clock.to_text(token.created),
         "expires_at": clock.to_text(token.expiry),
+        "used_at": None if token.used_at is None else clock.to_text(token.used_at),
     }
 
 
@@ -67,6 +68,16 @@ class TokensView(Door):
         made = create_token(asked.actor.id, actor=asked.actor, days=asked.body.get("days"), name=asked.body.get("name", ""), within=within)
         return Response({**rendered(made.token), "token": made.text}, status=201)
 
+    @operation(
+        id="revoke_tokens",
+        tag=TAG,
+        summary="Revoke all your tokens",
+        does="All of them are refused from their next use on, also the one that asks. Sessions go on.",
+        gives=ref("Revoked"),
+    )
+    def delete(self, asked: Asked) -> Response:
+        return Response({"revoked": revoke_tokens(asked.actor.id, actor=asked.actor)})
+
 
 class TokenView(Door):
     @operation(
@@ -81,6 +92,19 @@ class TokenView(Door):
     def delete(self, asked: Asked, token: UUID) -> Response:
         revoke_token(token, actor=asked.actor)
         return Response(status=204)
+
+
+class PersonTokensView(Door):
+    @operation(
+        id="revoke_tokens_of",
+        tag=TAG,
+        summary="Revoke all tokens of a person",
+        does="All of them are refused from their next use on. Your own, or where you may manage people anybody's but an administrator's.",
+        gives=ref("Revoked"),
+        refuses=(UnknownPerson,),
+    )
+    def delete(self, asked: Asked, person: str) -> Response:
+        return Response({"revoked": revoke_tokens(person, actor=asked.actor)})
 
 
 class MeView(Door):

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from audit.api import errors, places
 from audit.api.doors import Door
-from orchestra_site.rest import schema, tokens
+from orchestra_site.rest import passwords, schema, tokens
 
 places.register()
 
@@ -32,6 +32,10 @@ V1: list[URLPattern | URLResolver] = [
     path("schema/", schema.SchemaView.as_view(), name="api-schema"),
     path("docs/", schema.DocsView.as_view(), name="api-docs"),
     path("me/", tokens.MeView.as_view()),
+    path("me/password/", passwords.OwnPasswordView.as_view()),
+    path("sign-in-locks/", passwords.LocksView.as_view()),
+    path("sign-in-locks/<uuid:lock>/", passwords.LockView.as_view()),
+    path("people/<person:person>/tokens/", tokens.PersonTokensView.as_view()),
     path("tokens/", tokens.TokensView.as_view()),
     path("tokens/<uuid:token>/", tokens.TokenView.as_view()),
     path("", include("agents.api.urls")),

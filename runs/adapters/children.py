@@ -4,52 +4,85 @@ One per engine process. Called by the boundary only.
 """
 
 import asyncio
+from bisect import insort
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
-from agents.children import Broken, CallError, Job, OnCall, OnProgress, Pool, PoolClosed, Returned
+from agents.children import Broken, CallError, Job, MayGo, OnCall, OnProgress, Pool, PoolClosed, Returned
 
-__all__ = ["Broken", "CallError", "Children", "Job", "OnCall", "OnProgress", "PoolClosed", "Returned"]
+__all__ = ["Broken", "CallError", "Children", "Job", "MayGo", "OnCall", "OnProgress", "Place", "PoolClosed", "Returned"]
 
 
 MOST_PASSED_OVER: Final = 8
-"""How often the longest waiting call lets one go first that finds its child warm: a cold one costs a hundred times as much."""
+"""How often the oldest run's call lets one go first that finds its child warm: a cold one costs a hundred times as much."""
 
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
+    run: UUID
     key: str
-    turn: asyncio.Future[None]
+    ahead: bool
+    turn: "asyncio.Future[Place]"
     passed_over: int = 0
+
+
+class Place:
+    """The right to write one call's intent and send it."""
+
+    __slots__ = ("_children", "key")
+
+    def __init__(self, children: "Children", key: str) -> None:
+        self._children: Children | None = children
+        self.key = key
+
+    def give_back(self) -> None:
+        """Twice is once."""
+        children, self._children = self._children, None
+        if children is not None:
+            children.give_back(self.key)
 
 
 class Children:
     """The pool, with places that are taken before a call's intent is written: who waits for a child isn't dispatched yet.
 
-    A `key` is that of the pool's jobs: the agent version that a child serves.
+    There are as many as children, and some more for calls whose children answer quickly, which would stand idle while each intent is
+    committed: those may wait a moment with their intent written. What may never be sent twice (`ahead` is false) never waits so.
+    The oldest run goes first, so that what has begun comes to its end. A `key` is that of the pool's jobs: the agent version that a
+    child serves.
     """
 
     def __init__(self, size: int, hidden: Sequence[Path] = ()) -> None:
         self._pool = Pool(size, hidden)
-        self._free = size
+        self._taken: Counter[str] = Counter()
         self._waiting: list[_Waiter] = []
+        self._handing_out = False
 
-    def take_now(self) -> bool:
-        """Take a place if one is free; while somebody waits, none is."""
-        if self._free == 0:
-            return False
-        self._free -= 1
-        return True
+    def take_now(self, run: UUID, key: str, *, ahead: bool = False) -> Place | None:
+        """A place if there is one. While others wait it is only for a call that finds its child warm; before older runs only so often."""
+        first = self._first()
+        if first is None:
+            return self._place(key) if self._has_room(key, ahead) else None
+        if not self._is_warm(key, ahead):
+            return None
+        if first.run < run:
+            if first.passed_over >= MOST_PASSED_OVER:
+                return None
+            first.passed_over += 1
+        return self._place(key)
 
-    async def take(self, key: str) -> None:
-        if self.take_now():
-            return
-        waiter = _Waiter(key, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiter)
+    async def take(self, run: UUID, key: str, *, ahead: bool = False) -> Place:
+        place = self.take_now(run, key, ahead=ahead)
+        if place is not None:
+            return place
+        waiter = _Waiter(run, key, ahead, asyncio.get_running_loop().create_future())
+        insort(self._waiting, waiter, key=attrgetter("run"))
         try:
-            await waiter.turn
+            return await waiter.turn
         except asyncio.CancelledError:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
@@ -58,25 +91,69 @@ class Children:
             raise
 
     def give_back(self, key: str) -> None:
-        """The place goes to whoever finds the child of this key warm, unless the longest waiting one has let enough go first."""
-        waiting = [waiter for waiter in self._waiting if not waiter.turn.done()]  # a cancelled one has yet to notice
-        if not waiting:
-            self._free += 1
-            return
-        longest = waiting[0]
-        chosen = next((waiter for waiter in waiting if waiter.key == key), longest)
-        if chosen is not longest:
-            longest.passed_over += 1
-            if longest.passed_over > MOST_PASSED_OVER:
-                chosen = longest
-        self._waiting.remove(chosen)
-        chosen.turn.set_result(None)
+        """Free again: for whoever goes on in this turn of the loop (a run's next step), then for those who wait."""
+        self._taken[key] -= 1
+        if not self._taken[key]:
+            del self._taken[key]
+        if self._waiting and not self._handing_out:
+            self._handing_out = True
+            asyncio.get_running_loop().call_soon(self._hand_out)
 
     async def call(
-        self, job: Job, *, timeout_s: float, progress_timeout_s: float | None, on_call: OnCall, on_progress: OnProgress
+        self, job: Job, *, timeout_s: float, progress_timeout_s: float | None, on_call: OnCall, on_progress: OnProgress, may_go: MayGo
     ) -> Returned | Broken:
-        """Run `job`; the caller holds a place."""
-        return await self._pool.call(job, timeout_s=timeout_s, progress_timeout_s=progress_timeout_s, on_call=on_call, on_progress=on_progress)
+        """Run `job`; the caller holds a place. `may_go` is asked if it had to wait with its intent written."""
+        return await self._pool.call(
+            job, timeout_s=timeout_s, progress_timeout_s=progress_timeout_s, on_call=on_call, on_progress=on_progress, may_go=may_go
+        )
 
     async def close(self) -> None:
         await self._pool.close()
+
+    def _place(self, key: str) -> Place:
+        self._taken[key] += 1
+        return Place(self, key)
+
+    def _has_room(self, key: str, ahead: bool) -> bool:
+        more = self._pool.ahead(key) if ahead else 0
+        return self._taken[key] < self._pool.living(key) + more if more else self._occupied(ahead) < self._pool.size
+
+    def _occupied(self, ahead: bool) -> int:
+        """How many children are needed. Quick ones of a version soon have time: all but one of them are taken for whoever may wait."""
+        return sum(min(taken, 1 if ahead else self._pool.living(key)) if self._pool.ahead(key) else taken for key, taken in self._taken.items())
+
+    def _is_warm(self, key: str, ahead: bool) -> bool:
+        more = self._pool.ahead(key) if ahead else 0
+        return self._has_room(key, ahead) and self._taken[key] < self._pool.living(key) + more
+
+    def _first(self) -> _Waiter | None:
+        """The oldest run; a cancelled call has yet to notice."""
+        return next((waiter for waiter in self._waiting if not waiter.turn.done()), None)
+
+    def _hand_out(self) -> None:
+        self._handing_out = False
+        while (chosen := self._next()) is not None:
+            self._waiting.remove(chosen)
+            chosen.turn.set_result(self._place(chosen.key))
+
+    def _oldest_warm(self) -> _Waiter | None:
+        cold: set[tuple[str, bool]] = set()  # many wait for few versions
+        for waiter in self._waiting:
+            asked = waiter.key, waiter.ahead
+            if asked in cold or waiter.turn.done():
+                continue
+            if self._is_warm(*asked):
+                return waiter
+            cold.add(asked)
+        return None
+
+    def _next(self) -> _Waiter | None:
+        """Whoever finds a child warm, unless the oldest run has let enough go first: then it, as soon as there is room for it."""
+        first = self._first()
+        if first is None:
+            return None
+        warm = self._oldest_warm() if first.passed_over < MOST_PASSED_OVER else None
+        if warm is not None:
+            first.passed_over += warm is not first
+            return warm
+        return first if self._has_room(first.key, first.ahead) else None

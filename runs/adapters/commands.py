@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from agents.children import Broken, CallError, Job, OnProgress, Program, Returned
+from agents.children import Broken, CallError, Job, MayGo, OnProgress, Program, Returned
 
 from .children import Children
 
@@ -21,13 +21,15 @@ _removals: set["asyncio.Task[None]"] = set()
 
 
 async def call(
-    children: Children, job: Job, *, argv: Sequence[str], timeout_s: float, progress_timeout_s: float | None, on_progress: OnProgress
+    children: Children, job: Job, *, argv: Sequence[str], timeout_s: float, progress_timeout_s: float | None, on_progress: OnProgress, may_go: MayGo
 ) -> Returned | Broken:
     """Run `argv` with the arguments of `job` on its stdin; the caller holds a place."""
     scratch = Path(tempfile.mkdtemp(prefix="orchestra-command-"))
     try:
         command = replace(job, program=Program(tuple(argv), scratch))
-        return await children.call(command, timeout_s=timeout_s, progress_timeout_s=progress_timeout_s, on_call=_no_calls, on_progress=on_progress)
+        return await children.call(
+            command, timeout_s=timeout_s, progress_timeout_s=progress_timeout_s, on_call=_no_calls, on_progress=on_progress, may_go=may_go
+        )
     finally:  # not awaited: a program may have left more files than its call has time for
         removal = asyncio.get_running_loop().create_task(_remove(scratch))
         _removals.add(removal)

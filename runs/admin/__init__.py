@@ -3,7 +3,7 @@
 Must not decide anything: it reads run documents and calls runs.services. Django loads it to find what it registers.
 """
 
-from . import lists
+from . import lists, waits
 from .badges import Listed, listed, with_reasons
 
-__all__ = ["Listed", "listed", "lists", "with_reasons"]
+__all__ = ["Listed", "listed", "lists", "waits", "with_reasons"]

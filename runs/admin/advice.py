@@ -18,6 +18,7 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
     Cause.INPUT: "The wiring: what the pipeline handed to this step is not what it takes. The pipeline's owner mends the `with:` of the step.",
     Cause.BUDGET: "A limit of the pipeline would have been exceeded. The message has the numbers; its owner decides whether to raise it.",
     Cause.DENIED: "No permission allows it. The message names the line that would; the agent's team decides.",
+    Cause.EXPIRED: "Nobody answered in time. Find out who was to send it and why it didn't come; start again, or give the wait more time.",
     Cause.RATE: "The agent has made as many calls as its rate allows; the message says when the next one fits. Start again then, or raise the rate.",
     Cause.BREAKER: "The agent's last calls have all failed, so it rests; the message says until when. Look at those failures first.",
     Cause.STOPPED: "The agent is suspended or retired. Its page says by whom and why.",

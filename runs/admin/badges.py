@@ -10,7 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from audit import reports
-from runs.models import Effective, Integrity, Run, Step
+from runs import services
+from runs.models import Effective, Integrity, Run, Step, Wait
 from runs.models.run import integrity_of
 
 
@@ -40,10 +41,12 @@ class Listed:
 
 
 def listed(runs: Iterable[Run], now: datetime) -> Sequence[Listed]:
-    """In the order given; three statements however many there are."""
+    """In the order given; three statements however many there are, and a fourth where some have waited in vain."""
     rows = list(runs)
     found = integrity_of(rows)
-    return [_listed(run, run.effective(now, found[run.id])) for run in rows]
+    said = [(run, run.effective(now, found[run.id])) for run in rows]
+    silent = services.unanswered([run for run, effective in said if effective.overdue])
+    return [_listed(run, effective, silent.get(run.id)) for run, effective in said]
 
 
 def with_reasons(rows: Sequence[Listed]) -> Sequence[Listed]:
@@ -67,9 +70,13 @@ def _reason(verdict: Any) -> str:
     return f"{failed[0]['criterion']}{blames}" + (f" (and {len(failed) - 1} more)" if len(failed) > 1 else "")
 
 
-def _listed(run: Run, effective: Effective) -> Listed:
-    cause = "deadline" if effective.overdue else run.failure_cause  # no worker has written that yet, nor whose it is
+def _listed(run: Run, effective: Effective, silent: Wait | None) -> Listed:
+    cause = _overdue(silent) if effective.overdue else run.failure_cause  # no worker has written that yet, nor whose it is
     return Listed(run, word_of(effective), effective.label, cause, run.failure_owner)
+
+
+def _overdue(silent: Wait | None) -> str:
+    return "deadline" if silent is None else str(services.cause_in_vain(silent))
 
 
 def word_of(effective: Effective) -> str:

@@ -1,14 +1,16 @@
 """What can be done to runs from the admin: start one, cancel one, have one judged again. Each a page, a button and one use-case."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
+from agents import registry
 from agents.models import Pipeline, Version
 from audit import clock
+from audit.actors import Actor
 from audit.admin import Deed, act, link_to
 from audit.admin.base import ReadOnlyAdmin
 from audit.requests import actor_of
@@ -16,6 +18,8 @@ from audit.wording import lasting
 from runs import services
 from runs.admin.starting import given, start_form
 from runs.models import Run
+
+MOST_NAMED: Final = 5
 
 
 def start(page: ReadOnlyAdmin, request: HttpRequest, pipeline_id: UUID) -> HttpResponse:
@@ -48,7 +52,7 @@ def start(page: ReadOnlyAdmin, request: HttpRequest, pipeline_id: UUID) -> HttpR
     deed = Deed(
         title=f"Start {name}", button="Start the run", back=link_to(pipeline), perform=perform, says=says, after=lambda: started["at"],
         form=lambda *data: start_form(spec["input"], *data, key=str(uuid4()), draft=pipeline.current_release_id is None),
-        forbidden=_not_a_member(actor.may_change(pipeline.team.name), pipeline.team.name),
+        forbidden=_may_not_start(pipeline, actor), about=pipeline,
     )  # fmt: skip
     return act(page, request, deed)
 
@@ -66,7 +70,7 @@ def cancel(page: ReadOnlyAdmin, request: HttpRequest, run: Run) -> HttpResponse:
         "The run ends as cancelled. That is final: it can't be taken up again, only started anew.",
     )
     forbidden = _not_a_member(actor.may_change(run.team.name), run.team.name)
-    return act(page, request, Deed("Cancel this run", "Cancel the run", link_to(run), perform, says, danger=True, forbidden=forbidden))
+    return act(page, request, Deed("Cancel this run", "Cancel the run", link_to(run), perform, says, danger=True, forbidden=forbidden, about=run))
 
 
 def reverify(page: ReadOnlyAdmin, request: HttpRequest, run: Run) -> HttpResponse:
@@ -82,7 +86,7 @@ def reverify(page: ReadOnlyAdmin, request: HttpRequest, run: Run) -> HttpRespons
         "Nothing is done again, and this run stays as it is; the newer verdict is shown beside it.",
     )
     forbidden = _not_a_member(actor.may_change(run.team.name), run.team.name)
-    deed = Deed("Judge this result again", "Judge again", link_to(run), perform, says, forbidden=forbidden, after=lambda: started["at"])
+    deed = Deed("Judge this result again", "Judge again", link_to(run), perform, says, forbidden=forbidden, about=run, after=lambda: started["at"])
     return act(page, request, deed)
 
 
@@ -97,6 +101,17 @@ def _spec(pipeline: Pipeline) -> Mapping[str, Any] | None:
         return found
     newest = Version.objects.of(pipeline).order_by("-number").first()
     return None if newest is None else newest.spec
+
+
+def _may_not_start(pipeline: Pipeline, actor: Actor) -> str | None:
+    """Who may instead, by name: whoever sees a team sees its members."""
+    team = pipeline.team.name
+    if actor.may_change(team):
+        return None
+    members = registry.people_of(team, actor=actor).members
+    who = ", ".join(members[:MOST_NAMED]) + (f" and {len(members) - MOST_NAMED} more" if len(members) > MOST_NAMED else "")
+    named = f": {who}" if members else "; it has none yet, so ask whoever manages people here"
+    return f"You may look at '{pipeline.name}'. A run of it is started by a member of team '{team}'{named}."
 
 
 def _not_a_member(may: bool, team: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
@@ -21,7 +21,9 @@ from audit.wording import instant, lasting
 from runs import services
 from runs.admin import doing, page
 from runs.admin.badges import listed, with_reasons
-from runs.models import Engine, Integrity, Outcome, Run
+from runs.admin.outline import asked_of
+from runs.models import Engine, Kind, Outcome, Run
+from runs.services import Wanted
 
 MOST_PIPELINES = 200
 
@@ -40,7 +42,7 @@ class OutcomeFilter(admin.SimpleListFilter):
         if wanted == "live":
             return queryset.live().filter(deadline_at__gt=now)
         if wanted == "broken":
-            return queryset.filter(integrity=Integrity.BROKEN)  # as the last check found it; the rows of a page are checked anew
+            return queryset.broken()  # as the last check found it; the rows of a page are checked anew
         return queryset.ended_as(Outcome(wanted), now) if wanted in set(Outcome) else queryset
 
 
@@ -86,6 +88,12 @@ class RunAdmin(LongListAdmin):
         """Without releases: their manifests are long, and only the page of one run wants one."""
         return services.runs_visible_to(actor_of(request))
 
+    def lanes(self, request: HttpRequest) -> list[Q]:
+        if request.GET.get("q"):
+            return [Q()]
+        said = {name: request.GET.get(name) for name in ("of", "reads_as")}
+        return services.lanes_of_runs(Wanted(pipeline=said["of"] or None, outcome=said["reads_as"]), actor=actor_of(request), now=clock.now())
+
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:  # noqa: ARG002 - as above
         words = search_term.strip().lower()
         if not words:
@@ -126,7 +134,7 @@ class RunAdmin(LongListAdmin):
     # The page, and what can be done ------------------------------------------------------------------------------------------------
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
-        return page.context(row, actor_of(request))
+        return page.context(row, actor_of(request), asked_of(request.GET.dict()))
 
     def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
         return [
@@ -147,12 +155,35 @@ class RunAdmin(LongListAdmin):
 
 @admin.register(Engine)
 class EngineAdmin(LongListAdmin):
-    """Names of hosts are the installation's own: for those who see everything."""
+    """Engines and queues. Names of hosts are the installation's own: for those who see everything."""
 
-    list_display = (shown("host"), "pid", "serves", "started_at", "beat_at", "stopped_at")
-    list_filter: ClassVar[Any] = (choice("serves_all", ["True", "False"], title="serves all runs"),)
+    heading = "Workers"
+    list_display = ("stands", "kind", shown("host"), "pid", "serves", "driving", "began", "heard", "left")
+    fields: ClassVar[Any] = ("stands", "kind", shown("host"), "pid", "serves", "driving", "began", "heard", "left")
+    list_filter: ClassVar[Any] = (
+        choice("kind", [kind.value for kind in Kind], title="kind"),
+        choice("serves_all", ["True", "False"], title="serves all runs"),
+    )
     keyset = ("started_at", "id")
+
+    @admin.display(description="is")
+    def stands(self, engine: Engine) -> str:
+        return engine.stands(clock.now())
 
     @admin.display(description="serves")
     def serves(self, engine: Engine) -> str:
+        if engine.kind == Kind.QUEUE:
+            return "chores"
         return "all runs" if engine.serves_all else "its own run"
+
+    @admin.display(description="started (UTC)")
+    def began(self, engine: Engine) -> str:
+        return instant(engine.started_at)
+
+    @admin.display(description="last heard of (UTC)")
+    def heard(self, engine: Engine) -> str:
+        return instant(engine.beat_at)
+
+    @admin.display(description="stopped (UTC)", empty_value="-")
+    def left(self, engine: Engine) -> str | None:
+        return None if engine.stopped_at is None else instant(engine.stopped_at)

@@ -12,39 +12,52 @@ from audit.actors import Actor
 from runs import services
 from runs.admin.advice import what_to_do, where_to_look
 from runs.admin.findings import findings
-from runs.admin.phases import phases
-from runs.admin.timeline import MOST_ROWS, timeline
-from runs.models import Run
+from runs.admin.outline import Asked, outline
+from runs.admin.phases import Work, phases, work_of
+from runs.admin.timeline import timeline
+from runs.models import Run, RunState
 
 MOST_ENTRIES: Final = 200
+MOST_MISSING: Final = 10
 REFRESH_S: Final = 3
+REFRESH_WAITING_S: Final = 15
+"""While it waits for somebody, who may be reading this."""
 
 
-def context(run: Run, actor: Actor) -> dict[str, Any]:
+def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
     """Everything the template needs; a number of statements that does not grow with the run."""
-    document, now = services.run_document(run, actor=actor), clock.now()
+    steps = services.steps_in_short(run)
+    told = outline(steps, asked)
+    document, now = services.run_document(run, actor=actor, only=told.shown), clock.now()
     entries = reports.entries_of(run.id, limit=MOST_ENTRIES)
     look = where_to_look(document)
     changes, live = actor.may_change(run.team.name), document["outcome"] is None
     return {
         "run": document,
         "word": _word(document),
-        "phases": phases(document),
-        "timeline": timeline(document, now),
-        "steps": document["steps"][:MOST_ROWS],
+        "phases": phases(document, _work(run, steps)),
+        "timeline": timeline(document, now, told.folds),
+        "outline": told,
+        "asked": asked,
         "agents": _agents(document, actor),
         "entries": entries,
         "more_entries": max(run.seq - len(entries), 0),
+        "more_missing": max(len(document["missing"]) - MOST_MISSING, 0),
         "look": look,
         "look_key": None if look is None else document["steps"][look]["key"],
         "to_do": what_to_do(document["failure"]),
         "findings": findings(document["verdict"]),
         "limits": _limits(run, document),
-        "refresh": REFRESH_S if live else None,
+        "refresh": (REFRESH_WAITING_S if document["state"] == RunState.WAITING else REFRESH_S) if live else None,
+        "changes": changes,
         "may_cancel": changes and live,
         "may_reverify": changes and not live and bool(run.result_digest) and document["integrity"] != "broken",
         "may_start": changes,
     }
+
+
+def _work(run: Run, steps: Sequence[services.StepInShort]) -> Work:
+    return work_of([(step.key, step.state) for step in steps if step.key != "verify" and ":" not in step.key], services.extent_of_work(run))
 
 
 def _word(document: Mapping[str, Any]) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-OPEN: Final = frozenset({"running", "retrying"})
+AT_WORK: Final = frozenset({"running", "retrying"})
+OPEN: Final = AT_WORK | {"waiting"}
+UNDO: Final = "undo:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +23,30 @@ class Phase:
     ended: str | None = None
 
 
-def phases(document: Mapping[str, Any]) -> Sequence[Phase]:
-    work = [step for step in document["steps"] if not _final(step)]
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All steps before the final verifier, in numbers: a document may hold only some of them."""
+
+    total: int = 0
+    done: int = 0
+    failed: str | None = None
+    cancelled: bool = False
+    began: str | None = None
+    ended: str | None = None
+
+
+def work_of(states: Sequence[tuple[str, str]], extent: tuple[str | None, str | None]) -> Work:
+    """From (key, state) of every step, the final verifier's left out, and when the first began and the last ended."""
+    words = [state for _, state in states]
+    failed = next((key for key, state in states if state == "failed"), None)
+    return Work(len(words), words.count("returned") + words.count("skipped"), failed, "cancelled" in words, *extent)
+
+
+def phases(document: Mapping[str, Any], work: Work | None = None) -> Sequence[Phase]:
+    """`work` where the document doesn't hold every step."""
+    steps = [step for step in document["steps"] if not _final(step) and ":" not in step["key"]]  # what undoes or looks up is beside it
     judging = [step for step in document["steps"] if _final(step)]
+    work = work or work_of([(step["key"], step["state"]) for step in steps], _extent(steps))
     return (_understand(document), _design(document), _implement(document, work, judging), _verify(document, judging))
 
 
@@ -47,23 +70,30 @@ def _design(document: Mapping[str, Any]) -> Phase:
     return Phase("design", "done", said, document["created_at"], document["started_at"])
 
 
-def _implement(document: Mapping[str, Any], work: Sequence[Mapping[str, Any]], judging: Sequence[Mapping[str, Any]]) -> Phase:
-    began, ended = _extent(work)
-    done = sum(step["state"] in ("returned", "skipped") for step in work)
-    said = f"{done} of {len(work)} steps done"
-    if not work and document["reverifies"] is not None:
+def _implement(document: Mapping[str, Any], work: Work, judging: Sequence[Mapping[str, Any]]) -> Phase:
+    said = f"{work.done:,} of {work.total:,} steps done"
+    if not work.total and document["reverifies"] is not None:
         return Phase("implement", "skipped", "was done in the run whose result this one judges")
-    if not work:
+    if not work.total:
         return Phase(
             "implement", "expected" if document["outcome"] is None else "skipped", "nothing yet" if document["outcome"] is None else "no step"
         )
     if document["outcome"] is None and not judging:
-        return Phase("implement", "live", said, began)
-    failed = [step["key"] for step in work if step["state"] == "failed"]
-    if failed and not judging:
-        return Phase("implement", "failed", f"{failed[0]} failed; {said}", began, ended)
-    cancelled = any(step["state"] == "cancelled" for step in work) and not judging
-    return Phase("implement", "cancelled" if cancelled else "degraded" if failed else "done", said, began, ended)
+        return _at_work(document, said, work.began)
+    if work.failed and not judging:
+        return Phase("implement", "failed", f"{work.failed} failed; {said}", work.began, work.ended)
+    cancelled = work.cancelled and not judging
+    return Phase("implement", "cancelled" if cancelled else "degraded" if work.failed else "done", said, work.began, work.ended)
+
+
+def _at_work(document: Mapping[str, Any], said: str, began: str | None) -> Phase:
+    undoing = [step["key"].removeprefix(UNDO) for step in document["steps"] if step["key"].startswith(UNDO) and step["state"] in OPEN]
+    if undoing:
+        return Phase("implement", "live", f"{said}; {undoing[0]} is being undone", began)
+    states = {step["state"] for step in document["steps"]}
+    if "waiting" in states and not states & AT_WORK:
+        return Phase("implement", "waiting", f"{said}; it waits", began)
+    return Phase("implement", "live", said, began)
 
 
 def _verify(document: Mapping[str, Any], judging: Sequence[Mapping[str, Any]]) -> Phase:

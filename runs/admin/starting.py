@@ -4,7 +4,7 @@ Reads a schema and judges nothing: start_run holds the input against the contrac
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
@@ -16,6 +16,9 @@ from audit.errors import BadJson
 from audit.visible import visible
 
 MOST_FIELDS: Final = 30
+MOST_CHOICES: Final = 200
+"""As many can be chosen from; of more, the one is typed."""
+FEW_CHOICES: Final = 5
 LONGEST: Final = 1_000_000
 WHOLE: Final = "input"
 _PREFIX: Final = "in-"
@@ -104,16 +107,37 @@ def _field(name: str, kind: Mapping[str, Any], required: bool) -> forms.Field:
     common: dict[str, Any] = {"label": visible(name, 60), "required": required, "help_text": said}
     if isinstance(kind.get("enum"), list) or kind.get("type") == "boolean":
         options = kind["enum"] if isinstance(kind.get("enum"), list) else [True, False]
-        choices = [("", "–"), *((json.dumps(one), visible(one if isinstance(one, str) else json.dumps(one), 80)) for one in options[:200])]
+        if len(options) > MOST_CHOICES:
+            return _typed_choice(options, common)
+        choices = [("", "–"), *((json.dumps(one), _readable(one)) for one in options)]
         return forms.ChoiceField(choices=choices, widget=UnfoldAdminSelectWidget(), **common)
     if kind.get("type") in ("string", "integer", "number"):
         return forms.CharField(widget=UnfoldAdminTextInputWidget(), max_length=LONGEST, strip=False, **common)
-    return JSONText(**{**common, "help_text": f"{said} JSON.".strip()})
+    return JSONText(**{**common, "help_text": _sentences(said, "As JSON.")})
+
+
+def _typed_choice(options: Sequence[Any], common: Mapping[str, Any]) -> forms.Field:
+    """Too many to list: typed, and the contract says whether it is one of them."""
+    few = ", ".join(_readable(one) for one in options[:FEW_CHOICES])
+    counted = f"One of {len(options):,} values: {few} and {len(options) - FEW_CHOICES:,} more; the contract of the input has all of them."
+    return forms.CharField(
+        widget=UnfoldAdminTextInputWidget(), max_length=LONGEST, strip=False, **{**common, "help_text": _sentences(common["help_text"], counted)}
+    )
+
+
+def _readable(value: Any) -> str:
+    return visible(value if isinstance(value, str) else json.dumps(value), 80)
+
+
+def _sentences(said: str, more: str) -> str:
+    return f"{said.rstrip('.')}. {more}" if said else more
 
 
 def _value(kind: Mapping[str, Any], said: Any) -> Any:
     if said in ("", _LEFT_OUT):
         return _LEFT_OUT
+    if isinstance(kind.get("enum"), list) and len(kind["enum"]) > MOST_CHOICES and said in kind["enum"]:
+        return said  # typed as it stands there; what was chosen from a list comes as JSON
     if isinstance(kind.get("enum"), list) or kind.get("type") in ("boolean", "integer", "number"):
         return _parsed(said)
     return said
@@ -125,3 +149,22 @@ def _parsed(text: str) -> Any:
         return strict_json.read(text, "this")
     except BadJson:
         return text
+
+
+def value_fields(schema: Any, *, label: str, required: bool, said: str = "") -> dict[str, forms.Field]:
+    """Fields for any one value that a contract speaks of, not only for an object; `said` stands below each that has nothing else to say."""
+    if not isinstance(schema, Mapping) or _properties(schema) is None:
+        return {WHOLE: JSONText(label=label, required=False, help_text=f"{said} As JSON; left empty it is null.".strip())}
+    found = _fields(schema)
+    for field in found.values():
+        field.label = f"{label}: {field.label}"
+        field.required = field.required and required
+        field.help_text = field.help_text or said
+    return found
+
+
+def value_of(schema: Any, said: Mapping[str, Any]) -> Any:
+    """What was typed into `value_fields`."""
+    if isinstance(schema, Mapping) and _properties(schema) is not None:
+        return given(schema, said)
+    return None if said[WHOLE] is _LEFT_OUT else said[WHOLE]

@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from audit.wording import lasting
+from runs.admin.outline import Fold
 from runs.models import CallKind, Cause
 
-MOST_ROWS: Final = 400
+UNDO: Final = "undo:"
 THINNEST: Final = 0.7
 """Percent: what took no time can still be seen and pointed at."""
 
-OWN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND, CallKind.INLINE})
+OWN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND, CallKind.INLINE, CallKind.MODEL})
 """A call of these kinds is the step's own work; what it brings back is the step's output."""
 
 REFUSES: Final = frozenset({Cause.STALE, Cause.CONTRACT})
@@ -52,6 +53,17 @@ class Row:
     inner: list["Row"] = field(default_factory=list)
     anchor: str = ""
     refused: frozenset[str] = frozenset()
+    fold: Fold | None = None
+
+    @property
+    def holds(self) -> int:
+        """How many it holds, folded ones included."""
+        return sum(1 if row.fold is None else row.fold.total for row in self.inner)
+
+    @property
+    def undoes(self) -> str:
+        """The step that it undoes, where it is a compensation."""
+        return self.key.removeprefix(UNDO) if self.key.startswith(UNDO) else ""
 
     @property
     def state(self) -> str:
@@ -59,7 +71,7 @@ class Row:
         if self.step is not None:
             return str(self.step["state"])
         states = {row.state for row in self.inner}
-        return next((word for word in ("failed", "running", "retrying", "returned", "cancelled") if word in states), "skipped")
+        return next((word for word in ("failed", "running", "retrying", "waiting", "returned", "cancelled") if word in states), "skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,6 @@ class Timeline:
     rows: Sequence[Row]
     marks: Sequence[tuple[float, str]]
     tick: float
-    left_out: int
     total: str
 
 
@@ -85,33 +96,41 @@ class _Scale:
         return Span(round(left, 3), round(max(self.at(end) - left, THINNEST), 3), state, title)
 
 
-def timeline(document: Mapping[str, Any], now: datetime) -> Timeline:
-    """Rows in the order in which their steps were opened, composites before what they hold."""
+def timeline(document: Mapping[str, Any], now: datetime, folds: Mapping[str, Fold] | None = None) -> Timeline:
+    """Rows in the order in which their steps were opened, composites before what they hold; where some are folded, those that failed first."""
     begin = _read(document["started_at"] or document["created_at"]) or now
     end = _read(document["finished_at"]) or now
     scale = _Scale(begin, max(end, begin))
     steps = document["steps"]
     roots: list[Row] = []
     places: dict[str, Row] = {}
-    for number, step in enumerate(steps[:MOST_ROWS]):
+    for number, step in enumerate(steps):
         row = _place(step["key"], roots, places)
         row.step, row.anchor = step, f"step-{number}"
         row.refused = refused(step)
         row.bar = _bar(step, scale, now)
         row.calls = [_within(row.bar, _call(call, scale, now, call.get("id") in row.refused)) for call in step["calls"]]
+    for place, fold in (folds or {}).items():
+        _fold(_place(place, roots, places).inner if place else roots, place, fold)
     rows = _flat(_folded(roots))
     for row in reversed(rows):
         row.bar = row.bar or _around(row)
     tick = _tick(scale.seconds)
     width = round(tick / scale.seconds * 100, 3)
-    return Timeline(rows, _marks(scale.seconds, tick), width, max(len(steps) - MOST_ROWS, 0), lasting(scale.seconds))
+    return Timeline(rows, _marks(scale.seconds, tick), width, lasting(scale.seconds))
 
 
 def refused(step: Mapping[str, Any]) -> frozenset[str]:
-    """Ids of the calls that came back as they should, whose output the engine did not take: the call is confirmed, the attempt failed."""
+    """Ids of the calls that came back as they should, whose output was not taken: the call is confirmed, and the attempt failed or asked again."""
     failed = step["state"] == "failed" and (step.get("failure") or {}).get("cause") in REFUSES
     came_back = (call for call in step["calls"] if call["kind"] in OWN and call["state"] == "confirmed" and not call["cause"])
-    return frozenset(call["id"] for call in came_back if call["attempt"] < step["attempt"] or failed)
+    return frozenset(call["id"] for call in came_back if call["attempt"] < step["attempt"] or failed or _repaired(call, step))
+
+
+def _repaired(call: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
+    """A reply of a model that couldn't be taken is followed, within the attempt, by the question for another."""
+    later = (other for other in step["calls"] if other["attempt"] == call["attempt"] and other["kind"] == CallKind.MODEL)
+    return call["kind"] == CallKind.MODEL and any(other["ordinal"] > call["ordinal"] for other in later)
 
 
 def _place(key: str, roots: list[Row], places: dict[str, Row]) -> Row:
@@ -125,11 +144,18 @@ def _place(key: str, roots: list[Row], places: dict[str, Row]) -> Row:
     return row
 
 
+def _fold(rows: list[Row], place: str, fold: Fold) -> None:
+    """What was left out of a place is said at its end."""
+    if place:
+        rows.sort(key=lambda row: row.state != "failed")
+    rows.append(Row(f"{place}/…", "…", place.count("/") + bool(place), fold=fold))
+
+
 def _folded(rows: Sequence[Row]) -> Sequence[Row]:
     """A place that holds one row only says nothing that its row doesn't: the two are shown as one."""
     for row in rows:
         row.inner = list(_folded(row.inner))
-    return [_merged(row) if row.step is None and len(row.inner) == 1 else row for row in rows]
+    return [_merged(row) if row.step is None and len(row.inner) == 1 and row.inner[0].fold is None else row for row in rows]
 
 
 def _merged(row: Row) -> Row:
@@ -174,7 +200,7 @@ def _around(row: Row) -> Span | None:
         return None
     left = min(bar.left for bar in bars)
     right = max(bar.left + bar.width for bar in bars)
-    return Span(left, round(right - left, 3), "group", f"{row.key}: {len(row.inner)} inside")
+    return Span(left, round(right - left, 3), "group", f"{row.key}: {row.holds:,} inside")
 
 
 def _tick(seconds: float) -> float:

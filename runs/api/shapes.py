@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from audit.api.shapes import NANO, Shape, anything, flag, given, ident, instant, listing, mapping, maybe, named, one_of, page_of, ref, text, whole
-from runs.models import CallKind, CallState, Cause, Integrity, Mode, Outcome, RunState, StepState
+from runs.models import CallKind, CallState, Cause, Integrity, Mode, Outcome, Resolution, RunState, StepState, WaitKind, WaitState
 from runs.services import OUTCOMES
 
 _HEADER: Final[dict[str, Shape]] = {
@@ -15,7 +15,7 @@ _HEADER: Final[dict[str, Shape]] = {
     "state": one_of(*RunState, meaning="whether it is alive, at this moment"),
     "outcome": maybe(one_of(*Outcome, meaning="whether its result is verified; null until finished")),
     "integrity": one_of(*Integrity, meaning="broken: its rows and the ledger say different things, so nothing it says counts"),
-    "label": text("one phrase for people", example="verified as of 2014-02-28T14:25:00Z"),
+    "label": text("one phrase for people: also `waiting until …`", example="verified as of 2014-02-28T14:25:00Z"),
     "draft": flag("it ran drafts, so the best it can be is unverified"),
     "trigger": text("what started it: cli, api, admin, reverify, or pipeline: a step of another run"),
     "started_by": text("person:NAME or system:system", example="person:alice"),
@@ -25,6 +25,56 @@ _HEADER: Final[dict[str, Shape]] = {
     "finished_at": maybe(instant()),
     "deadline_at": maybe(instant("past it, the run has failed")),
 }
+_WAIT: Final[dict[str, Shape]] = {
+    "id": ident(),
+    "step": maybe(text("the step that waits; null where the whole run does", example="paid")),
+    "kind": one_of(*WaitKind, meaning="timer: for a time; signal: for somebody's word; unresolved: for a person who says what became of a call"),
+    "subject": maybe(text("the signal's name, or the agent of an unresolved call", example="payment")),
+    "call": maybe(ident("the unresolved call, to be settled")),
+    "opened_at": instant(),
+    "expires_at": instant("time alone ends it then"),
+    "on_expiry": one_of("continue", "fail", meaning="what silence means"),
+    "who": text("who can end it", example="any member of team 'platform'"),
+    "silence": text("what silence means, in words", example="the step fails as expired"),
+}
+_OF_RUN: Final[dict[str, Shape]] = {"run": ident(), "pipeline": text("the pipeline's name", example="ops-digest"), "team": text()}
+RUN_WAIT: Final = given(_WAIT, meaning="What a run waits for.")
+WAIT_LISTED: Final = given({**_OF_RUN, **_WAIT}, meaning="An open wait in a list; `GET /api/v1/waits/{wait}/` says what an answer must satisfy.")
+WAIT: Final = given(
+    {**_OF_RUN, **_WAIT},
+    state=one_of(*WaitState, meaning="as it reads at this moment"),
+    ended_at=maybe(instant()),
+    answered_by=maybe(text("who ended it", example="person:bob")),
+    takes=anything("JSON Schema of a signal's payload, or of the result of a call that was done; null where any value will do"),
+    why_not=maybe(text("why you can't answer it now; null where you can")),
+    meaning="Something that a run waits for, or waited for.",
+)
+_UNRESOLVED: Final[dict[str, Shape]] = {
+    "id": ident(),
+    **_OF_RUN,
+    "step": text("the step that made it", example="pay"),
+    "agent": text(),
+    "kind": one_of(*CallKind),
+    "name": text(),
+    "mode": one_of(*Mode),
+    "attempt": whole(),
+    "ordinal": whole(),
+    "state": one_of(*CallState, meaning="unresolved until somebody knows; then resolved_done or resolved_not_done"),
+    "dispatched_at": instant(),
+    "settled_at": maybe(instant("since when nobody knows, or when somebody said what became of it")),
+    "not_after": instant("until then it may still have been carried out"),
+    "wait": maybe(ident("the wait of its run; null where the run has ended, and only the record is put right")),
+    "expires_at": maybe(instant("how long its run waits for an answer")),
+    "who": text("who can settle it"),
+}
+UNRESOLVED_LISTED: Final = given(_UNRESOLVED, meaning="A call that may or may not have been carried out.")
+UNRESOLVED: Final = given(
+    _UNRESOLVED,
+    input=anything("what its step was given"),
+    takes=anything("JSON Schema of the result that it would have given; null where any value will do"),
+    why_not=maybe(text("why you can't settle it now; null where you can")),
+    meaning="A call, and what is to be said of one that may or may not have been carried out.",
+)
 LISTED: Final = given(_HEADER, cost_nano=NANO, meaning="A run in a list; `GET /api/v1/runs/{run}/` has the rest.")
 
 USAGE: Final = given(
@@ -100,6 +150,9 @@ RUN: Final = given(
     verdict=maybe(mapping("the independent verifier's judgement: `verdict`, `by`, `checks` with `criterion`, `verdict`, `why`, `read`")),
     failure=maybe(ref("Failure")),
     missing=listing(ref("Failure"), "the parts that a degraded run goes without"),
+    undone=listing(text(), "of a run that came to nothing, the steps that had acted and were undone"),
+    not_undone=listing(given(step=text(), why=text()), "the steps that had acted, or may have, and were not undone"),
+    waits=listing(ref("RunWait"), "what it waits for, while that can still be answered"),
     steps=listing(ref("Step")),
     parent=maybe(given(run=ident(), step=text(), meaning="the run and the step that it belongs to, where that is shown to you")),
     children=listing(ref("ChildRun"), "the runs below this one that are shown to you, each after the one above it; the first 200"),
@@ -135,6 +188,28 @@ START: Final = given(
     optional=("input", "as_of", "draft"),
     examples=[{"pipeline": "ops-digest", "input": {"feed": "data/ec2_cpu_utilization_5f5533.csv"}}],
 )
+SIGNAL: Final = given(
+    payload=anything("what the waiting step gives; it must satisfy the contract that the wait `takes`. Left out, it is null"),
+    optional=("payload",),
+    examples=[{"payload": {"amount": 1250}}, {}],
+    meaning="A signal's payload.",
+)
+SETTLEMENT: Final = given(
+    decision=one_of(*Resolution, meaning="done: it was, with this `result`; not_done: it was not, and is made anew; unknown: nobody can say"),
+    result=anything("of a call that was done: what its agent would have given"),
+    reason=text("how you know; kept with the entry, 1 to 2,000 characters", least=1, most=2_000),
+    optional=("result",),
+    examples=[
+        {"decision": "done", "result": {"paid": True}, "reason": "The bank's statement of today lists it."},
+        {"decision": "not_done", "reason": "The bank has no such transfer."},
+    ],
+    meaning="What became of a call.",
+)
+WAIT_FILTERS: Final[dict[str, Shape]] = {
+    "kind": one_of(*WaitKind, meaning="only waits of this kind"),
+    "pipeline": named("only waits of runs of this pipeline"),
+    "run": ident("only this run's"),
+}
 FILTERS: Final[dict[str, Shape]] = {
     "pipeline": named("only runs of this pipeline"),
     "outcome": one_of(*OUTCOMES, meaning="only runs that read so now; `broken` hides every other"),
@@ -152,4 +227,9 @@ COMPONENTS: Final = {
     "Step": STEP,
     "Call": CALL,
     "Failure": FAILURE,
+    "RunWait": RUN_WAIT,
+    "Wait": WAIT,
+    "WaitPage": page_of(WAIT_LISTED),
+    "CallToSettle": UNRESOLVED,
+    "UnresolvedPage": page_of(UNRESOLVED_LISTED),
 }

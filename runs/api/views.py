@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q
 from rest_framework.response import Response
 
 from agents.errors import NotGranted, NotPublishable, NotPublished, Retired, UnknownPipeline
-from agents.models import Team
 from audit import clock
-from audit.actors import Actor
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import PAGING, Order, cut
 from audit.api.shapes import ref, text, whole
-from audit.lanes import teams_apart
 from runs import services
 from runs.api import watching
 from runs.api.shapes import FILTERS, START
@@ -53,12 +49,6 @@ def _instant(at: Any) -> str | None:
     return None if at is None else clock.to_text(at)
 
 
-def _lanes(actor: Actor) -> list[Q]:
-    """Runs keep a team's key and no name, and an index begins with it."""
-    apart = teams_apart(actor)
-    return [Q(team=key) for key in Team.objects.filter(name__in=apart).values_list("pk", flat=True)] if apart else [Q()]
-
-
 class RunsView(Door):
     @operation(
         id="list_runs",
@@ -76,7 +66,8 @@ class RunsView(Door):
     def get(self, asked: Asked) -> Response:
         wanted = Wanted(**{name: value for name in FILTERS if (value := asked.query.get(name)) is not None})
         now = clock.now()
-        found, following = cut(services.runs_wanted(wanted, actor=asked.actor, now=now), NEWEST, asked, lanes=_lanes(asked.actor))
+        lanes = services.lanes_of_runs(wanted, actor=asked.actor, now=now)
+        found, following = cut(services.runs_wanted(wanted, actor=asked.actor, now=now), NEWEST, asked, lanes=lanes)
         return Response({"items": [rendered(each) for each in services.read_as(found, wanted, now=now)], "next": following})
 
     @operation(

@@ -50,6 +50,12 @@ def admit(request: Request, *, standing: Standing | None, account: Account, own:
     return None
 
 
+def withdrawn(request: Request, *, standing: Standing | None) -> Refusal | None:
+    """What keeps an admitted call, which had to wait, from being sent after all: its agent's standing as it is now. Its account has paid already."""
+    asked = _Asked(request, standing, Account(0, None, 0, None), {}, request.not_after)
+    return next((refusal for stage in STANDING_STAGES if (refusal := stage(asked)) is not None), None)
+
+
 def _identity(asked: _Asked) -> Refusal | None:
     if asked.standing is None:
         return Refusal(Cause.DENIED, f"there is no agent '{asked.request.agent.name}' any more")
@@ -135,4 +141,5 @@ def _deadline(asked: _Asked) -> Refusal | None:
     return None
 
 
-STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _approval, _rate, _breaker, _price, _budget, _deadline)
+STANDING_STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _approval)
+STAGES: Final[tuple[Stage, ...]] = (*STANDING_STAGES, _rate, _breaker, _price, _budget, _deadline)

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from agents import grants, registry
 from agents.models import Agent as AgentRow
+from agents.prices import Used
 from audit import bulk, clock
 from runs import store
 from runs.adapters import commands, http, inline, models
-from runs.adapters.children import Broken, Children, Job, OnCall, OnProgress, Returned
-from runs.boundary.admission import admit
+from runs.adapters.children import Broken, Children, Job, MayGo, OnCall, OnProgress, Returned
+from runs.boundary.admission import admit, withdrawn
 from runs.boundary.values import Account, Refusal, Reply, Request, Standing
 from runs.engine import pacing
 from runs.engine.pacing import Admission
@@ -74,24 +75,28 @@ class Boundary:
 
     async def call_function(self, request: Request, *, on_call: OnCall, on_progress: OnProgress) -> Reply:
         """Run a function whose intent is written; the caller holds a place."""
+        job = self._job(request)
         answer = await self.children.call(
-            self._job(request),
+            job,
             timeout_s=_left_s(request),
             progress_timeout_s=request.progress_timeout_s,
             on_call=on_call,
             on_progress=on_progress,
+            may_go=self._may_go(request, job),
         )
         return _reply(answer)
 
     async def call_command(self, request: Request, *, on_progress: OnProgress) -> Reply:
         """Run a command whose intent is written; the caller holds a place. What it wrote to stderr is evidence also where it succeeds."""
+        job = self._job(request)
         answer = await commands.call(
             self.children,
-            self._job(request),
+            job,
             argv=request.agent.spec["run"]["command"],
             timeout_s=_left_s(request),
             progress_timeout_s=request.progress_timeout_s,
             on_progress=on_progress,
+            may_go=self._may_go(request, job),
         )
         return replace(_reply(answer), stderr=answer.stderr) if isinstance(answer, Returned) else _reply(answer)
 
@@ -149,6 +154,20 @@ class Boundary:
             network=self._has_network(request.agent.name),
             key=request.agent.digest,
         )
+
+    def _may_go(self, request: Request, job: Job) -> MayGo:
+        """Asked when a call has waited for its child: what it was admitted for may have been taken away meanwhile."""
+
+        def broken() -> Broken | None:
+            name = request.agent.name
+            refusal = withdrawn(request, standing=self.standings.get(name))
+            if refusal is not None:
+                return Broken(refusal.cause, refusal.message, {"waited": True})
+            if job.network and not self._has_network(name):
+                return Broken(Cause.DENIED, f"'{name}' may not connect to the network any more", {"waited": True})
+            return None
+
+        return broken
 
     def _context(self, request: Request) -> dict[str, Any]:
         return {
@@ -218,11 +237,12 @@ _UNANSWERED: Final = frozenset({Cause.DEADLINE, Cause.STALLED, Cause.CRASHED})
 def _reply(answer: Returned | Broken) -> Reply:
     if isinstance(answer, Returned):
         return Reply(value=answer.value, contained=answer.contained)
-    cause = Cause(answer.cause)
+    cause, waited = Cause(answer.cause), bool(answer.details.get("waited"))
     return Reply(
         cause=cause,
         message=answer.message,
         details=dict(answer.details),
-        answered=cause not in _UNANSWERED,
+        answered=cause not in _UNANSWERED and not waited,
         contained=answer.details.get("contained"),
+        used=Used(0) if waited else None,  # nothing was sent
     )

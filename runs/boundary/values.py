@@ -69,6 +69,11 @@ class Request:
         place = "\x1f".join((str(self.run), self.step, str(self.attempt), str(self.ordinal)))
         return "o1_" + hashlib.sha256(place.encode()).hexdigest()[:40]
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether it may wait for its child with its intent written: if the worker dies meanwhile, it is sent again."""
+        return self.mode is not Mode.AT_MOST_ONCE
+
     def digest(self) -> str:
         """SHA-256 of what is asked; a call that asks something else under the same key has diverged."""
         asked = {"kind": str(self.kind), "name": self.name, "agent": self.agent.digest, "arguments": dict(self.arguments)}

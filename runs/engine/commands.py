@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from runs.engine.states import Outcome, Verb, WaitState
+from runs.engine.states import CallState, Outcome, Verb, WaitState
 from runs.engine.values import Failure, Held, Snapshot, Step
 
 
@@ -45,6 +45,8 @@ class Move:
     abandon: tuple[str, ...] = ()
     closed: Mapping[str, WaitState] = field(default_factory=dict)
     """What became of the open waits of steps that wait no more, where nobody has answered them."""
+    resolved: Mapping[str, CallState] = field(default_factory=dict)
+    """Unresolved calls, by key, of which a look-up has said what became."""
     finish: Finish | None = None
     wake_at: datetime | None = None
 
@@ -70,6 +72,7 @@ class Move:
             perform=(*(key for key in self.perform if key not in later.abandon), *later.perform),
             abandon=(*self.abandon, *later.abandon),
             closed={**self.closed, **later.closed},
+            resolved={**self.resolved, **later.resolved},
             finish=later.finish,
             wake_at=later.wake_at,
         )

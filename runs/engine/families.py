@@ -1,11 +1,12 @@
-"""What a release pins of the pipelines that it runs, and what a run of one of them may take.
+"""A node that runs another pipeline, what a release pins of such pipelines, and what a run of one of them may take.
 
 Frozen values; knows no run. Read by the planner, the walk and the store.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from agents.contracts import Contract
 
@@ -32,6 +33,21 @@ class Child:
     calls_limit: int | None = None
     acts: bool = False
     workers: tuple[Worker, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineNode:
+    """Another pipeline, run as a child run of its own: its result is the node's. Nobody's turn here, so it has no agent and never judges."""
+
+    id: str
+    pipeline: str
+    arguments: Mapping[str, Any]
+    timeout_ms: int
+    degrades: bool = False
+    when: str | None = None
+    reads: frozenset[str] = frozenset()
+    agent: Literal[""] = ""
+    judges: Literal[False] = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agents import contracts
+from audit.instants import to_the_second
 from runs.engine.families import Child, Start
 from runs.engine.states import FALLS_BACK_AT_ONCE, PIPELINE_CAUSES, PLATFORM_CAUSES, RETRYABLE, Cause
 from runs.engine.values import FUTURE_TOLERANCE, Agent, BestBefore, Failure, Held, Plan, RunView, Step, StepNode
@@ -139,12 +140,12 @@ def observed(agent: Agent, value: Any, inherited: Held, step: str, run: RunView,
 
 def _refuse_out_of_time(stamp: datetime, max_age_ms: int, agent: str, reference: datetime) -> None:
     if stamp > reference + FUTURE_TOLERANCE:
-        raise NotFresh(Cause.STALE, f"'{agent}' gave data stamped {_ago(stamp - reference)} after {reference:%Y-%m-%dT%H:%M:%SZ}")
+        raise NotFresh(Cause.STALE, f"'{agent}' gave data stamped {_ago(stamp - reference)} after {to_the_second(reference)}")
     age = reference - stamp
     if age > timedelta(milliseconds=max_age_ms):
         raise NotFresh(
             Cause.STALE,
-            f"the newest observation is {_ago(age)} old ({stamp:%Y-%m-%dT%H:%M:%SZ}); '{agent}' allows {_ago(timedelta(milliseconds=max_age_ms))}",
+            f"the newest observation is {_ago(age)} old ({to_the_second(stamp)}); '{agent}' allows {_ago(timedelta(milliseconds=max_age_ms))}",
         )
 
 

@@ -89,6 +89,7 @@ def absorb(snapshot: Snapshot, outcome: Result, now: datetime) -> Move:
         outcome = absorbing.too_late(walk, step)
     if isinstance(outcome, Returned):
         outcome = absorbing.absorb_value(walk, step, outcome) or outcome
+        waiting.hear(walk, walk.steps[step.key])
     if isinstance(outcome, Failed):
         absorbing.absorb_failure(walk, step, outcome)
     if isinstance(outcome, Unresolved):
@@ -203,6 +204,7 @@ def _move(walk: Walk, finish: Finish | None) -> Move:
         perform=tuple(walk.perform),
         abandon=tuple(walk.abandon),
         closed=dict(walk.closed),
+        resolved=dict(walk.resolved),
         finish=finish,
         wake_at=None if finish else wake_at(snapshot),
     )
@@ -215,5 +217,5 @@ def wake_at(snapshot: Snapshot) -> datetime:
 
 def _due_at(step: Step) -> datetime:
     if step.wait is not None:
-        return step.wait.until if step.wait.answer is None else step.wait.answer.at
+        return waits.ends_at(step.wait)
     return step.not_before if step.not_before is not None else step.deadline_at

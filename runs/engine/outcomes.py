@@ -5,6 +5,7 @@ Made by performers, the boundary and the worker; read by `machine.absorb`. Knows
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from runs.engine.states import Cause
@@ -39,12 +40,16 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """A step's attempt made a call whose fate nobody knows and that may not be sent again: a person has to say what became of it."""
+    """A step's attempt made a call whose fate nobody knows and that may not be sent again: somebody has to say what became of it.
+
+    It can't be carried out any more after `not_after`, and a little.
+    """
 
     key: str
     attempt: int
     call: str
     message: str
+    not_after: datetime
 
 
 Result = Returned | Failed | Unresolved

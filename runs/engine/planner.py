@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from agents import contracts, expressions
 from agents import spec as specs
-from runs.engine import undoing
-from runs.engine.families import Child, Worker
+from runs.engine import looking, undoing
+from runs.engine.families import Child, PipelineNode, Worker
 from runs.engine.patterns import fan
 from runs.engine.patterns.scope import STEPS
 from runs.engine.states import SUPPORTED_ABIS
@@ -19,9 +19,9 @@ from runs.engine.values import (
     Compensation,
     Criterion,
     ForEachNode,
+    Lookup,
     Node,
     ParallelNode,
-    PipelineNode,
     Plan,
     StepNode,
     SwitchNode,
@@ -158,8 +158,12 @@ class _Compiler:
             degrades=_degrades(spec),
             when=spec.get("when"),
             compensate=self._compensation(spec.get("compensate")),
+            lookup=self._lookup(spec.get("lookup")),
             reads=self._reads(spec["with"]),
         )
+
+    def _lookup(self, agent: str | None) -> Lookup | None:
+        return None if agent is None else Lookup(agent, self._timeout({"id": "lookup", "agent": agent}))
 
     def _compensation(self, spec: Mapping[str, Any] | None) -> Compensation | None:
         return None if spec is None else Compensation(spec["agent"], spec["with"], self._timeout({"id": "compensate", **spec}))
@@ -258,6 +262,10 @@ def node_at(block: Block, key: str) -> Turn | None:
     if undoing.is_undo(key):
         acted = node_at(block, key.removeprefix(undoing.UNDO))
         return undoing.node_of(acted) if isinstance(acted, StepNode) and acted.compensate is not None else None
+    looked_at = looking.looked_at(key)
+    if looked_at is not None:
+        acted = node_at(block, looked_at)
+        return looking.node_of(acted) if isinstance(acted, StepNode) and acted.lookup is not None else None
     head, inside, rest = key.partition("/")
     node = next((node for node in block.nodes if node.id == head), None)
     if isinstance(node, Turn):
@@ -314,9 +322,10 @@ def _refuse_unknown(plan: Plan) -> None:
 
 
 def _named(node: StepNode) -> list[str]:
-    """The agents that may take this step's turn, or undo it."""
+    """The agents that may take this step's turn, undo it, or say whether it was done."""
     undo = None if node.compensate is None else node.compensate.agent
-    return [name for name in (node.agent, node.fallback, undo) if name]
+    look = None if node.lookup is None else node.lookup.agent
+    return [name for name in (node.agent, node.fallback, undo, look) if name]
 
 
 def _refuse_own_judges(plan: Plan) -> None:

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from audit.instants import to_the_second
+
 SUPPORTED_ABIS: Final = frozenset({1, 2})
 """The versions of the engine's semantics that this engine carries out. A release names the oldest one that can run it; where no engine
 is left that can, its runs wait `incompatible`. 2 adds waits, compensations and child runs to 1."""
@@ -246,16 +248,18 @@ class Effective:
     integrity: Integrity
     as_of: datetime | None
     overdue: bool = False
+    wake_at: datetime | None = None
+    """While it waits: when time alone will bring it back, whether or not somebody answers before."""
 
     @property
     def label(self) -> str:
-        """One phrase for people: `verified`, `verified as of …`, `broken`, `running`."""
+        """One phrase for people: `verified`, `verified as of …`, `broken`, `running`, `waiting until …`."""
         if self.integrity is Integrity.BROKEN:
             return "broken"
         if self.outcome is None:
-            return str(self.state)
+            return str(self.state) if self.wake_at is None else f"{self.state} until {self.wake_at:%Y-%m-%dT%H:%M:%SZ}"
         if self.as_of is not None and self.outcome in (Outcome.VERIFIED, Outcome.DEGRADED):
-            return f"{self.outcome} as of {self.as_of:%Y-%m-%dT%H:%M:%SZ}"
+            return f"{self.outcome} as of {to_the_second(self.as_of)}"
         return str(self.outcome)
 
     @property
@@ -273,8 +277,9 @@ def effective(
     as_of: datetime | None,
     integrity: Integrity,
     now: datetime,
+    wake_at: datetime | None = None,
 ) -> Effective:
     """A live run past its deadline has failed, whether or not a worker lives to write it."""
     if state in LIVE_RUN and now >= deadline_at:
         return Effective(RunState.FINISHED, Outcome.FAILED, integrity, as_of, overdue=True)
-    return Effective(state, outcome, integrity, as_of)
+    return Effective(state, outcome, integrity, as_of, wake_at=wake_at if wake_at is not None and now < wake_at else None)

@@ -5,11 +5,12 @@ Knows no rows and no clock. The store makes a `Snapshot` from rows; `machine` ma
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from agents.contracts import Contract
-from runs.engine.families import Child, Start
+from audit.instants import recorded
+from runs.engine.families import Child, PipelineNode, Start
 from runs.engine.states import Cause, Mode, Outcome, RunState, StepState, WaitKind
 
 FUTURE_TOLERANCE: Final = timedelta(minutes=1)
@@ -18,7 +19,7 @@ FUTURE_TOLERANCE: Final = timedelta(minutes=1)
 
 def instant_text(instant: datetime | None) -> str | None:
     """RFC 3339 in UTC, as everywhere in records; the clock's own module is not pure."""
-    return None if instant is None else instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return None if instant is None else recorded(instant)
 
 
 # --- the plan: what a release says, compiled once ------------------------------------------------------------------
@@ -67,6 +68,7 @@ class StepNode:
     judges: bool = False
     final: bool = False
     compensate: "Compensation | None" = None
+    lookup: "Lookup | None" = None
     reads: frozenset[str] = frozenset()
 
 
@@ -76,6 +78,14 @@ class Compensation:
 
     agent: str
     arguments: Mapping[str, Any]
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Who says whether a call of the step was done, where nobody knows: by its key, once it can't be carried out any more."""
+
+    agent: str
     timeout_ms: int
 
 
@@ -93,21 +103,6 @@ class WaitNode:
     timeout_ms: int = 0
     goes_on: bool = False
     gives: Contract | None = None
-    degrades: bool = False
-    when: str | None = None
-    reads: frozenset[str] = frozenset()
-    agent: Literal[""] = ""
-    judges: Literal[False] = False
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineNode:
-    """Another pipeline, run as a child run of its own: its result is the node's. Nobody's turn here, so it has no agent and never judges."""
-
-    id: str
-    pipeline: str
-    arguments: Mapping[str, Any]
-    timeout_ms: int
     degrades: bool = False
     when: str | None = None
     reads: frozenset[str] = frozenset()
@@ -244,8 +239,8 @@ class Answer:
 class Waiting:
     """What an open step waits for. Time alone ends it at `until`; `goes_on` says whether that is no failure.
 
-    `subject` is a signal's name, an unresolved call's key or a child's pipeline; `id` that of its row, once it has one. `works`: a child
-    run is at work meanwhile, so the clock runs on.
+    `subject` is a signal's name, an unresolved call's key or a child's pipeline; `look_at`: when its look-up may begin; `id` that of its
+    row, once it has one. `works`: a child run is at work meanwhile, so the clock runs on.
     """
 
     kind: WaitKind
@@ -254,6 +249,7 @@ class Waiting:
     goes_on: bool = False
     subject: str = ""
     failure: Failure | None = None
+    look_at: datetime | None = None
     answer: Answer | None = None
     id: str | None = None
     works: bool = False
@@ -288,6 +284,11 @@ class Step:
     @property
     def lacking(self) -> list[Failure]:
         return [] if self.lacks is None else [self.lacks]
+
+    @property
+    def is_aside(self) -> bool:
+        """It undoes or looks up what another step did: no node of the plan follows from it. An id holds no colon."""
+        return ":" in self.key
 
     @property
     def work(self) -> StepNode:

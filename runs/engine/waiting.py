@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from audit import canonical
-from runs.engine import absorbing, undoing
+from runs.engine import absorbing, looking, undoing
 from runs.engine.commands import Fact
 from runs.engine.limits import failure
 from runs.engine.outcomes import Returned, Unresolved
 from runs.engine.patterns import children, waits
 from runs.engine.patterns.walk import Walk
 from runs.engine.states import Cause, Resolution, StepEvent, Verb, WaitKind, moved
-from runs.engine.values import Held, RunView, Step, Waiting, instant_text
+from runs.engine.values import Answer, Held, RunView, Step, Waiting, instant_text
 
 
 def attend(walk: Walk) -> None:
@@ -31,6 +31,10 @@ def attend(walk: Walk) -> None:
 def _end_wait(walk: Walk, step: Step) -> None:
     wait = step.wait
     assert wait is not None
+    if looking.is_due(walk, step) and wait.answer is None and walk.now < wait.until:
+        looking.begin(walk, step, wait)
+        walk.steps[step.key] = replace(step, wait=replace(wait, look_at=None))
+        return
     if wait.kind is WaitKind.UNRESOLVED:
         _resolve(walk, step, wait)
     elif wait.kind is WaitKind.REMOTE:
@@ -69,6 +73,19 @@ def _child_ended(walk: Walk, step: Step, wait: Waiting) -> None:
     walk.step_done(done, held)
 
 
+def hear(walk: Walk, look: Step) -> None:
+    """A look-up that has returned answers the wait that it was for."""
+    answered = looking.said(walk, look)
+    if answered is None:
+        return
+    step, answer = answered
+    assert step.wait is not None
+    walk.facts.append(looking.resolved(step, step.wait, answer, look))
+    walk.resolved[step.wait.subject] = looking.RESOLVED[answer["decision"]]
+    said = replace(step.wait, answer=Answer(walk.now, f"agent:{look.agent}", answer))
+    _resolve(walk, step, said)
+
+
 def _resolve(walk: Walk, step: Step, wait: Waiting) -> None:
     """What a person said of a call: it was done, with this result; it was not, so it may be made anew; or nobody can say."""
     said = wait.answer.value if wait.answer is not None else {"decision": Resolution.UNKNOWN}
@@ -87,7 +104,7 @@ def _resolve(walk: Walk, step: Step, wait: Waiting) -> None:
 
 def park_unresolved(walk: Walk, step: Step, outcome: Unresolved) -> None:
     record = failure(walk.plan, cause=Cause.UNRESOLVED, message=outcome.message, agent=step.agent, step=step.key)
-    wait = waits.unresolved(outcome.call, record, walk.run, walk.now)
+    wait = waits.unresolved(outcome.call, record, looking.look_at(step, outcome.not_after), walk.run, walk.now)
     parked = replace(step, state=moved(step.state, StepEvent.PARK), wait=wait, deadline_at=wait.until)
     walk.change(parked, waits.fact(parked, wait))
 

@@ -10,6 +10,7 @@ from runs.engine.states import (
     Integrity,
     Mode,
     Outcome,
+    Resolution,
     RunState,
     StepState,
     Verb,
@@ -17,8 +18,8 @@ from runs.engine.states import (
     WaitState,
 )
 
-from .call import Call
-from .engine import Engine
+from .call import Call, CallQuerySet
+from .engine import Engine, Kind
 from .run import Run, RunQuerySet
 from .step import Step
 from .wait import Wait, WaitQuerySet
@@ -28,13 +29,16 @@ __all__ = [
     "OPENINGS",
     "Call",
     "CallKind",
+    "CallQuerySet",
     "CallState",
     "Cause",
     "Effective",
     "Engine",
     "Integrity",
+    "Kind",
     "Mode",
     "Outcome",
+    "Resolution",
     "Run",
     "RunQuerySet",
     "RunState",

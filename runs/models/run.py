@@ -5,9 +5,9 @@ Values (input, result, failure) lie in the ledger's openings; here stand digests
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 from uuid import UUID
 
 from django.db import models
@@ -25,6 +25,17 @@ _LIVE = sorted(state.value for state in LIVE_RUN)  # in order: a set would make 
 _AT_WORK = sorted(state.value for state in AT_WORK_RUN)
 
 
+def _literally(column: str, words: Sequence[str]) -> models.Func:
+    """A condition with its values in the statement: SQLite takes an index of some rows only where it reads there that no others are wanted."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    condition = f" IN ({listed})" if len(words) > 1 else f" = {listed}"
+    return models.Func(models.F(column), template=f"%(expressions)s{condition}", output_field=models.BooleanField())
+
+
+IS_LIVE: Final = Q(_literally("state", _LIVE))
+IS_BROKEN: Final = Q(_literally("integrity", [Integrity.BROKEN.value]))
+
+
 class RunQuerySet(models.QuerySet["Run"]):
     """Sets of runs. States are asked as of an instant: an overdue run has failed though nobody wrote it yet."""
 
@@ -32,7 +43,11 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self if actor.sees_everything else self.filter(team__name__in=actor.sees)
 
     def live(self) -> Self:
-        return self.filter(state__in=LIVE_RUN)
+        return self.filter(IS_LIVE)
+
+    def broken(self) -> Self:
+        """As the last check found them."""
+        return self.filter(IS_BROKEN)
 
     def overdue(self, now: datetime) -> Self:
         return self.live().filter(deadline_at__lte=now)
@@ -64,8 +79,15 @@ class RunQuerySet(models.QuerySet["Run"]):
     def ended_as(self, outcome: Outcome, now: datetime) -> Self:
         """Runs whose outcome is this one at `now`, overdue ones counted as failed."""
         if outcome is Outcome.FAILED:
-            return self.filter(Q(outcome=outcome) | Q(state__in=LIVE_RUN, deadline_at__lte=now))
+            return self.filter(Q(outcome=outcome) | IS_LIVE & Q(deadline_at__lte=now))
         return self.filter(outcome=outcome)
+
+    @staticmethod
+    def ways_to_end_as(outcome: Outcome | None, now: datetime) -> list[Q]:
+        """The same parted into conditions of which each has an index in the order of a list: no index has an `or`."""
+        if outcome is Outcome.FAILED:
+            return [Q(outcome=outcome), IS_LIVE & Q(deadline_at__lte=now)]
+        return [Q()]
 
 
 class Run(models.Model):
@@ -100,6 +122,7 @@ class Run(models.Model):
     lifetime_until = models.DateTimeField(null=True, blank=True)  # runs of before there were waits have their deadline alone
     wake_at = models.DateTimeField(null=True, blank=True)
     remaining_ms = models.BigIntegerField(null=True, blank=True)
+    priority = models.SmallIntegerField(default=0)
     engine_abi = models.PositiveIntegerField(default=1)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_by = models.CharField(max_length=200, blank=True, default="")
@@ -137,6 +160,7 @@ class Run(models.Model):
                 condition=Q(state=RunState.FINISHED.value, outcome__isnull=False) | (~Q(state=RunState.FINISHED.value) & Q(outcome__isnull=True)),
                 name="run_outcome_when_finished",
             ),
+            models.CheckConstraint(condition=Q(priority__in=[-1, 0, 1]), name="run_priority_known"),
             models.CheckConstraint(
                 condition=Q(state=RunState.WAITING.value, wake_at__isnull=False)
                 | (~Q(state=RunState.WAITING.value) & Q(wake_at__isnull=True, remaining_ms__isnull=True)),
@@ -155,13 +179,20 @@ class Run(models.Model):
         ]
         indexes = [
             models.Index(fields=["lease_until", "created_at"], name="run_ready", condition=Q(state__in=_AT_WORK)),
+            models.Index(fields=["pipeline", "created_at"], name="run_queue", condition=Q(state=RunState.QUEUED.value)),
             models.Index(fields=["wake_at"], name="run_wakes", condition=Q(state=RunState.WAITING.value)),
+            models.Index(fields=["engine_abi"], name="run_of_engine", condition=Q(state__in=_LIVE)),
             models.Index(fields=["deadline_at"], name="run_deadline", condition=Q(state__in=_LIVE)),
             models.Index(fields=["lease_owner"], name="run_owner", condition=Q(lease_owner__isnull=False)),
             models.Index(fields=["pipeline", "-created_at"], name="run_of_pipeline"),
             models.Index(fields=["-created_at", "-id"], name="run_newest"),
             models.Index(fields=["team", "-created_at", "-id"], name="run_of_team"),
+            # A rare outcome is found without reading the others, of all runs, of a team's and of a pipeline's.
             models.Index(fields=["outcome", "-created_at", "-id"], name="run_of_outcome", condition=Q(outcome__isnull=False)),
+            models.Index(fields=["team", "outcome", "-created_at", "-id"], name="run_of_team_outcome", condition=Q(outcome__isnull=False)),
+            models.Index(fields=["pipeline", "outcome", "-created_at", "-id"], name="run_of_pipeline_outcome", condition=Q(outcome__isnull=False)),
+            models.Index(fields=["team", "-created_at", "-id"], name="run_live_of_team", condition=Q(state__in=_LIVE)),
+            models.Index(fields=["-created_at", "-id"], name="run_broken", condition=Q(integrity=Integrity.BROKEN.value)),
             # Few runs judge another. With all the nulls in it, SQLite's statistics would call the index useless and read the whole table.
             models.Index(fields=["reverifies"], name="run_judged_again", condition=Q(reverifies__isnull=False)),
             models.Index(fields=["root_run"], name="run_of_family", condition=Q(root_run__isnull=False)),
@@ -191,6 +222,7 @@ class Run(models.Model):
             as_of=self.as_of,
             integrity=integrity or Integrity(self.integrity),
             now=now,
+            wake_at=self.wake_at,
         )
 
 

@@ -28,7 +28,7 @@ class WaitQuerySet(models.QuerySet["Wait"]):
 
 
 class Wait(models.Model):
-    """`subject` is a signal's name or the key of an unresolved call; `goes_on` says that its silence is no failure."""
+    """`subject` is a signal's name or the key of an unresolved call; `look_at`: when it may be looked up; `goes_on`: its silence is no failure."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="waits")
@@ -38,6 +38,7 @@ class Wait(models.Model):
     state = models.CharField(max_length=16, choices=[(s.value, s.value) for s in WaitState], default=WaitState.OPEN.value)
     opened_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    look_at = models.DateTimeField(null=True, blank=True)
     goes_on = models.BooleanField(default=False)
     failure_entry = models.UUIDField(null=True, blank=True)
     answer_entry = models.UUIDField(null=True, blank=True)
@@ -59,6 +60,7 @@ class Wait(models.Model):
         indexes = [
             models.Index(fields=["expires_at", "id"], name="wait_open", condition=Q(state=WaitState.OPEN.value)),
             models.Index(fields=["run", "step"], name="wait_of_step"),
+            models.Index(fields=["kind"], name="wait_open_kind", condition=Q(state=WaitState.OPEN.value)),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A team's function or command at work: its own call, and the calls that a function asks for on the way.
+"""A team's function or command at work, or a tool in its place: its own call, and the calls that a function asks for on the way.
 
 Each of those goes through `Dispatch`, which finds its receipt or writes its intent, sends it, and settles it.
 """
@@ -20,7 +20,10 @@ class Dispatch(Protocol):
 
 
 async def perform(boundary: Boundary, request: Request, *, dispatch: Dispatch, on_progress: OnProgress) -> Reply:
-    """Run the function or command of a request whose intent is written. The ordinals of its calls count from 1, in the order it asks."""
+    """Run the function, command or tool of a request whose intent is written. The ordinals of its calls count from 1, in the order it asks."""
+    if request.kind is CallKind.TOOL:
+        reply = await boundary.fetch(request)
+        return replace(reply, answered=reply.cause is None)
     if request.kind is CallKind.COMMAND:
         return await boundary.call_command(request, on_progress=on_progress)
     ordinals = count(1)

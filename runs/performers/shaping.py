@@ -39,6 +39,7 @@ def shape(plan: Plan, run: RunView, step: Step) -> Request:
     scope = {"input": step.arguments}
     try:
         uses = tuple(_use(expressions.fill(template, scope)) for template in agent.spec["uses"])
+        uses += (("read", _source(step.arguments)),) if kind is CallKind.TOOL else ()
         key = _business_key(agent.spec["mode"], scope)
     except expressions.ExpressionError as error:
         raise Unshapable(f"what '{agent.name}' uses can't be filled in from its input: {error}") from None
@@ -68,6 +69,8 @@ def _what_runs(run: Mapping[str, Any]) -> tuple[CallKind, str]:
         return CallKind.MODEL, run["model"]["alias"]
     if "inline" in run:
         return CallKind.INLINE, run["inline"]
+    if "tool" in run:
+        return CallKind.TOOL, run["tool"]
     if "command" in run:
         return CallKind.COMMAND, shlex.join(run["command"])[:LONGEST_NAME]
     return CallKind.FUNCTION, run["python"]
@@ -86,16 +89,7 @@ def shape_fetch(parent: Request, ordinal: int, tool: str, arguments: Mapping[str
     """A tool call that a function asked for. Only `fetch` exists; it reads, so it may be sent again."""
     if tool != FETCH:
         raise Unshapable(f"there is no tool '{tool}'; this version ships 'fetch'")
-    if arguments.keys() - _NAMES or not isinstance(arguments.get("url"), str):
-        raise Unshapable(f"fetch takes 'url' (a text) and 'headers'; got {', '.join(sorted(arguments)) or 'nothing'}")
-    headers = arguments.get("headers") or {}
-    if not isinstance(headers, Mapping) or not all(isinstance(value, str) for value in headers.values()):
-        raise Unshapable("fetch takes 'headers' as an object of texts")
-    try:
-        canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)  # a request that has no digest could not be written down
-        resource = target_resource(arguments["url"])
-    except ValueError as error:
-        raise Unshapable(str(error)) from None
+    resource = _source(arguments)
     return Request(
         run=parent.run,
         step=parent.step,
@@ -113,13 +107,27 @@ def shape_fetch(parent: Request, ordinal: int, tool: str, arguments: Mapping[str
     )
 
 
+def _source(arguments: Mapping[str, Any]) -> str:
+    """What a fetch reads, as grants name it. Unshapable where it is not one."""
+    if arguments.keys() - _NAMES or not isinstance(arguments.get("url"), str):
+        raise Unshapable(f"fetch takes 'url' (a text) and 'headers'; got {', '.join(sorted(arguments)) or 'nothing'}")
+    headers = arguments.get("headers") or {}
+    if not isinstance(headers, Mapping) or not all(isinstance(value, str) for value in headers.values()):
+        raise Unshapable("fetch takes 'headers' as an object of texts")
+    try:
+        canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)  # a request that has no digest could not be written down
+        return target_resource(arguments["url"])
+    except ValueError as error:
+        raise Unshapable(str(error)) from None
+
+
 def outcome_of(request: Request, reply: Reply, *, chance: float) -> Result:
     """A reply as the engine takes it. Where nobody knows whether an at_most_once call was done, a person has to say."""
     if reply.cause is None:
         return Returned(request.step, request.attempt, reply.value)
     if not reply.answered and request.mode is Mode.AT_MOST_ONCE:
         message = f"{reply.message}; whether '{request.agent.name}' acted is not known, and it is never sent again"
-        return Unresolved(request.step, request.attempt, request.key, message)
+        return Unresolved(request.step, request.attempt, request.key, message, request.not_after)
     return Failed(
         key=request.step,
         attempt=request.attempt,

@@ -3,28 +3,58 @@
 Each writes its ledger entry in its own transaction; a refusal is recorded after the rollback, in one of its own.
 """
 
-from .answering import Settlement, find_call, find_wait, send_signal, settle_call, unresolved_calls, waits_visible_to
+from .answering import Settlement, send_signal, settle_call, why_not
 from .ending import end_unattended
-from .listing import OUTCOMES, Listed, Wanted, read_as, runs_wanted
-from .reading import SHORTEST_PREFIX, find_run, run_document, runs_visible_to
+from .fitting import park_incompatible, resume_compatible
+from .listing import OUTCOMES, Listed, Wanted, lanes_of_runs, newest_runs, read_as, runs_wanted
+from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run_document, runs_visible_to, steps_in_short
 from .refusals import refused_starts
 from .starting import reverify, start_run
 from .stopping import cancel_orphans, cancel_run
+from .waits import (
+    WantedWaits,
+    call_document,
+    call_records,
+    calls_visible_to,
+    cause_in_vain,
+    find_call,
+    find_wait,
+    listed_waits,
+    takes,
+    unanswered,
+    unresolved_calls,
+    wait_document,
+    wait_records,
+    waits_visible_to,
+    waits_wanted,
+)
 
 __all__ = [
     "OUTCOMES",
     "SHORTEST_PREFIX",
     "Listed",
     "Settlement",
+    "StepInShort",
     "Wanted",
+    "WantedWaits",
+    "call_document",
+    "call_records",
+    "calls_visible_to",
     "cancel_orphans",
     "cancel_run",
+    "cause_in_vain",
     "end_unattended",
+    "extent_of_work",
     "find_call",
     "find_run",
     "find_wait",
+    "lanes_of_runs",
+    "listed_waits",
+    "newest_runs",
+    "park_incompatible",
     "read_as",
     "refused_starts",
+    "resume_compatible",
     "reverify",
     "run_document",
     "runs_visible_to",
@@ -32,6 +62,13 @@ __all__ = [
     "send_signal",
     "settle_call",
     "start_run",
+    "steps_in_short",
+    "takes",
+    "unanswered",
     "unresolved_calls",
+    "wait_document",
+    "wait_records",
     "waits_visible_to",
+    "waits_wanted",
+    "why_not",
 ]

@@ -7,9 +7,8 @@ later is told so. Called by doors; `answer` is what approvals, inputs and budget
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -22,32 +21,18 @@ from audit.actors import Actor
 from audit.errors import OrchestraError
 from audit.ledger import Draft
 from audit.visible import visible
-from runs import queue, store
-from runs.engine import planner
+from runs import queue
+from runs.engine.looking import RESOLVED, ZOMBIE
 from runs.engine.states import LIVE_RUN, CallState, Resolution, Verb, WaitKind, WaitState
-from runs.engine.values import WaitNode, instant_text
-from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly, UnknownCall, UnknownWait
+from runs.engine.values import instant_text
+from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly, UnknownCall
 from runs.models import Call, Run, Wait, WaitQuerySet
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
+from runs.services.waits import contract_of, find_call
 from runs.store import family
 
-ZOMBIE: Final = timedelta(seconds=5)
-"""A call that was out may still be carried out until its time is up, and a little longer by a worker that was stopped meanwhile."""
 MOST_REASON: Final = 2_000
-_RESOLVED: Final = {Resolution.DONE: CallState.RESOLVED_DONE, Resolution.NOT_DONE: CallState.RESOLVED_NOT_DONE}
-
-
-def waits_visible_to(actor: Actor) -> WaitQuerySet:
-    return Wait.objects.visible_to(actor).select_related("run", "run__team", "run__pipeline")
-
-
-def find_wait(wait: str, *, actor: Actor) -> Wait:
-    """A wait by its id. UnknownWait."""
-    try:
-        return waits_visible_to(actor).get(id=UUID(wait))
-    except (ValueError, Wait.DoesNotExist):
-        raise UnknownWait(f"there is no wait '{visible(wait, 60)}' that you may see") from None
 
 
 # --- signals ---------------------------------------------------------------------------------------------------------
@@ -63,15 +48,19 @@ def send_signal(*, run: str, signal: str, payload: Any, actor: Actor) -> Wait:
         found = find_run(run, actor=actor)
     with _refusals(found, actor):
         require_member(found, actor)
-        waits = list(Wait.objects.filter(run=found, kind=WaitKind.SIGNAL, subject=signal).order_by("opened_at", "id"))
+        waits = list(_waits_for(found, signal)) if signal.isprintable() else []
         due = [wait for wait in waits if wait.state == WaitState.OPEN]
         if not due:
             raise _not_waiting(found, signal, waits)
         for wait in due:
             _refuse_misfit(wait, payload)
         answered = [answer(wait, payload, actor=actor) for wait in due]
-    queue.ring()
+    queue.ring(found.id)
     return answered[0]
+
+
+def _waits_for(run: Run, signal: str) -> WaitQuerySet:
+    return Wait.objects.filter(run=run, kind=WaitKind.SIGNAL, subject=signal).order_by("opened_at", "id")
 
 
 def _not_waiting(run: Run, signal: str, ended: Sequence[Wait]) -> OrchestraError:
@@ -84,10 +73,8 @@ def _not_waiting(run: Run, signal: str, ended: Sequence[Wait]) -> OrchestraError
 
 
 def _refuse_misfit(wait: Wait, payload: Any) -> None:
-    node = planner.node_at(store.plan_of(wait.run.release_id)[0].root, wait.step)
-    wrong = _unwritable(payload)
-    if not wrong and isinstance(node, WaitNode) and node.gives is not None:
-        wrong = list(node.gives.violations(payload))
+    contract = contract_of(wait)
+    wrong = _unwritable(payload) or ([] if contract is None else list(contract.violations(payload)))
     if wrong:
         said = f"the payload of signal '{wait.subject}' is not what step '{wait.step}' takes: {'; '.join(wrong)}"
         raise BadAnswer(f"{said}. The wait is still open; send it again", problems=wrong)
@@ -113,23 +100,6 @@ class Settlement:
     reason: str = ""
 
 
-def unresolved_calls(*, actor: Actor) -> Sequence[Call]:
-    """The calls that somebody has to settle, oldest first."""
-    return list(Call.objects.visible_to(actor).filter(state=CallState.UNRESOLVED).select_related("run", "run__team").order_by("settled_at", "id"))
-
-
-def find_call(call: str, *, actor: Actor) -> Call:
-    """A call by its id or its key. UnknownCall."""
-    calls = Call.objects.visible_to(actor).select_related("run", "run__team", "run__release")
-    try:
-        found = calls.filter(id=UUID(call)).first()
-    except ValueError:
-        found = calls.filter(key=call).first() if call.isprintable() else None
-    if found is None:
-        raise UnknownCall(f"there is no call '{visible(call, 60)}' that you may see")
-    return found
-
-
 def settle_call(*, call: str, settlement: Settlement, actor: Actor) -> Call:
     """Say what became of an unresolved call. Its run goes on from there; of a run that has finished, only the record is put right.
 
@@ -145,8 +115,7 @@ def settle_call(*, call: str, settlement: Settlement, actor: Actor) -> Call:
     with _refusals(run, actor):
         require_member(run, actor)
         _require_independent(found, actor)
-        if found.state != CallState.UNRESOLVED:
-            raise AlreadyAnswered(f"call {found.id} is {found.state}; there is nothing to be said of it any more")
+        _refuse_settled(found)
         _refuse_early(found)
         _refuse_unfit(found, settlement)
         wait = Wait.objects.filter(run=run, kind=WaitKind.UNRESOLVED, subject=found.key, state=WaitState.OPEN).first()
@@ -157,22 +126,48 @@ def settle_call(*, call: str, settlement: Settlement, actor: Actor) -> Call:
             raise NotWaiting(f"run {run.id} does not wait for an answer about call {found.id}; its worker has yet to come to it")
         else:
             _put_right(found, said, actor)
-    queue.ring()
+    queue.ring(run.id)
     found.refresh_from_db()
     return found
+
+
+def why_not(what: Wait | Call, *, actor: Actor) -> str | None:
+    """Why this actor can't answer at this moment, as the refusal would say it; None where they can. Records nothing: nobody has tried."""
+    call = Call.objects.select_related("run", "run__team").filter(key=what.subject).first() if isinstance(what, Wait) else what
+    try:
+        require_member(what.run, actor)
+        if isinstance(what, Wait) and what.kind not in (WaitKind.SIGNAL, WaitKind.UNRESOLVED):
+            return "nobody answers this: it ends by itself"
+        if call is not None:
+            _require_independent(call, actor)
+            _refuse_settled(call)
+            _refuse_early(call)
+        if isinstance(what, Wait) and not Wait.objects.open(clock.now()).filter(id=what.id).exists():
+            raise _too_late(what)
+    except OrchestraError as refusal:
+        return refusal.message
+    return None
 
 
 def _require_independent(call: Call, actor: Actor) -> None:
     """Whoever started the run or owns the agent must not be the one who says that its work was done."""
     run = call.run
     if actor.kind != "person":
-        raise NotGranted(f"what became of call {call.id} is for a person to say: sign in, or give a token of yours", call=str(call.id))
+        raise NotGranted(
+            f"what became of call {call.id} is for a person to say: sign in, or give a token of yours (a command takes it from ORCHESTRA_TOKEN)",
+            call=str(call.id),
+        )
     if run.started_by == f"person:{actor.id}":
         raise NotGranted(f"you started run {run.id}, so somebody else has to say what became of its call", call=str(call.id))
     accountable = Agent.objects.filter(name=call.agent).values_list("accountable", flat=True).first() or ""
     mine = {actor.id, *User.objects.filter(username=actor.id).exclude(email="").values_list("email", flat=True)}
     if accountable.casefold() in {name.casefold() for name in mine}:
         raise NotGranted(f"you answer for agent '{call.agent}', so somebody else has to say what became of its call", call=str(call.id))
+
+
+def _refuse_settled(call: Call) -> None:
+    if call.state != CallState.UNRESOLVED:
+        raise AlreadyAnswered(f"call {call.id} is {call.state}; there is nothing to be said of it any more")
 
 
 def _refuse_early(call: Call) -> None:
@@ -184,12 +179,14 @@ def _refuse_early(call: Call) -> None:
 def _refuse_unfit(call: Call, settlement: Settlement) -> None:
     if not settlement.reason.strip() or len(settlement.reason) > MOST_REASON:
         raise BadAnswer(f"say how you know, in 1 to {MOST_REASON} characters (reason)")
+    if _unwritable(settlement.reason):
+        raise BadAnswer("the reason can't be written: it holds what is no text")
     if settlement.decision is not Resolution.DONE:
         if settlement.result is not None:
             raise BadAnswer("a result belongs to a call that was done; leave it out")
         return
-    agent = store.plan_of(call.run.release_id)[0].agents.get(call.agent)
-    wrong = _unwritable(settlement.result) or (list(agent.gives.violations(settlement.result)) if agent is not None else [])
+    contract = contract_of(call)
+    wrong = _unwritable(settlement.result) or ([] if contract is None else list(contract.violations(settlement.result)))
     if wrong:
         said = f"the result breaks the contract of '{call.agent}': {'; '.join(wrong)}"
         raise BadAnswer(f"{said}. A call that was done has given something: say what, as its agent would have", problems=wrong)
@@ -204,7 +201,7 @@ def _put_right(call: Call, said: Mapping[str, Any], actor: Actor) -> None:
 
 
 def _resolve(call: Call, said: Mapping[str, Any], now: datetime) -> None:
-    state = _RESOLVED.get(Resolution(said["decision"]))
+    state = RESOLVED.get(Resolution(said["decision"]))
     if state is None:
         return  # nobody can say: it stays what it is, and its step fails
     if not Call.objects.filter(key=call.key, state=CallState.UNRESOLVED).update(state=state, settled_at=now):

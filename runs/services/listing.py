@@ -10,15 +10,18 @@ from typing import Final
 
 from django.db.models import Q
 
+from agents.models import Team
 from audit import clock
 from audit.actors import Actor
-from runs.engine.states import LIVE_RUN, Effective, Integrity, Outcome, RunState
+from audit.lanes import first_of, teams_apart
+from runs.engine.states import Effective, Integrity, Outcome, RunState
 from runs.models import Run, RunQuerySet
-from runs.models.run import integrity_of
+from runs.models.run import IS_LIVE, integrity_of
 from runs.services.reading import runs_visible_to
 
 BROKEN: Final = str(Integrity.BROKEN)
 OUTCOMES: Final = (*(str(outcome) for outcome in Outcome), BROKEN)
+NEWEST_FIRST: Final = ("-created_at", "-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,26 @@ def runs_wanted(wanted: Wanted, *, actor: Actor, now: datetime) -> RunQuerySet:
     return runs
 
 
+def lanes_of_runs(wanted: Wanted, *, actor: Actor, now: datetime) -> list[Q]:
+    """Conditions that part what is wanted into lists of which an index has each in order, newest first.
+
+    A pipeline belongs to one team, so where one is named its own index serves.
+    """
+    apart = [] if wanted.pipeline is not None else teams_apart(actor)
+    teams = [Q(team=key) for key in Team.objects.filter(name__in=apart).values_list("pk", flat=True)] if apart else [Q()]
+    outcome = Outcome(wanted.outcome) if wanted.outcome in set(Outcome) else None
+    return [team & end for team in teams for end in RunQuerySet.ways_to_end_as(outcome, now)]
+
+
+def newest_runs(wanted: Wanted, *, actor: Actor, now: datetime, most: int, before: Run | None = None) -> list[Run]:
+    """The newest of the runs that the database can tell, or the next ones before a run."""
+    runs = runs_wanted(wanted, actor=actor, now=now)
+    if before is not None:
+        same = Q(created_at=before.created_at, id__lt=before.id)
+        runs = runs.filter(Q(created_at__lt=before.created_at) | same, created_at__lte=before.created_at)
+    return first_of(runs, lanes_of_runs(wanted, actor=actor, now=now), order=NEWEST_FIRST, most=most)
+
+
 def read_as(runs: Sequence[Run], wanted: Wanted, *, now: datetime | None = None) -> list[Listed]:
     """Each run as it reads now, without those that read otherwise than wanted."""
     now = now or clock.now()
@@ -72,5 +95,5 @@ def read_as(runs: Sequence[Run], wanted: Wanted, *, now: datetime | None = None)
 def _in_state(runs: RunQuerySet, state: RunState, now: datetime) -> RunQuerySet:
     """As of an instant: a live run past its deadline has finished, though nobody has written it yet."""
     if state is RunState.FINISHED:
-        return runs.filter(Q(state=state) | Q(state__in=LIVE_RUN, deadline_at__lte=now))
-    return runs.filter(state=state).exclude(deadline_at__lte=now)
+        return runs.filter(Q(state=state) | IS_LIVE & Q(deadline_at__lte=now))
+    return runs.live().filter(state=state, deadline_at__gt=now)

@@ -1,30 +1,26 @@
 """Reading: one run as one document, the same for every door. Never writes; what is overdue reads as failed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, NamedTuple
 from uuid import UUID
+
+from django.db.models import Count, Max, Min, Q
 
 from agents.errors import NotGranted
 from audit import canonical, clock, reports
 from audit.actors import Actor
 from runs import store
 from runs.engine.limits import failure
-from runs.engine.states import OPEN_STEP, CallKind, Cause, Effective, Integrity, RunState, WaitKind, WaitState
+from runs.engine.states import OPEN_STEP, CallKind, Cause, Effective, Integrity, WaitKind
 from runs.engine.values import instant_text
 from runs.errors import UnknownRun
 from runs.models import Call, Run, RunQuerySet, Step, Wait
 from runs.models.run import integrity_of
 from runs.services import relatives
+from runs.services.waits import WantedWaits, cause_in_vain, unanswered, wait_records, waits_wanted
 
 SHORTEST_PREFIX = 8
-WAITED_IN_VAIN: Final = {
-    WaitKind.SIGNAL: Cause.EXPIRED,
-    WaitKind.UNRESOLVED: Cause.UNRESOLVED,
-    WaitKind.INCOMPATIBLE: Cause.INCOMPATIBLE,
-    WaitKind.TIMER: Cause.DEADLINE,
-    WaitKind.REMOTE: Cause.DEADLINE,
-}
 
 
 def runs_visible_to(actor: Actor) -> RunQuerySet:
@@ -57,17 +53,40 @@ def _matching(run: str, actor: Actor) -> RunQuerySet:
     return runs.filter(id__gte=UUID(digits.ljust(32, "0")), id__lte=UUID(digits.ljust(32, "f"))).order_by("id")
 
 
-def run_document(run: Run, *, actor: Actor) -> dict[str, Any]:
+class StepInShort(NamedTuple):
+    """What a run of tens of thousands of steps is sorted by."""
+
+    id: int
+    key: str
+    state: str
+
+
+def steps_in_short(run: Run) -> list[StepInShort]:
+    """All steps of a run in the order in which they were opened; one statement."""
+    return [StepInShort(*row) for row in Step.objects.filter(run=run).order_by("id").values_list("id", "key", "state")]
+
+
+def extent_of_work(run: Run) -> tuple[str | None, str | None]:
+    """From the first beginning of a step to the last end, the verifier that ends the run apart; no end while one of them is open."""
+    work = Step.objects.filter(run=run).exclude(key="verify", judges=True)
+    said = work.aggregate(began=Min("started_at"), ended=Max("finished_at"), open=Count("id", filter=Q(finished_at__isnull=True)))
+    return instant_text(said["began"]), None if said["open"] else instant_text(said["ended"])
+
+
+def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None) -> dict[str, Any]:
     """Everything that a run has to say, as JSON: outcome, steps with time and cost, verdict with evidence, failure with owner.
 
-    Of the run that it judges, and of those that judge it, only what the actor may see.
+    Of the run that it judges, and of those that judge it, only what the actor may see. With `only` some steps, by id, beside the verifier's.
     """
     now = clock.now()
-    steps, calls = list(Step.objects.filter(run=run)), list(Call.objects.filter(run=run))
+    steps, calls = _steps_and_calls(run, only)
     finish = reports.bodies_at([(run.id, run.seq)]).get(run.id) if run.outcome else None
     opened = reports.openings_of([entry for entry in _entries(run, steps, finish) if entry is not None])
     end = opened.get(UUID(finish["id"]), {}) if finish is not None else {}
     usage = reports.usage_of(run.id) if any(call.kind == CallKind.MODEL for call in calls) else {}
+    made: dict[str, list[Call]] = {}
+    for call in calls:
+        made.setdefault(call.step, []).append(call)
     judged = [step for step in steps if step.judges]
     verdict = opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None
     effective = run.effective(now, _integrity(run, finish, verdict))
@@ -80,14 +99,22 @@ def run_document(run: Run, *, actor: Actor) -> dict[str, Any]:
         "failure": end.get("failure") or (_overdue(run, steps) if effective.overdue else None),
         "missing": end.get("missing", []),
         **_undone(finish),
-        "waits": _waits(run, now),
-        "steps": [_step(step, calls, opened, usage) for step in steps],
+        "waits": _waits(run, actor, now),
+        "steps": [_step(step, made.get(step.key, ()), opened, usage) for step in steps],
         "parent": relatives.parent_of(run, actor=actor),
         "children": relatives.below(run, actor=actor, now=now),
         "reverifies": _judged_run(run, actor),
         "reverified_by": _judgements(run, actor, now),
         "entries": run.seq,
     }
+
+
+def _steps_and_calls(run: Run, only: Collection[int] | None) -> tuple[list[Step], list[Call]]:
+    steps, calls = Step.objects.filter(run=run), Call.objects.filter(run=run)
+    if only is None:
+        return list(steps), list(calls)
+    rows = list(steps.filter(Q(id__in=only) | Q(key="verify", judges=True)))
+    return rows, list(calls.filter(step__in=[row.key for row in rows]))
 
 
 def _integrity(run: Run, finish: Mapping[str, Any] | None, verdict: Any) -> Integrity:
@@ -134,9 +161,9 @@ def _entries(run: Run, steps: Sequence[Step], finish: Mapping[str, Any] | None) 
 def _overdue(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
     """What the engine will write: the deadline is owned by the agent at work, or by the pipeline where none is."""
     plan, _ = store.plan_of(run.release_id)
-    silent = _unanswered(run)
+    silent = unanswered([run]).get(run.id)
     if silent is not None:
-        return failure(plan, cause=WAITED_IN_VAIN[WaitKind(silent.kind)], message=_in_vain(silent), step=silent.step or None).as_record()
+        return failure(plan, cause=cause_in_vain(silent), message=_in_vain(silent), step=silent.step or None).as_record()
     message = f"the run was to be finished by {instant_text(run.deadline_at)} and is not; no worker has written that yet"
     at_work = min((step for step in steps if step.state in OPEN_STEP), key=lambda step: step.key, default=None)
     step, agent = (None, None) if at_work is None else (at_work.key, at_work.agent)
@@ -149,28 +176,9 @@ def _undone(finish: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"undone": facts.get("undone", []), "not_undone": facts.get("not_undone", [])}
 
 
-def _waits(run: Run, now: datetime) -> list[dict[str, Any]]:
+def _waits(run: Run, actor: Actor, now: datetime) -> list[dict[str, Any]]:
     """What it waits for and who can end that; only while it can still be answered."""
-    return [wait_record(wait) for wait in Wait.objects.open(now).filter(run=run)] if run.outcome is None else []
-
-
-def wait_record(wait: Wait) -> dict[str, Any]:
-    return {
-        "id": str(wait.id),
-        "step": wait.step or None,
-        "kind": wait.kind,
-        "subject": wait.subject or None,
-        "opened_at": instant_text(wait.opened_at),
-        "expires_at": instant_text(wait.expires_at),
-        "on_expiry": "continue" if wait.goes_on else "fail",
-    }
-
-
-def _unanswered(run: Run) -> Wait | None:
-    """The wait that has ended a waiting run, before anybody wrote it."""
-    if run.state != RunState.WAITING:
-        return None
-    return Wait.objects.filter(run=run, state=WaitState.OPEN, goes_on=False, expires_at__lte=run.deadline_at).order_by("expires_at", "id").first()
+    return [] if run.outcome is not None else wait_records(waits_wanted(WantedWaits(run=run.id), actor=actor, now=now))
 
 
 def _in_vain(wait: Wait) -> str:
@@ -213,8 +221,8 @@ def _step(step: Step, calls: Sequence[Call], opened: Mapping[UUID, Mapping[str, 
         "result": value(step.result_entry, "result"),
         "result_digest": step.result_digest or None,
         "failure": value(step.failure_entry, "failure"),
-        "cost_nano": str(sum(call.cost_nano for call in calls if call.step == step.key)),
-        "calls": [_call(call, usage.get(call.id)) for call in calls if call.step == step.key],
+        "cost_nano": str(sum(call.cost_nano for call in calls)),
+        "calls": [_call(call, usage.get(call.id)) for call in calls],
     }
 
 

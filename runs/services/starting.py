@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from agents import contracts, registry
 from agents.errors import NotGranted
 from agents.models import Pipeline, Release
-from audit import canonical, clock, ledger, reports
+from audit import bulk, canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.errors import OrchestraError
 from audit.ledger import Head
@@ -48,7 +48,7 @@ def start_run(
         record_refusal(Verb.START_REFUSED, named("pipeline", pipeline), refusal, actor)
         raise
     if ring:
-        queue.ring()
+        queue.ring(run.id)
     return run
 
 
@@ -72,7 +72,7 @@ def reverify(*, run: str, actor: Actor, ring: bool = False) -> Run:
             old.release, spec, source, actor=actor, draft=old.draft, as_of=old.as_of or old.finished_at, trigger="reverify", key=None, reverifies=old
         )
     if ring:
-        queue.ring()
+        queue.ring(new.id)
     return new
 
 
@@ -126,7 +126,7 @@ def _started(
     spec = release.manifest["pipeline"]["spec"]
     _refuse_bad_input(spec, given, as_of)
     try:
-        with transaction.atomic(durable=True):
+        with transaction.atomic(durable=True), bulk.together():
             return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key)
     except IntegrityError:
         earlier = _same_start(pipeline, asked, key)  # somebody used the key in the same moment
@@ -174,6 +174,7 @@ def _insert(
         created_at=now,
         deadline_at=now + timedelta(milliseconds=limits["timeout_ms"]),
         lifetime_until=now + timedelta(milliseconds=planner.lifetime_ms(limits)),
+        priority=beginnings.PRIORITIES[spec.get("priority", "normal")],
         engine_abi=release.manifest["engine_abi"],
         seq=1,
         calls_limit=limits.get("calls"),

@@ -15,6 +15,7 @@ from agents.errors import NotGranted
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.ledger import Draft
+from runs import queue
 from runs.engine.states import LIVE_RUN, Verb
 from runs.errors import AlreadyFinished
 from runs.models import Run
@@ -39,7 +40,7 @@ def cancel_run(*, run: str, actor: Actor) -> Run:
         refusal = AlreadyFinished(f"run {found.id} has finished ({ended.outcome}); finished is final")
         record_refusal(Verb.CANCEL_REFUSED, found.subject, refusal, actor, run=found)
         raise refusal
-    _end_if_unattended(found.id, actor)
+    _end_or_ring(found.id, actor, asked=asked)
     cancel_orphans([found.id], actor=actor)
     found.refresh_from_db()
     return found
@@ -52,7 +53,7 @@ def cancel_orphans(parents: Collection[UUID] | None = None, *, actor: Actor) -> 
     while found := list(family.orphans(level).select_related("team")[:BATCH]):
         asked = [run for run in found if _ask(run, actor, clock.now())]
         for run in asked:
-            _end_if_unattended(run.id, actor)
+            _end_or_ring(run.id, actor, asked=True)
         if not asked:
             break  # overdue: a sweep ends them, and what is below them then
         cancelled += len(asked)
@@ -73,9 +74,12 @@ def _ask(run: Run, actor: Actor, asked_at: datetime) -> bool:
     return bool(asked)
 
 
-def _end_if_unattended(run: UUID, actor: Actor) -> None:
+def _end_or_ring(run: UUID, actor: Actor, *, asked: bool) -> None:
+    """Nobody drives it: its end is written here. Else whoever does is told, where there is something new."""
     if Run.objects.unattended(clock.now()).filter(id=run).exists():
         end_unattended(run, actor=actor)
+    elif asked:
+        queue.ring(run)
 
 
 def _require_member(run: Run, actor: Actor) -> None:

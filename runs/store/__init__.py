@@ -3,7 +3,7 @@
 Used by the worker, use-cases and sweeps. Decides nothing: what changes was decided by the engine.
 """
 
-from .claims import MAX_ATTEMPTS, children_at_work, claim, heartbeat, look, release_lease
+from .claims import MAX_ATTEMPTS, children_at_work, claim, forfeit_lease, heartbeat, look, release_lease
 from .committer import Committer
 from .loading import Loaded, Problem, failure_from, load, load_rows, plan_of
 from .pacing import pace_of
@@ -31,6 +31,7 @@ __all__ = [
     "confirmed",
     "failed",
     "failure_from",
+    "forfeit_lease",
     "heartbeat",
     "load",
     "load_rows",

@@ -19,6 +19,7 @@ from runs.store.transitions import Transition
 
 TRIGGER: Final = "pipeline"
 """What starts a child run."""
+PRIORITIES: Final = {"low": -1, "normal": 0, "high": 1}
 _COLUMNS = {field.name: field.attname for field in Run._meta.concrete_fields}  # noqa: SLF001 - Django's documented way to a model's fields
 
 
@@ -73,6 +74,7 @@ def _child(parent: Run, step: StepValue, releases: Mapping[str, Release], actor:
     start = step.start
     assert start is not None
     release, given = releases[start.child.release], dict(step.arguments)
+    spec = release.manifest["pipeline"]["spec"]
     root: UUID = parent.root_run_id or parent.id
     run = Run(
         pipeline=release.pipeline,
@@ -91,12 +93,13 @@ def _child(parent: Run, step: StepValue, releases: Mapping[str, Release], actor:
         created_at=now,
         deadline_at=start.deadline_at,
         lifetime_until=start.lifetime_until,
+        priority=PRIORITIES[spec.get("priority", "normal")],
         engine_abi=release.manifest["engine_abi"],
         seq=1,
         calls_limit=start.calls_limit,
         cost_limit_nano=start.cost_limit,
         input_digest=canonical.digest(given),
     )
-    first = queued(run, release.manifest["pipeline"]["spec"], given, actor)
+    first = queued(run, spec, given, actor)
     run.input_entry = first.id
     return run, first

@@ -3,7 +3,7 @@
 The fence gives safety, the lease only liveness. Every statement here is a conditional update or one indexed read.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,6 +16,8 @@ from django.db.models.functions import Greatest
 from audit import bulk, clock
 from runs.engine.states import AT_WORK_RUN, LIVE_RUN, SUPPORTED_ABIS, Integrity, RunState
 from runs.models import Run
+from runs.store import fairness
+from runs.store.fairness import Place, Queue
 
 MAX_ATTEMPTS = 5
 """Claims without a committed transition between them. A run that kills its worker that often ends as `lost`."""
@@ -37,24 +39,76 @@ class Look:
     finished: bool
 
 
-def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | None = None) -> list[Run]:
-    """Take up to `limit` ready runs, oldest first, as they are now. A conditional update each, so two workers never hold one fence."""
+def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | None = None, held: Mapping[Place, int] | None = None) -> list[Run]:
+    """Take up to `limit` ready runs as they are now. A conditional update each, so two workers never hold one fence.
+
+    Oldest first; with `held` (how many runs of each team and pipeline the caller drives) those that have begun come first, and the
+    rest of the room is shared fairly between those that wait for it.
+    """
     if connection.vendor == "sqlite" and not bulk.statement(f"SELECT 1 FROM runs_run WHERE {_READY} LIMIT 1", _ready(clock.now())):  # noqa: S608
         return []  # a worker looks several times a second, and must not take the one write lock each time for nothing
-    with transaction.atomic(durable=True):
+    with transaction.atomic(durable=True), bulk.together():
         now = clock.now()
-        marks = ", ".join(["%s"] * len(only or ())) or "NULL"
-        among = "" if only is None else f" AND (id IN ({marks}) OR root_run_id IN ({marks}))"
-        # Skipping locked rows only keeps workers out of each other's way (SQLite has no such thing); the condition of the update decides.
-        skip = " FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
-        sql = (
-            f"WITH free(found) AS (SELECT id FROM runs_run WHERE {_READY}{among} ORDER BY created_at LIMIT %s{skip}) "  # noqa: S608 - our own names
-            f"UPDATE runs_run SET fence = fence + 1, attempt = attempt + 1, lease_owner = %s, lease_until = %s FROM free "
-            f"WHERE id = found AND {_READY} RETURNING {bulk.column_list(Run)}"
-        )
-        names = [bulk.adapted(run) for run in only or ()] * 2
-        values = [*_ready(now), *names, limit, bulk.adapted(owner), bulk.adapted(now + ttl), *_ready(now)]
-        return sorted(bulk.instances(Run, bulk.statement(sql, values)), key=lambda run: run.created_at)
+        if held is None:
+            found = _taken(owner, now, now + ttl, [_Part(_among(only), [bulk.adapted(run) for run in only or ()] * 2, limit)])
+        else:
+            found = _taken(owner, now, now + ttl, [_Part(" AND state <> 'queued'", [], limit)])
+            parts = _fair_parts(held, limit - len(found))
+            found += _taken(owner, now, now + ttl, parts) if parts else []
+        return sorted(found, key=lambda run: run.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of the ready runs, oldest first: a further condition with its values, and how many."""
+
+    condition: str
+    values: list[Any]
+    limit: int
+
+
+def _among(only: Collection[UUID] | None) -> str:
+    """These runs and those below them; each is named twice."""
+    marks = ", ".join(["%s"] * len(only or ())) or "NULL"
+    return "" if only is None else f" AND (id IN ({marks}) OR root_run_id IN ({marks}))"
+
+
+def _taken(owner: UUID, now: datetime, until: datetime, parts: Sequence[_Part]) -> list[Run]:
+    # Skipping locked rows only keeps workers out of each other's way (SQLite has no such thing); the condition of the update decides.
+    skip = " FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    named = [
+        f"p{place}(found) AS (SELECT id FROM runs_run WHERE {_READY}{part.condition} ORDER BY created_at LIMIT %s{skip})"  # noqa: S608 - our own names
+        for place, part in enumerate(parts)
+    ]
+    union = " UNION ALL ".join(f"SELECT found FROM p{place}" for place, _ in enumerate(parts))  # noqa: S608
+    sql = (
+        f"WITH {', '.join(named)}, free(found) AS ({union}) "  # noqa: S608 - our own names
+        f"UPDATE runs_run SET fence = fence + 1, attempt = attempt + 1, lease_owner = %s, lease_until = %s FROM free "
+        f"WHERE id = found AND {_READY} RETURNING {bulk.column_list(Run)}"
+    )
+    given = [value for part in parts for value in (*_ready(now), *part.values, part.limit)]
+    return bulk.instances(Run, bulk.statement(sql, [*given, bulk.adapted(owner), bulk.adapted(until), *_ready(now)]))
+
+
+_QUEUED: Final = "FROM runs_run WHERE pipeline_id = p.id AND state = 'queued'"
+_HEADS: Final = (
+    f"SELECT p.team_id, p.id, r.priority, (SELECT count(*) FROM (SELECT 1 AS one {_QUEUED} LIMIT %s) AS ready) "  # noqa: S608 - our own names
+    f"FROM agents_pipeline p JOIN runs_run r ON r.id = (SELECT id {_QUEUED} ORDER BY created_at LIMIT 1)"
+)
+
+
+def _fair_parts(held: Mapping[Place, int], room: int) -> list[_Part]:
+    """A look-up by index for each pipeline, however many runs wait."""
+    if room <= 0:
+        return []
+    rows = bulk.statement(_HEADS, [room])
+    queues = [Queue(_key(team), _key(pipeline), priority, ready) for team, pipeline, priority, ready in rows]
+    wanted = fairness.shares(queues, held, room)
+    return [_Part(" AND state = 'queued' AND pipeline_id = %s", [bulk.adapted(pipeline)], count) for pipeline, count in wanted.items()]
+
+
+def _key(value: Any) -> UUID:
+    return value if isinstance(value, UUID) else UUID(value)
 
 
 def children_at_work(runs: Collection[UUID]) -> bool:
@@ -71,8 +125,9 @@ def _ready(now: datetime) -> list[Any]:
 def heartbeat(*, owner: UUID, ttl: timedelta, runs: Sequence[UUID]) -> set[UUID]:
     """Prolong the leases of these runs; returns those that are still ours. Whoever is missing has been lost."""
     with transaction.atomic(durable=True):
-        now = clock.now()
         held = Run.objects.filter(lease_owner=owner, id__in=runs)
+        list(held.order_by("id").select_for_update().values_list("id"))  # in the order of commits, or each might wait for the other's next row
+        now = clock.now()
         held.filter(state__in=LIVE_RUN).update(lease_until=now + ttl)
         return set(held.values_list("id", flat=True))
 
@@ -87,3 +142,8 @@ def release_lease(*, owner: UUID, runs: Sequence[UUID]) -> None:
     """Give live runs back, so that another worker need not wait for the lease to run out. That is no crash: it counts as no attempt."""
     held = Run.objects.filter(lease_owner=owner, id__in=runs, state__in=LIVE_RUN)
     held.update(lease_owner=None, lease_until=None, attempt=Greatest(F("attempt") - 1, 0))
+
+
+def forfeit_lease(*, owner: UUID) -> None:
+    """Free the runs of a worker that is known to be dead. They were claimed in vain, so that counts as an attempt."""
+    Run.objects.filter(lease_owner=owner, state__in=LIVE_RUN).update(lease_until=clock.now())

@@ -6,6 +6,7 @@ Transitions that are ready together commit together. Knows nothing of runs beyon
 import asyncio
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -31,6 +32,8 @@ class Committer:
         self._waiting: list[tuple[Transition, asyncio.Future[Written]]] = []
         self._flushing: set[asyncio.Task[None]] = set()
         self._busy = 0
+        self.sizes: Counter[int] = Counter()
+        """How many groups of how many transitions were written, for whoever looks on."""
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a use of the database in a committer thread."""
@@ -64,7 +67,12 @@ class Committer:
     async def _flush_all(self) -> None:
         await asyncio.sleep(0)  # let everything that is ready in this turn of the loop join the group
         while self._waiting:
-            batch, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            # A driver that was abandoned wants nothing written any more; the one that follows it may have a transition of the same run here.
+            wanted = [each for each in self._waiting if not each[1].done()]
+            batch, self._waiting = wanted[:GROUP], wanted[GROUP:]
+            if not batch:
+                break
+            self.sizes[len(batch)] += 1
             answers: Sequence[Written | Exception]
             try:
                 answers = await self.call(commit, [transition for transition, _ in batch])

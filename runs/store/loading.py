@@ -11,9 +11,10 @@ from uuid import UUID
 
 from agents.models import Release, Team
 from audit import bulk, canonical, ledger, reports
-from runs.engine import machine, planner
+from runs.engine import looking, machine, planner
+from runs.engine.families import PipelineNode
 from runs.engine.states import LIVE_RUN, OPEN_STEP, Cause, RunState, StepState, Verb, WaitKind, WaitState
-from runs.engine.values import Answer, BestBefore, Failure, Held, PipelineNode, Plan, RunView, Snapshot, Waiting, WaitNode
+from runs.engine.values import Answer, BestBefore, Failure, Held, Plan, RunView, Snapshot, Waiting, WaitNode
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
 from runs.store import family
@@ -120,6 +121,7 @@ def _loaded(run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | 
         if problem is None:
             plan = planner.verification_only(plan) if run.reverifies_id else plan
             values = {step.key: _step(step, plan, opened, waits) for step in steps}
+            values = {key: _unlooked(step, values) for key, step in values.items()}
     except _Tampered as tampered:
         problem = Problem(Cause.TAMPERED, str(tampered))
     keys = frozenset(key for key, step in values.items() if step.state in OPEN_STEP)
@@ -212,6 +214,13 @@ def _beside(step: Step, path: str, opened: Opened) -> Any:
     return None if step.result_entry is None else opened.get(step.result_entry, {}).get(path)
 
 
+def _unlooked(step: StepValue, steps: Mapping[str, StepValue]) -> StepValue:
+    """A look-up that has begun does not begin again."""
+    if step.wait is None or step.wait.look_at is None or looking.key_of(step) not in steps:
+        return step
+    return replace(step, wait=replace(step.wait, look_at=None))
+
+
 def _wait(step: Step, waits: Waits, opened: Opened) -> Waiting:
     wait = waits.rows.get((step.run_id, step.key))
     if wait is None or wait.state not in (WaitState.OPEN, WaitState.ANSWERED):
@@ -221,8 +230,18 @@ def _wait(step: Step, waits: Waits, opened: Opened) -> Waiting:
     if wait.state == WaitState.ANSWERED:
         assert wait.ended_at is not None
         answer = Answer(wait.ended_at, wait.answered_by, _value(step, wait.answer_entry, "answer", opened))
-    works = (step.run_id, step.key) in waits.works
-    return Waiting(WaitKind(wait.kind), wait.opened_at, wait.expires_at, wait.goes_on, wait.subject, failed, answer, str(wait.id), works)
+    return Waiting(
+        kind=WaitKind(wait.kind),
+        opened_at=wait.opened_at,
+        until=wait.expires_at,
+        goes_on=wait.goes_on,
+        subject=wait.subject,
+        failure=failed,
+        look_at=wait.look_at,
+        answer=answer,
+        id=str(wait.id),
+        works=(step.run_id, step.key) in waits.works,
+    )
 
 
 def _value(step: Step, entry: UUID | None, path: str, opened: Opened) -> Any:

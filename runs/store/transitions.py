@@ -84,6 +84,14 @@ class Transition:
         """Whether the run gets further. Taking it up or sending a call again does not, or a crash loop would never be seen as one."""
         return bool(self.opened or self.settled or self.move.opened or self.move.moved or self.move.finish)
 
+    @property
+    def holds_until(self) -> datetime | None:
+        """From this instant on it would be decided otherwise: everybody reads the run as failed, or a call of it has no time left."""
+        run = self.move.snapshot.run
+        if run.finished_at is not None and run.finished_at >= run.deadline_at:
+            return None  # decided since, and for ever
+        return min([run.deadline_at, *(each.call.not_after for each in self.opened)])
+
 
 @dataclass(frozen=True, slots=True)
 class Committed:

@@ -34,7 +34,7 @@ _STEP_CHANGES = (
     "result_digest result_fence result_entry failure_entry failure_cause failure_owner failure_team"
 ).split()
 _STEP_COLUMNS = ("run", "key", "node", "judges", "started_at", "input_entry", *_STEP_CHANGES)
-_WAIT_COLUMNS = ("id", "run", "step", "kind", "subject", "state", "opened_at", "expires_at", "goes_on", "failure_entry", "answered_by")
+_WAIT_COLUMNS = ("id", "run", "step", "kind", "subject", "state", "opened_at", "expires_at", "look_at", "goes_on", "failure_entry", "answered_by")
 _CALL_COLUMNS = ("run", "dispatched_at", *CallRecord.__slots__, "cost_nano")
 _CALL_CHANGES = ["state", "settled_at", "cause", "contained", "cost_nano", "reserved_nano", "response_entry"]
 
@@ -46,18 +46,41 @@ _MAY_ADVANCE = (
 )
 
 
+class _TooLate(Exception):
+    """Time has passed between these runs' decisions and their transaction; nothing is written."""
+
+    def __init__(self, runs: set[UUID]) -> None:
+        super().__init__()
+        self.runs = runs
+
+
 def commit(batch: Sequence[Transition]) -> list[Written]:
-    """Write what can be written; the answer to each transition, in the order given."""
+    """Write what can be written; the answer to each transition, in the order given.
+
+    What was decided in time and would be written past a deadline is stale too: it is decided anew.
+    """
+    try:
+        return _committed(batch)
+    except _TooLate as late:
+        others = [each for each in batch if each.run not in late.runs]
+        answers = dict(zip((each.run for each in others), commit(others) if others else [], strict=True))
+        return [answers.get(each.run, Stale(lost=False)) for each in batch]
+
+
+def _committed(batch: Sequence[Transition]) -> list[Written]:
     ordered = sorted(batch, key=lambda each: each.run)
     notes = {each.run: _Notes(each) for each in ordered}
     concerning = family.concerning(ordered)
-    with transaction.atomic(durable=True):
+    with transaction.atomic(durable=True), bulk.together():
         if concerning:
             family.lock(each.run for each in ordered)
         rows = [_run_row(each, notes[each.run]) for each in ordered]
         alive = bulk.update_where(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
         now = clock.now()
         written = [each for each in ordered if each.run in alive]
+        late = {each.run for each in written if each.holds_until is not None and now >= each.holds_until}
+        if late:
+            raise _TooLate(late)
         heads = _write(written, notes, now) if written else {}
         _tell([each for each in concerning if each.run in alive], now)
     fences = _fences(each.run for each in ordered if each.run not in alive)
@@ -70,6 +93,7 @@ def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: date
     moved = [_step_row(each, step, notes[each.run]) for each in written for step in each.move.moved]
     bulk.update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved, answers=False)
     _close_waits(written, now)
+    _resolve_calls(written, now)
     _let_go(written)
     settled = [_call_row(call, notes[each.run].of([Verb.CALL_CONFIRMED], call.fact.subject), now) for each in written for call in each.settled]
     bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled, answers=False)
@@ -185,7 +209,13 @@ def _new_waits(written: Sequence[Transition], notes: dict[UUID, _Notes]) -> list
 
 def _new_wait(run: UUID, step: StepValue, wait: Waiting, notes: _Notes) -> list[Any]:
     failure = notes.of([Verb.STEP_WAITING], f"step:{step.key}")
-    return [new_id(), run, step.key, wait.kind, wait.subject, WaitState.OPEN, wait.opened_at, wait.until, wait.goes_on, failure, ""]
+    return [new_id(), run, step.key, wait.kind, wait.subject, WaitState.OPEN, wait.opened_at, wait.until, wait.look_at, wait.goes_on, failure, ""]
+
+
+def _resolve_calls(written: Sequence[Transition], now: datetime) -> None:
+    rows = [[key, CallState.UNRESOLVED, state, now] for each in written for key, state in each.move.resolved.items()]
+    if rows:
+        bulk.update_where(Call, match=["key", "state"], change=["state", "settled_at"], rows=rows, answers=False)
 
 
 def _close_waits(written: Sequence[Transition], now: datetime) -> None:

@@ -3,7 +3,8 @@
 asyncio; one Engine per process. Knows no door; doors and tasks start it.
 """
 
-from .engine import Engine, EngineOptions
+from .engine import Engine
 from .messages import Event
+from .options import EngineOptions
 
 __all__ = ["Engine", "EngineOptions", "Event"]

@@ -100,14 +100,15 @@ class Driver:
             return self.inbox.get_nowait()
         pause = (machine.wake_at(self.snapshot) - clock.now()).total_seconds() + (GRACE_S if len(self.performing) else 0.0)
         try:
-            return await asyncio.wait_for(self.inbox.get(), timeout=max(pause, 0.0))
+            async with asyncio.timeout(max(pause, 0.0)):  # wait_for would make a task for each
+                return await self.inbox.get()
         except TimeoutError:
             return Poked()
 
     async def _react(self, event: Input) -> None:
         match event:
             case Ended(result=result, settled=settled):
-                self.performing.forget(result.key)
+                self.performing.forget(event)
                 closing = () if settled is None else (settled,)
                 await self._settle(lambda: machine.absorb(self.snapshot, self._judged(result, closing), clock.now()), closing)
             case Asked():
@@ -144,7 +145,7 @@ class Driver:
             acted = self._may_have_acted(step) if step.state is StepState.RUNNING and now >= step.deadline_at else None
             if acted is not None:
                 message = f"step '{key}' did not finish in time; whether '{step.agent}' acted is not known, and it is never sent again"
-                move = machine.absorb(self.snapshot, Unresolved(key, step.attempt, acted.key, message), now)
+                move = machine.absorb(self.snapshot, Unresolved(key, step.attempt, acted.key, message, acted.not_after), now)
                 return replace(move, abandon=(*move.abandon, key))
         return machine.decide(self.snapshot, now)
 
@@ -178,7 +179,7 @@ class Driver:
             await self._settle(lambda: Move(self.snapshot, perform=idle))
 
     def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> _Turn:
-        opened = [each for each in opened if each.call.key not in self.calls and self._is_at_work(each.call.step, each.call.attempt)]
+        opened = [each for each in opened if each.call.key not in self.calls and self._may_open(each.call)]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
         known = Calls(self.calls, self.responses, self.unsent)
@@ -222,8 +223,8 @@ class Driver:
 
     def _give_back(self, turn: _Turn) -> None:
         for plan in turn.plans:
-            if plan.has_place and plan.request is not None:
-                self.tools.boundary.children.give_back(plan.request.agent.digest)
+            if plan.place is not None:
+                plan.place.give_back()
 
     def _advance(self, turn: _Turn, written: store.Committed) -> None:
         transition = turn.transition
@@ -231,6 +232,8 @@ class Driver:
         for call in (*(each.call for each in transition.opened), *(each.call for each in transition.settled)):
             self.calls[call.key] = call
             self.unsent.discard(call.key)
+        for key, state in transition.move.resolved.items():
+            self.calls[key] = replace(self.calls[key], state=state)
         self.attempt = 0 if transition.is_progress else self.attempt
         self.finished = transition.move.finish is not None
         for fact in (*transition.facts, *transition.move.facts):
@@ -334,6 +337,9 @@ class Driver:
     def _is_at_work(self, key: str, attempt: int) -> bool:
         step = self.snapshot.steps.get(key)
         return step is not None and step.state is StepState.RUNNING and step.attempt == attempt
+
+    def _may_open(self, call: store.CallRecord) -> bool:
+        return self._is_at_work(call.step, call.attempt) and clock.now() < call.not_after
 
     def _may_have_acted(self, step: Step) -> store.CallRecord | None:
         """The call of a step at work that is out and may not be sent again."""

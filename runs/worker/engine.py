@@ -5,52 +5,52 @@ A heartbeat that fails for longer than the lease means that authority is lost: e
 
 import asyncio
 import logging
-import os
-import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from django.conf import settings
 from django.db import DatabaseError
 
 from agents.errors import ArtifactRefused
 from audit import clock
 from audit.actors import Actor
-from runs import performers, store, sweeps
+from runs import bell, performers, store, sweeps
 from runs.models import Cause, Run
-from runs.models import Engine as EngineRow
+from runs.worker import presence
 from runs.worker.driver import Driver
-from runs.worker.messages import Event, Tools
+from runs.worker.messages import Tools
+from runs.worker.options import EngineOptions, unharmed
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
-CLAIM_S = 0.25
+CLAIM_S = 1.0
+"""The bell makes either look sooner. These two are what losing it costs."""
+SOONEST_S = 0.1
+"""However often it rings, a look reads the rows of all runs at work."""
+GATHER_S = 0.01
+"""While there is work anyway, runs that become ready within so long are claimed together."""
+GIVE_UP_S = 2.0
+STUCK_S = 90.0
+"""The database's own timeouts are shorter: what has not come back by then never will."""
 CLAIM_BATCH = 64
 SWEEP_S = 1.0
 MARGIN_S = 1.0
 READS = 2
 
 
-def _silent(_: Event) -> None:
-    """Nobody is looking."""
-
-
-def _unharmed(listener: Callable[[Event], None]) -> Callable[[Event], None]:
-    """Who looks on must not stop the work: a terminal that has gone away is no reason to leave a run."""
-
-    def heard(event: Event) -> None:
-        try:
-            listener(event)
-        except Exception as error:  # noqa: BLE001 - whatever happens while somebody is told
-            log.debug("nobody heard of %s (%s)", event.verb, error)
-
-    return heard
+async def _first(event: asyncio.Event, seconds: float) -> None:
+    """Until it happens, and no longer than this."""
+    try:
+        await asyncio.wait_for(event.wait(), timeout=seconds)
+    except TimeoutError:
+        return
 
 
 def _fitted(loaded: store.Loaded, unready: Mapping[str, str]) -> store.Loaded:
@@ -60,23 +60,6 @@ def _fitted(loaded: store.Loaded, unready: Mapping[str, str]) -> store.Loaded:
         return loaded
     message = f"the model provider '{lacking[0]}' can't be used where the worker runs: {unready[lacking[0]]}"
     return replace(loaded, problem=store.Problem(Cause.INCOMPATIBLE, message))
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """`only` drives just these runs and those below them, then stops; `idle_s` stops when nothing has been ready for so long; else until stopped.
-
-    `id` is that of its row, and the owner of its leases: never that of another process.
-    """
-
-    only: frozenset[UUID] | None = None
-    idle_s: float | None = None
-    concurrency: int = field(default_factory=lambda: int(settings.ORCHESTRA_CONCURRENCY))
-    children: int = field(default_factory=lambda: int(settings.ORCHESTRA_CHILDREN))
-    ttl: timedelta = field(default_factory=lambda: timedelta(seconds=settings.ORCHESTRA_LEASE_TTL_S))
-    beat_s: float = field(default_factory=lambda: float(settings.ORCHESTRA_HEARTBEAT_S))
-    listener: Callable[[Event], None] = _silent
-    id: UUID = field(default_factory=uuid4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +82,25 @@ class Engine:
             store.Committer(),
             performers.Boundary(children=self.options.children),
             Actor.system("worker"),
-            _unharmed(self.options.listener),
+            unharmed(self.options.listener),
             self.wake,
         )
         self._drivers: dict[UUID, Driver] = {}
         self._driving: dict[UUID, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
-        self._room = asyncio.Event()
+        self._room, self._moved = asyncio.Event(), asyncio.Event()
+        self._draining = False
+        self._taken = 0
+        self._swept_at: datetime | None = None
         self._held_until = 0.0
-        self._family_at_work = False
-        self._last_work = time.monotonic()
+        self._is_crowded = self._family_at_work = False
+        self._last_work = self._looked_at = time.monotonic()
 
     async def run(self) -> None:
         """Until stopped, idle for too long, or done with the runs it was made for."""
-        await self._call(self._announce)
-        loops = [asyncio.create_task(loop) for loop in (self._claiming(), self._beating(), self._looking(), self._sweeping())]
+        await self._call(presence.announce, self.id, serves_all=self.options.only is None)
+        work = (self._claiming(), self._beating(), self._looking(), self._sweeping(), bell.listen(self._heard))
+        loops: list[asyncio.Task[None]] = [asyncio.create_task(loop) for loop in work]
         try:
             await self._until_done(loops)
         finally:
@@ -123,9 +110,30 @@ class Engine:
         """Leave: runs are given back to whoever comes next. Safe to call from a signal handler of the loop."""
         self._stopping.set()
 
-    def wake(self) -> None:
-        """A run is ready, says a door in this process: look now instead of at the next turn. Call it in the engine's loop."""
+    def drain(self, seconds: float) -> None:
+        """Leave: take nothing more, let what is at work end for so long, then stop. Call it in the engine's loop."""
+        self._draining = True
         self._room.set()
+        asyncio.get_running_loop().call_later(seconds, self.stop)
+
+    @property
+    def is_draining(self) -> bool:
+        return self._draining
+
+    def is_stuck(self) -> bool:
+        """Whether a look for ready runs, which comes every second, has not come back for far too long."""
+        return time.monotonic() - self._looked_at > STUCK_S
+
+    def wake(self) -> None:
+        """A run is ready: look now instead of at the next turn. Call it in the engine's loop."""
+        self._room.set()
+
+    def _heard(self, run: UUID | None) -> None:
+        """The bell: one of ours was changed, or another is ready."""
+        if run is None or run in self._driving:
+            self._moved.set()
+        if run not in self._driving and (run is None or self.options.only is None or run in self.options.only):
+            self.wake()
 
     async def _until_done(self, loops: list["asyncio.Task[None]"]) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
@@ -143,26 +151,14 @@ class Engine:
         await self.tools.boundary.close()
         try:
             await self._call(store.release_lease, owner=self.id, runs=held)
-            await self._call(self._leave)
+            await self._say()
+            await self._call(presence.leave, self.id)
         except DatabaseError as error:
             log.warning("leases could not be given back (%s); they run out in %s", error, self.options.ttl)
         await self.tools.committer.close()
 
     async def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return await self.tools.committer.call(function, *args, **kwargs)
-
-    # --- the engine's own row ---
-
-    def _announce(self) -> None:
-        now = clock.now()
-        row = {"host": socket.gethostname()[:200], "pid": os.getpid(), "serves_all": self.options.only is None, "started_at": now, "beat_at": now}
-        EngineRow.objects.update_or_create(id=self.id, defaults=row)  # there already where a chore has called this engine
-
-    def _leave(self) -> None:
-        EngineRow.objects.filter(id=self.id).update(stopped_at=clock.now())
-
-    def _still_here(self) -> None:
-        EngineRow.objects.filter(id=self.id).update(beat_at=clock.now())
 
     # --- claiming ---
 
@@ -171,14 +167,19 @@ class Engine:
             self._room.clear()  # before the look: whoever rings while it is under way gets another
             room = self._places()
             claimed = await self._claimed_or_none(room)
+            self._looked_at = time.monotonic()
             if claimed:
                 self._last_work = time.monotonic()
             if self._is_done():
                 return
             if claimed < room or not self._places():  # nothing else is ready, or there is no room for it
-                await self._pause()
+                await _first(self._room, CLAIM_S)
+            if self._driving:
+                await asyncio.sleep(GATHER_S)
 
     def _places(self) -> int:
+        if self._draining:
+            return 0
         return max(min(self.options.concurrency - len(self._driving), CLAIM_BATCH), 0)
 
     async def _claimed_or_none(self, room: int) -> int:
@@ -189,41 +190,44 @@ class Engine:
             await asyncio.sleep(1.0)
             return 0
 
-    async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._room.wait(), timeout=CLAIM_S)
-        except TimeoutError:
-            return
-
     def _is_done(self) -> bool:
         if self._driving:
             self._last_work = time.monotonic()
             return False
+        if self._draining:
+            return True
         if self.options.only is not None:
             return not self._family_at_work and (not (self.options.only - set(self._drivers)) or self._gave_up())
         return self.options.idle_s is not None and time.monotonic() - self._last_work > self.options.idle_s
 
     def _gave_up(self) -> bool:
         """A run that somebody else holds, or that has ended, can't be claimed here."""
-        return time.monotonic() - self._last_work > CLAIM_S * 8
+        return time.monotonic() - self._last_work > GIVE_UP_S
 
     async def _claim(self, room: int) -> int:
-        if not room:
+        wanted = self._wanted()
+        if not room or wanted == frozenset():
             return 0
         sent = time.monotonic()
-        runs, read = await self._call(self._claimed, room, self._wanted())
+        runs, read = await self._call(self._claimed, room, wanted, self._held() if self._is_crowded else None)
+        self._is_crowded = len(runs) >= room
         if not runs:
             return 0
+        self._taken += len(runs)
         if not self._driving:  # else an older lease, which only a heartbeat prolongs, bounds what we hold
             self._held_until = sent + self.options.ttl.total_seconds() - MARGIN_S
         await (self._take(runs) if read is None else self._begin(read))
         return len(runs)
 
-    def _claimed(self, room: int, wanted: Collection[UUID] | None) -> tuple[list[Run], _Read | None]:
+    def _held(self) -> Counter[tuple[UUID, UUID]]:
+        """How many runs of each team and pipeline are driven here: where more wait than there is room for, the room is shared."""
+        return Counter((driver.loaded.run.team_id, driver.loaded.run.pipeline_id) for driver in self._live())
+
+    def _claimed(self, room: int, wanted: Collection[UUID] | None, held: Counter[tuple[UUID, UUID]] | None) -> tuple[list[Run], _Read | None]:
         """In a committer thread: claimed and read in one visit. What can't be read is looked at run by run."""
         # Before the claim: a child that ends after this look has made its parent ready, and the next claim finds that one.
         self._family_at_work = wanted is not None and store.children_at_work(wanted)
-        runs = store.claim(owner=self.id, ttl=self.options.ttl, limit=room, only=wanted)
+        runs = store.claim(owner=self.id, ttl=self.options.ttl, limit=room, only=wanted, held=None if wanted is not None else held)
         try:
             return runs, self._read(runs) if runs else None
         except Exception as error:  # noqa: BLE001 - it comes again, and is dealt with there
@@ -296,6 +300,7 @@ class Engine:
         self._drivers[driver.run] = driver
         task = asyncio.create_task(self._drive(driver))
         self._driving[driver.run] = task
+        task.add_done_callback(partial(self._driven, driver))
         log.info("run %s: taken", driver.run)
 
     async def _drive(self, driver: Driver) -> None:
@@ -305,13 +310,16 @@ class Engine:
             raise
         except Exception:
             log.exception("run %s can't be driven here; its lease runs out and another worker takes it", driver.run)
-        finally:
-            if len(self._driving) >= self.options.concurrency or self.options.only is not None:
-                self._room.set()  # room for another, or perhaps the end
-            self._driving.pop(driver.run, None)
+
+    def _driven(self, driver: Driver, task: "asyncio.Task[None]") -> None:
+        """However it ended: a task that is cancelled before it begins runs none of its own code, and a run that stays listed keeps its lease."""
+        if self._draining or len(self._driving) >= self.options.concurrency or self.options.only is not None:
+            self._room.set()  # room for another, or perhaps the end
+        if self._driving.get(driver.run) is task:
+            del self._driving[driver.run]
             if self.options.only is None:
                 self._drivers.pop(driver.run, None)
-            log.info("run %s: %s", driver.run, "finished" if driver.finished else "no longer driven here")
+        log.info("run %s: %s", driver.run, "finished" if driver.finished else "no longer driven here")
 
     # --- authority ---
 
@@ -325,7 +333,7 @@ class Engine:
         held = list(self._driving)
         try:
             ours = await self._call(store.heartbeat, owner=self.id, ttl=self.options.ttl, runs=held)
-            await self._call(self._still_here)
+            await self._say()
         except DatabaseError as error:
             log.warning("heartbeat failed (%s)", error)
             if time.monotonic() >= self._held_until:
@@ -339,6 +347,10 @@ class Engine:
         driver = self._drivers.get(run)
         return driver is None or driver.parked
 
+    async def _say(self) -> None:
+        counts = presence.counts(self._taken, self.tools.committer.sizes)
+        await self._call(presence.beat, self.id, driving=len(self._driving), swept_at=self._swept_at, counts=counts)
+
     def _drop(self, runs: list[UUID], why: str) -> None:
         for run in runs:
             task = self._driving.get(run)
@@ -348,11 +360,13 @@ class Engine:
 
     async def _looking(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
+            await _first(self._moved, LOOK_S)
+            self._moved.clear()  # before the look, as above
             if time.monotonic() >= self._held_until:
                 self._drop(list(self._driving), "its lease has run out")
             if self._driving:
                 await self._look()
+                await asyncio.sleep(SOONEST_S)
 
     async def _look(self) -> None:
         try:
@@ -374,6 +388,8 @@ class Engine:
             await asyncio.sleep(SWEEP_S)
             try:
                 await self._call(sweeps.end_overdue)
+                await self._call(sweeps.fit_engines)
+                self._swept_at = clock.now()
             except DatabaseError as error:
                 log.warning("a sweep failed (%s)", error)
 

@@ -48,10 +48,11 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A step's attempt came back, with the end of its call."""
+    """A step's attempt came back, with the end of its call. The place that it had is still taken: the run's next step may have it."""
 
     result: Result
     settled: store.CallSettled | None = None
+    place: performers.Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Planned:
     settled: tuple[store.CallSettled, ...] = ()
     facts: tuple[Fact, ...] = ()
     record: store.CallRecord | None = None
-    has_place: bool = False
+    place: performers.Place | None = None
 
 
 def give(answer: "asyncio.Future[Answer]", value: Answer) -> None:

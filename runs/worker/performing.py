@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ class Performing:
     def __init__(self, run: UUID, plan: Plan, tools: Tools, inbox: "asyncio.Queue[Input]") -> None:
         self.run, self.plan, self.tools, self.inbox = run, plan, tools, inbox
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._places: set[performers.Place] = set()
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -42,13 +44,19 @@ class Performing:
             self.inbox.put_nowait(Ended(performers.outcome_of(request, reply, chance=random.random())))
         else:
             record = planned.opened[0].call if planned.opened else planned.record
-            self._tasks[planned.step.key] = asyncio.create_task(self._perform(request, record, planned.has_place))
+            task = self._tasks[planned.step.key] = asyncio.create_task(self._perform(request, record, planned.place))
+            if planned.place is not None:
+                task.add_done_callback(partial(_freed, planned.place))
 
     def __contains__(self, key: str) -> bool:
         return key in self._tasks
 
-    def forget(self, key: str) -> None:
-        """Its end has been read. A task still at work is that of a later attempt."""
+    def forget(self, ended: Ended) -> None:
+        """It has been read. A task still at work is that of a later attempt."""
+        if ended.place is not None:
+            self._places.discard(ended.place)
+            ended.place.give_back()
+        key = ended.result.key
         if key in self._tasks and self._tasks[key].done():
             del self._tasks[key]
 
@@ -68,11 +76,13 @@ class Performing:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for place in self._places:  # of ends that nobody has read
+            place.give_back()
+        self._places.clear()
 
-    async def _perform(self, request: Request, record: store.CallRecord | None, has_place: bool) -> None:
+    async def _perform(self, request: Request, record: store.CallRecord | None, place: performers.Place | None) -> None:
         try:
-            is_model = request.kind is CallKind.MODEL
-            ended = await (self._asked_model(request, record) if is_model else self._in_child(request, record, has_place))
+            ended = await self._ended(request, record, place)
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -81,14 +91,23 @@ class Performing:
             ended = Ended(Failed(request.step, request.attempt, Cause.LOST, message))
         self.inbox.put_nowait(ended)
 
-    async def _in_child(self, request: Request, record: store.CallRecord | None, has_place: bool) -> Ended:
-        children = self.tools.boundary.children
-        if not has_place:
-            await children.take(request.agent.digest)
-        try:
+    async def _ended(self, request: Request, record: store.CallRecord | None, place: performers.Place | None) -> Ended:
+        if request.kind is CallKind.MODEL:
+            return await self._asked_model(request, record)
+        if request.kind is CallKind.TOOL:
             return await self._performed(request, record)
-        finally:
-            children.give_back(request.agent.digest)
+        return await self._in_child(request, record, place)
+
+    async def _in_child(self, request: Request, record: store.CallRecord | None, place: performers.Place | None) -> Ended:
+        """Its place is given back when its end has been read, so that the run's next step can have it; at once if there is none."""
+        place = place or await self.tools.boundary.children.take(request.run, request.agent.digest, ahead=request.may_wait)
+        try:
+            ended = replace(await self._performed(request, record), place=place)
+        except BaseException:
+            place.give_back()
+            raise
+        self._places.add(place)
+        return ended
 
     async def _asked_model(self, request: Request, record: store.CallRecord | None) -> Ended:
         """A model's turn: the question, and if its answer breaks the contract one repair. Each is a call with its own intent and charge."""
@@ -168,3 +187,9 @@ class Performing:
             self.tools.listener(Event(self.run, "progress", f"step:{request.step}", {"step": request.step}, message, fraction))
 
         return tell
+
+
+def _freed(place: performers.Place, task: "asyncio.Task[None]") -> None:
+    """A task that is cancelled before it began can't give anything back itself."""
+    if task.cancelled():
+        place.give_back()

@@ -45,11 +45,12 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
     refusal = admitted(request, snapshot.run, boundary)
     if refusal is not None:
         return Planned(step, request, ended=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
-    if request.kind is CallKind.MODEL:
+    if request.kind in (CallKind.MODEL, CallKind.TOOL):  # answered over the network, so it needs no child's place
         return Planned(step, request, opened=(store.opened(record_of(request), None),))
-    if request.kind is CallKind.INLINE or not boundary.children.take_now():
+    place = None if request.kind is CallKind.INLINE else boundary.children.take_now(request.run, request.agent.digest, ahead=request.may_wait)
+    if place is None:
         return Planned(step, request)
-    return Planned(step, request, opened=(store.opened(record_of(request), None),), has_place=True)
+    return Planned(step, request, opened=(store.opened(record_of(request), None),), place=place)
 
 
 MOST_CARRIED_ON: Final = 64
@@ -97,7 +98,7 @@ def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, re
     if known.mode is not Mode.AT_MOST_ONCE:
         return Planned(step, request, facts=(store.resent(known),), record=known)
     message = f"the worker died while '{known.agent}' was at work; whether it acted is not known, and it is never sent again"
-    ended = Unresolved(step.key, step.attempt, known.key, message)
+    ended = Unresolved(step.key, step.attempt, known.key, message, known.not_after)
     if known.state is not CallState.DISPATCHED:
         return Planned(step, request, ended=ended)
     end = store.failed(known, plan=plan, run=request.run, contained=None, cause=Cause.UNRESOLVED, message=message)

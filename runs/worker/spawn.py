@@ -1,21 +1,26 @@
-"""Processes that the worker starts: the supervised qcluster beside it, and a short-lived engine where none lives."""
+"""Processes that a worker starts, each in a session of its own: an engine, the queue's cluster, a short-lived engine where none lives.
 
-import logging
+Owns starting, looking at and ending them; must not decide when. The supervisor tends the first two, a chore calls the third.
+"""
+
+import contextlib
+import os
+import signal
 import subprocess
 import sys
-from datetime import timedelta
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import psutil
 from django.conf import settings
 
-from audit import clock
-
-log = logging.getLogger(__name__)
-
 IDLE_S = 20
-RING_AFTER = timedelta(minutes=3)
-"""A cluster that has not run the sweep for this long has hung: a worker killed while it held the queue's lock stops them all."""
+STARTING_S = 60.0
+"""Until an engine has said its first word: imports, a busy machine, a database that is slow to answer."""
+
+STANDSTILL_S = 5.0
 
 
 def _manage(*arguments: str) -> list[str]:
@@ -29,38 +34,104 @@ def short_lived_engine(engine: UUID) -> int:
     return started.pid
 
 
-class Cluster:
-    """The qcluster beside an engine: started again when it ends or hangs. Call `tend` every few seconds."""
+def hang_s() -> float:
+    """An engine that was silent for so long has lost its runs anyway: their leases have run out."""
+    return max(float(settings.ORCHESTRA_LEASE_TTL_S), 10.0)
+
+
+class Started:
+    """A process beside us. Its standard input is its lifeline: the kernel closes our end whatever ends us, and it ends itself then."""
+
+    name = "process"
+
+    def __init__(self, command: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
+        self.id = uuid4()
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, pass_fds=pass_fds)
+        self.since = time.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        return time.monotonic() - self.since
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def fault(self) -> str | None:
+        """Why it must be replaced, where it must."""
+        return f"has ended with status {self.process.returncode}" if self.has_ended else None
+
+    def ask_to_end(self) -> None:
+        if not self.has_ended:
+            self.process.terminate()
+
+    def kill(self) -> None:
+        """It and what it has forked; also where it is dead itself and what it forked is not."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+
+class EngineProcess(Started):
+    """An engine whose loop says every second that it turns. Whatever keeps it from that, a stopped process too, is a hang."""
+
+    name = "engine"
+
+    def __init__(self, *, idle_s: float | None) -> None:
+        self._ticks, told = os.pipe()
+        os.set_blocking(self._ticks, False)
+        idle = () if idle_s is None else ("--idle", str(idle_s))
+        try:
+            super().__init__(_manage("worker", "--no-queue", "--engine", str(engine := uuid4()), "--watched", str(told), *idle), pass_fds=(told,))
+        finally:
+            os.close(told)
+        self.id = engine
+        self._silent_at = self.since + STARTING_S
+
+    def fault(self) -> str | None:
+        return super().fault() or (f"has said nothing for {hang_s():g} s" if self._is_silent() else None)
+
+    @property
+    def has_left(self) -> bool:
+        """By itself, as it was told to: nothing was ready for long enough."""
+        return self.process.poll() == 0
+
+    def kill(self) -> None:
+        super().kill()
+        os.close(self._ticks)
+
+    def _is_silent(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            if os.read(self._ticks, 4096):
+                self._silent_at = time.monotonic() + hang_s()
+        return time.monotonic() > self._silent_at
+
+
+class Cluster(Started):
+    """The queue's cluster. It ends by itself when one of its processes was killed; what it can't see is one that stands still."""
+
+    name = "queue"
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._started_at = clock.now()
+        super().__init__(_manage("chores"))
+        self._well_at = time.monotonic()
 
-    def tend(self) -> None:
-        if self._process is not None and self._process.poll() is None and not self._hangs():
-            return
-        if self._process is not None:
-            log.warning("the queue's cluster has %s; starting it again", "hung" if self._process.poll() is None else "ended")
-            self.stop()
-        self._started_at = clock.now()
-        # Its standard input is the lifeline: the kernel closes our end whatever ends us, and the cluster ends with it.
-        self._process = subprocess.Popen(_manage("chores"), stdin=subprocess.PIPE, start_new_session=True)
+    def fault(self) -> str | None:
+        if ended := super().fault():
+            return ended
+        idle = _at_a_standstill(self.process.pid)
+        if not idle:
+            self._well_at = time.monotonic()
+        return f"stands still (process {idle[0]})" if time.monotonic() - self._well_at > STANDSTILL_S else None
 
-    def stop(self) -> None:
-        """End it as it asks to be ended, and by force where it does not listen."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
 
-    def _hangs(self) -> bool:
-        from runs import queue  # noqa: PLC0415 - opens the broker
-
-        now = clock.now()
-        due = queue.sweep_due_at()
-        return due is not None and now - due > RING_AFTER and now - self._started_at > RING_AFTER
+def _at_a_standstill(root: int) -> list[int]:
+    """Its own processes that are stopped, or dead and unnoticed; what they start in turn (an engine) is none of them."""
+    try:
+        own = psutil.Process(root)
+        members = [own, *(found := own.children()), *(each for sentinel in found for each in sentinel.children())]
+        return [each.pid for each in members if each.status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}]
+    except psutil.NoSuchProcess:
+        return []

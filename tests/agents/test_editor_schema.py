@@ -25,7 +25,10 @@ input: {type: object}
 criteria: {a: result != null, b: {judged: It is so.}}
 steps:
   - {id: one, agent: a, with: {x: 1}, timeout: 5s, progress_timeout: 1s, retry: 2, fallback: b, on_failure: degrade, when: input.x > 1}
-  - {id: two, agent: a, retry: {max: 2, backoff: 1s}}
+  - {id: two, agent: a, retry: {max: 2, backoff: 1s}, compensate: {agent: b, with: {x: 1}, timeout: 5s}, lookup: c}
+  - {id: span, wait: {for: 10m}, on_failure: degrade, when: input.x > 1}
+  - {id: instant, wait: {until: =input.at}}
+  - {id: sent, wait: {signal: payment, timeout: 2d, on_expiry: continue, output: {type: object}}}
   - {id: both, parallel: {a: [{id: three, agent: a}], b: [{id: four, agent: a}]}, min_success: any, on_failure: stop, when: input.x > 1}
   - {for_each: =input.list, as: item, max_concurrency: 2, do: [{id: five, agent: a}], min_success: 2, on_failure: stop, when: input.x > 1}
   - switch: [{when: input.x > 1, do: [{id: six, agent: a}]}, {default: [{id: seven, agent: a}]}]
@@ -34,8 +37,9 @@ steps:
   - {id: below, pipeline: other, with: {x: 1}, timeout: 5s, on_failure: stop, when: input.x > 1}
   - {id: judged, verify: {agent: v, with: {x: 1}, timeout: 5s}}
 verify: {agent: v, with: {x: 1}, timeout: 5s}
-limits: {timeout: 1h, cost: 0.50 USD, calls: 3}
+limits: {timeout: 1h, cost: 0.50 USD, calls: 3, max_lifetime: 30d}
 replayable: true
+priority: high
 ---
 kind: agent
 name: everything-agent
@@ -74,6 +78,13 @@ role: decide
 purpose: Nothing.
 run: {inline: noop}
 mode: at_most_once
+---
+kind: agent
+name: reads
+team: platform
+role: gather
+purpose: A page.
+run: {tool: fetch}
 ---
 kind: agent
 name: asks

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agents import registry
+from agents.api import rendering
 from agents.errors import NotGranted, NotPublishable
 from agents.models import Pipeline, Release
 from audit.errors import Conflict
@@ -216,6 +217,7 @@ def test_pipelines_of_other_teams_that_stay_behind_are_counted_and_not_named(tmp
     registry.apply_folder(newer, actor=MEMBER)
     done = registry.publish("reader", actor=MEMBER)
     assert (done.stay, done.stay_elsewhere) == (("numbers",), 1)
+    assert rendering.published(done)["stay_elsewhere"] == 1
     assert registry.apply_folder(newer, actor=MEMBER, publish=True).hints == [
         "1 pipeline of other teams pins another version of 'reader' until it is published itself"
     ]
@@ -230,6 +232,7 @@ def test_a_rollback_reaches_pipelines_of_other_teams_and_does_not_name_them(tmp_
     registry.publish("secret", actor=SYSTEM)
     done = registry.rollback("reader", actor=MEMBER)
     assert ([one.pipeline for one in done.releases], done.elsewhere) == (["numbers"], 1)
+    assert rendering.rolled_back(done)["elsewhere"] == 1
     assert pinned(registry.release_for("secret", draft=False, actor=SYSTEM))["reader"] == 1
 
 

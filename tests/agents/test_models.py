@@ -16,7 +16,7 @@ from agents.registry import pricing
 from audit.actors import Actor
 from audit.canonical import digest
 from audit.errors import Invalid
-from audit.models import Entry
+from audit.models import Entry, Opening
 from runs.engine import planner
 from tests import models, pipelines
 
@@ -126,11 +126,13 @@ def test_what_could_never_work_is_refused_with_its_line(tmp_path: Path, alias: s
     assert "pipeline.yaml:" in problems(refused)
 
 
-def test_credentials_in_an_endpoint_are_refused_and_not_repeated(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("provider", "hint"), [("anthropic", "https://HOST/PATH"), ("scripted", "a file of this folder"), ("openai", "one of")])
+def test_credentials_in_an_endpoint_are_refused_and_not_repeated(tmp_path: Path, provider: str, hint: str) -> None:
     with pytest.raises(NotPublishable) as refused:
-        models.publish(tmp_path, models.alias(endpoint="https://user:pass-word@models.example.com"), models.agent())
-    assert "write https://HOST/PATH" in problems(refused)
-    assert "pass-word" not in problems(refused) + str(refused.value)
+        models.publish(tmp_path, models.alias(provider=provider, endpoint="https://user:pass-word@models.example.com"), models.agent())
+    assert hint in problems(refused)
+    kept = b"".join(bytes(opening.value) for opening in Opening.objects.all())
+    assert "pass-word" not in problems(refused) + str(refused.value) + kept.decode()
 
 
 def test_contracts_must_be_said(tmp_path: Path) -> None:

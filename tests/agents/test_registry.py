@@ -380,3 +380,10 @@ def test_versions_and_releases_never_change(tmp_path: Path) -> None:
     for refused in (release.save, release.delete, lambda: Release.objects.update(manifest={}), lambda: Release.objects.all().delete()):
         with pytest.raises(ReleaseImmutable):
             refused()
+
+
+def test_an_agent_that_is_applied_alone_without_a_timeout_is_warned_of(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / "alone", pipeline="", auditor="", reader=READER.replace("timeout: 5s\n", ""))
+    (hint,) = registry.apply_folder(folder, actor=SYSTEM, publish=True).hints
+    assert hint.startswith("numbers.yaml:4: agent 'reader' has no timeout") and "write `timeout: 30s` in it" in hint
+    assert registry.apply_folder(numbers(folder, pipeline="", auditor=""), actor=SYSTEM, publish=True).hints == []

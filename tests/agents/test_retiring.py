@@ -8,7 +8,7 @@ from agents import registry
 from agents.errors import NotGranted, NotPublishable, Retired, UnknownAgent
 from agents.models import Agent, Pipeline
 from audit.errors import Conflict, Invalid, OrchestraError
-from tests.agents.folders import PIPELINE, numbers
+from tests.agents.folders import PIPELINE, READER, numbers
 from tests.agents.inventory import MEMBER, ONLOOKER, SYSTEM, facts_of, publish, release
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +53,38 @@ def test_what_is_retired_is_not_published(tmp_path: Path) -> None:
     with pytest.raises(NotPublishable) as refused:
         publish(numbers(tmp_path / "two", pipeline=PIPELINE.replace("1m", "2m")))
     assert any("'reader' is retired" in str(problem) for problem in refused.value.details["problems"])
+
+
+@pytest.mark.parametrize("options", [{}, {"publish": True}, {"dry_run": True}])
+def test_a_retired_pipeline_is_not_applied_before_it_is_reinstated(tmp_path: Path, options: dict[str, bool]) -> None:
+    registry.retire("numbers", actor=SYSTEM, reason="old")
+    changed = numbers(tmp_path / "two", pipeline=PIPELINE.replace("1m", "2m"))
+    with pytest.raises(NotPublishable) as refused:
+        registry.apply_folder(changed, actor=SYSTEM, **options)
+    assert any("'numbers' is retired; `manage.py reinstate numbers` brings it back" in str(one) for one in refused.value.details["problems"])
+    assert Pipeline.objects.get(name="numbers").versions.count() == 1
+    registry.reinstate("numbers", actor=SYSTEM)
+    registry.apply_folder(changed, actor=SYSTEM, **options)
+
+
+@pytest.mark.parametrize("name", ["numbers", "reader"])
+def test_what_is_retired_is_not_rolled_back_and_that_is_an_entry(tmp_path: Path, name: str) -> None:
+    publish(numbers(tmp_path / "two", pipeline=PIPELINE.replace("1m", "2m"), reader=READER.replace("5s", "6s")))
+    registry.retire("numbers", actor=SYSTEM, reason="old")
+    registry.retire("reader", actor=SYSTEM, reason="old")
+    before = release_of("numbers")
+    with pytest.raises(Retired, match=f"reinstate {name}"):
+        registry.rollback(name, actor=SYSTEM)
+    with pytest.raises(Retired, match=f"reinstate {name}"):
+        registry.preview(name, actor=SYSTEM)
+    assert release_of("numbers") == before
+    assert facts_of("agents.version.refused")[-1]["code"] == "retired"
+
+
+def release_of(pipeline: str) -> str:
+    current = Pipeline.objects.get(name=pipeline).current_release
+    assert current is not None
+    return current.digest
 
 
 def test_what_is_so_already_is_a_conflict_with_an_entry() -> None:

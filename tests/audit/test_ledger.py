@@ -19,7 +19,7 @@ from audit.actors import Actor
 from audit.errors import Conflict, Invalid, NoTransaction, UnknownVerb
 from audit.identity import new_id
 from audit.ledger import Draft, Head, Verb
-from audit.models import Entry, Opening, Pending
+from audit.models import Blob, Entry, Opening, Pending
 
 Make = Callable[..., Draft]
 ALICE = Actor("person", "alice", "session", teams=frozenset({"platform"}))
@@ -140,6 +140,13 @@ def test_an_opening_lies_beside_the_entry_which_holds_only_its_commitment(draft:
     assert len(bytes(opening.salt)) == 32
     assert reports.openings_of([entry.id]) == {entry.id: {"output": value}}
     assert reports.opened_digests([entry.id, new_id()], "output") == {entry.id: hashlib.sha256(rfc8785.dumps(value)).hexdigest()}
+
+
+@pytest.mark.django_db
+def test_every_opening_has_a_salt_of_its_own(draft: Make, now: datetime) -> None:
+    ledger.record([draft(openings={"output": "yes", "prompt": "yes"}) for _ in range(2)], now=now)
+    salts = {bytes(opening.salt) for opening in Opening.objects.all()}
+    assert (len(salts), {len(salt) for salt in salts}) == (4, {32})
 
 
 @pytest.mark.django_db
@@ -284,3 +291,26 @@ class AnySequence(TestCase):
             expected = sum(place == which and sequenced for portion in portions for place, sequenced in portion)
             assert ledger.head_of(run).seq == expected
             assert reports.chain_problems(run) == []
+
+
+@pytest.mark.django_db
+def test_a_large_value_is_stored_once_however_many_entries_hold_it(draft: Make, now: datetime) -> None:
+    large, other = {"rows": ["x" * 100] * 400}, {"rows": ["y" * 100] * 400}
+    drafts = [draft(openings={"output": value}) for value in (large, large, other)]
+    with transaction.atomic():
+        ledger.record(drafts, now=now)
+    with transaction.atomic():
+        ledger.record([again := draft(openings={"output": large})], now=now)
+    assert Blob.objects.count() == 2
+    assert {bytes(opening.value) for opening in Opening.objects.all()} == {b""}
+    held = reports.openings_of([each.id for each in (*drafts, again)])
+    assert [held[each.id]["output"] for each in (*drafts, again)] == [large, large, other, large]
+
+
+@pytest.mark.django_db
+def test_a_large_value_that_was_changed_is_no_evidence(draft: Make, now: datetime) -> None:
+    entry = draft(openings={"output": {"rows": ["x" * 100] * 400}})
+    with transaction.atomic():
+        ledger.record([entry], now=now)
+    Blob.objects.update(value=b'{"rows":[]}')
+    assert reports.openings_of([entry.id]) == {entry.id: {}}

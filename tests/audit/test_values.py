@@ -1,7 +1,9 @@
 """Errors, actors, instants and identifiers."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -83,6 +85,21 @@ def test_ids_are_version_7_and_carry_the_present() -> None:
     made = new_id()
     assert (made.version, made.variant) == (7, "specified in RFC 4122")
     assert abs((made.int >> 80) / 1000 - clock.now().timestamp()) < 60
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_has_a_chance_of_its_own() -> None:
+    new_id()
+    reader, writer = os.pipe()
+    forked = os.fork()
+    if not forked:
+        os.write(writer, new_id().bytes)
+        os._exit(0)
+    os.waitpid(forked, 0)
+    theirs, ours = UUID(bytes=os.read(reader, 16)), new_id()
+    assert theirs.int % 2**62 != ours.int % 2**62
+    os.close(reader)
+    os.close(writer)
 
 
 def test_ids_rise_within_a_process_whatever_its_threads_and_its_clock() -> None:

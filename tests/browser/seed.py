@@ -8,6 +8,7 @@ Run by path in a process of its own, with ORCHESTRA_HOME set.
 import json
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -19,8 +20,11 @@ import django
 django.setup()
 
 from agents import registry
-from runs.models import Run
-from tests import pipelines
+from audit import clock
+from audit.actors import Actor
+from runs import services
+from runs.models import Call, Run
+from tests import pipelines, waiting
 from tests.browser.stories import HOSTILE
 from tests.doors import world
 from tests.pipelines import SYSTEM, agent
@@ -59,6 +63,25 @@ def publish(home: Path, name: str, *, steps: str, agents: list[str], draft: bool
     registry.apply_folder(folder, actor=SYSTEM, publish=not draft)
 
 
+def waiting_runs(home: Path) -> dict[str, Run]:
+    """What alice started: one that waits for a signal, one for a word on its call; and one that undid what it did."""
+    alice = Actor(kind="person", id="alice", auth="session", teams=frozenset({"platform"}))
+    evil = f"description: {json.dumps(HOSTILE)}"
+    contract = f"{{type: object, required: [amount], properties: {{amount: {{type: integer, {evil}}}, note: {{type: string}}}}}}"
+    step = f"- {{id: paid, wait: {{signal: payment, timeout: 2d, output: {contract}}}}}"
+    parts = {"agents": waiting.agents(), "functions": waiting.WORK}
+    pipelines.publish(home / "made" / "orders", name="orders", steps=f"{step}\n{waiting.WORKED}", **parts)
+    pipelines.publish(home / "made" / "payouts", name="payouts", steps="- {id: pay, agent: payer, with: {text: =input.text}}", **parts)
+    flight = f"- {{id: flight, agent: booker, with: {{what: flight}}, {waiting.UNDO % 'flight'}}}"
+    steps = f"{flight}\n- {{id: hotel, agent: booker, with: {{what: hotel}}}}\n- {{id: pay, agent: loser, with: {{}}}}"
+    pipelines.publish(home / "made" / "trips", name="trips", steps=steps, **parts)
+    runs = {name: services.start_run(pipeline=name, input={"text": HOSTILE}, actor=alice, ring=False) for name in ("orders", "payouts", "trips")}
+    for run in runs.values():
+        pipelines.drive(run)
+    Call.objects.filter(run=runs["payouts"]).update(not_after=clock.now() - timedelta(minutes=1))
+    return runs
+
+
 def main() -> None:
     home = Path(os.environ["ORCHESTRA_HOME"])
     reader = agent("reader", "work:read", role="gather", more=READER)
@@ -73,7 +96,10 @@ def main() -> None:
         runs[name] = pipelines.start(name, input={"text": HOSTILE})
         pipelines.drive(runs[name])
     world.people()
-    passwords = {name: registry.reset_password(name, actor=SYSTEM)[1] for name in world.PEOPLE}
+    registry.create_person("carol", actor=SYSTEM)
+    registry.add_member("platform", "carol", actor=SYSTEM)
+    runs |= waiting_runs(home)
+    passwords = {name: registry.reset_password(name, actor=SYSTEM)[1] for name in (*world.PEOPLE, "carol")}
     told = {"passwords": passwords, "runs": {name: str(run.id) for name, run in runs.items()}}
     sys.stdout.write(json.dumps(told) + "\n")
 

@@ -12,7 +12,7 @@ Somebody = Callable[..., Person]
 
 def test_a_wrong_password_lets_nobody_in(somebody: Somebody) -> None:
     person = somebody().sign_in("alice", "not-it")
-    assert "Please enter the correct username and password" in person.page.inner_text("body")
+    assert "The user name or the password is wrong" in person.page.inner_text("body")
     assert person.go("/admin/runs/run/").url.endswith("/admin/login/?next=/admin/runs/run/")
 
 
@@ -81,6 +81,29 @@ def test_a_member_publishes_a_version_and_rolls_it_back(somebody: Somebody) -> N
     assert "'fine' went from release" in said and "(version 2) to release" in said and "(version 1), code included" in said
 
 
+def test_somebody_changes_their_password_and_makes_a_token_that_is_shown_once(somebody: Somebody, site: Site) -> None:
+    root = somebody("root")
+    password = site.manage("person", "gina", "--create").splitlines()[0].rsplit(" ", 1)[1]
+    person = somebody().sign_in("gina", password)
+    page = person.go("/admin/")
+    page.click('[x-on\\:click="openUserLinks = !openUserLinks"]')
+    page.get_by_role("link", name="Your account").click()
+    page.wait_for_load_state("networkidle")
+    assert "You belong to no team" in page.inner_text("#teams")
+    person.press("Change your password")
+    for field, text in (("old_password", password), ("new_password", "a sentence of one's own"), ("again", "a sentence of one's own")):
+        page.fill(f"#id_{field}", text)
+    assert "Your password is changed" in person.press("Change password").inner_text("body")
+    person.press("Make a token")
+    page.fill("#id_name", "nightly job")
+    text = person.press("Make it").inner_text(".o-secret")
+    assert text.startswith("orc_")
+    assert "nightly job" in person.press("Done").inner_text("#tokens") and text not in page.content()
+    root.go("/admin/auth/user/")
+    root.page.click("#result_list a:has-text('gina')")
+    assert "nightly job" in root.page.inner_text("#tokens")
+
+
 def test_an_administrator_makes_an_account_that_sees_what_its_team_sees(somebody: Somebody) -> None:
     root = somebody("root")
     page = root.go("/admin/auth/user/create/")
@@ -114,11 +137,54 @@ def test_an_auditor_sees_every_team_and_may_change_none(somebody: Somebody) -> N
     assert person.page.locator("#content-main .o-button").count() == 0
 
 
+def test_a_member_sends_the_signal_that_a_run_waits_for(somebody: Somebody, site: Site) -> None:
+    person = somebody("alice")
+    page = person.go("/admin/")
+    page.click("#waiting")
+    page.wait_for_load_state("networkidle")
+    page.click("#result_list a:has-text('signal payment')")
+    page.wait_for_load_state("networkidle")
+    assert HOSTILE[:40] in page.inner_text("#content-main") and page.locator("#content-main img").count() == 0
+    page.fill("[name=in-amount]", "0.5")
+    person.expecting("422").press("Send the signal")
+    assert "is not what step 'paid' takes" in page.inner_text("#content-main")
+    page.fill("[name=in-amount]", "1250")
+    person.press("Send the signal")
+    assert "The signal 'payment' is sent" in page.inner_text("body")
+    page.wait_for_selector("[data-outcome=verified]", timeout=40_000)  # the page follows the run, and a worker takes it up
+    assert json.loads(site.manage("showrun", site.runs["orders"], "--json"))["result"] == {"got": {"amount": 1250}}
+
+
+def test_a_call_is_settled_by_another_member_than_the_one_who_started_its_run(somebody: Somebody, site: Site) -> None:
+    alice, bob, carol = somebody("alice"), somebody("bob"), somebody("carol")
+    for person, why in ((alice, "You started run"), (bob, "you are not a member of it")):
+        page = person.go(site.run_page("payouts"))
+        person.press("Answer" if person is alice else "Look")
+        assert why in page.inner_text("#content-main") and page.locator("[name=decision]").count() == 0
+    page = carol.go("/admin/runs/wait/")
+    page.click("#unresolved a:has-text('payer')")
+    page.wait_for_load_state("networkidle")
+    page.click("label:has-text('It was done.')")
+    page.select_option("[name=in-paid]", "true")
+    page.fill("[name=reason]", "The bank's statement of today lists it.")
+    carol.press("Say so")
+    assert "it was done" in page.inner_text("body")
+    page.wait_for_selector("[data-outcome=verified]", timeout=40_000)
+    assert json.loads(site.manage("showrun", site.runs["payouts"], "--json"))["result"] == {"paid": True}
+
+
+def test_what_was_undone_stands_on_the_page_and_in_the_timeline(somebody: Somebody, site: Site) -> None:
+    page = somebody("alice").go(site.run_page("trips"))
+    assert "irreversible" in page.inner_text("#undone") and "undo:flight" in page.inner_text("#undone")
+    assert page.locator("[data-step='undo:flight']").count() == 1
+
+
 def test_an_outsider_gets_nothing_by_url_either(somebody: Somebody, site: Site) -> None:
     person = somebody("charlie").expecting("404")
     assert "You belong to no team" in person.page.inner_text("#content-main")
-    for path in ("/admin/runs/run/", "/admin/agents/agent/", "/admin/audit/entry/", "/admin/agents/team/", "/admin/auth/user/"):
-        assert person.go(path).locator("#result_list tbody tr").count() == 0, path
+    lists = ("runs/run", "runs/wait", "runs/call", "agents/agent", "audit/entry", "agents/team", "auth/user")
+    for path in lists:
+        assert person.go(f"/admin/{path}/").locator("#result_list tbody tr").count() == 0, path
     assert [person.status_of(site.run_page(name)) for name in site.runs] == [404] * len(site.runs)
 
 
@@ -140,6 +206,6 @@ def test_hostile_text_is_text_everywhere(somebody: Somebody, site: Site, scheme:
 def test_pages_fit_a_narrow_window(somebody: Somebody, site: Site) -> None:
     person = somebody("alice")
     person.page.set_viewport_size({"width": 800, "height": 900})
-    for path in ("/admin/", site.run_page("digest"), "/admin/runs/run/"):
+    for path in ("/admin/", site.run_page("digest"), site.run_page("trips"), "/admin/runs/run/", "/admin/runs/wait/"):
         page = person.go(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 800, path

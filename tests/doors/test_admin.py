@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from agents.models import Agent
 from audit import clock
 from audit.actors import Actor
 from audit.identity import new_id
+from audit.models import Opening
 from orchestra_site.admin.inventory import lately_of
+from orchestra_site.admin.navigation import sidebar
 from runs.models import Engine, Run
 from tests import pipelines
 from tests.doors import world
@@ -108,7 +110,10 @@ def test_a_page_is_headed_by_its_list_and_its_own_name(looking: Client, tmp_path
 
     assert [one.strip() for one in heading("agents_agent_change", worker.pk)] == ["Agents", "worker"]
     assert [one.strip() for one in heading("runs_run_change", run.pk)] == ["Runs", str(run.pk)]
-    assert [one.strip() for one in heading("auth_user_changelist")] == ["Users"]
+    assert [one.strip() for one in heading("auth_user_changelist")] == ["People"]
+    assert heading("audit_entry_change", run.input_entry)[0].strip() == "Audit log"
+    assert [one.strip() for one in heading("agents_agent_suspend", worker.pk)] == ["Agents", "worker"]
+    assert [one.strip() for one in heading("runs_run_start", run.pipeline_id)] == ["Pipelines", "sample"]
     assert [one.strip() for one in heading("index")] == ["Overview"]
 
 
@@ -142,3 +147,54 @@ def test_runs_that_a_check_found_broken_are_found(looking: Client, tmp_path: Pat
     page = looking.get(reverse("admin:runs_run_changelist"), {"reads_as": "broken"}).content.decode()
     assert str(run.id) in page and str(other.id) not in page
     assert "somebody wrote to the database" in looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode().lower()
+
+
+def test_lists_are_called_as_the_navigation_calls_them(looking: Client, rf: RequestFactory) -> None:
+    request = rf.get("/admin/")
+    request.user = User.objects.get(username="alice")
+    named = {item["link"]: item["title"] for group in sidebar(request) for item in group["items"]}
+    lists = {reverse(f"admin:{each.opts.app_label}_{each.opts.model_name}_changelist"): each for each in admin.site._registry.values()}
+    shown = {link: each.list_title for link, each in lists.items() if link in named}
+    assert len(shown) > 6 and shown == {link: named[link] for link in shown}
+    for link, title in shown.items():
+        assert f"<title>{title} |" in re.sub(r"\s+", " ", looking.get(link).content.decode()).replace("<title> ", "<title>"), link
+
+
+def test_what_may_not_be_done_at_an_address_is_said_on_a_page(looking: Client) -> None:
+    answer = looking.get("/admin/agents/agent/add/")
+    assert answer.status_code == 403 and "Nothing was changed" in answer.content.decode()
+
+
+def test_rows_that_have_no_page_of_their_own_offer_no_button(looking: Client, tmp_path: Path) -> None:
+    run_of(tmp_path)
+    page = looking.get(reverse("admin:audit_opening_change", args=[Opening.objects.first().pk])).content.decode()
+    assert "submit-row" not in page and ">Close<" not in page
+
+
+def test_the_overview_says_how_many_of_the_verified_are_judged_as_of_a_past_time(looking: Client, tmp_path: Path) -> None:
+    pipelines.publish(tmp_path / "p", functions=world.WORK, agents=[agent("worker", "work:work")], steps=world.STEPS)
+    for as_of in (None, clock.from_text("2014-02-28T14:25:00Z")):
+        pipelines.drive(pipelines.start(as_of=as_of))
+    overview = looking.get(reverse("admin:index"))
+    (tally,) = overview.context["tallies"]
+    assert tally.cells[0] == ("verified", 2, 2, 1)
+    assert "1 of these as of a past time" in overview.content.decode()
+
+
+def test_a_degraded_run_names_ten_of_the_parts_it_goes_without_and_leads_to_the_rest(looking: Client, tmp_path: Path) -> None:
+    functions = "import orchestra\n\ndef run(item: int = 0, **_) -> dict:\n    if item:\n        raise orchestra.Missing('none')\n    return {}\n"
+    look = "{id: look, agent: worker, with: {item: =item}}"
+    steps = f"- {{id: each, for_each: =input.items, as: item, min_success: 1, do: [{look}]}}\n- {{id: end, agent: worker}}"
+    pipelines.publish(tmp_path / "p", functions=functions, agents=[agent("worker", "work:run")], steps=steps)
+    run = pipelines.start(input={"items": list(range(13))})
+    assert pipelines.drive(run)["outcome"] == "degraded"
+    page = looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode()
+    assert "Goes without 12 parts" in page and "… and 2 more" in page
+    failed = looking.get(reverse("admin:runs_run_change", args=[run.id]) + "?state=failed").content.decode()
+    assert failed.count('data-step="each/') == 12 and "1–12 of 12" in failed
+
+
+@pytest.mark.parametrize(("app", "called"), [("runs", "Workers"), ("audit", "Audit log"), ("agents", "Stored code")])
+def test_the_lists_of_an_app_are_called_so_on_its_page_too(looking: Client, app: str, called: str) -> None:
+    page = looking.get(f"/admin/{app}/").content.decode().partition('id="content-main"')[2]
+    assert f">{called}</a>" in page and "Engines" not in page and "Artifacts" not in page

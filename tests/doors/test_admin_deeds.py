@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from agents import registry
-from agents.models import Agent, Pipeline, Standing, Team, Version, VersionState
+from agents.models import Agent, Pipeline, Release, Standing, Team, Version, VersionState
 from audit.models import Entry
 from runs.models import Run
 from tests import pipelines
@@ -200,6 +200,15 @@ def test_the_history_of_a_pipeline_follows_its_publication(seen: dict[str, Clien
     assert (newest.state, newest.current_release_id) == (pipeline.state, pipeline.current_release_id)
 
 
+def test_the_history_of_a_pipeline_names_its_releases_by_version_and_digest(seen: dict[str, Client], tmp_path: Path) -> None:
+    world.platform(tmp_path / "second", more="risk_tier: low")
+    row = Pipeline.objects.get(name="sample")
+    page = text(seen["bob"].get(deed(row, "change"))).partition('id="history"')[2]
+    first, second = Release.objects.filter(pipeline=row).order_by("created_at")
+    assert f"− version 1, release {first.digest[:12]}" in page and f"+ version 1, release {second.digest[:12]}" in page
+    assert str(first.pk) not in page and str(second.pk) not in page
+
+
 @pytest.mark.parametrize(
     ("what", "who", "members", "shown"), [("add", "charlie", 2, 1), ("remove", "alice", 0, 1), ("show", "charlie", 1, 2), ("hide", "bob", 1, 0)]
 )
@@ -247,3 +256,42 @@ def test_looking_at_a_deed_changes_nothing(seen: dict[str, Client]) -> None:
     for url in (deed(worker, "suspend"), deed(worker, "retire"), deed(pipeline, "publish"), deed(pipeline, "rollback"), deed(pipeline, "retire")):
         assert seen["alice"].get(url).status_code == 200
     assert Entry.objects.count() == before
+
+
+def test_whoever_may_not_start_a_pipeline_is_told_who_may_in_the_place_of_the_form(seen: dict[str, Client]) -> None:
+    url = reverse("admin:runs_run_start", args=[Pipeline.objects.get(name="sample").pk])
+    page = text(seen["bob"].get(url))
+    assert "A run of it is started by a member of team &#x27;platform&#x27;: alice." in page
+    assert "<form method" not in page.partition('id="content-main"')[2].partition("</main>")[0] and "Start the run" not in page
+    assert "Start the run" in text(seen["alice"].get(url))
+
+
+def test_of_very_many_problems_the_page_says_how_many_more_there_are(seen: dict[str, Client], tmp_path: Path) -> None:
+    agents = [f"kind: agent\nname: bare-{number}\nteam: platform\nrole: decide\npurpose: T.\nrun: {{python: work:work}}" for number in range(60)]
+    steps = "\n".join(f"- {{id: s{number}, agent: bare-{number}}}" for number in range(60))
+    folder = pipelines.folder(tmp_path / "many", functions="def work(value):\n    return value\n", agents=agents, steps=steps, name="many")
+    registry.apply_folder(folder, actor=SYSTEM)
+    row = Pipeline.objects.get(name="many")
+    problems = len(registry.preview("many", actor=SYSTEM).problems)
+    assert problems > 60
+    more = f"… and {problems - 50} more"
+    assert more in text(seen["alice"].get(deed(row, "publish")))
+    assert text(seen["alice"].post(deed(row, "publish"), {})).count(more) == 2
+
+
+def test_a_rollback_or_publication_of_an_agent_says_which_pipelines_it_touches_and_how_many_are_not_shown(
+    seen: dict[str, Client], tmp_path: Path
+) -> None:
+    world.platform(tmp_path / "second", more="risk_tier: low")
+    folder = pipelines.folder(tmp_path / "red", functions=world.WORK, agents=[], steps=world.STEPS, name="secret")
+    file = folder / "pipeline.yaml"
+    parts = [part for part in file.read_text(encoding="utf-8").split("\n---\n") if "name: judge" not in part]
+    file.write_text("\n---\n".join(parts).replace("platform", "red"), encoding="utf-8")
+    registry.apply_folder(folder, actor=SYSTEM, publish=True)
+    row = Agent.objects.get(name="worker")
+    said = text(seen["alice"].post(deed(row, "rollback"), {"to": "1"}, follow=True))
+    assert "Pipelines that run it from now on: sample, 1 of other teams." in said
+    third = pipelines.folder(tmp_path / "third", functions=world.WORK + "\n", agents=[pipelines.agent("worker", "work:work")], steps=world.STEPS)
+    registry.apply_folder(third, actor=SYSTEM)
+    said = text(seen["alice"].post(deed(row, "publish"), {}, follow=True))
+    assert "Pipelines that stay as they are until they are published: sample, 1 of other teams." in said

@@ -55,6 +55,22 @@ def test_a_person_is_made_and_the_password_shown_once() -> None:
     assert "already" in refused("person", "erin", "--create")
 
 
+def test_people_are_listed_and_shown(alice: User) -> None:
+    run("person", "root", "--create", "--administrator")
+    run("members", "platform", "--add", "alice")
+    run("person", "alice", "--give", "see-everything")
+    assert run("person", "alice") == [
+        "person alice: active, never signed in",
+        "  teams        platform",
+        "  shown teams  none",
+        "  permissions  see-everything",
+    ]
+    assert run("people") == ["active    alice  signed in last: never", "active    root (administrator)  signed in last: never"]
+    run("person", "alice", "--deactivate")
+    assert run("people", "--inactive") == ["inactive  alice  signed in last: never"]
+    assert "no person 'zoe'" in refused("person", "zoe")
+
+
 NO_TEXT = os.fsdecode(b"\xff")
 """How Python hands on an argument of bytes that are no text."""
 

@@ -102,6 +102,14 @@ def test_each_other_end_has_its_exit_status_and_says_why(sample: None, arguments
     assert said in done.out
 
 
+def test_of_a_failed_run_the_sentence_that_says_why_comes_first(sample: None) -> None:
+    lines = typed("runpipeline", "sample", "--input", "how=raise").out.splitlines()
+    assert lines[0].startswith("failed") and "ValueError" in lines[1]
+    assert lines[2].startswith("  exception; owner: agent worker")
+    place = next(line for line in lines if line.strip().startswith("traceback:"))
+    assert lines.index(place) > 10 and " in " in place and "[" not in place
+
+
 def test_a_run_that_was_changed_afterwards_reads_broken(sample: None) -> None:
     run = typed("runpipeline", "sample", "--input", "how=lie", "--json").run
     Run.objects.filter(id=run).update(outcome="verified")

@@ -142,6 +142,13 @@ def test_what_can_not_be_read_is_a_gap(weak_tree: Path) -> None:
     assert gaps == {"app", "README.md"}
 
 
+def test_the_report_says_in_words_which_dependencies_are_the_trees_own(done: dict[str, Any]) -> None:
+    page = Path(done["claim"]["report"]).read_text(encoding="utf-8")
+    table = page.partition("## Licences that are not permissive")[2]
+    assert "| needed by the tree |" in table and "depends on it. The others are only installed" in table
+    assert table.count("| yes |") + table.count("| no |") > 0 and not {"True", "False"} & set(table.split())
+
+
 def test_the_default_place_of_the_report_is_our_own_folder_or_none(weak_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()

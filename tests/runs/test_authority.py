@@ -124,6 +124,22 @@ def test_a_connection_that_breaks_between_claim_and_read_orphans_no_run(run: Run
     assert run.fence == 1
 
 
+def test_a_run_dropped_before_its_driving_began_is_held_no_longer(run: Run) -> None:
+    """Its lease would be prolonged for ever, and nobody would work on it."""
+    loaded = store.load_rows(store.claim(owner=uuid4(), ttl=TTL, limit=1))[0]
+
+    async def dropped_at_once() -> list[Any]:
+        engine = Engine(EngineOptions(children=1))
+        await engine._start(loaded)
+        engine._drop([run.id], "its lease has run out")
+        await asyncio.sleep(0.01)
+        await engine.tools.boundary.close()
+        await engine.tools.committer.close()
+        return [*engine._driving, *engine._drivers]
+
+    assert asyncio.run(dropped_at_once()) == []
+
+
 # --- a stale fence -------------------------------------------------------------------------------------------------
 
 

@@ -165,7 +165,7 @@ def test_an_act_that_hangs_is_unresolved_and_not_tried_again(publish: Callable[.
     publish(role="act", timeout="1s")
     run = start("hang")
     said = pipelines.drive(run)
-    assert (said["failure"]["cause"], said["failure"]["owner"]) == ("unresolved", "platform")
+    assert (said["state"], said["waits"][0]["kind"], said["waits"][0]["step"]) == ("waiting", "unresolved", "work")
     assert Call.objects.get(run=run).state == "unresolved"
     assert [entry["verb"] for entry in reports.entries_of(run.id)].count("runs.call.unresolved") == 1
 
@@ -176,7 +176,7 @@ def test_an_act_in_flight_when_its_worker_died_is_unresolved_also_after_its_dead
     pipelines.crash(run, at="progress")
     until(lambda: clock.now() > Step.objects.get(run=run).deadline_at, "the step's deadline")
     said = pipelines.drive(run)
-    assert (said["failure"]["cause"], Call.objects.get(run=run).state) == ("unresolved", "unresolved")
+    assert (said["waits"][0]["kind"], Call.objects.get(run=run).state) == ("unresolved", "unresolved")
 
 
 def test_an_inline_check_without_what_it_needs_fails_as_input(tmp_path: Path) -> None:

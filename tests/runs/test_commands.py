@@ -172,7 +172,7 @@ def test_one_that_misbehaves_leaves_its_neighbours_alone(tmp_path: Path) -> None
 def test_an_act_that_got_no_answer_is_unresolved_and_never_sent_again(tmp_path: Path) -> None:
     publish(tmp_path / "p", role="act")
     said = pipelines.run(input={"how": "hang"})
-    assert said["failure"]["cause"] == "unresolved"
+    assert (said["state"], said["waits"][0]["kind"]) == ("waiting", "unresolved")
     assert Call.objects.get(kind="command").state == "unresolved"
 
 

@@ -55,6 +55,26 @@ def test_what_is_ready_together_is_written_in_one_group(begun: list[store.Transi
     assert set(Run.objects.values_list("state", "seq")) == {("running", 3)}
 
 
+def test_what_nobody_waits_for_any_more_is_not_written(begun: list[store.Transition]) -> None:
+    """Its driver was abandoned; another one of the same run may write beside it."""
+
+    async def abandoned() -> object:
+        committer = store.Committer()
+        driver = asyncio.create_task(committer.commit(begun[0]))
+        await asyncio.sleep(0)
+        driver.cancel()
+        try:
+            return await committer.commit(begun[1])
+        finally:
+            await committer.close()
+
+    assert isinstance(asyncio.run(abandoned()), store.Committed)
+    assert dict(Run.objects.filter(id__in=[begun[0].run, begun[1].run]).values_list("id", "state")) == {
+        begun[0].run: "queued",
+        begun[1].run: "running",
+    }
+
+
 def poisoned(transition: store.Transition, fact: Fact) -> store.Transition:
     values = {name: getattr(transition, name) for name in store.Transition.__slots__}
     return store.Transition(**values | {"facts": (fact,)})

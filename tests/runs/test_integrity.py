@@ -198,7 +198,7 @@ def test_code_that_is_not_what_was_published_is_not_run(monkeypatch: pytest.Monk
 def test_a_release_made_for_another_engine_is_incompatible(monkeypatch: pytest.MonkeyPatch) -> None:
     run = pipelines.start(input={"go": ""})
     loading.plan_of.cache_clear()
-    monkeypatch.setattr("runs.engine.planner.ENGINE_ABI", 2)
+    monkeypatch.setattr("runs.engine.planner.SUPPORTED_ABIS", frozenset({2}))
     said = pipelines.drive(run)
     assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "incompatible", "platform")
     loading.plan_of.cache_clear()

@@ -1,71 +1,184 @@
-"""Places for child interpreters: first come, first served, but who finds a child warm may go first, a bounded number of times."""
+"""Places for child interpreters: the oldest run first, but who finds a child warm may go first, a bounded number of times."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 
-from runs.adapters.children import MOST_PASSED_OVER, Children
+from agents.children import Broken, turns
+from runs.adapters.children import MOST_PASSED_OVER, CallError, Children, Job, Place, Returned
+
+Make = Callable[[int], Children]
 
 
-async def waiting(children: Children, key: str, served: list[str]) -> "asyncio.Task[None]":
+def run(number: int) -> UUID:
+    """Ids of runs are in the order in which they were made."""
+    return UUID(int=number)
+
+
+@pytest.fixture
+async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    (tmp_path / "team.py").write_text("def work():\n    return 1\n")
+    made: list[Children] = []
+
+    def children(size: int) -> Children:
+        made.append(Children(size))
+        return made[-1]
+
+    yield children
+    for each in made:
+        await each.close()
+
+
+@pytest.fixture
+def everything_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "AHEAD_S", 1e9)
+
+
+async def called(children: Children, key: str, folder: Path, may_go: Callable[[], Broken | None] = lambda: None) -> Returned | Broken:
+    async def nothing(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        raise CallError("denied", tool)
+
+    job = Job(folder, "team:work", {}, {}, 256 << 20, network=False, key=key)
+    return await children.call(job, timeout_s=30, progress_timeout_s=None, on_call=nothing, on_progress=lambda *_: None, may_go=may_go)
+
+
+async def waiting(children: Children, number: int, key: str, served: list[Place]) -> "asyncio.Task[None]":
     async def take() -> None:
-        await children.take(key)
-        served.append(key)
+        served.append(await children.take(run(number), key))
 
     task = asyncio.create_task(take())
     await asyncio.sleep(0)
     return task
 
 
-async def freed(children: Children, key: str) -> None:
-    children.give_back(key)
+async def freed(place: Place | None) -> None:
+    assert place is not None
+    place.give_back()
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def test_a_place_goes_to_the_oldest_run(make: Make) -> None:
+    children, served = make(1), list[Place]()
+    place = children.take_now(run(0), "a")
+    for number, key in ((2, "younger"), (1, "older")):
+        await waiting(children, number, key, served)
+    await freed(place)
+    assert [each.key for each in served] == ["older"]
+    await freed(served[0])
+    assert [each.key for each in served] == ["older", "younger"]
+
+
+async def test_a_place_that_is_given_back_twice_is_one(make: Make) -> None:
+    children = make(1)
+    place = children.take_now(run(0), "a")
+    await freed(place)
+    await freed(place)
+    assert children.take_now(run(1), "a") is not None
+    assert children.take_now(run(2), "a") is None
+
+
+async def test_a_place_goes_to_the_call_that_finds_its_child_warm(make: Make, tmp_path: Path) -> None:
+    children, served = make(1), list[Place]()
+    place = children.take_now(run(0), "warm")
+    await called(children, "warm", tmp_path)
+    for number, key in ((1, "cold"), (2, "warm")):
+        await waiting(children, number, key, served)
+    await freed(place)
+    assert [each.key for each in served] == ["warm"]
+    await freed(served[0])
+    assert [each.key for each in served] == ["warm", "cold"]
+
+
+async def test_the_oldest_run_is_passed_over_only_so_often(make: Make, tmp_path: Path) -> None:
+    children, served = make(1), list[Place]()
+    place = children.take_now(run(0), "warm")
+    await called(children, "warm", tmp_path)
+    await waiting(children, 1, "cold", served)
+    for number in range(MOST_PASSED_OVER + 5):
+        await waiting(children, 2 + number, "warm", served)
+    while "cold" not in [each.key for each in served]:
+        await freed(place)
+        place = served[-1]
+    assert [each.key for each in served] == ["warm"] * MOST_PASSED_OVER + ["cold"]
+
+
+async def test_the_next_step_of_the_run_that_gives_a_place_back_comes_before_those_who_wait(make: Make, tmp_path: Path) -> None:
+    children, served = make(2), list[Place]()
+    places = [children.take_now(run(1), "first"), children.take_now(run(2), "second")]
+    for key in ("first", "second"):
+        await called(children, key, tmp_path)
+    await waiting(children, 3, "first", served)
+    for place in places:
+        assert place is not None
+        place.give_back()
+    assert children.take_now(run(1), "third") is None  # a cold one has to wait
+    assert children.take_now(run(1), "second") is not None
+    assert children.take_now(run(1), "first") is not None
     await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    assert served == []
 
 
-async def test_a_place_goes_to_the_call_that_finds_its_child_warm() -> None:
-    children, served = Children(1), []
-    assert children.take_now()
-    for key in ("cold", "warm"):
-        await waiting(children, key, served)
-    await freed(children, "warm")
-    assert served == ["warm"]
-    await freed(children, "warm")
-    assert served == ["warm", "cold"]
+@pytest.mark.usefixtures("everything_is_quick")
+async def test_calls_may_wait_for_a_quick_child_with_their_intent_written_but_only_so_many(make: Make, tmp_path: Path) -> None:
+    children = make(1)
+    await called(children, "quick", tmp_path)
+    places = [children.take_now(run(number), "quick", ahead=True) for number in range(turns.MOST_AHEAD + 2)]
+    assert [place is not None for place in places] == [True] * (1 + turns.MOST_AHEAD) + [False]
 
 
-async def test_the_longest_waiting_call_is_passed_over_only_so_often() -> None:
-    children, served = Children(1), []
-    assert children.take_now()
-    await waiting(children, "cold", served)
-    for _ in range(MOST_PASSED_OVER + 5):
-        await waiting(children, "warm", served)
-    while "cold" not in served:
-        await freed(children, "warm")
-    assert served == ["warm"] * MOST_PASSED_OVER + ["cold"]
+@pytest.mark.usefixtures("everything_is_quick")
+async def test_what_is_never_sent_twice_does_not_wait_with_its_intent_written(make: Make, tmp_path: Path) -> None:
+    children, served = make(1), list[Place]()
+    await called(children, "quick", tmp_path)
+    others = [children.take_now(run(number), "quick", ahead=True) for number in range(3)]
+    assert children.take_now(run(9), "quick") is None
+    await waiting(children, 9, "quick", served)
+    for place in others:
+        assert served == []
+        await freed(place)
+    assert len(served) == 1
+
+
+async def test_a_call_that_found_no_child_warm_is_asked_whether_it_may_still_go(make: Make, tmp_path: Path) -> None:
+    children, asked = make(1), list[str]()
+
+    def no() -> Broken:
+        asked.append("asked")
+        return Broken("stopped", "not any more")
+
+    answer = await called(children, "a", tmp_path, may_go=no)
+    assert isinstance(answer, Broken) and (answer.cause, asked) == ("stopped", ["asked"])
+    warm = await called(children, "a", tmp_path, may_go=no)  # its child is there, and was not harmed
+    assert isinstance(warm, Returned) and asked == ["asked"]
 
 
 @pytest.mark.parametrize("given", [False, True])
-async def test_a_cancelled_waiter_leaves_no_place_behind_and_takes_none_along(given: bool) -> None:
-    children, served = Children(1), []
-    assert children.take_now()
-    task = await waiting(children, "a", served)
+async def test_a_cancelled_waiter_leaves_no_place_behind_and_takes_none_along(make: Make, given: bool) -> None:
+    children, served = make(1), list[Place]()
+    place = children.take_now(run(0), "a")
+    task = await waiting(children, 1, "a", served)
+    assert place is not None
     if given:
-        children.give_back("a")  # its turn has come and it hasn't noticed yet
+        place.give_back()
+        await asyncio.sleep(0)  # its turn has come and it hasn't noticed yet
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    if not given:
-        children.give_back("a")
-    assert children.take_now() is True
-    assert children.take_now() is False
+    place.give_back()
+    assert children.take_now(run(2), "a") is not None
+    assert children.take_now(run(3), "a") is None
 
 
-async def test_a_place_freed_while_a_cancelled_waiter_has_not_noticed_goes_to_the_next() -> None:
-    children, served = Children(1), []
-    assert children.take_now()
-    cancelled = await waiting(children, "a", served)
-    await waiting(children, "b", served)
+async def test_a_place_freed_while_a_cancelled_waiter_has_not_noticed_goes_to_the_next(make: Make) -> None:
+    children, served = make(1), list[Place]()
+    place = children.take_now(run(0), "a")
+    cancelled = await waiting(children, 1, "a", served)
+    await waiting(children, 2, "b", served)
     cancelled.cancel()
-    await freed(children, "a")
+    await freed(place)
     await asyncio.gather(cancelled, return_exceptions=True)
-    assert served == ["b"]
+    assert [each.key for each in served] == ["b"]

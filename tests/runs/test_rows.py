@@ -67,6 +67,18 @@ def test_a_statement_that_breaks_a_constraint_raises_as_the_orm_does_and_writes_
     assert Pending.objects.count() == before
 
 
+def test_statements_that_travel_together_raise_within_their_transaction_and_the_next_one_is_written(run: Run) -> None:
+    entry, before = uuid4(), Pending.objects.count()
+    twice = [(Pending, ("entry",), [[entry]])] * 2
+    with pytest.raises(IntegrityError), transaction.atomic(), bulk.together():
+        bulk.insert_all(twice)
+    assert Pending.objects.count() == before
+    with transaction.atomic(), bulk.together():
+        bulk.insert(Pending, ("entry",), [[entry]])
+        assert bulk.read(Pending, match=["entry"], rows=[[entry]])[0].entry == entry
+    assert Pending.objects.count() == before + 1
+
+
 def test_a_wrong_statement_is_a_database_error(run: Run) -> None:
     with pytest.raises(DatabaseError):
         bulk.statement("SELECT nothing FROM nowhere", ())

@@ -4,13 +4,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django import forms
 
 from runs.admin.advice import WHAT_TO_DO, what_to_do, where_to_look
 from runs.admin.findings import MOST_CHECKS, MOST_SOURCES, findings
-from runs.admin.phases import phases
-from runs.admin.starting import given, start_form
-from runs.admin.timeline import MOST_ROWS, timeline
+from runs.admin.outline import MOST, Asked, asked_of, outline
+from runs.admin.phases import phases, work_of
+from runs.admin.starting import given, start_form, value_fields, value_of
+from runs.admin.timeline import timeline
 from runs.models import Cause
+from runs.services import StepInShort
 
 NOW = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
 
@@ -25,7 +28,7 @@ def step(key: str, begin: float, end: float | None, state: str = "returned", **m
 
 
 def call(begin: float, end: float, **more: Any) -> dict[str, Any]:
-    plain = {"kind": "function", "name": "work:run", "state": "confirmed", "cause": None, "attempt": 1, "id": "own"}
+    plain = {"kind": "function", "name": "work:run", "state": "confirmed", "cause": None, "attempt": 1, "ordinal": 0, "id": "own"}
     return {**plain, "dispatched_at": at(begin), "settled_at": at(end), **more}
 
 
@@ -85,6 +88,17 @@ def test_a_call_that_came_back_with_what_was_refused_is_no_success(state: str, f
     assert ("output was refused" in row.calls[0].title) is came_back
 
 
+@pytest.mark.parametrize(
+    ("state", "cause", "refused"),
+    [("returned", None, {"first"}), ("failed", "contract", {"first", "last"}), ("failed", "upstream", {"first"})],
+)
+def test_the_replies_of_a_model_that_were_refused_are_marked_the_last_one_too(state: str, cause: str | None, refused: set[str]) -> None:
+    calls = [call(0, 4, kind="model", name="wording", id="first"), call(4, 8, kind="model", name="wording", id="last", ordinal=1)]
+    row = timeline(document(step("word", 0, 9, state, failure=cause and {"cause": cause}, calls=calls)), NOW).rows[0]
+    assert row.refused == refused
+    assert [one.state for one in row.calls] == ["failed" if name in refused else "confirmed" for name in ("first", "last")]
+
+
 def test_a_call_that_is_settled_after_its_step_stays_within_the_bar() -> None:
     rows = timeline(document(step("one", 0, 5, calls=[call(1, 5.4)]), step("none", 6, 6, calls=[call(6.1, 6.1)])), NOW).rows
     for row in rows:
@@ -141,9 +155,66 @@ def test_a_verdict_that_read_very_much_says_how_much_is_left_out() -> None:
     assert findings(None).rows == []
 
 
-def test_of_very_many_steps_the_first_are_shown_and_the_rest_counted() -> None:
-    line = timeline(document(*(step(f"s{number}", 0, 1) for number in range(MOST_ROWS + 7))), NOW)
-    assert (len(line.rows), line.left_out) == (MOST_ROWS, 7)
+def many(items: int = 20_000) -> list[StepInShort]:
+    """A step, a fan of which every thousandth item fails, a step, the verifier."""
+    keys = ["read", *(f"each/{number}/look" for number in range(items)), "end", "verify"]
+    return [
+        StepInShort(number, key, "failed" if key.startswith("each/") and number % 1000 == 0 else "returned") for number, key in enumerate(keys, 1)
+    ]
+
+
+def shown_keys(steps: list[StepInShort], asked: Asked) -> list[str]:
+    wanted = set(outline(steps, asked).shown)
+    return [step.key for step in steps if step.id in wanted]
+
+
+def test_a_short_run_is_shown_whole() -> None:
+    told = outline(many(MOST - 3), Asked())
+    assert (len(told.shown), told.folds) == (MOST, {})
+
+
+def test_of_very_many_steps_the_failed_and_the_ends_are_shown_and_the_rest_is_counted_where_it_lies() -> None:
+    steps = many()
+    keys, told = shown_keys(steps, Asked()), outline(steps, Asked())
+    assert {"read", "end", "verify", "each/0/look", "each/19999/look", "each/998/look"} <= set(keys)
+    assert len(keys) == len(told.shown) <= MOST
+    fold = told.folds["each"]
+    assert fold.total + len(keys) == len(steps)
+    assert fold.states == [("returned", fold.total, "?under=each&state=returned")]
+
+
+def test_what_failed_stands_first_in_a_folded_group_and_the_rest_at_its_end() -> None:
+    steps = many()
+    told = outline(steps, Asked())
+    wanted = [one for one in steps if one.id in set(told.shown)]
+    line = timeline(document(*(step(one.key, 0, 1, one.state) for one in wanted)), NOW, told.folds)
+    names = [(row.name, row.fold is not None) for row in line.rows]
+    assert names[:3] == [("read", False), ("each", False), ("998/look", False)]
+    assert names[-3:] == [("…", True), ("end", False), ("verify", False)]
+    assert next(row for row in line.rows if row.name == "each").holds == 20_000
+
+
+def test_every_step_of_a_long_run_is_on_one_of_the_pages_that_it_leads_to() -> None:
+    steps, seen, query = many(700), list[str](), "under=each&state=returned"
+    for _ in range(9):
+        asked = asked_of(dict(part.split("=") for part in query.split("&")))
+        seen += shown_keys(steps, asked)
+        after = outline(steps, asked).after
+        if after is None:
+            break
+        query = after.removeprefix("?")
+    assert seen == [step.key for step in steps if step.key.startswith("each/") and step.state == "returned"]
+    assert outline(steps, asked_of({"under": "each", "at": "100"})).part == "101–200 of 700"
+
+
+@pytest.mark.parametrize("given", [{"state": "odd"}, {"at": "-1"}, {"at": "9" * 40}, {"at": "²"}, {"other": "x"}])
+def test_an_address_that_makes_no_sense_shows_the_run_as_it_opens(given: dict[str, str]) -> None:
+    assert asked_of(given) == Asked()
+
+
+def test_the_phases_count_steps_that_the_document_does_not_hold() -> None:
+    work = work_of([(one.key, one.state) for one in many() if one.key != "verify"], (at(0), at(9)))
+    assert phases(document(step("read", 0, 1), step("verify", 9, 10, judges=True)), work)[2].said == "19,982 of 20,002 steps done"
 
 
 def words(said: dict[str, Any]) -> list[str]:
@@ -162,6 +233,24 @@ def test_the_phases_follow_a_run_from_its_queue_to_its_verdict() -> None:
     assert words(judging) == ["done", "done", "done", "live"]
     assert words(document(work, judge, verdict=VERDICT)) == ["done", "done", "done", "pass"]
     assert words(document(work, judge, verdict=VERDICT | {"verdict": "fail"}, outcome="rejected")) == ["done", "done", "done", "fail"]
+
+
+def test_a_run_that_waits_and_one_that_undoes_say_so_in_their_phase() -> None:
+    parked = document(step("read", 0, 1), step("paid", 1, None, "waiting"), finished_at=None, outcome=None)
+    assert (phases(parked)[2].word, phases(parked)[2].said) == ("waiting", "1 of 2 steps done; it waits")
+    busy = document(step("paid", 1, None, "waiting"), step("other", 1, None, "running"), finished_at=None, outcome=None)
+    assert phases(busy)[2].word == "live"
+    undoing = document(step("book", 0, 1), step("pay", 1, 2, "failed"), step("undo:book", 2, None, "running"), finished_at=None, outcome=None)
+    assert phases(undoing)[2].said == "1 of 2 steps done; book is being undone"
+
+
+def test_a_compensation_is_a_row_of_its_own_that_names_what_it_undoes() -> None:
+    line = timeline(
+        document(step("each/0/book", 0, 1), step("each/1/book", 1, 2), step("undo:each/1/book", 3, 4), step("undo:each/0/book", 4, 5)), NOW
+    )
+    assert [(row.name, row.undoes) for row in line.rows if row.step] == [
+        ("0/book", ""), ("1/book", ""), ("1/book", "each/1/book"), ("0/book", "each/0/book"),
+    ]  # fmt: skip
 
 
 def test_a_phase_that_did_not_happen_says_so() -> None:
@@ -203,6 +292,20 @@ def test_what_is_left_empty_is_left_out_and_what_is_no_number_is_for_the_contrac
     form = start_form(SCHEMA, {"in-rows": "many", "key": "k"}, key="k", draft=False)
     assert form.is_valid()
     assert given(SCHEMA, form.cleaned_data) == {"rows": "many"}
+
+
+@pytest.mark.parametrize(("schema", "typed", "value"), [(None, "[1]", [1]), (True, "", None), ({"type": "string"}, '"x"', "x"), (None, "", None)])
+def test_a_value_that_is_no_object_is_typed_as_json(schema: Any, typed: str, value: Any) -> None:
+    form = forms.Form({"input": typed})
+    form.fields = value_fields(schema, label="Payload", required=True)
+    assert form.is_valid() and value_of(schema, form.cleaned_data) == value
+
+
+def test_the_fields_of_a_value_say_what_they_belong_to_and_may_be_left_empty() -> None:
+    form = forms.Form({"in-rows": ""})
+    form.fields = value_fields(SCHEMA, label="Result", required=False, said="Only where it was done.")
+    assert form.is_valid() and value_of(SCHEMA, form.cleaned_data) == {}
+    assert (form.fields["in-rows"].label, form.fields["in-rows"].help_text) == ("Result: rows", "Only where it was done.")
 
 
 def test_an_instant_that_is_none_is_said_at_its_field() -> None:

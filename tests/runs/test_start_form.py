@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runs.admin.starting import given, start_form
+from runs.admin.starting import MOST_CHOICES, given, start_form
 
 SCHEMA: dict[str, Any] = {
     "properties": {"more": {}, "count": {"type": "integer"}, "way": {"enum": [None, "fast"]}, "name": {"type": "string"}},
@@ -36,3 +36,21 @@ def test_json_that_rest_refuses_is_refused_here_too(text: str) -> None:
 def test_an_instant_that_no_calendar_here_has_is_refused_in_words(text: str) -> None:
     form = start_form(SCHEMA, {"key": "k", "as_of": text}, key="k", draft=False)
     assert "this is no instant" in form.errors["as_of"][0]
+
+
+def test_of_very_many_values_the_one_is_typed_and_the_form_says_how_many_there_are() -> None:
+    schema = {"properties": {"code": {"enum": [f"c{number}" for number in range(MOST_CHOICES)] + [7, None]}}}
+
+    def typed_code(text: str) -> Any:
+        form = start_form(schema, {"key": "k", "in-code": text}, key="k", draft=False)
+        assert form.is_valid(), form.errors
+        return given(schema, form.cleaned_data)
+
+    assert [typed_code(text) for text in (f"c{MOST_CHOICES - 1}", "7", "")] == [{"code": f"c{MOST_CHOICES - 1}"}, {"code": 7}, {}]
+    help_text = str(start_form(schema, key="k", draft=False).fields["in-code"].help_text)
+    assert "One of 202 values: c0, c1, c2, c3, c4 and 197 more" in help_text
+
+
+def test_values_that_can_be_listed_are_all_there_to_choose_from() -> None:
+    schema = {"properties": {"code": {"enum": list(range(MOST_CHOICES))}}}
+    assert len(start_form(schema, key="k", draft=False).fields["in-code"].choices) == MOST_CHOICES + 1

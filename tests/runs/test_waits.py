@@ -13,9 +13,8 @@ from agents.models import Agent
 from audit import clock, reports
 from audit.actors import Actor
 from runs import services, store, sweeps
-from runs.engine.states import Resolution
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly
-from runs.models import Call, Run, Step, Wait
+from runs.models import Call, Resolution, Run, Step, Wait
 from runs.services import Settlement
 from tests import pipelines
 from tests.pipelines import agent
@@ -239,3 +238,63 @@ def test_a_result_that_breaks_the_contract_is_refused(unresolved: Run) -> None:
         settle(unresolved, "done", "paid")
     with pytest.raises(BadAnswer, match="belongs to a call that was done"):
         settle(unresolved, "not_done", {})
+
+
+# --- look-ups --------------------------------------------------------------------------------------------------------
+
+
+FINDER = """
+def find(key: str, input: dict) -> dict:
+    import pathlib
+    seen = pathlib.Path(input["log"] + ".bank")
+    if not seen.exists():
+        raise RuntimeError("the bank does not answer")
+    if seen.read_text() == "none":
+        return {"found": False}
+    return {"found": True, "result": {"paid": True, "key": key}}
+"""
+FOUND = "input: {type: object}\noutput: {type: object, required: [found], properties: {found: {type: boolean}}}"
+
+
+def looked_up(tmp_path: Path, bank: str | None) -> Run:
+    """A payer that hung, with somebody declared who looks it up; its time to be carried out is over."""
+    payer = agent("payer", "work:act", role="act", timeout="1s")
+    finder = agent("finder", "work:find", role="gather").replace(f"input: {pipelines.ANY}\noutput: {pipelines.ANY}", FOUND)
+    steps = "- {id: pay, agent: payer, with: {log: =input.log}, lookup: finder}"
+    pipelines.publish(tmp_path / "sample", steps=steps, agents=[payer, finder], functions=WORK + FINDER)
+    run = pipelines.start(input={"log": str(tmp_path / "log")})
+    pipelines.drive(run)
+    if bank is not None:
+        (tmp_path / "log.bank").write_text(bank)
+    past = clock.now() - timedelta(seconds=1)
+    assert Wait.objects.filter(run=run, look_at__isnull=False).update(look_at=past) == 1
+    Run.objects.filter(id=run.id).update(wake_at=past)
+    return run
+
+
+def test_what_became_of_a_call_is_looked_up_by_its_key(tmp_path: Path) -> None:
+    run = looked_up(tmp_path, "there")
+    said = pipelines.drive(run)
+    call = Call.objects.get(run=run, step="pay")
+    assert (said["outcome"], said["result"]) == ("verified", {"paid": True, "key": call.key})
+    assert (call.state, Call.objects.get(run=run, step="look:1:pay").state) == ("resolved_done", "confirmed")
+    assert (tmp_path / "log").read_text() == "acted\n"
+
+
+def test_a_call_that_is_not_found_is_made_anew(tmp_path: Path) -> None:
+    run = looked_up(tmp_path, "none")
+    (tmp_path / "log.go").touch()
+    said = pipelines.drive(run)
+    assert (said["outcome"], (tmp_path / "log").read_text()) == ("verified", "acted\nacted\n")
+    assert list(Call.objects.filter(run=run, step="pay").order_by("attempt").values_list("state", flat=True)) == ["resolved_not_done", "confirmed"]
+
+
+def test_a_look_up_that_fails_leaves_the_call_to_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runs.engine.looking.BACKOFF_MS", 1)
+    run = looked_up(tmp_path, None)
+    said = pipelines.drive(run)
+    assert (said["state"], said["waits"][0]["kind"], Call.objects.get(run=run, step="pay").state) == ("waiting", "unresolved", "unresolved")
+    Call.objects.filter(run=run).update(not_after=clock.now() - timedelta(minutes=1))
+    pay = Call.objects.get(run=run, step="pay")
+    services.settle_call(call=pay.key, settlement=Settlement(Resolution.DONE, {"paid": True}, "asked the bank"), actor=BOB)
+    assert pipelines.drive(run)["outcome"] == "verified"

@@ -6,10 +6,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from agents import registry
 from agents.management.showing import Shown, TeachingFormatter, refusals_shown
 from agents.registry import create_person, permit_person, reset_password, set_active
 from agents.registry.people import PERMISSIONS
+from audit import clock
 from audit.actors import Actor
+from audit.errors import Invalid
 
 EPILOG = """\
 what happens:
@@ -18,7 +21,9 @@ what happens:
   says who belongs where. A deactivated person's sessions and tokens end at their next request.
 
 examples:
+  manage.py person alice
   manage.py person alice --create
+  manage.py person root --create --administrator
   manage.py person dora --give see-everything
   manage.py person alice --deactivate
 
@@ -27,15 +32,16 @@ exit status: 0 done, 2 refused (unknown person, a name that is taken, or it is s
 
 
 class Command(BaseCommand):
-    help = "Make an account, or change what a person may do."
+    help = "Show an account, make one, or change what a person may do."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help="what the person signs in with")
-        change = parser.add_mutually_exclusive_group(required=True)
+        change = parser.add_mutually_exclusive_group()
         change.add_argument("--create", action="store_true", help="make an account with a random password, shown once")
+        parser.add_argument("--administrator", action="store_true", help="with --create: may do everything, for every team")
         change.add_argument("--password", action="store_true", help="set a new random password, shown once")
         change.add_argument("--activate", action="store_true", help="let the person sign in again")
         change.add_argument("--deactivate", action="store_true", help="end all access at once")
@@ -49,12 +55,29 @@ class Command(BaseCommand):
 
 
 def _done(name: str, options: dict[str, Any], actor: Actor) -> list[str]:
+    if options["administrator"] and not options["create"]:
+        raise Invalid("--administrator goes with --create: nobody is made one later, and nobody stops being one")
     if options["create"] or options["password"]:
-        _, password = create_person(name, actor=actor) if options["create"] else reset_password(name, actor=actor)
+        made = create_person(name, actor=actor, administrator=options["administrator"]) if options["create"] else reset_password(name, actor=actor)
+        password = made[1]
         return [f"Sign in as '{name}' with the password {password}", "It is shown this once."]
     if options["activate"] or options["deactivate"]:
         person = set_active(name, active=options["activate"], actor=actor)
         return [f"person {name}: {'active' if person.is_active else 'inactive'}"]
     permission = options["give"] or options["take"]
+    if permission is None:
+        return _shown(name, actor)
     permit_person(name, permission, allowed=options["give"] is not None, actor=actor)
     return [f"person {name}: {'may' if options['give'] else 'may not'} {permission.replace('-', ' ')}"]
+
+
+def _shown(name: str, actor: Actor) -> list[str]:
+    person = registry.person_shown(name, actor=actor)
+    place = registry.place_of(person, actor=actor)
+    signed_in = "never signed in" if person.last_login is None else f"signed in last {clock.to_text(person.last_login)}"
+    return [
+        f"person {person.username}: {'active' if person.is_active else 'inactive'}{', administrator' if person.is_superuser else ''}, {signed_in}",
+        f"  teams        {', '.join(team.name for team in place.teams) or 'none'}",
+        f"  shown teams  {', '.join(team.name for team in place.shown) or 'none'}",
+        f"  permissions  {', '.join(place.permissions) or 'none beyond their teams'}",
+    ]

@@ -1,6 +1,5 @@
 """`manage.py prices`: parse, show the rows or call agents.registry.update_prices or set_price, say what became of each. No rule lives here."""
 
-import re
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -9,12 +8,12 @@ from agents import registry
 from agents.management.showing import Shown, TeachingFormatter, refusals_shown
 from agents.models import Price
 from agents.prices import Price as PriceValue
+from agents.prices import nano_of_usd
 from audit.actors import Actor
 from audit.errors import Invalid
 from audit.visible import visible
 from audit.wording import money
 
-_USD = re.compile(r"([0-9]{1,7})(?:\.([0-9]{1,9}))?")
 _WORDS = {"new": "priced", "changed": "changed", "unchanged": "unchanged", "unlisted": "no price is known; `manage.py prices set` says one"}
 _STYLES = {"new": "created", "changed": "changed", "unchanged": "unchanged", "unlisted": "warning"}
 
@@ -89,10 +88,10 @@ def _said(options: dict[str, Any]) -> PriceValue:
 
 
 def _nano(name: str, text: str) -> int:
-    found = _USD.fullmatch(text)
-    if found is None:
+    nano = nano_of_usd(text)
+    if nano is None:
         raise Invalid(f"--{name.replace('_', '-')} is {text[:40]!r}; write dollars per million tokens, such as 3 or 0.25")
-    return int(found[1]) * 10**9 + int((found[2] or "0").ljust(9, "0"))
+    return nano
 
 
 def _figures(price: PriceValue) -> str:

@@ -48,6 +48,9 @@ class Command(BaseCommand):
         )
         for release in done.releases:
             shown.release(release)
+        if done.elsewhere:
+            many = "pipelines of other teams run a new release" if done.elsewhere > 1 else "pipeline of another team runs a new release"
+            shown.line(f"{done.elsewhere} {many}, too", "hint")
         if done.keep:
             shown.line(f"the permissions of {', '.join(done.keep)} stay as they are; in that release they were others", "warning")
             shown.line("they belong to an agent's published version: to change them, roll back the agent by its own name", "hint")

@@ -25,7 +25,8 @@ class Command(BaseCommand):
             _, password = create_person(NAME, actor=Actor.system("shell"), administrator=True)
         except Conflict:  # another `make serve` was quicker, or the name is taken
             self.stderr.write(
-                f"There is a user {NAME!r} already; none was made. `manage.py createsuperuser` makes another; `person --activate` lets one in again."
+                f"There is a user {NAME!r} already; none was made. `manage.py person NAME --create --administrator` makes another; "
+                "`manage.py person NAME --activate` lets one in again."
             )
             return
         self.stdout.write(f"Sign in as {NAME!r} with the password {password}")

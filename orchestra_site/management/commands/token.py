@@ -12,7 +12,7 @@ from audit import clock
 from audit.actors import Actor
 from audit.visible import visible
 from orchestra_site.models import Token
-from orchestra_site.tokens import DAYS, MOST_DAYS, create_token, revoke_token
+from orchestra_site.tokens import DAYS, MOST_DAYS, create_token, revoke_token, revoke_tokens
 
 EPILOG = """\
 what happens:
@@ -42,6 +42,7 @@ class Command(BaseCommand):
         other = parser.add_mutually_exclusive_group()
         other.add_argument("--list", action="store_true", help="make none; list the person's tokens that have not ended")
         other.add_argument("--revoke", metavar="ID", type=UUID, help="make none; revoke this one of the person's")
+        other.add_argument("--revoke-all", action="store_true", help="make none; revoke all of the person's")
 
     def handle(self, *args: Any, **options: Any) -> None:
         shown, actor = Shown(self.stdout), Actor.system("shell")
@@ -52,6 +53,9 @@ class Command(BaseCommand):
             elif options["revoke"] is not None:
                 revoke_token(options["revoke"], actor=actor, of=options["person"])
                 shown.line(f"token {options['revoke']}: revoked")
+            elif options["revoke_all"]:
+                number = revoke_tokens(options["person"], actor=actor)
+                shown.line(f"{options['person']}: {number} token{'' if number == 1 else 's'} revoked")
             else:
                 made = create_token(options["person"], actor=actor, days=options["days"], name=options["name"])
                 shown.line(made.text)
@@ -61,4 +65,10 @@ class Command(BaseCommand):
 def _listed(person: str) -> list[str]:
     tokens = Token.objects.visible_to(Actor.system("shell")) if person.isprintable() else Token.objects.none()
     rows = tokens.live(clock.now()).filter(user__username=person)
-    return [f"{row.id}  until {clock.to_text(row.expiry)}  {visible(row.name, 100)}" for row in rows] or [f"'{visible(person, 80)}' has no token"]
+    return [f"{row.id}  until {clock.to_text(row.expiry)}  {_used(row)}  {visible(row.name, 100)}" for row in rows] or [
+        f"'{visible(person, 80)}' has no token"
+    ]
+
+
+def _used(token: Token) -> str:
+    return "never used" if token.used_at is None else f"used {clock.to_text(token.used_at)}"

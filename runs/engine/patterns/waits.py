@@ -34,9 +34,9 @@ def opened(node: WaitNode, until: Any, run: RunView, now: datetime) -> Waiting:
     return Waiting(WaitKind.TIMER, now, due, goes_on=True)
 
 
-def unresolved(call: str, failed: Failure, run: RunView, now: datetime) -> Waiting:
-    """The wait for a person who says what became of a call; `failed` is what it means that nobody does."""
-    return Waiting(WaitKind.UNRESOLVED, now, _bounded(now + UNRESOLVED_FOR, run), subject=call, failure=failed)
+def unresolved(call: str, failed: Failure, look_at: datetime | None, run: RunView, now: datetime) -> Waiting:
+    """The wait for a person, or a look-up, that says what became of a call; `failed` is what it means that nobody does."""
+    return Waiting(WaitKind.UNRESOLVED, now, _bounded(now + UNRESOLVED_FOR, run), subject=call, failure=failed, look_at=look_at)
 
 
 def _bounded(instant: datetime, run: RunView) -> datetime:
@@ -66,9 +66,16 @@ def fact(step: Step, wait: Waiting) -> Fact:
     return Fact(Verb.STEP_WAITING, f"step:{step.key}", step.agent, facts, openings)
 
 
+def ends_at(wait: Waiting) -> datetime:
+    """When something is to be done about it without anybody's help."""
+    if wait.answer is not None:
+        return wait.answer.at
+    return wait.until if wait.look_at is None else min(wait.until, wait.look_at)
+
+
 def is_due(step: Step, now: datetime) -> bool:
-    """Whether somebody has answered, or time has."""
-    return step.wait is not None and (step.wait.answer is not None or now >= step.wait.until)
+    """Whether somebody has answered, or time has, or it can be looked up."""
+    return step.wait is not None and (step.wait.answer is not None or now >= ends_at(step.wait))
 
 
 def parked(run: RunView, steps: Collection[Step], now: datetime) -> RunView | None:
@@ -79,7 +86,7 @@ def parked(run: RunView, steps: Collection[Step], now: datetime) -> RunView | No
     waits = [step.wait for step in steps if step.wait is not None and not is_due(step, now)] if run.state is RunState.RUNNING else []
     if not waits or len(waits) < len(steps):
         return None
-    wake = min(wait.until for wait in waits)
+    wake = min(ends_at(wait) for wait in waits)
     if any(wait.works for wait in waits):
         return replace(run, state=RunState.WAITING, remaining_ms=None, wake_at=wake)
     remaining = max(int((run.deadline_at - now).total_seconds() * 1000), 0)

@@ -13,10 +13,12 @@ from agents import expressions
 from audit import canonical
 from runs.engine import verdicts
 from runs.engine.commands import Fact
+from runs.engine.families import PipelineNode
 from runs.engine.limits import failure, spoiled, step_deadline
 from runs.engine.patterns import children, fan, waits
 from runs.engine.patterns.scope import provenance, scope_at
-from runs.engine.states import OPEN_STEP, Cause, Outcome, StepEvent, StepState, Verb, WaitState, moved
+from runs.engine.patterns.wiring import Wiring
+from runs.engine.states import OPEN_STEP, CallState, Cause, Outcome, StepEvent, StepState, Verb, WaitState, moved
 from runs.engine.values import (
     BlockFrame,
     Ending,
@@ -27,7 +29,6 @@ from runs.engine.values import (
     Held,
     Node,
     ParallelNode,
-    PipelineNode,
     RunView,
     Snapshot,
     Step,
@@ -39,14 +40,6 @@ from runs.engine.values import (
 )
 
 NOTHING: Final[Mapping[str, Any]] = {}
-
-
-class _Wiring(Exception):
-    """What a step was to be given can't be made: the pipeline's fault, unless `cause` says otherwise."""
-
-    def __init__(self, message: str, cause: Cause = Cause.INPUT, agent: str | None = None) -> None:
-        super().__init__(message)
-        self.cause, self.agent = cause, agent
 
 
 class Walk:
@@ -65,6 +58,7 @@ class Walk:
         self.perform: dict[str, None] = {}
         self.abandon: list[str] = []
         self.closed: dict[str, WaitState] = {}
+        self.resolved: dict[str, CallState] = {}
         self.ending: Ending | None = snapshot.ending
         self._agenda: deque[Callable[[], None]] = deque()
 
@@ -85,12 +79,14 @@ class Walk:
 
     def step_done(self, step: Step, held: Held) -> None:
         """What follows from it; nothing does once the run's end is decided."""
-        self._agenda.append(lambda: self._node_done(_prefix(step), held))
-        self.settle()
+        if not step.is_aside:
+            self._agenda.append(lambda: self._node_done(_prefix(step), held))
+            self.settle()
 
     def step_failed(self, step: Step, failed: Failure) -> None:
-        self._agenda.append(lambda: self._node_failed(_prefix(step), failed))
-        self.settle()
+        if not step.is_aside:
+            self._agenda.append(lambda: self._node_failed(_prefix(step), failed))
+            self.settle()
 
     def no_verdict(self, failed: Failure) -> None:
         """A verifier that gave no verdict leaves the run unverified, wherever the verify node stands."""
@@ -146,7 +142,7 @@ class Walk:
                 self._skip(frame, node)
             else:
                 self._open_node(frame, node)
-        except _Wiring as wiring:
+        except Wiring as wiring:
             self._node_failed(prefix, self._wiring_failure(wiring, prefix + node.id))
 
     def _node_done(self, prefix: str, held: Held) -> None:
@@ -254,7 +250,7 @@ class Walk:
     def _items(self, frame: BlockFrame, node: ForEachNode) -> list[Any]:
         items = self._resolved(node.items, frame.prefix)
         if not isinstance(items, list):
-            raise _Wiring(f"for_each '{node.id}': {node.items} is {type(items).__name__}, not a list")
+            raise Wiring(f"for_each '{node.id}': {node.items} is {type(items).__name__}, not a list")
         return items
 
     def _case(self, frame: BlockFrame, node: SwitchNode) -> int | None:
@@ -286,7 +282,7 @@ class Walk:
         try:
             step = replace(step, arguments=self._arguments(frame, node), inherited=provenance(self.frames, frame.prefix, node.reads))
             self._refuse_unfit(step)
-        except _Wiring as wiring:
+        except Wiring as wiring:
             failed = self._wiring_failure(wiring, key)
             step = replace(step, state=moved(step.state, StepEvent.FAIL), failure=failed, finished_at=self.now)
             self.add(step, Fact(Verb.STEP_FAILED, f"step:{key}", node.agent, failed.facts() | {"attempt": 1}, {"failure": failed.as_record()}))
@@ -303,7 +299,7 @@ class Walk:
         try:
             wait = waits.opened(node, self._resolved(node.until, frame.prefix), self.run, self.now)
         except waits.NoInstant as error:
-            raise _Wiring(str(error)) from None
+            raise Wiring(str(error)) from None
         step = replace(self._new_step(node, key, StepState.WAITING), wait=wait, deadline_at=wait.until)
         self.add(step, waits.fact(step, wait))
 
@@ -343,7 +339,7 @@ class Walk:
         try:
             canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)
         except canonical.NotCanonical as error:
-            raise _Wiring(f"the input of '{node.id}' can't be written as JSON: {error}") from None
+            raise Wiring(f"the input of '{node.id}' can't be written as JSON: {error}") from None
         return arguments
 
     def refused_again(self, step: Step) -> Failure | None:
@@ -351,7 +347,7 @@ class Walk:
         try:
             self._refuse_misfit(step.node.id, step.agent, step.arguments)
             self._refuse_unfit(step)
-        except _Wiring as wiring:
+        except Wiring as wiring:
             return self._wiring_failure(wiring, step.key)
         return None
 
@@ -360,13 +356,13 @@ class Walk:
 
     def _refuse_violations(self, place: str, wrong: Sequence[str], whose: str) -> None:
         if wrong:
-            raise _Wiring(f"the input of '{place}' breaks the contract of {whose}: {'; '.join(wrong)}")
+            raise Wiring(f"the input of '{place}' breaks the contract of {whose}: {'; '.join(wrong)}")
 
     def _refuse_unfit(self, step: Step) -> None:
         """What an `act` or `verify` step may not consume: stale data, or history where the act can't be replayed."""
         agent = self.plan.agents[step.agent]
         if agent.role == "act" and self.run.as_of is not None and not self.plan.replayable:
-            raise _Wiring(f"'{agent.name}' acts, and this run judges the past; a pipeline that may repeat acts says 'replayable: true'")
+            raise Wiring(f"'{agent.name}' acts, and this run judges the past; a pipeline that may repeat acts says 'replayable: true'")
         if agent.role != "act" and not step.node.judges and not self.run.resumed:
             return
         self._refuse_spoilt(step)
@@ -376,7 +372,7 @@ class Walk:
         if spoilt is not None:
             owner = self.steps[spoilt.step].agent if spoilt.step in self.steps else None
             message = f"the data of step '{spoilt.step}' was fresh until {instant_text(spoilt.at)} and is too old to be consumed by '{step.key}'"
-            raise _Wiring(message, Cause.STALE, owner)
+            raise Wiring(message, Cause.STALE, owner)
 
     # --- expressions ---
 
@@ -384,15 +380,15 @@ class Walk:
         try:
             return expressions.resolve(value, scope_at(self.run, self.frames, prefix, self.plan.last))
         except expressions.ExpressionError as error:
-            raise _Wiring(str(error)) from None
+            raise Wiring(str(error)) from None
 
     def _holds(self, source: str, prefix: str) -> bool:
         try:
             return expressions.holds(source, scope_at(self.run, self.frames, prefix, self.plan.last))
         except expressions.ExpressionError as error:
-            raise _Wiring(f"{source}: {error}") from None
+            raise Wiring(f"{source}: {error}") from None
 
-    def _wiring_failure(self, wiring: _Wiring, key: str) -> Failure:
+    def _wiring_failure(self, wiring: Wiring, key: str) -> Failure:
         return failure(self.plan, cause=wiring.cause, message=str(wiring), agent=wiring.agent, step=key)
 
 

@@ -3,26 +3,41 @@
 import os
 import signal
 import threading
+import time
 from typing import Any
 
-from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+
+from runs import queue
+
+STOP_S = 10.0
 
 
 class Command(BaseCommand):
     help = (
         "Run the queue's cluster (scheduled sweeps, the doorbell) until standard input ends. `manage.py worker` starts it and holds the other "
-        "end, so that no cluster outlives its worker, however that one died. By hand, `manage.py qcluster` runs the same until stopped."
+        "end, so that no cluster outlives its worker, however that one died. It ends when one of its processes was killed, and wants to be "
+        "started again: `manage.py qcluster`, which does not, may hang for good then."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         threading.Thread(target=_end_with_input, daemon=True).start()
-        call_command("qcluster")
+        if not queue.serve():
+            _end_all()
+            raise CommandError("the queue's cluster has ended because one of its processes was killed; start it again")
 
 
 def _end_with_input() -> None:
-    """The cluster asks to be ended by SIGTERM; it then lets the chores at work finish."""
+    """The cluster asks to be ended by SIGTERM; it then lets the chores at work finish, and where it hangs it waits for ever."""
     lifeline = os.dup(0)  # read past sys.stdin: its lock, held here, would hang every process that the cluster forks and that closes it
     while os.read(lifeline, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_S)
+    _end_all()
+
+
+def _end_all() -> None:
+    """Whoever starts the cluster beside itself gives it a session of its own: what it forked ends with it."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)

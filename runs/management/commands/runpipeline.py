@@ -17,6 +17,9 @@ input:
 while it runs:
   Progress goes to stderr, the summary (or with --json the one JSON document) to stdout. Ctrl-C cancels the run and
   waits for its end; a second Ctrl-C leaves at once. With --queue a worker drives the run (`make worker`).
+  A run that waits for a time is waited for, and Ctrl-C leaves it to a worker. One that waits for a signal or a
+  person ends the command with 13: it says for what, until when, who can answer, and what to type. Then the
+  run is a worker's (with --queue --wait the command goes on waiting).
 
 examples:
   manage.py runpipeline ops-digest --input feed=host
@@ -30,7 +33,7 @@ exit status:
   10  degraded          verified, with a declared part missing
   11  rejected          the verifier said no
   12  failed            a step failed, or the deadline passed
-  13  not finished      queued or still running elsewhere
+  13  not finished      queued, still running elsewhere, or waiting for somebody
   14  cancelled
   15  unverified        no verdict could be had; also every passing --draft run
   16  broken            its rows and its ledger differ

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from audit.actors import Actor
 from audit.visible import visible
-from audit.wording import lasting
+from audit.wording import instant, lasting
 from runs.management.terminal import Screen, add_json, teaching_parser
 from runs.management.terminal.listing import WORDS, Listed, as_record, recent
 from runs.management.terminal.words import styled
@@ -66,7 +66,7 @@ def _table(found: list[Listed]) -> Table:
         table.add_column(title, overflow="fold", no_wrap=title in ("run", "started (UTC)"))
     table.add_column("took", justify="right", no_wrap=True)
     for each in found:
-        started = "–" if each.started_at is None else f"{each.started_at:%Y-%m-%d %H:%M:%S}"
+        started = "–" if each.started_at is None else instant(each.started_at)
         reads_as = styled(each.word, each.label)
         if each.draft:
             reads_as.append(" (draft)", style="dim")

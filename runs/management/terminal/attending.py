@@ -1,6 +1,7 @@
-"""Being there while a run goes on: driving it here, or following one that somebody else drives, until it has ended.
+"""Being there while a run goes on: driving it here, or following one that somebody else drives, until it has ended or needs somebody.
 
-The first Ctrl-C (or SIGTERM) cancels the run and waits for its end, the second leaves at once. Runs in the main thread's loop.
+The first Ctrl-C (or SIGTERM) cancels the run and waits for its end, the second leaves at once; while it waits for its time, the first leaves
+it to a worker. Runs in the main thread's loop.
 """
 
 import asyncio
@@ -9,10 +10,10 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime
+from enum import Enum
 from typing import TypeVar
 
-from django.conf import settings
 from django.db import DatabaseError, connections
 
 from audit import clock
@@ -22,7 +23,9 @@ from runs import services, sweeps
 from runs.management.terminal.progress import Progress
 from runs.management.terminal.screen import Screen
 from runs.management.terminal.tracking import Tracker
-from runs.models import Run, RunState, Step
+from runs.management.terminal.words import instant_of
+from runs.models import Run, RunState, Step, WaitKind
+from runs.services import WantedWaits
 from runs.worker import Engine, EngineOptions
 
 LOOK_S = 0.25
@@ -33,8 +36,18 @@ LEFT = 13
 T = TypeVar("T")
 
 
+class Standing(Enum):
+    """How a run stands for whoever would drive it."""
+
+    OVER = "over"
+    OPEN = "open"
+    ELSEWHERE = "elsewhere"
+    WAITS = "waits"
+    NEEDS_SOMEBODY = "needs somebody"
+
+
 def attend(run: Run, *, screen: Screen, actor: Actor, drive: bool) -> None:
-    """Return when the run has ended, or when the person has left it."""
+    """Return when the run has ended, when one that is driven here needs somebody to go on, or when the person has left it."""
     attendance = _Attendance(run, screen, actor)
     with attendance.progress.shown():
         asyncio.run(attendance.through(drive=drive))
@@ -50,19 +63,39 @@ class _Attendance:
         self._left = asyncio.Event()
         self._asks: set[asyncio.Task[None]] = set()
         self._signals = 0
+        self._wakes_at: datetime | None = None
+        self._drives = False
 
     async def through(self, *, drive: bool) -> None:
-        loop = asyncio.get_running_loop()
+        loop, self._drives = asyncio.get_running_loop(), drive
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._interrupted)
         try:
-            if drive:
-                await self._drive(loop)
-            if not self._left.is_set():
-                await self._follow(alone=not drive)  # a worker beside us may have been quicker to take the run
+            await (self._go_on(loop) if drive else self._follow())
             await asyncio.gather(*self._asks)
         finally:
             await self._close()
+
+    async def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Drive it whenever it is nobody's; a worker beside us may be quicker to take it. One that waits for its time is waited for."""
+        while not self._left.is_set():
+            standing = await self._read(self._stand)
+            if standing in (Standing.OVER, Standing.NEEDS_SOMEBODY):
+                return
+            self._say_wait(standing)
+            if standing is Standing.OPEN:
+                await self._drive(loop)
+            else:
+                await self._pause()
+
+    def _say_wait(self, standing: Standing) -> None:
+        if standing is not Standing.WAITS:
+            if self._wakes_at is not None:
+                self.progress.unsay()
+            self._wakes_at = None
+        elif self._wakes_at != self.run.wake_at and self.run.wake_at is not None:
+            self._wakes_at = self.run.wake_at
+            self.progress.say(f"waits until {instant_of(self.run.wake_at)}; Ctrl-C leaves it to a worker")
 
     async def _drive(self, loop: asyncio.AbstractEventLoop) -> None:
         """Past the deadline the run has failed whatever happens here, so nothing may keep this process any longer."""
@@ -82,25 +115,39 @@ class _Attendance:
 
     # --- following ---
 
-    async def _follow(self, *, alone: bool) -> None:
+    async def _follow(self) -> None:
         """The run's deadline bounds this: past it the run reads as failed, whoever is there to write it."""
-        lonely_at = asyncio.get_running_loop().time() + LONELY_S
+        lonely_at, alone = asyncio.get_running_loop().time() + LONELY_S, True
         while not await self._read(self._look) and not self._left.is_set():
             if alone and asyncio.get_running_loop().time() > lonely_at:
                 alone = False
                 if await self._read(self._is_lonely):
                     self.progress.say("no worker has been heard of: start one with `make worker`, or Ctrl-C to cancel")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._left.wait(), timeout=LOOK_S)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._left.wait(), timeout=LOOK_S)
 
     def _look(self) -> bool:
         """Whether the run has ended; its steps are told to the tracker on the way."""
-        row, now = Run.objects.get(id=self.run.id), clock.now()
+        return self._stand() is Standing.OVER
+
+    def _stand(self) -> Standing:
+        """Read anew: a wait has moved its deadline, and another worker may have it."""
+        self.run, now = Run.objects.select_related("pipeline").get(id=self.run.id), clock.now()
         self.tracker.read(Step.objects.filter(run_id=self.run.id), now)
-        return row.effective(now).state is RunState.FINISHED
+        if self.run.effective(now).state is RunState.FINISHED:
+            return Standing.OVER
+        if Run.objects.ready(now).filter(id=self.run.id).exists():
+            return Standing.OPEN
+        if self.run.state != RunState.WAITING:
+            return Standing.ELSEWHERE
+        waits = services.waits_wanted(WantedWaits(run=self.run.id), actor=self.actor, now=now)
+        return Standing.NEEDS_SOMEBODY if waits.exclude(kind=WaitKind.TIMER).exists() else Standing.WAITS
 
     def _is_lonely(self) -> bool:
-        return sweeps.needs_engine(timedelta(seconds=3 * settings.ORCHESTRA_HEARTBEAT_S))
+        return sweeps.needs_engine()
 
     # --- being interrupted ---
 
@@ -108,19 +155,30 @@ class _Attendance:
         self._signals += 1
         loop = asyncio.get_running_loop()
         if self._signals == 1:
-            self.progress.say("cancelling; once more leaves at once, and the run to whoever takes it")
-            self._asks.add(loop.create_task(self._cancel()))
+            self._asks.add(loop.create_task(self._leave_or_cancel()))
             return
+        self._leave()
+        if self._signals == 2:
+            loop.call_later(LEAVING_S, self._leave_now)
+
+    def _leave(self) -> None:
         self._left.set()
         if self._engine is not None:
             self._engine.stop()
-        if self._signals == 2:
-            loop.call_later(LEAVING_S, self._leave_now)
 
     def _leave_now(self) -> None:
         """Whatever still holds this process up: the run's lease runs out by itself."""
         self.progress.close()
         os._exit(LEFT)
+
+    async def _leave_or_cancel(self) -> None:
+        """What is driven here and waits at this moment needs nobody here; everything else is cancelled."""
+        with contextlib.suppress(DatabaseError):
+            if self._drives and await self._read(self._stand) in (Standing.WAITS, Standing.NEEDS_SOMEBODY):
+                self._leave()
+                return
+        self.progress.say("cancelling; once more leaves at once, and the run to whoever takes it")
+        await self._cancel()
 
     async def _cancel(self) -> None:
         try:

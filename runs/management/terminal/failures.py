@@ -51,13 +51,20 @@ def _owner(failure: Mapping[str, Any]) -> Text:
     return Text(f"{where}owner {whose(failure.get('owner'), failure.get('team'))}")
 
 
+def _text(value: Any) -> str:
+    """A traceback comes as a list of its places: each on a line."""
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return "\n".join(value)
+    return value if isinstance(value, str) else compact(value, 400)
+
+
 def _details(details: Mapping[str, Any]) -> list[RenderableType]:
     """What was seen beside the message; of long texts (a traceback, output) the last lines."""
     lines: list[RenderableType] = []
     for name, value in sorted(details.items()):
         if value in (None, "", [], {}) or name == "contained":
             continue
-        text = value if isinstance(value, str) else compact(value, 400)
+        text = _text(value)
         shown = text.rstrip().split("\n")[-LINES_OF_A_TEXT:]
         label = visible(name, 40)
         lines.append(Text(f"{label}: {visible(shown[0], 200)}" if len(shown) == 1 else f"{label}:", style="dim"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agents import registry
-from audit import clock
+from audit import clock, strict_json
 from audit.actors import Actor
 from audit.errors import OrchestraError
 from audit.visible import visible
@@ -51,6 +51,14 @@ def inputs_given(pipeline: str, *, pairs: Sequence[str], file: str | None, draft
     if problems:
         raise BadInput(f"the input of '{visible(pipeline, 80)}' can't be read: {'; '.join(problems)}", problems=problems)
     return given
+
+
+def value_given(name: str, text: str | None, file: str | None) -> Any:
+    """A JSON value from `--name` or from the file of `--name-file`; null where neither is given. BadInput."""
+    if file is not None:
+        said = f"--{name}-file {visible(file, 200)}"
+        return strict_json.loads(_bytes(file, said), said)
+    return None if text is None else strict_json.read(text, f"--{name}")
 
 
 def _schema_of(pipeline: str, *, draft: bool, actor: Actor) -> Mapping[str, Any]:
@@ -101,18 +109,22 @@ def _unknown(given: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
 
 
 def _from_file(name: str) -> dict[str, Any]:
-    shown = visible(name, 200)
+    said = f"--input-file {visible(name, 200)}"
+    try:
+        given = json.loads(_bytes(name, said), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{said} is not JSON: {visible(error, 200)}") from None
+    if not isinstance(given, dict):
+        raise BadInput(f"{said} holds {type(given).__name__}; a run's input is one JSON object")
+    return given
+
+
+def _bytes(name: str, said: str) -> bytes:
     try:
         with sys.stdin.buffer if name == "-" else Path(name).open("rb") as source:
             data = source.read(MAX_FILE + 1)
     except OSError as error:
-        raise BadInput(f"--input-file {shown} can't be read: {error.strerror}") from None
+        raise BadInput(f"{said} can't be read: {error.strerror}") from None
     if len(data) > MAX_FILE:
-        raise BadInput(f"--input-file {shown} is larger than {MAX_FILE // 1024 // 1024} MiB; hand over a path or a URL instead of the data")
-    try:
-        given = json.loads(data, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"--input-file {shown} is not JSON: {visible(error, 200)}") from None
-    if not isinstance(given, dict):
-        raise BadInput(f"--input-file {shown} holds {type(given).__name__}; a run's input is one JSON object")
-    return given
+        raise BadInput(f"{said} is larger than {MAX_FILE // 1024 // 1024} MiB; hand over a path or a URL instead of the data")
+    return data

@@ -9,10 +9,10 @@ from typing import Any, Final
 from audit import clock
 from audit.actors import Actor
 from runs import services
-from runs.models import Run, RunQuerySet, RunState
+from runs.models import Run, RunState
 from runs.services import OUTCOMES, Wanted
 
-WORDS: Final = (*OUTCOMES, str(RunState.QUEUED), str(RunState.RUNNING))
+WORDS: Final = (*OUTCOMES, str(RunState.QUEUED), str(RunState.RUNNING), str(RunState.WAITING))
 PAGE: Final = 200
 
 
@@ -33,16 +33,14 @@ def recent(*, actor: Actor, pipeline: str | None, word: str | None, limit: int, 
     now = clock.now()
     said = {"outcome": word} if word in OUTCOMES else {"state": word}
     wanted = Wanted(pipeline=pipeline, children=children, **said)
-    runs = services.runs_wanted(wanted, actor=actor, now=now).order_by("-created_at", "-id")
-    found = (_row(listed, now) for page in _pages(runs) for listed in services.read_as(page, wanted, now=now))
+    found = (_row(listed, now) for page in _pages(wanted, actor, now) for listed in services.read_as(page, wanted, now=now))
     return list(islice((row for row in found if word in (None, row.word)), limit))
 
 
-def _pages(runs: RunQuerySet) -> Iterator[Sequence[Run]]:
-    at = 0
-    while page := list(runs[at : at + PAGE]):
+def _pages(wanted: Wanted, actor: Actor, now: datetime) -> Iterator[Sequence[Run]]:
+    page: Sequence[Run] = ()
+    while page := services.newest_runs(wanted, actor=actor, now=now, most=PAGE, before=page[-1] if page else None):
         yield page
-        at += PAGE
 
 
 def _row(listed: services.Listed, now: datetime) -> Listed:

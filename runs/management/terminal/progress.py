@@ -16,6 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from audit.instants import to_the_second
 from audit.visible import visible
 from audit.wording import lasting
 from runs.management.terminal.screen import Screen
@@ -27,6 +28,7 @@ SEPARATE = 4
 """Up to so many steps of one node are shown each; of more, those at work and those that failed, and how many there are."""
 QUIET_S = 1.0
 BAR = 12
+HINT = "Ctrl-C cancels the run"
 
 
 class Progress:
@@ -36,7 +38,7 @@ class Progress:
         self._screen, self._tracker = screen, tracker
         self._spinner = Spinner("dots", style="cyan")
         self._noted: dict[str, float] = {}
-        self._hint = "Ctrl-C cancels the run"
+        self._hint = HINT
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -59,6 +61,10 @@ class Progress:
         if not self._screen.is_live:
             self._screen.note(text, "yellow")
 
+    def unsay(self) -> None:
+        """What was said no longer holds."""
+        self._hint = HINT
+
     def close(self) -> None:
         """Leave a usable terminal behind, without waiting for anything."""
         if self._screen.is_live:
@@ -66,7 +72,7 @@ class Progress:
 
     def _heading(self) -> str:
         run = self._tracker.run
-        judged = f", judged as of {run.as_of:%Y-%m-%dT%H:%M:%SZ}" if run.as_of is not None else ""
+        judged = f", judged as of {to_the_second(run.as_of)}" if run.as_of is not None else ""
         return f"{run.pipeline.name}{' (draft)' if run.draft else ''}, run {run.id}{judged}"
 
     # --- a line per change ---
@@ -121,7 +127,7 @@ class Progress:
             detail.append(f"  try {seen.attempt}", style="yellow")
         if seen.at_work and seen.fraction is not None:
             detail.append(f"  {_bar(seen.fraction)} {seen.fraction:4.0%}", style="cyan")
-        if seen.at_work and seen.note:
+        if seen.is_open and seen.note:
             detail.append(f"  {visible(seen.note, 120)}")
         if seen.state is StepState.RETRYING:
             detail.append(f"  waits for its next try ({visible(seen.problem, 40)})", style="yellow")
@@ -146,6 +152,8 @@ def _said(seen: Seen) -> str:
             return f"{share}{visible(seen.note, 200)}".strip()
         case StepState.RUNNING:
             return f"started by {visible(seen.agent or '?', 80)}" + (f", try {seen.attempt}" if seen.attempt > 1 else "")
+        case StepState.WAITING:
+            return visible(seen.note or "waits", 200)
         case _:
             why = f" ({visible(seen.problem, 60)})" if seen.problem else ""
             return f"{seen.state}{why} after {lasting(seen.seconds(time.monotonic()))}"

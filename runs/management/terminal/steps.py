@@ -65,7 +65,7 @@ def _row(step: Mapping[str, Any]) -> Row:
     if step["failure"] is not None:
         state, style = f"{state}: {visible(step['failure']['cause'], 20)}", "red" if state == "failed" else ""
     seconds = Text("–" if step["seconds"] is None else lasting(float(step["seconds"])))
-    names = (Text(visible(step["key"], 120)), Text(visible(step["agent"], 80)), Text(state, style=style))
+    names = (Text(visible(step["key"], 120)), Text(visible(step["agent"], 80) or "–"), Text(state, style=style))
     return sign, *names, seconds, Text(str(step["attempt"])), Text(money(int(step["cost_nano"])))
 
 

@@ -14,13 +14,15 @@ from rich.text import Text
 from audit import clock
 from audit.visible import visible
 from audit.wording import lasting, money
-from runs.management.terminal.failures import failure_lines, missing_lines
+from runs.management.terminal.failures import MAX_MESSAGE, failure_lines, missing_lines
 from runs.management.terminal.results import input_text, result_table
 from runs.management.terminal.steps import steps_table
 from runs.management.terminal.verdicts import verdict_lines, word_on
+from runs.management.terminal.waiting import waits_lines, what
 from runs.management.terminal.words import instant, styled, whose, word_of
 
 Section = tuple[str, list[RenderableType]]
+MOST_ACTS: Final = 100
 _USABLE: Final = frozenset({"verified", "degraded"})
 _PLAINLY: Final = {
     "broken": "its rows and its ledger differ: one of them was changed afterwards, so don't use the result",
@@ -39,16 +41,23 @@ def summary(document: Mapping[str, Any]) -> Group:
 
 def _sections(document: Mapping[str, Any]) -> Iterator[Section]:
     word = word_of(document)
+    yield "Waiting", waits_lines(document["waits"], document["id"])
     yield "Steps", [steps_table(document["steps"])] if document["steps"] else []
     yield "Child runs", [_children(document["children"])] if document["children"] else []
     if document["verdict"] is not None:
         yield "Verdict", verdict_lines(document["verdict"])
     if document["failure"] is not None:
         yield "Failure", failure_lines(document["failure"])
+    yield "Undone", [Text(f"{visible(key, 120)}: by undo:{visible(key, 120)}") for key in document["undone"][:MOST_ACTS]]
+    yield "Not undone", [_left(act) for act in document["not_undone"][:MOST_ACTS]]
     yield "Missing", missing_lines(document["missing"], document["steps"])
     if document["result"] is not None:
         yield "Result" if word in _USABLE else f"Result ({word}: nobody vouches for it)", [result_table(document["result"])]
     yield "Look closer", _where(document)
+
+
+def _left(act: Mapping[str, Any]) -> Text:
+    return Text.assemble((visible(act["step"], 120), "bold yellow"), f": {visible(act['why'], 200)}")
 
 
 def _headline(document: Mapping[str, Any]) -> Text:
@@ -74,15 +83,23 @@ def _why(document: Mapping[str, Any]) -> Text:
     if word in ("verified", "rejected") and verdict is not None:
         return word_on(verdict)
     if word == "failed" and failure is not None:
-        return Text(f"{visible(failure['cause'], 40)}; owner: {whose(failure.get('owner'), failure.get('team'))}")
+        owner = whose(failure.get("owner"), failure.get("team"))
+        return Text.assemble((visible(failure["message"], MAX_MESSAGE), "bold"), f"\n{visible(failure['cause'], 40)}; owner: {owner}")
     if word == "unverified":
         return Text(_unverified(document))
     if word == "degraded":
         parts = len(document["missing"])
         return Text(f"verified without {parts} declared part{'s' if parts != 1 else ''}")
-    if word == "running":
+    if word == "waiting" and document["waits"]:
+        return Text(_waiting(document["waits"]))
+    if word in ("running", "waiting"):
         return Text(f"not finished; its deadline is {instant(document['deadline_at'])}")
     return Text(_PLAINLY.get(word, ""), style="red" if word == "broken" else "")
+
+
+def _waiting(waits: Sequence[Mapping[str, Any]]) -> str:
+    more = f", and for {len(waits) - 1} more" if len(waits) > 1 else ""
+    return f"for {what(waits[0])}{more}; it holds no worker meanwhile, and its work clock stands still"
 
 
 def _unverified(document: Mapping[str, Any]) -> str:

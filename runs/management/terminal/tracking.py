@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from runs.models import Run, Step, StepState
+from runs.management.terminal.words import instant, instant_of
+from runs.models import Run, Step, StepState, WaitKind
 from runs.worker import Event
 
 _STATES: Final = {
     "runs.step.started": StepState.RUNNING,
     "runs.step.retried": StepState.RETRYING,
+    "runs.step.waiting": StepState.WAITING,
     "runs.step.returned": StepState.RETURNED,
     "runs.step.judged": StepState.RETURNED,
     "runs.step.failed": StepState.FAILED,
@@ -22,6 +24,7 @@ _STATES: Final = {
     "runs.step.cancelled": StepState.CANCELLED,
 }
 _AT_WORK: Final = frozenset({StepState.RUNNING, StepState.RETRYING})
+_UNDO: Final = "undo:"
 
 
 @dataclass(slots=True)
@@ -41,6 +44,10 @@ class Seen:
     @property
     def at_work(self) -> bool:
         return self.state in _AT_WORK
+
+    @property
+    def is_open(self) -> bool:
+        return self.at_work or self.state is StepState.WAITING
 
     def seconds(self, now: float) -> float:
         return (now if self.ended is None else self.ended) - self.began
@@ -65,24 +72,26 @@ class Tracker:
             self._progress(key, event)
         elif event.verb in _STATES:
             problem = event.facts.get("cause") or event.facts.get("verdict") or ""
-            self._moved(key, self.agents.get(_node(key), ""), _STATES[event.verb], int(event.facts.get("attempt") or 1), str(problem))
+            note = _waiting_for(event.facts) if event.verb == "runs.step.waiting" else ""
+            self._moved(key, self.agents.get(_node(key), ""), _STATES[event.verb], int(event.facts.get("attempt") or 1), str(problem), note)
 
     def read(self, rows: Iterable[Step], now: datetime) -> None:
         """The rows of a run that somebody else drives."""
         for row in rows:
-            seen = self._moved(row.key, row.agent, StepState(row.state), row.attempt, row.failure_cause)
+            note = f"waits until {instant_of(row.deadline_at)}" if row.state == StepState.WAITING else ""
+            seen = self._moved(row.key, row.agent, StepState(row.state), row.attempt, row.failure_cause, note)
             seen.began = time.monotonic() - (now - row.started_at).total_seconds()
             if row.finished_at is not None:
                 seen.ended = time.monotonic() - (now - row.finished_at).total_seconds()
 
-    def _moved(self, key: str, agent: str, state: StepState, attempt: int, problem: str) -> Seen:
+    def _moved(self, key: str, agent: str, state: StepState, attempt: int, problem: str, note: str = "") -> Seen:
         now = time.monotonic()
         seen = self.steps.setdefault(key, Seen(key, agent, StepState.SKIPPED, now, attempt=0))
         if (seen.state, seen.attempt) != (state, attempt):
             seen.state, seen.attempt, seen.problem, seen.agent = state, attempt, problem, agent
-            seen.ended = None if seen.at_work else now
-            if seen.at_work:
-                seen.note, seen.fraction = "", None
+            seen.ended = None if seen.is_open else now
+            if seen.is_open:
+                seen.note, seen.fraction = note, None
             self.told(seen)
         return seen
 
@@ -95,7 +104,19 @@ class Tracker:
 
 
 def _node(key: str) -> str:
-    return key.rpartition("/")[2]
+    """The id of its node; that of a compensation is its step's with the mark before it."""
+    mark = _UNDO if key.startswith(_UNDO) else ""
+    return mark + key.removeprefix(_UNDO).rpartition("/")[2]
+
+
+def _waiting_for(facts: Mapping[str, Any]) -> str:
+    until = instant(facts.get("until"))
+    match facts.get("kind"):
+        case WaitKind.SIGNAL:
+            return f"waits for the signal '{facts.get('subject')}' until {until}"
+        case WaitKind.UNRESOLVED:
+            return f"waits until {until} for somebody who says what became of its call"
+    return f"waits until {until}"
 
 
 def agents_of(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -110,8 +131,10 @@ def _walk(value: Any, found: dict[str, str]) -> None:
         if isinstance(value.get("agent"), str):
             key = str(value.get("id") or "verify")
             found[key] = value["agent"] if found.get(key, value["agent"]) == value["agent"] else ""
+            if value.get("compensate"):
+                found[f"{_UNDO}{key}"] = value["compensate"]["agent"]
         for name, part in value.items():
-            if name not in ("with", "input"):
+            if name not in ("with", "input", "compensate"):
                 _walk(part, found)
     elif isinstance(value, list):
         for part in value:

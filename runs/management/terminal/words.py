@@ -1,6 +1,7 @@
 """How durations, money, instants and states read in a terminal, and in which colour. Pure; used by everything beside it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from rich.text import Text
@@ -17,13 +18,14 @@ STYLES: Final = {
     "broken": "bold white on red",
     "queued": "bold cyan",
     "running": "bold cyan",
+    "waiting": "bold cyan",
 }
 _MARKS: Final = {
     **dict.fromkeys(("returned", "pass", "verified"), ("✓", "green")),
     **dict.fromkeys(("failed", "fail", "rejected", "broken"), ("✗", "red")),
     **dict.fromkeys(("inconclusive", "unverified", "degraded"), ("?", "yellow")),
     **dict.fromkeys(("cancelled", "skipped"), ("–", "dim")),
-    **dict.fromkeys(("running", "retrying", "queued"), ("…", "cyan")),
+    **dict.fromkeys(("running", "retrying", "queued", "waiting"), ("…", "cyan")),
 }
 
 
@@ -47,6 +49,10 @@ def instant(text: str | None) -> str:
     if text is None:
         return "–"
     return text[:19] + "Z" if len(text) == 27 and text.endswith("Z") else visible(text, 40)
+
+
+def instant_of(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def whose(owner: Any, team: Any) -> str:

@@ -1,24 +1,26 @@
 """Whoever belongs nowhere sees nothing and changes nothing, at every address that the resolver knows; onlookers look and don't act."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
-from agents.models import Agent, Pipeline, Release, Team, Version
+from agents.models import Agent, Pipeline, Price, Release, Team, Version
+from audit.identity import new_id
 from audit.models import Entry
 from orchestra_site.models import Token
 from orchestra_site.tokens import create_token
-from runs.models import Run
-from tests import pipelines, rest
+from runs.models import Call, Run, Wait
+from tests import rest, waiting
 from tests.pipelines import SYSTEM
 from tests.rest import V1, Caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OPEN = {"schema/", "docs/"}
-OWN = {"me/", "tokens/"}  # about oneself
+OWN = {"me/", "me/password/", "tokens/"}  # about oneself
 BODIES: dict[str, Any] = {
     "runs/": {"pipeline": "sample", "input": {"number": 1}},
     "suspend/": {"reason": "x"},
@@ -31,6 +33,10 @@ BODIES: dict[str, Any] = {
     "publish/": {},
     "rollback/": {},
     "tokens/": {},
+    "me/password/": {"old": "x", "new": "y"},
+    "prices/": {"provider": "p", "model": "m", "input_nano": "1", "output_nano": "1"},
+    "settle/": {"decision": "unknown", "reason": "x"},
+    "<name:signal>/": {"payload": {"amount": 1}},
 }
 
 
@@ -40,14 +46,17 @@ WRITES = [each for each in ALL if each[0] != "get"]
 
 
 @pytest.fixture
-def places(caller: Caller, alice: User) -> dict[str, str]:
-    """What exists, by the name that addresses give it."""
-    run = pipelines.start(input={"number": 1})
+def places(caller: Caller, alice: User, tmp_path: Path) -> dict[str, str]:
+    """What exists, by the name that addresses give it; the run waits, for a signal or for a word on its call."""
+    waiting.publish(tmp_path / "w", waiting.EITHER)
+    run = waiting.parked()
     named = {"team": "platform", "agent": "worker", "pipeline": "sample", "person": "alice", "number": "1", "run": str(run.id), "alias": "reasoning"}
+    named |= {"signal": "payment", "wait": str(waiting.wait_of(run).id), "call": str(waiting.call_of(run).id)}
     token = create_token("alice", actor=SYSTEM).token
     entry = Entry.objects.filter(run=run.id).order_by("at").first()
     assert entry is not None
-    return {**named, "release": Release.objects.get().digest, "entry": str(entry.id), "token": str(token.id)}
+    ids = {"release": run.release.digest, "entry": str(entry.id), "token": str(token.id), "lock": str(new_id())}
+    return {**named, **ids}
 
 
 def filled(path: str, places: dict[str, str]) -> str:
@@ -59,7 +68,7 @@ def body_of(method: str, path: str) -> Any:
 
 
 def test_nobody_is_let_in(places: dict[str, str]) -> None:
-    assert len(ALL) > 45
+    assert len(ALL) > 51
     for method, path in ALL:
         refused = Caller().send(method.upper(), filled(path, places), body_of(method, path))
         assert (refused.status, refused.code) == (401, "unauthenticated"), path
@@ -67,11 +76,21 @@ def test_nobody_is_let_in(places: dict[str, str]) -> None:
 
 def state() -> tuple[Any, ...]:
     """Everything that a door may change, apart from refusals' entries and the asker's own tokens."""
-    people = list(User.objects.order_by("pk").values_list("username", "is_active", "user_permissions"))
+    people = list(User.objects.order_by("pk").values_list("username", "is_active", "password", "user_permissions"))
     teams = [(team.name, team.accountable, sorted(team.members.values_list("username", flat=True))) for team in Team.objects.all()]
     owned = [list(model.objects.order_by("name").values_list("name", "state")) for model in (Agent, Pipeline)]
-    runs = list(Run.objects.values_list("id", "state", "outcome", "cancel_requested_at"))
-    return people, teams, owned, runs, Version.objects.count(), Release.objects.count(), Token.objects.filter(user__username="alice").count()
+    runs: list[Any] = list(Run.objects.values_list("id", "state", "outcome", "cancel_requested_at"))
+    runs += [list(model.objects.order_by("pk").values_list("pk", "state")) for model in (Wait, Call)]
+    return (
+        people,
+        teams,
+        owned,
+        runs,
+        Price.objects.count(),
+        Version.objects.count(),
+        Release.objects.count(),
+        Token.objects.filter(user__username="alice").count(),
+    )
 
 
 def test_an_outsider_sees_nothing_and_changes_nothing(outsider: Caller, places: dict[str, str]) -> None:
@@ -80,6 +99,8 @@ def test_an_outsider_sees_nothing_and_changes_nothing(outsider: Caller, places: 
         answer = outsider.get(filled(path, places))
         if "<" in path:
             assert answer.status == 404 and answer.code.startswith(("unknown-", "no-such-")), path
+        elif path == "people/":
+            assert [each["name"] for each in answer.body["items"]] == ["charlie"]
         elif path not in OWN:
             assert answer.body == {"items": [], "next": None}, path
     for method, path in WRITES:
@@ -87,19 +108,19 @@ def test_an_outsider_sees_nothing_and_changes_nothing(outsider: Caller, places: 
             continue
         answer = outsider.send(method.upper(), filled(path, places), body_of(method, path))
         assert answer.status in (403, 404), (method, path, answer.body)
-        assert answer.status == 404 or "<" not in path or "manage-people" in answer.body["detail"], (path, answer.body)
+        assert answer.status == 404 or "<" not in path or "prices" in path or "manage-people" in answer.body["detail"], (path, answer.body)
     assert state() == before
 
 
 def test_an_onlooker_sees_everything_of_the_team_and_changes_nothing(onlooker: Caller, places: dict[str, str]) -> None:
     before = state()
     for path in READS:
-        if "alias" not in path:
+        if "alias" not in path and "<person" not in path:
             assert onlooker.get(filled(path, places)).status == 200, path
     for method, path in WRITES:
         if path in OWN:
             continue
         answer = onlooker.send(method.upper(), filled(path, places), body_of(method, path))
-        assert answer.status == (404 if "token" in path else 403), (method, path, answer.body)
+        assert answer.status == (404 if "token" in path or "lock" in path else 403), (method, path, answer.body)
         assert answer.body["detail"]
     assert state() == before

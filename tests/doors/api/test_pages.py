@@ -1,32 +1,52 @@
 """Pages: each row once, in a stable order, at a price that does not depend on how long the list is."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from agents.models import Agent, Pipeline, Release, Team, Version
+from agents.models import Agent, ModelAlias, Pipeline, Price, Release, Team, Version
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.identity import new_id
 from audit.ledger import ChargeDraft, Draft
 from audit.models import Entry
 from orchestra_site.tokens import create_token
-from runs.models import Run
+from runs.models import Call, Run, Wait
+from tests import factories
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
 
 pytestmark = pytest.mark.django_db
 
-LISTS = ("/teams/", "/agents/", "/pipelines/", "/releases/", "/model-aliases/", "/runs/", "/entries/", "/charges/", "/tokens/")
+LISTS = (
+    "/teams/",
+    "/agents/",
+    "/pipelines/",
+    "/releases/",
+    "/model-aliases/",
+    "/runs/",
+    "/entries/",
+    "/charges/",
+    "/tokens/",
+    "/people/",
+    "/prices/",
+)
+WAITING = ("/waits/", "/calls/unresolved/")
 
 
 @pytest.fixture
 def caller(alice: User) -> Caller:
-    Team.objects.create(name="platform", created_at=clock.now()).members.add(alice)
-    return Caller.of(alice)
+    team = Team.objects.create(name="platform", created_at=clock.now())
+    team.members.add(alice)
+    ModelAlias.objects.create(name="reasoning", team=team, provider="p", model="m", created_at=clock.now())
+    alice.user_permissions.add(Permission.objects.get(codename="manage_people"))
+    asking = Caller.of(alice)
+    asking.get("/me/")  # the first use of a token is noted
+    return asking
 
 
 def grow(count: int, start: int = 0) -> None:
@@ -36,9 +56,17 @@ def grow(count: int, start: int = 0) -> None:
         Agent.objects.create(name=f"agent-{number:03}", team=team, role="decide", created_at=now)
         Pipeline.objects.create(name=f"pipeline-{number:03}", team=team, created_at=now)
         create_token("alice", actor=SYSTEM)
+        factories.person(f"person-{number:03}")
+        price = Price(provider="p", model="m", version=number + 1, valid_from=now, source="test")
+        price.input_nano = price.cache_read_nano = price.cache_write_nano = price.output_nano = 1
+        price.save()
     drafts = [Draft("agents.agent.created", Actor.system("test"), f"agent:agent-{n:03}", team="platform") for n in range(count)]
     ledger.record(drafts, now=now)
     ledger.charge([ChargeDraft(amount_nano=1, team="platform") for _ in range(count)], now=now)
+
+
+def _named(item: dict[str, Any]) -> str:
+    return str(item.get("id") or item.get("name") or item["version"])
 
 
 def walked(caller: Caller, path: str) -> list[str]:
@@ -47,16 +75,16 @@ def walked(caller: Caller, path: str) -> list[str]:
     while following:
         page = caller.get(following).body
         assert len(page["items"]) <= 3
-        found += [each.get("id") or each["name"] for each in page["items"]]
+        found += [_named(each) for each in page["items"]]
         following = page["next"]
     return found
 
 
-@pytest.mark.parametrize("path", ["/agents/", "/pipelines/", "/entries/", "/charges/", "/tokens/"])
+@pytest.mark.parametrize("path", ["/agents/", "/pipelines/", "/entries/", "/charges/", "/tokens/", "/people/", "/prices/"])
 def test_pages_laid_end_to_end_hold_every_row_once(caller: Caller, path: str) -> None:
     grow(8)
     found = walked(caller, f"{path}?limit=3")
-    whole = [each.get("id") or each["name"] for each in caller.get(f"{path}?limit=200").body["items"]]
+    whole = [_named(each) for each in caller.get(f"{path}?limit=200").body["items"]]
     assert found == whole and len(set(found)) == len(found) >= 8
 
 
@@ -77,7 +105,7 @@ def test_the_next_page_keeps_the_filters(caller: Caller) -> None:
     assert caller.get(first["next"]).body["items"][0]["name"] == "agent-002"
 
 
-@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("path", LISTS + WAITING)
 def test_a_page_costs_as_many_queries_however_long_the_list_is(caller: Caller, path: str) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
@@ -86,14 +114,24 @@ def test_a_page_costs_as_many_queries_however_long_the_list_is(caller: Caller, p
         return len(captured)
 
     grow(3)
+    for number in range(3):
+        one_more("platform", number)
     few = queries()
     grow(12, start=3)
+    for number in range(3, 9):
+        one_more("platform", number)
     assert queries() == few <= 8
 
 
 @pytest.mark.parametrize(
     ("path", "table", "team"),
-    [("/entries/", "audit_entry", "team"), ("/charges/", "audit_charge", "team"), ("/runs/", "runs_run", "team_id")],
+    [
+        ("/entries/", "audit_entry", "team"),
+        ("/charges/", "audit_charge", "team"),
+        ("/runs/", "runs_run", "team_id"),
+        ("/waits/", "runs_run", "team_id"),
+        ("/calls/unresolved/", "runs_run", "team_id"),
+    ],
 )
 def test_what_several_teams_have_is_read_team_by_team_and_laid_in_one_order(alice: User, caller: Caller, path: str, table: str, team: str) -> None:
     Team.objects.create(name="red", created_at=clock.now()).members.add(alice)
@@ -102,10 +140,11 @@ def test_what_several_teams_have_is_read_team_by_team_and_laid_in_one_order(alic
             one_more(name, number)
     with CaptureQueriesContext(connection) as captured:
         found = walked(caller, f"{path}?limit=3")
-    rows = [query["sql"] for query in captured.captured_queries if f'FROM "{table}"' in query["sql"]]
+    listed = {"/waits/": "runs_wait", "/calls/unresolved/": "runs_call"}.get(path, table)
+    rows = [query["sql"] for query in captured.captured_queries if f'FROM "{listed}"' in query["sql"] and "LIMIT" in query["sql"]]
     assert all(f'"{table}"."{team}" = ' in sql for sql in rows) and len(rows) == 2 * 4
     whole = caller.get(f"{path}?limit=200").body["items"]
-    at = "created_at" if path == "/runs/" else "at"
+    at = {"/runs/": "created_at", "/waits/": "expires_at", "/calls/unresolved/": "settled_at"}.get(path, "at")
     assert found == [each["id"] for each in whole] and len(set(found)) == len(found) == 12
     assert whole == sorted(whole, key=lambda each: (each[at], each["id"]), reverse=path == "/runs/")
     assert {each["team"] for each in whole} == {"platform", "red"}
@@ -136,7 +175,11 @@ def one_more(team: str, number: int) -> None:
     pipeline, _ = Pipeline.objects.get_or_create(name=f"of-{team}", team=owner, defaults={"created_at": now})
     version, _ = Version.objects.get_or_create(pipeline=pipeline, number=1, defaults={"spec": {}, "digest": team, "created_at": now})
     release, _ = Release.objects.get_or_create(digest=team, pipeline=pipeline, version=version, defaults={"manifest": {}, "created_at": now})
-    Run.objects.create(pipeline=pipeline, release=release, team=owner, created_at=now, deadline_at=now, input_entry=new_id())
+    until = now + timedelta(days=1)
+    run = Run.objects.create(pipeline=pipeline, release=release, team=owner, created_at=now, deadline_at=until, input_entry=new_id())
+    Wait.objects.create(run=run, step="paid", kind="signal", subject="payment", opened_at=now, expires_at=until)
+    of_run = {"step": "pay", "attempt": 1, "ordinal": 0, "agent": "x", "kind": "function", "name": "x", "mode": "at_most_once", "state": "unresolved"}
+    Call.objects.create(key=new_id().hex, run=run, request_digest="0", not_after=now, dispatched_at=now, settled_at=now, **of_run)
     ledger.record([Draft("agents.agent.created", Actor.system("test"), "agent:x", team=team)], now=now)
     ledger.charge([ChargeDraft(amount_nano=1, team=team)], now=now)
 

@@ -7,11 +7,13 @@ one does not change what the next one meets; all of them are the same in every r
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
+from django.contrib.auth.models import User
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, transaction
 from hypothesis import Phase, settings
@@ -20,11 +22,13 @@ from schemathesis.generation.hypothesis.builder import HypothesisTestConfig, Hyp
 
 from agents import registry
 from agents.models import Release
+from audit import clock
 from audit.models import Entry
+from orchestra_site.models import Tries
 from orchestra_site.tokens import create_token
 from orchestra_site.wsgi import application
 from runs import services
-from tests import factories, pipelines
+from tests import factories, pipelines, waiting
 from tests.pipelines import SYSTEM, agent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -66,7 +70,7 @@ def _connections_stay_open() -> Iterator[None]:
 
 @pytest.fixture
 def installation(db: None, tmp_path: Path) -> Installation:
-    """A published pipeline with a run that has ended; a member who may manage people, an outsider."""
+    """A published pipeline with a run that has ended, and one that waited; a member who may manage people, an outsider."""
     steps, functions = "- {id: only, agent: worker}", "def work() -> dict:\n    return {}\n"
     pipelines.publish(tmp_path / "p", functions=functions, agents=[agent("worker", "work:work")], steps=steps)
     for name in ("alice", "charlie", "bob"):
@@ -75,9 +79,12 @@ def installation(db: None, tmp_path: Path) -> Installation:
     registry.permit_person("alice", "manage-people", allowed=True, actor=SYSTEM)
     run = services.cancel_run(run=str(pipelines.start().id), actor=SYSTEM)
     made = {name: create_token(name, actor=SYSTEM) for name in ("alice", "charlie")}
+    ends = clock.now() + timedelta(hours=1)
+    lock = Tries.objects.create(key="of bob", scope="name", ends=ends, locked=True, person=User.objects.get(username="bob"), address="192.0.2.1")
     entry = Entry.objects.filter(run=run.id).first()
     places = {"team": "platform", "agent": "worker", "pipeline": "sample", "person": "bob", "number": 1, "run": str(run.id)}
-    ids = {"release": Release.objects.get().digest, "entry": str(entry and entry.id), "token": str(made["alice"].token.id)}
+    places |= waiting.rows(run)
+    ids = {"release": Release.objects.get().digest, "entry": str(entry and entry.id), "token": str(made["alice"].token.id), "lock": str(lock.pk)}
     return Installation({name: each.text for name, each in made.items()}, {**places, **ids})
 
 

@@ -96,3 +96,12 @@ def test_a_verdict_on_the_past_says_as_of_when():
 
 def test_a_run_without_outcome_reads_as_its_state():
     assert (seen().label, seen().exit_status) == ("running", 13)
+
+
+def test_a_run_that_waits_says_until_when_as_long_as_that_lies_ahead():
+    waiting = effective(
+        state=RunState.WAITING, outcome=None, deadline_at=LATER, as_of=None, integrity=Integrity.INTACT, now=AT, wake_at=AT + timedelta(minutes=5)
+    )
+    assert (waiting.label, waiting.exit_status) == ("waiting until 2026-03-01T12:05:00Z", 13)
+    due = effective(state=RunState.WAITING, outcome=None, deadline_at=LATER, as_of=None, integrity=Integrity.INTACT, now=AT, wake_at=AT)
+    assert due.label == "waiting"

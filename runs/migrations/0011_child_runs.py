@@ -7,8 +7,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0006_release_newest'),
-        ('runs', '0005_waits'),
+        ('agents', '0009_release_uses'),
+        ('runs', '0010_unresolved_calls'),
     ]
 
     operations = [

@@ -1,0 +1,41 @@
+"""What `manage.py` says where no command is given: Orchestra's own commands with a line each, and Django's by name.
+
+Knows no command: each says its own line. Called by manage.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from textwrap import wrap
+from typing import Final
+
+from django.core.management import ManagementUtility, get_commands, load_command_class
+
+APPS: Final = ("agents", "runs", "audit", "orchestra_site")
+SERVED: Final = ("migrate", "check", "changepassword", "shell")
+"""Of Django's: those that an installation needs."""
+
+
+class Utility(ManagementUtility):
+    """Django's, with our words for help without a command."""
+
+    def main_help_text(self, commands_only: bool = False) -> str:
+        return super().main_help_text(commands_only=True) if commands_only else "\n".join(_lines())
+
+
+def _lines() -> Iterator[str]:
+    commands = get_commands()
+    ours = {name: app for name, app in sorted(commands.items()) if app in APPS}
+    others = sorted(commands.keys() - ours.keys() - set(SERVED))
+    yield "manage.py COMMAND …; manage.py COMMAND --help says how, with examples."
+    for app in APPS:
+        yield ""
+        yield from (f"  {name:<18}{_line(app, name)}" for name in ours if ours[name] == app)
+    yield ""
+    yield from wrap(f"Of Django: {', '.join(SERVED)}; also {', '.join(others)}.", 100)
+
+
+def _line(app: str, name: str) -> str:
+    """The first sentence of a command's help."""
+    said = " ".join(load_command_class(app, name).help.split())
+    return said.partition(". ")[0].rstrip(".")

@@ -1,0 +1,50 @@
+"""`manage.py signal`: parse, call runs.services.send_signal, say what that means."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from rich.text import Text
+
+from audit.visible import visible
+from orchestra_site.shell import actor_of_shell
+from runs import services
+from runs.management.terminal import Screen, teaching_parser
+from runs.management.terminal.inputs import value_given
+
+EPILOG = """\
+what happens:
+  The payload becomes the result of the step that waits for this signal, and the run goes on with the work time that was
+  left to it. It must satisfy the contract that the pipeline gives the signal; without --payload it is null. The first
+  signal counts. With a token of yours in ORCHESTRA_TOKEN the ledger names you, else the shell's system.
+
+examples:
+  manage.py waits
+  manage.py signal 01a1f994-20dc-7372 payment --payload '{"amount": 1250}'
+  manage.py signal 01a1f994-20dc-7372 payment --payload-file payment.json
+
+exit status: 0 taken, 2 refused (no such run, it doesn't wait for this, answered already, not what it takes)
+"""
+
+
+class Command(BaseCommand):
+    help = "Send a run the signal that it waits for."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("run", metavar="RUN", help="the run's id, or the beginning of it (eight characters or more)")
+        parser.add_argument("name", metavar="NAME", help="the signal's name")
+        payload = parser.add_mutually_exclusive_group()
+        payload.add_argument("--payload", metavar="JSON", help="what the waiting step is to give, as JSON")
+        payload.add_argument("--payload-file", metavar="F", help="the same from a file; '-' is stdin")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        screen = Screen(options)
+        with screen.refusals():
+            actor = actor_of_shell()
+            payload = value_given("payload", options["payload"], options["payload_file"])
+            wait = services.send_signal(run=options["run"], signal=options["name"], payload=payload, actor=actor)
+        screen.show(
+            Text(f"run {wait.run_id}: step {visible(wait.step, 120)} has its signal '{visible(wait.subject, 80)}'; a worker takes the run up again")
+        )

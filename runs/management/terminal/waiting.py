@@ -1,0 +1,67 @@
+"""What runs wait for, and what to type about it: the same words in the list of waits, in a run's summary and after a run that was driven here.
+
+Pure rendering of records; names of signals and agents are somebody's words.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from audit.visible import visible
+from runs.management.terminal.words import instant
+from runs.models import WaitKind
+
+MOST: Final = 20
+
+
+def what(wait: Mapping[str, Any]) -> str:
+    subject = visible(wait["subject"] or "?", 80)
+    match wait["kind"]:
+        case WaitKind.TIMER:
+            return "its time"
+        case WaitKind.SIGNAL:
+            return f"the signal '{subject}'"
+        case WaitKind.UNRESOLVED:
+            return f"somebody who says what became of a call of '{subject}'"
+    return visible(wait["kind"], 40)
+
+
+def command(wait: Mapping[str, Any], run: str) -> str | None:
+    """What ends it; None where nothing that is typed does."""
+    match wait["kind"]:
+        case WaitKind.SIGNAL:
+            return f"manage.py signal {run} {visible(wait['subject'], 80)} --payload JSON"
+        case WaitKind.UNRESOLVED if wait["call"]:
+            return f"manage.py settle {wait['call']} done|not-done|unknown --reason TEXT"
+    return None
+
+
+def waits_lines(waits: Sequence[Mapping[str, Any]], run: str) -> list[RenderableType]:
+    """One block for each wait of a run."""
+    lines = [part for wait in waits[:MOST] for part in block(wait, run)]
+    if len(waits) > MOST:
+        lines.append(Text(f"… and {len(waits) - MOST} more: manage.py waits --run {run}"))
+    return lines
+
+
+def block(wait: Mapping[str, Any], run: str, *, of: str = "") -> list[RenderableType]:
+    """What for, then by name: where, since, until, silence, who, and what to type."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = (
+        ("run", of),
+        ("step", visible(wait["step"] or "the whole run", 120)),
+        ("since", instant(wait["opened_at"])),
+        ("until", f"{instant(wait['expires_at'])}; after that {visible(wait['silence'], 200)}"),
+        ("who", visible(wait["who"], 300)),
+        ("type", command(wait, run) or ""),
+    )
+    for name, said in rows:
+        if said:
+            table.add_row(name, Text(said))
+    return [Text.assemble("for ", (what(wait), "bold")), Padding(table, (0, 0, 0, 2))]

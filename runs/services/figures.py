@@ -1,0 +1,90 @@
+"""Figures of the whole installation for monitoring: live runs, outcomes of the last day, calls in flight, processes at work.
+
+Reads live rows, the newest of the last day, and the engines' own rows; never counts a table. Names no pipeline: that is `health`.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import Count
+
+from audit.actors import Actor
+from runs.engine.states import RunState
+from runs.models import Call, Engine, Kind, Run
+from runs.services.health import LATE, MOST_LATE, by_live_index, ready_since
+
+DAY: Final = timedelta(days=1)
+MOST: Final = 50_000
+"""Rows that are counted at most; what reaches this is said as this."""
+MOST_PROCESSES: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Instants where something is due or was done, so that whoever asks makes ages of them by one clock."""
+
+    live: Mapping[str, int]
+    outcomes: Mapping[tuple[str, str], int]
+    overdue: int
+    ready_since: datetime | None
+    calls: Mapping[str, int]
+    alive: Mapping[str, int]
+    silent: Mapping[str, int]
+    driving: int
+    swept_at: datetime | None
+    counts: Mapping[str, Any]
+
+
+def figures(*, actor: Actor, now: datetime) -> Figures:
+    """Of everything, so for whoever sees everything; seven queries."""
+    if not actor.sees_everything:
+        raise PermissionError("figures of the whole installation are for whoever sees everything")
+    processes = list(Engine.objects.order_by("-started_at")[:MOST_PROCESSES])
+    alive = [each for each in processes if each.stands(now) == "at work"]
+    return Figures(
+        live={str(state): number for state, number in _live().items()},
+        outcomes=_outcomes(now),
+        overdue=len(by_live_index(Run.objects.overdue(now - LATE)).values_list("id", flat=True)[:MOST_LATE]),
+        ready_since=min((since for _, since in ready_since(now)), default=None),
+        calls=_calls(),
+        alive=_by_kind(alive),
+        silent=_by_kind([each for each in processes if each.stands(now) == "silent"]),
+        driving=sum(each.driving for each in alive),
+        swept_at=max((each.swept_at for each in alive if each.swept_at is not None), default=None),
+        counts=_summed(processes),
+    )
+
+
+def _live() -> Counter[str]:
+    return Counter(by_live_index(Run.objects.live()).values_list("state", flat=True)[:MOST])
+
+
+def _outcomes(now: datetime) -> dict[tuple[str, str], int]:
+    """Of runs that began within the last day, the newest of them where they are many: by pipeline and outcome."""
+    newest = Run.objects.filter(created_at__gte=now - DAY).order_by("-created_at").values("id")[:MOST]
+    found = Run.objects.filter(id__in=newest, outcome__isnull=False).order_by().values_list("pipeline__name", "outcome").annotate(number=Count("id"))
+    return {(pipeline, outcome): number for pipeline, outcome, number in found if outcome is not None}
+
+
+def _calls() -> dict[str, int]:
+    """Of runs at work: what is on its way, and what nobody knows the fate of."""
+    running = list(by_live_index(Run.objects.filter(state=RunState.RUNNING)).values_list("id", flat=True)[:MOST_LATE])
+    found = Call.objects.filter(run__in=running).order_by().values_list("state").annotate(number=Count("key"))
+    return {str(state): number for state, number in found}
+
+
+def _by_kind(processes: list[Engine]) -> dict[str, int]:
+    return {str(kind): sum(each.kind == kind for each in processes) for kind in Kind}
+
+
+def _summed(processes: list[Engine]) -> dict[str, Any]:
+    """Over all that have been there within the last day. Rows go after that, which counters show as a restart."""
+    total: Counter[str] = Counter()
+    batches: Counter[str] = Counter()
+    for each in processes:
+        total.update({name: each.counts.get(name, 0) for name in ("runs", "transitions")})
+        batches.update(each.counts.get("batches", {}))
+    return {**total, "batches": dict(batches)}

@@ -1,0 +1,42 @@
+"""`manage.py` without a command, and what a web server gets for HEAD."""
+
+import pytest
+from django.core.management import get_commands
+from django.core.wsgi import get_wsgi_application
+from django.test import Client
+
+from orchestra_site.commands import APPS, Utility
+
+
+@pytest.mark.parametrize("words", [["manage.py"], ["manage.py", "help"], ["manage.py", "--help"]])
+def test_without_a_command_our_own_come_first_with_a_line_each_and_djangos_below(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Utility(words).execute()
+    lines = capsys.readouterr().out.splitlines()
+    ours = {name for name, app in get_commands().items() if app in APPS}
+    told = {line.split()[0]: line for line in lines if line.startswith("  ")}
+    assert told.keys() == ours and "runpipeline" in ours
+    assert all(len(line.split()) > 3 for line in told.values())
+    last = max(number for number, line in enumerate(lines) if line.startswith("  "))
+    assert any("migrate" in line for line in lines[last + 1 :]) and not any("makemigrations" in line for line in lines[: last + 1])
+
+
+def test_a_command_of_django_is_still_found(capsys: pytest.CaptureFixture[str]) -> None:
+    Utility(["manage.py", "help", "--commands"]).execute()
+    assert {"migrate", "runpipeline"} <= set(capsys.readouterr().out.split())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/nothing", "/api/v1/nothing/", "/api/v1/runs/", "/admin/login/"])
+def test_the_answer_to_head_has_the_length_of_get_and_no_body(path: str) -> None:
+    client, sent = Client(), []
+
+    def application_sent(path: str) -> list[bytes]:
+        """As a server gets it: Django's test client would take a body away by itself."""
+        environ = {**client._base_environ(), "REQUEST_METHOD": "HEAD", "PATH_INFO": path}
+        return list(get_wsgi_application()(environ, lambda status, headers: sent.append((status, dict(headers)))))
+
+    assert b"".join(application_sent(path)) == b""
+    whole = client.get(path)
+    assert sent[0][0].split()[0] == str(whole.status_code)
+    if "csrf" not in whole.content.decode():
+        assert sent[0][1]["Content-Length"] == str(len(whole.content))

@@ -1,0 +1,26 @@
+"""The how-tos of waits and of compensation are typed as they stand: their files are written, and what they show must appear."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.documents import Block, blocks
+from tests.journeys import test_tutorial as tutorial
+from tests.journeys.test_tutorial import HOW_TO, clone  # noqa: F401 - a fixture
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("jq"), reason="the page needs jq")]
+
+
+@pytest.mark.parametrize("page", ["wait-and-resume", "undo-an-act"])
+def test_the_page_is_true(page: str, clone: Path) -> None:  # noqa: F811 - as above
+    seen = tutorial.typed(Block(0, "sh", "python manage.py migrate --verbosity 0"), clone)
+    for block in blocks(HOW_TO / f"{page}.md"):
+        match block.key, block.language:
+            case "file", _:
+                tutorial.written(block, clone)
+            case _, "sh":
+                seen = tutorial.typed(block, clone)
+            case _:
+                absent = list(tutorial.missing(block.text, seen))
+                assert not absent, f"line {block.line} shows {absent}, which did not appear in:\n{seen}"

@@ -1,0 +1,75 @@
+"""Many runs and little room: whoever floods takes what the others leave."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from audit import clock
+from runs import store
+from runs.models import Run
+from runs.store import fairness
+from runs.store.fairness import Queue
+from tests import pipelines
+from tests.pipelines import agent
+
+A, B = uuid4(), uuid4()
+ONE, TWO, THREE = sorted(uuid4() for _ in range(3))
+TTL = timedelta(seconds=30)
+
+
+def test_teams_share_alike_whatever_they_have_queued() -> None:
+    queues = [Queue(A, ONE, 0, 64), Queue(A, TWO, 0, 64), Queue(B, THREE, 0, 64)]
+    assert fairness.shares(queues, {}, 8) == {ONE: 2, TWO: 2, THREE: 4}
+
+
+def test_who_holds_much_already_waits() -> None:
+    queues = [Queue(A, ONE, 0, 64), Queue(B, THREE, 0, 2)]
+    assert fairness.shares(queues, {(A, ONE): 100}, 4) == {THREE: 2, ONE: 2}
+
+
+def test_a_high_priority_goes_first_and_starves_nobody() -> None:
+    queues = [Queue(A, ONE, 1, 64), Queue(A, TWO, 0, 64), Queue(A, THREE, -1, 64)]
+    assert fairness.shares(queues, {}, 9 * 8 + 1) == {ONE: 64, TWO: 8, THREE: 1}
+
+
+def test_no_more_is_taken_than_there_is() -> None:
+    assert fairness.shares([Queue(A, ONE, 0, 2)], {}, 8) == {ONE: 2}
+    assert fairness.shares([], {}, 8) == {}
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Callable[[int, int], tuple[UUID, UUID]]:
+    """Runs of two pipelines, queued one after the other: first all of the flood, then the others."""
+
+    def queued(flood: int, others: int) -> tuple[UUID, UUID]:
+        keys: list[UUID] = []
+        for name, count, more in (("flood", flood, ""), ("quiet", others, "")):
+            steps = "- {id: one, agent: same, with: {}}"
+            noop = agent("same", "x:y").replace("{python: x:y}", "{inline: noop}")
+            pipelines.publish(tmp_path / name, name=name, steps=steps, agents=[noop], functions="", more=more)
+            keys += [pipelines.start(name).pipeline_id for _ in range(count)]
+        return keys[0], keys[-1]
+
+    return queued
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_flood_leaves_the_others_their_places(two: Callable[[int, int], tuple[UUID, UUID]]) -> None:
+    flood, quiet = two(20, 3)
+    first = store.claim(owner=uuid4(), ttl=TTL, limit=8)
+    assert Counter(run.pipeline_id for run in first) == {flood: 8}
+    held = Counter((run.team_id, run.pipeline_id) for run in first)
+    then = store.claim(owner=uuid4(), ttl=TTL, limit=4, held=held)
+    assert Counter(run.pipeline_id for run in then) == {quiet: 3, flood: 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_runs_that_have_begun_come_before_those_that_have_not(two: Callable[[int, int], tuple[UUID, UUID]]) -> None:
+    two(3, 1)
+    begun = Run.objects.latest("created_at")
+    Run.objects.filter(id=begun.id).update(state="running", lease_until=clock.now() - timedelta(seconds=1))
+    assert [run.id for run in store.claim(owner=uuid4(), ttl=TTL, limit=1, held=Counter())] == [begun.id]

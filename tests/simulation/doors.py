@@ -1,0 +1,160 @@
+"""What people, bells, supervisors and chance do to the world: one method for each word of a scenario's `happens`.
+
+A door calls one use-case, as the real ones do; where that fails, its client asks again, or doesn't. Knows no transition.
+"""
+
+from random import Random
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db import DatabaseError
+
+from agents.models import Agent
+from audit.actors import Actor
+from audit.errors import OrchestraError
+from runs import services, sweeps
+from runs.models import Run
+from tests.simulation.database import Killed
+from tests.simulation.loop import running
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+CLIENT = Actor.system("client")
+TRIES = 3
+
+
+class Doors:
+    """`happen(word)` is the only way in."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.random: Random = world.random
+        self.started: dict[int, UUID] = {}
+
+    def happen(self, word: str) -> None:
+        with self.world._as(0), running(None):
+            try:
+                getattr(self, word)()
+                self.world._outside_transactions()
+            except (DatabaseError, Killed) as error:  # the client is told of an error, or of nothing
+                self.world.tell(f"{word}: {error or 'the door was killed'}")
+            except OrchestraError as refusal:
+                self.world.tell(f"{word} is refused: {refusal}")
+
+    # --- use-cases ---
+
+    @property
+    def all_started(self) -> bool:
+        return len(self.started) == len(self.world.scenario.inputs)
+
+    def start(self) -> None:
+        """The next run, or one that was started already: its client had no answer."""
+        number = len(self.started)
+        if self.all_started or (number and self.random.random() < 0.2):
+            number = self.random.randrange(number)
+        self._start(number)
+
+    def start_all(self) -> None:
+        for number in range(len(self.world.scenario.inputs)):
+            if number not in self.started:
+                with self.world._as(0), running(None):
+                    self._start(number)
+
+    def _start(self, number: int) -> None:
+        given = self.world.scenario.inputs[number]
+        for _ in range(TRIES):
+            try:
+                run = services.start_run(pipeline=f"line{number}", input=given, actor=CLIENT, idempotency_key=f"start {number}", ring=False)
+            except (DatabaseError, Killed) as error:
+                self.world.tell(f"start {number}: {error}")
+                continue
+            earlier = self.started.setdefault(number, run.id)
+            self.world.tell(f"run {number} is started{' again' if run.found_again else ''}")
+            if earlier != run.id:
+                self.world.watch.complain("one start gives one run", f"start {number} gave {earlier} and {run.id}")
+            self.ring()
+            return
+
+    def _any_run(self) -> UUID | None:
+        runs = sorted(self.world.watch.runs)
+        return UUID(self.random.choice(runs)) if runs else None
+
+    def cancel(self) -> None:
+        late = [name for name, deadline in self.world.watch.live.items() if deadline <= self.world.now()]
+        run = UUID(late[0]) if late else self._any_run()
+        if run is not None:
+            self.world.tell("cancel")
+            services.cancel_run(run=str(run), actor=CLIENT)
+
+    def reverify(self) -> None:
+        run = self._any_run()
+        if run is not None and len(self.world.watch.runs) < 5:
+            self.world.tell("reverify")
+            services.reverify(run=str(run), actor=CLIENT)
+
+    def sweep(self) -> None:
+        self.world.tell(f"{sweeps.sweep()}")
+
+    def suspend(self) -> None:
+        """An agent is stopped or let go on; engines see that when they look."""
+        name = self.random.choice(["worker", "other", "actor"])
+        agents = Agent.objects.filter(name=name)
+        self.world.tell(f"'{name}' is suspended or goes on")
+        if not agents.filter(state="active").update(state="suspended"):
+            agents.update(state="active")
+
+    # --- bells ---
+
+    def ring(self) -> None:
+        """The bell is heard by nobody, by one or by more, and by some more than once."""
+        for process in self.world.processes:
+            for _ in range(self.random.choice([0, 0, 1, 2]) if process.alive and process.engine else 0):
+                with running(process.loop):
+                    process.engine.wake()
+
+    def poke(self) -> None:
+        """Old news, or none, told to a driver."""
+        process = self.world.some()
+        if process is not None and process.engine is not None:
+            for driver in process.engine._drivers.values():
+                with running(process.loop):
+                    driver.poke(self.random.choice([None, driver.seen.revision, driver.seen.revision + 1, 0]))
+
+    # --- processes, and faults that are no transaction's ---
+
+    def spawn(self) -> None:
+        self.world.spawn()
+
+    def leave(self) -> None:
+        """An engine is asked to go, and gives its runs back."""
+        process = self.world.some()
+        if process is not None and process.engine is not None and not self.world.healed:
+            self.world.tell(f"process {process.number} is asked to leave")
+            with running(process.loop):
+                process.engine.stop()
+
+    def kill(self) -> None:
+        process = self.world.some()
+        if process is not None and not self.world.healed:
+            self.world.kill(process)
+
+    def pause(self) -> None:
+        """A process is stopped, and goes on later as if nothing had been: its timers are overdue, its lease may have gone."""
+        process = self.world.some()
+        if process is not None and not self.world.healed:
+            process.stopped_until = self.world.seconds + self.world.scenario.ttl * self.random.choice([0.3, 0.9, 1.1, 1.2, 2.0])
+            self.world.tell(f"process {process.number} stands still until {process.stopped_until:.3f}")
+
+    def jump(self) -> None:
+        if not self.world.healed:
+            by = self.random.choice([-2.0, -0.3, 2.5, 3.0, 6.5, 8.0, 20.0])
+            self.world.jumped += by
+            self.world.tell(f"the clock jumps by {by} s")
+
+    def lapse(self) -> None:
+        """Leases that have run out by some other machine's clock: they give no safety, so nothing may depend on them."""
+        if not self.world.healed:
+            self.world.tell("leases lapse")
+            Run.objects.live().filter(lease_until__isnull=False).update(lease_until=self.world.now())
+            self.ring()

@@ -1,0 +1,279 @@
+"""The real code, broken on purpose, one way at a time. What no invariant notices in many seeds is an invariant that is missing.
+
+An edit replaces a piece of a module's source that stands there exactly once: one that no longer fits its code says so. The changed
+functions get their new code in place, so whoever has imported them runs it too.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import CodeType, ModuleType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Edit:
+    """`constant` names the module's own value that the piece belongs to; else it stands in a function."""
+
+    module: str
+    old: str
+    new: str
+    constant: str = ""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """What NOTICED_BY names a seed for."""
+
+    name: str
+    edits: tuple[Edit, ...]
+
+
+class OutOfDate(Exception):
+    """The code that an edit was written for has changed: write the edit anew."""
+
+
+def _changed(module: ModuleType, edits: list[Edit]) -> str:
+    source = inspect.getsource(module)
+    for edit in edits:
+        if source.count(edit.old) != 1:
+            raise OutOfDate(f"{edit.old!r} stands {source.count(edit.old)} times in {edit.module}")
+        source = source.replace(edit.old, edit.new)
+    return source
+
+
+def _codes(code: CodeType) -> Iterator[tuple[str, CodeType]]:
+    """Functions by qualified name, without those inside functions: they change with the outer one."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            if constant.co_flags & inspect.CO_OPTIMIZED:
+                yield constant.co_qualname, constant
+            else:  # the body of a class
+                yield from _codes(constant)
+
+
+def _function(module: ModuleType, name: str) -> Any:
+    found: Any = module
+    for part in name.split("."):
+        found = vars(found)[part]
+    found = found.fget if isinstance(found, property) else found
+    return inspect.unwrap(found.__func__ if isinstance(found, (classmethod, staticmethod)) else found)
+
+
+def _put(function: Any, code: CodeType) -> Callable[[], None]:
+    before = function.__code__
+    function.__code__ = code
+
+    def back() -> None:
+        function.__code__ = before
+
+    return back
+
+
+@contextmanager
+def mutated(mutant: Mutant) -> Iterator[None]:
+    by_module: dict[str, list[Edit]] = {}
+    for edit in mutant.edits:
+        by_module.setdefault(edit.module, []).append(edit)
+    with ExitStack() as stack:
+        changed = 0
+        for name, edits in by_module.items():
+            module = importlib.import_module(name)
+            source = _changed(module, edits)
+            now = dict(_codes(compile(inspect.getsource(module), str(module.__file__), "exec", dont_inherit=True)))
+            for place, code in _codes(compile(source, str(module.__file__), "exec", dont_inherit=True)):
+                if code != now.get(place):
+                    changed += 1
+                    stack.callback(_put(_function(module, place), code))
+            for edit in (edit for edit in edits if edit.constant):
+                changed += 1
+                stack.callback(setattr, module, edit.constant, getattr(module, edit.constant))
+                setattr(module, edit.constant, getattr(module, edit.constant).replace(edit.old, edit.new))
+        if not changed:
+            raise OutOfDate(f"'{mutant.name}' changes nothing")
+        yield
+
+
+def _one(name: str, module: str, old: str, new: str, constant: str = "") -> Mutant:
+    return Mutant(name, (Edit(module, old, new, constant),))
+
+
+MACHINE, DRIVER, PLANNING, PERFORMING = "runs.engine.machine", "runs.worker.driver", "runs.worker.planning", "runs.worker.performing"
+WRITING, CLAIMS, SETTLING, ENDING = "runs.store.writing", "runs.store.claims", "runs.store.settling", "runs.services.ending"
+ADMISSION, LEDGER, STOPPING = "runs.boundary.admission", "audit.ledger", "runs.services.stopping"
+ROWS = "rows = [_run_row(each, notes[each.run]) for each in ordered]"
+MATCH = 'match=["id", "revision", "fence"]'
+
+MUTANTS = (
+    Mutant(
+        "drop the fence condition",
+        (Edit(WRITING, ROWS, f"{ROWS}\n        rows = [[*row[:2], *row[3:]] for row in rows]"), Edit(WRITING, MATCH, 'match=["id", "revision"]')),
+    ),
+    Mutant(
+        "drop the revision condition",
+        (Edit(WRITING, ROWS, f"{ROWS}\n        rows = [[row[0], *row[2:]] for row in rows]"), Edit(WRITING, MATCH, 'match=["id", "fence"]')),
+    ),
+    _one("write past a deadline what was decided in time", WRITING, "        if late:\n", "        if False:\n"),
+    Mutant(
+        "skip the deadline at the intent",
+        (
+            Edit(WRITING, "        if late:\n", "        if False:\n"),
+            Edit(ADMISSION, "if asked.now >= asked.request.not_after:", "if False:"),
+            Edit(DRIVER, " and clock.now() < call.not_after", ""),
+        ),
+    ),
+    Mutant(
+        "skip the cancel when a result is absorbed",
+        (
+            Edit(MACHINE, "return snapshot.run.cancel_by is not None or now >= snapshot.run.deadline_at", "return now >= snapshot.run.deadline_at"),
+            Edit(DRIVER, "if run.cancel_by is not None or now >= run.deadline_at:", "if now >= run.deadline_at:"),
+        ),
+    ),
+    _one("forget a cancel", MACHINE, "if snapshot.run.cancel_by is not None:\n        return _finish(walk, Outcome.CANCELLED)", "pass"),
+    _one(
+        "void a dispatched reservation", SETTLING, "used = used or Used(call.reserved_nano, estimated=True)", "used = used or Used(0, estimated=True)"
+    ),
+    _one(
+        "drop a settlement with the fence",
+        DRIVER,
+        "await self._settle_late([*closing, *self._arrived(), *(self._in_flight(loaded) if self.finished else ())])",
+        "pass",
+    ),
+    _one(
+        "settle again what has been settled", DRIVER, "return known is not None and known.state is CallState.DISPATCHED", "return known is not None"
+    ),
+    _one("send an at_most_once call again", PLANNING, "    if known.mode is Mode.AT_MOST_ONCE:\n", "    if False:\n"),
+    _one(
+        "send again under a new key",
+        PLANNING,
+        "    known = calls.get(request.key)\n",
+        "    known = calls.get(request.key)\n"
+        "    if known is not None and known.state is CallState.DISPATCHED and known.key not in unsent and request.kind is not CallKind.MODEL:\n"
+        "        request, known = replace(request, ordinal=100 + len(calls)), None\n",
+    ),
+    _one("send again without telling", PLANNING, "facts=(store.resent(known),), ", ""),
+    _one(
+        "forget the intent before the call",
+        PLANNING,
+        "return Planned(step, request, opened=(store.opened(record_of(request), None),), has_place=True)",
+        "return Planned(step, request, record=record_of(request), has_place=True)",
+    ),
+    _one(
+        "forget a tool's intent",
+        DRIVER,
+        "await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening),))",
+        "self.calls[record.key] = record",
+    ),
+    _one(
+        "finish twice",
+        MACHINE,
+        "    walk.run = replace(walk.run, state=RunState.FINISHED,",
+        "    walk.facts *= 2\n    walk.run = replace(walk.run, state=RunState.FINISHED,",
+    ),
+    _one("go on from an old head", WRITING, "Committed(_seen_next(each, heads[each.run]),", "Committed(_seen_next(each, each.seen.head),"),
+    _one("number an event that comes after the finish", WRITING, "openings=fact.openings\n    )", "openings=fact.openings, sequenced=True\n    )"),
+    Mutant(
+        "never reset the attempts",
+        (
+            Edit(WRITING, "0 if each.is_progress else each.attempt", "each.attempt"),
+            Edit(DRIVER, "self.attempt = 0 if transition.is_progress else self.attempt", "pass"),
+        ),
+    ),
+    _one("count no attempt at the claim", CLAIMS, "attempt = attempt + 1", "attempt = attempt"),
+    _one("use a late result", MACHINE, "if now >= step.deadline_at and isinstance(outcome, Returned):", "if False:"),
+    _one("retry what may have acted", DRIVER, "retry_safe=result.retry_safe and safe", "retry_safe=True"),
+    _one("retry under the same attempt", MACHINE, "attempt=step.attempt + 1", "attempt=step.attempt"),
+    _one("ignore the lease at the claim", CLAIMS, "lease_until <= %s)", "lease_until <= %s OR 1)", constant="_READY"),
+    _one("claim past the deadline", CLAIMS, "AND deadline_at > %s", "AND (deadline_at > %s OR 1)", constant="_READY"),
+    _one(
+        "prolong the leases of others",
+        CLAIMS,
+        "held = Run.objects.filter(lease_owner=owner, id__in=runs)\n        held.filter",
+        "held = Run.objects.filter(id__in=runs)\n        held.filter",
+    ),
+    _one(
+        "give back the leases of others",
+        CLAIMS,
+        "Run.objects.filter(lease_owner=owner, id__in=runs, state__in=LIVE_RUN)",
+        "Run.objects.filter(state__in=LIVE_RUN)",
+    ),
+    _one("end the unattended without its revision", ENDING, "loaded.seen, move, actor", "store.load([run])[0].seen, move, actor"),
+    Mutant(
+        "ignore the limit of calls",
+        (
+            Edit(WRITING, "(t.calls_limit IS NULL OR v.calls_used <= t.calls_limit) AND ", "", "_MAY_ADVANCE"),
+            Edit(ADMISSION, "account.calls + 1 > account.calls_limit", "False"),
+        ),
+    ),
+    Mutant(
+        "ignore the limit of money",
+        (
+            Edit(WRITING, "(t.cost_limit_nano IS NULL OR v.spent_nano + v.reserved_nano <= t.cost_limit_nano)", "1", "_MAY_ADVANCE"),
+            Edit(ADMISSION, "account.committed + bound > account.cost_limit", "False"),
+        ),
+    ),
+    _one("reserve nothing", SETTLING, "reserved = run.reserved + sum(each.call.reserved_nano for each in opened)", "reserved = run.reserved + 0"),
+    _one("keep what was reserved", WRITING, 'reserved_nano=F("reserved_nano") - held, ', ""),
+    _one("charge nothing", WRITING, "    if charges:\n", "    if False:\n"),
+    _one("leave open what a run ends with", MACHINE, "    walk.cancel_open()\n", ""),
+    _one("leave out what a run ends with", DRIVER, "move.finish is not None or call.step in move.abandon", "call.step in move.abandon"),
+    _one("open nothing after a result", MACHINE, "    walk.step_done(done, held)\n    return None", "    return None"),
+    _one("open nothing when a part has failed", MACHINE, "        walk.step_failed(gone, record)", "        pass"),
+    _one(
+        "stamp a result with an older fence", WRITING, "None if held is None else each.seen.fence)", "None if held is None else each.seen.fence - 1)"
+    ),
+    _one("leave lying what was opened by a commit without an answer", DRIVER, "if reread and idle:", "if False:"),
+    _one(
+        "keep the place of a call that was not planned after all", DRIVER, "self.tools.boundary.children.give_back(plan.request.agent.digest)", "pass"
+    ),
+    _one("keep the place of a call that has ended", PERFORMING, "            children.give_back(request.agent.digest)", "            pass"),
+    _one("ask for a cancel past the deadline", STOPPING, "deadline_at__gt=asked_at, ", ""),
+    _one("ask for a cancel without a new revision", STOPPING, 'revision=F("revision") + 1, seq', "seq"),
+)
+
+NOTICED_BY: dict[str, int] = {
+    "drop the fence condition": 17,
+    "drop the revision condition": 27,
+    "write past a deadline what was decided in time": 58,
+    "skip the deadline at the intent": 32,
+    "skip the cancel when a result is absorbed": 20,
+    "forget a cancel": 27,
+    "void a dispatched reservation": 0,
+    "settle again what has been settled": 0,
+    "send an at_most_once call again": 6,
+    "send again under a new key": 6,
+    "send again without telling": 4,
+    "forget the intent before the call": 0,
+    "forget a tool's intent": 8,
+    "finish twice": 0,
+    "go on from an old head": 0,
+    "number an event that comes after the finish": 17,
+    "never reset the attempts": 7,
+    "count no attempt at the claim": 151,
+    "use a late result": 24,
+    "retry what may have acted": 30,
+    "retry under the same attempt": 3,
+    "ignore the lease at the claim": 0,
+    "claim past the deadline": 3,
+    "prolong the leases of others": 39,
+    "give back the leases of others": 7,
+    "ignore the limit of calls": 0,
+    "reserve nothing": 0,
+    "keep what was reserved": 17,
+    "charge nothing": 0,
+    "leave open what a run ends with": 1,
+    "leave out what a run ends with": 74,
+    "open nothing after a result": 0,
+    "open nothing when a part has failed": 0,
+    "stamp a result with an older fence": 0,
+    "keep the place of a call that has ended": 2,
+    "keep the place of a call that was not planned after all": 19,
+    "ask for a cancel without a new revision": 1,
+    "ask for a cancel past the deadline": 12,
+}
+"""A seed that notices each of them, so that the ordinary run of the tests need not look for one."""
+
+UNNOTICED = frozenset(each.name for each in MUTANTS) - NOTICED_BY.keys()
+"""No seed is known yet that notices these: they ask for a rarer constellation, or for an invariant that is missing."""

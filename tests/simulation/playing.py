@@ -1,0 +1,168 @@
+"""Puts the world in the place of clocks, threads and adapters, and plays seeds; says what a failing one needs to be seen again.
+
+Called by the tests and the command line of this package.
+"""
+
+import functools
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+from uuid import UUID
+
+from agents.models import Agent, Pipeline, Release, Team, Version
+from audit import bulk, canonical, identity
+from runs.boundary import Boundary
+from tests.runs.engine.factories import AT
+from tests.simulation import outside, scenarios
+from tests.simulation.database import Database, kept, restore, simulated
+from tests.simulation.invariants import Broken
+from tests.simulation.scenarios import Scenario, scenario
+from tests.simulation.world import World
+
+LINES = 2
+"""So many pipelines there are; a seed gives each of its runs a release of its own."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """`invariant` is empty where everything held."""
+
+    seed: int
+    profile: str
+    invariant: str = ""
+    said: str = ""
+    commits: int = 0
+    outcomes: tuple[str, ...] = ()
+
+
+class Simulation:
+    """Made once per process; plays any number of seeds. Inside `simulating` only."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.world: World | None = None
+        _furnish()
+        self.template = kept(database)
+
+    def play(self, seed: int) -> Played:
+        laid_out = scenario(seed)
+        restore(self.database, self.template)
+        self._reset(seed)
+        _publish(laid_out)
+        world = self.world = World(laid_out, self.database)
+        self.database.fate = world
+        try:
+            world.play()
+        except Broken as broken:
+            return Played(seed, laid_out.profile, broken.invariant, _said(broken))
+        outcomes = tuple(f"{row['outcome']} {row['failure_cause']}".strip() for row in world.watch.runs.values())
+        return Played(seed, laid_out.profile, commits=world.commits, outcomes=outcomes)
+
+    @staticmethod
+    def _reset(seed: int) -> None:
+        random.seed(seed)  # the jitter of retries
+        identity._last = 0
+        _ids.seed(seed)
+
+
+_ids = random.Random()
+
+
+@contextmanager
+def simulating() -> Iterator[Simulation]:
+    with ExitStack() as stack:
+        simulation = Simulation(stack.enter_context(simulated()))
+
+        def world() -> World:
+            assert simulation.world is not None
+            return simulation.world
+
+        for target, value in _replaced(world).items():
+            stack.enter_context(mock.patch(target, value))
+        stack.enter_context(mock.patch("audit.bulk.statement", _interruptible(bulk.statement, simulation)))
+        for name in ("call_function", "call_command", "fetch", "ask_model"):
+            stack.enter_context(mock.patch.object(Boundary, name, _asking(getattr(Boundary, name))))
+        disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        stack.callback(logging.disable, disabled)
+        yield simulation
+
+
+def _replaced(world: Any) -> dict[str, Any]:
+    """The seams, by name: clocks, chance, threads, adapters; and how often an engine looks and says that it lives, only to save time."""
+    nanoseconds = SimpleNamespace(time_ns=lambda: round(world().now().timestamp() * 1e9))
+    return {
+        "audit.clock.now": lambda: world().now(),
+        "audit.identity.time": nanoseconds,
+        "audit.identity.os": SimpleNamespace(urandom=_ids.randbytes),
+        "runs.worker.engine.time": SimpleNamespace(monotonic=lambda: world().seconds),
+        "runs.worker.engine.CLAIM_S": 1.0,
+        "runs.worker.engine.LOOK_S": 1.0,
+        "runs.worker.engine.SWEEP_S": 3.0,
+        "runs.worker.engine.Engine._still_here": lambda engine: None,
+        "runs.store.committer._close_own_connection": lambda together: None,
+        "runs.performers.unpacked": lambda digests: dict.fromkeys([*digests, None], Path("/")),
+        "runs.adapters.children.Pool": lambda size, hidden: outside.Pool(lambda: world().outside),
+        "runs.adapters.commands.call": _command,
+        "runs.adapters.http.fetch": lambda asked, may: outside.fetch(world().outside, asked),
+        "runs.adapters.models.Scripted": lambda: outside.Provider(lambda: world().outside),
+    }
+
+
+def _interruptible(statement: Any, simulation: Simulation) -> Any:
+    @functools.wraps(statement)
+    def read(sql: str, parameters: Any, **more: Any) -> Any:
+        if simulation.database.fate is not None and not simulation.database.in_atomic_block:
+            simulation.database.fate.between_reads()
+        return statement(sql, parameters, **more)
+
+    return read
+
+
+async def _command(children: Any, job: Any, *, argv: Any, timeout_s: float, progress_timeout_s: float | None, on_progress: Any) -> Any:
+    return await children.call(job, timeout_s=timeout_s, progress_timeout_s=progress_timeout_s, on_call=None, on_progress=on_progress)
+
+
+def _asking(method: Any) -> Any:
+    """The boundary's method, with a note of whose call it carries out: adapters are not told."""
+
+    @functools.wraps(method)
+    async def noted(self: Any, request: Any, **more: Any) -> Any:
+        token = outside.asking.set(request)
+        try:
+            return await method(self, request, **more)
+        finally:
+            outside.asking.reset(token)
+
+    return noted
+
+
+def _furnish() -> None:
+    team = Team.objects.create(name="lines", created_at=AT)
+    for name in scenarios.NAMES:
+        row = Agent(name=name, team=team, role="gather", state="active", created_at=AT, permissions=["allow read *", "allow call *"])
+        row.save()
+    for number in range(LINES):
+        pipeline = Pipeline.objects.create(name=f"line{number}", team=team, state="active", created_at=AT)
+        Version.objects.create(pipeline=pipeline, number=1, spec={}, digest="0" * 64, author="test", created_at=AT)
+
+
+def _publish(laid_out: Scenario) -> None:
+    for number, manifest in enumerate(laid_out.manifests):
+        pipeline = Pipeline.objects.get(name=f"line{number}")
+        version = Version.objects.get(pipeline=pipeline)
+        release = UUID(int=(laid_out.seed + 1) * LINES + number)  # of its own: what is kept per release is kept beyond a seed
+        digest = canonical.digest(manifest)
+        Release.objects.bulk_create([Release(id=release, digest=digest, pipeline=pipeline, version=version, manifest=manifest, created_at=AT)])
+        Pipeline.objects.filter(id=pipeline.id).update(current_release=release)
+
+
+def _said(broken: Broken) -> str:
+    again = f"python -m tests.simulation --first {broken.seed} --seeds 1"
+    return f'seed {broken.seed} breaks "{broken.invariant}": {broken.what}\n' + "\n".join(broken.trace) + f"\nPlay it again: {again}"

@@ -1,0 +1,54 @@
+"""Whatever befalls engines, processes, clocks and transactions, the invariants hold. `make simulate` plays many more seeds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.conftest import SEEDS
+from tests.simulation.playing import Simulation
+from tests.simulation.scenarios import FAULTS, scenario
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GROUPS = 10
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_every_invariant_holds_whatever_befalls(simulation: Simulation, group: int) -> None:
+    for seed in range(group, SEEDS, GROUPS):
+        played = simulation.play(seed)
+        assert not played.invariant, played.said
+
+
+def test_the_seeds_bring_every_profile_of_faults() -> None:
+    assert {scenario(seed).profile for seed in range(100)} == set(FAULTS)
+
+
+def test_a_seed_is_played_the_same_way_again(simulation: Simulation) -> None:
+    for seed in range(8):
+        assert simulation.play(seed) == simulation.play(seed)
+
+
+def trace_of(seed: int, hash_seed: str) -> str:
+    program = [sys.executable, "-m", "tests.simulation", "--first", str(seed), "--seeds", "3", "--traces"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORCHESTRA_", "PYTEST_"))}
+    done = subprocess.run(program, cwd=ROOT, env=environment | {"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True, timeout=120)
+    return done.stdout.rpartition("\n{")[0]
+
+
+def test_another_process_plays_a_seed_the_same_way() -> None:
+    first = trace_of(3, "1")
+    assert "run.finished" in first
+    assert first == trace_of(3, "2")
+
+
+def test_a_seed_without_faults_loses_nothing_and_sends_nothing_again(simulation: Simulation) -> None:
+    calm = [seed for seed in range(60) if scenario(seed).profile == "calm"]
+    assert calm
+    for seed in calm:
+        played = simulation.play(seed)
+        assert not played.invariant, played.said
+        assert simulation.world is not None
+        assert not [outcome for outcome in played.outcomes if outcome.endswith(("lost", "tampered", "diverged"))]
