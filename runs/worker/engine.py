@@ -8,6 +8,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -46,11 +47,10 @@ READS = 2
 
 
 async def _first(event: asyncio.Event, seconds: float) -> None:
-    """Until it happens, and no longer than this."""
-    try:
-        await asyncio.wait_for(event.wait(), timeout=seconds)
-    except TimeoutError:
-        return
+    """Until it happens, and no longer than this. (wait_for would forget a cancel that comes just as it happens.)"""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _fitted(loaded: store.Loaded, unready: Mapping[str, str]) -> store.Loaded:
@@ -132,7 +132,7 @@ class Engine:
         """The bell: one of ours was changed, or another is ready."""
         if run is None or run in self._driving:
             self._moved.set()
-        if run not in self._driving and (run is None or self.options.only is None or run in self.options.only):
+        if run not in self._driving and (run is None or self.options.only is None or run in self.options.only or self._family_at_work):
             self.wake()
 
     async def _until_done(self, loops: list["asyncio.Task[None]"]) -> None:
