@@ -1,6 +1,6 @@
 """The bell: tells engines at once which run has become ready or was changed, so that they need not wait for their next look.
 
-Carries the id of a run and no truth: rows are the truth, a bell that is lost costs one look. Rung by `runs.queue`, heard by the worker.
+Carries the id of a run and no truth: rows are the truth, a bell that is lost costs one look. Rung by `runs.queue` and the worker, who hears it.
 """
 
 import asyncio

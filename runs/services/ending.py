@@ -5,10 +5,11 @@ from uuid import UUID
 
 from audit import clock
 from audit.actors import Actor
-from runs import store
+from runs import queue, store
 from runs.engine import machine
 from runs.engine.states import LIVE_RUN, CallState, RunState
 from runs.engine.values import Snapshot
+from runs.models import Run
 
 
 def end_unattended(run: UUID, *, actor: Actor) -> bool:
@@ -23,7 +24,11 @@ def end_unattended(run: UUID, *, actor: Actor) -> bool:
     settled = tuple(store.abandoned(call, move.snapshot, run=run) for call in out)
     move = replace(move, snapshot=store.with_account(move.snapshot, (), settled))
     written = store.commit([store.Transition(run, loaded.run.team.name, loaded.seen, move, actor, settled=settled)])
-    return isinstance(written[0], store.Committed)
+    if not isinstance(written[0], store.Committed):
+        return False
+    for above in Run.objects.ready(clock.now()).filter(id__in=written[0].ready).values_list("id", flat=True):
+        queue.ring(above)
+    return True
 
 
 def _rebuilt(loaded: store.Loaded) -> Snapshot:

@@ -95,11 +95,15 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """Written. `entries` gives the ledger entry of each fact that opened something, by (verb, subject)."""
+    """Written. `entries` gives the ledger entry of each fact that opened something, by (verb, subject).
+
+    `ready` are the other runs that may go on because of it: the children that it started, or the one above it where it has ended.
+    """
 
     seen: Seen
     now: datetime
     entries: dict[tuple[str, str], UUID]
+    ready: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,15 +81,19 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
         late = {each.run for each in written if each.holds_until is not None and now >= each.holds_until}
         if late:
             raise _TooLate(late)
-        heads = _write(written, notes, now) if written else {}
+        children, first = beginnings.children_of(written, now)
+        heads = _write(written, notes, now, children, first) if written else {}
         _tell([each for each in concerning if each.run in alive], now)
     fences = _fences(each.run for each in ordered if each.run not in alive)
     answers: dict[UUID, Written] = {each.run: Stale(lost=fences.get(each.run) != each.seen.fence) for each in ordered if each.run not in alive}
-    answers |= {each.run: Committed(_seen_next(each, heads[each.run]), now, notes[each.run].entries) for each in written}
+    for each in written:
+        answers[each.run] = Committed(_seen_next(each, heads[each.run]), now, notes[each.run].entries, _made_ready(each, children))
     return [answers[each.run] for each in batch]
 
 
-def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: datetime) -> dict[UUID, Head]:
+def _write(
+    written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: datetime, children: Sequence[Run], first: Sequence[Draft]
+) -> dict[UUID, Head]:
     moved = [_step_row(each, step, notes[each.run]) for each in written for step in each.move.moved]
     bulk.update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved, answers=False)
     _close_waits(written, now)
@@ -100,7 +104,6 @@ def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: date
     steps = [_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened]
     calls = [_new_call(each.run, opened.call, now) for each in written for opened in each.opened]
     waits = _new_waits(written, notes)
-    children, first = beginnings.children_of(written, now)
     heads = ledger.record(
         [*(draft for each in written for draft in notes[each.run].drafts), *first],
         now=now,
@@ -117,6 +120,12 @@ def _tell(concerning: Sequence[Transition], now: datetime) -> None:
     """What the runs above must know of these, in the same transaction: an ended child always brings its parent back."""
     for actor in dict.fromkeys(each.actor for each in concerning):
         family.tell([family.news_of(each) for each in concerning if each.actor == actor], actor=actor, now=now)
+
+
+def _made_ready(each: Transition, children: Sequence[Run]) -> tuple[UUID, ...]:
+    above = each.move.snapshot.run.parent
+    ended = () if above is None or each.move.finish is None else (UUID(above),)
+    return (*(child.id for child in children if child.parent_run_id == each.run), *ended)
 
 
 def _fences(runs: Iterable[UUID]) -> dict[UUID, int]:

@@ -7,11 +7,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from django.db import DatabaseError
 
 from audit import clock
-from runs import services, store
+from runs import bell, services, store
 from runs.engine import machine
 from runs.engine.commands import Move
 from runs.engine.outcomes import Failed, Result, Unresolved
@@ -164,7 +165,7 @@ class Driver:
             written = await self._written(turn)
             if written is not None:
                 self._advance(turn, written)
-                await self._tell_family(turn.transition.move)
+                await self._tell_family(turn.transition.move, written.ready)
                 return
         raise LostAuthority(f"a transition could not be written in {MOST_REREADS} tries")
 
@@ -243,11 +244,12 @@ class Driver:
         for plan in turn.plans:
             self.performing.launch(plan)
 
-    async def _tell_family(self, move: Move) -> None:
-        """Children that were started, a parent that was answered: this engine looks for them now. Children that nobody waits for any more end."""
-        is_child = self.snapshot.run.parent is not None
-        if (move.finish is not None and is_child) or any(step.start is not None for step in move.opened):
+    async def _tell_family(self, move: Move, ready: Sequence[UUID]) -> None:
+        """Children that were started, a parent that was answered: every engine looks for them now. Children that nobody waits for any more end."""
+        if ready:
             self.tools.wake()
+        for run in ready:
+            await self.tools.committer.call(bell.ring, run)
         if self.snapshot.plan.pipelines and (move.finish is not None or move.closed):
             await self.tools.committer.call(services.cancel_orphans, [self.run], actor=self.tools.actor)
 
