@@ -19,6 +19,7 @@ from runs.engine.states import AT_WORK_RUN, SUPPORTED_ABIS, Integrity, RunState,
 from runs.engine.values import instant_text
 from runs.models import Engine, Run, Wait
 from runs.services.answering import answer
+from runs.store import family
 
 WAITS_FOR: Final = timedelta(days=7)
 """How long a run waits for an engine; after that it has failed, and is the platform's."""
@@ -43,6 +44,7 @@ def _abis_at_work(now: datetime) -> frozenset[int]:
 
 def _parked(run_id: UUID, actor: Actor) -> bool:
     with transaction.atomic(durable=True):
+        family.lock([run_id])
         Run.objects.filter(id=run_id).update(revision=F("revision") + 1)
         now = clock.now()
         run = Run.objects.unattended(now).filter(_FOREIGN, id=run_id, cancel_requested_at__isnull=True, deadline_at__gt=now).first()
@@ -55,6 +57,7 @@ def _parked(run_id: UUID, actor: Actor) -> bool:
         Run.objects.filter(id=run.id).update(**changes)
         Wait.objects.create(id=new_id(), run=run, kind=WaitKind.INCOMPATIBLE, subject=f"abi:{run.engine_abi}", opened_at=now, expires_at=until)
         ledger.record([_waiting(run, until, left, actor)], now=now, heads={run.id: head})
+        family.tell([family.News(run.id)], actor=actor, now=now)
     return True
 
 

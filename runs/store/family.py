@@ -139,8 +139,11 @@ def _answer(change: _Change, parent: Run, child: Run, said: Mapping[str, Any], a
 
 
 def back_at_work(run: Run, now: datetime) -> dict[str, Any]:
-    """The work clock of a waiting run goes on from here (R3), if it stood. A run that is at work keeps its own."""
-    if run.state != RunState.WAITING:
+    """The work clock of a waiting run goes on from here (R3), if it stood. A run that is at work keeps its own.
+
+    One that waits for an engine that can carry it on stays where it is, whatever else it waited for has come.
+    """
+    if run.state != RunState.WAITING or _is_foreign(run):
         return {}
     left = {} if run.remaining_ms is None else {"deadline_at": later(now, run.remaining_ms)}
     free = {"lease_owner": None, "lease_until": None, "attempt": 0}
@@ -150,7 +153,7 @@ def back_at_work(run: Run, now: datetime) -> dict[str, Any]:
 def _move_clock(change: _Change, parent: Run, child: Run, actor: Actor, now: datetime) -> None:
     """A waiting run's clock runs as long as a child that it waits for is at work, and stands where that one's does."""
     works = _at_work(parent)
-    if works == (parent.remaining_ms is None):
+    if works == (parent.remaining_ms is None) or _is_foreign(parent):
         return
     assert parent.wake_at is not None
     if works:
@@ -166,6 +169,10 @@ def _move_clock(change: _Change, parent: Run, child: Run, actor: Actor, now: dat
         "deadline_at": instant_text(change.columns["deadline_at"]),
     }
     change.drafts.append(_draft(parent, Verb.RUN_WAITING, parent.subject, facts, actor, {}))
+
+
+def _is_foreign(run: Run) -> bool:
+    return Wait.objects.filter(run=run, kind=WaitKind.INCOMPATIBLE, state=WaitState.OPEN).exists()
 
 
 def _at_work(parent: Run) -> bool:

@@ -10,6 +10,7 @@ from django.db import connections, transaction
 
 from audit import clock, reports
 from runs import services, store, sweeps
+from runs.engine.states import SUPPORTED_ABIS
 from runs.models import Run, Wait
 from runs.worker import Engine, EngineOptions
 from tests import families, pipelines
@@ -246,3 +247,44 @@ def test_what_a_late_call_of_an_ended_child_cost_is_counted_all_the_way_up(path:
     with transaction.atomic():
         store.family.pay_late(generations(run)[-1].id, 5)
     assert [each.spent_nano for each in generations(row(run))] == [5, 5, 0]
+
+
+# --- engines that can't carry a run on -------------------------------------------------------------------------------
+
+
+def _of_another_engine(run: Run) -> None:
+    """As where a newer version has started it and none of its engines is left."""
+    Run.objects.filter(id=run.id).update(engine_abi=99, lease_owner=None, lease_until=None)
+
+
+def _of_this_engine_again(run: Run) -> None:
+    Run.objects.filter(id=run.id).update(engine_abi=max(SUPPORTED_ABIS))
+    services.resume_compatible(actor=pipelines.SYSTEM)
+
+
+def test_where_no_engine_can_carry_a_child_on_the_clock_above_it_stands(path: Path) -> None:
+    log = path.parent / "log"
+    families.publish(path, SLOW, steps=("- {id: sub, pipeline: slower, with: {log: =input.log}}",), more="limits: {timeout: 50s}")
+    run = pipelines.start(input={"log": str(log)})
+    pipelines.crash(run, at=log.exists)
+    _of_another_engine(child_of(run))
+    services.park_incompatible(actor=pipelines.SYSTEM)
+    assert [each.clock_stands for each in generations(row(run))] == [True, True]
+    Path(f"{log}.go").touch()
+    _of_this_engine_again(child_of(run))
+    assert [each.clock_stands for each in generations(row(run))] == [False, False]
+    assert pipelines.drive(run)["outcome"] == "verified"
+
+
+def test_a_run_that_no_engine_can_carry_on_keeps_an_answer_until_one_can(path: Path) -> None:
+    families.publish(path, WAITER, steps=WAITS)
+    run = pipelines.start()
+    pipelines.drive(run)
+    waiter = child_of(run)
+    _of_another_engine(waiter)
+    Run.objects.filter(id=waiter.id).update(wake_at=clock.now())
+    services.park_incompatible(actor=pipelines.SYSTEM)
+    signalled(waiter)
+    assert (row(waiter).state, row(waiter).clock_stands) == ("waiting", True)
+    _of_this_engine_again(waiter)
+    assert pipelines.drive(run)["outcome"] == "verified"
