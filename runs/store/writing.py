@@ -18,7 +18,7 @@ from audit.actors import Actor
 from audit.identity import new_id
 from audit.ledger import Draft, Head
 from runs.engine.commands import Fact
-from runs.engine.states import CallState, Verb, WaitState
+from runs.engine.states import CallState, RunState, Verb, WaitState
 from runs.engine.values import Failure, Waiting
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
@@ -88,6 +88,7 @@ def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: date
     moved = [_step_row(each, step, notes[each.run]) for each in written for step in each.move.moved]
     bulk.update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved, answers=False)
     _close_waits(written, now)
+    _let_go(written)
     _resolve_calls(written, now)
     settled = [_call_row(call, notes[each.run].of([Verb.CALL_CONFIRMED], call.fact.subject), now) for each in written for call in each.settled]
     bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled, answers=False)
@@ -209,6 +210,13 @@ def _close_waits(written: Sequence[Transition], now: datetime) -> None:
     closed = [[each.run, key, WaitState.OPEN, state, now] for each in written for key, state in each.move.closed.items()]
     if closed:
         bulk.update_where(Wait, match=["run", "step", "state"], change=["state", "ended_at"], rows=closed, answers=False)
+
+
+def _let_go(written: Sequence[Transition]) -> None:
+    """A run that parks is nobody's: whoever takes it up when its time comes must be the only one."""
+    parked = [each.run for each in written if each.move.snapshot.run.state is RunState.WAITING]
+    if parked:
+        Run.objects.filter(id__in=parked).update(lease_owner=None, lease_until=None)
 
 
 def _new_call(run: UUID, call: CallRecord, now: datetime) -> list[Any]:

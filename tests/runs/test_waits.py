@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -11,7 +12,7 @@ from agents.errors import NotGranted
 from agents.models import Agent
 from audit import clock, reports
 from audit.actors import Actor
-from runs import services, sweeps
+from runs import services, store, sweeps
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly
 from runs.models import Call, Resolution, Run, Step, Wait
 from runs.services import Settlement
@@ -287,3 +288,12 @@ def test_a_look_up_that_fails_leaves_the_call_to_people(tmp_path: Path, monkeypa
     pay = Call.objects.get(run=run, step="pay")
     services.settle_call(call=pay.key, settlement=Settlement(Resolution.DONE, {"paid": True}, "asked the bank"), actor=BOB)
     assert pipelines.drive(run)["outcome"] == "verified"
+
+
+def test_a_run_whose_time_has_come_is_taken_up_by_one_engine_only(publish: Callable[..., None]) -> None:
+    publish("- {id: paid, wait: {for: 500ms}}", WORKED)
+    run = pipelines.start()
+    pipelines.drive(run)
+    until(lambda: Run.objects.ready(clock.now()).exists(), "the end of the wait")
+    claims = [store.claim(owner=uuid4(), ttl=timedelta(seconds=30), limit=1) for _ in range(2)]
+    assert [[one.id for one in claimed] for claimed in claims] == [[run.id], []]

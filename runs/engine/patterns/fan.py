@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from runs.engine.limits import combined
-from runs.engine.values import Failure, FanFrame, ForEachNode, Held, ParallelNode, SwitchNode
+from runs.engine.values import Block, Failure, FanFrame, ForEachNode, Held, ParallelNode, SwitchNode
 
 ALL: Final = "all"
 ANY: Final = "any"
@@ -119,3 +119,14 @@ def _short(frame: FanFrame) -> Failure:
     failed, parts = len(branches), len(frame.slots)
     message = f"{failed} of {parts} parts of '{frame.node.id}' failed and at least {frame.need} must succeed: {first.message}"
     return replace(first, message=message, branches=branches)
+
+
+def part_at(frame: FanFrame, slot: int) -> tuple[str, Block, tuple[str, Held] | None]:
+    """What one part is called, what is done in it, and what its loop's name stands for there."""
+    match frame.node:
+        case ParallelNode(branches=branches):
+            return branches[slot][0], branches[slot][1], None
+        case ForEachNode(name=name, body=body):
+            return str(slot), body, (name, frame.items[slot])
+        case SwitchNode(cases=cases):
+            return str(slot), cases[slot][1], None

@@ -18,7 +18,6 @@ from runs.engine.patterns import fan, waits
 from runs.engine.patterns.scope import provenance, scope_at
 from runs.engine.states import OPEN_STEP, CallState, Cause, Outcome, StepEvent, StepState, Verb, WaitState, moved
 from runs.engine.values import (
-    Block,
     BlockFrame,
     Compensation,
     Ending,
@@ -213,7 +212,7 @@ class Walk:
         self.missing = [part for part in self.missing if not (part.step or "").startswith(below)]
 
     def _open_part(self, frame: FanFrame, slot: int) -> None:
-        name, block, local = _part(frame, slot)
+        name, block, local = fan.part_at(frame, slot)
         prefix = f"{frame.key}/{name}/"
         self.frames[prefix] = BlockFrame(prefix, block, frame.key, slot=slot, local=local)
         self._agenda.append(lambda: self._enter(prefix))
@@ -390,13 +389,3 @@ class Walk:
 
 def _prefix(step: Step) -> str:
     return step.key.removesuffix(step.node.id)
-
-
-def _part(fanned: FanFrame, slot: int) -> tuple[str, Block, tuple[str, Held] | None]:
-    match fanned.node:
-        case ParallelNode(branches=branches):
-            return branches[slot][0], branches[slot][1], None
-        case ForEachNode(name=name, body=body):
-            return str(slot), body, (name, fanned.items[slot])
-        case SwitchNode(cases=cases):
-            return str(slot), cases[slot][1], None
