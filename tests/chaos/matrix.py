@@ -20,6 +20,7 @@ from tests.chaos.faults import KILL, RAISE, SKIP, STOP, Fault
 from tests.chaos.judging import Order
 from tests.chaos.outside import patiently
 from tests.chaos.points import POINTS, Point
+from tests.chaos.results import Result
 
 FIRST: Mapping[str, Fault] = {
     "taken over": Fault("intent.after", KILL, hit=2),
@@ -28,26 +29,6 @@ FIRST: Mapping[str, Fault] = {
 }
 """Scenes that need a worker which has died before: where."""
 DOORS: Mapping[str, str] = {"start": "start_run", "answer": "send_signal", "cancel": "cancel_run"}
-
-
-@dataclass(slots=True)
-class Result:
-    """What a case has shown. `recovery_s`: from each fault to the next transition of each run that its worker held, in seconds."""
-
-    name: str
-    faults: list[str] = field(default_factory=list)
-    runs: int = 0
-    lost: list[str] = field(default_factory=list)
-    duplicated: list[str] = field(default_factory=list)
-    unsound: list[str] = field(default_factory=list)
-    failed_as_lost: int = 0
-    recovery_s: list[float] = field(default_factory=list)
-    took_s: float = 0.0
-    log: str = ""
-
-    @property
-    def problems(self) -> list[str]:
-        return self.lost + self.duplicated + self.unsound
 
 
 @dataclass(frozen=True, slots=True)

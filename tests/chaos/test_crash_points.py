@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import faults, matrix, workload
-from tests.chaos.matrix import Case, Result
+from tests.chaos.matrix import Case
 from tests.chaos.points import FAILING, POINTS
+from tests.chaos.results import Result
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
