@@ -28,7 +28,9 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--points", default="", metavar="NAMES", help="points or scenarios, separated by commas; a * may stand in each (default: all)")
+    parser.add_argument(
+        "--points", default="", metavar="NAMES", help="points or scenarios, separated by commas; a * may stand in each (default: all)"
+    )
     parser.add_argument("--kinds", default="kill,stop,raise", help="what happens there (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="another order, and another hit of each point (default: %(default)s)")
     parser.add_argument("--database", nargs="+", choices=(SQLITE, POSTGRESQL), default=[SQLITE, POSTGRESQL])

@@ -18,6 +18,7 @@ from tests.workers import SHORT_LEASES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LEASE_S = float(SHORT_LEASES["ORCHESTRA_LEASE_TTL_S"])
+WORKER = ("manage", "worker", "--no-queue")
 PATIENCE_S = 90.0
 """How long something may take that happens at once on an idle machine. A bound of waiting, not of recovery."""
 
@@ -52,6 +53,9 @@ class Arena:
     def go(self, name: str) -> None:
         until(lambda: (self.folder / f"{name}.ready").exists() or self.has_ended(name), f"the start of {name}")
         (self.folder / f"{name}.go").touch()
+
+    def pid(self, name: str) -> int:
+        return self._processes[name].pid
 
     def has_ended(self, name: str) -> bool:
         return self._processes[name].poll() is not None

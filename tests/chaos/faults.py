@@ -3,7 +3,6 @@
 Knows no workload. Armed by the launcher only, so no product code and no running installation has a way in.
 """
 
-import asyncio
 import functools
 import importlib
 import inspect
@@ -89,7 +88,8 @@ def arm(faults: tuple[Fault, ...], marks: Path, name: str) -> None:
 
 def _wrap(point: Point, trap: Trap, *, skips: bool) -> None:
     owner, attribute = _located(point.target)
-    setattr(owner, attribute, _wrapped(getattr(owner, attribute), point, trap, skips=skips))
+    function = getattr(owner, attribute)
+    setattr(owner, attribute, _left_out(function) if skips else _wrapped(function, point, trap))
 
 
 def _located(target: str) -> tuple[Any, str]:
@@ -101,7 +101,12 @@ def _located(target: str) -> tuple[Any, str]:
     return owner, attribute
 
 
-def _wrapped(function: Callable[..., Any], point: Point, trap: Trap, *, skips: bool) -> Callable[..., Any]:
+def _left_out(function: Callable[..., Any]) -> Callable[..., Any]:
+    assert not inspect.iscoroutinefunction(function)
+    return lambda *args, **kwargs: None
+
+
+def _wrapped(function: Callable[..., Any], point: Point, trap: Trap) -> Callable[..., Any]:
     def before(args: Any, kwargs: Any) -> None:
         if not point.after and point.matches(args, kwargs, None):
             trap.reached(point)
@@ -113,16 +118,11 @@ def _wrapped(function: Callable[..., Any], point: Point, trap: Trap, *, skips: b
 
     @functools.wraps(function)
     def plain(*args: Any, **kwargs: Any) -> Any:
-        if skips:
-            return None
         before(args, kwargs)
         return after(args, kwargs, function(*args, **kwargs))
 
     @functools.wraps(function)
     async def awaited(*args: Any, **kwargs: Any) -> Any:
-        if skips:
-            await asyncio.sleep(0)
-            return None
         before(args, kwargs)
         return after(args, kwargs, await function(*args, **kwargs))
 

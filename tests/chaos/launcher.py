@@ -1,6 +1,6 @@
-"""`python -m tests.chaos.launcher NAME FOLDER worker | door …`: a process of the product with faults in it, which begins when it is told to.
+"""`python -m tests.chaos.launcher NAME FOLDER manage COMMAND… | door USE-CASE CALLS`: a process of the product with faults in it.
 
-FOLDER holds its faults (NAME.faults), says that it is ready (NAME.ready) and that it may begin (NAME.go).
+It begins when it is told to. FOLDER holds its faults (NAME.faults), that it is ready (NAME.ready) and that it may begin (NAME.go).
 """
 
 import ctypes
@@ -29,19 +29,20 @@ def main(name: str, folder: Path, what: str, *words: str) -> None:
     (folder / f"{name}.ready").touch()
     while not (folder / f"{name}.go").exists():
         time.sleep(0.01)
-    if what == "worker":
-        execute_from_command_line(["manage.py", "worker", "--no-queue", *words])
+    if what == "manage":
+        execute_from_command_line(["manage.py", *words])
     else:
         _door(*words)
 
 
-def _door(use_case: str, arguments: str) -> None:
-    """What REST, the admin and the commands do: one use-case, once."""
+def _door(use_case: str, calls: str) -> None:
+    """What REST, the admin and the commands do: one use-case, for each of the given arguments."""
     from audit.actors import Actor
     from runs import services
 
     actor = Actor(kind="person", id="bob", auth="test", teams=frozenset({"platform"}))
-    getattr(services, use_case)(actor=actor, **json.loads(arguments))
+    for arguments in json.loads(calls):
+        getattr(services, use_case)(actor=actor, **arguments)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from audit.models import Entry
 from runs.models import Run, Wait
 from tests.chaos import judging, outside, workload
-from tests.chaos.arena import LEASE_S, Arena, Stuck, arena, until
+from tests.chaos.arena import LEASE_S, WORKER, Arena, Stuck, arena, until
 from tests.chaos.faults import KILL, RAISE, SKIP, STOP, Fault
 from tests.chaos.judging import Order
 from tests.chaos.outside import patiently
@@ -92,7 +90,7 @@ class _Played:
         else:
             self.orders = self._ordered(scene)
             self._start_victims(victims)
-        self.arena.start("helper", "worker")
+        self.arena.start("helper", *WORKER)
         if scene in DOORS:
             self._through_door(scene)
         else:
@@ -126,9 +124,9 @@ class _Played:
         first, last = FIRST.get(scene), self.case.fault
         for name in names[:-1]:
             assert first is not None
-            self.arena.start(name, "worker", having=(first,))
+            self.arena.start(name, *WORKER, having=(first,))
         late = (Fault("notice", SKIP), Fault("send.after", STOP)) if scene == "late" else ()
-        self.arena.start(names[-1], "worker", having=(*late, last))
+        self.arena.start(names[-1], *WORKER, having=(*late, last))
 
     def _break(self, name: str) -> None:
         """Let it run into its faults, one after the other; whoever is stopped goes on when its runs have been taken over."""
@@ -141,7 +139,7 @@ class _Played:
         for number, kind in enumerate(kinds, start=1):
             at = self._waiting_for_strike(name, number)
             self.result.faults.append(kind)
-            self.held.append((at, self._held_now()))
+            self.held.append((at, outside.held_by(self.arena.pid(name))))
             if kind == STOP:
                 self._wake_up(name, at)
             elif kind == KILL:
@@ -156,9 +154,6 @@ class _Played:
         patiently(lambda: outside.answer_all(self.orders))
         return False
 
-    def _held_now(self) -> list[UUID]:
-        return patiently(lambda: list(Run.objects.filter(state__in=("queued", "running"), lease_owner__isnull=False).values_list("id", flat=True)))
-
     def _wake_up(self, name: str, struck_at: float) -> None:
         """SIGCONT, once its lease has run out and its runs are somebody else's; where it holds the database itself, they can't be."""
         self._go_helper()
@@ -171,7 +166,7 @@ class _Played:
         self.arena.send(name, signal.SIGCONT)
 
     def _unmoved(self, since: float, runs: Sequence[UUID]) -> bool:
-        return any(_next_entry(run, since) is None for run in runs)
+        return any(outside.next_entry(run, since) is None for run in runs)
 
     def _go_helper(self) -> None:
         self.arena.go("helper")
@@ -185,7 +180,7 @@ class _Played:
             also = ("cancelled",) if scene == "cancel" else ()
             self.orders = [outside.order(workload.JOURNEY, f"{name}-0", self.world, *also)]
             asked = {"run": str(self.orders[0].run.id)} | ({"signal": "go", "payload": {}} if scene == "answer" else {})
-        self.arena.start("door", "door", DOORS[scene], json.dumps(asked), having=(self.case.fault,))
+        self.arena.start("door", "door", DOORS[scene], json.dumps([asked]), having=(self.case.fault,))
 
     def _through_door(self, scene: str) -> None:
         """A client whose door dies in the middle, and who then asks again."""
@@ -209,13 +204,8 @@ class _Played:
     # --- recovery ---
 
     def _measure(self) -> None:
-        for at, runs in self.held:
-            moved = [_next_entry(run, at) for run in runs]
-            self.result.recovery_s += [entry - at for entry in moved if entry is not None]
-
-
-def _next_entry(run: UUID, since: float) -> float | None:
-    """When the run's next sequenced entry was written."""
-    after = datetime.fromtimestamp(since, UTC)
-    at = patiently(lambda: Entry.objects.filter(run=run, seq__isnull=False, at__gt=after).order_by("seq").values_list("at", flat=True).first())
-    return None if at is None else at.timestamp()
+        """A run that a second fault met before it had recovered from the first is counted from the second."""
+        for number, (at, runs) in enumerate(self.held):
+            again = min((later for later, _ in self.held[number + 1 :]), default=float("inf"))
+            moved = [entry for run in runs if (entry := outside.next_entry(run, at)) is not None]
+            self.result.recovery_s += [entry - at for entry in moved if entry < again]

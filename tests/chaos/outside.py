@@ -5,16 +5,19 @@ They meet a database that fails as clients do: they try again, with the same ide
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from audit import clock
 from audit.actors import Actor
+from audit.models import Entry
 from runs import services
 from runs.errors import AlreadyAnswered, AlreadyFinished, NotWaiting
-from runs.models import Run, Wait
+from runs.models import Engine, Run, Wait
 from tests import pipelines
 from tests.chaos import workload
 from tests.chaos.arena import PATIENCE_S
@@ -46,6 +49,19 @@ def order(pipeline: str, name: str, world: Path, *also: str) -> Order:
 
 def asked(pipeline: str, name: str, world: Path) -> dict[str, object]:
     return {"pipeline": pipeline, "input": {"world": str(world), "order": name, "items": ["a", "b"]}, "idempotency_key": name}
+
+
+def held_by(pid: int) -> list[UUID]:
+    """The runs that the worker of that process is at work on, or has only just claimed."""
+    engines = Engine.objects.filter(pid=pid).values("id")
+    return patiently(lambda: list(Run.objects.filter(state__in=("queued", "running"), lease_owner__in=engines).values_list("id", flat=True)))
+
+
+def next_entry(run: UUID, since: float) -> float | None:
+    """When the run's next sequenced entry after an instant was written, in seconds of the clock; None: not yet."""
+    later = Entry.objects.filter(run=run, seq__isnull=False, at__gt=datetime.fromtimestamp(since, UTC)).order_by("seq")
+    at = patiently(lambda: later.values_list("at", flat=True).first())
+    return None if at is None else at.timestamp()
 
 
 def answer_all(orders: Sequence[Order]) -> None:
