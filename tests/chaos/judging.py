@@ -11,7 +11,7 @@ from pathlib import Path
 from django.db.models import Sum
 
 from audit import reports
-from audit.models import Charge
+from audit.models import Charge, Entry
 from runs.models import Call, Run, Wait
 from runs.models.run import integrity_of
 from tests.chaos import workload
@@ -73,6 +73,19 @@ def unsound(order: Order) -> Iterator[str]:
     out = Call.objects.filter(run=run, state="dispatched").count() + Wait.objects.filter(run=run, state="open").count()
     if out:
         yield f"{_named(order)} has ended, and {out} calls or waits have not"
+
+
+def story(order: Order) -> str:
+    """The ledger's account of a run and the world's, for whoever has to find out what went wrong."""
+    entries = Entry.objects.filter(run=order.run.id).order_by("at", "id")
+    said = [f"  {entry.at:%H:%M:%S.%f} {entry.seq or '-'} {entry.verb} {entry.subject} {_facts(entry)}" for entry in entries]
+    world = [line for line in (order.world / "effects").read_text(encoding="utf-8").splitlines() if order.name in line.split()]
+    return "\n".join([f"--- {_named(order)} ({order.run.id})", *said, *(f"  world: {line}" for line in world)])
+
+
+def _facts(entry: Entry) -> str:
+    facts = (entry.trusted_envelope() or {}).get("facts", {})
+    return " ".join(f"{name}={facts[name]}" for name in ("cause", "outcome", "attempt", "worker", "undone", "not_undone") if facts.get(name) is not None)
 
 
 def _named(order: Order) -> str:

@@ -59,7 +59,7 @@ def run(case: Case, folder: Path, environment: Mapping[str, str]) -> Result:
         except Stuck as stuck:
             result.lost.append(str(stuck))
         judge(played.orders, result)
-        result.log = made.tails() if result.problems else ""
+        result.log = made.tails() + told(played.orders) if result.problems else ""
     result.took_s = time.monotonic() - began
     return result
 
@@ -71,6 +71,11 @@ def judge(orders: Sequence[Order], result: Result) -> None:
         result.duplicated += judging.duplicated(order)
         result.unsound += judging.unsound(order)
         result.failed_as_lost += Run.objects.filter(id=order.run.id, failure_cause="lost").count()
+
+
+def told(orders: Sequence[Order]) -> str:
+    """The stories of the runs that have a problem."""
+    return "\n".join(judging.story(each) for each in orders if judging.lost(each) or judging.duplicated(each) or list(judging.unsound(each)))
 
 
 @dataclass(slots=True)

@@ -46,8 +46,7 @@ def broken(world: str, order: str, what: str = "") -> dict:
 def act(world: str, order: str, what: str, key: str) -> dict:
     key = orchestra.context()["idempotency_key"]
     _say(world, "asked", order, what, key)
-    if _once(world, key):
-        _say(world, what, order, key)
+    _once(world, key)
     return {"receipt": key}
 
 def tell(world: str, order: str) -> dict:
@@ -122,7 +121,6 @@ ENDS = {
     UNDONE: Ends("failed", ("book", "rent", "unbook", "unrent")),
     LATE: Ends("failed"),
 }
-ACTS = frozenset({"pay", "tell", "book", "rent", "unbook", "unrent"})
 
 
 def publish(folder: Path) -> None:
@@ -138,13 +136,17 @@ def make_world(folder: Path) -> Path:
     return folder
 
 
-def acts_of(world: Path, order: str) -> Counter[str]:
-    """How often the world has done what for an order."""
+def _lines(world: Path, first: str, order: str) -> list[list[str]]:
     lines = [line.split() for line in (world / "effects").read_text(encoding="utf-8").splitlines()]
-    return Counter(words[0] for words in lines if words[0] in ACTS and words[1] == order)
+    return [words for words in lines if words[:2] == [first, order]]
+
+
+def acts_of(world: Path, order: str) -> Counter[str]:
+    """What the world has seen done for an order, and how often. What honours a key is done by the file of that key, in one breath."""
+    keyed = (path.name.removeprefix(f"key.{order}-") for path in world.glob(f"key.{order}-*"))
+    return Counter({"tell": len(_lines(world, "tell", order)), **Counter(keyed)})
 
 
 def keys_of(world: Path, order: str) -> Counter[str]:
     """Under how many different keys each idempotent act was asked for; more than one is a repetition that its receiver can't know."""
-    lines = {tuple(line.split()) for line in (world / "effects").read_text(encoding="utf-8").splitlines()}
-    return Counter(words[2] for words in lines if words[0] == "asked" and words[1] == order)
+    return Counter(what for what, _ in {(words[2], words[3]) for words in _lines(world, "asked", order)})

@@ -63,5 +63,5 @@ def scene(name: str, folder: Path, environment: Mapping[str, str]) -> Iterator[S
         except Stuck as stuck:
             result.lost.append(str(stuck))
         matrix.judge(played.orders, result)
-        result.log = made.tails() if result.problems else ""
+        result.log = made.tails() + matrix.told(played.orders) if result.problems else ""
     result.took_s = time.monotonic() - began
