@@ -60,10 +60,14 @@ def _apart(kind: str) -> dict[str, Any]:
     """The same command in a process of its own, over one database."""
     kept = [word for word in sys.argv[1:] if not word.startswith("--database") and word not in (SQLITE, POSTGRESQL)]
     argv = [sys.executable, "-m", "tests.chaos", *kept, "--database", kind, "--inside"]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
-    if not done.stdout.strip():
-        return {"database": kind, "problems": [f"the matrix itself ended with {done.returncode}"]}
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            said, _ = process.communicate()
+        finally:
+            process.terminate()  # it ends what it has started; a kill would leave its servers behind
+    if not said.strip():
+        return {"database": kind, "problems": [f"the matrix itself ended with {process.returncode}"]}
+    report: dict[str, Any] = json.loads(said.splitlines()[-1])
     return report
 
 

@@ -85,7 +85,9 @@ def story(order: Order) -> str:
 
 def _facts(entry: Entry) -> str:
     facts = (entry.trusted_envelope() or {}).get("facts", {})
-    return " ".join(f"{name}={facts[name]}" for name in ("cause", "outcome", "attempt", "worker", "undone", "not_undone") if facts.get(name) is not None)
+    return " ".join(
+        f"{name}={facts[name]}" for name in ("cause", "outcome", "attempt", "worker", "undone", "not_undone") if facts.get(name) is not None
+    )
 
 
 def _named(order: Order) -> str:

@@ -69,7 +69,7 @@ def _agents() -> list[str]:
         agent("shaky", "work:shaky", timeout="30s"),
         agent("broken", "work:broken", timeout="30s"),
         agent("actor", "work:act", role="act", timeout="30s", more=_KEYED),
-        agent("teller", "work:tell", role="act", timeout="8s", more="cost: 0.003 USD"),
+        agent("teller", "work:tell", role="act", timeout="5s", more="cost: 0.003 USD"),
         finder,
     ]
 
