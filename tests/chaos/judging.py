@@ -21,7 +21,7 @@ ONCE = frozenset({"runs.step.returned", "runs.step.judged", "runs.run.finished",
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A run under test, what pipeline it is of, its world, and the outcomes that it may have."""
+    """A run under test, what pipeline it is of, its world, and the outcomes that it may have (`failed: CAUSE` where it fails)."""
 
     run: Run
     pipeline: str
@@ -40,13 +40,11 @@ def lost(order: Order) -> list[str]:
     if run.outcome is None:
         waits = [str(wait) for wait in Wait.objects.filter(run=run, state="open").values_list("kind", "step", "subject")]
         return [f"{_named(order)} has not ended: {run.state}, attempt {run.attempt}, waits {waits}"]
-    if run.outcome not in order.outcomes:
-        return [f"{_named(order)} is {run.outcome} ({run.failure_cause}), not {' or '.join(sorted(order.outcomes))}"]
-    ends = workload.ENDS[order.pipeline]
-    if run.outcome != ends.outcome:
-        return []
+    outcome, ends = f"{run.outcome}: {run.failure_cause}" if run.failure_cause else run.outcome, workload.ENDS[order.pipeline]
+    if outcome not in order.outcomes:
+        return [f"{_named(order)} is {outcome}, not {' or '.join(sorted(order.outcomes))}"]
     done = workload.acts_of(order.world, order.name)
-    return [f"{_named(order)} never did '{act}'" for act in ends.once if run.failure_cause != "lost" and not done[act]]
+    return [f"{_named(order)} never did '{act}'" for act in ends.once if outcome == ends.outcome and not done[act]]
 
 
 def duplicated(order: Order) -> list[str]:

@@ -110,7 +110,7 @@ class _Played:
     def _ordered(self, scene: str) -> list[Order]:
         name = self.world.parent.name
         # What nobody has foreseen may end the run that it hits as lost, and says so; the runs beside it go on.
-        also = ("failed",) if self.case.kind == RAISE and self.case.where.error is not type(self).database_error() else ()
+        also = ("failed: lost",) if self.case.kind == RAISE and self.case.where.error is not type(self).database_error() else ()
         orders = [outside.order(workload.JOURNEY, f"{name}-{number}", self.world, *also) for number in range(2)]
         orders.append(outside.order(workload.UNDONE, f"{name}-u", self.world, *also))
         if scene == "overdue":

@@ -110,7 +110,7 @@ JOURNEY, UNDONE, LATE = "journey", "undone", "late"
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What a run of a pipeline comes to: its outcome, the acts that the world has seen once, and how often the others may be sent."""
+    """What a run of a pipeline comes to: its outcome, with the cause where it fails, and the acts that the world has then seen once."""
 
     outcome: str
     once: tuple[str, ...] = ()
@@ -118,8 +118,8 @@ class Ends:
 
 ENDS = {
     JOURNEY: Ends("verified", ("pay", "tell")),
-    UNDONE: Ends("failed", ("book", "rent", "unbook", "unrent")),
-    LATE: Ends("failed"),
+    UNDONE: Ends("failed: exception", ("book", "rent", "unbook", "unrent")),
+    LATE: Ends("failed: deadline"),
 }
 
 
