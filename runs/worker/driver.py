@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from django.db import DatabaseError
 
@@ -109,7 +110,7 @@ class Driver:
             case Ended(result=result, settled=settled):
                 self.performing.forget(result.key)
                 closing = () if settled is None else (settled,)
-                await self._settle(lambda: machine.absorb(self.snapshot, self._judged(result, closing), clock.now()), closing)
+                await self._settle(lambda: self._absorbed(result, closing), closing)
             case Asked():
                 await self._write_intent(event)
             case Settled():
@@ -136,6 +137,21 @@ class Driver:
             return machine.decide(self.snapshot, now)
         return None
 
+    def _absorbed(self, result: Result, closing: Sequence[store.CallSettled]) -> Move:
+        """What came back. Where it failed before its call had an end, and that may have acted, it is not failed but unresolved."""
+        judged, now = self._judged(result, closing), clock.now()
+        if isinstance(judged, Failed) and not closing and self._is_at_work(judged.key, judged.attempt):
+            step = self.snapshot.steps[judged.key]
+            acted = self._may_have_acted(step)
+            if acted is not None:
+                return self._parked(step, acted, judged.message, now)
+        return machine.absorb(self.snapshot, judged, now)
+
+    def _parked(self, step: Step, acted: store.CallRecord, why: str, now: datetime) -> Move:
+        message = f"{why}; whether '{step.agent}' acted is not known, and it is never sent again"
+        move = machine.absorb(self.snapshot, Unresolved(step.key, step.attempt, acted.key, message, acted.not_after), now)
+        return replace(move, abandon=(*move.abandon, step.key))
+
     def _timed(self) -> Move:
         """What time alone brings. A step at its deadline whose call may have acted is not late but unresolved."""
         now = clock.now()
@@ -143,9 +159,7 @@ class Driver:
             step = self.snapshot.steps[key]
             acted = self._may_have_acted(step) if step.state is StepState.RUNNING and now >= step.deadline_at else None
             if acted is not None:
-                message = f"step '{key}' did not finish in time; whether '{step.agent}' acted is not known, and it is never sent again"
-                move = machine.absorb(self.snapshot, Unresolved(key, step.attempt, acted.key, message, acted.not_after), now)
-                return replace(move, abandon=(*move.abandon, key))
+                return self._parked(step, acted, f"step '{key}' did not finish in time", now)
         return machine.decide(self.snapshot, now)
 
     # --- one transition ---

@@ -12,6 +12,7 @@ from agents.models import Agent
 from audit import clock, reports
 from audit.actors import Actor
 from runs import services, sweeps
+from runs.boundary import Boundary
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly
 from runs.models import Call, Resolution, Run, Step, Wait
 from runs.services import Settlement
@@ -227,6 +228,27 @@ def test_a_result_that_breaks_the_contract_is_refused(unresolved: Run) -> None:
         settle(unresolved, "done", "paid")
     with pytest.raises(BadAnswer, match="belongs to a call that was done"):
         settle(unresolved, "not_done", {})
+
+
+def test_a_call_in_whose_middle_the_platform_itself_fails_is_unresolved_and_not_lost(
+    publish: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = Boundary.call_function
+
+    async def failing(self: Boundary, request: Any, **more: Any) -> Any:
+        await sent(self, request, **more)
+        raise RuntimeError("what nobody has foreseen")
+
+    publish(PAY)
+    (tmp_path / "log.go").touch()
+    monkeypatch.setattr(Boundary, "call_function", failing)
+    run = pipelines.start(input={"log": str(tmp_path / "log")})
+    said = pipelines.drive(run)
+    assert (said["state"], said["waits"][0]["kind"], said["steps"][0]["calls"][0]["state"]) == ("waiting", "unresolved", "unresolved")
+    Call.objects.filter(run=run).update(not_after=clock.now() - timedelta(minutes=1))
+    monkeypatch.undo()
+    settle(run, "done", {"paid": True})
+    assert (pipelines.drive(run)["outcome"], (tmp_path / "log").read_text()) == ("verified", "acted\n")
 
 
 # --- look-ups --------------------------------------------------------------------------------------------------------

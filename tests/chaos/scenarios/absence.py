@@ -18,7 +18,7 @@ from tests.chaos.arena import until
 from tests.chaos.database import Opened
 from tests.chaos.outside import BOB, patiently
 from tests.chaos.results import Result
-from tests.chaos.scenarios.scene import scene
+from tests.chaos.scene import scene
 
 ABSENT_S = 60.0
 

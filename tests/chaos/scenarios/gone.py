@@ -13,7 +13,7 @@ from tests.chaos.arena import until
 from tests.chaos.database import Opened
 from tests.chaos.outside import patiently
 from tests.chaos.results import Result
-from tests.chaos.scenarios.scene import scene
+from tests.chaos.scene import scene
 
 CRASHES = 4
 

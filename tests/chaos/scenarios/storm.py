@@ -11,7 +11,7 @@ from tests.chaos.faults import KILL, KINDS, STOP, Fault
 from tests.chaos.outside import answer_all, patiently
 from tests.chaos.points import FAILING, POINTS
 from tests.chaos.results import Result
-from tests.chaos.scenarios.scene import Scene, scene
+from tests.chaos.scene import Scene, scene
 
 RUNS, FAULTS, AT_ONCE, MOST_S = 24, 18, 3, 300.0
 _POINTS = [name for name in FAILING if POINTS[name].scene == "work" and POINTS[name].error is POINTS["claim.before"].error]
