@@ -88,7 +88,7 @@ def _is_job(args: Any, kwargs: Any, result: Any) -> bool:
 
 
 def _swept(args: Any, kwargs: Any, result: Any) -> bool:
-    return any(each.actor.id == "sweep" for each in args[0])
+    return any(each.actor.auth == "sweep" for each in args[0])
 
 
 def _both(name: str, target: str, *, matches: Match = _always, scene: str = "work", error: type[Exception] = OperationalError) -> list[Point]:
