@@ -29,10 +29,6 @@ class Order:
     world: Path
     outcomes: frozenset[str]
 
-    @property
-    def is_over(self) -> bool:
-        return Run.objects.filter(id=self.run.id, outcome__isnull=False).exists()
-
 
 def lost(order: Order) -> list[str]:
     """What is missing: an end, the right end, or an act that belongs to it."""

@@ -35,8 +35,8 @@ class Scene:
 
     def order_many(self, count: int) -> None:
         """Two journeys for each run that is undone."""
-        for number in range(count):
-            self.order(workload.UNDONE if number % 3 == 2 else workload.JOURNEY)
+        for _ in range(count):
+            self.order(workload.UNDONE if len(self.orders) % 3 == 2 else workload.JOURNEY)
 
     def work(self, *names: str) -> None:
         """Workers without faults, at work."""

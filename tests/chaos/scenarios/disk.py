@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.chaos.database import POSTGRESQL, SQLITE, Opened
 from tests.chaos.results import Result
 
-SIZES = {SQLITE: "24m", POSTGRESQL: "256m"}
+SIZES = {SQLITE: "64m", POSTGRESQL: "256m"}
 
 
 def disk_full(folder: Path, opened: Opened, seed: int) -> Result:

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+from runs.models import Run
 from tests.chaos.arena import LEASE_S, WORKER
 from tests.chaos.database import Opened
 from tests.chaos.faults import KILL, KINDS, STOP, Fault
@@ -13,7 +14,7 @@ from tests.chaos.points import FAILING, POINTS
 from tests.chaos.results import Result
 from tests.chaos.scene import Scene, scene
 
-RUNS, FAULTS, AT_ONCE, MOST_S = 24, 18, 3, 300.0
+RUNS, FAULTS, AT_ONCE, SPARES, MOST_S = 12, 16, 3, 2, 300.0
 _POINTS = [name for name in FAILING if POINTS[name].scene == "work" and POINTS[name].error is POINTS["claim.before"].error]
 
 
@@ -31,14 +32,21 @@ class _Storm:
     def __init__(self, played: Scene, chance: random.Random) -> None:
         self.played, self.chance = played, chance
         self.started = 0
+        self.spare: dict[str, Fault] = {}
         self.alive: dict[str, Fault] = {}
         self.stopped: dict[str, float] = {}
 
     def blow(self) -> None:
         end = time.monotonic() + MOST_S
-        while len(self.played.result.faults) < FAULTS and time.monotonic() < end and self._some_work():
+        while len(self.played.result.faults) < FAULTS and time.monotonic() < end:
+            while len(self.spare) + len(self.alive) < AT_ONCE + SPARES:
+                self._prepare()
             while len(self.alive) < AT_ONCE:
-                self._start()
+                name, fault = self.spare.popitem()
+                self.played.arena.go(name)
+                self.alive[name] = fault
+            if self._open() < RUNS // 2:
+                self.played.order_many(RUNS // 2)
             for name in list(self.alive):
                 self._look_at(name)
             self._wake_up()
@@ -47,15 +55,15 @@ class _Storm:
         for name in self.stopped:
             self.played.arena.send(name, signal.SIGCONT)
 
-    def _some_work(self) -> bool:
-        return not all(patiently(lambda order=order: order.is_over) for order in self.played.orders)  # type: ignore[misc]
+    def _open(self) -> int:
+        return patiently(lambda: Run.objects.filter(outcome__isnull=True).count())
 
-    def _start(self) -> None:
+    def _prepare(self) -> None:
+        """It takes a while until a process is ready: whoever dies has its successor waiting."""
         name, self.started = f"worker{self.started}", self.started + 1
         fault = Fault(self.chance.choice(_POINTS), self.chance.choice(KINDS), self.chance.randint(1, 6))
         self.played.arena.start(name, *WORKER, having=(fault,))
-        self.played.arena.go(name)
-        self.alive[name] = fault
+        self.spare[name] = fault
 
     def _look_at(self, name: str) -> None:
         """Once its fault has struck, a worker has its successor; one that lives goes on beside it."""
