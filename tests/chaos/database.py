@@ -19,6 +19,7 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 class Opened:
     """Where everything is, the environment in which processes of the product meet it, and the server where there is one."""
 
+    kind: str
     folder: Path
     environment: dict[str, str]
     server: servers.Server | None = None
@@ -35,7 +36,7 @@ def opened(kind: str, *, on: Path | None = None) -> Iterator[Opened]:
         said["DJANGO_SETTINGS_MODULE"] = "orchestra_site.settings"
         os.environ.update(said)
         _set_up()
-        yield Opened(folder, {**os.environ, **said}, server)
+        yield Opened(kind, folder, {**os.environ, **said}, server)
 
 
 def _set_up() -> None:

@@ -22,12 +22,11 @@ FULL_S = 8.0
 def _full(disk: Path) -> Iterator[None]:
     """Not a byte left, however small the pieces."""
     ballast = disk / "ballast"
-    with ballast.open("wb") as file:
+    with ballast.open("wb", buffering=0) as file:
         for size in (1024 * 1024, 4096, 1):
             try:
                 while True:
                     file.write(b"\0" * size)
-                    file.flush()
             except OSError:
                 continue
     try:
@@ -42,7 +41,7 @@ def _play(kind: str, disk: Path) -> Result:
         from tests.chaos import workload
         from tests.chaos.scene import scene
 
-        workload.publish(opened.folder / "pipelines")
+        workload.publish(opened.folder / "pipelines", tell_s=30)
         with scene("disk full", opened.folder / "scene", opened.environment) as played:
             played.order_many(6)
             played.work("first", "second")

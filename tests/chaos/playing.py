@@ -6,7 +6,7 @@ Django is set up over it. Says what it does on stderr.
 import argparse
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fnmatch import fnmatch
 
 from tests.chaos import matrix, reporting, workload
@@ -28,27 +28,30 @@ def described() -> Iterator[str]:
 
 def played(options: argparse.Namespace, opened: Opened) -> Iterator[Result]:
     workload.publish(opened.folder / "pipelines")
-    asked = list(_asked(options, opened))
-    for number, (name, ask) in enumerate(asked, start=1):
-        _say(f"[{options.database[0]} {number}/{len(asked)}] {name} …")
-        result = ask(opened.folder / f"case{number}")
-        _say(f"    {reporting.line(result)}")
-        if result.problems:
-            _say("\n".join((*result.problems, result.log)))
-        yield result
+    cases = _cases(options)
+    for number, case in enumerate(cases, start=1):
+        _say(f"[{opened.kind} {number}/{len(cases)}] {case.name} (hit {case.hit}) …")
+        yield _said(matrix.run(case, opened.folder / f"case{number}", opened.environment))
+    workload.publish(opened.folder / "patient pipelines", tell_s=30)  # who is away for longer than a lease must not make acts too late
+    for name, scenario in SCENARIOS.items():
+        if _is_wanted(name, options):
+            _say(f"[{opened.kind}] {name} …")
+            yield _said(scenario(opened.folder / name.replace(" ", "-"), opened, options.seed))
 
 
-def _asked(options: argparse.Namespace, opened: Opened) -> Iterator[tuple[str, Callable[..., Result]]]:
-    wanted = [pattern for pattern in options.points.split(",") if pattern]
+def _said(result: Result) -> Result:
+    _say(f"    {reporting.line(result)}")
+    if result.problems:
+        _say("\n".join((*result.problems, result.log)))
+    return result
+
+
+def _cases(options: argparse.Namespace) -> list[Case]:
     chance = random.Random(options.seed)
-    cases = [_case(point, kind, chance) for point in FAILING for kind in options.kinds.split(",") if _is_wanted(point, wanted)]
+    cases = [_case(point, kind, chance) for point in FAILING for kind in options.kinds.split(",") if _is_wanted(point, options)]
     if options.seed:
         chance.shuffle(cases)
-    for case in cases:
-        yield f"{case.name} (hit {case.hit})", lambda folder, case=case: matrix.run(case, folder, opened.environment)
-    for name, scenario in SCENARIOS.items():
-        if _is_wanted(name, wanted):
-            yield name, lambda folder, scenario=scenario: scenario(folder, opened, options.seed)
+    return cases
 
 
 def _case(point: str, kind: str, chance: random.Random) -> Case:
@@ -56,7 +59,8 @@ def _case(point: str, kind: str, chance: random.Random) -> Case:
     return Case(point, kind, hit)
 
 
-def _is_wanted(name: str, patterns: list[str]) -> bool:
+def _is_wanted(name: str, options: argparse.Namespace) -> bool:
+    patterns = [pattern for pattern in options.points.split(",") if pattern]
     return not patterns or any(fnmatch(name, pattern) for pattern in patterns)
 
 

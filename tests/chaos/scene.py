@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runs.models import Engine
 from tests.chaos import matrix, outside, workload
-from tests.chaos.arena import WORKER, Arena, Stuck, arena
+from tests.chaos.arena import WORKER, Arena, Stuck, arena, until
 from tests.chaos.judging import Order
 from tests.chaos.results import Result
 
@@ -44,6 +45,8 @@ class Scene:
             self.arena.start(name, *WORKER)
         for name in names:
             self.arena.go(name)
+        pids = [self.arena.pid(name) for name in names]
+        until(lambda: outside.patiently(lambda: Engine.objects.filter(pid__in=pids).count() == len(pids)), "the workers' beginning")
 
     def see_through(self) -> None:
         if not outside.see_through(self.orders, LONG_S):

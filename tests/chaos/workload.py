@@ -62,14 +62,14 @@ _FOUND = "input: {type: object}\noutput: {type: object, required: [found], prope
 _KEYED = "mode: {idempotent: =input.key}\ncost: 0.001 USD"
 
 
-def _agents() -> list[str]:
+def _agents(tell_s: int) -> list[str]:
     finder = agent("finder", "work:find", role="gather", timeout="30s").replace(f"input: {pipelines.ANY}\noutput: {pipelines.ANY}", _FOUND)
     return [
         agent("reader", "work:read", timeout="30s", more="cost: 0.002 USD"),
         agent("shaky", "work:shaky", timeout="30s"),
         agent("broken", "work:broken", timeout="30s"),
         agent("actor", "work:act", role="act", timeout="30s", more=_KEYED),
-        agent("teller", "work:tell", role="act", timeout="5s", more="cost: 0.003 USD"),
+        agent("teller", "work:tell", role="act", timeout=f"{tell_s}s", more="cost: 0.003 USD"),
         finder,
     ]
 
@@ -123,10 +123,14 @@ ENDS = {
 }
 
 
-def publish(folder: Path) -> None:
-    """The three pipelines; `late` is nobody's to begin in time."""
+def publish(folder: Path, *, tell_s: int = 12) -> None:
+    """The three pipelines; `late` is nobody's to begin in time.
+
+    `tell_s`: so long, and a little, nobody can say what became of a call that tells and was cut off. It must be more than a worker
+    takes to follow another, or what has not even been sent is too late.
+    """
     for name, steps, more in ((JOURNEY, _JOURNEY, ""), (UNDONE, _UNDONE, ""), (LATE, _JOURNEY, "limits: {timeout: 1s}")):
-        path = pipelines.folder(folder / name, name=name, steps=steps, agents=_agents(), functions=FUNCTIONS, more=more)
+        path = pipelines.folder(folder / name, name=name, steps=steps, agents=_agents(tell_s), functions=FUNCTIONS, more=more)
         registry.apply_folder(path, actor=pipelines.SYSTEM, publish=True)
 
 

@@ -17,14 +17,15 @@ SIZES = {SQLITE: "64m", POSTGRESQL: "256m"}
 
 def disk_full(folder: Path, opened: Opened, seed: int) -> Result:
     """The database's disk is full for a while: writes are refused whole, nothing is half done, and with space again all goes on."""
-    kind = SQLITE if opened.server is None else POSTGRESQL
     disk = folder / "disk"
     disk.mkdir(parents=True)
-    refused = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZES[kind]},mode=755", "tmpfs", str(disk)], capture_output=True, check=False)
+    refused = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZES[opened.kind]},mode=755", "tmpfs", str(disk)], capture_output=True, check=False
+    )
     if refused.returncode:
         return Result("disk full", skipped=f"no disk of memory can be mounted here ({refused.stderr.decode(errors='replace').strip()[-120:]})")
     try:
-        argv = [sys.executable, "-m", "tests.chaos.full", kind, str(disk)]
+        argv = [sys.executable, "-m", "tests.chaos.full", opened.kind, str(disk)]
         done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False, env=_without_database())
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
