@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from django.db import DatabaseError
 
@@ -30,6 +31,7 @@ GRACE_S = 0.25
 
 
 MOST_REREADS = 20
+_UNKNOWN: Final = frozenset({CallState.DISPATCHED, CallState.UNRESOLVED})
 
 
 class LostAuthority(Exception):
@@ -343,9 +345,9 @@ class Driver:
         return step is not None and step.state is StepState.RUNNING and step.attempt == attempt
 
     def _may_have_acted(self, step: Step) -> store.CallRecord | None:
-        """The call of a step at work that is out and may not be sent again."""
+        """The call of a step at work that may not be sent again, and of which nobody knows what became: it is out, or has been given up."""
         mine = (call for call in self.calls.values() if call.step == step.key and call.attempt == step.attempt)
-        return next((call for call in mine if call.mode is Mode.AT_MOST_ONCE and call.state is CallState.DISPATCHED), None)
+        return next((call for call in mine if call.mode is Mode.AT_MOST_ONCE and call.state in _UNKNOWN), None)
 
     def _is_dispatched(self, call: store.CallRecord) -> bool:
         known = self.calls.get(call.key)

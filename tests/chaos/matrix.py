@@ -34,6 +34,7 @@ class Case:
     point: str
     kind: str
     hit: int = 1
+    journeys: int = 2
 
     @property
     def name(self) -> str:
@@ -111,7 +112,7 @@ class _Played:
         name = self.world.parent.name
         # What nobody has foreseen may end the run that it hits as lost, and says so; the runs beside it go on.
         also = ("failed: lost",) if self.case.kind == RAISE and self.case.where.error is not type(self).database_error() else ()
-        orders = [outside.order(workload.JOURNEY, f"{name}-{number}", self.world, *also) for number in range(2)]
+        orders = [outside.order(workload.JOURNEY, f"{name}-{number}", self.world, *also) for number in range(self.case.journeys)]
         orders.append(outside.order(workload.UNDONE, f"{name}-u", self.world, *also))
         if scene == "overdue":
             orders.append(outside.order(workload.LATE, f"{name}-l", self.world))

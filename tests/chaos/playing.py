@@ -18,7 +18,7 @@ from tests.chaos.scenarios import SCENARIOS
 
 MOST_HITS = 4
 """A point that a worker comes to often is met at one of its first times, by the seed."""
-_OFTEN = frozenset({"intent", "settle", "send", "spawn", "hand-over", "heartbeat", "look", "claim"})
+_OFTEN = frozenset({"intent", "settle", "send", "spawn", "hand-over"})
 
 
 def described() -> Iterator[str]:

@@ -20,7 +20,7 @@ def broken(tmp_path: Path, shell_environment: dict[str, str]) -> Callable[..., R
 
     def played(point: str, kind: str, hit: int = 1) -> Result:
         workload.publish(tmp_path / "pipelines")
-        result = matrix.run(Case(point, kind, hit), tmp_path / "case", shell_environment)
+        result = matrix.run(Case(point, kind, hit, journeys=1), tmp_path / "case", shell_environment)
         assert result.problems == [], f"{result.problems}\n{result.log}"
         return result
 
@@ -63,5 +63,5 @@ def test_a_fault_strikes_once_at_the_hit_that_was_asked_for_and_leaves_a_mark(tm
 
 
 def test_a_fault_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match="no fault 'kill' at 'claim.during'"):
+    with pytest.raises(ValueError, match=r"no fault 'kill' at 'claim\.during'"):
         Fault("claim.during", "kill")

@@ -16,6 +16,8 @@ from runs.boundary import Boundary
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly
 from runs.models import Call, Resolution, Run, Step, Wait
 from runs.services import Settlement
+from runs.worker.messages import Planned, Poked
+from runs.worker.performing import Performing
 from tests import pipelines
 from tests.pipelines import agent
 from tests.workers import until
@@ -249,6 +251,25 @@ def test_a_call_in_whose_middle_the_platform_itself_fails_is_unresolved_and_not_
     monkeypatch.undo()
     settle(run, "done", {"paid": True})
     assert (pipelines.drive(run)["outcome"], (tmp_path / "log").read_text()) == ("verified", "acted\n")
+
+
+def test_a_look_at_the_clock_that_comes_between_does_not_make_too_late_what_is_unresolved(
+    publish: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that follows one that died has just written that the call's fate is unknown; its step, whose time is up, has yet to hear of it."""
+    launch = Performing.launch
+
+    def launched(self: Performing, planned: Planned) -> None:
+        self.inbox.put_nowait(Poked())
+        launch(self, planned)
+
+    publish(PAY)
+    run = pipelines.start(input={"log": str(tmp_path / "log")})
+    pipelines.crash(run, at="progress")
+    until(lambda: Step.objects.filter(run=run, deadline_at__lt=clock.now()).exists(), "the step's deadline")
+    monkeypatch.setattr(Performing, "launch", launched)
+    said = pipelines.drive(run)
+    assert (said["state"], said["waits"][0]["kind"], said["steps"][0]["calls"][0]["state"]) == ("waiting", "unresolved", "unresolved")
 
 
 # --- look-ups --------------------------------------------------------------------------------------------------------
