@@ -37,13 +37,13 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.live().filter(deadline_at__lte=now)
 
     def ready(self, now: datetime) -> Self:
-        """Runs that a worker may claim: nobody's, or waiting until now; in time, not broken, and of an engine like this one.
+        """Runs that a worker may claim: nobody's, and at work or waiting until now; in time, not broken, and of an engine like this one.
 
-        A waiting run is nobody's, whatever its lease says: whoever parked it has let go.
+        Whoever parks a run lets go of it, so one that waits and has a lease has been taken up by somebody who has yet to write it.
         """
         free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-        turn = Q(free, state__in=AT_WORK_RUN) | Q(state=RunState.WAITING, wake_at__lte=now)
-        return self.filter(turn, deadline_at__gt=now, integrity=Integrity.INTACT, engine_abi__in=SUPPORTED_ABIS).order_by("created_at")
+        turn = Q(state__in=AT_WORK_RUN) | Q(state=RunState.WAITING, wake_at__lte=now)
+        return self.filter(free, turn, deadline_at__gt=now, integrity=Integrity.INTACT, engine_abi__in=SUPPORTED_ABIS).order_by("created_at")
 
     def unattended(self, now: datetime) -> Self:
         """Live runs that no worker holds: waiting ones, and those whose lease nobody has or prolongs."""

@@ -23,7 +23,7 @@ MAX_ATTEMPTS = 5
 _ABIS: Final = ", ".join(map(str, sorted(SUPPORTED_ABIS)))
 # As `Run.objects.ready` says it (a test holds one beside the other): the ORM would take longer to write it than a database to do it.
 _READY: Final = (
-    "(state IN ('queued', 'running') AND (lease_until IS NULL OR lease_until <= %s) OR state = 'waiting' AND wake_at <= %s) "
+    "(state IN ('queued', 'running') OR state = 'waiting' AND wake_at <= %s) AND (lease_until IS NULL OR lease_until <= %s) "
     f"AND deadline_at > %s AND integrity = '{Integrity.INTACT}' AND engine_abi IN ({_ABIS})"
 )
 

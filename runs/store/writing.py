@@ -18,7 +18,7 @@ from audit.actors import Actor
 from audit.identity import new_id
 from audit.ledger import Draft, Head
 from runs.engine.commands import Fact
-from runs.engine.states import CallState, Verb, WaitState
+from runs.engine.states import CallState, RunState, Verb, WaitState
 from runs.engine.values import Failure, Waiting
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
@@ -62,6 +62,7 @@ def commit(batch: Sequence[Transition]) -> list[Written]:
 
 
 def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: datetime) -> dict[UUID, Head]:
+    _let_go(written)
     moved = [_step_row(each, step, notes[each.run]) for each in written for step in each.move.moved]
     bulk.update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved, answers=False)
     _close_waits(written, now)
@@ -80,6 +81,13 @@ def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: date
     if charges:
         ledger.charge(charges, now=now)
     return heads
+
+
+def _let_go(written: Sequence[Transition]) -> None:
+    """A run that waits is nobody's: whoever wakes it claims it, and nobody else while that lease lasts."""
+    parked = [each.run for each in written if each.move.snapshot.run.state is RunState.WAITING]
+    if parked:
+        Run.objects.filter(id__in=parked).update(lease_owner=None, lease_until=None)
 
 
 def _fences(runs: Iterable[UUID]) -> dict[UUID, int]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -11,7 +12,7 @@ from agents.errors import NotGranted
 from agents.models import Agent
 from audit import clock, reports
 from audit.actors import Actor
-from runs import services, sweeps
+from runs import services, store, sweeps
 from runs.boundary import Boundary
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly
 from runs.models import Call, Resolution, Run, Step, Wait
@@ -68,6 +69,22 @@ def test_a_run_waits_for_a_time_and_goes_on_by_itself(publish: Callable[..., Non
     said = pipelines.drive(run)
     assert (said["outcome"], list(said["result"]["got"])) == ("verified", ["at"])
     assert verbs(run).count("runs.run.waiting") == 1
+
+
+def test_a_run_that_somebody_has_woken_is_nobody_elses_until_that_lease_runs_out(publish: Callable[..., None]) -> None:
+    """Else every worker that looks would take it from the one before, none of them would get to write anything, and the fifth would find it lost."""
+    publish("- {id: paid, wait: {for: 100ms}}", WORKED)
+    run = pipelines.start()
+    pipelines.drive(run)
+    parked = Run.objects.get(id=run.id)
+    assert (parked.state, parked.lease_owner, parked.lease_until) == ("waiting", None, None)
+    until(lambda: Run.objects.ready(clock.now()).exists(), "the end of the wait")
+    first, second = uuid4(), uuid4()
+    assert [each.id for each in store.claim(owner=first, ttl=timedelta(seconds=30), limit=9)] == [run.id]
+    assert store.claim(owner=second, ttl=timedelta(seconds=30), limit=9) == []
+    assert not Run.objects.ready(clock.now()).exists()
+    Run.objects.filter(id=run.id).update(lease_until=clock.now())
+    assert [each.id for each in store.claim(owner=second, ttl=timedelta(seconds=30), limit=9)] == [run.id]
 
 
 def test_a_signal_brings_its_payload_and_the_time_that_was_left(publish: Callable[..., None]) -> None:
