@@ -85,10 +85,10 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
 
 
 def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: datetime) -> dict[UUID, Head]:
+    _let_go(written)
     moved = [_step_row(each, step, notes[each.run]) for each in written for step in each.move.moved]
     bulk.update_where(Step, match=["run", "key"], change=_STEP_CHANGES, rows=moved, answers=False)
     _close_waits(written, now)
-    _let_go(written)
     _resolve_calls(written, now)
     settled = [_call_row(call, notes[each.run].of([Verb.CALL_CONFIRMED], call.fact.subject), now) for each in written for call in each.settled]
     bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled, answers=False)
@@ -104,6 +104,13 @@ def _write(written: Sequence[Transition], notes: dict[UUID, "_Notes"], now: date
     if charges:
         ledger.charge(charges, now=now)
     return heads
+
+
+def _let_go(written: Sequence[Transition]) -> None:
+    """A run that waits is nobody's: whoever wakes it claims it, and nobody else while that lease lasts."""
+    parked = [each.run for each in written if each.move.snapshot.run.state is RunState.WAITING]
+    if parked:
+        Run.objects.filter(id__in=parked).update(lease_owner=None, lease_until=None)
 
 
 def _fences(runs: Iterable[UUID]) -> dict[UUID, int]:
@@ -210,13 +217,6 @@ def _close_waits(written: Sequence[Transition], now: datetime) -> None:
     closed = [[each.run, key, WaitState.OPEN, state, now] for each in written for key, state in each.move.closed.items()]
     if closed:
         bulk.update_where(Wait, match=["run", "step", "state"], change=["state", "ended_at"], rows=closed, answers=False)
-
-
-def _let_go(written: Sequence[Transition]) -> None:
-    """A run that parks is nobody's: whoever takes it up when its time comes must be the only one."""
-    parked = [each.run for each in written if each.move.snapshot.run.state is RunState.WAITING]
-    if parked:
-        Run.objects.filter(id__in=parked).update(lease_owner=None, lease_until=None)
 
 
 def _new_call(run: UUID, call: CallRecord, now: datetime) -> list[Any]:

@@ -7,6 +7,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
 
 from django.db import DatabaseError
 
@@ -29,6 +31,7 @@ GRACE_S = 0.25
 
 
 MOST_REREADS = 20
+_UNKNOWN: Final = frozenset({CallState.DISPATCHED, CallState.UNRESOLVED})
 
 
 class LostAuthority(Exception):
@@ -110,7 +113,7 @@ class Driver:
             case Ended(result=result, settled=settled):
                 self.performing.forget(event)
                 closing = () if settled is None else (settled,)
-                await self._settle(lambda: machine.absorb(self.snapshot, self._judged(result, closing), clock.now()), closing)
+                await self._settle(lambda: self._absorbed(result, closing), closing)
             case Asked():
                 await self._write_intent(event)
             case Settled():
@@ -137,6 +140,21 @@ class Driver:
             return machine.decide(self.snapshot, now)
         return None
 
+    def _absorbed(self, result: Result, closing: Sequence[store.CallSettled]) -> Move:
+        """What came back. Where it failed before its call had an end, and that may have acted, it is not failed but unresolved."""
+        judged, now = self._judged(result, closing), clock.now()
+        if isinstance(judged, Failed) and not closing and self._is_at_work(judged.key, judged.attempt):
+            step = self.snapshot.steps[judged.key]
+            acted = self._may_have_acted(step)
+            if acted is not None:
+                return self._parked(step, acted, judged.message, now)
+        return machine.absorb(self.snapshot, judged, now)
+
+    def _parked(self, step: Step, acted: store.CallRecord, why: str, now: datetime) -> Move:
+        message = f"{why}; whether '{step.agent}' acted is not known, and it is never sent again"
+        move = machine.absorb(self.snapshot, Unresolved(step.key, step.attempt, acted.key, message, acted.not_after), now)
+        return replace(move, abandon=(*move.abandon, step.key))
+
     def _timed(self) -> Move:
         """What time alone brings. A step at its deadline whose call may have acted is not late but unresolved."""
         now = clock.now()
@@ -144,9 +162,7 @@ class Driver:
             step = self.snapshot.steps[key]
             acted = self._may_have_acted(step) if step.state is StepState.RUNNING and now >= step.deadline_at else None
             if acted is not None:
-                message = f"step '{key}' did not finish in time; whether '{step.agent}' acted is not known, and it is never sent again"
-                move = machine.absorb(self.snapshot, Unresolved(key, step.attempt, acted.key, message, acted.not_after), now)
-                return replace(move, abandon=(*move.abandon, key))
+                return self._parked(step, acted, f"step '{key}' did not finish in time", now)
         return machine.decide(self.snapshot, now)
 
     # --- one transition ---
@@ -333,9 +349,9 @@ class Driver:
         return self._is_at_work(call.step, call.attempt) and clock.now() < call.not_after
 
     def _may_have_acted(self, step: Step) -> store.CallRecord | None:
-        """The call of a step at work that is out and may not be sent again."""
+        """The call of a step at work that may not be sent again, and of which nobody knows what became: it is out, or has been given up."""
         mine = (call for call in self.calls.values() if call.step == step.key and call.attempt == step.attempt)
-        return next((call for call in mine if call.mode is Mode.AT_MOST_ONCE and call.state is CallState.DISPATCHED), None)
+        return next((call for call in mine if call.mode is Mode.AT_MOST_ONCE and call.state in _UNKNOWN), None)
 
     def _is_dispatched(self, call: store.CallRecord) -> bool:
         known = self.calls.get(call.key)

@@ -13,9 +13,12 @@ from agents.models import Agent
 from audit import clock, reports
 from audit.actors import Actor
 from runs import services, store, sweeps
+from runs.boundary import Boundary
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly
 from runs.models import Call, Resolution, Run, Step, Wait
 from runs.services import Settlement
+from runs.worker.messages import Planned, Poked
+from runs.worker.performing import Performing
 from tests import pipelines
 from tests.pipelines import agent
 from tests.workers import until
@@ -66,6 +69,22 @@ def test_a_run_waits_for_a_time_and_goes_on_by_itself(publish: Callable[..., Non
     said = pipelines.drive(run)
     assert (said["outcome"], list(said["result"]["got"])) == ("verified", ["at"])
     assert verbs(run).count("runs.run.waiting") == 1
+
+
+def test_a_run_that_somebody_has_woken_is_nobody_elses_until_that_lease_runs_out(publish: Callable[..., None]) -> None:
+    """Else every worker that looks would take it from the one before, none of them would get to write anything, and the fifth would find it lost."""
+    publish("- {id: paid, wait: {for: 100ms}}", WORKED)
+    run = pipelines.start()
+    pipelines.drive(run)
+    parked = Run.objects.get(id=run.id)
+    assert (parked.state, parked.lease_owner, parked.lease_until) == ("waiting", None, None)
+    until(lambda: Run.objects.ready(clock.now()).exists(), "the end of the wait")
+    first, second = uuid4(), uuid4()
+    assert [each.id for each in store.claim(owner=first, ttl=timedelta(seconds=30), limit=9)] == [run.id]
+    assert store.claim(owner=second, ttl=timedelta(seconds=30), limit=9) == []
+    assert not Run.objects.ready(clock.now()).exists()
+    Run.objects.filter(id=run.id).update(lease_until=clock.now())
+    assert [each.id for each in store.claim(owner=second, ttl=timedelta(seconds=30), limit=9)] == [run.id]
 
 
 def test_a_signal_brings_its_payload_and_the_time_that_was_left(publish: Callable[..., None]) -> None:
@@ -228,6 +247,46 @@ def test_a_result_that_breaks_the_contract_is_refused(unresolved: Run) -> None:
         settle(unresolved, "done", "paid")
     with pytest.raises(BadAnswer, match="belongs to a call that was done"):
         settle(unresolved, "not_done", {})
+
+
+def test_a_call_in_whose_middle_the_platform_itself_fails_is_unresolved_and_not_lost(
+    publish: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = Boundary.call_function
+
+    async def failing(self: Boundary, request: Any, **more: Any) -> Any:
+        await sent(self, request, **more)
+        raise RuntimeError("what nobody has foreseen")
+
+    publish(PAY)
+    (tmp_path / "log.go").touch()
+    monkeypatch.setattr(Boundary, "call_function", failing)
+    run = pipelines.start(input={"log": str(tmp_path / "log")})
+    said = pipelines.drive(run)
+    assert (said["state"], said["waits"][0]["kind"], said["steps"][0]["calls"][0]["state"]) == ("waiting", "unresolved", "unresolved")
+    Call.objects.filter(run=run).update(not_after=clock.now() - timedelta(minutes=1))
+    monkeypatch.undo()
+    settle(run, "done", {"paid": True})
+    assert (pipelines.drive(run)["outcome"], (tmp_path / "log").read_text()) == ("verified", "acted\n")
+
+
+def test_a_look_at_the_clock_that_comes_between_does_not_make_too_late_what_is_unresolved(
+    publish: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that follows one that died has just written that the call's fate is unknown; its step, whose time is up, has yet to hear of it."""
+    launch = Performing.launch
+
+    def launched(self: Performing, planned: Planned) -> None:
+        self.inbox.put_nowait(Poked())
+        launch(self, planned)
+
+    publish(PAY)
+    run = pipelines.start(input={"log": str(tmp_path / "log")})
+    pipelines.crash(run, at="progress")
+    until(lambda: Step.objects.filter(run=run, deadline_at__lt=clock.now()).exists(), "the step's deadline")
+    monkeypatch.setattr(Performing, "launch", launched)
+    said = pipelines.drive(run)
+    assert (said["state"], said["waits"][0]["kind"], said["steps"][0]["calls"][0]["state"]) == ("waiting", "unresolved", "unresolved")
 
 
 # --- look-ups --------------------------------------------------------------------------------------------------------
