@@ -146,10 +146,12 @@ def _refuse_finished(snapshot: Snapshot) -> None:
 
 def _run_deadline(snapshot: Snapshot) -> Failure:
     running = sorted(snapshot.open)
-    limit = seconds(snapshot.plan.timeout_ms)
+    run, plan = snapshot.run, snapshot.plan
+    lived = run.lifetime_until is not None and run.deadline_at >= run.lifetime_until and plan.max_lifetime_ms > plan.timeout_ms
+    limit = f"{seconds(plan.max_lifetime_ms)} (limits.max_lifetime)" if lived else f"{seconds(plan.timeout_ms)} (limits.timeout)"
     more = f" and {len(running) - STEPS_NAMED} more" if len(running) > STEPS_NAMED else ""
     where = f" while {', '.join(running[:STEPS_NAMED])}{more} was at work" if running else ""
-    message = f"the run had {limit} (limits.timeout) and was not finished{where}"
+    message = f"the run had {limit} and was not finished{where}"
     agent = snapshot.steps[running[0]].agent if running else None
     return failure(snapshot.plan, cause=Cause.DEADLINE, message=message, agent=agent, step=running[0] if running else None)
 

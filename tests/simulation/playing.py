@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -95,7 +96,7 @@ def simulating() -> Iterator[Simulation]:
 
 
 def _replaced(world: Any) -> dict[str, Any]:
-    """The seams, by name: clocks, chance, threads, adapters; and how often an engine looks and says that it lives, only to save time."""
+    """The seams, by name: clocks, chance, threads, adapters; and spans that are long or often over, only to save time."""
     nanoseconds = SimpleNamespace(time_ns=lambda: round(world().now().timestamp() * 1e9))
     return {
         "audit.clock.now": lambda: world().now(),
@@ -106,9 +107,12 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.worker.engine.LOOK_S": 1.0,
         "runs.worker.engine.SWEEP_S": 3.0,
         "runs.worker.engine.Engine._still_here": lambda engine: None,
+        "runs.engine.patterns.waits.UNRESOLVED_FOR": timedelta(seconds=25),
+        "runs.engine.looking.BACKOFF_MS": 500,
+        "runs.queue.ring": lambda: world().doors.ring(),
         "runs.store.committer._close_own_connection": lambda together: None,
         "runs.performers.unpacked": lambda digests: dict.fromkeys([*digests, None], Path("/")),
-        "runs.adapters.children.Pool": lambda size, hidden: outside.Pool(lambda: world().outside),
+        "runs.adapters.children.Pool": lambda size, hidden: outside.Pool(size, lambda: world().outside),
         "runs.adapters.commands.call": _command,
         "runs.adapters.http.fetch": lambda asked, may: outside.fetch(world().outside, asked),
         "runs.adapters.models.Scripted": lambda: outside.Provider(lambda: world().outside),
@@ -125,8 +129,8 @@ def _interruptible(statement: Any, simulation: Simulation) -> Any:
     return read
 
 
-async def _command(children: Any, job: Any, *, argv: Any, timeout_s: float, progress_timeout_s: float | None, on_progress: Any) -> Any:
-    return await children.call(job, timeout_s=timeout_s, progress_timeout_s=progress_timeout_s, on_call=None, on_progress=on_progress)
+async def _command(children: Any, job: Any, *, argv: Any, timeout_s: float, progress_timeout_s: float | None, on_progress: Any, may_go: Any) -> Any:
+    return await children.call(job, timeout_s=timeout_s, progress_timeout_s=progress_timeout_s, on_call=None, on_progress=on_progress, may_go=may_go)
 
 
 def _asking(method: Any) -> Any:
