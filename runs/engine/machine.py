@@ -100,14 +100,11 @@ def absorb(snapshot: Snapshot, outcome: Result, now: datetime) -> Move:
 def decide(snapshot: Snapshot, now: datetime) -> Move:
     """What time alone brings: cancels, deadlines, retries that are due. Without any of them, an empty move."""
     _refuse_finished(snapshot)
+    if _is_over(snapshot, now):
+        return _over(snapshot, now)
     walk = Walk(snapshot, now)
     if snapshot.run.state is RunState.WAITING and any(waits.is_due(walk.steps[key], now) for key in walk.open):
-        waiting.attend(walk)  # what it waited for ended before its deadline, and perhaps ended it
         walk.run = waits.woken(walk.run)
-    if walk.is_over and snapshot.ending is None:
-        return _conclude(walk)
-    if _is_over(snapshot, now):
-        return _finish(walk, snapshot.ending or _cut_short(snapshot, now))
     waiting.attend(walk)
     for key in sorted(walk.open):
         if walk.ending is not snapshot.ending:
@@ -119,6 +116,20 @@ def decide(snapshot: Snapshot, now: datetime) -> Move:
         elif step.state is StepState.RETRYING and step.not_before is not None and now >= step.not_before:
             absorbing.start_again(walk, step, step.attempt)
     return _conclude(walk)
+
+
+def _over(snapshot: Snapshot, now: datetime) -> Move:
+    """The end of a run that nothing more is opened for: as it was decided before, or as a wait decided whose end came first, or cut short.
+
+    What its end leaves to be undone stays so: for that there is no time any more.
+    """
+    walk = Walk(snapshot, now)
+    if snapshot.ending is None and snapshot.run.state is RunState.WAITING:
+        attended = Walk(snapshot, now)
+        waiting.attend(attended)
+        if attended.ending is not None and attended.ending.outcome is Outcome.FAILED:
+            walk = attended
+    return _finish(walk, walk.ending or _cut_short(snapshot, now))
 
 
 def _cut_short(snapshot: Snapshot, now: datetime) -> Ending:

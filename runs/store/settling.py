@@ -72,14 +72,24 @@ def confirmed(
     return _settled(call, CallState.CONFIRMED, cause, contained, fact, plan, run, used)
 
 
-def failed(call: CallRecord, *, plan: Plan, run: UUID, contained: bool | None, cause: Cause, message: str, used: Used | None = None) -> CallSettled:
+def failed(
+    call: CallRecord,
+    *,
+    plan: Plan,
+    run: UUID,
+    contained: bool | None,
+    cause: Cause,
+    message: str,
+    used: Used | None = None,
+    sent: bool = True,
+) -> CallSettled:
     """It got no answer. A read or an idempotent call is refused and paid at its bound; what became of another one nobody knows.
 
-    `used`: what was received of an answer that broke off.
+    `used`: what was received of an answer that broke off; not `sent`: it never went out, so it was not done.
     """
     used = used or Used(call.reserved_nano, estimated=True)
     facts = _facts(call) | {"contained": contained, "cause": str(cause), **_cost(call, used)}
-    if call.mode is Mode.AT_MOST_ONCE:
+    if call.mode is Mode.AT_MOST_ONCE and sent:
         fact = Fact(Verb.CALL_UNRESOLVED, f"call:{call.key}", call.agent, facts)
         return _settled(call, CallState.UNRESOLVED, cause, contained, fact, plan, run, used)
     fact = Fact(Verb.CALL_REFUSED, f"call:{call.key}", call.agent, facts, {"failure": {"cause": str(cause), "message": message}})

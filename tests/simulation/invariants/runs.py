@@ -93,7 +93,7 @@ class RunRules(Seeing):
     def _parked(self, before: Row, row: Row) -> None:
         wake, left = row["wake_at"], timedelta(milliseconds=row["remaining_ms"])
         told = f"{row['id']} wakes {wake} with {row['remaining_ms']} ms left, and its deadline is {row['deadline_at']}"
-        self._must(row["deadline_at"] in (wake, wake + left), "a waiting run's deadline is its wait's, or what follows", told)
+        self._must(row["deadline_at"] in (wake, min(wake + left, row["lifetime_until"])), "a waiting run's deadline is its wait's, or what follows", told)
         ends = [end for each in self._open_waits(row["id"]) for end in (each["expires_at"], each["look_at"]) if end is not None]
         self._must(wake in ends, "a waiting run wakes when one of its waits ends", told)
         self._must(before["deadline_at"] > self._now, "past its deadline a run has failed", told)
@@ -105,7 +105,7 @@ class RunRules(Seeing):
         told = f"{row['id']} goes on until {row['deadline_at']}, with {before['remaining_ms']} ms left"
         if row["revision"] == before["revision"] + 1 and row["lease_until"] is None:
             due = self._now + timedelta(milliseconds=before["remaining_ms"])
-            self._must(row["deadline_at"] == due, "the work clock goes on with the answer", told)
+            self._must(row["deadline_at"] == min(due, row["lifetime_until"]), "the work clock goes on with the answer", told)
         else:
             self._must(row["deadline_at"] == before["deadline_at"], "only a wait moves a deadline", told)
 

@@ -31,13 +31,16 @@ class StepRules(Seeing):
 
     def _returned(self, before: Row | None, row: Row, run: Row, earlier: Row | None, writer: int) -> None:
         place = f"{row['key']} of {row['run_id']}"
+        if row["agent"] == "":
+            self._must(row["result_digest"] in self._said_to(row), "a wait's result is its answer, or what silence means", place)
+            if run["state"] == "finished":
+                return  # time ended it before time or a cancel ended the run; whoever came along wrote down both
         told = f"{place}: {row['result_fence']}, {run['fence']}"
         self._must(row["result_fence"] == run["fence"], "a result is written under the current fence", told)
         self._must(self.holders.get(row["run_id"]) == writer, "a result is written by the holder", place)
         self._must(earlier is None or earlier["cancel_requested_at"] is None, "after a cancel no result is used", place)
         self._must(row["finished_at"] < run["deadline_at"], "a late result is never used", f"{place} returned {row['finished_at']}")
         if row["agent"] == "":
-            self._must(row["result_digest"] in self._said_to(row), "a wait's result is its answer, or what silence means", place)
             return
         parked = before is not None and before["state"] == "waiting"
         deadline = row["deadline_at"] if before is None else before["deadline_at"]
