@@ -18,6 +18,7 @@ from uuid import UUID
 
 from agents.models import Agent, Pipeline, Release, Team, Version
 from audit import bulk, canonical, identity
+from runs.adapters import commands
 from runs.boundary import Boundary
 from tests.runs.engine.factories import AT
 from tests.simulation import outside, scenarios
@@ -109,7 +110,7 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.worker.engine.Engine._still_here": lambda engine: None,
         "runs.engine.patterns.waits.UNRESOLVED_FOR": timedelta(seconds=25),
         "runs.engine.looking.BACKOFF_MS": 500,
-        "runs.queue.ring": lambda: world().doors.ring(),
+        "runs.queue.ring": lambda: _ring(world()),
         "runs.store.committer._close_own_connection": lambda together: None,
         "runs.performers.unpacked": lambda digests: dict.fromkeys([*digests, None], Path("/")),
         "runs.adapters.children.Pool": lambda size, hidden: outside.Pool(size, lambda: world().outside),
@@ -129,8 +130,14 @@ def _interruptible(statement: Any, simulation: Simulation) -> Any:
     return read
 
 
+def _ring(world: World) -> None:
+    world.doors.ring()
+
+
 async def _command(children: Any, job: Any, *, argv: Any, timeout_s: float, progress_timeout_s: float | None, on_progress: Any, may_go: Any) -> Any:
-    return await children.call(job, timeout_s=timeout_s, progress_timeout_s=progress_timeout_s, on_call=None, on_progress=on_progress, may_go=may_go)
+    return await children.call(
+        job, timeout_s=timeout_s, progress_timeout_s=progress_timeout_s, on_call=commands._no_calls, on_progress=on_progress, may_go=may_go
+    )
 
 
 def _asking(method: Any) -> Any:

@@ -71,7 +71,8 @@ class CallRules(Seeing):
         what = f"{request.step} {request.attempt}.{request.ordinal}"
         rows = self._read("SELECT state, mode FROM runs_call WHERE key = ?", request.key)
         self._must(bool(rows), "the intent stands before the call goes out", what)
-        self._must(self.world.now() < request.not_after, "nothing is sent when its time is over", what)
+        in_time = self.world.now() < request.not_after or (self._clocks_jump and request.may_wait)  # it waits for a child by another clock
+        self._must(in_time, "nothing is sent when its time is over", what)
         times = self.world.outside.times[request.key] + 1
         self._must(times <= 1 + self.resent[request.key], "what is sent again is told", f"{what}: {times} times")
         if request.mode == "at_most_once":

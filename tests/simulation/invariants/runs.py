@@ -93,7 +93,9 @@ class RunRules(Seeing):
     def _parked(self, before: Row, row: Row) -> None:
         wake, left = row["wake_at"], timedelta(milliseconds=row["remaining_ms"])
         told = f"{row['id']} wakes {wake} with {row['remaining_ms']} ms left, and its deadline is {row['deadline_at']}"
-        self._must(row["deadline_at"] in (wake, min(wake + left, row["lifetime_until"])), "a waiting run's deadline is its wait's, or what follows", told)
+        self._must(
+            row["deadline_at"] in (wake, min(wake + left, row["lifetime_until"])), "a waiting run's deadline is its wait's, or what follows", told
+        )
         ends = [end for each in self._open_waits(row["id"]) for end in (each["expires_at"], each["look_at"]) if end is not None]
         self._must(wake in ends, "a waiting run wakes when one of its waits ends", told)
         self._must(before["deadline_at"] > self._now, "past its deadline a run has failed", told)
@@ -133,7 +135,7 @@ class RunRules(Seeing):
             self.finishes[name] = said["facts"]
 
     def _told(self, verb: str, subject: str, facts: Any) -> None:
-        kind, _, key = subject.partition(":")
+        _, _, key = subject.partition(":")
         if verb in ENDS:
             self.ends[subject] += 1
             self._must(self.ends[subject] == 1, "a call ends once", subject)
@@ -142,7 +144,7 @@ class RunRules(Seeing):
         elif verb == "runs.call.dispatched":
             self.dispatched[key] += 1
         elif verb == "runs.call.resolved":
-            self._must(key not in self.resolved, "what became of a call is said once", subject)
+            self._must(self.resolved.get(key, facts)["decision"] in ("unknown", facts["decision"]), "what became of a call is said once", subject)
             self.resolved[key] = facts
         elif verb == "runs.wait.answered":
             self._must(key not in self.said, "each wait is answered at most once", subject)
