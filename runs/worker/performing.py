@@ -164,8 +164,16 @@ class Performing:
                 record, plan=self.plan, run=self.run, contained=reply.contained, response=response, cause=reply.cause, used=reply.used
             )
         cause = reply.cause or Cause.LOST
-        said = {"contained": reply.contained, "cause": cause, "message": reply.message, "used": reply.used, "sent": reply.sent}
-        return store.failed(record, plan=self.plan, run=self.run, **said)
+        return store.failed(
+            record,
+            plan=self.plan,
+            run=self.run,
+            contained=reply.contained,
+            cause=cause,
+            message=reply.message,
+            used=reply.used,
+            sent=reply.sent,
+        )
 
     async def _tool_call(self, request: Request) -> Mapping[str, Any]:
         """A call that a function asked for: receipt or intent, the boundary, its settlement, and only then the function goes on."""
