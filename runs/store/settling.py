@@ -100,7 +100,7 @@ def abandoned(call: CallRecord, snapshot: Snapshot, *, run: UUID) -> CallSettled
     """Its step ended without it, in `snapshot`: for the step's own cause, or stopped by a cancel or another part's failure."""
     step = snapshot.steps.get(call.step)
     cause = step.failure.cause if step is not None and step.state is StepState.FAILED and step.failure is not None else Cause.STOPPED
-    if step is not None and step.state is StepState.WAITING:
+    if step is not None and step.state is StepState.WAITING and call.mode is Mode.AT_MOST_ONCE:
         cause = Cause.UNRESOLVED  # its step waits for somebody who says what became of it
     return failed(call, plan=snapshot.plan, run=run, contained=None, cause=cause, message="its step ended before it answered")
 

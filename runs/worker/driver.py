@@ -5,7 +5,7 @@ Holds the snapshot while the lease is held; reads the rows again only when the r
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.db import DatabaseError
@@ -348,9 +348,9 @@ class Driver:
         return known is not None and known.state is CallState.DISPATCHED
 
     def _abandoned(self, move: Move, closing: set[str]) -> list[store.CallSettled]:
-        """The calls of steps that end without them; at the end of a run, every call that is still out. What has arrived of them is their truth."""
+        """The calls of attempts that end without them; at the end of a run, every call that is still out. What has arrived of them is their truth."""
         out = [call for call in self.calls.values() if call.state is CallState.DISPATCHED and call.key not in closing]
-        without = [call for call in out if move.finish is not None or call.step in move.abandon]
+        without = [call for call in out if move.finish is not None or call.step in move.abandon or not _is_under_way(move.snapshot.steps, call)]
         arrived = {each.call.key: each for each in self._arrived()} if without else {}
         return [arrived.get(call.key) or store.abandoned(call, move.snapshot, run=self.run) for call in without]
 
@@ -362,3 +362,9 @@ class Driver:
         mine = [call for call in ends.values() if call.step == result.key and call.attempt == result.attempt]
         safe = all(call.mode is not Mode.AT_MOST_ONCE or call.state is CallState.REFUSED for call in mine)
         return replace(result, retry_safe=result.retry_safe and safe)
+
+
+def _is_under_way(steps: Mapping[str, Step], call: store.CallRecord) -> bool:
+    """Whether the attempt that a call belongs to is still at work: a function that is cut short leaves the tool that it asked out."""
+    step = steps.get(call.step)
+    return step is not None and step.state is StepState.RUNNING and step.attempt == call.attempt

@@ -232,7 +232,7 @@ MUTANTS = (
     _one("keep what was reserved", WRITING, 'reserved_nano=F("reserved_nano") - held, ', ""),
     _one("charge nothing", WRITING, "    if charges:\n", "    if False:\n"),
     _one("leave open what a run ends with", MACHINE, "    walk.cancel_open()\n", ""),
-    _one("leave out what a run ends with", DRIVER, "move.finish is not None or call.step in move.abandon", "call.step in move.abandon"),
+    _one("leave out what a run ends with", DRIVER, "move.finish is not None or call.step in move.abandon or", "call.step in move.abandon or"),
     _one("open nothing after a result", ABSORBING, "    walk.step_done(done, held)\n    return None", "    return None"),
     _one("open nothing when a part has failed", ABSORBING, "        walk.step_failed(gone, record)", "        pass"),
     _one(

@@ -175,7 +175,7 @@ def scenario(seed: int) -> Scenario:
         inputs=tuple({"n": pick.randint(0, 10), "list": list(range(pick.randint(0, 3)))} for _ in range(runs)),
         workers=2 if profile in ("stalls", "clocks") else pick.choice([1, 2, 2, 3]),
         profile=profile,
-        strikes=pick.choice([0.3, 0.9]) if profile == "loop" else pick.choice([0.02, 0.05, 0.12]),
+        strikes=pick.choice([0.3, 0.9]) if profile == "loop" else pick.choice([0.05, 0.12, 0.25]),
         failing=pick.choice([0.02, 0.1, 0.3]),
         slow=pick.choice([0.1, 0.4, 0.8]),
         ttl=2.0 if profile == "loop" else pick.choice([3.0, 3.0, 6.0]),

@@ -258,7 +258,7 @@ class World:
 
     def between_reads(self) -> None:
         """Rows that are read one after the other may be of different ages."""
-        if self.at_work and self.random.random() < 0.03:
+        if self.at_work and self.random.random() < 0.06:
             self._others_go_on(turns=self.random.randint(1, 8))
 
     def _others_go_on(self, *, turns: int = 400, until: float = float("inf")) -> None:
