@@ -84,7 +84,7 @@ class Boundary:
             on_progress=on_progress,
             may_go=self._may_go(request, job),
         )
-        return _reply(answer)
+        return _reply(answer, request)
 
     async def call_command(self, request: Request, *, on_progress: OnProgress) -> Reply:
         """Run a command whose intent is written; the caller holds a place. What it wrote to stderr is evidence also where it succeeds."""
@@ -98,7 +98,8 @@ class Boundary:
             on_progress=on_progress,
             may_go=self._may_go(request, job),
         )
-        return replace(_reply(answer), stderr=answer.stderr) if isinstance(answer, Returned) else _reply(answer)
+        reply = _reply(answer, request)
+        return replace(reply, stderr=answer.stderr) if isinstance(answer, Returned) else reply
 
     async def fetch(self, request: Request) -> Reply:
         """The tool `fetch`: one GET, each hop asked of the grants again."""
@@ -234,15 +235,17 @@ def _plain(answer: http.Fetched) -> dict[str, Any]:
 _UNANSWERED: Final = frozenset({Cause.DEADLINE, Cause.STALLED, Cause.CRASHED})
 
 
-def _reply(answer: Returned | Broken) -> Reply:
+def _reply(answer: Returned | Broken, request: Request) -> Reply:
     if isinstance(answer, Returned):
         return Reply(value=answer.value, contained=answer.contained)
     cause, waited = Cause(answer.cause), bool(answer.details.get("waited"))
+    sent = not waited or request.sent_before
     return Reply(
         cause=cause,
         message=answer.message,
         details=dict(answer.details),
         answered=cause not in _UNANSWERED and not waited,
         contained=answer.details.get("contained"),
-        used=Used(0) if waited else None,  # nothing was sent
+        sent=sent,
+        used=None if sent else Used(0),
     )

@@ -276,6 +276,8 @@ def _back_at_work(run: Run, now: datetime) -> dict[str, Any]:
         return {}
     assert run.remaining_ms is not None
     deadline = later(now, run.remaining_ms)
+    if run.lifetime_until is not None:
+        deadline = min(deadline, run.lifetime_until)
     return {
         "state": RunState.RUNNING,
         "deadline_at": deadline,

@@ -101,6 +101,16 @@ def test_a_signal_brings_its_payload_and_the_time_that_was_left(publish: Callabl
     assert (said["outcome"], said["result"]) == ("verified", {"got": {"amount": 7}})
 
 
+def test_no_answer_makes_a_run_outlive_its_lifetime(publish: Callable[..., None]) -> None:
+    publish(SIGNAL, WORKED, more="limits: {timeout: 50s}")
+    run = pipelines.start()
+    pipelines.drive(run)
+    until_when = clock.now() + timedelta(seconds=20)
+    Run.objects.filter(id=run.id).update(lifetime_until=until_when)
+    services.send_signal(run=str(run.id), signal="payment", payload={"amount": 7}, actor=BOB)
+    assert Run.objects.get(id=run.id).deadline_at == until_when
+
+
 def test_a_payload_that_breaks_the_contract_is_refused_and_the_wait_stays(publish: Callable[..., None]) -> None:
     publish(SIGNAL, WORKED)
     run = pipelines.start()
@@ -200,6 +210,18 @@ def unresolved(publish: Callable[..., None], tmp_path: Path) -> Run:
 def settle(run: Run, decision: str, result: Any = None, actor: Actor = BOB) -> Call:
     call = Call.objects.filter(run=run).latest("dispatched_at")
     return services.settle_call(call=str(call.id), settlement=Settlement(Resolution(decision), result, "looked at the bank"), actor=actor)
+
+
+def test_what_breaks_on_our_side_while_an_act_is_out_is_for_a_person_to_settle(
+    publish: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no pipe left")
+
+    monkeypatch.setattr(Boundary, "call_function", broken)
+    publish(PAY)
+    said = pipelines.drive(pipelines.start(input={"log": str(tmp_path / "log")}))
+    assert (said["state"], said["steps"][0]["calls"][0]["state"]) == ("waiting", "unresolved")
 
 
 def test_a_call_that_was_done_gives_what_a_person_says(unresolved: Run) -> None:
