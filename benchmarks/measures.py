@@ -22,7 +22,7 @@ from figures import Figure, Measure, figure
 from places import Peer, on_postgresql, on_sqlite, orchestra, postgresql
 
 HERE = Path(__file__).resolve().parent
-ROUNDS = 5
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 RUNS = 300
 SINGLES = 50
 CALLS = 100

@@ -21,7 +21,7 @@ from contestants import Contestant, interleaved, started
 from figures import Figure, Skipped, figure
 
 HERE = Path(__file__).resolve().parent
-ROUNDS = 3
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 AT_ONCE = int(os.environ.get("BENCH_AT_ONCE", "1000"))
 PAUSE_S = 2.0
 STEPS = {10: 100, 100: 10, 1_000: 1}
@@ -165,7 +165,7 @@ def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 def flat_steps() -> Iterator[Figure]:
     """processor time of engine and server for a step, in runs of 10, 100 and 1,000 steps: inline ones and HTTP calls; flat is 1.0"""
-    with house("many") as made:
+    with house("many", concurrency=1) as made:  # one run after the other, so that as many calls are under way whatever its length
         url = f"http://127.0.0.1:{made.slow.first['port']}/"
         for kind, more in (("pure", {}), ("calls", {"url": url})):
             yield from _flat_steps(made, kind, more)
@@ -198,7 +198,7 @@ def flat_rows() -> Iterator[Figure]:
             costs[name].append(said["cpu_seconds"] / RUNS * 1000)
             return float(RUNS / said["seconds"])
 
-        rates = interleaved(5, {"full": lambda: rate("full", full), "empty": lambda: rate("empty", empty)})
+        rates = interleaved(ROUNDS, {"full": lambda: rate("full", full), "empty": lambda: rate("empty", empty)})
     used = {name: sorted(values[1:])[len(values) // 2 - 1] for name, values in costs.items()}
     yield figure("flat.rows.rate", rates["full"], "runs/s", "no rows", rates["empty"])
     yield figure("flat.rows.cpu", used["full"], "ms", "no rows", used["empty"])
@@ -218,7 +218,7 @@ def engines_two() -> Iterator[Figure]:
             seen[name].append(made.prepared("bench-inline", RUNS, {"value": 1}, engines))
             return RUNS / seen[name][-1]["seconds"]
 
-        rates = interleaved(5, {"two": lambda: rate("two", 2), "one": lambda: rate("one", 1)})
+        rates = interleaved(ROUNDS, {"two": lambda: rate("two", 2), "one": lambda: rate("one", 1)})
     yield figure("engines.two.rate", rates["two"], "runs/s", "one engine", rates["one"])
     for name, rounds in seen.items():
         yield from _costs(f"engines.{name}", _medians(rounds[1:]))

@@ -183,10 +183,10 @@ async def _first_to_connect(
 def _pinned(target: Target, address: Address, headers: Mapping[str, str]) -> httpx2.Request:
     """The connection goes to the address that was checked, not to what the name means by then (DNS rebinding);
     Host, SNI and the certificate's check keep the name."""
-    url = httpx2.URL(target.url)
+    url = target.parsed
     return httpx2.Request(
         "GET",
-        url.copy_with(host=str(address)),
+        url if address == target.literal else url.copy_with(host=str(address)),
         headers={
             "host": url.netloc.decode("ascii"),
             "user-agent": "orchestra-fetch",
@@ -213,7 +213,7 @@ def _redirected(response: httpx2.Response, source: Target) -> Target:
     if not location:
         raise _Stopped("upstream", f"{source.endpoint} answered {response.status_code} without saying where to go")
     try:
-        joined = location if "://" in location.partition("?")[0] else str(httpx2.URL(source.url).join(location))
+        joined = location if "://" in location.partition("?")[0] else str(source.parsed.join(location))
     except httpx2.InvalidURL as error:
         raise OddUrl("the redirect's URL can't be read") from error
     target = target_of(joined)
