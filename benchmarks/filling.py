@@ -95,5 +95,5 @@ _COUNTED: Mapping[tuple[Any, str], Callable[[int], str]] = {
     (Call, "key"): _text_id,
     (Entry, "id"): _id,
     (Entry, "run"): lambda _: _id(0),
-    (Opening, "entry_id"): _id,
+    (Opening, "entry"): _id,
 }
