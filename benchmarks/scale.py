@@ -144,8 +144,14 @@ def _in_flight(name: str, pipeline: str, given: Mapping[str, Any]) -> Iterator[F
             at_once = made.slow.round(pause_s=PAUSE_S)["at_once"]
             said = f"{peak[0]:.0f} MiB, {at_once} calls at once, load {processes.load():.1f}"
             print(f"  round {number}/{ROUNDS}: {rounds[-1]}, {said}", file=sys.stderr)
+        with processes.peak_pss(made.engines[0].pid) as peak:
+            queued = made.prepared(f"bench-{pipeline}", AT_ONCE, asked, engines=1)
+        at_once = made.slow.round(pause_s=PAUSE_S)["at_once"]
+        print(f"  all queued before: {queued}, {peak[0]:.0f} MiB, {at_once} calls at once", file=sys.stderr)
+        peaks.append(peak[0])
     middle = _medians(rounds)
     yield figure(f"{name}.wall_s", middle["seconds"], "s")
+    yield figure(f"{name}.queued_s", queued["seconds"], "s")
     yield figure(f"{name}.pss_mib", max(peaks), "MiB")
     yield from _costs(name, middle)
 
