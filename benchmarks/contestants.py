@@ -26,6 +26,10 @@ class Contestant:
         self.name, self._process = name, process
         self.first = self._answer()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def round(self, **asked: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asked) + "\n")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import audits
+import processes
 import scale
 from contestants import Contestant, interleaved, started
 from figures import Figure, Measure, figure
@@ -33,17 +34,37 @@ CHILDREN = 2 * (os.cpu_count() or 1)  # as many as an engine has by default
 
 
 def runs3_postgresql() -> Iterator[Figure]:
-    """three inline no-op steps on PostgreSQL, started by four threads and by one, beside LangGraph and DBOS on PostgreSQL"""
-    with on_postgresql() as (ours, peers):
-        there = _rates(peers)
-        rates = interleaved(ROUNDS, {"four": _batch(ours, "bench-inline", doors=4), "one": _batch(ours, "bench-inline", doors=1)} | there)
-    yield from _beside("runs3.postgresql", rates, "four", peers)
-    yield from _beside("runs3.postgresql.one", rates, "one", peers)
+    """three inline no-op steps on PostgreSQL, started by four threads and by one, beside LangGraph and DBOS; and what a run costs each of them"""
+    processes.require_proc()
+    costs: dict[str, list[float]] = {}
+    with on_postgresql() as (ours, peers, server):
+        mine = {f"{number} doors": _batch(ours, "bench-inline", doors=number) for number in (4, 1)}
+        tries = {way: _costed(way, attempt, [ours.pid, server], costs) for way, attempt in mine.items()}
+        for peer in peers:
+            tries |= {way: _costed(way, attempt, [peer.contestant.pid, server], costs) for way, attempt in _rates([peer]).items()}
+        rates = interleaved(ROUNDS, tries)
+    yield from _beside("runs3.postgresql", rates, "4 doors", peers)
+    yield from _beside("runs3.postgresql.one", rates, "1 doors", peers)
+    used = {way: statistics.median(values[1:]) for way, values in costs.items()}
+    for way in sorted(tries.keys() - mine.keys()):
+        yield figure("runs3.postgresql.cpu", used["4 doors"], "ms", way, used[way])
+
+
+def _costed(way: str, attempt: Callable[[], float], used: list[int], costs: dict[str, list[float]]) -> Callable[[], float]:
+    """The attempt, and for each of its runs the milliseconds of processor time that these processes took."""
+
+    def tried() -> float:
+        before = sum(map(processes.cpu_s, used))
+        value = attempt()
+        costs.setdefault(way, []).append((sum(map(processes.cpu_s, used)) - before) / RUNS * 1000)
+        return value
+
+    return tried
 
 
 def runs3_children() -> Iterator[Figure]:
     """three Python functions in child interpreters on PostgreSQL, beside LangGraph with its nodes in child processes, and in its own"""
-    with on_postgresql() as (ours, peers):
+    with on_postgresql() as (ours, peers, _):
         langgraph = [peer for peer in peers if peer.contestant.name.startswith("LangGraph")]
         there = _rates(langgraph, children=CHILDREN)
         rates = interleaved(ROUNDS, {"children": _batch(ours, "bench-functions", doors=4)} | there | _rates(langgraph))
@@ -66,7 +87,7 @@ def latency_single_sqlite() -> Iterator[Figure]:
 
 def latency_single_postgresql() -> Iterator[Figure]:
     """the same on PostgreSQL"""
-    with on_postgresql() as (ours, peers):
+    with on_postgresql() as (ours, peers, _):
         yield from _alone("latency.single.postgresql", ours, peers)
 
 

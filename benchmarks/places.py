@@ -28,10 +28,11 @@ class Peer:
 
 
 @contextmanager
-def on_postgresql() -> Iterator[tuple[Contestant, list[Peer]]]:
+def on_postgresql() -> Iterator[tuple[Contestant, list[Peer], int]]:
+    """Ours, the peers, and the server's first process."""
     with ExitStack() as stack:
         server = postgresql(stack)
-        yield stack.enter_context(orchestra(server.url)), _peers(stack, "postgresql", server.url)
+        yield stack.enter_context(orchestra(server.url)), _peers(stack, "postgresql", server.url), server.process.pid
 
 
 @contextmanager
