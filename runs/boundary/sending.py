@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -106,7 +107,7 @@ class Boundary:
         permissions = self._permissions(request.agent.name)
         asked = http.FetchRequest(
             url=request.arguments["url"],
-            allowed_private=http.endpoints_named(rule.resource for rule in _network_rules(permissions) if _opens_private(rule)),
+            allowed_private=_private_endpoints(permissions),
             timeout_s=min(max((request.not_after - clock.now()).total_seconds(), 0.0), FETCH_S),
             headers=request.arguments.get("headers") or {},
         )
@@ -214,6 +215,11 @@ def target_resource(url: str) -> str:
 def _opens_private(rule: grants.Rule) -> bool:
     """Only what allows reading one endpoint by name lets `fetch` go to an address that isn't public."""
     return rule.effect == grants.ALLOW and rule.verb == "read" and not rule.prefix
+
+
+@lru_cache(maxsize=256)
+def _private_endpoints(permissions: tuple[str, ...]) -> frozenset[str]:
+    return http.endpoints_named(rule.resource for rule in _network_rules(permissions) if _opens_private(rule))
 
 
 def _network_rules(permissions: Sequence[str]) -> list[grants.Rule]:
