@@ -311,8 +311,11 @@ NOTICED_BY: dict[str, int] = {
     "keep the place of a call that was not planned after all": 5,
     "keep the place of a call that has ended": 1,
     "keep the places of ends that nobody reads": 28,
+    "call a re-sent call free": 28,
     "answer without the run's row": 24,
+    "a work clock that doesn't stop": 5,
     "a work clock that doesn't go on": 26,
+    "let a run outlive its lifetime": 24,
 }
 """A seed that notices each of them, so that the ordinary run of the tests need not look for one."""
 
