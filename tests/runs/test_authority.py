@@ -202,6 +202,7 @@ def test_a_worker_that_drops_a_run_writes_what_its_calls_had_been_answered(run: 
 
     asyncio.run(drop())
     assert Call.objects.get(run=waiting, step="two").state == "confirmed"
+    Run.objects.filter(id=waiting.id).update(lease_until=None)
     said = pipelines.drive(waiting)
     assert (said["outcome"], verbs(waiting)["runs.call.resent"]) == ("verified", 0)
 
