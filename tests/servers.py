@@ -167,13 +167,18 @@ def _spawn(argv: Sequence[str], folder: Path, **identity: Any) -> subprocess.Pop
         return subprocess.Popen(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **identity)
 
 
+def _stop_last(server: Server, stop_signal: signal.Signals) -> None:
+    """Whatever serves by then: a crashed one may have been revived."""
+    _stop(server.process, stop_signal)
+
+
 def _serving(start: Callable[[int], Server], answers: Callable[[str], bool], stop_signal: signal.Signals) -> Iterator[Server]:
     """Starts on a free port; somebody else may take it in between, so three times at most."""
     said = ""
     with ExitStack() as stack:
         for _attempt in range(3):
             server = start(_free_port())
-            stack.callback(lambda server=server: _stop(server.process, stop_signal))
+            stack.callback(_stop_last, server, stop_signal)
             if _wait(server, answers):
                 yield server
                 return
