@@ -1,4 +1,4 @@
-# make demo | serve | worker | test | simulate [SEEDS=n] | browser | lint | bench [ONLY=name] | lock
+# make demo | serve | worker | test | simulate [SEEDS=n] | chaos [POINTS=…] [SEED=…] | browser | lint | bench [ONLY=name] | lock
 # Each target makes .venv from the hash-pinned lock it needs, and again only when that lock changed.
 
 # The first that runs and is new enough: a version manager may leave a python3.11 that only says it isn't there.
@@ -15,7 +15,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 # Tests share a machine with what they start (workers, children, servers), so two at a time however many cores there are.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo serve worker test simulate browser lint bench lock check-python
+.PHONY: help demo serve worker test simulate chaos browser lint bench lock check-python
 .DEFAULT_GOAL := help
 
 help:
@@ -88,6 +88,10 @@ simulate: .venv/dev.stamp
 # The admin at a real browser: the system's own Chromium, in a process apart, since the browser's loop keeps its main thread.
 browser: .venv/dev.stamp
 	@ORCHESTRA_TEST_BROWSER=1 $(BIN)/python -m pytest tests/browser --browser chromium $(ARGS)
+
+# The whole crash matrix on both databases: hours. make chaos POINTS='settle.*,storm' SEED=7 KINDS=kill,stop narrows; LIST=1 names all points.
+chaos: .venv/dev.stamp
+	@$(BIN)/python -m tests.chaos $(if $(POINTS),--points '$(POINTS)') $(if $(KINDS),--kinds $(KINDS)) $(if $(SEED),--seed $(SEED)) $(if $(LIST),--list)
 
 # All of it, whatever fails first. Benchmarks and each example are folders whose modules may share names: each is typed by itself.
 lint: .venv/dev.stamp

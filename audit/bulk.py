@@ -7,17 +7,22 @@ Inserts, reads by key, and conditional updates of which the caller learns which 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
 
+from audit import arrays
+
+_PLACEHOLDER = re.compile("%[s%]")
 _PARAMETERS = 20_000  # SQLite's limit for one statement is 32,766
 
 Rows = Sequence[Sequence[Any]]
@@ -255,7 +260,7 @@ def _update_sql(model: type[models.Model], match: tuple[str, ...], change: tuple
 
 def _source(columns: _Columns, rows: int, vendor: str) -> str:
     if vendor == "postgresql":
-        return f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in columns.types)})"  # noqa: S608 - types of our own fields
+        return f"SELECT * FROM unnest({', '.join(f'%s::{kind}[]' for kind in columns.types)})"  # noqa: S608 - types of our own fields
     one = f"({', '.join(['%s'] * len(columns.names))})"
     return f"VALUES {', '.join([one] * rows)}"
 
@@ -277,7 +282,7 @@ def _parameters(model: type[models.Model], names: tuple[str, ...], rows: Rows) -
     columns = _columns(model, names, connection.vendor)
     converted = [_converted(row, columns.writers) for row in rows] if columns.writers else rows
     if connection.vendor == "postgresql":
-        return [_array(column, kind) for column, kind in zip(zip(*converted, strict=True), columns.types, strict=True)]
+        return [arrays.column(column, kind) for column, kind in zip(zip(*converted, strict=True), columns.types, strict=True)]
     return [value for row in converted for value in row]
 
 
@@ -289,17 +294,17 @@ def _converted(row: Sequence[Any], writers: Sequence[tuple[int, Callable[[Any], 
     return values
 
 
-def _array(column: Sequence[Any], kind: str) -> list[Any]:
-    """Enums are texts too, and psycopg would ask each of them for its type."""
-    return [None if value is None else str(value) for value in column] if kind == "text" else list(column)
-
-
 def _on_postgresql(raw_connection: Any, sql: str, parameters: Sequence[Any], *, answers: bool, prepared: bool) -> list[tuple[Any, ...]]:
-    import psycopg  # noqa: PLC0415 - only where the database is PostgreSQL
-
-    raw = psycopg.Cursor(raw_connection)
-    raw.execute(sql, parameters, prepare=prepared)
+    raw = arrays.cursor(raw_connection)
+    raw.execute(_numbered(sql), parameters, prepare=prepared)
     return raw.fetchall() if answers else []
+
+
+@lru_cache(maxsize=1024)
+def _numbered(sql: str) -> str:
+    """Placeholders as PostgreSQL writes them: psycopg would look for ours in the whole text each time."""
+    number = count(1)
+    return _PLACEHOLDER.sub(lambda found: "%" if found[0] == "%%" else f"${next(number)}", sql)
 
 
 @lru_cache(maxsize=1024)

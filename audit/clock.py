@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from audit import bulk
 from audit.instants import recorded
@@ -16,7 +16,8 @@ from audit.instants import recorded
 
 def now() -> datetime:
     """The current instant; inside a transaction on PostgreSQL its own clock, so that machines need not agree."""
-    if connection.vendor == "postgresql" and connection.in_atomic_block:
+    here = connections[DEFAULT_DB_ALIAS]  # once: the proxy `connection` looks for its thread's own each time it is asked
+    if here.in_atomic_block and here.vendor == "postgresql":
         return _utc(bulk.statement("SELECT clock_timestamp()", ())[0][0])
     return datetime.now(UTC)
 

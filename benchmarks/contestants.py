@@ -24,7 +24,11 @@ class Contestant:
 
     def __init__(self, name: str, process: "subprocess.Popen[str]") -> None:
         self.name, self._process = name, process
-        self.ready = self._answer()
+        self.first = self._answer()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def round(self, **asked: Any) -> dict[str, Any]:
         assert self._process.stdin is not None

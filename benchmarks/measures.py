@@ -11,18 +11,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import audits
-import environments
+import processes
+import scale
 from contestants import Contestant, interleaved, started
+from figures import Figure, Measure, Skipped, figure
+from places import Peer, on_postgresql, on_sqlite, orchestra, postgresql
 
 from tests import servers
 
 HERE = Path(__file__).resolve().parent
-ROUNDS = 5
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 RUNS = 300
 SINGLES = 50
 CALLS = 100
@@ -31,65 +34,75 @@ WAKES = 40
 IDLE_S = 20
 CHILDREN = 2 * (os.cpu_count() or 1)  # as many as an engine has by default
 
-Figure = dict[str, Any]
-Measure = Callable[[], Iterator[Figure]]
-
-
-class Skipped(Exception):
-    """It can't be measured here; the message says what is missing."""
-
-
-def figure(measure: str, value: float, unit: str, peer: str | None = None, peer_value: float | None = None) -> Figure:
-    """`ratio` above 1: Orchestra is ahead, be it more a second or fewer milliseconds."""
-    ratio = None
-    if peer_value is not None:
-        ratio = round(peer_value / value if unit in {"ms", "s"} else value / peer_value, 2)
-        peer_value = round(peer_value, 2)
-    return {"measure": measure, "value": round(value, 2), "unit": unit, "peer": peer, "peer_value": peer_value, "ratio": ratio}
-
-
 # --- three-step runs -----------------------------------------------------------------------------------------------------------------
 
 
 def runs3_postgresql() -> Iterator[Figure]:
-    """three inline no-op steps on PostgreSQL, started by four threads and by one, beside LangGraph with its PostgreSQL saver"""
-    with _on_postgresql() as (ours, peer):
-        tries = {"four": _batch(ours, "bench-inline", doors=4), "one": _batch(ours, "bench-inline", doors=1)} | _peers(peer)
+    """three inline no-op steps on PostgreSQL, started by four threads and by one, beside LangGraph and DBOS; and what a run costs each of them"""
+    processes.require_proc()
+    costs: dict[str, list[float]] = {}
+    with on_postgresql() as (ours, peers, server):
+        mine = {f"{number} doors": _batch(ours, "bench-inline", doors=number) for number in (4, 1)}
+        tries = {way: _costed(way, attempt, [ours.pid, server], costs) for way, attempt in mine.items()}
+        for peer in peers:
+            tries |= {way: _costed(way, attempt, [peer.contestant.pid, server], costs) for way, attempt in _rates([peer]).items()}
         rates = interleaved(ROUNDS, tries)
-    yield _beside("runs3.postgresql", rates, "four", peer, _peers(peer))
-    yield _beside("runs3.postgresql.one", rates, "one", peer, _peers(peer))
+    yield from _beside("runs3.postgresql", rates, "4 doors", peers)
+    yield from _beside("runs3.postgresql.one", rates, "1 doors", peers)
+    used = {way: statistics.median(values[1:]) for way, values in costs.items()}
+    for way in sorted(tries.keys() - mine.keys()):
+        yield figure("runs3.postgresql.cpu", used["4 doors"], "ms", way, used[way])
+
+
+def _costed(way: str, attempt: Callable[[], float], used: list[int], costs: dict[str, list[float]]) -> Callable[[], float]:
+    """The attempt, and for each of its runs the milliseconds of processor time that these processes took."""
+
+    def tried() -> float:
+        before = sum(map(processes.cpu_s, used))
+        value = attempt()
+        costs.setdefault(way, []).append((sum(map(processes.cpu_s, used)) - before) / RUNS * 1000)
+        return value
+
+    return tried
 
 
 def runs3_children() -> Iterator[Figure]:
     """three Python functions in child interpreters on PostgreSQL, beside LangGraph with its nodes in child processes, and in its own"""
-    with _on_postgresql() as (ours, peer):
-        there = _peers(peer, children=CHILDREN)
-        rates = interleaved(ROUNDS, {"children": _batch(ours, "bench-functions", doors=4)} | there | _peers(peer))
-    yield _beside("runs3.children", rates, "children", peer, there)
-    yield _beside("runs3.children.inprocess", rates, "children", peer, _peers(peer))
+    with on_postgresql() as (ours, peers, _):
+        langgraph = [peer for peer in peers if peer.contestant.name.startswith("LangGraph")]
+        there = _rates(langgraph, children=CHILDREN)
+        rates = interleaved(ROUNDS, {"children": _batch(ours, "bench-functions", doors=4)} | there | _rates(langgraph))
+    yield from _beside("runs3.children", rates, "children", langgraph, ways=there)
+    yield from _beside("runs3.children.inprocess", rates, "children", langgraph)
 
 
 def runs3_sqlite() -> Iterator[Figure]:
-    """three inline no-op steps on SQLite, beside LangGraph with its SQLite saver"""
-    with _on_sqlite() as (ours, peer):
-        here = _peers(peer, concurrent=False)
-        rates = interleaved(ROUNDS, {"one": _batch(ours, "bench-inline", doors=1)} | here)
-    yield _beside("runs3.sqlite", rates, "one", peer, here)
+    """three inline no-op steps on SQLite, beside LangGraph with its SQLite saver and DBOS on SQLite"""
+    with on_sqlite() as (ours, peers):
+        rates = interleaved(ROUNDS, {"one": _batch(ours, "bench-inline", doors=1)} | _rates(peers))
+    yield from _beside("runs3.sqlite", rates, "one", peers)
 
 
-def latency_single() -> Iterator[Figure]:
-    """one run of three inline steps on an engine that has nothing else to do, from its start to its end, on both databases"""
-    for name, place in (("sqlite", _on_sqlite), ("postgresql", _on_postgresql)):
-        with place() as (ours, peer):
-            yield _alone(f"latency.single.{name}", ours, peer)
+def latency_single_sqlite() -> Iterator[Figure]:
+    """one run of three inline steps on a warm engine that has nothing else to do, from its start to its end, on SQLite"""
+    with on_sqlite() as (ours, peers):
+        yield from _alone("latency.single.sqlite", ours, peers)
 
 
-def _alone(name: str, ours: Contestant, peer: Contestant | None) -> Figure:
-    tries: dict[str, Callable[[], float]] = {"orchestra": lambda: ours.round(way="single", pipeline="bench-inline", runs=SINGLES)["p50_ms"]}
-    if peer is not None:
-        tries["one thread"] = lambda: peer.round(way="sequential", runs=SINGLES)["p50_ms"]
-    alone = interleaved(ROUNDS, tries)
-    return figure(name, alone["orchestra"], "ms", _said(peer, "one thread"), alone.get("one thread"))
+def latency_single_postgresql() -> Iterator[Figure]:
+    """the same on PostgreSQL"""
+    with on_postgresql() as (ours, peers, _):
+        yield from _alone("latency.single.postgresql", ours, peers)
+
+
+def _alone(name: str, ours: Contestant, peers: list[Peer]) -> Iterator[Figure]:
+    def median(contestant: Contestant, **asked: Any) -> Callable[[], float]:
+        return lambda: contestant.round(runs=SINGLES, **asked)["p50_ms"]
+
+    there = {f"{peer.contestant.name}, one thread": median(peer.contestant, way="sequential") for peer in peers}
+    alone = interleaved(ROUNDS, {"orchestra": median(ours, way="single", pipeline="bench-inline")} | there)
+    fastest = min(there, key=lambda way: alone[way], default=None)
+    yield figure(name, alone["orchestra"], "ms", fastest, None if fastest is None else alone[fastest])
 
 
 def _batch(ours: Contestant, pipeline: str, *, doors: int) -> Callable[[], float]:
@@ -97,63 +110,31 @@ def _batch(ours: Contestant, pipeline: str, *, doors: int) -> Callable[[], float
     return lambda: RUNS / ours.round(way="batch", pipeline=pipeline, runs=RUNS, doors=doors)["seconds"]
 
 
-def _peers(peer: Contestant | None, *, concurrent: bool = True, children: int = 0) -> dict[str, Callable[[], float]]:
-    """The ways in which the peer may run; it is measured by its best."""
-    if peer is None:
-        return {}
+def _rates(peers: Iterable[Peer], *, children: int = 0) -> dict[str, Callable[[], float]]:
+    """Runs a second of each peer in each of its ways; it is measured by its best."""
+    more = {"children": children} if children else {}
     where = f", nodes in {children} child processes" if children else ""
-    ways = {f"one thread{where}": "sequential"} | ({f"async, 20 in flight{where}": "concurrent"} if concurrent else {})
-    return {said: lambda way=way: RUNS / peer.round(way=way, runs=RUNS, children=children)["seconds"] for said, way in ways.items()}  # type: ignore[misc]
+    return {
+        f"{peer.contestant.name}, {said}{where}": lambda peer=peer, way=way: RUNS / peer.contestant.round(way=way, runs=RUNS, **more)["seconds"]  # type: ignore[misc]
+        for peer in peers
+        for way, said in ({"sequential": "one thread"} | dict(peer.ways)).items()
+    }
 
 
-def _beside(name: str, rates: Mapping[str, float], ours: str, peer: Contestant | None, ways: Iterable[str]) -> Figure:
-    best = max(ways, key=lambda way: rates[way], default=None)
-    return figure(name, rates[ours], "runs/s", _said(peer, best), None if best is None else rates[best])
+def _beside(name: str, rates: Mapping[str, float], ours: str, peers: list[Peer], ways: Iterable[str] | None = None) -> Iterator[Figure]:
+    """Ours beside the fastest of them, and then beside each of the others."""
+    mine = [max(_of(peer, rates if ways is None else ways), key=lambda way: rates[way]) for peer in peers]
+    best = sorted(mine, key=lambda way: rates[way], reverse=True)
+    if not best:
+        yield figure(name, rates[ours], "runs/s")
+    for place, way in enumerate(best):
+        yield figure(name if place == 0 else f"{name}.slower", rates[ours], "runs/s", way, rates[way])
 
 
-def _said(peer: Contestant | None, way: str | None) -> str | None:
-    return None if peer is None else f"{peer.name}, {way}"
-
-
-@contextmanager
-def _on_postgresql() -> Iterator[tuple[Contestant, Contestant | None]]:
-    with ExitStack() as stack:
-        server = _postgresql(stack)
-        yield stack.enter_context(_orchestra(server.url)), _langgraph(stack, "postgresql", server.url)
-
-
-@contextmanager
-def _on_sqlite() -> Iterator[tuple[Contestant, Contestant | None]]:
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-")))
-        ours = stack.enter_context(_orchestra(f"sqlite:///{folder}/bench.sqlite3"))
-        yield ours, _langgraph(stack, "sqlite", str(folder / "peer.sqlite3"))
-
-
-@contextmanager
-def _orchestra(url: str) -> Iterator[Contestant]:
-    with ExitStack() as stack:
-        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-home-"))
-        environment = {"ORCHESTRA_HOME": home, "ORCHESTRA_DATABASE_URL": url}
-        yield stack.enter_context(started("orchestra", [sys.executable, HERE / "ours.py"], environment))
-
-
-def _langgraph(stack: ExitStack, kind: str, where: str) -> Contestant | None:
-    """None, said on stderr, where its environment can't be made: ours is worth measuring all the same."""
-    try:
-        python = environments.python_of("langgraph")
-    except environments.Unavailable as reason:
-        print(f"  without LangGraph: {reason}", file=sys.stderr)
-        return None
-    name = f"LangGraph {environments.version_of('langgraph', 'langgraph')} ({kind}, durability=sync)"
-    return stack.enter_context(started(name, [python, HERE / "peers" / "langgraph_runs.py", kind, where], {}))
-
-
-def _postgresql(stack: ExitStack) -> servers.Server:
-    try:
-        return stack.enter_context(servers.postgresql(durable=True))
-    except servers.Unavailable as reason:
-        raise Skipped(str(reason)) from reason
+def _of(peer: Peer, ways: Iterable[str]) -> list[str]:
+    inside = "child processes"
+    named = [way for way in ways if way.startswith(peer.contestant.name)]
+    return [way for way in named if inside not in way] or [way for way in named if inside in way]
 
 
 # --- waking ------------------------------------------------------------------------------------------------------------------------------
@@ -168,7 +149,7 @@ def wake_sqlite() -> Iterator[Figure]:
 def wake_postgresql() -> Iterator[Figure]:
     """the same on PostgreSQL alone"""
     with ExitStack() as stack:
-        yield from _wakes("postgresql", {"ORCHESTRA_DATABASE_URL": _postgresql(stack).url})
+        yield from _wakes("postgresql", {"ORCHESTRA_DATABASE_URL": postgresql(stack).url})
 
 
 def wake_redis() -> Iterator[Figure]:
@@ -178,7 +159,7 @@ def wake_redis() -> Iterator[Figure]:
             redis = stack.enter_context(servers.redis_server())
         except servers.Unavailable as reason:
             raise Skipped(str(reason)) from reason
-        yield from _wakes("redis", {"ORCHESTRA_DATABASE_URL": _postgresql(stack).url, "ORCHESTRA_REDIS_URL": redis.url})
+        yield from _wakes("redis", {"ORCHESTRA_DATABASE_URL": postgresql(stack).url, "ORCHESTRA_REDIS_URL": redis.url})
 
 
 def _wakes(name: str, environment: dict[str, str]) -> Iterator[Figure]:
@@ -197,7 +178,7 @@ def _wakes(name: str, environment: dict[str, str]) -> Iterator[Figure]:
 def export_jsonl() -> Iterator[Figure]:
     """the whole ledger as JSON lines into a file, from PostgreSQL; nobody else's does the same"""
     with ExitStack() as stack:
-        ours = stack.enter_context(_orchestra(_postgresql(stack).url))
+        ours = stack.enter_context(orchestra(postgresql(stack).url))
         ours.round(way="entries", runs=ENTRIES)
         rates = interleaved(ROUNDS, {form: lambda form=form: ours.round(way="export", form=form)["rows_s"] for form in ("jsonl", "csv")})  # type: ignore[misc]
     for form, rate in rates.items():
@@ -209,7 +190,7 @@ def export_jsonl() -> Iterator[Figure]:
 
 def call_function() -> Iterator[Figure]:
     """one call of a function through a warm child, beside starting an interpreter for it"""
-    with tempfile.TemporaryDirectory(prefix="orchestra-bench-") as folder, _orchestra(f"sqlite:///{folder}/bench.sqlite3") as ours:
+    with tempfile.TemporaryDirectory(prefix="orchestra-bench-") as folder, orchestra(f"sqlite:///{folder}/bench.sqlite3") as ours:
         tries = {"orchestra": lambda: ours.round(way="call", runs=CALLS)["p50_ms"], "interpreter": _interpreters}
         medians = interleaved(ROUNDS, tries)
     yield figure("call.function", medians["orchestra"], "ms", "subprocess.run of an interpreter", medians["interpreter"])
@@ -254,10 +235,10 @@ def admin_pages() -> Iterator[Figure]:
     for name in ("sqlite", "postgresql"):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-")))
-            url = f"sqlite:///{folder}/bench.sqlite3" if name == "sqlite" else _postgresql(stack).url
+            url = f"sqlite:///{folder}/bench.sqlite3" if name == "sqlite" else postgresql(stack).url
             environment = {"ORCHESTRA_HOME": str(folder), "ORCHESTRA_DATABASE_URL": url, **_sizes()}
             pages = stack.enter_context(started("orchestra", [sys.executable, HERE / "admin_pages.py"], environment))
-            for page, person in ((page, person) for page in pages.ready["pages"] for person in ("root", "member", "wide")):
+            for page, person in ((page, person) for page in pages.first["pages"] for person in ("root", "member", "wide")):
                 seen = pages.round(page=page, **{"as": person})
                 for word in ("p50", "p95", "cpu"):
                     yield figure(f"admin.{name}.{page}.{person}.{word}", seen[f"{word}_ms"], "ms")
@@ -272,10 +253,16 @@ ALL: dict[str, Measure] = {
     "runs3.postgresql": runs3_postgresql,
     "runs3.sqlite": runs3_sqlite,
     "runs3.children": runs3_children,
-    "latency.single": latency_single,
     "wake.sqlite": wake_sqlite,
     "wake.postgresql": wake_postgresql,
     "wake.redis": wake_redis,
+    "latency.single.postgresql": latency_single_postgresql,
+    "latency.single.sqlite": latency_single_sqlite,
+    "inflight1000": scale.inflight,
+    "model1000": scale.inflight_model,
+    "flat.steps": scale.flat_steps,
+    "flat.rows": scale.flat_rows,
+    "engines.two": scale.engines_two,
     "export.jsonl": export_jsonl,
     "call.function": call_function,
     "audit.fanout": audit_fanout,

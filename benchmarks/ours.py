@@ -1,7 +1,8 @@
 """Orchestra as contestant: a warm engine in this process, rounds of runs from `start_run` to the finished row.
 
 `ours.py` with ORCHESTRA_HOME and ORCHESTRA_DATABASE_URL set. A round is {"way": "batch", "pipeline": name, "runs": n, "doors": m},
-{"way": "single", "pipeline": name, "runs": n}, {"way": "call" or "entries", "runs": n} or {"way": "export", "form": name}.
+{"way": "single", "pipeline": name, "runs": n}, {"way": "call" or "entries", "runs": n}, {"way": "export", "form": name} or
+{"way": "fill", "pipeline": name, "runs": n}.
 Every round of runs is counted in the database before it is answered: all verified, or no figure.
 """
 
@@ -29,6 +30,7 @@ import django
 
 django.setup()
 
+import filling
 from django.core.management import call_command
 from django.db import transaction
 
@@ -75,14 +77,14 @@ class Bench:
         return await asyncio.get_running_loop().run_in_executor(self.door, function, *args)
 
     async def batch(self, pipeline: str, runs: int, doors: int) -> dict[str, Any]:
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         shares = [runs // doors + (1 if number < runs % doors else 0) for number in range(doors)]
         ids = [one for share in await asyncio.gather(*(self.at_door(_start, pipeline, share) for share in shares)) for one in share]
         started = time.perf_counter()
         await self._end_of(ids)
-        seconds = time.perf_counter() - begun
+        seconds, cpu = time.perf_counter() - begun, time.process_time() - used
         await self.at_door(_refuse_unverified, ids)
-        return {"seconds": seconds, "start_seconds": started - begun}
+        return {"seconds": seconds, "start_seconds": started - begun, "cpu_seconds": cpu}
 
     async def single(self, pipeline: str, runs: int) -> dict[str, Any]:
         """One at a time: the median of a whole run on an engine that has nothing else to do."""
@@ -118,6 +120,10 @@ class Bench:
 
     async def entries(self, runs: int) -> dict[str, Any]:
         await self.at_door(_fill, runs)
+        return {}
+
+    async def fill(self, pipeline: str, runs: int) -> dict[str, Any]:
+        await self.at_door(filling.copy_finished, pipeline, runs)
         return {}
 
     async def export(self, form: str) -> dict[str, Any]:
@@ -171,7 +177,7 @@ async def main() -> None:
     bench = Bench()
     await bench.at_door(_prepare)
     ways: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
-        way.__name__: way for way in (bench.batch, bench.single, bench.call, bench.entries, bench.export)
+        way.__name__: way for way in (bench.batch, bench.single, bench.call, bench.entries, bench.fill, bench.export)
     }
     engine = asyncio.create_task(bench.engine.run())
     _say({"ready": True})

@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for tests.servers
 
+import figures
 import measures
 from contestants import Gone
 
@@ -29,12 +30,12 @@ def main() -> int:
     return max([_measure(name, measure) for name, measure in chosen.items()])
 
 
-def _measure(name: str, measure: measures.Measure) -> int:
+def _measure(name: str, measure: figures.Measure) -> int:
     print(f"{name} …", file=sys.stderr)
     try:
         for figure in measure():
             print(json.dumps(figure), flush=True)
-    except measures.Skipped as reason:
+    except figures.Skipped as reason:
         print(f"{name}: skipped, {reason}", file=sys.stderr)
         print(json.dumps({"measure": name, "skipped": str(reason)}), flush=True)
     except Gone as error:

@@ -76,9 +76,9 @@ def check_integrity(batch: int = BATCH) -> tuple[int, int]:
 
 
 def mark_broken(run: Run) -> None:
-    """Persist that a run's row and ledger differ, once, and say it aloud."""
+    """Persist that a run's row and ledger differ, once, and say it aloud. One that has moved since it was read is not the one that was judged."""
     with transaction.atomic(durable=True):
-        marked = Run.objects.filter(id=run.id, integrity=Integrity.INTACT).update(integrity=Integrity.BROKEN)
+        marked = Run.objects.filter(id=run.id, revision=run.revision, integrity=Integrity.INTACT).update(integrity=Integrity.BROKEN)
         if not marked:
             return
         now = clock.now()

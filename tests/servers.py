@@ -31,8 +31,10 @@ class Unavailable(Exception):
     """The server can't be started here; the message says why and what to install."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Server:
+    """`process` is another one after `revive`."""
+
     url: str
     folder: Path
     process: subprocess.Popen[bytes]
@@ -55,13 +57,13 @@ def why_no_redis() -> str | None:
 
 
 @contextmanager
-def postgresql(*, durable: bool = True) -> Iterator[Server]:
-    """A PostgreSQL with an empty database; `durable=False` leaves out fsync, for tests. Raises Unavailable."""
+def postgresql(*, durable: bool = True, within: Path | None = None) -> Iterator[Server]:
+    """A PostgreSQL with an empty database; `durable=False` leaves out fsync, for tests. `within`: a folder for its own. Raises Unavailable."""
     if reason := why_no_postgresql():
         raise Unavailable(reason)
     user = _postgres_user() if os.geteuid() == 0 else None
     password = secrets.token_urlsafe(18)
-    with _folder("orchestra-pg-", owner=user) as folder:
+    with _folder("orchestra-pg-", owner=user, within=within) as folder:
         _initdb(folder, password, user)
         yield from _serving(lambda port: _start_postgresql(folder, port, password, durable=durable, user=user), _postgresql_answers, signal.SIGINT)
 
@@ -73,6 +75,20 @@ def redis_server() -> Iterator[Server]:
         raise Unavailable(reason)
     with _folder("orchestra-redis-", owner=None) as folder:
         yield from _serving(lambda port: _start_redis(folder, port), _redis_answers, signal.SIGTERM)
+
+
+def crash(server: Server) -> None:
+    """End it at once and without a word, as a machine does that loses its power: PostgreSQL's immediate shutdown, Redis' death."""
+    server.process.send_signal(signal.SIGQUIT if server.url.startswith("postgresql") else signal.SIGKILL)
+    server.process.wait(timeout=START_S)
+
+
+def revive(server: Server) -> None:
+    """Start it again where it was, on the same data. Raises Unavailable."""
+    user = _postgres_user() if os.geteuid() == 0 and server.url.startswith("postgresql") else None
+    server.process = _spawn(server.process.args, server.folder, **_as(user))  # type: ignore[arg-type]
+    if not _wait(server, _redis_answers if server.url.startswith("redis") else _postgresql_is_back):
+        raise Unavailable(f"the server did not start again: {(server.folder / 'log').read_text(errors='replace')[-500:]}")
 
 
 def _postgresql_program(name: str) -> str | None:
@@ -93,8 +109,8 @@ def _postgres_user() -> pwd.struct_passwd | None:
 
 
 @contextmanager
-def _folder(prefix: str, *, owner: pwd.struct_passwd | None) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
+def _folder(prefix: str, *, owner: pwd.struct_passwd | None, within: Path | None = None) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=within))
     try:
         if owner is not None:
             os.chown(folder, owner.pw_uid, owner.pw_gid)
@@ -151,13 +167,18 @@ def _spawn(argv: Sequence[str], folder: Path, **identity: Any) -> subprocess.Pop
         return subprocess.Popen(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **identity)
 
 
+def _stop_last(server: Server, stop_signal: signal.Signals) -> None:
+    """Whatever serves by then: a crashed one may have been revived."""
+    _stop(server.process, stop_signal)
+
+
 def _serving(start: Callable[[int], Server], answers: Callable[[str], bool], stop_signal: signal.Signals) -> Iterator[Server]:
     """Starts on a free port; somebody else may take it in between, so three times at most."""
     said = ""
     with ExitStack() as stack:
         for _attempt in range(3):
             server = start(_free_port())
-            stack.callback(_stop, server.process, stop_signal)
+            stack.callback(_stop_last, server, stop_signal)
             if _wait(server, answers):
                 yield server
                 return
@@ -184,6 +205,14 @@ def _postgresql_answers(url: str) -> bool:
     try:
         with psycopg.connect(url.removesuffix(NAME) + "postgres", autocommit=True, connect_timeout=5) as connection:
             connection.execute(f"CREATE DATABASE {NAME}")
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+def _postgresql_is_back(url: str) -> bool:
+    try:
+        with psycopg.connect(url, connect_timeout=5):
             return True
     except psycopg.OperationalError:
         return False

@@ -11,7 +11,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Literal
@@ -19,6 +19,7 @@ from typing import Literal
 import httpx2
 
 from audit import clock
+from runs.adapters import wire
 from runs.adapters.targets import Address, OddUrl, Target, endpoints_named, may_reach, refuse_odd_characters, target_of
 
 __all__ = ["FetchCause", "FetchFailed", "FetchRequest", "Fetched", "OddUrl", "Target", "endpoints_named", "fetch", "target_of"]
@@ -155,65 +156,49 @@ async def _resolved(target: Target) -> list[Address]:
 
 
 @asynccontextmanager
-async def _answer(target: Target, addresses: Sequence[Address], headers: Mapping[str, str]) -> AsyncIterator[httpx2.Response]:
-    """The bare transport and no client: a client adds cookies, redirects, netrc and proxies of the environment."""
-    async with httpx2.AsyncHTTPTransport(verify=_tls(), trust_env=False) as transport:
+async def _answer(target: Target, addresses: Sequence[Address], headers: Mapping[str, str]) -> AsyncIterator[wire.Answer]:
+    """No client of a library: one adds cookies, redirects, netrc and proxies of the environment."""
+    async with AsyncExitStack() as closing:
         try:
-            response = await _first_to_connect(transport, target, addresses, headers)
-            try:
-                yield response
-            finally:
-                await response.aclose()
-        except httpx2.TransportError as error:
-            raise _Stopped("upstream", _sentence(error, target), endpoint=target.endpoint) from error
+            exchange = await _first_to_connect(closing, target, addresses)
+            yield await exchange.get(target.parsed.raw_path, _sent(target, headers))
+        except wire.NotConnected as error:
+            raise _Stopped("upstream", _unconnected(error, target), endpoint=target.endpoint) from error
+        except wire.BrokenOff as error:
+            message = f"{target.endpoint} broke off before its answer was complete, or did not answer in HTTP"
+            raise _Stopped("upstream", message, endpoint=target.endpoint) from error
 
 
-async def _first_to_connect(
-    transport: httpx2.AsyncHTTPTransport, target: Target, addresses: Sequence[Address], headers: Mapping[str, str]
-) -> httpx2.Response:
-    *others, last = addresses
-    for address in others:
-        try:
-            return await transport.handle_async_request(_pinned(target, address, headers))
-        except (httpx2.ConnectError, httpx2.ConnectTimeout):
-            continue
-    return await transport.handle_async_request(_pinned(target, last, headers))
-
-
-def _pinned(target: Target, address: Address, headers: Mapping[str, str]) -> httpx2.Request:
-    """The connection goes to the address that was checked, not to what the name means by then (DNS rebinding);
+async def _first_to_connect(closing: AsyncExitStack, target: Target, addresses: Sequence[Address]) -> wire.Exchange:
+    """The connection goes to an address that was checked, not to what the name means by then (DNS rebinding);
     Host, SNI and the certificate's check keep the name."""
-    url = httpx2.URL(target.url)
-    return httpx2.Request(
-        "GET",
-        url.copy_with(host=str(address)),
-        headers={
-            "host": url.netloc.decode("ascii"),
-            "user-agent": "orchestra-fetch",
-            "accept": "*/*",
-            **headers,
-            "accept-encoding": "gzip",
-            "connection": "close",
-        },
-        extensions={"sni_hostname": target.host, "timeout": {"connect": CONNECT_S}},
-    )
+    *others, last = [wire.Place(str(address), target.port, _tls() if target.scheme == "https" else None, target.host) for address in addresses]
+    for place in others:
+        try:
+            return await closing.enter_async_context(wire.connected(place, within_s=CONNECT_S))
+        except wire.NotConnected:
+            continue
+    return await closing.enter_async_context(wire.connected(last, within_s=CONNECT_S))
 
 
-def _sentence(error: httpx2.TransportError, target: Target) -> str:
-    if isinstance(error, httpx2.ConnectTimeout):
+def _sent(target: Target, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    ours = {"host": target.parsed.netloc.decode("ascii"), "user-agent": "orchestra-fetch", "accept": "*/*"}
+    return [*{**ours, **headers, "accept-encoding": "gzip", "connection": "close"}.items()]
+
+
+def _unconnected(error: wire.NotConnected, target: Target) -> str:
+    if error.timed_out:
         return f"{target.endpoint} did not take the connection within {CONNECT_S:g} s"
-    if isinstance(error, httpx2.ConnectError):
-        return f"{target.endpoint} could not be connected to (refused, unreachable, or its certificate isn't trusted)"
-    return f"{target.endpoint} broke off before its answer was complete, or did not answer in HTTP"
+    return f"{target.endpoint} could not be connected to (refused, unreachable, or its certificate isn't trusted)"
 
 
-def _redirected(response: httpx2.Response, source: Target) -> Target:
+def _redirected(response: wire.Answer, source: Target) -> Target:
     location = response.headers.get("location", "")
     refuse_odd_characters(location)
     if not location:
         raise _Stopped("upstream", f"{source.endpoint} answered {response.status_code} without saying where to go")
     try:
-        joined = location if "://" in location.partition("?")[0] else str(httpx2.URL(source.url).join(location))
+        joined = location if "://" in location.partition("?")[0] else str(source.parsed.join(location))
     except httpx2.InvalidURL as error:
         raise OddUrl("the redirect's URL can't be read") from error
     target = target_of(joined)
@@ -223,7 +208,7 @@ def _redirected(response: httpx2.Response, source: Target) -> Target:
     return target
 
 
-async def _received(response: httpx2.Response, target: Target, max_bytes: int) -> Fetched:
+async def _received(response: wire.Answer, target: Target, max_bytes: int) -> Fetched:
     _require_success(response.status_code, target)
     data = await _body(response, target, max_bytes)
     try:
@@ -248,7 +233,7 @@ def _require_success(status: int, target: Target) -> None:
         raise _Stopped("upstream", f"{target.endpoint} answered {status}", status=status)
 
 
-async def _body(response: httpx2.Response, target: Target, max_bytes: int) -> bytes:
+async def _body(response: wire.Answer, target: Target, max_bytes: int) -> bytes:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip"):
         raise _Stopped("upstream", f"{target.endpoint} packed its answer in a way that wasn't asked for (only gzip is)")
@@ -313,4 +298,6 @@ def _gzip_member() -> "zlib._Decompress":
 @functools.cache
 def _tls() -> ssl.SSLContext:
     """Built once, it reads the system's trust store; an operator's SSL_CERT_FILE counts, as it says whom to trust and not where to go."""
-    return httpx2.create_ssl_context()
+    context = httpx2.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import httpx2
@@ -55,12 +56,12 @@ class Target:
         usual = self.port == DEFAULT_PORTS[self.scheme]
         return f"network:{self._written_host if usual else self.endpoint}"
 
-    @property
+    @cached_property
     def endpoint(self) -> str:
         """HOST:PORT, always with the port: how `allowed_private` names it."""
         return f"{self._written_host}:{self.port}"
 
-    @property
+    @cached_property
     def literal(self) -> Address | None:
         """The host as an address, if the URL wrote an address."""
         try:
@@ -68,11 +69,17 @@ class Target:
         except ValueError:
             return None
 
+    @cached_property
+    def parsed(self) -> httpx2.URL:
+        """`url`, read."""
+        return httpx2.URL(self.url)
+
     @property
     def _written_host(self) -> str:
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
+@lru_cache(maxsize=1024)
 def target_of(url: str) -> Target:
     """Read a URL strictly. Raises OddUrl, with a sentence that says what to write instead."""
     refuse_odd_characters(url)
@@ -97,6 +104,7 @@ def refuse_odd_characters(text: str) -> None:
             raise OddUrl(f"the URL holds the character U+{ord(character):04X}; write it percent-encoded")
 
 
+@lru_cache(maxsize=1024)
 def is_public(address: Address) -> bool:
     """Whether everybody's internet routes to it, looking through IPv4-mapped and NAT64 forms."""
     carried = _carried(address)

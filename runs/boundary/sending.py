@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,7 +85,7 @@ class Boundary:
             on_progress=on_progress,
             may_go=self._may_go(request, job),
         )
-        return _reply(answer)
+        return _reply(answer, request)
 
     async def call_command(self, request: Request, *, on_progress: OnProgress) -> Reply:
         """Run a command whose intent is written; the caller holds a place. What it wrote to stderr is evidence also where it succeeds."""
@@ -98,14 +99,15 @@ class Boundary:
             on_progress=on_progress,
             may_go=self._may_go(request, job),
         )
-        return replace(_reply(answer), stderr=answer.stderr) if isinstance(answer, Returned) else _reply(answer)
+        reply = _reply(answer, request)
+        return replace(reply, stderr=answer.stderr) if isinstance(answer, Returned) else reply
 
     async def fetch(self, request: Request) -> Reply:
         """The tool `fetch`: one GET, each hop asked of the grants again."""
         permissions = self._permissions(request.agent.name)
         asked = http.FetchRequest(
             url=request.arguments["url"],
-            allowed_private=http.endpoints_named(rule.resource for rule in _network_rules(permissions) if _opens_private(rule)),
+            allowed_private=_private_endpoints(permissions),
             timeout_s=min(max((request.not_after - clock.now()).total_seconds(), 0.0), FETCH_S),
             headers=request.arguments.get("headers") or {},
         )
@@ -215,6 +217,11 @@ def _opens_private(rule: grants.Rule) -> bool:
     return rule.effect == grants.ALLOW and rule.verb == "read" and not rule.prefix
 
 
+@lru_cache(maxsize=256)
+def _private_endpoints(permissions: tuple[str, ...]) -> frozenset[str]:
+    return http.endpoints_named(rule.resource for rule in _network_rules(permissions) if _opens_private(rule))
+
+
 def _network_rules(permissions: Sequence[str]) -> list[grants.Rule]:
     rules = []
     for text in permissions:
@@ -234,15 +241,17 @@ def _plain(answer: http.Fetched) -> dict[str, Any]:
 _UNANSWERED: Final = frozenset({Cause.DEADLINE, Cause.STALLED, Cause.CRASHED})
 
 
-def _reply(answer: Returned | Broken) -> Reply:
+def _reply(answer: Returned | Broken, request: Request) -> Reply:
     if isinstance(answer, Returned):
         return Reply(value=answer.value, contained=answer.contained)
     cause, waited = Cause(answer.cause), bool(answer.details.get("waited"))
+    sent = not waited or request.sent_before
     return Reply(
         cause=cause,
         message=answer.message,
         details=dict(answer.details),
         answered=cause not in _UNANSWERED and not waited,
         contained=answer.details.get("contained"),
-        used=Used(0) if waited else None,  # nothing was sent
+        sent=sent,
+        used=None if sent else Used(0),
     )

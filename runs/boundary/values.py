@@ -55,6 +55,8 @@ class Request:
     repair: Mapping[str, Any] | None = None
     """A model's reply before this one, and what is wrong with it."""
     bound_tokens: int = 0
+    sent_before: bool = False
+    """A worker that has died may have sent it: whatever becomes of it now, it may have been done and may cost."""
 
     @property
     def opening(self) -> Mapping[str, Any] | None:
@@ -91,13 +93,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: a value, or a cause. `answered` is false where nobody knows whether the work was done."""
+    """What came back: a value, or a cause. `answered` is false where nobody knows whether the work was done; `sent`, where it never went out."""
 
     value: Any = None
     cause: Cause | None = None
     message: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     answered: bool = True
+    sent: bool = True
     contained: bool | None = None
     owner: str | None = None
     used: Used | None = None

@@ -100,14 +100,11 @@ def absorb(snapshot: Snapshot, outcome: Result, now: datetime) -> Move:
 def decide(snapshot: Snapshot, now: datetime) -> Move:
     """What time alone brings: cancels, deadlines, retries that are due. Without any of them, an empty move."""
     _refuse_finished(snapshot)
+    if _is_over(snapshot, now):
+        return _over(snapshot, now)
     walk = Walk(snapshot, now)
     if snapshot.run.state is RunState.WAITING and any(waits.is_due(walk.steps[key], now) for key in walk.open):
-        waiting.attend(walk)  # what it waited for ended before its deadline, and perhaps ended it
         walk.run = waits.woken(walk.run)
-    if walk.is_over and snapshot.ending is None:
-        return _conclude(walk)
-    if _is_over(snapshot, now):
-        return _finish(walk, snapshot.ending or _cut_short(snapshot, now))
     waiting.attend(walk)
     for key in sorted(walk.open):
         if walk.ending is not snapshot.ending:
@@ -119,6 +116,20 @@ def decide(snapshot: Snapshot, now: datetime) -> Move:
         elif step.state is StepState.RETRYING and step.not_before is not None and now >= step.not_before:
             absorbing.start_again(walk, step, step.attempt)
     return _conclude(walk)
+
+
+def _over(snapshot: Snapshot, now: datetime) -> Move:
+    """The end of a run that nothing more is opened for: as it was decided before, or as a wait decided whose end came first, or cut short.
+
+    What its end leaves to be undone stays so: for that there is no time any more.
+    """
+    walk = Walk(snapshot, now)
+    if snapshot.ending is None and snapshot.run.state is RunState.WAITING:
+        attended = Walk(snapshot, now)
+        waiting.attend(attended)
+        if attended.ending is not None and attended.ending.outcome is Outcome.FAILED:
+            walk = attended
+    return _finish(walk, walk.ending or _cut_short(snapshot, now))
 
 
 def _cut_short(snapshot: Snapshot, now: datetime) -> Ending:
@@ -146,12 +157,14 @@ def _refuse_finished(snapshot: Snapshot) -> None:
 
 def _run_deadline(snapshot: Snapshot) -> Failure:
     running = sorted(snapshot.open)
-    limit = seconds(snapshot.plan.timeout_ms)
-    if snapshot.run.parent is not None:
-        limit = f"until {instant_text(snapshot.run.deadline_at)}, which is what its own limit, its node's or the run above it gave it"
+    run, plan = snapshot.run, snapshot.plan
+    lived = run.lifetime_until is not None and run.deadline_at >= run.lifetime_until and plan.max_lifetime_ms > plan.timeout_ms
+    limit = f"{seconds(plan.max_lifetime_ms)} (limits.max_lifetime)" if lived else f"{seconds(plan.timeout_ms)} (limits.timeout)"
+    if run.parent is not None:
+        limit = f"until {instant_text(run.deadline_at)}, which is what its own limit, its node's or the run above it gave it"
     more = f" and {len(running) - STEPS_NAMED} more" if len(running) > STEPS_NAMED else ""
     where = f" while {', '.join(running[:STEPS_NAMED])}{more} was at work" if running else ""
-    message = f"the run had {limit}{'' if snapshot.run.parent else ' (limits.timeout)'} and was not finished{where}"
+    message = f"the run had {limit} and was not finished{where}"
     agent = snapshot.steps[running[0]].agent if running else None
     return failure(snapshot.plan, cause=Cause.DEADLINE, message=message, agent=agent, step=running[0] if running else None)
 

@@ -20,7 +20,8 @@ from runs.engine.values import Compensation, Plan, Step, StepNode, instant_text
 UNDO: Final = "undo:"
 """How the key of a compensation begins; no node's own key can, since an id holds no colon."""
 UNDONE_FOR: Final = frozenset({Outcome.FAILED, Outcome.REJECTED})
-_MAY_HAVE_ACTED: Final = frozenset({Cause.UNRESOLVED, Cause.CONTRACT, Cause.STALE})
+_NEVER_SENT: Final = frozenset({Cause.INPUT, Cause.DENIED, Cause.RATE, Cause.BREAKER, Cause.BUDGET, Cause.STOPPED})
+"""Causes of a first attempt that never went out. After any other an agent may have acted, also where it says itself that it failed."""
 
 
 def node_of(node: StepNode) -> StepNode:
@@ -78,8 +79,9 @@ def _acted(plan: Plan, step: Step) -> bool:
         return plan.pipelines[step.node.pipeline].acts and step.state is not StepState.SKIPPED
     if not step.agent or is_undo(step.key) or plan.agents[step.agent].role != "act":
         return False
-    failed = step.failure is not None and step.failure.cause in _MAY_HAVE_ACTED
-    return step.state is StepState.RETURNED or (step.state is StepState.FAILED and failed)
+    if step.state is StepState.FAILED:
+        return step.attempt > 1 or step.failure is None or step.failure.cause not in _NEVER_SENT
+    return step.state in (StepState.RETURNED, StepState.CANCELLED)
 
 
 def _is_undone(steps: Mapping[str, Step], step: Step) -> bool:

@@ -125,7 +125,7 @@ def outcome_of(request: Request, reply: Reply, *, chance: float) -> Result:
     """A reply as the engine takes it. Where nobody knows whether an at_most_once call was done, a person has to say."""
     if reply.cause is None:
         return Returned(request.step, request.attempt, reply.value)
-    if not reply.answered and request.mode is Mode.AT_MOST_ONCE:
+    if not reply.answered and reply.sent and request.mode is Mode.AT_MOST_ONCE:
         message = f"{reply.message}; whether '{request.agent.name}' acted is not known, and it is never sent again"
         return Unresolved(request.step, request.attempt, request.key, message, request.not_after)
     return Failed(

@@ -145,9 +145,14 @@ def back_at_work(run: Run, now: datetime) -> dict[str, Any]:
     """
     if run.state != RunState.WAITING or _is_foreign(run):
         return {}
-    left = {} if run.remaining_ms is None else {"deadline_at": later(now, run.remaining_ms)}
+    left = {} if run.remaining_ms is None else {"deadline_at": _within_life(later(now, run.remaining_ms), run)}
     free = {"lease_owner": None, "lease_until": None, "attempt": 0}
     return {"state": RunState.RUNNING, "wake_at": None, "remaining_ms": None, **left, **free}
+
+
+def _within_life(instant: datetime, run: Run) -> datetime:
+    """Nothing outlives `limits.max_lifetime`, however long it has waited."""
+    return instant if run.lifetime_until is None else min(instant, run.lifetime_until)
 
 
 def _move_clock(change: _Change, parent: Run, child: Run, actor: Actor, now: datetime) -> None:
@@ -157,10 +162,10 @@ def _move_clock(change: _Change, parent: Run, child: Run, actor: Actor, now: dat
         return
     assert parent.wake_at is not None
     if works:
-        change.columns |= {"remaining_ms": None, "deadline_at": later(now, parent.remaining_ms or 0)}
+        change.columns |= {"remaining_ms": None, "deadline_at": _within_life(later(now, parent.remaining_ms or 0), parent)}
     else:
         left = max(parent.deadline_at - now, timedelta(0))
-        change.columns |= {"remaining_ms": int(left.total_seconds() * 1000), "deadline_at": parent.wake_at + left}
+        change.columns |= {"remaining_ms": int(left.total_seconds() * 1000), "deadline_at": _within_life(parent.wake_at + left, parent)}
     facts = {
         "clock": "runs" if works else "stands",
         "because_of": str(child.id),

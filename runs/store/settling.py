@@ -72,14 +72,24 @@ def confirmed(
     return _settled(call, CallState.CONFIRMED, cause, contained, fact, plan, run, used)
 
 
-def failed(call: CallRecord, *, plan: Plan, run: UUID, contained: bool | None, cause: Cause, message: str, used: Used | None = None) -> CallSettled:
+def failed(
+    call: CallRecord,
+    *,
+    plan: Plan,
+    run: UUID,
+    contained: bool | None,
+    cause: Cause,
+    message: str,
+    used: Used | None = None,
+    sent: bool = True,
+) -> CallSettled:
     """It got no answer. A read or an idempotent call is refused and paid at its bound; what became of another one nobody knows.
 
-    `used`: what was received of an answer that broke off.
+    `used`: what was received of an answer that broke off; not `sent`: it never went out, so it was not done.
     """
     used = used or Used(call.reserved_nano, estimated=True)
     facts = _facts(call) | {"contained": contained, "cause": str(cause), **_cost(call, used)}
-    if call.mode is Mode.AT_MOST_ONCE:
+    if call.mode is Mode.AT_MOST_ONCE and sent:
         fact = Fact(Verb.CALL_UNRESOLVED, f"call:{call.key}", call.agent, facts)
         return _settled(call, CallState.UNRESOLVED, cause, contained, fact, plan, run, used)
     fact = Fact(Verb.CALL_REFUSED, f"call:{call.key}", call.agent, facts, {"failure": {"cause": str(cause), "message": message}})
@@ -90,7 +100,7 @@ def abandoned(call: CallRecord, snapshot: Snapshot, *, run: UUID) -> CallSettled
     """Its step ended without it, in `snapshot`: for the step's own cause, or stopped by a cancel or another part's failure."""
     step = snapshot.steps.get(call.step)
     cause = step.failure.cause if step is not None and step.state is StepState.FAILED and step.failure is not None else Cause.STOPPED
-    if step is not None and step.state is StepState.WAITING:
+    if step is not None and step.state is StepState.WAITING and call.mode is Mode.AT_MOST_ONCE:
         cause = Cause.UNRESOLVED  # its step waits for somebody who says what became of it
     return failed(call, plan=snapshot.plan, run=run, contained=None, cause=cause, message="its step ended before it answered")
 

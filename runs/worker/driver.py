@@ -5,8 +5,10 @@ Holds the snapshot while the lease is held; reads the rows again only when the r
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from django.db import DatabaseError
@@ -30,6 +32,7 @@ GRACE_S = 0.25
 
 
 MOST_REREADS = 20
+_UNKNOWN: Final = frozenset({CallState.DISPATCHED, CallState.UNRESOLVED})
 
 
 class LostAuthority(Exception):
@@ -58,6 +61,8 @@ class Driver:
         self.inbox: asyncio.Queue[Input] = asyncio.Queue()
         self.finished = False
         self.unsent: set[str] = set()
+        self._closing: Sequence[store.CallSettled] = ()
+        self._left: Sequence[store.CallSettled] = ()
         self.performing = Performing(self.run, loaded.snapshot.plan, tools, self.inbox)
         self._take_over(loaded)
 
@@ -86,7 +91,15 @@ class Driver:
             log.exception("run %s: driving it failed", self.run)
             await self._end_as_lost(error)
         finally:
-            await self.performing.drop_all()
+            await asyncio.shield(self._let_go())  # whoever cancels it twice must not lose what was answered either
+
+    async def _let_go(self) -> None:
+        """Nobody goes on here. What was answered, written or not, is written as the calls' own truth: conditional on each being dispatched."""
+        await self.performing.drop_all()
+        answered = [each for each in (*self._closing, *self._arrived()) if self._is_dispatched(each.call)]
+        ends = {each.call.key: each for each in reversed([*answered, *self._left])}
+        if ends:
+            await self.tools.committer.call(store.settle_late, self.run, self.team, list(ends.values()), self.tools.actor)
 
     async def _end_as_lost(self, error: Exception) -> None:
         """What failed here by itself would fail at the next worker too, and the run would only be seen to hang until its deadline."""
@@ -111,7 +124,7 @@ class Driver:
             case Ended(result=result, settled=settled):
                 self.performing.forget(event)
                 closing = () if settled is None else (settled,)
-                await self._settle(lambda: machine.absorb(self.snapshot, self._judged(result, closing), clock.now()), closing)
+                await self._settle(lambda: self._absorbed(result, closing), closing)
             case Asked():
                 await self._write_intent(event)
             case Settled():
@@ -138,6 +151,21 @@ class Driver:
             return machine.decide(self.snapshot, now)
         return None
 
+    def _absorbed(self, result: Result, closing: Sequence[store.CallSettled]) -> Move:
+        """What came back. Where it failed before its call had an end, and that may have acted, it is not failed but unresolved."""
+        judged, now = self._judged(result, closing), clock.now()
+        if isinstance(judged, Failed) and not closing and self._is_at_work(judged.key, judged.attempt):
+            step = self.snapshot.steps[judged.key]
+            acted = self._may_have_acted(step)
+            if acted is not None:
+                return self._parked(step, acted, judged.message, now)
+        return machine.absorb(self.snapshot, judged, now)
+
+    def _parked(self, step: Step, acted: store.CallRecord, why: str, now: datetime) -> Move:
+        message = f"{why}; whether '{step.agent}' acted is not known, and it is never sent again"
+        move = machine.absorb(self.snapshot, Unresolved(step.key, step.attempt, acted.key, message, acted.not_after), now)
+        return replace(move, abandon=(*move.abandon, step.key))
+
     def _timed(self) -> Move:
         """What time alone brings. A step at its deadline whose call may have acted is not late but unresolved."""
         now = clock.now()
@@ -145,15 +173,14 @@ class Driver:
             step = self.snapshot.steps[key]
             acted = self._may_have_acted(step) if step.state is StepState.RUNNING and now >= step.deadline_at else None
             if acted is not None:
-                message = f"step '{key}' did not finish in time; whether '{step.agent}' acted is not known, and it is never sent again"
-                move = machine.absorb(self.snapshot, Unresolved(key, step.attempt, acted.key, message, acted.not_after), now)
-                return replace(move, abandon=(*move.abandon, key))
+                return self._parked(step, acted, f"step '{key}' did not finish in time", now)
         return machine.decide(self.snapshot, now)
 
     # --- one transition ---
 
     async def _settle(self, decide: Callable[[], Move], settled: Sequence[store.CallSettled] = (), opened: Sequence[store.CallOpened] = ()) -> None:
         """Decide, write, carry out. If the row moved meanwhile, read it again and decide the same thing anew."""
+        self._closing = settled
         for tries in range(MOST_REREADS):
             if self.finished:
                 return
@@ -256,11 +283,11 @@ class Driver:
     # --- what others changed ---
 
     async def _reload(self, closing: Sequence[store.CallSettled]) -> None:
-        """Read the rows again. The calls' own truth is written even if the run is somebody else's by now."""
+        """Read the rows again. The calls' own truth is written even if the run is somebody else's by now, once nothing more can arrive."""
         loaded = (await self.tools.committer.call(store.load, [self.run]))[0]
         self.finished = loaded.run.state == RunState.FINISHED
         if self.finished or loaded.seen.fence != self.seen.fence:
-            await self._settle_late([*closing, *self._arrived(), *(self._in_flight(loaded) if self.finished else ())])
+            self._left = [*closing, *(self._in_flight(loaded) if self.finished else ())]
             if not self.finished:
                 raise LostAuthority
             return
@@ -282,11 +309,6 @@ class Driver:
         """Once a run has finished, nobody will use what is still on its way."""
         records = store.call_records(loaded.calls.values()).values()
         return [store.abandoned(call, loaded.snapshot, run=self.run) for call in records if call.state is CallState.DISPATCHED]
-
-    async def _settle_late(self, settled: Sequence[store.CallSettled]) -> None:
-        unique = {each.call.key: each for each in reversed(settled)}
-        if unique:
-            await self.tools.committer.call(store.settle_late, self.run, self.team, list(unique.values()), self.tools.actor)
 
     # --- calls ---
 
@@ -344,18 +366,18 @@ class Driver:
         return self._is_at_work(call.step, call.attempt) and clock.now() < call.not_after
 
     def _may_have_acted(self, step: Step) -> store.CallRecord | None:
-        """The call of a step at work that is out and may not be sent again."""
+        """The call of a step at work that may not be sent again, and of which nobody knows what became: it is out, or has been given up."""
         mine = (call for call in self.calls.values() if call.step == step.key and call.attempt == step.attempt)
-        return next((call for call in mine if call.mode is Mode.AT_MOST_ONCE and call.state is CallState.DISPATCHED), None)
+        return next((call for call in mine if call.mode is Mode.AT_MOST_ONCE and call.state in _UNKNOWN), None)
 
     def _is_dispatched(self, call: store.CallRecord) -> bool:
         known = self.calls.get(call.key)
         return known is not None and known.state is CallState.DISPATCHED
 
     def _abandoned(self, move: Move, closing: set[str]) -> list[store.CallSettled]:
-        """The calls of steps that end without them; at the end of a run, every call that is still out. What has arrived of them is their truth."""
+        """The calls of attempts that end without them; at the end of a run, every call that is still out. What has arrived of them is their truth."""
         out = [call for call in self.calls.values() if call.state is CallState.DISPATCHED and call.key not in closing]
-        without = [call for call in out if move.finish is not None or call.step in move.abandon]
+        without = [call for call in out if move.finish is not None or call.step in move.abandon or not _is_under_way(move.snapshot.steps, call)]
         arrived = {each.call.key: each for each in self._arrived()} if without else {}
         return [arrived.get(call.key) or store.abandoned(call, move.snapshot, run=self.run) for call in without]
 
@@ -367,3 +389,9 @@ class Driver:
         mine = [call for call in ends.values() if call.step == result.key and call.attempt == result.attempt]
         safe = all(call.mode is not Mode.AT_MOST_ONCE or call.state is CallState.REFUSED for call in mine)
         return replace(result, retry_safe=result.retry_safe and safe)
+
+
+def _is_under_way(steps: Mapping[str, Step], call: store.CallRecord) -> bool:
+    """Whether the attempt that a call belongs to is still at work: a function that is cut short leaves the tool that it asked out."""
+    step = steps.get(call.step)
+    return step is not None and step.state is StepState.RUNNING and step.attempt == call.attempt

@@ -142,12 +142,21 @@ class Performing:
                 return Ended(Failed(request.step, request.attempt, answer.cause, answer.message, owner=answer.owner))
             assert isinstance(answer, store.CallRecord)
             record = answer
-        reply = await performers.perform(self.tools.boundary, request, dispatch=self._tool_call, on_progress=self._progress_of(request))
+        reply = await self._carried_out(request)
         evidence = {"stderr": reply.stderr} if reply.stderr else None
         settled = self._end_of(record, reply, evidence)
         if reply.cause is None:
             settled = replace(settled, late={**(evidence or {}), "value": reply.value})
         return Ended(performers.outcome_of(request, reply, chance=random.random()), settled)
+
+    async def _carried_out(self, request: Request) -> Reply:
+        """What breaks on our side leaves a call that is out, and perhaps done: it ends as one that was not answered."""
+        try:
+            return await performers.perform(self.tools.boundary, request, dispatch=self._tool_call, on_progress=self._progress_of(request))
+        except Exception:
+            log.exception("run %s: performing %s failed", self.run, request.step)
+            message = f"the platform failed while it performed '{request.step}'; the worker's log says how"
+            return Reply(cause=Cause.LOST, message=message, answered=False)
 
     def _end_of(self, record: store.CallRecord, reply: Reply, response: Mapping[str, Any] | None) -> store.CallSettled:
         if reply.answered:
@@ -155,7 +164,16 @@ class Performing:
                 record, plan=self.plan, run=self.run, contained=reply.contained, response=response, cause=reply.cause, used=reply.used
             )
         cause = reply.cause or Cause.LOST
-        return store.failed(record, plan=self.plan, run=self.run, contained=reply.contained, cause=cause, message=reply.message, used=reply.used)
+        return store.failed(
+            record,
+            plan=self.plan,
+            run=self.run,
+            contained=reply.contained,
+            cause=cause,
+            message=reply.message,
+            used=reply.used,
+            sent=reply.sent,
+        )
 
     async def _tool_call(self, request: Request) -> Mapping[str, Any]:
         """A call that a function asked for: receipt or intent, the boundary, its settlement, and only then the function goes on."""

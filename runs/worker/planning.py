@@ -96,7 +96,7 @@ def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, re
     if known.state is CallState.CONFIRMED and ("value" in response or known.mode is Mode.AT_MOST_ONCE):
         return Planned(step, request, ended=_recalled(step, known, response))
     if known.mode is not Mode.AT_MOST_ONCE:
-        return Planned(step, request, facts=(store.resent(known),), record=known)
+        return Planned(step, replace(request, sent_before=True), facts=(store.resent(known),), record=known)
     message = f"the worker died while '{known.agent}' was at work; whether it acted is not known, and it is never sent again"
     ended = Unresolved(step.key, step.attempt, known.key, message, known.not_after)
     if known.state is not CallState.DISPATCHED:

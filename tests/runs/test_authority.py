@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,29 @@ def test_a_worker_that_lost_its_run_in_a_call_writes_that_calls_own_truth_and_no
     assert reports.charges_of(waiting.id).charges == 4
     waiting.refresh_from_db()
     assert (waiting.reserved_nano, waiting.spent_nano) == (0, 4_000_000)
+
+
+def test_a_worker_that_drops_a_run_writes_what_its_calls_had_been_answered(run: Run, tmp_path: Path) -> None:
+    """The answer lies in the inbox, or its transaction is under way, in the moment in which the lease is lost."""
+    waiting = pipelines.start(input={"file": "", "wait": str(tmp_path / "go")})
+
+    async def drop() -> None:
+        async with pipelines.at_work(waiting) as (engine, driving):
+            driver, task = engine._drivers[waiting.id], engine._driving[waiting.id]
+            record = next(call for call in driver.calls.values() if call.step == "two")
+            end = store.confirmed(record, plan=driver.snapshot.plan, run=waiting.id, contained=None, response=None, cause=None)
+            driver.inbox.put_nowait(Ended(Returned("two", 1, {"n": 1}), replace(end, late={"value": {"n": 1}})))
+            engine._drop([waiting.id], "its lease could not be prolonged")
+            engine._drop([waiting.id], "its lease has run out")
+            await asyncio.gather(task, return_exceptions=True)
+            engine.stop()
+            await asyncio.wait_for(driving, 20)
+
+    asyncio.run(drop())
+    assert Call.objects.get(run=waiting, step="two").state == "confirmed"
+    Run.objects.filter(id=waiting.id).update(lease_until=None)
+    said = pipelines.drive(waiting)
+    assert (said["outcome"], verbs(waiting)["runs.call.resent"]) == ("verified", 0)
 
 
 # --- attempts ------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """What was changed in the database afterwards: it reads broken, is said aloud, and is never verified or taken up again."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -12,7 +13,7 @@ from agents.errors import ArtifactRefused
 from audit import canonical, reports
 from audit.actors import Actor
 from audit.models import Entry
-from runs import performers, services, sweeps
+from runs import performers, services, store, sweeps
 from runs.errors import NotReverifiable
 from runs.models import Run
 from runs.store import loading
@@ -113,6 +114,18 @@ def test_a_finished_run_that_was_made_to_live_again_is_not_taken_up_nor_ended_ag
     assert (verified.state, verified.integrity, verified.seq) == ("running", "broken", seq)
     assert not services.end_unattended(verified.id, actor=Actor.system("test"))
     assert not Run.objects.ready(verified.created_at).exists()
+
+
+def test_a_run_that_has_finished_since_its_row_was_read_is_not_called_broken() -> None:
+    """A worker that stood still between its claim and its look at the ledger finds the end that another one has written meanwhile."""
+    run = pipelines.start(input={"go": ""})
+    claimed = store.claim(owner=uuid4(), ttl=timedelta(0), limit=1)
+    pipelines.drive(run)
+    (loaded,) = store.load_rows(claimed)
+    assert loaded.is_broken
+    sweeps.mark_broken(loaded.run)
+    run.refresh_from_db()
+    assert (run.outcome, run.integrity, pipelines.document(run)["outcome"]) == ("verified", "intact", "verified")
 
 
 def test_a_live_run_is_intact_while_it_is_at_work(tmp_path: Path) -> None:

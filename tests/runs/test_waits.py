@@ -13,9 +13,12 @@ from agents.models import Agent
 from audit import clock, reports
 from audit.actors import Actor
 from runs import services, store, sweeps
+from runs.boundary import Boundary
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly
 from runs.models import Call, Resolution, Run, Step, Wait
 from runs.services import Settlement
+from runs.worker.messages import Planned, Poked
+from runs.worker.performing import Performing
 from tests import pipelines
 from tests.pipelines import agent
 from tests.workers import until
@@ -68,14 +71,20 @@ def test_a_run_waits_for_a_time_and_goes_on_by_itself(publish: Callable[..., Non
     assert verbs(run).count("runs.run.waiting") == 1
 
 
-def test_a_run_whose_wait_is_over_is_taken_up_by_one_worker_only(publish: Callable[..., None]) -> None:
-    publish("- {id: paid, wait: {for: 300ms}}", WORKED)
+def test_a_run_that_somebody_has_woken_is_nobody_elses_until_that_lease_runs_out(publish: Callable[..., None]) -> None:
+    """Else every worker that looks would take it from the one before, none of them would get to write anything, and the fifth would find it lost."""
+    publish("- {id: paid, wait: {for: 100ms}}", WORKED)
     run = pipelines.start()
     pipelines.drive(run)
-    assert Run.objects.get(id=run.id).lease_owner is None
+    parked = Run.objects.get(id=run.id)
+    assert (parked.state, parked.lease_owner, parked.lease_until) == ("waiting", None, None)
     until(lambda: Run.objects.ready(clock.now()).exists(), "the end of the wait")
-    claims = [store.claim(owner=uuid4(), ttl=timedelta(seconds=30), limit=5) for _ in range(2)]
-    assert [len(claimed) for claimed in claims] == [1, 0]
+    first, second = uuid4(), uuid4()
+    assert [each.id for each in store.claim(owner=first, ttl=timedelta(seconds=30), limit=9)] == [run.id]
+    assert store.claim(owner=second, ttl=timedelta(seconds=30), limit=9) == []
+    assert not Run.objects.ready(clock.now()).exists()
+    Run.objects.filter(id=run.id).update(lease_until=clock.now())
+    assert [each.id for each in store.claim(owner=second, ttl=timedelta(seconds=30), limit=9)] == [run.id]
 
 
 def test_a_signal_brings_its_payload_and_the_time_that_was_left(publish: Callable[..., None]) -> None:
@@ -90,6 +99,16 @@ def test_a_signal_brings_its_payload_and_the_time_that_was_left(publish: Callabl
     assert (back.state, back.remaining_ms, back.deadline_at < clock.now() + timedelta(seconds=50)) == ("running", None, True)
     said = pipelines.drive(run)
     assert (said["outcome"], said["result"]) == ("verified", {"got": {"amount": 7}})
+
+
+def test_no_answer_makes_a_run_outlive_its_lifetime(publish: Callable[..., None]) -> None:
+    publish(SIGNAL, WORKED, more="limits: {timeout: 50s}")
+    run = pipelines.start()
+    pipelines.drive(run)
+    until_when = clock.now() + timedelta(seconds=20)
+    Run.objects.filter(id=run.id).update(lifetime_until=until_when)
+    services.send_signal(run=str(run.id), signal="payment", payload={"amount": 7}, actor=BOB)
+    assert Run.objects.get(id=run.id).deadline_at == until_when
 
 
 def test_a_payload_that_breaks_the_contract_is_refused_and_the_wait_stays(publish: Callable[..., None]) -> None:
@@ -193,6 +212,18 @@ def settle(run: Run, decision: str, result: Any = None, actor: Actor = BOB) -> C
     return services.settle_call(call=str(call.id), settlement=Settlement(Resolution(decision), result, "looked at the bank"), actor=actor)
 
 
+def test_what_breaks_on_our_side_while_an_act_is_out_is_for_a_person_to_settle(
+    publish: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no pipe left")
+
+    monkeypatch.setattr(Boundary, "call_function", broken)
+    publish(PAY)
+    said = pipelines.drive(pipelines.start(input={"log": str(tmp_path / "log")}))
+    assert (said["state"], said["steps"][0]["calls"][0]["state"]) == ("waiting", "unresolved")
+
+
 def test_a_call_that_was_done_gives_what_a_person_says(unresolved: Run) -> None:
     assert settle(unresolved, "done", {"paid": True}).state == "resolved_done"
     said = pipelines.drive(unresolved)
@@ -238,6 +269,46 @@ def test_a_result_that_breaks_the_contract_is_refused(unresolved: Run) -> None:
         settle(unresolved, "done", "paid")
     with pytest.raises(BadAnswer, match="belongs to a call that was done"):
         settle(unresolved, "not_done", {})
+
+
+def test_a_call_in_whose_middle_the_platform_itself_fails_is_unresolved_and_not_lost(
+    publish: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = Boundary.call_function
+
+    async def failing(self: Boundary, request: Any, **more: Any) -> Any:
+        await sent(self, request, **more)
+        raise RuntimeError("what nobody has foreseen")
+
+    publish(PAY)
+    (tmp_path / "log.go").touch()
+    monkeypatch.setattr(Boundary, "call_function", failing)
+    run = pipelines.start(input={"log": str(tmp_path / "log")})
+    said = pipelines.drive(run)
+    assert (said["state"], said["waits"][0]["kind"], said["steps"][0]["calls"][0]["state"]) == ("waiting", "unresolved", "unresolved")
+    Call.objects.filter(run=run).update(not_after=clock.now() - timedelta(minutes=1))
+    monkeypatch.undo()
+    settle(run, "done", {"paid": True})
+    assert (pipelines.drive(run)["outcome"], (tmp_path / "log").read_text()) == ("verified", "acted\n")
+
+
+def test_a_look_at_the_clock_that_comes_between_does_not_make_too_late_what_is_unresolved(
+    publish: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that follows one that died has just written that the call's fate is unknown; its step, whose time is up, has yet to hear of it."""
+    launch = Performing.launch
+
+    def launched(self: Performing, planned: Planned) -> None:
+        self.inbox.put_nowait(Poked())
+        launch(self, planned)
+
+    publish(PAY)
+    run = pipelines.start(input={"log": str(tmp_path / "log")})
+    pipelines.crash(run, at="progress")
+    until(lambda: Step.objects.filter(run=run, deadline_at__lt=clock.now()).exists(), "the step's deadline")
+    monkeypatch.setattr(Performing, "launch", launched)
+    said = pipelines.drive(run)
+    assert (said["state"], said["waits"][0]["kind"], said["steps"][0]["calls"][0]["state"]) == ("waiting", "unresolved", "unresolved")
 
 
 # --- look-ups --------------------------------------------------------------------------------------------------------
@@ -298,3 +369,12 @@ def test_a_look_up_that_fails_leaves_the_call_to_people(tmp_path: Path, monkeypa
     pay = Call.objects.get(run=run, step="pay")
     services.settle_call(call=pay.key, settlement=Settlement(Resolution.DONE, {"paid": True}, "asked the bank"), actor=BOB)
     assert pipelines.drive(run)["outcome"] == "verified"
+
+
+def test_a_run_whose_time_has_come_is_taken_up_by_one_engine_only(publish: Callable[..., None]) -> None:
+    publish("- {id: paid, wait: {for: 500ms}}", WORKED)
+    run = pipelines.start()
+    pipelines.drive(run)
+    until(lambda: Run.objects.ready(clock.now()).exists(), "the end of the wait")
+    claims = [store.claim(owner=uuid4(), ttl=timedelta(seconds=30), limit=1) for _ in range(2)]
+    assert [[one.id for one in claimed] for claimed in claims] == [[run.id], []]

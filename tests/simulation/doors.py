@@ -3,8 +3,9 @@
 A door calls one use-case, as the real ones do; where that fails, its client asks again, or doesn't. Knows no transition.
 """
 
+from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import DatabaseError
@@ -13,14 +14,16 @@ from agents.models import Agent
 from audit.actors import Actor
 from audit.errors import OrchestraError
 from runs import services, sweeps
-from runs.models import Run
+from runs.models import Call, Resolution, Run, Wait
 from tests.simulation.database import Killed
 from tests.simulation.loop import running
+from tests.simulation.scenarios import SIGNALS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 CLIENT = Actor.system("client")
+BOB = Actor(kind="person", id="bob", auth="test", teams=frozenset({"lines"}))
 TRIES = 3
 
 
@@ -95,6 +98,57 @@ class Doors:
 
     def sweep(self) -> None:
         self.world.tell(f"{sweeps.sweep()}")
+
+    def signal(self) -> None:
+        """Somebody sends a signal that a run waits for, or one that none waits for; sometimes twice, since no answer came."""
+        waits = list(Wait.objects.filter(kind="signal").order_by("id"))
+        wanted = [wait for wait in waits if wait.state == "open"] or waits[-1:]
+        run = self._any_run()
+        if run is None:
+            return
+        name, payload = self.random.choice(["nonsense", *SIGNALS]), {"word": self.random.randint(0, 99)}
+        if wanted and self.random.random() < 0.9:
+            wait = self.random.choice(wanted)
+            run, name = wait.run_id, wait.subject
+        for _ in range(self.random.choice([1, 1, 2])):
+            given = payload if self.random.random() < 0.85 else {}
+            self.world.tell(f"signal {name}: {given}")
+            self._asked(lambda given=given: services.send_signal(run=str(run), signal=name, payload=given, actor=BOB))
+
+    def settle(self) -> None:
+        """Bob says what became of a call, mostly rightly; where that is too early, he comes again."""
+        calls = list(Call.objects.filter(state="unresolved").order_by("dispatched_at", "key"))
+        calls = [call for call in calls if call.run.state != "finished"] or calls
+        if not calls:
+            return
+        call = self.random.choice(calls)
+        early = (call.not_after - self.world.now()).total_seconds() + 5.0
+        if early > 0 and self.random.random() < 0.8:
+            self.world.later.append((self.world.seconds + early + self.random.choice([0.0, 0.1, 3.0]), "settle"))
+            return
+        decision = self._decision(call.key)
+        result = {"of": call.key} if decision == "done" and self.random.random() < 0.9 else None
+        self.world.tell(f"settle {call.step} {call.attempt}: {decision}")
+        said = services.Settlement(Resolution(decision), result, "seen at the other side")
+        actor = BOB if self.random.random() < 0.9 else CLIENT
+        if self._asked(lambda: services.settle_call(call=call.key, settlement=said, actor=actor)) and decision == "not_done":
+            self.world.outside.misled[call.run_id.hex, call.step] += self.world.outside.was_done(call.key)
+
+    def _decision(self, key: str) -> str:
+        if self.random.random() < 0.3:
+            return self.random.choice(["done", "not_done", "unknown"])
+        return "done" if self.world.outside.was_done(key) else "not_done"
+
+    def _asked(self, use: Callable[[], Any]) -> bool:
+        """Whether it was done, as far as whoever asked knows; a killed door may have done it too."""
+        try:
+            use()
+        except OrchestraError as refusal:
+            self.world.tell(f"is refused: {refusal}")
+            return False
+        except (DatabaseError, Killed) as error:
+            self.world.tell(f"no answer: {error or 'the door was killed'}")
+        return True
 
     def suspend(self) -> None:
         """An agent is stopped or let go on; engines see that when they look."""

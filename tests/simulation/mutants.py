@@ -102,7 +102,9 @@ def _one(name: str, module: str, old: str, new: str, constant: str = "") -> Muta
 
 MACHINE, DRIVER, PLANNING, PERFORMING = "runs.engine.machine", "runs.worker.driver", "runs.worker.planning", "runs.worker.performing"
 WRITING, CLAIMS, SETTLING, ENDING = "runs.store.writing", "runs.store.claims", "runs.store.settling", "runs.services.ending"
-ADMISSION, LEDGER, STOPPING = "runs.boundary.admission", "audit.ledger", "runs.services.stopping"
+ADMISSION, LEDGER, STOPPING, ANSWERING = "runs.boundary.admission", "audit.ledger", "runs.services.stopping", "runs.services.answering"
+ABSORBING, WAITING, UNDOING, LOOKING = "runs.engine.absorbing", "runs.engine.waiting", "runs.engine.undoing", "runs.engine.looking"
+WALK, WAITS = "runs.engine.patterns.walk", "runs.engine.patterns.waits"
 ROWS = "rows = [_run_row(each, notes[each.run]) for each in ordered]"
 MATCH = 'match=["id", "revision", "fence"]'
 
@@ -131,34 +133,41 @@ MUTANTS = (
             Edit(DRIVER, "if run.cancel_by is not None or now >= run.deadline_at:", "if now >= run.deadline_at:"),
         ),
     ),
-    _one("forget a cancel", MACHINE, "if snapshot.run.cancel_by is not None:\n        return _finish(walk, Outcome.CANCELLED)", "pass"),
+    _one(
+        "forget a cancel",
+        MACHINE,
+        "return snapshot.run.cancel_by is not None or now >= snapshot.run.deadline_at",
+        "return now >= snapshot.run.deadline_at",
+    ),
     _one(
         "void a dispatched reservation", SETTLING, "used = used or Used(call.reserved_nano, estimated=True)", "used = used or Used(0, estimated=True)"
     ),
     _one(
         "drop a settlement with the fence",
         DRIVER,
-        "await self._settle_late([*closing, *self._arrived(), *(self._in_flight(loaded) if self.finished else ())])",
-        "pass",
+        "for each in (*self._closing, *self._arrived()) if",
+        "for each in () if",
     ),
     _one(
         "settle again what has been settled", DRIVER, "return known is not None and known.state is CallState.DISPATCHED", "return known is not None"
     ),
-    _one("send an at_most_once call again", PLANNING, "    if known.mode is Mode.AT_MOST_ONCE:\n", "    if False:\n"),
+    _one(
+        "send an at_most_once call again", PLANNING, "    if known.mode is not Mode.AT_MOST_ONCE:\n", "    if known.state is CallState.DISPATCHED:\n"
+    ),
     _one(
         "send again under a new key",
         PLANNING,
-        "    known = calls.get(request.key)\n",
-        "    known = calls.get(request.key)\n"
-        "    if known is not None and known.state is CallState.DISPATCHED and known.key not in unsent and request.kind is not CallKind.MODEL:\n"
-        "        request, known = replace(request, ordinal=100 + len(calls)), None\n",
+        "    known = calls.records.get(request.key)\n",
+        "    known = calls.records.get(request.key)\n"
+        "    if known is not None and known.state is CallState.DISPATCHED and known.key not in calls.unsent and request.kind is not CallKind.MODEL:\n"
+        "        request, known = replace(request, ordinal=100 + len(calls.records)), None\n",
     ),
     _one("send again without telling", PLANNING, "facts=(store.resent(known),), ", ""),
     _one(
         "forget the intent before the call",
         PLANNING,
-        "return Planned(step, request, opened=(store.opened(record_of(request), None),), has_place=True)",
-        "return Planned(step, request, record=record_of(request), has_place=True)",
+        "return Planned(step, request, opened=(store.opened(record_of(request), None),), place=place)",
+        "return Planned(step, request, record=record_of(request), place=place)",
     ),
     _one(
         "forget a tool's intent",
@@ -169,11 +178,16 @@ MUTANTS = (
     _one(
         "finish twice",
         MACHINE,
-        "    walk.run = replace(walk.run, state=RunState.FINISHED,",
-        "    walk.facts *= 2\n    walk.run = replace(walk.run, state=RunState.FINISHED,",
+        "    walk.run = replace(waits.woken(walk.run), state=RunState.FINISHED,",
+        "    walk.facts *= 2\n    walk.run = replace(waits.woken(walk.run), state=RunState.FINISHED,",
     ),
     _one("go on from an old head", WRITING, "Committed(_seen_next(each, heads[each.run]),", "Committed(_seen_next(each, each.seen.head),"),
-    _one("number an event that comes after the finish", WRITING, "openings=fact.openings\n    )", "openings=fact.openings, sequenced=True\n    )"),
+    _one(
+        "number an event that comes after the finish",
+        WRITING,
+        "openings=fact.openings,\n    )",
+        "openings=fact.openings,\n        sequenced=True,\n    )",
+    ),
     Mutant(
         "never reset the attempts",
         (
@@ -184,14 +198,14 @@ MUTANTS = (
     _one("count no attempt at the claim", CLAIMS, "attempt = attempt + 1", "attempt = attempt"),
     _one("use a late result", MACHINE, "if now >= step.deadline_at and isinstance(outcome, Returned):", "if False:"),
     _one("retry what may have acted", DRIVER, "retry_safe=result.retry_safe and safe", "retry_safe=True"),
-    _one("retry under the same attempt", MACHINE, "attempt=step.attempt + 1", "attempt=step.attempt"),
+    _one("retry under the same attempt", ABSORBING, "        attempt=step.attempt + 1", "        attempt=step.attempt"),
     _one("ignore the lease at the claim", CLAIMS, "lease_until <= %s)", "lease_until <= %s OR 1)", constant="_READY"),
     _one("claim past the deadline", CLAIMS, "AND deadline_at > %s", "AND (deadline_at > %s OR 1)", constant="_READY"),
     _one(
         "prolong the leases of others",
         CLAIMS,
-        "held = Run.objects.filter(lease_owner=owner, id__in=runs)\n        held.filter",
-        "held = Run.objects.filter(id__in=runs)\n        held.filter",
+        "held = Run.objects.filter(lease_owner=owner, id__in=runs)\n        list",
+        "held = Run.objects.filter(id__in=runs)\n        list",
     ),
     _one(
         "give back the leases of others",
@@ -218,60 +232,90 @@ MUTANTS = (
     _one("keep what was reserved", WRITING, 'reserved_nano=F("reserved_nano") - held, ', ""),
     _one("charge nothing", WRITING, "    if charges:\n", "    if False:\n"),
     _one("leave open what a run ends with", MACHINE, "    walk.cancel_open()\n", ""),
-    _one("leave out what a run ends with", DRIVER, "move.finish is not None or call.step in move.abandon", "call.step in move.abandon"),
-    _one("open nothing after a result", MACHINE, "    walk.step_done(done, held)\n    return None", "    return None"),
-    _one("open nothing when a part has failed", MACHINE, "        walk.step_failed(gone, record)", "        pass"),
+    _one("leave out what a run ends with", DRIVER, "move.finish is not None or call.step in move.abandon or", "call.step in move.abandon or"),
+    _one("open nothing after a result", ABSORBING, "    walk.step_done(done, held)\n    return None", "    return None"),
+    _one("open nothing when a part has failed", ABSORBING, "        walk.step_failed(gone, record)", "        pass"),
     _one(
         "stamp a result with an older fence", WRITING, "None if held is None else each.seen.fence)", "None if held is None else each.seen.fence - 1)"
     ),
     _one("leave lying what was opened by a commit without an answer", DRIVER, "if reread and idle:", "if False:"),
+    _one("keep the place of a call that was not planned after all", DRIVER, "                plan.place.give_back()", "                pass"),
+    _one("keep the place of a call that has ended", PERFORMING, "            ended.place.give_back()", "            pass"),
     _one(
-        "keep the place of a call that was not planned after all", DRIVER, "self.tools.boundary.children.give_back(plan.request.agent.digest)", "pass"
+        "keep the places of ends that nobody reads",
+        PERFORMING,
+        "            place.give_back()\n        self._places",
+        "            pass\n        self._places",
     ),
-    _one("keep the place of a call that has ended", PERFORMING, "            children.give_back(request.agent.digest)", "            pass"),
+    _one("forget an end whose writing was broken off", DRIVER, "(*self._closing, *self._arrived()) if", "(*self._arrived(),) if"),
+    _one("call a re-sent call free", PLANNING, "sent_before=True", "sent_before=False"),
+    _one("answer without the open condition", ANSWERING, "not Wait.objects.open(now).filter(id=wait.id)", "not Wait.objects.filter(id=wait.id)"),
+    _one(
+        "answer without the run's row",
+        ANSWERING,
+        'cancel_requested_at__isnull=True).update(revision=F("revision") + 1)',
+        "cancel_requested_at__isnull=True)",
+    ),
+    _one("leave a wait open that has ended", WALK, "self.closed[step.key] = ", "_ = "),
+    _one("a work clock that doesn't stop", WAITS, "_bounded(later(wake, remaining), run)", "run.deadline_at"),
+    _one("a work clock that doesn't go on", ANSWERING, '"deadline_at": deadline,', '"deadline_at": run.deadline_at,'),
+    _one("let a run outlive its lifetime", WAITS, "deadline_at=_bounded(later(wake, remaining), run)", "deadline_at=later(wake, remaining)"),
+    _one("undo in the order of doing", UNDOING, "max(done, key", "min(done, key"),
+    _one("undo twice", UNDOING, " and UNDO + step.key not in walk.steps", ""),
+    _one("undo everything at once", UNDOING, "    if any(is_undo(key) for key in walk.open):\n        return True\n", ""),
+    _one("leave out of the account what was cut short", UNDOING, "(StepState.RETURNED, StepState.CANCELLED)", "(StepState.RETURNED,)"),
+    _one("look a call up before its time is over", LOOKING, "return not_after + ZOMBIE if", "return not_after - ZOMBIE if"),
+    _one("go on without the answer", WAITING, "_waited(walk, step, wait.answer.value)", "_waited(walk, step, None)"),
+    _one(
+        "make a call anew under its attempt",
+        WAITING,
+        "absorbing.start_again(walk, step, step.attempt + 1)",
+        "absorbing.start_again(walk, step, step.attempt)",
+    ),
     _one("ask for a cancel past the deadline", STOPPING, "deadline_at__gt=asked_at, ", ""),
     _one("ask for a cancel without a new revision", STOPPING, 'revision=F("revision") + 1, seq', "seq"),
 )
 
 NOTICED_BY: dict[str, int] = {
-    "drop the fence condition": 17,
-    "drop the revision condition": 27,
-    "write past a deadline what was decided in time": 58,
-    "skip the deadline at the intent": 32,
-    "skip the cancel when a result is absorbed": 20,
-    "forget a cancel": 27,
-    "void a dispatched reservation": 0,
-    "settle again what has been settled": 0,
-    "send an at_most_once call again": 6,
-    "send again under a new key": 6,
-    "send again without telling": 4,
+    "drop the fence condition": 11,
+    "drop the revision condition": 28,
+    "write past a deadline what was decided in time": 0,
+    "skip the deadline at the intent": 0,
+    "skip the cancel when a result is absorbed": 12,
+    "forget a cancel": 12,
+    "void a dispatched reservation": 1,
+    "settle again what has been settled": 6,
+    "send an at_most_once call again": 24,
+    "send again without telling": 3,
     "forget the intent before the call": 0,
-    "forget a tool's intent": 8,
+    "forget a tool's intent": 2,
     "finish twice": 0,
     "go on from an old head": 0,
-    "number an event that comes after the finish": 17,
-    "never reset the attempts": 7,
-    "count no attempt at the claim": 151,
-    "use a late result": 24,
-    "retry what may have acted": 30,
-    "retry under the same attempt": 3,
-    "ignore the lease at the claim": 0,
-    "claim past the deadline": 3,
-    "prolong the leases of others": 39,
+    "number an event that comes after the finish": 0,
+    "never reset the attempts": 5,
+    "use a late result": 6,
+    "retry what may have acted": 1,
+    "retry under the same attempt": 14,
+    "ignore the lease at the claim": 1,
+    "claim past the deadline": 0,
+    "prolong the leases of others": 3,
     "give back the leases of others": 7,
-    "ignore the limit of calls": 0,
+    "ignore the limit of calls": 6,
     "reserve nothing": 0,
-    "keep what was reserved": 17,
+    "keep what was reserved": 0,
     "charge nothing": 0,
-    "leave open what a run ends with": 1,
-    "leave out what a run ends with": 74,
-    "open nothing after a result": 0,
-    "open nothing when a part has failed": 0,
+    "leave open what a run ends with": 0,
+    "open nothing after a result": 1,
+    "open nothing when a part has failed": 1,
     "stamp a result with an older fence": 0,
-    "keep the place of a call that has ended": 2,
-    "keep the place of a call that was not planned after all": 19,
-    "ask for a cancel without a new revision": 1,
-    "ask for a cancel past the deadline": 12,
+    "keep the place of a call that was not planned after all": 5,
+    "keep the place of a call that has ended": 1,
+    "keep the places of ends that nobody reads": 28,
+    "call a re-sent call free": 28,
+    "answer without the run's row": 24,
+    "a work clock that doesn't stop": 5,
+    "a work clock that doesn't go on": 26,
+    "let a run outlive its lifetime": 24,
 }
 """A seed that notices each of them, so that the ordinary run of the tests need not look for one."""
 

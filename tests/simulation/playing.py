@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from uuid import UUID
 
 from agents.models import Agent, Pipeline, Release, Team, Version
 from audit import bulk, canonical, identity
+from runs.adapters import commands
 from runs.boundary import Boundary
 from tests.runs.engine.factories import AT
 from tests.simulation import outside, scenarios
@@ -95,7 +97,7 @@ def simulating() -> Iterator[Simulation]:
 
 
 def _replaced(world: Any) -> dict[str, Any]:
-    """The seams, by name: clocks, chance, threads, adapters; and how often an engine looks and says that it lives, only to save time."""
+    """The seams, by name: clocks, chance, threads, adapters; and spans that are long or often over, only to save time."""
     nanoseconds = SimpleNamespace(time_ns=lambda: round(world().now().timestamp() * 1e9))
     return {
         "audit.clock.now": lambda: world().now(),
@@ -106,9 +108,12 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.worker.engine.LOOK_S": 1.0,
         "runs.worker.engine.SWEEP_S": 3.0,
         "runs.worker.engine.Engine._still_here": lambda engine: None,
+        "runs.engine.patterns.waits.UNRESOLVED_FOR": timedelta(seconds=25),
+        "runs.engine.looking.BACKOFF_MS": 500,
+        "runs.queue.ring": lambda: _ring(world()),
         "runs.store.committer._close_own_connection": lambda together: None,
         "runs.performers.unpacked": lambda digests: dict.fromkeys([*digests, None], Path("/")),
-        "runs.adapters.children.Pool": lambda size, hidden: outside.Pool(lambda: world().outside),
+        "runs.adapters.children.Pool": lambda size, hidden: outside.Pool(size, lambda: world().outside),
         "runs.adapters.commands.call": _command,
         "runs.adapters.http.fetch": lambda asked, may: outside.fetch(world().outside, asked),
         "runs.adapters.models.Scripted": lambda: outside.Provider(lambda: world().outside),
@@ -125,8 +130,14 @@ def _interruptible(statement: Any, simulation: Simulation) -> Any:
     return read
 
 
-async def _command(children: Any, job: Any, *, argv: Any, timeout_s: float, progress_timeout_s: float | None, on_progress: Any) -> Any:
-    return await children.call(job, timeout_s=timeout_s, progress_timeout_s=progress_timeout_s, on_call=None, on_progress=on_progress)
+def _ring(world: World) -> None:
+    world.doors.ring()
+
+
+async def _command(children: Any, job: Any, *, argv: Any, timeout_s: float, progress_timeout_s: float | None, on_progress: Any, may_go: Any) -> Any:
+    return await children.call(
+        job, timeout_s=timeout_s, progress_timeout_s=progress_timeout_s, on_call=commands._no_calls, on_progress=on_progress, may_go=may_go
+    )
 
 
 def _asking(method: Any) -> Any:

@@ -4,11 +4,12 @@ The nodes are those of the engine's own random pipelines (`tests/runs/engine/ran
 What people and time do are the methods of `world.World` named in STIMULI: one more is a line there and a method. Knows no rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from runs.engine.values import instant_text
 from tests.runs.engine import factories
 from tests.runs.engine.random_runs import Pipelines
 
@@ -23,8 +24,12 @@ PRICE = dict.fromkeys(("input", "cache_read", "cache_write", "output"), 1_000_00
 }
 ALIAS = {"team": "lines", "provider": "scripted", "model": "m", "endpoint": "nowhere", "secret_ref": "", "price": PRICE}
 WORKERS = ("worker", "other", "spare", "actor", "actor", "actor", "keyed", "thinker", "program", "echo")
+SIGNALS = ("paid", "signed")
+INSTANTS = tuple(instant_text(factories.later(seconds)) for seconds in (1, 6, 12))
+WORDED = {"type": "object", "required": ["word"]}
+"""What a signal brings where its wait asks for anything."""
 
-STIMULI = {"cancel": 0.25, "reverify": 0.25, "sweep": 1.0, "ring": 1.0, "poke": 1.0, "leave": 0.3, "suspend": 0.15}
+STIMULI = {"cancel": 0.25, "reverify": 0.25, "sweep": 1.0, "ring": 1.0, "poke": 1.0, "leave": 0.3, "suspend": 0.15, "signal": 1.5, "settle": 1.5}
 """How many of each befall a run of a seed, on average."""
 FAULTS: Mapping[str, tuple[str, ...]] = {
     "calm": (),
@@ -52,6 +57,9 @@ def _model(name: str) -> dict[str, Any]:
 AGENTS = (
     *(_agent(name) for name in ("worker", "other", "spare")),
     _agent("actor", role="act", mode="at_most_once"),
+    _agent("undoer", role="act", mode="at_most_once"),
+    _agent("mender", role="act", mode={"idempotent": "=input.order"}),
+    _agent("finder", output={"type": "object", "required": ["found"], "properties": {"found": {"type": "boolean"}}}),
     _agent("keyed", mode={"idempotent": "=input.order"}),
     _model("thinker"),
     _agent("program", run={"command": ["./program"]}, executable={"kind": "command", "argv": ["./program"]}),
@@ -62,10 +70,33 @@ NAMES = tuple(each["spec"]["name"] for each in AGENTS)
 
 
 class Lines(Pipelines):
-    """Random pipelines over the agents above, smaller than the engine's own: each of their steps costs a transaction or three."""
+    """Random pipelines over the agents above, smaller than the engine's own: each of their steps costs a transaction or three.
+
+    `waits`: the chance that a node is a wait.
+    """
+
+    def __init__(self, random: Random, *, fresh: bool) -> None:
+        super().__init__(random, fresh=fresh)
+        self.waits = random.choice([0.0, 0.0, 0.15, 0.4])
 
     def node(self, depth: int, seen: list[str]) -> dict[str, Any]:
+        if self.random.random() < self.waits:
+            self.used += 1
+            return self.wait(f"n{self.used}")
         return super().node(min(depth, 2), seen)
+
+    def wait(self, name: str) -> dict[str, Any]:
+        pick = self.random
+        said: dict[str, Any] = dict.fromkeys(("for_ms", "until", "signal", "timeout_ms", "output"))
+        kind = pick.choice(["for", "until", "signal", "signal", "signal"])
+        if kind == "for":
+            said["for_ms"] = pick.choice([1, 300, 2_000, 5_000])
+        elif kind == "until":
+            said["until"] = pick.choice([*INSTANTS, "=input.gone"])
+        else:
+            said |= {"signal": pick.choice(SIGNALS), "timeout_ms": pick.choice([500, 4_000, 9_000, 15_000]), "output": pick.choice([None, WORDED])}
+        expiry = pick.choice(["fail", "continue"])
+        return {"kind": "wait", "id": name, **said, "on_expiry": expiry, "on_failure": pick.choice(["stop", "degrade"]), "when": None}
 
     def step(self, name: str, seen: list[str]) -> dict[str, Any]:
         pick = self.random
@@ -73,7 +104,14 @@ class Lines(Pipelines):
         agent = pick.choice(WORKERS)
         given = made["with"] | {"order": f"{name}-1"} | ({"calls": pick.choice([1, 1, 2])} if agent != "thinker" and pick.random() < 0.2 else {})
         retry = pick.choice([None, None, {"max": 2, "backoff_ms": 300}])
-        return made | {"agent": agent, "with": given, "retry": retry, "timeout_ms": pick.choice([None, None, None, 2_000])}
+        acts = self._act(name) if agent == "actor" else {}
+        return made | {"agent": agent, "with": given, "retry": retry, "timeout_ms": pick.choice([None, None, None, 2_000])} | acts
+
+    def _act(self, name: str) -> dict[str, Any]:
+        """What undoes it, and who looks up whether it was done."""
+        pick = self.random
+        undo = {"agent": pick.choice(["undoer", "mender"]), "with": {"undo": f"=steps.{name}.of", "order": f"{name}-undo"}, "timeout_ms": None}
+        return {"compensate": pick.choice([None, undo, undo]), "lookup": pick.choice([None, "finder"])}
 
     def manifest(self) -> dict[str, Any]:
         pick = self.random
@@ -82,9 +120,10 @@ class Lines(Pipelines):
             "timeout_ms": pick.choice([8_000, 20_000, 40_000]),
             "calls": pick.choice([None, None, 3, 10]),
             "cost_nano": pick.choice([None, None, BOUND, 20 * BOUND]),
+            "max_lifetime_ms": pick.choice([None, None, 45_000]),
         }
         spec = {"verify": {"agent": "judge", "with": {"claim": "=result"}, "timeout_ms": None}, "limits": limits, "team": "lines"}
-        return factories.manifest(*nodes, agents=AGENTS, **spec) | {"aliases": {"mind": ALIAS}}
+        return factories.manifest(*nodes, agents=AGENTS, **spec) | {"aliases": {"mind": ALIAS}, "engine_abi": 2}
 
 
 @dataclass(frozen=True)
@@ -113,6 +152,17 @@ class Scenario:
     def faults(self) -> tuple[str, ...]:
         return FAULTS[self.profile]
 
+    def undoes(self, line: int, node: str) -> bool:
+        """Whether a pipeline's node says what undoes it."""
+        return any(each.get("compensate") is not None for each in _nodes(self.manifests[line]["pipeline"]["spec"]["steps"]) if each["id"] == node)
+
+
+def _nodes(listed: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for node in listed:
+        yield node
+        yield from _nodes([*node.get("do", ()), *(each for do in node.get("branches", {}).values() for each in do)])
+        yield from _nodes(each for case in node.get("cases", ()) for each in case["do"])
+
 
 def scenario(seed: int) -> Scenario:
     pick = Random(f"scenario {seed}")
@@ -125,7 +175,7 @@ def scenario(seed: int) -> Scenario:
         inputs=tuple({"n": pick.randint(0, 10), "list": list(range(pick.randint(0, 3)))} for _ in range(runs)),
         workers=2 if profile in ("stalls", "clocks") else pick.choice([1, 2, 2, 3]),
         profile=profile,
-        strikes=pick.choice([0.3, 0.9]) if profile == "loop" else pick.choice([0.02, 0.05, 0.12]),
+        strikes=pick.choice([0.3, 0.9]) if profile == "loop" else pick.choice([0.05, 0.12, 0.25]),
         failing=pick.choice([0.02, 0.1, 0.3]),
         slow=pick.choice([0.1, 0.4, 0.8]),
         ttl=2.0 if profile == "loop" else pick.choice([3.0, 3.0, 6.0]),

@@ -45,6 +45,7 @@ class Process:
     busy: bool = False
     stopped_until: float = 0.0
     hindered_until: float = 0.0
+    gone_at: float = float("inf")
 
     def next_at(self) -> float | None:
         """When it could go on, were it not stopped."""
@@ -69,7 +70,14 @@ class World:
         self.trace: deque[str] = deque(maxlen=60)
         self.watch = Watch(self)
         self.outside = Outside(
-            scenario.seed, scenario.failing, scenario.slow, lambda: self.seconds, lambda: self.writer, self._sent, self.watch.answered
+            scenario.seed,
+            scenario.failing,
+            scenario.slow,
+            lambda: self.seconds,
+            lambda: self.writer,
+            self._sent,
+            self.watch.answered,
+            lambda number: self.processes[number - 1].gone_at,
         )
         self.doors = doors.Doors(self)
 
@@ -217,7 +225,7 @@ class World:
     def _gone(self, process: Process) -> None:
         if not process.alive:
             return
-        process.alive = False
+        process.alive, process.gone_at = False, self.seconds
         if not self.healed:
             self.later.append((self.seconds + self.random.choice([0.2, 0.2, 2.0, 8.0] if self.scenario.profile != "loop" else [0.2]), "spawn"))
         elif not any(each.alive for each in self.processes):
@@ -234,7 +242,7 @@ class World:
 
     def _wind_up(self) -> None:
         for process in self.processes:
-            process.alive = False
+            process.alive, process.gone_at = False, min(process.gone_at, self.seconds)
             process.loop.wind_up()
 
     # --- what befalls transactions ---
@@ -250,7 +258,7 @@ class World:
 
     def between_reads(self) -> None:
         """Rows that are read one after the other may be of different ages."""
-        if self.at_work and self.random.random() < 0.03:
+        if self.at_work and self.random.random() < 0.06:
             self._others_go_on(turns=self.random.randint(1, 8))
 
     def _others_go_on(self, *, turns: int = 400, until: float = float("inf")) -> None:

@@ -90,7 +90,7 @@ def parked(run: RunView, steps: Collection[Step], now: datetime) -> RunView | No
     if any(wait.works for wait in waits):
         return replace(run, state=RunState.WAITING, remaining_ms=None, wake_at=wake)
     remaining = max(int((run.deadline_at - now).total_seconds() * 1000), 0)
-    return replace(run, state=RunState.WAITING, remaining_ms=remaining, wake_at=wake, deadline_at=later(wake, remaining))
+    return replace(run, state=RunState.WAITING, remaining_ms=remaining, wake_at=wake, deadline_at=_bounded(later(wake, remaining), run))
 
 
 def woken(run: RunView) -> RunView:

@@ -11,7 +11,7 @@ from typing import Any
 from runs.engine import machine
 from runs.engine.outcomes import Failed, Result, Returned
 from runs.engine.states import Cause, StepState
-from runs.engine.values import Block, ForEachNode, Node, ParallelNode, Plan, StepNode, SwitchNode
+from runs.engine.values import Block, ForEachNode, Node, ParallelNode, Plan, SwitchNode, Turn, WaitNode
 
 from . import factories
 from .factories import agent, for_each, parallel, plan, stamped, step, switch, verify
@@ -170,7 +170,9 @@ class Model:
 
     def node(self, node: Node, prefix: str) -> str:
         key = prefix + node.id
-        if isinstance(node, StepNode):
+        if isinstance(node, WaitNode) and node.until == "=input.gone":
+            return FAILED  # as a for_each without items, it has no row
+        if isinstance(node, Turn):
             states = {StepState.RETURNED: DONE, StepState.SKIPPED: DONE, StepState.FAILED: FAILED}
             return states.get(self.rows[key], OPEN) if key in self.rows else ABSENT
         if node.when == "false":

@@ -1,0 +1,49 @@
+"""`python -m tests.chaos.launcher NAME FOLDER manage COMMAND… | door USE-CASE CALLS`: a process of the product with faults in it.
+
+It begins when it is told to. FOLDER holds its faults (NAME.faults), that it is ready (NAME.ready) and that it may begin (NAME.go).
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(name: str, folder: Path, what: str, *words: str) -> None:
+    if sys.platform == "linux":  # whoever started us may be killed, and nothing of ours goes on then
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestra_site.settings")
+    import django
+
+    django.setup()
+    from django.core.management import execute_from_command_line
+
+    from tests.chaos import faults
+
+    faults.arm(faults.from_text((folder / f"{name}.faults").read_text(encoding="utf-8")), folder, name)
+    (folder / f"{name}.ready").touch()
+    while not (folder / f"{name}.go").exists():
+        time.sleep(0.01)
+    if what == "manage":
+        execute_from_command_line(["manage.py", *words])
+    else:
+        _door(*words)
+
+
+def _door(use_case: str, calls: str) -> None:
+    """What REST, the admin and the commands do: one use-case, for each of the given arguments."""
+    from audit.actors import Actor
+    from runs import services
+
+    actor = Actor(kind="person", id="bob", auth="test", teams=frozenset({"platform"}))
+    for arguments in json.loads(calls):
+        getattr(services, use_case)(actor=actor, **arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

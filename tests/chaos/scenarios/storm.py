@@ -1,0 +1,84 @@
+"""Many runs, three workers, and faults at random points one after the other, by the seed."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+from runs.models import Run
+from tests.chaos.arena import LEASE_S, WORKER
+from tests.chaos.database import Opened
+from tests.chaos.faults import KILL, KINDS, STOP, Fault
+from tests.chaos.outside import answer_all, patiently
+from tests.chaos.points import FAILING, POINTS
+from tests.chaos.results import Result
+from tests.chaos.scene import Scene, scene
+
+RUNS, FAULTS, AT_ONCE, SPARES, MOST_S = 12, 16, 3, 2, 300.0
+_POINTS = [name for name in FAILING if POINTS[name].scene == "work" and POINTS[name].error is POINTS["claim.before"].error]
+
+
+def storm(folder: Path, opened: Opened, seed: int) -> Result:
+    """Three workers, each with a fault of its own at a random point; whoever dies is replaced. Recovery isn't measured: the next may die too."""
+    chance = random.Random(f"storm {seed}")
+    with scene("storm", folder, opened.environment) as played:
+        played.order_many(RUNS)
+        _Storm(played, chance).blow()
+        played.work("last")
+    return played.result
+
+
+class _Storm:
+    def __init__(self, played: Scene, chance: random.Random) -> None:
+        self.played, self.chance = played, chance
+        self.started = 0
+        self.spare: dict[str, Fault] = {}
+        self.alive: dict[str, Fault] = {}
+        self.stopped: dict[str, float] = {}
+
+    def blow(self) -> None:
+        end = time.monotonic() + MOST_S
+        while len(self.played.result.faults) < FAULTS and time.monotonic() < end:
+            while len(self.spare) + len(self.alive) < AT_ONCE + SPARES:
+                self._prepare()
+            while len(self.alive) < AT_ONCE:
+                name, fault = self.spare.popitem()
+                self.played.arena.go(name)
+                self.alive[name] = fault
+            if self._open() < RUNS // 2:
+                self.played.order_many(RUNS // 2)
+            for name in list(self.alive):
+                self._look_at(name)
+            self._wake_up()
+            patiently(lambda: answer_all(self.played.orders))
+            time.sleep(0.05)
+        for name in self.stopped:
+            self.played.arena.send(name, signal.SIGCONT)
+
+    def _open(self) -> int:
+        return patiently(lambda: Run.objects.filter(outcome__isnull=True).count())
+
+    def _prepare(self) -> None:
+        """It takes a while until a process is ready: whoever dies has its successor waiting."""
+        name, self.started = f"worker{self.started}", self.started + 1
+        fault = Fault(self.chance.choice(_POINTS), self.chance.choice(KINDS), self.chance.randint(1, 6))
+        self.played.arena.start(name, *WORKER, having=(fault,))
+        self.spare[name] = fault
+
+    def _look_at(self, name: str) -> None:
+        """Once its fault has struck, a worker has its successor; one that lives goes on beside it."""
+        at = self.played.arena.struck_at(name)
+        if at is None:
+            return
+        fault = self.alive.pop(name)
+        self.played.result.faults.append(fault.kind)
+        if fault.kind == STOP:
+            self.stopped[name] = at
+        elif fault.kind == KILL:
+            self.played.arena.wait_for_end(name)
+
+    def _wake_up(self) -> None:
+        for name, at in list(self.stopped.items()):
+            if time.time() > at + 2 * LEASE_S:
+                del self.stopped[name]
+                self.played.arena.send(name, signal.SIGCONT)

@@ -1,0 +1,158 @@
+"""What must hold of a run's row and of its events."""
+
+import json
+import sqlite3
+from datetime import timedelta
+from typing import Any
+
+from audit import canonical
+from runs import store
+
+from .seeing import FINISHED, LIVE, UNDO, Row, Seeing
+
+ENDS = ("runs.call.confirmed", "runs.call.refused", "runs.call.unresolved")
+MOST_CLAIMS = store.MAX_ATTEMPTS
+
+
+class RunRules(Seeing):
+    """`_run` looks at each row that has changed, `_entry` at each new entry of a run."""
+
+    def _run(self, before: Row | None, row: Row, writer: int) -> None:
+        name = row["id"]
+        if before is None:
+            self._must(row["state"] == "queued" and row["fence"] == 0, "a run begins queued", name)
+            return
+        if before["state"] == "finished":
+            final = ("state", "outcome", "result_digest", "finished_at", "seq", "failure_cause", "fence")
+            self._must(all(before[field] == row[field] for field in final), "finished is final", f"{dict(before)} became {dict(row)}")
+        if row["fence"] != before["fence"]:
+            self._claimed(before, row, writer)
+        elif row["lease_until"] != before["lease_until"] and before["state"] != "waiting":
+            holder = self.holders.get(name)
+            self._must(writer in (holder, 0), "only its holder prolongs a lease or gives it back", f"{writer} did, and {holder} holds it")
+        if row["cancel_requested_at"] is not None and before["cancel_requested_at"] is None:
+            in_time = before["state"] in LIVE and row["cancel_requested_at"] < row["deadline_at"]
+            self._must(in_time, "only what lives and is in time is cancelled", name)
+        if row["state"] == "finished" and before["state"] != "finished":
+            self._ended(before, row)
+        self._clock(before, row)
+        self._limits(row)
+
+    def _claimed(self, before: Row, row: Row, writer: int) -> None:
+        self._must(row["fence"] == before["fence"] + 1, "each claim has a fence of its own", f"{before['fence']} became {row['fence']}")
+        if before["state"] == "waiting":
+            self._must(before["wake_at"] <= self._now, "a run that waits is nobody's to take before its time", f"{writer} took it")
+        else:
+            free = before["lease_until"] is None or before["lease_until"] <= self._now
+            self._must(free, "a lease that holds is nobody else's to take", f"{writer} took it before {before['lease_until']}")
+        self._must(before["state"] in LIVE and self._now < before["deadline_at"], "only what lives and is in time is claimed", before["state"])
+        self.holders[row["id"]] = writer
+        self.claims[row["id"]] += 1
+
+    def _ended(self, before: Row, row: Row) -> None:
+        name = row["id"]
+        undoing = any(key.startswith(UNDO) for key in self._steps_of(name))  # its end was decided before
+        if row["outcome"] == "cancelled":
+            self._must(before["cancel_requested_at"] is not None, "a run is cancelled because somebody asked", name)
+        told = f"{name} is {row['outcome']} {row['failure_cause']}, finished {row['finished_at']}"
+        if before["deadline_at"] <= self._now:
+            causes = ("deadline", "tampered", *(("expired", "unresolved") if before["state"] == "waiting" else ()))
+            self._must(undoing or row["outcome"] != "verified", "past its deadline a run has failed", told)
+            self._must(undoing or row["failure_cause"] in causes, "past its deadline a run has failed", told)
+        elif before["cancel_requested_at"] is not None:
+            self._must(undoing or row["outcome"] == "cancelled", "what was cancelled ends so", told)
+        if row["failure_cause"] == "lost" and self._loses(name):
+            self._must(self.claims[name] > MOST_CLAIMS, "a run is lost only after as many claims", f"lost after {self.claims[name]}")
+
+    def _loses(self, name: str) -> bool:
+        """Whether the run itself was given up, and not one of its steps."""
+        failed = [row for (run, _), row in self.steps.items() if run == name and row["failure_cause"] == "lost"]
+        fresh = self._read("SELECT 1 FROM runs_step WHERE run_id = ? AND failure_cause = 'lost'", name)
+        return not failed and not fresh
+
+    def _limits(self, row: Row) -> None:
+        calls, money = row["calls_limit"], row["cost_limit_nano"]
+        self._must(calls is None or row["calls_used"] <= calls, "no more calls than the limit", f"{row['calls_used']} of {calls}")
+        held = row["spent_nano"] + row["reserved_nano"]
+        self._must(money is None or held <= money, "no more money than the limit", f"{held} of {money}")
+        self._must(min(row["spent_nano"], row["reserved_nano"]) >= 0, "no account is negative", str(dict(row)))
+
+    # --- the clock of its work ---
+
+    def _clock(self, before: Row, row: Row) -> None:
+        """It stands still while the run waits, goes on with the answer, and changes at no other time."""
+        was, now = before["state"], row["state"]
+        if now == "waiting" and (was != "waiting" or row["wake_at"] != before["wake_at"]):
+            self._parked(before, row)
+        elif was == "waiting" and now == "running" and row["fence"] == before["fence"]:
+            self._brought_back(before, row)
+        else:
+            self._must(row["deadline_at"] == before["deadline_at"], "only a wait moves a deadline", f"{row['id']}: {was} became {now}")
+        self._must(row["deadline_at"] <= row["lifetime_until"], "no run outlives its lifetime", f"{row['id']}: until {row['deadline_at']}")
+
+    def _parked(self, before: Row, row: Row) -> None:
+        wake, left = row["wake_at"], timedelta(milliseconds=row["remaining_ms"])
+        told = f"{row['id']} wakes {wake} with {row['remaining_ms']} ms left, and its deadline is {row['deadline_at']}"
+        self._must(
+            row["deadline_at"] in (wake, min(wake + left, row["lifetime_until"])), "a waiting run's deadline is its wait's, or what follows", told
+        )
+        ends = [end for each in self._open_waits(row["id"]) for end in (each["expires_at"], each["look_at"]) if end is not None]
+        self._must(wake in ends, "a waiting run wakes when one of its waits ends", told)
+        self._must(before["deadline_at"] > self._now, "past its deadline a run has failed", told)
+        if not self._clocks_jump:  # it was decided before it was written
+            least = before["deadline_at"] - self._now - timedelta(milliseconds=1)
+            self._must(least <= left <= before["deadline_at"] - before["created_at"], "the work clock stands still while a run waits", told)
+
+    def _brought_back(self, before: Row, row: Row) -> None:
+        told = f"{row['id']} goes on until {row['deadline_at']}, with {before['remaining_ms']} ms left"
+        if row["revision"] == before["revision"] + 1 and row["lease_until"] is None:
+            due = self._now + timedelta(milliseconds=before["remaining_ms"])
+            self._must(row["deadline_at"] == min(due, row["lifetime_until"]), "the work clock goes on with the answer", told)
+        else:
+            self._must(row["deadline_at"] == before["deadline_at"], "only a wait moves a deadline", told)
+
+    def _open_waits(self, run: str) -> list[sqlite3.Row]:
+        return self._read("SELECT * FROM runs_wait WHERE run_id = ? AND state = 'open'", run)
+
+    # --- entries ---
+
+    def _entry(self, entry: sqlite3.Row, run: Row, writer: int) -> None:
+        name, verb, body = entry["run"], entry["verb"], bytes(entry["body"])
+        self.world.tell(f"{verb.removeprefix('runs.')} {entry['subject'][:24]}")
+        said = json.loads(body)
+        seq, digest, last = self.heads.get(name, (0, None, ""))
+        if entry["seq"] is not None:
+            self._must(entry["seq"] == seq + 1, "events are without a gap", f"{verb} has seq {entry['seq']} after {seq}")
+            self._must(said["prev"] == digest, "each event names the one before", f"{verb} {entry['seq']}")
+            self._must(last != FINISHED, "the finish is the last event", f"{verb} after it")
+            self.heads[name] = (entry["seq"], canonical.digest_bytes(body), verb)
+            if entry["actor"] == "worker":
+                told = f"{writer} wrote {verb}; {self.holders.get(name)} holds it"
+                self._must(self.holders.get(name) == writer, "only the holder writes events", told)
+            self._progress(name, verb)
+        self._told(verb, entry["subject"], said["facts"])
+        if verb == FINISHED:
+            self.finishes[name] = said["facts"]
+
+    def _told(self, verb: str, subject: str, facts: Any) -> None:
+        _, _, key = subject.partition(":")
+        if verb in ENDS:
+            self.ends[subject] += 1
+            self._must(self.ends[subject] == 1, "a call ends once", subject)
+        elif verb == "runs.call.resent":
+            self.resent[key] += 1
+        elif verb == "runs.call.dispatched":
+            self.dispatched[key] += 1
+        elif verb == "runs.call.resolved":
+            self._must(self.resolved.get(key, facts)["decision"] in ("unknown", facts["decision"]), "what became of a call is said once", subject)
+            self.resolved[key] = facts
+        elif verb == "runs.wait.answered":
+            self._must(key not in self.said, "each wait is answered at most once", subject)
+            self.said[key] = facts["answer"]
+
+    def _progress(self, name: str, verb: str) -> None:
+        if verb == "runs.run.resumed":
+            many = self.claims[name]
+            self._must(many <= MOST_CLAIMS, "who takes a run after so many claims ends it", f"resumed at claim {many} without progress")
+        if verb not in ("runs.run.resumed", "runs.call.resent", "runs.run.cancel_requested"):
+            self.claims[name] = 0
