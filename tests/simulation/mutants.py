@@ -248,6 +248,7 @@ MUTANTS = (
         "            pass\n        self._places",
     ),
     _one("forget an end whose writing was broken off", DRIVER, "(*self._closing, *self._arrived()) if", "(*self._arrived(),) if"),
+    _one("take up again what a commit without an answer has parked", DRIVER, "(tries and self.parked)", "False"),
     _one("call a re-sent call free", PLANNING, "sent_before=True", "sent_before=False"),
     _one("answer without the open condition", ANSWERING, "not Wait.objects.open(now).filter(id=wait.id)", "not Wait.objects.filter(id=wait.id)"),
     _one(
@@ -277,6 +278,7 @@ MUTANTS = (
 )
 
 NOTICED_BY: dict[str, int] = {
+    "take up again what a commit without an answer has parked": 198,
     "drop the fence condition": 11,
     "drop the revision condition": 28,
     "write past a deadline what was decided in time": 0,
