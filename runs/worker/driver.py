@@ -209,6 +209,7 @@ class Driver:
             move=replace(move, snapshot=snapshot),
             actor=self.tools.actor,
             attempt=self.attempt,
+            deadline_at=self.snapshot.run.deadline_at,
             opened=(*opened, *(each for plan in plans for each in plan.opened)),
             settled=(*closing, *(each for plan in plans for each in plan.settled)),
             facts=tuple(fact for plan in plans for fact in plan.facts),
