@@ -67,7 +67,10 @@ class CallSettled:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One run's step from one revision to the next, with every row that belongs to it. `attempt`: claims since there was progress."""
+    """One run's step from one revision to the next, with every row that belongs to it. `attempt`: claims since there was progress.
+
+    `deadline_at`: the run's deadline as it stood when this was decided; a wait moves it.
+    """
 
     run: UUID
     team: str
@@ -78,6 +81,7 @@ class Transition:
     opened: tuple[CallOpened, ...] = ()
     settled: tuple[CallSettled, ...] = ()
     facts: tuple[Fact, ...] = ()
+    deadline_at: datetime | None = None
 
     @property
     def is_progress(self) -> bool:
@@ -90,7 +94,7 @@ class Transition:
         run = self.move.snapshot.run
         if run.finished_at is not None and run.finished_at >= run.deadline_at:
             return None  # decided since, and for ever
-        return min([run.deadline_at, *(each.call.not_after for each in self.opened)])
+        return min([run.deadline_at, self.deadline_at or run.deadline_at, *(each.call.not_after for each in self.opened)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,8 +182,8 @@ class Driver:
         """Decide, write, carry out. If the row moved meanwhile, read it again and decide the same thing anew."""
         self._closing = settled
         for tries in range(MOST_REREADS):
-            if self.finished:
-                return
+            if self.finished or (tries and self.parked):
+                return  # a run that was parked by a commit without an answer: taken up now, its wait would count as time to work
             overruled = self._overruled()
             turn = self._turn(overruled or decide(), settled, () if overruled else opened)
             if turn.is_empty:
@@ -227,6 +227,7 @@ class Driver:
             move=replace(move, snapshot=snapshot),
             actor=self.tools.actor,
             attempt=self.attempt,
+            deadline_at=self.snapshot.run.deadline_at,
             opened=(*opened, *(each for plan in plans for each in plan.opened)),
             settled=(*closing, *(each for plan in plans for each in plan.settled)),
             facts=tuple(fact for plan in plans for fact in plan.facts),

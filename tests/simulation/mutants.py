@@ -248,6 +248,8 @@ MUTANTS = (
         "            pass\n        self._places",
     ),
     _one("forget an end whose writing was broken off", DRIVER, "(*self._closing, *self._arrived()) if", "(*self._arrived(),) if"),
+    _one("take up again what a commit without an answer has parked", DRIVER, "(tries and self.parked)", "False"),
+    _one("park past a deadline what was parked in time", DRIVER, "deadline_at=self.snapshot.run.deadline_at,", ""),
     _one("call a re-sent call free", PLANNING, "sent_before=True", "sent_before=False"),
     _one("answer without the open condition", ANSWERING, "not Wait.objects.open(now).filter(id=wait.id)", "not Wait.objects.filter(id=wait.id)"),
     _one(
@@ -277,6 +279,8 @@ MUTANTS = (
 )
 
 NOTICED_BY: dict[str, int] = {
+    "park past a deadline what was parked in time": 438,
+    "take up again what a commit without an answer has parked": 198,
     "drop the fence condition": 11,
     "drop the revision condition": 28,
     "write past a deadline what was decided in time": 0,
@@ -284,7 +288,7 @@ NOTICED_BY: dict[str, int] = {
     "skip the cancel when a result is absorbed": 12,
     "forget a cancel": 12,
     "void a dispatched reservation": 1,
-    "settle again what has been settled": 6,
+    "settle again what has been settled": 79,
     "send an at_most_once call again": 24,
     "send again without telling": 3,
     "forget the intent before the call": 0,

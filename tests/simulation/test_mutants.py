@@ -24,10 +24,10 @@ def test_there_are_many_mutants_of_different_kinds() -> None:
 
 
 def test_a_mutant_is_taken_back() -> None:
-    before = machine.decide.__code__
+    before = machine._is_over.__code__
     with mutated(next(mutant for mutant in MUTANTS if mutant.name == "forget a cancel")):
-        assert machine.decide.__code__ is not before
-    assert machine.decide.__code__ is before
+        assert machine._is_over.__code__ is not before
+    assert machine._is_over.__code__ is before
 
 
 def test_an_edit_that_no_longer_fits_its_code_says_so() -> None:

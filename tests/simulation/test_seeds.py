@@ -22,6 +22,12 @@ def test_every_invariant_holds_whatever_befalls(simulation: Simulation, group: i
         assert not played.invariant, played.said
 
 
+@pytest.mark.parametrize("seed", [198, 215])
+def test_a_run_that_was_parked_by_a_commit_without_an_answer_stays_parked(simulation: Simulation, seed: int) -> None:
+    played = simulation.play(seed)
+    assert not played.invariant, played.said
+
+
 def test_the_seeds_bring_every_profile_of_faults() -> None:
     assert {scenario(seed).profile for seed in range(100)} == set(FAULTS)
 
