@@ -3,6 +3,7 @@
 Called by the tests and the command line of this package.
 """
 
+import asyncio
 import functools
 import logging
 import random
@@ -107,10 +108,12 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.worker.engine.CLAIM_S": 1.0,
         "runs.worker.engine.LOOK_S": 1.0,
         "runs.worker.engine.SWEEP_S": 3.0,
-        "runs.worker.engine.Engine._still_here": lambda engine: None,
+        "runs.worker.presence.beat": lambda engine, **more: None,
+        "runs.bell.listen": _deaf,
+        "runs.bell.ring": lambda run: _ring(world()),
         "runs.engine.patterns.waits.UNRESOLVED_FOR": timedelta(seconds=25),
         "runs.engine.looking.BACKOFF_MS": 500,
-        "runs.queue.ring": lambda: _ring(world()),
+        "runs.queue.ring": lambda run: _ring(world()),
         "runs.store.committer._close_own_connection": lambda together: None,
         "runs.performers.unpacked": lambda digests: dict.fromkeys([*digests, None], Path("/")),
         "runs.adapters.children.Pool": lambda size, hidden: outside.Pool(size, lambda: world().outside),
@@ -128,6 +131,11 @@ def _interruptible(statement: Any, simulation: Simulation) -> Any:
         return statement(sql, parameters, **more)
 
     return read
+
+
+async def _deaf(heard: Any) -> None:
+    """Bells are rung and lost by the world's doors."""
+    await asyncio.Event().wait()
 
 
 def _ring(world: World) -> None:
