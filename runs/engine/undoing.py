@@ -15,7 +15,7 @@ from runs.engine.limits import step_deadline
 from runs.engine.patterns.scope import scope_at
 from runs.engine.patterns.walk import Walk
 from runs.engine.states import Cause, Outcome, StepState, Verb
-from runs.engine.values import Compensation, Plan, Step, StepNode, instant_text
+from runs.engine.values import Compensation, Failure, Plan, Step, StepNode, instant_text
 
 UNDO: Final = "undo:"
 """How the key of a compensation begins; no node's own key can, since an id holds no colon."""
@@ -80,8 +80,13 @@ def _acted(plan: Plan, step: Step) -> bool:
     if not step.agent or is_undo(step.key) or plan.agents[step.agent].role != "act":
         return False
     if step.state is StepState.FAILED:
-        return step.attempt > 1 or step.failure is None or step.failure.cause not in _NEVER_SENT
+        return step.attempt > 1 or step.failure is None or _was_sent(step.failure)
     return step.state in (StepState.RETURNED, StepState.CANCELLED)
+
+
+def _was_sent(failed: Failure) -> bool:
+    """A refusal may be that of a call which the agent made on its way: then it was at work itself."""
+    return failed.cause not in _NEVER_SENT or bool(failed.details.get("from_call"))
 
 
 def _is_undone(steps: Mapping[str, Step], step: Step) -> bool:
