@@ -257,7 +257,7 @@ class Effective:
         if self.integrity is Integrity.BROKEN:
             return "broken"
         if self.outcome is None:
-            return str(self.state) if self.wake_at is None else f"{self.state} until {self.wake_at:%Y-%m-%dT%H:%M:%SZ}"
+            return str(self.state) if self.wake_at is None else f"{self.state} until {to_the_second(self.wake_at)}"
         if self.as_of is not None and self.outcome in (Outcome.VERIFIED, Outcome.DEGRADED):
             return f"{self.outcome} as of {to_the_second(self.as_of)}"
         return str(self.outcome)

@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 from agents.models import Pipeline, Standing
 from audit.actors import Actor
+from audit.instants import readable
 from runs.engine.states import LIVE_RUN, Integrity, Outcome, RunState
 from runs.models import Run, RunQuerySet
 
@@ -52,7 +53,7 @@ class PipelineHealth:
         if self.overdue:
             said.append(f"{self.overdue} of its runs are past their deadline and nobody has ended them")
         if self.waiting_since is not None and now - self.waiting_since > LATE:
-            said.append(f"a run waits for a worker since {self.waiting_since:%Y-%m-%d %H:%M:%S} UTC")
+            said.append(f"a run waits for a worker since {readable(self.waiting_since)} UTC")
         return said
 
 
@@ -101,7 +102,7 @@ def _in_a_row(words: Iterable[str]) -> int:
     return failing
 
 
-_SAID: Final = "id pipeline_id state outcome integrity as_of deadline_at finished_at draft reverifies_id".split()
+_SAID: Final = "id pipeline_id state outcome integrity as_of deadline_at wake_at finished_at draft reverifies_id".split()
 
 
 def _newest(pipelines: Sequence[UUID]) -> dict[UUID, list[Run]]:

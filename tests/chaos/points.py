@@ -114,7 +114,7 @@ _ALL: Final = [
     *_both("start", "runs.services.starting:_insert", scene="start"),
     Point("start.done", "runs.services:start_run", after=True, scene="start"),
     *_both("answer", "runs.services.answering:answer", scene="answer"),
-    Point("answer.within", "runs.services.answering:_back_at_work", after=False, scene="answer"),
+    Point("answer.within", "runs.store.family:back_at_work", after=False, scene="answer"),
     *_both("cancel", "runs.services:cancel_run", scene="cancel"),
     Point("cancel.within", "audit.ledger:head_of", after=False, scene="cancel"),
     # Left out, not failed at: a worker that is slow to see that its lease has run out.

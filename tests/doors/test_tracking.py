@@ -12,18 +12,19 @@ from runs.models import Step, StepState
 from runs.worker import Event
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+RUN = uuid4()
 UNDO = {"agent": "canceller", "with": {}}
 SPEC = {"steps": [{"id": "book", "agent": "booker", "compensate": UNDO}, {"id": "paid", "kind": "wait"}], "verify": {"agent": "judge"}}
 
 
 @pytest.fixture
 def tracker() -> Tracker:
-    run: Any = SimpleNamespace(release=SimpleNamespace(manifest={"pipeline": {"spec": SPEC}}))
+    run: Any = SimpleNamespace(id=RUN, release=SimpleNamespace(manifest={"pipeline": {"spec": SPEC}}))
     return Tracker(run)
 
 
 def hear(tracker: Tracker, verb: str, **facts: Any) -> None:
-    tracker.hear(Event(uuid4(), f"runs.step.{verb}", f"step:{facts['step']}", facts))
+    tracker.hear(Event(RUN, f"runs.step.{verb}", f"step:{facts['step']}", facts))
 
 
 @pytest.mark.parametrize(

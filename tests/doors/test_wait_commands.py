@@ -20,6 +20,12 @@ from tests.shell import Terminal, interrupt_when, typed
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have a narrow terminal."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 @pytest.fixture
 def token_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Put the token of a member of the team into the environment."""

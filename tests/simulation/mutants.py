@@ -102,6 +102,8 @@ def _one(name: str, module: str, old: str, new: str, constant: str = "") -> Muta
 
 MACHINE, DRIVER, PLANNING, PERFORMING = "runs.engine.machine", "runs.worker.driver", "runs.worker.planning", "runs.worker.performing"
 WRITING, CLAIMS, SETTLING, ENDING = "runs.store.writing", "runs.store.claims", "runs.store.settling", "runs.services.ending"
+FAMILY = "runs.store.family"
+RESUMES = '"deadline_at": _within_life(later(now, run.remaining_ms), run)'
 ADMISSION, LEDGER, STOPPING, ANSWERING = "runs.boundary.admission", "audit.ledger", "runs.services.stopping", "runs.services.answering"
 ABSORBING, WAITING, UNDOING, LOOKING = "runs.engine.absorbing", "runs.engine.waiting", "runs.engine.undoing", "runs.engine.looking"
 WALK, WAITS = "runs.engine.patterns.walk", "runs.engine.patterns.waits"
@@ -260,7 +262,9 @@ MUTANTS = (
     ),
     _one("leave a wait open that has ended", WALK, "self.closed[step.key] = ", "_ = "),
     _one("a work clock that doesn't stop", WAITS, "_bounded(later(wake, remaining), run)", "run.deadline_at"),
-    _one("a work clock that doesn't go on", ANSWERING, '"deadline_at": deadline,', '"deadline_at": run.deadline_at,'),
+    _one(
+        "a work clock that doesn't go on", FAMILY, RESUMES, '"deadline_at": run.deadline_at'
+    ),
     _one("let a run outlive its lifetime", WAITS, "deadline_at=_bounded(later(wake, remaining), run)", "deadline_at=later(wake, remaining)"),
     _one("undo in the order of doing", UNDOING, "max(done, key", "min(done, key"),
     _one("undo twice", UNDOING, " and UNDO + step.key not in walk.steps", ""),

@@ -71,6 +71,7 @@ class Simulation:
     def _reset(seed: int) -> None:
         random.seed(seed)  # the jitter of retries
         identity._last = 0
+        identity._chance.clear()  # it is fetched many bytes ahead
         _ids.seed(seed)
 
 

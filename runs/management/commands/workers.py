@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit import clock
+from audit.instants import readable
 from audit.visible import visible
 from audit.wording import lasting
 from runs.management.terminal import Screen, add_json, teaching_parser
@@ -74,7 +75,7 @@ def _table(found: list[Engine]) -> Table:
         serves = "" if one.serves_all else " (one run)"
         state = Text(stands, style={"at work": "green", "silent": "bold red"}.get(stands, "dim"))
         heard = f"{lasting((now - one.beat_at).total_seconds())} ago"
-        started = f"{one.started_at:%Y-%m-%d %H:%M:%S}"
+        started = readable(one.started_at)
         cells = (f"{one.kind}{serves}", Text(visible(one.host, 60)), str(one.pid), state, str(one.driving), started, heard)
         table.add_row(*cells)
     return table

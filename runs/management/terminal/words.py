@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from audit.instants import to_the_second
 from audit.visible import visible
 
 STYLES: Final = {
@@ -52,7 +53,7 @@ def instant(text: str | None) -> str:
 
 
 def instant_of(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return to_the_second(at)
 
 
 def whose(owner: Any, team: Any) -> str:
