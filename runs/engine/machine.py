@@ -45,6 +45,8 @@ def work_of(snapshot: Snapshot, now: datetime) -> tuple[Mapping[str, Held], tupl
 def begin(snapshot: Snapshot, now: datetime) -> Move:
     """Open a queued run, or take up one that another worker left: adopts the steps that exist and opens those that don't."""
     _refuse_finished(snapshot)
+    if snapshot.run.wake_at is not None:
+        now = max(now, snapshot.run.wake_at)  # whoever claimed it saw that its time has come; by this clock it may yet have to
     first = snapshot.run.state is RunState.QUEUED
     if _is_over(snapshot, now):
         return decide(snapshot if first else rebuild(snapshot, now).snapshot, now)

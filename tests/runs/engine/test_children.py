@@ -183,6 +183,7 @@ def test_a_node_of_a_pipeline_that_the_release_does_not_hold_is_refused() -> Non
 
 def test_a_snapshot_of_rows_takes_a_child_up_where_it_was() -> None:
     play = Play(plan(node(), step("after")))
-    rows = Snapshot(play.snapshot.plan, play.snapshot.run, play.snapshot.steps, play.snapshot.open)
+    woken = replace(play.snapshot.run, state=RunState.RUNNING, wake_at=None)  # as another answer would leave its row
+    rows = Snapshot(play.snapshot.plan, woken, play.snapshot.steps, play.snapshot.open)
     move = machine.begin(rows, play.now)
     assert (move.opened, move.snapshot.steps["sub"].state) == ((), StepState.WAITING)
