@@ -120,7 +120,7 @@ def test_a_page_costs_as_many_queries_however_long_the_list_is(caller: Caller, p
     grow(12, start=3)
     for number in range(3, 9):
         one_more("platform", number)
-    assert queries() == few <= 8
+    assert queries() == few <= 9  # inside a test's transaction PostgreSQL is asked for the time too
 
 
 @pytest.mark.parametrize(
