@@ -111,7 +111,8 @@ def test_a_page_costs_as_many_queries_however_long_the_list_is(caller: Caller, p
         with CaptureQueriesContext(connection) as captured:
             assert caller.get(f"{path}?limit=2").status == 200
         assert not [query for query in captured.captured_queries if "COUNT(" in query["sql"] or "OFFSET" in query["sql"]]
-        return len(captured)
+        # PostgreSQL is asked for the time only inside a transaction, which a request is not and a test is.
+        return sum("clock_timestamp()" not in query["sql"] for query in captured.captured_queries)
 
     grow(3)
     for number in range(3):
@@ -120,7 +121,7 @@ def test_a_page_costs_as_many_queries_however_long_the_list_is(caller: Caller, p
     grow(12, start=3)
     for number in range(3, 9):
         one_more("platform", number)
-    assert queries() == few <= 9  # inside a test's transaction PostgreSQL is asked for the time too
+    assert queries() == few <= 8
 
 
 @pytest.mark.parametrize(
