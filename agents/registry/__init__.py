@@ -8,6 +8,7 @@ from __future__ import annotations
 from .accounts import Place, change_password, create_person, people_visible_to, permit_person, person_shown, place_of, reset_password, set_active
 from .applying import apply_folder
 from .changes import Applied, Change, FieldChange, MadeRelease, Pin, Preview, Published, RolledBack
+from .composing import starts_runs
 from .folders import private_files, unpacked
 from .people import add_member, hide_team, people_of, remove_member, show_team
 from .pricing import Priced, set_price, update_prices
@@ -60,6 +61,7 @@ __all__ = [
     "set_active",
     "set_price",
     "show_team",
+    "starts_runs",
     "suspend",
     "unpacked",
     "update_prices",

@@ -77,6 +77,8 @@ def reverify(*, run: str, actor: Actor, ring: bool = False) -> Run:
 
 
 def _refuse_unjudgeable(old: Run) -> None:
+    if old.trigger == beginnings.SPREAD:
+        raise NotReverifiable(f"run {old.id} did some items of a loop of run {old.parent_run_id}, which has all of them judged: judge that one again")
     if old.state != RunState.FINISHED or not old.result_digest:
         raise NotReverifiable(f"run {old.id} is {old.outcome or old.state} and has no result that could be judged again")
     if integrity_of([old])[old.id] is Integrity.BROKEN:

@@ -12,6 +12,7 @@ from agents.models import Release
 from audit import bulk, canonical, clock
 from audit.actors import Actor
 from audit.ledger import Draft
+from runs.engine.families import ShareNode
 from runs.engine.states import Verb
 from runs.engine.values import Step as StepValue
 from runs.models import Run
@@ -19,6 +20,8 @@ from runs.store.transitions import Transition
 
 TRIGGER: Final = "pipeline"
 """What starts a child run."""
+SPREAD: Final = "spread"
+"""What starts one that does some items of a loop of the run above."""
 PRIORITIES: Final = {"low": -1, "normal": 0, "high": 1}
 _COLUMNS = {field.name: field.attname for field in Run._meta.concrete_fields}  # noqa: SLF001 - Django's documented way to a model's fields
 
@@ -82,7 +85,7 @@ def _child(parent: Run, step: StepValue, releases: Mapping[str, Release], actor:
         team=release.pipeline.team,
         as_of=parent.as_of,
         draft=parent.draft,
-        trigger=TRIGGER,
+        trigger=SPREAD if isinstance(step.node, ShareNode) else TRIGGER,
         started_by=parent.started_by,
         parent_run_id=parent.id,
         parent_step=step.key,
