@@ -74,7 +74,7 @@ def _newest(actor: Actor, now: datetime) -> list[Listed]:
     """Each with what it reads as: a row that somebody changed in the database counts as broken, not as what it claims."""
     said = ("id", "pipeline_id", "state", "outcome", "integrity", "as_of", "created_at", "deadline_at", "wake_at", "failure_cause", "failure_owner")
     columns = (*said, "seq", "result_digest")
-    rows = list(Run.objects.visible_to(actor).filter(created_at__gte=now - timedelta(days=7)).order_by("-created_at").only(*columns)[:NEWEST])
+    rows = list(Run.objects.visible_to(actor).whole().filter(created_at__gte=now - timedelta(days=7)).order_by("-created_at").only(*columns)[:NEWEST])
     return [one for start in range(0, len(rows), AT_ONCE) for one in listed(rows[start : start + AT_ONCE], now)]
 
 

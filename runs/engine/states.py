@@ -28,6 +28,10 @@ AT_WORK_RUN: Final = frozenset({RunState.QUEUED, RunState.RUNNING})
 LIVE_RUN: Final = AT_WORK_RUN | {RunState.WAITING}
 
 
+SPREAD: Final = "spread"
+"""What starts a run that does some items of a loop of the run above: nobody judges it alone, so its outcome says nothing of its pipeline."""
+
+
 class Outcome(StrEnum):
     VERIFIED = "verified"
     DEGRADED = "degraded"

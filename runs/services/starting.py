@@ -16,7 +16,7 @@ from audit.ledger import Head
 from audit.visible import named
 from runs import queue
 from runs.engine import planner
-from runs.engine.states import Integrity, RunState, Verb
+from runs.engine.states import SPREAD, Integrity, RunState, Verb
 from runs.errors import BadInput, IdempotencyConflict, NotReverifiable
 from runs.models import Run
 from runs.models.run import integrity_of
@@ -77,7 +77,7 @@ def reverify(*, run: str, actor: Actor, ring: bool = False) -> Run:
 
 
 def _refuse_unjudgeable(old: Run) -> None:
-    if old.trigger == beginnings.SPREAD:
+    if old.trigger == SPREAD:
         raise NotReverifiable(f"run {old.id} did some items of a loop of run {old.parent_run_id}, which has all of them judged: judge that one again")
     if old.state != RunState.FINISHED or not old.result_digest:
         raise NotReverifiable(f"run {old.id} is {old.outcome or old.state} and has no result that could be judged again")

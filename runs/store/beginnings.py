@@ -13,15 +13,13 @@ from audit import bulk, canonical, clock
 from audit.actors import Actor
 from audit.ledger import Draft
 from runs.engine.families import ShareNode
-from runs.engine.states import Verb
+from runs.engine.states import SPREAD, Verb
 from runs.engine.values import Step as StepValue
 from runs.models import Run
 from runs.store.transitions import Transition
 
 TRIGGER: Final = "pipeline"
 """What starts a child run."""
-SPREAD: Final = "spread"
-"""What starts one that does some items of a loop of the run above."""
 PRIORITIES: Final = {"low": -1, "normal": 0, "high": 1}
 _COLUMNS = {field.name: field.attname for field in Run._meta.concrete_fields}  # noqa: SLF001 - Django's documented way to a model's fields
 

@@ -14,11 +14,11 @@ from audit import bulk, canonical, ledger, reports
 from runs.engine import looking, machine, places, planner
 from runs.engine.families import PipelineNode, ShareNode
 from runs.engine.patterns import spreading
-from runs.engine.states import LIVE_RUN, OPEN_STEP, Cause, RunState, StepState, Verb, WaitKind, WaitState
+from runs.engine.states import LIVE_RUN, OPEN_STEP, SPREAD, Cause, RunState, StepState, Verb, WaitKind, WaitState
 from runs.engine.values import Answer, BestBefore, Failure, Held, Plan, RunView, Snapshot, Waiting, WaitNode
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
-from runs.store import beginnings, family
+from runs.store import family
 from runs.store.transitions import Seen
 
 Opened = Mapping[UUID, Mapping[str, Any]]
@@ -134,7 +134,7 @@ def _loaded(run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | 
 def plan_of_run(run: Run) -> tuple[Plan, Problem | None]:
     """Of its release's plan, what this run does."""
     plan, problem = plan_of(run.release_id)
-    if problem is not None or run.trigger != beginnings.SPREAD:
+    if problem is not None or run.trigger != SPREAD:
         return (plan if problem is not None or not run.reverifies_id else planner.verification_only(plan)), problem
     share = places.share_of(plan, run.parent_step)
     if share is None:
@@ -184,7 +184,7 @@ def _filled(view: RunView, run: Run, opened: Opened) -> RunView:
     values = opened.get(run.input_entry, {})
     if "input" not in values:
         raise _Tampered("the stored input does not match its ledger entry")
-    if run.trigger == beginnings.SPREAD:
+    if run.trigger == SPREAD:
         given, held, share = spreading.read(values["input"])
         return replace(view, input=given, given=held, share=share)
     given, missing = _given(run.reverifies_id) if run.reverifies_id else ({}, ())
