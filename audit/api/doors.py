@@ -77,7 +77,7 @@ def operation(
             tags=[tag],
             summary=summary,
             description=f"{does}\n\n{_told(refusals)}",
-            parameters=[*_parameters(_places(handle), "path"), *_parameters(asked_for, "query"), *_parameters(named, "header")],
+            parameters=[*_parameters(_places(handle), "path"), *_parameters(asked_for, "query"), *_parameters(named, "header"), *_later(refusals)],
             request=None if takes is None else {"application/json": takes},
             responses={**_successes(gives, status, also or {}), **_problems(refusals)},
         )(answer)
@@ -105,6 +105,13 @@ def _parameters(shapes: Mapping[str, Shape], location: Literal["query", "path", 
         OpenApiParameter(name, type={**shape}, location=location, required=location == "path", description=shape.get("description", ""))
         for name, shape in shapes.items()
     ]
+
+
+def _later(refusals: list[Refusal]) -> list[OpenApiParameter]:
+    """The header of the answers that say when to ask again."""
+    statuses = sorted({refusal.http_status for refusal in refusals} & {429, 503})
+    said = "in how many seconds to ask again"
+    return [OpenApiParameter("Retry-After", type=int, location="header", response=statuses, description=said)] if statuses else []
 
 
 def _successes(gives: Shape, status: int, also: Mapping[int, str]) -> dict[Any, Any]:
