@@ -34,6 +34,7 @@ class Doors:
         self.world = world
         self.random: Random = world.random
         self.started: dict[int, UUID] = {}
+        self.reverified = 0
 
     def happen(self, word: str) -> None:
         with self.world._as(0), running(None):
@@ -92,7 +93,8 @@ class Doors:
 
     def reverify(self) -> None:
         run = self._any_run()
-        if run is not None and len(self.world.watch.runs) < 5:
+        if run is not None and self.reverified < 3:
+            self.reverified += 1
             self.world.tell("reverify")
             services.reverify(run=str(run), actor=CLIENT)
 

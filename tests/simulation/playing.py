@@ -29,10 +29,6 @@ from tests.simulation.invariants import Broken
 from tests.simulation.scenarios import Scenario, scenario
 from tests.simulation.world import World
 
-LINES = 2
-"""So many pipelines there are; a seed gives each of its runs a release of its own."""
-
-
 @dataclass(frozen=True)
 class Played:
     """`invariant` is empty where everything held."""
@@ -172,16 +168,17 @@ def _furnish() -> None:
     for name in scenarios.NAMES:
         row = Agent(id=next(ids), name=name, team=team, role="gather", state="active", created_at=AT, permissions=["allow read *", "allow call *"])
         row.save()
-    for number in range(LINES):
-        pipeline = Pipeline.objects.create(id=next(ids), name=f"line{number}", team=team, state="active", created_at=AT)
+    for name in (*scenarios.LINES, *scenarios.PARTS):
+        pipeline = Pipeline.objects.create(id=next(ids), name=name, team=team, state="active", created_at=AT)
         Version.objects.create(id=next(ids), pipeline=pipeline, number=1, spec={}, digest="0" * 64, author="test", created_at=AT)
 
 
 def _publish(laid_out: Scenario) -> None:
-    for number, manifest in enumerate(laid_out.manifests):
-        pipeline = Pipeline.objects.get(name=f"line{number}")
+    """A release of its own for each pipeline of a seed: what is kept per release is kept beyond a seed."""
+    for number, (name, manifest) in enumerate(laid_out.manifests.items()):
+        pipeline = Pipeline.objects.get(name=name)
         version = Version.objects.get(pipeline=pipeline)
-        release = UUID(int=(laid_out.seed + 1) * LINES + number)  # of its own: what is kept per release is kept beyond a seed
+        release = UUID(int=(laid_out.seed + 1) * len((*scenarios.LINES, *scenarios.PARTS)) + number)
         digest = canonical.digest(manifest)
         Release.objects.bulk_create([Release(id=release, digest=digest, pipeline=pipeline, version=version, manifest=manifest, created_at=AT)])
         Pipeline.objects.filter(id=pipeline.id).update(current_release=release)

@@ -46,6 +46,7 @@ class Process:
     busy: int = 0
     stopped_until: float = 0.0
     hindered_until: float = 0.0
+    began_at: float = 0.0
     gone_at: float = float("inf")
 
     @property
@@ -70,7 +71,7 @@ class World:
         self.at_work: list[int] = []
         self.happens = deque(scenario.happens)
         self.later: list[tuple[float, str]] = []
-        self.healed = False
+        self.healed, self.healed_at = False, 0.0
         self.commits, self.changes = 0, 0
         self.trace: deque[str] = deque(maxlen=60)
         self.watch = Watch(self)
@@ -130,7 +131,7 @@ class World:
 
     def _heal(self) -> None:
         """Faults stop. Whoever lives goes on, somebody healthy comes, and the world runs on until nothing is left to do."""
-        self.healed = True
+        self.healed, self.healed_at = True, self.seconds
         self.tell("faults stop")
         for process in self.processes:
             process.stopped_until = min(process.stopped_until, self.seconds)
@@ -211,7 +212,7 @@ class World:
     def spawn(self) -> None:
         number = len(self.processes) + 1
         loop = VirtualLoop(lambda: self.seconds, lambda job, future: self._give_job(process, job, future), lambda said: None)
-        process = Process(number, loop, self.scenario.committers)
+        process = Process(number, loop, self.scenario.committers, began_at=self.seconds)
         ttl = timedelta(seconds=self.scenario.ttl)
         beat = self.scenario.ttl * self.scenario.beat
         options = EngineOptions(concurrency=4, children=CHILDREN, ttl=ttl, beat_s=beat, id=UUID(int=number))

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .seeing import Row, Seeing
+from .families import FamilyRules
+from .seeing import WRITES_FAIL, Row
 
 RESOLVED = {"resolved_done": "done", "resolved_not_done": "not_done"}
-WRITES_FAIL = frozenset({"ambiguous", "full", "locked"})
 
 
-class CallRules(Seeing):
+class CallRules(FamilyRules):
     """`_call` looks at each row that has changed, `sending` at each call as it goes out, `answered` at each answer."""
 
     def _call(self, before: Row | None, row: Row, run: Row, steps: Mapping[Any, Row], writer: int) -> None:
@@ -55,13 +55,16 @@ class CallRules(Seeing):
         self._must(all(before[name] == row[name] for name in same), "a call that has ended never changes", what)
 
     def _account(self, run: Row) -> None:
-        mine = [row for row in self.calls.values() if row["run_id"] == run["id"]]
-        held = sum(row["reserved_nano"] for row in mine)
+        """Its own calls, what is held for its children, and what those took that have ended."""
+        mine, (held_below, spent_below, calls_below) = [row for row in self.calls.values() if row["run_id"] == run["id"]], self._share_of_children(run)
+        held = sum(row["reserved_nano"] for row in mine) + held_below
         self._must(run["reserved_nano"] == held, "what is reserved is what is out", f"the run says {run['reserved_nano']}, its calls {held}")
         spent = self._read("SELECT COALESCE(SUM(amount_nano), 0) AS spent FROM audit_charge WHERE run = ?", run["id"])[0]["spent"]
         costs = sum(row["cost_nano"] for row in mine)
-        self._must(run["spent_nano"] == spent == costs, "what is spent is what was charged", f"{run['spent_nano']}, charges {spent}, calls {costs}")
-        self._must(run["calls_used"] == len(mine), "each call is counted", f"{run['calls_used']} of {len(mine)}")
+        told = f"{run['spent_nano']}, charges {spent}, calls {costs}, children {spent_below}"
+        self._must(run["spent_nano"] - spent_below == spent == costs, "what is spent is what was charged", told)
+        counted = len(mine) + calls_below
+        self._must(run["calls_used"] == counted, "each call is counted", f"{run['calls_used']} of {counted}")
         out = [row["step"] for row in mine if row["state"] == "dispatched"]
         self._must(run["state"] != "finished" or not out, "a run ends with its calls settled", str(out))
 

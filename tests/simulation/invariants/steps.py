@@ -31,8 +31,11 @@ class StepRules(Seeing):
 
     def _returned(self, before: Row | None, row: Row, run: Row, earlier: Row | None, writer: int) -> None:
         place = f"{row['key']} of {row['run_id']}"
-        if row["agent"] == "":
+        if row["agent"] == "" and self._child_of(row) is not None:
+            self._must(row["result_digest"] == self._child_of(row), "a node's result is that of its run", place)
+        elif row["agent"] == "":
             self._must(row["result_digest"] in self._said_to(row), "a wait's result is its answer, or what silence means", place)
+        if row["agent"] == "":
             if run["state"] == "finished":
                 return  # time ended it before time or a cancel ended the run; whoever came along wrote down both
         told = f"{place}: {row['result_fence']}, {run['fence']}"
@@ -60,6 +63,11 @@ class StepRules(Seeing):
             if (request.run.hex, request.step, request.attempt) == (row["run_id"], row["key"], row["attempt"]) and sent.answer is not None:
                 digests |= set(_values(sent.answer))
         return row["result_digest"] in digests
+
+    def _child_of(self, row: Row) -> str | None:
+        """The digest of what the run gave that a step has started; None where it starts none."""
+        children = self._read("SELECT result_digest FROM runs_run WHERE parent_run_id = ? AND parent_step = ?", row["run_id"], row["key"])
+        return children[0]["result_digest"] if children else None
 
     def _said_to(self, row: Row) -> list[str]:
         """Digests of what its wait was answered; of the instant until which it slept, or null, where nobody was to say anything."""
