@@ -29,6 +29,7 @@ from tests.simulation.invariants import Broken
 from tests.simulation.scenarios import Scenario, scenario
 from tests.simulation.world import World
 
+
 @dataclass(frozen=True)
 class Played:
     """`invariant` is empty where everything held."""
@@ -106,7 +107,10 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.worker.engine.CLAIM_S": 1.0,
         "runs.worker.engine.LOOK_S": 1.0,
         "runs.worker.engine.SWEEP_S": 3.0,
+        "runs.worker.presence.announce": lambda engine, **more: None,
         "runs.worker.presence.beat": lambda engine, **more: None,
+        "runs.worker.presence.leave": lambda engine: None,
+        "runs.sweeps.fit_engines": lambda: None,  # every release here is one of these engines
         "runs.bell.listen": _deaf,
         "runs.bell.ring": lambda run: _ring(world()),
         "runs.engine.patterns.waits.UNRESOLVED_FOR": timedelta(seconds=25),

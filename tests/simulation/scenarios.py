@@ -31,7 +31,7 @@ INSTANTS = tuple(instant_text(factories.later(seconds)) for seconds in (1, 6, 12
 WORDED = {"type": "object", "required": ["word"]}
 """What a signal brings where its wait asks for anything."""
 
-STIMULI = {"cancel": 0.25, "reverify": 0.25, "sweep": 1.0, "ring": 1.0, "poke": 1.0, "leave": 0.3, "suspend": 0.15, "signal": 1.5, "settle": 1.5}
+STIMULI = {"cancel": 0.4, "reverify": 0.25, "sweep": 1.0, "ring": 1.0, "poke": 1.0, "leave": 0.5, "suspend": 0.15, "signal": 1.5, "settle": 1.5}
 """How many of each befall a run of a seed, on average."""
 FAULTS: Mapping[str, tuple[str, ...]] = {
     "calm": (),
@@ -76,12 +76,14 @@ LINES, PARTS = ("line0", "line1"), ("part0", "part1")
 class Lines(Pipelines):
     """Random pipelines over the agents above, smaller than the engine's own: each of their steps costs a transaction or three.
 
-    `waits`, `runs`: the chances that a node is a wait, or a run of a pipeline `below`, of which there is a manifest each.
+    `waits`, `acts`, `runs`: the chances that a node is a wait, an act, or a run of a pipeline `below`, of which there is a manifest each.
+    Where acts are many, what comes after them fails often: they are undone.
     """
 
     def __init__(self, random: Random, *, fresh: bool, below: Mapping[str, dict[str, Any]] = MappingProxyType({})) -> None:
         super().__init__(random, fresh=fresh)
         self.waits = random.choice([0.0, 0.0, 0.15, 0.4])
+        self.acts = random.choice([0.0, 0.0, 0.0, 0.8])
         self.below = below
         self.runs = random.choice([0.1, 0.3, 0.6]) if below else 0.0
 
@@ -100,6 +102,13 @@ class Lines(Pipelines):
         timeout = pick.choice([None, None, 3_000, 12_000])
         return {"kind": "pipeline", "id": name, "pipeline": pick.choice(sorted(self.below)), "with": given, "timeout_ms": timeout, **said}
 
+    def _beside(self) -> dict[str, Any]:
+        """A run of another pipeline with something else beside it: the run above is at work while it waits."""
+        pick, names = self.random, [f"n{self.used + number}" for number in (1, 2, 3)]
+        self.used += len(names)
+        other = self.child(names[2]) if pick.random() < 0.3 else self.step(names[2], [])
+        return factories.parallel(names[0], pick.choice(["all", "any"]), on_failure="degrade", a=[self.child(names[1])], b=[other])
+
     def wait(self, name: str) -> dict[str, Any]:
         pick = self.random
         said: dict[str, Any] = dict.fromkeys(("for_ms", "until", "signal", "timeout_ms", "output"))
@@ -116,7 +125,7 @@ class Lines(Pipelines):
     def step(self, name: str, seen: list[str]) -> dict[str, Any]:
         pick = self.random
         made = super().step(name, seen)
-        agent = pick.choice(WORKERS)
+        agent = "actor" if pick.random() < self.acts else pick.choice(WORKERS)
         given = made["with"] | {"order": f"{name}-1"} | ({"calls": pick.choice([1, 1, 2])} if agent != "thinker" and pick.random() < 0.2 else {})
         retry = pick.choice([None, None, {"max": 2, "backoff_ms": 300}])
         acts = self._act(name) if agent == "actor" else {}
@@ -131,8 +140,13 @@ class Lines(Pipelines):
     def manifest(self, name: str, depths: tuple[int, ...] = (0, 1, 1, 2)) -> dict[str, Any]:
         pick = self.random
         nodes = self.nodes(pick.choice(depths), [])
+        if self.below and pick.random() < 0.5:
+            nodes = [self._beside(), *nodes][:3]
+        if pick.random() < self.acts:
+            self.used += 1
+            nodes.append(super().step(f"n{self.used}", []) | {"with": {"x": "=input.gone"}, "on_failure": "stop", "when": None})
         limits = {
-            "timeout_ms": pick.choice([8_000, 20_000, 40_000]),
+            "timeout_ms": pick.choice([3_000, 8_000, 20_000, 20_000, 40_000]),
             "calls": pick.choice([None, None, 3, 10]),
             "cost_nano": pick.choice([None, None, BOUND, 20 * BOUND]),
             "max_lifetime_ms": pick.choice([None, None, 45_000]),
@@ -159,11 +173,14 @@ def _pinned(manifest: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One seed, laid out. `manifests`: those of LINES, as many as there are inputs, and of the PARTS that they run. `strikes`, `failing`, `slow`: the chances that a fault befalls a transaction, that a call fails, that it takes long.
+    """One seed, laid out. `manifests`: those of LINES, as many as there are inputs, and of the PARTS that they run.
+
+    `strikes`, `failing`, `slow`: the chances that a fault befalls a transaction, that a call fails, that it takes long.
 
     `happens` comes in the order of its seconds. A lease (`ttl`) may be shorter than a call, so that two workers can have the same one out.
     `latency`: the longest that a use of the database waits for its turn; `beat`: after which part of it a lease is prolonged.
     `committers`: how many threads of each process write, as many as its database has writers.
+    `interrupts`: somebody comes in just where a process has decided and not yet written, and what undoes is poked.
     """
 
     seed: int
@@ -179,11 +196,16 @@ class Scenario:
     beat: float
     lasts: float
     committers: int
+    interrupts: bool
     happens: tuple[tuple[float, str], ...] = field(default=())
 
     @property
     def faults(self) -> tuple[str, ...]:
         return FAULTS[self.profile]
+
+    @property
+    def has_children(self) -> bool:
+        return "part0" in self.manifests
 
     def node(self, pipeline: str, name: str) -> dict[str, Any]:
         """What a pipeline says of one of its nodes."""
@@ -211,12 +233,13 @@ def scenario(seed: int) -> Scenario:
         strikes=pick.choice([0.3, 0.9]) if profile == "loop" else pick.choice([0.05, 0.12, 0.25]),
         failing=pick.choice([0.02, 0.1, 0.3]),
         slow=pick.choice([0.1, 0.4, 0.8]),
-        ttl=2.0 if profile == "loop" else pick.choice([3.0, 3.0, 6.0]),
+        ttl=1.5 if profile == "loop" else pick.choice([3.0, 3.0, 6.0]),
         beat=pick.choice([0.33, 0.6]),
         latency=pick.choice([0.05, 0.3, 1.2]),
         lasts=lasts,
         happens=tuple(sorted(_happens(pick, runs, FAULTS[profile], lasts))),
         committers=pick.choice([1, 2]),
+        interrupts=pick.random() < 0.4,
     )
 
 
@@ -225,7 +248,7 @@ def _manifests(pick: Random, runs: int) -> dict[str, dict[str, Any]]:
     made: dict[str, dict[str, Any]] = {}
     if pick.random() < 0.5:
         made["part1"] = Lines(pick, fresh=False).manifest("part1", (0,))
-        made["part0"] = Lines(pick, fresh=False, below={"part1": made["part1"]} if pick.random() < 0.4 else {}).manifest("part0", (0, 0, 1))
+        made["part0"] = Lines(pick, fresh=False, below={"part1": made["part1"]} if pick.random() < 0.6 else {}).manifest("part0", (0, 0, 1))
     parts = dict(made)
     for name in LINES[:runs]:
         made[name] = Lines(pick, fresh=False, below=parts).manifest(name)
@@ -233,9 +256,11 @@ def _manifests(pick: Random, runs: int) -> dict[str, dict[str, Any]]:
 
 
 def _happens(pick: Random, runs: int, faults: tuple[str, ...], lasts: float) -> list[tuple[float, str]]:
-    """Starts first; each is asked for twice now and then. What lies near the start matters most: runs are short."""
+    """Starts first; each is asked for twice now and then. What lies near the start matters most: runs are short, and some are cancelled too late."""
     found = [(round(pick.uniform(0, 2), 2), "start") for _ in range(runs)]
-    found += [(each + 0.5, "start") for each, _ in found if pick.random() < 0.2]
+    starts = [at for at, _ in found]
+    found += [(at + 0.5, "start") for at in starts if pick.random() < 0.2]
+    found += [(round(at + pick.choice([3, 8]) + pick.uniform(0, 2), 2), "cancel") for at in starts if pick.random() < 0.2]
     average = {**STIMULI, **{fault: 2.0 for fault in faults if fault in AT_TIMES}}
     for name, times in average.items():
         many = sum(pick.random() < times / 2 for _ in range(2 * runs))

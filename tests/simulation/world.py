@@ -67,11 +67,11 @@ class World:
         self.random = Random(f"world {scenario.seed}")
         self.seconds, self.jumped = 0.0, 0.0
         self.processes: list[Process] = []
-        self.unannounced: set[int] = set()
         self.at_work: list[int] = []
         self.happens = deque(scenario.happens)
         self.later: list[tuple[float, str]] = []
         self.healed, self.healed_at = False, 0.0
+        self.interrupts = scenario.interrupts
         self.commits, self.changes = 0, 0
         self.trace: deque[str] = deque(maxlen=60)
         self.watch = Watch(self)
@@ -160,6 +160,8 @@ class World:
             self._turn(self.random.choice(due))
         else:
             self.watch.idle()
+            if self.scenario.interrupts and self.watch.undoes_now:
+                self.doors.poke()
             times = [at for process in self.processes if (at := process.next_at()) is not None]
             times += [at for at, _ in (*self.later, *([self.happens[0]] if self.happens else []))]
             self.seconds = max(self.seconds, min(times, default=self.seconds + 1.0))
@@ -175,6 +177,7 @@ class World:
                 process.loop.turn()
         if process.alive and process.main.done():
             self.tell(f"process {process.number} has ended")
+            self.watch.left(process)
             self._gone(process)
 
     def _do(self, process: Process) -> None:
@@ -220,7 +223,6 @@ class World:
             process.engine = Engine(options)
             process.main = loop.create_task(process.engine.run())
         self.processes.append(process)
-        self.unannounced.add(number)
         self.tell(f"process {number} begins")
 
     def _give_job(self, process: Process, job: Callable[[], Any], future: Any) -> None:
@@ -256,6 +258,10 @@ class World:
 
     def before_begin(self) -> str | None:
         self._outside_transactions()
+        if self.writer == DOOR and self.doors.rivals:
+            self.doors.rivals -= 1
+            self._others_go_on(turns=1)
+        self._interrupt()
         fault = self._fault(AT_BEGINS)
         if fault == "stand still":
             self._others_go_on(until=self.seconds + self.scenario.ttl * self.random.choice([0.3, 1.1, 1.5]))
@@ -263,9 +269,20 @@ class World:
             self._others_go_on(turns=self.random.randint(1, 12))
         return fault
 
+    def _interrupt(self) -> None:
+        """Once: what a process is about to write is overtaken by a cancel, and then it is asked to go."""
+        process = next((process for process in self.processes if process.number == self.writer), None)
+        if process is None or process.engine is None or not self.interrupts or self.healed:
+            return
+        ending = [driver for driver in process.engine._drivers.values() if any(map(driver._is_dispatched, (each.call for each in driver._closing)))]
+        if ending:
+            self.interrupts = False
+            self.doors.interrupt(process, ending[0].run)
+            self._others_go_on(turns=3)
+
     def between_reads(self) -> None:
         """Rows that are read one after the other may be of different ages."""
-        if self.at_work and self.random.random() < 0.06:
+        if self.at_work and self.random.random() < 0.12:
             self._others_go_on(turns=self.random.randint(1, 8))
 
     def _others_go_on(self, *, turns: int = 400, until: float = float("inf")) -> None:
@@ -283,8 +300,7 @@ class World:
             raise Killed
 
     def at_commit(self) -> str | None:
-        fault = self._fault(AT_COMMITS) if self.writer not in self.unannounced else None
-        self.unannounced.discard(self.writer)
+        fault = self._fault(AT_COMMITS)
         if fault is not None:
             self.tell(f"fault: {fault}")
         return fault

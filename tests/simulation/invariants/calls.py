@@ -56,7 +56,8 @@ class CallRules(FamilyRules):
 
     def _account(self, run: Row) -> None:
         """Its own calls, what is held for its children, and what those took that have ended."""
-        mine, (held_below, spent_below, calls_below) = [row for row in self.calls.values() if row["run_id"] == run["id"]], self._share_of_children(run)
+        mine = [row for row in self.calls.values() if row["run_id"] == run["id"]]
+        held_below, spent_below, calls_below = self._share_of_children(run)
         held = sum(row["reserved_nano"] for row in mine) + held_below
         self._must(run["reserved_nano"] == held, "what is reserved is what is out", f"the run says {run['reserved_nano']}, its calls {held}")
         spent = self._read("SELECT COALESCE(SUM(amount_nano), 0) AS spent FROM audit_charge WHERE run = ?", run["id"])[0]["spent"]
@@ -108,6 +109,13 @@ class CallRules(FamilyRules):
             soon = free_since + 2.0 + 5 * self.world.scenario.latency
             told = f"{sent.request.step} to {sent.process}"
             self._must(bool(process.busy) or self.world.seconds <= soon, "what was answered is written", told)
+
+    def left(self, process: Any) -> None:
+        """Who was asked to go writes first what was answered to it."""
+        for key, sent in self.unwritten.items():
+            out = self._read("SELECT step FROM runs_call WHERE key = ? AND state = 'dispatched'", key)
+            told = f"{sent.request.step} to {sent.process}"
+            self._must(sent.process != process.number or not out, "who leaves writes what was answered", told)
 
     def _acts_at_most_once(self) -> None:
         """Each attempt, and all attempts together unless a person was wrong; where clocks jump, nobody knows when a call's time is over."""

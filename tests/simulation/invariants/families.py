@@ -13,7 +13,7 @@ SWEPT_WITHIN_S = 4.0
 
 
 class FamilyRules(Seeing):
-    """`_begins_below` and `_ends_below` look at a child's row, `_family` at each run of a family that has changed, `_orphans` whenever nothing is ready."""
+    """`_begins_below`, `_ends_below` look at a child's row, `_family` at a run that has changed, `_orphans` whenever nothing is ready."""
 
     def _begins_below(self, row: Row, above: Row, writer: int) -> None:
         what, node = f"{row['id']}, {row['parent_step']} of {above['id']}", self._node_of(above, row["parent_step"])
@@ -74,7 +74,8 @@ class FamilyRules(Seeing):
         self.orphaned_since = {run: self.orphaned_since.get(run, self.world.seconds) for run in lost}
         if not lost or self._writes_fail:
             return
-        free_since = min((self._free_since(process) for process in self.world.processes if process.alive and not process.busy), default=self.world.seconds)
+        free = [self._free_since(process) for process in self.world.processes if process.alive and not process.busy]
+        free_since = min(free, default=self.world.seconds)
         for run, since in self.orphaned_since.items():
             soon = max(since, free_since) + SWEPT_WITHIN_S + 5 * self.world.scenario.latency
             self._must(self.world.seconds <= soon, "what nobody waits for is told so", f"{run} since {since:.3f}")

@@ -58,10 +58,11 @@ class RunRules(FamilyRules):
             self._must(before["cancel_requested_at"] is not None, "a run is cancelled because somebody asked", name)
         told = f"{name} is {row['outcome']} {row['failure_cause']}, finished {row['finished_at']}"
         if before["deadline_at"] <= self._now:
-            ends_with_its_wait = before["state"] == "waiting" and before["wake_at"] == before["deadline_at"]  # and with whatever had failed before
-            self._must(undoing or row["outcome"] != "verified", "past its deadline a run has failed", told)
-            why = ends_with_its_wait or row["failure_cause"] in ("deadline", "tampered", *(("expired", "unresolved") if before["state"] == "waiting" else ()))
-            self._must(undoing or why, "past its deadline a run has failed", told)
+            waits = before["state"] == "waiting"
+            causes = ("deadline", "tampered", *(("expired", "unresolved") if waits else ()))
+            with_its_wait = waits and before["wake_at"] == before["deadline_at"]  # and with whatever had failed before
+            is_so = row["outcome"] != "verified" and (with_its_wait or row["failure_cause"] in causes)
+            self._must(undoing or is_so, "past its deadline a run has failed", told)
         elif before["cancel_requested_at"] is not None:
             self._must(undoing or row["outcome"] == "cancelled", "what was cancelled ends so", told)
         if row["failure_cause"] == "lost" and self._loses(name):

@@ -35,9 +35,8 @@ class StepRules(Seeing):
             self._must(row["result_digest"] == self._child_of(row), "a node's result is that of its run", place)
         elif row["agent"] == "":
             self._must(row["result_digest"] in self._said_to(row), "a wait's result is its answer, or what silence means", place)
-        if row["agent"] == "":
-            if run["state"] == "finished":
-                return  # time ended it before time or a cancel ended the run; whoever came along wrote down both
+        if row["agent"] == "" and run["state"] == "finished":
+            return  # time ended it before time or a cancel ended the run; whoever came along wrote down both
         told = f"{place}: {row['result_fence']}, {run['fence']}"
         self._must(row["result_fence"] == run["fence"], "a result is written under the current fence", told)
         self._must(self.holders.get(row["run_id"]) == writer, "a result is written by the holder", place)

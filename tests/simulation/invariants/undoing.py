@@ -11,6 +11,10 @@ COME_TO_NOTHING = ("failed", "rejected", "cancelled")
 class UndoRules(FamilyRules):
     """`_undoes` looks at each compensation as it is opened, `_accounted` at a run that has come to nothing."""
 
+    @property
+    def undoes_now(self) -> bool:
+        return any(row["state"] == "running" for (_, key), row in self.steps.items() if key.startswith(UNDO))
+
     def _undoes(self, row: Row, steps: Mapping[str, Row], pipeline: str) -> None:
         key = row["key"].removeprefix(UNDO)
         acted = steps.get(key)
