@@ -20,9 +20,8 @@ def why_not() -> str | None:
     """None where hosts can be made here, else the reason."""
     if absent := [name for name in _PROGRAMS if shutil.which(name) is None]:
         return f"{', '.join(absent)} not found: install iproute2 and util-linux"
-    tried = subprocess.run(
-        [*ALONE, "sh", "-c", f"ip link add {_BRIDGE} type bridge && ip link add a type veth peer name b"], capture_output=True, check=False
-    )
+    made = f"ip link add name {_BRIDGE} type bridge && ip link add name port0 type veth peer name eth0"
+    tried = subprocess.run([*ALONE, "sh", "-c", made], capture_output=True, check=False)
     if tried.returncode:
         return f"no network namespace can be made here ({tried.stderr.decode(errors='replace').strip()[-120:]})"
     return None
@@ -34,14 +33,14 @@ class Network:
     def __init__(self) -> None:
         self._hosts: dict[str, int] = {}
         _ip("link", "set", "lo", "up")
-        _ip("link", "add", _BRIDGE, "type", "bridge")
+        _ip("link", "add", "name", _BRIDGE, "type", "bridge")
         _ip("addr", "add", f"{ADDRESS}/24", "dev", _BRIDGE)
         _ip("link", "set", _BRIDGE, "up")
 
     def plug_in(self, name: str, pid: int) -> None:
         """The process is alone in its namespace by now."""
         number = self._hosts[name] = len(self._hosts) + 1
-        _ip("link", "add", f"port{number}", "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+        _ip("link", "add", "name", f"port{number}", "type", "veth", "peer", "name", "eth0", "netns", str(pid))
         _ip("link", "set", f"port{number}", "master", _BRIDGE, "up")
         within = ("nsenter", "--net", "--target", str(pid))
         _ip("link", "set", "lo", "up", under=within)
