@@ -151,6 +151,8 @@ CACHES = {
     )
 }
 
+ORCHESTRA_WATCHERS = env.whole("ORCHESTRA_WATCHERS", 4, least=1, most=1_024)  # each holds a thread of its process while it waits
+
 ORCHESTRA_MONITOR_TOKEN = env.token("ORCHESTRA_MONITOR_TOKEN")  # reads /metrics and /health/outcomes, and nothing else
 
 # Web --------------------------------------------------------------------------------------------------------------------------------
