@@ -164,6 +164,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 ORCHESTRA_TRIES = env.whole("ORCHESTRA_TRIES", 10, least=1, most=1_000)  # wrong passwords for one user name from one address, then nobody may try
 ORCHESTRA_TRIES_PER_ADDRESS = env.whole("ORCHESTRA_TRIES_PER_ADDRESS", 100, least=1, most=100_000)
+ORCHESTRA_TRIES_PER_NAME = env.whole("ORCHESTRA_TRIES_PER_NAME", 100, least=1, most=100_000)  # from all addresses that are new to it
 ORCHESTRA_LOCK_S = env.whole("ORCHESTRA_LOCK_S", 900, least=10, most=86_400)
 ORCHESTRA_PROXIES = env.whole(
     "ORCHESTRA_PROXIES", 0, least=0, most=10
