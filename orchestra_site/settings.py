@@ -268,9 +268,11 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}},
+    "filters": {"no_bad_news": {"()": "orchestra_site.health.logs.NoBadNews"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{app: {"level": _LEVEL} for app in ("audit", "agents", "runs", "approvals", "orchestra_site")},
+        "django.request": {"filters": ["no_bad_news"]},
         "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },
 }
