@@ -73,7 +73,7 @@ def operation(
 
         parameters = [*_parameters(_places(handle), "path"), *_parameters(asked_for, "query"), *_parameters(named, "header")]
         refusals = [*_of_every_door(writes=writes, pages="cursor" in asked_for), *refuses]
-        said = {"operation_id": id, "tags": [tag], "summary": summary, "description": f"{does}\n\n{_told(refusals)}"}
+        said: dict[str, Any] = {"operation_id": id, "tags": [tag], "summary": summary, "description": f"{does}\n\n{_told(refusals)}"}
         taken = None if takes is None else {"application/json": takes}
         given_back = {**_successes(gives, status, also or {}), **_problems(refusals)}
         declared: Callable[..., Response] = extend_schema(**said, parameters=parameters, request=taken, responses=given_back)(answer)
