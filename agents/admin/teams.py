@@ -63,6 +63,7 @@ class GroupForm(forms.Form):
 class TeamAdmin(ReadOnlyAdmin):
     list_display = (shown("name"), shown("accountable"), "created_at")
     search_fields = ("name",)
+    search_help_text = "a part of a name"
     page_template = "admin/agents/team.html"
 
     def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:

@@ -20,6 +20,7 @@ for model in (Failure, OrmQ, Schedule, Success, AuthToken):
 @admin.register(Schedule)
 class ScheduleAdmin(ReadOnlyAdmin):
     list_display = (shown("name"), shown("func"), "schedule_type", "minutes", "next_run")
+    fields: ClassVar[Any] = ("name", "func", "schedule_type", "minutes", "repeats", "next_run")
 
 
 @admin.register(Success, Failure)
