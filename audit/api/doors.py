@@ -71,16 +71,12 @@ def operation(
         def answer(self: Any, request: Request, *args: P.args, **kwargs: P.kwargs) -> Response:
             return handle(self, asking.read(request, query=asked_for, headers=named, body=body), *args, **kwargs)
 
+        parameters = [*_parameters(_places(handle), "path"), *_parameters(asked_for, "query"), *_parameters(named, "header")]
         refusals = [*_of_every_door(writes=writes, pages="cursor" in asked_for), *refuses]
-        declared: Callable[..., Response] = extend_schema(
-            operation_id=id,
-            tags=[tag],
-            summary=summary,
-            description=f"{does}\n\n{_told(refusals)}",
-            parameters=[*_parameters(_places(handle), "path"), *_parameters(asked_for, "query"), *_parameters(named, "header")],
-            request=None if takes is None else {"application/json": takes},
-            responses={**_successes(gives, status, also or {}), **_problems(refusals)},
-        )(answer)
+        said: dict[str, Any] = {"operation_id": id, "tags": [tag], "summary": summary, "description": f"{does}\n\n{_told(refusals)}"}
+        taken = None if takes is None else {"application/json": takes}
+        given_back = {**_successes(gives, status, also or {}), **_problems(refusals)}
+        declared: Callable[..., Response] = extend_schema(**said, parameters=parameters, request=taken, responses=given_back)(answer)
         return declared
 
     return declare
