@@ -1,8 +1,9 @@
 """Room in the queue: how many runs wait to be begun, and whether one more may. What has begun, and child runs, are never asked.
 
-Counts along the index of queued runs, no further than the bound. Called in the transaction that starts a run; knows no doors.
+Counts along the index of queued runs, no further than the bound, and not for every start. Called in the transaction that starts a run.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,9 +17,12 @@ from audit import bulk
 from runs.errors import Overloaded, TooManyQueued
 
 RETRY_S: Final = 10
-LAST: Final = 256
-"""So many of the last places are given one after the other, by a lock. Before them, starts that count at the same time don't see each other, and
-fewer than this do so: each has a connection of its own."""
+LAST: Final = 1_024
+"""So many of the last places are counted for each start, one after the other, by a lock. What is under way or given ahead elsewhere finds room in
+them: the bound holds to the run as long as fewer transactions than this start runs at once and fewer than 16 processes do."""
+AHEAD: Final = 8
+PIPELINES_AHEAD: Final = 8
+"""Far from the bound a process that has counted starts so many runs of so many pipelines without a count; on PostgreSQL, where it costs most."""
 _LOCKS: Final = 0x6F72
 """The class of our advisory locks on PostgreSQL."""
 
@@ -52,16 +56,46 @@ class _Place:
 
 def refuse_beyond(pipeline: Pipeline, bounds: Bounds) -> None:
     """TooManyQueued or Overloaded where there is no room for one more run of this pipeline."""
+    key = (pipeline.pk, bounds)
+    if _AHEAD.takes(key):
+        return
     places = _places(pipeline, bounds)
     found = _counted(pipeline, bounds)
     narrow = [place for place, count in zip(places, found, strict=True) if count > place.bound - LAST]
     if narrow and connection.vendor == "postgresql":  # SQLite's one writer is alone by now
         for place in narrow:
-            bulk.statement("SELECT pg_advisory_xact_lock(CAST(%s AS integer), CAST(%s AS integer)) IS NULL", [_LOCKS, place.lock])
+            _asked("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCKS, place.lock])
         found = _counted(pipeline, bounds)
     for place, count in zip(places, found, strict=True):
         if count >= place.bound:
             raise _refusal(place, count)
+    if not narrow and connection.vendor == "postgresql":
+        _AHEAD.gives(key)
+
+
+class _Ahead:
+    """Starts that need not be counted, by pipeline. Threads of a process share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left: dict[tuple[UUID, Bounds], int] = {}
+
+    def takes(self, key: tuple[UUID, Bounds]) -> bool:
+        with self._lock:
+            left = self._left.get(key, 0)
+            if left:
+                self._left[key] = left - 1
+            return left > 0
+
+    def gives(self, key: tuple[UUID, Bounds]) -> None:
+        with self._lock:
+            self._left.pop(key, None)
+            while len(self._left) >= PIPELINES_AHEAD:
+                del self._left[next(iter(self._left))]
+            self._left[key] = AHEAD
+
+
+_AHEAD: Final = _Ahead()
 
 
 def _places(pipeline: Pipeline, bounds: Bounds) -> Sequence[_Place]:
@@ -80,7 +114,14 @@ def _lock(key: UUID) -> int:
 
 def _counted(pipeline: Pipeline, bounds: Bounds) -> list[int]:
     given: list[Any] = [bulk.adapted(pipeline.pk), bounds.pipeline, bulk.adapted(pipeline.team.pk), bounds.team, bounds.every]
-    return [int(count) for count in bulk.statement(f"SELECT {_COUNTS}", given)[0]]
+    return [int(count) for count in _asked(f"SELECT {_COUNTS}", given)]
+
+
+def _asked(sql: str, given: Sequence[Any]) -> tuple[Any, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        found: tuple[Any, ...] = cursor.fetchone()
+        return found
 
 
 def _refusal(place: _Place, count: int) -> TooManyQueued | Overloaded:

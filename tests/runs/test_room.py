@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from agents import registry
 from agents.models import Pipeline
+from audit.identity import new_id
 from audit.models import Entry
 from runs import services
 from runs.errors import Overloaded, TooManyQueued
@@ -204,6 +206,24 @@ def test_the_counts_go_no_further_than_the_bounds() -> None:
         start()
     pipeline = Pipeline.objects.select_related("team").get(name="sample")
     assert room._counted(pipeline, room.Bounds(2, 3, 9)) == [2, 3, 4]
+
+
+def test_far_from_the_bound_not_every_start_is_counted() -> None:
+    """On SQLite each is: it takes a few microseconds there."""
+    pipeline, bounds = Pipeline.objects.select_related("team").get(name="sample"), room.Bounds(10_000, 20_000, 30_000)
+    with CaptureQueriesContext(connection) as asked:
+        for _ in range(2 * (room.AHEAD + 1)):
+            room.refuse_beyond(pipeline, bounds)
+    assert len(asked) == (2 if connection.vendor == "postgresql" else 2 * (room.AHEAD + 1))
+
+
+def test_what_is_given_ahead_is_bounded_however_many_pipelines_there_are() -> None:
+    ahead, bounds = room._Ahead(), room.Bounds(1, 1, 1)
+    keys = [(new_id(), bounds) for _ in range(2 * room.PIPELINES_AHEAD)]
+    for key in keys:
+        ahead.gives(key)
+    taken = sum(ahead.takes(key) for key in keys for _ in range(2 * room.AHEAD))
+    assert taken == room.AHEAD * room.PIPELINES_AHEAD < room.LAST / 15
 
 
 @pytest.fixture(autouse=True)
