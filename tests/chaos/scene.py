@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from django.db import DatabaseError
+
 from runs.models import Engine
 from tests.chaos import matrix, outside, workload
 from tests.chaos.arena import WORKER, Arena, Stuck, arena, until
@@ -70,7 +72,7 @@ def scene(name: str, folder: Path, environment: Mapping[str, str]) -> Iterator[S
             yield played
             played.see_through()
             result.unsound += [f"{late} did not leave when it was asked to" for late in made.leave()]
-        except Stuck as stuck:
+        except (Stuck, DatabaseError) as stuck:
             result.lost.append(str(stuck))
         matrix.judge(played.orders, result)
         result.log = made.tails() + matrix.told(played.orders) if result.problems else ""
