@@ -61,6 +61,9 @@ class Scene:
         if not outside.see_through(self.orders, LONG_S):
             self.result.lost.append(f"not all runs have ended within {LONG_S:g} s")
 
+    def leave(self) -> None:
+        self.result.unsound += [f"{late} did not leave when it was asked to" for late in self.arena.leave()]
+
 
 @contextmanager
 def scene(name: str, folder: Path, environment: Mapping[str, str]) -> Iterator[Scene]:
@@ -71,7 +74,7 @@ def scene(name: str, folder: Path, environment: Mapping[str, str]) -> Iterator[S
         try:
             yield played
             played.see_through()
-            result.unsound += [f"{late} did not leave when it was asked to" for late in made.leave()]
+            played.leave()
         except (Stuck, DatabaseError) as stuck:
             result.lost.append(str(stuck))
         matrix.judge(played.orders, result)

@@ -26,8 +26,12 @@ def storm(folder: Path, opened: Opened, seed: int) -> Result:
     chance = random.Random(f"storm {seed}")
     with scene("storm", folder, opened.environment) as played:
         played.order_many(RUNS)
-        _Storm(played, chance).blow()
-        played.work("last")
+        weather = _Storm(played, chance)
+        with weather.waking():  # to the end: a fault that has not struck yet may do so while its worker leaves
+            weather.blow()
+            played.work("last")
+            played.see_through()
+            played.leave()
     return played.result
 
 
@@ -40,10 +44,6 @@ class _Storm:
         self.may_stop: list[str] = []
 
     def blow(self) -> None:
-        with self._waking():
-            self._blow()
-
-    def _blow(self) -> None:
         end = time.monotonic() + MOST_S
         while len(self.played.result.faults) < FAULTS and time.monotonic() < end:
             while len(self.spare) + len(self.alive) < AT_ONCE + SPARES:
@@ -82,7 +82,7 @@ class _Storm:
             self.played.arena.wait_for_end(name)
 
     @contextmanager
-    def _waking(self) -> Iterator[None]:
+    def waking(self) -> Iterator[None]:
         """Whoever was stopped goes on after two leases. By a thread: it may hold the database itself, and then all others here wait for it."""
         over = threading.Event()
 
