@@ -14,7 +14,7 @@ from audit.api.shapes import ref, text, whole
 from runs import services
 from runs.api import watching
 from runs.api.shapes import FILTERS, START
-from runs.errors import AlreadyFinished, BadInput, IdempotencyConflict, NotReverifiable, UnknownRun
+from runs.errors import AlreadyFinished, BadInput, IdempotencyConflict, NotReverifiable, Overloaded, TooManyQueued, UnknownRun
 from runs.models import Run
 from runs.services import Listed, Wanted
 
@@ -84,7 +84,7 @@ class RunsView(Door):
         gives=ref("Run"),
         status=201,
         also={200: "The run that this key started before."},
-        refuses=(UnknownPipeline, NotGranted, NotPublished, NotPublishable, Retired, BadInput, IdempotencyConflict),
+        refuses=(UnknownPipeline, NotGranted, NotPublished, NotPublishable, Retired, BadInput, IdempotencyConflict, TooManyQueued, Overloaded),
     )
     def post(self, asked: Asked) -> Response:
         run = services.start_run(
@@ -167,7 +167,7 @@ class ReverifyView(Door):
         ),
         gives=ref("Run"),
         status=201,
-        refuses=(UnknownRun, NotGranted, NotReverifiable),
+        refuses=(UnknownRun, NotGranted, NotReverifiable, TooManyQueued, Overloaded),
     )
     def post(self, asked: Asked, run: str) -> Response:
         new = services.reverify(run=run, actor=asked.actor, ring=True)
