@@ -50,26 +50,29 @@ def _options() -> argparse.Namespace:
 
 
 def _inside(options: argparse.Namespace) -> int:
-    """A share of the cases over one database: its results, or why there are none."""
+    """A share of the cases over one database: a line for each result as it comes, or why there are none."""
     (kind,) = options.database
-    said: dict[str, Any] = {"results": []}
     try:
         with database.opened(kind) as opened:
             from tests.chaos import playing  # the models want Django set up, over that database
 
             if options.list:
                 print("\n".join(playing.described()), file=sys.stderr)
-                said = {"skipped": "only listed"}
-            else:
-                said["results"] = [dataclasses.asdict(result) for result in playing.played(options, opened)]
+                _say({"skipped": "only listed"})
+                return 0
+            for result in playing.played(options, opened):
+                _say({"result": dataclasses.asdict(result)})
     except servers.Unavailable as error:
-        said = {"skipped": str(error)}
-    print(json.dumps(said))
+        _say({"skipped": str(error)})
     return 0
 
 
+def _say(line: dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
+
+
 def _said_apart(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """The same command in processes of their own, `jobs` at a time: what each share has said, by database."""
+    """The same command in processes of their own, `jobs` at a time: what all shares have said, by database. Whoever ends it hears what there is."""
     jobs = 1 if options.list else max(options.jobs, 1)
     left = [(kind, share) for kind in ([SQLITE] if options.list else options.database) for share in range(jobs)]
     said: dict[str, list[dict[str, Any]]] = {kind: [] for kind, _ in left}
@@ -77,17 +80,18 @@ def _said_apart(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     try:
         while left or at_work:
             while left and len(at_work) < jobs:
-                kind, share = left.pop(0)
-                at_work.update([_started(kind, share)])
+                at_work.update([_started(*left.pop(0))])
             for process in [each for each in at_work if each.poll() is not None]:
                 kind, file = at_work.pop(process)
-                said[kind].append(_read(file, process.returncode))
+                said[kind] += _read(file, process.returncode)
             time.sleep(0.1)
+    except (SystemExit, KeyboardInterrupt):
+        print("asked to end: what has been played so far", file=sys.stderr)
     finally:
         for process in at_work:
             process.terminate()  # it ends what it has started; a kill would leave its servers behind
-        for process in at_work:
-            process.wait()
+        for process, (kind, file) in at_work.items():
+            said[kind] += _read(file, process.wait())
     return said
 
 
@@ -98,19 +102,18 @@ def _started(kind: str, share: int) -> "tuple[subprocess.Popen[bytes], tuple[str
     return subprocess.Popen(argv, stdout=file), (kind, file)
 
 
-def _read(file: IO[bytes], status: int) -> dict[str, Any]:
+def _read(file: IO[bytes], status: int) -> list[dict[str, Any]]:
     with file:
         file.seek(0)
-        lines = file.read().splitlines()
-    said: dict[str, Any] = json.loads(lines[-1]) if lines else {"problem": f"the matrix itself ended with {status}"}
-    return said
+        said: list[dict[str, Any]] = [json.loads(line) for line in file.read().splitlines()]
+    return said if status == 0 else [*said, {"problem": f"the matrix itself ended with {status}"}]
 
 
 def _report(kind: str, seed: int, said: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of all shares of a database. One that has failed says so beside what the others have found."""
+    """Of all shares of a database. One that has failed says so beside what was found."""
     if skipped := next((each["skipped"] for each in said if "skipped" in each), ""):
         return {"database": kind, "skipped": skipped}
-    report = reporting.report(kind, seed, [Result(**result) for each in said for result in each.get("results", ())])
+    report = reporting.report(kind, seed, [Result(**each["result"]) for each in said if "result" in each])
     report["problems"] += [each["problem"] for each in said if "problem" in each]
     return report
 
