@@ -16,6 +16,10 @@ ORCHESTRA_HOME = env.folder("ORCHESTRA_HOME", BASE_DIR / "var")
 ORCHESTRA_LEASE_TTL_S = env.whole("ORCHESTRA_LEASE_TTL_S", 30, least=3, most=3_600)
 ORCHESTRA_HEARTBEAT_S = env.whole("ORCHESTRA_HEARTBEAT_S", 10, least=1, most=1_200)
 ORCHESTRA_CHILDREN = env.whole("ORCHESTRA_CHILDREN", 2 * (os.cpu_count() or 1), least=1, most=1_024)
+# Runs that wait to be begun; whoever starts more is told to come back later.
+ORCHESTRA_MOST_QUEUED = env.whole("ORCHESTRA_MOST_QUEUED", 50_000, least=1, most=10_000_000)
+ORCHESTRA_MOST_QUEUED_OF_TEAM = env.whole("ORCHESTRA_MOST_QUEUED_OF_TEAM", 20_000, least=1, most=10_000_000)
+ORCHESTRA_MOST_QUEUED_OF_PIPELINE = env.whole("ORCHESTRA_MOST_QUEUED_OF_PIPELINE", 10_000, least=1, most=10_000_000)
 ORCHESTRA_CONCURRENCY = env.whole("ORCHESTRA_CONCURRENCY", 256, least=1, most=10_000)
 
 SECRET_KEY = env.secret("ORCHESTRA_SECRET_KEY", ORCHESTRA_HOME / "secret_key")
@@ -150,6 +154,8 @@ CACHES = {
         else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     )
 }
+
+ORCHESTRA_WATCHERS = env.whole("ORCHESTRA_WATCHERS", 4, least=1, most=1_024)  # each holds a thread of its process while it waits
 
 ORCHESTRA_MONITOR_TOKEN = env.token("ORCHESTRA_MONITOR_TOKEN")  # reads /metrics and /health/outcomes, and nothing else
 

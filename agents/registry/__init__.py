@@ -8,6 +8,7 @@ from __future__ import annotations
 from .accounts import Place, change_password, create_person, people_visible_to, permit_person, person_shown, place_of, reset_password, set_active
 from .applying import apply_folder
 from .changes import Applied, Change, FieldChange, MadeRelease, Pin, Preview, Published, RolledBack
+from .composing import starts_runs
 from .folders import private_files, unpacked
 from .groups import (
     GroupPlace,
@@ -79,6 +80,7 @@ __all__ = [
     "set_price",
     "show_team",
     "show_team_to_group",
+    "starts_runs",
     "suspend",
     "take_from_group",
     "unpacked",

@@ -73,7 +73,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
 
 def _newest(actor: Actor, now: datetime) -> list[Listed]:
     """Each with what it reads as: a row that somebody changed in the database counts as broken, not as what it claims."""
-    newest = Run.objects.visible_to(actor).filter(created_at__gte=now - timedelta(days=7)).order_by("-created_at")
+    newest = Run.objects.visible_to(actor).whole().filter(created_at__gte=now - timedelta(days=7)).order_by("-created_at")
     rows = list(newest.only("pipeline_id", *LISTED)[:NEWEST])
     return [one for start in range(0, len(rows), AT_ONCE) for one in listed(rows[start : start + AT_ONCE], now)]
 

@@ -160,7 +160,7 @@ class PipelineAdmin(PipelinePage):
 
     def page_context(self, request: HttpRequest, row: Pipeline) -> dict[str, Any]:
         actor = actor_of(request)
-        newest = Run.objects.visible_to(actor).filter(pipeline=row).select_related("pipeline").order_by("-created_at")[:STRIP]
+        newest = Run.objects.visible_to(actor).whole().filter(pipeline=row).select_related("pipeline").order_by("-created_at")[:STRIP]
         found = listed(newest, clock.now())
         starts = actor.may_change(row.team.name) and row.state != "retired"
         return {

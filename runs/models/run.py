@@ -18,7 +18,7 @@ from agents.validation import DEEPEST
 from audit import reports
 from audit.actors import Actor
 from audit.identity import new_id
-from runs.engine.states import AT_WORK_RUN, LIVE_RUN, SUPPORTED_ABIS, Effective, Integrity, Outcome, RunState, Verb, effective
+from runs.engine.states import AT_WORK_RUN, LIVE_RUN, SPREAD, SUPPORTED_ABIS, Effective, Integrity, Outcome, RunState, Verb, effective
 from runs.engine.values import instant_text
 
 _LIVE = sorted(state.value for state in LIVE_RUN)  # in order: a set would make a new migration every other time
@@ -71,6 +71,10 @@ class RunQuerySet(models.QuerySet["Run"]):
     def roots(self) -> Self:
         """Runs that somebody started; their children are theirs."""
         return self.filter(parent_run__isnull=True)
+
+    def whole(self) -> Self:
+        """Without those that do some items of a loop of another: their outcomes say nothing of their pipeline."""
+        return self.exclude(trigger=SPREAD)
 
     def of_family(self, ids: Iterable[UUID]) -> Self:
         """These runs and all that run below them. `ids` are of runs that somebody started."""

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from agents.models import Pipeline, Standing
 from audit.actors import Actor
 from audit.instants import readable
-from runs.engine.states import LIVE_RUN, Integrity, Outcome, RunState
+from runs.engine.states import LIVE_RUN, SPREAD, Integrity, Outcome, RunState
 from runs.models import Run, RunQuerySet
 
 NEWEST: Final = 20
@@ -108,7 +108,7 @@ _SAID: Final = "id pipeline_id state outcome integrity as_of deadline_at wake_at
 def _newest(pipelines: Sequence[UUID]) -> dict[UUID, list[Run]]:
     """The newest runs of each, by the index of a pipeline's runs. Either database takes only its own way of saying "for each"."""
     columns = ", ".join(f"r.{name}" for name in _SAID)
-    of_each = "FROM runs_run WHERE pipeline_id = p.id ORDER BY created_at DESC LIMIT %s"
+    of_each = f"FROM runs_run WHERE pipeline_id = p.id AND trigger <> '{SPREAD}' ORDER BY created_at DESC LIMIT %s"
     if connection.vendor == "postgresql":
         source = f"agents_pipeline p CROSS JOIN LATERAL (SELECT * {of_each}) r"
     else:
@@ -124,7 +124,7 @@ def _verified_before(pipelines: Sequence[UUID]) -> dict[UUID, datetime | None]:
     """Of pipelines without a verified run among their newest: looked for further back, and not without end."""
     if not pipelines:
         return {}
-    further = "SELECT * FROM runs_run WHERE pipeline_id = p.id ORDER BY created_at DESC LIMIT %s"
+    further = f"SELECT * FROM runs_run WHERE pipeline_id = p.id AND trigger <> '{SPREAD}' ORDER BY created_at DESC LIMIT %s"  # noqa: S608 - as above
     good = ", ".join(f"'{outcome}'" for outcome in sorted(GOOD))
     last = f"(SELECT id FROM ({further}) n WHERE outcome IN ({good}) AND NOT draft ORDER BY created_at DESC LIMIT 1)"  # noqa: S608 - our own names
     sql = f"SELECT r.* FROM agents_pipeline p JOIN runs_run r ON r.id = {last} WHERE p.id IN ({_marks(pipelines)})"  # noqa: S608 - as above

@@ -278,7 +278,7 @@ class Driver:
             self.tools.wake()
         for run in ready:
             await self.tools.committer.call(bell.ring, run)
-        if self.snapshot.plan.pipelines and (move.finish is not None or move.closed):
+        if self.snapshot.plan.starts_runs and (move.finish is not None or move.closed):
             await self.tools.committer.call(services.cancel_orphans, [self.run], actor=self.tools.actor)
 
     # --- what others changed ---

@@ -42,9 +42,16 @@ class Scene:
     def work(self, *names: str) -> None:
         """Workers without faults, at work."""
         for name in names:
-            self.arena.start(name, *WORKER)
+            self.begin(name)
         for name in names:
             self.arena.go(name)
+        self.wait_for(*names)
+
+    def begin(self, name: str, *, under: tuple[str, ...] = ()) -> None:
+        self.arena.start(name, *WORKER, under=under)
+
+    def wait_for(self, *names: str) -> None:
+        """Until they are at work."""
         pids = [self.arena.pid(name) for name in names]
         until(lambda: outside.patiently(lambda: Engine.objects.filter(pid__in=pids).count() == len(pids)), "the workers' beginning")
 

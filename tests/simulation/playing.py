@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -115,6 +116,7 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.engine.patterns.waits.UNRESOLVED_FOR": timedelta(seconds=25),
         "runs.engine.looking.BACKOFF_MS": 500,
         "runs.queue.ring": lambda run: _ring(world()),
+        "runs.store.committer.threads": lambda: world().scenario.committers,  # in a running loop Django would ask the suite's own database
         "runs.store.committer._close_own_connection": lambda together: None,
         "runs.performers.unpacked": lambda digests: dict.fromkeys([*digests, None], Path("/")),
         "runs.adapters.children.Pool": lambda size, hidden: outside.Pool(size, lambda: world().outside),
@@ -164,13 +166,15 @@ def _asking(method: Any) -> Any:
 
 
 def _furnish() -> None:
-    team = Team.objects.create(name="lines", created_at=AT)
+    """With ids of its own making: rows are read in their order, and whose children are quick is drawn by them."""
+    ids = (UUID(int=number) for number in count(1))
+    team = Team.objects.create(id=next(ids), name="lines", created_at=AT)
     for name in scenarios.NAMES:
-        row = Agent(name=name, team=team, role="gather", state="active", created_at=AT, permissions=["allow read *", "allow call *"])
+        row = Agent(id=next(ids), name=name, team=team, role="gather", state="active", created_at=AT, permissions=["allow read *", "allow call *"])
         row.save()
     for number in range(LINES):
-        pipeline = Pipeline.objects.create(name=f"line{number}", team=team, state="active", created_at=AT)
-        Version.objects.create(pipeline=pipeline, number=1, spec={}, digest="0" * 64, author="test", created_at=AT)
+        pipeline = Pipeline.objects.create(id=next(ids), name=f"line{number}", team=team, state="active", created_at=AT)
+        Version.objects.create(id=next(ids), pipeline=pipeline, number=1, spec={}, digest="0" * 64, author="test", created_at=AT)
 
 
 def _publish(laid_out: Scenario) -> None:

@@ -132,6 +132,7 @@ class Scenario:
 
     `happens` comes in the order of its seconds. A lease (`ttl`) may be shorter than a call, so that two workers can have the same one out.
     `latency`: the longest that a use of the database waits for its turn; `beat`: after which part of it a lease is prolonged.
+    `committers`: how many threads of each process write, as many as its database has writers.
     """
 
     seed: int
@@ -146,6 +147,7 @@ class Scenario:
     latency: float
     beat: float
     lasts: float
+    committers: int
     happens: tuple[tuple[float, str], ...] = field(default=())
 
     @property
@@ -183,6 +185,7 @@ def scenario(seed: int) -> Scenario:
         latency=pick.choice([0.05, 0.3, 1.2]),
         lasts=lasts,
         happens=tuple(sorted(_happens(pick, runs, FAULTS[profile], lasts))),
+        committers=pick.choice([1, 2]),
     )
 
 

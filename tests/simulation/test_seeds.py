@@ -37,17 +37,20 @@ def test_a_seed_is_played_the_same_way_again(simulation: Simulation) -> None:
         assert simulation.play(seed) == simulation.play(seed)
 
 
-def trace_of(seed: int, hash_seed: str) -> str:
-    program = [sys.executable, "-m", "tests.simulation", "--first", str(seed), "--seeds", "3", "--traces"]
+def trace_of(seed: int, **changed: str) -> str:
+    program = [sys.executable, "-m", "tests.simulation", "--first", str(seed), "--seeds", "4", "--traces"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORCHESTRA_", "PYTEST_"))}
-    done = subprocess.run(program, cwd=ROOT, env=environment | {"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(program, cwd=ROOT, env=environment | changed, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout.rpartition("\n{")[0]
 
 
-def test_another_process_plays_a_seed_the_same_way() -> None:
-    first = trace_of(3, "1")
+def test_another_process_plays_a_seed_the_same_way_whatever_its_environment() -> None:
+    """The database and the Redis that are named aren't there: nobody asks them."""
+    first = trace_of(0, PYTHONHASHSEED="1")
     assert "run.finished" in first
-    assert first == trace_of(3, "2")
+    assert {scenario(seed).committers for seed in range(4)} == {1, 2}
+    nowhere = {"ORCHESTRA_DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing", "ORCHESTRA_REDIS_URL": "redis://127.0.0.1:1/0"}
+    assert first == trace_of(0, PYTHONHASHSEED="2", ORCHESTRA_TEST_DATABASE="postgresql", ORCHESTRA_TEST_QUEUE="redis", **nowhere)
 
 
 def test_a_seed_without_faults_loses_nothing_and_sends_nothing_again(simulation: Simulation) -> None:

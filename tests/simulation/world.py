@@ -34,22 +34,27 @@ DOOR = 0
 
 @dataclass(eq=False)
 class Process:
-    """One engine, with its loop, and what its committer thread has to do."""
+    """One engine, with its loop, and what its committer threads have to do; `busy`: how many of them are at it."""
 
     number: int
     loop: VirtualLoop
+    committers: int
     jobs: deque[tuple[float, Callable[[], Any], Any]] = field(default_factory=deque)
     engine: Engine | None = None
     main: Any = None
     alive: bool = True
-    busy: bool = False
+    busy: int = 0
     stopped_until: float = 0.0
     hindered_until: float = 0.0
     gone_at: float = float("inf")
 
+    @property
+    def has_free_hands(self) -> bool:
+        return bool(self.jobs) and self.busy < self.committers
+
     def next_at(self) -> float | None:
         """When it could go on, were it not stopped."""
-        times = [at for at in (self.loop.next_at(), self.jobs[0][0] if self.jobs and not self.busy else None) if at is not None]
+        times = [at for at in (self.loop.next_at(), self.jobs[0][0] if self.has_free_hands else None) if at is not None]
         return max(min(times), self.stopped_until) if times and self.alive else None
 
 
@@ -160,7 +165,7 @@ class World:
         self.watch.raise_if_broken()
 
     def _turn(self, process: Process) -> None:
-        has_job = process.jobs and not process.busy and process.jobs[0][0] <= self.seconds
+        has_job = process.has_free_hands and process.jobs[0][0] <= self.seconds
         at = process.loop.next_at()
         if has_job and (at is None or at > self.seconds or self.random.random() < 0.5):
             self._do(process)
@@ -172,9 +177,10 @@ class World:
             self._gone(process)
 
     def _do(self, process: Process) -> None:
-        """One job of its committer thread, in one go; `before_begin` may let others go on in between."""
+        """One job of a committer thread, in one go; `before_begin` may let others go on in between."""
         _, job, future = process.jobs.popleft()
-        process.busy, began = True, self.seconds
+        process.busy += 1
+        began = self.seconds
         try:
             with self._as(process.number), running(None):
                 answer = job()
@@ -189,7 +195,7 @@ class World:
         else:
             process.loop.call_soon(_give, future, answer)
         finally:
-            process.busy = False
+            process.busy -= 1
             process.hindered_until = self.seconds if self.seconds > began else process.hindered_until
 
     @contextmanager
@@ -205,7 +211,7 @@ class World:
     def spawn(self) -> None:
         number = len(self.processes) + 1
         loop = VirtualLoop(lambda: self.seconds, lambda job, future: self._give_job(process, job, future), lambda said: None)
-        process = Process(number, loop)
+        process = Process(number, loop, self.scenario.committers)
         ttl = timedelta(seconds=self.scenario.ttl)
         beat = self.scenario.ttl * self.scenario.beat
         options = EngineOptions(concurrency=4, children=CHILDREN, ttl=ttl, beat_s=beat, id=UUID(int=number))

@@ -104,7 +104,7 @@ class CallRules(Seeing):
             free_since = max(sent.answered_at, process.hindered_until, process.stopped_until)
             soon = free_since + 2.0 + 5 * self.world.scenario.latency
             told = f"{sent.request.step} to {sent.process}"
-            self._must(process.busy or self.world.seconds <= soon, "what was answered is written", told)
+            self._must(bool(process.busy) or self.world.seconds <= soon, "what was answered is written", told)
 
     def _acts_at_most_once(self) -> None:
         """Each attempt, and all attempts together unless a person was wrong; where clocks jump, nobody knows when a call's time is over."""

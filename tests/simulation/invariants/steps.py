@@ -81,11 +81,13 @@ class StepRules(Seeing):
         return [each.get("result", found) for each in said if each["decision"] == "done"]
 
     def _looked_up(self, row: Row) -> str | None:
-        """The digest of what a look-up says that a call gave: its own result has it."""
+        """The digest of what a look-up says that a call gave: its own result has it, and is the answer that was taken."""
         key = f"{LOOK}{row['attempt']}:{row['key']}"
-        for sent in self.world.outside.sent:
-            answer = getattr(sent.answer, "value", None)
-            if sent.request.run.hex == row["run_id"] and sent.request.step == key and isinstance(answer, dict) and answer.get("found"):
+        looks = self._read("SELECT attempt, result_digest FROM runs_step WHERE run_id = ? AND key = ? AND state = 'returned'", row["run_id"], key)
+        for sent in self.world.outside.sent if looks else ():
+            answer, place = getattr(sent.answer, "value", None), (sent.request.run.hex, sent.request.step, sent.request.attempt)
+            taken = isinstance(answer, dict) and canonical.digest(answer) == looks[0]["result_digest"]
+            if place == (row["run_id"], key, looks[0]["attempt"]) and taken and answer.get("found"):
                 return canonical.digest(answer.get("result"))
         return None
 

@@ -1,0 +1,88 @@
+"""Room in the queue: how many runs wait to be begun, and whether one more may. What has begun, and child runs, are never asked.
+
+Counts along the index of queued runs, no further than the bound. Called in the transaction that starts a run; knows no doors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+from zlib import crc32
+
+from django.db import connection
+
+from agents.models import Pipeline
+from audit import bulk
+from runs.errors import Overloaded, TooManyQueued
+
+RETRY_S: Final = 10
+LAST: Final = 256
+"""So many of the last places are given one after the other, by a lock. Before them, starts that count at the same time don't see each other, and
+fewer than this do so: each has a connection of its own."""
+_LOCKS: Final = 0x6F72
+"""The class of our advisory locks on PostgreSQL."""
+
+_OF_PIPELINE: Final = "SELECT 1 AS one FROM runs_run WHERE pipeline_id = %s AND state = 'queued' LIMIT %s"
+_OF_TEAM: Final = (
+    "SELECT 1 AS one FROM agents_pipeline p JOIN runs_run r ON r.pipeline_id = p.id WHERE p.team_id = %s AND r.state = 'queued' LIMIT %s"
+)
+_OF_ALL: Final = "SELECT 1 AS one FROM runs_run WHERE state = 'queued' LIMIT %s"
+_COUNTS: Final = ", ".join(f"(SELECT count(*) FROM ({part}) AS found)" for part in (_OF_PIPELINE, _OF_TEAM, _OF_ALL))  # noqa: S608 - our own words
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many runs may be queued: of one pipeline, of one team's pipelines, in all."""
+
+    pipeline: int
+    team: int
+    every: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One of the three: what is counted, of how many, the key of its lock, and what is said where it is full."""
+
+    of: str
+    setting: str
+    bound: int
+    lock: int
+    refusal: type[TooManyQueued | Overloaded] = TooManyQueued
+
+
+def refuse_beyond(pipeline: Pipeline, bounds: Bounds) -> None:
+    """TooManyQueued or Overloaded where there is no room for one more run of this pipeline."""
+    places = _places(pipeline, bounds)
+    found = _counted(pipeline, bounds)
+    narrow = [place for place, count in zip(places, found, strict=True) if count > place.bound - LAST]
+    if narrow and connection.vendor == "postgresql":  # SQLite's one writer is alone by now
+        for place in narrow:
+            bulk.statement("SELECT pg_advisory_xact_lock(CAST(%s AS integer), CAST(%s AS integer)) IS NULL", [_LOCKS, place.lock])
+        found = _counted(pipeline, bounds)
+    for place, count in zip(places, found, strict=True):
+        if count >= place.bound:
+            raise _refusal(place, count)
+
+
+def _places(pipeline: Pipeline, bounds: Bounds) -> Sequence[_Place]:
+    """Always in this order: two that lock never wait for each other."""
+    return (
+        _Place(f"pipeline '{pipeline.name}' has", "ORCHESTRA_MOST_QUEUED_OF_PIPELINE", bounds.pipeline, _lock(pipeline.pk)),
+        _Place(f"the pipelines of team '{pipeline.team.name}' have", "ORCHESTRA_MOST_QUEUED_OF_TEAM", bounds.team, _lock(pipeline.team.pk)),
+        _Place("there are", "ORCHESTRA_MOST_QUEUED", bounds.every, 0, Overloaded),
+    )
+
+
+def _lock(key: UUID) -> int:
+    """31 bits of it: two with the same ones wait for each other now and then."""
+    return crc32(key.bytes) >> 1
+
+
+def _counted(pipeline: Pipeline, bounds: Bounds) -> list[int]:
+    given: list[Any] = [bulk.adapted(pipeline.pk), bounds.pipeline, bulk.adapted(pipeline.team.pk), bounds.team, bounds.every]
+    return [int(count) for count in bulk.statement(f"SELECT {_COUNTS}", given)[0]]
+
+
+def _refusal(place: _Place, count: int) -> TooManyQueued | Overloaded:
+    said = f"{place.of} {count:,} runs that wait to be begun, and the limit is {place.bound:,} ({place.setting})"
+    return place.refusal(f"{said}; nothing was started. Start it again later, add workers, or raise the limit", seconds=RETRY_S)
