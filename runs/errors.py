@@ -1,6 +1,6 @@
 """What runs refuse, as one tree. A docstring is the default message; doors translate once."""
 
-from audit.errors import Conflict, Invalid, NotFound
+from audit.errors import Conflict, Invalid, NotFound, OrchestraError
 
 
 class UnknownRun(NotFound):
@@ -67,3 +67,17 @@ class IdempotencyConflict(Conflict):
     """This idempotency key was used for another start."""
 
     code = "idempotency-conflict"
+
+
+class TooManyQueued(OrchestraError):
+    """So many runs of this pipeline, or of its team, wait to be begun that no more are taken; `Retry-After` says in how many seconds to try again."""
+
+    code = "too-many-queued"
+    http_status = 429
+
+
+class Overloaded(OrchestraError):
+    """So many runs wait to be begun that no more are taken; `Retry-After` says in how many seconds to try again."""
+
+    code = "overloaded"
+    http_status = 503

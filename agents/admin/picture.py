@@ -38,6 +38,7 @@ def _box(node: Mapping[str, Any]) -> Box:
             return Box(kind, name, None, _notes(node), [(branch, _boxes(inner)) for branch, inner in node["branches"].items()])
         case "for_each":
             lane = f"for each {node['as']} of {node['items'].removeprefix('=')}, {node['max_concurrency']} at once"
+            lane += f", shared among {node['spread']} runs" if node.get("spread") else ""
             return Box(kind, name, None, _notes(node), [(lane, _boxes(node["do"]))])
         case "switch":
             lanes = [(_case(case), _boxes(case["do"])) for case in node["cases"]]

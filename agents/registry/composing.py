@@ -20,8 +20,8 @@ from audit.canonical import digest
 from . import modelling, pinning
 from .pinning import Pin
 
-PLAIN_ABI, WAITING_ABI = 1, 2
-"""The oldest version of the engine's semantics that can run a pipeline: 2 knows waits, compensations and child runs."""
+PLAIN_ABI, WAITING_ABI, SPREADING_ABI = 1, 2, 3
+"""The oldest version of the engine's semantics that can run a pipeline: 2 knows waits, compensations and child runs, 3 what spreads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,18 @@ def pinned(version: Version) -> dict[str, Any]:
 
 def abi_of(pipeline: Mapping[str, Any]) -> int:
     """Which engine it takes: a release says the oldest one, so that an engine leaves alone what it can't carry out."""
-    newer = any(node.get("kind") in ("wait", "pipeline") or node.keys() & {"compensate", "lookup"} for node in _nodes(pipeline["steps"]))
-    return WAITING_ABI if newer else PLAIN_ABI
+    return max((_abi_of(node) for node in _nodes(pipeline["steps"])), default=PLAIN_ABI)
+
+
+def _abi_of(node: Mapping[str, Any]) -> int:
+    if "spread" in node:
+        return SPREADING_ABI
+    return WAITING_ABI if node.get("kind") in ("wait", "pipeline") or node.keys() & {"compensate", "lookup"} else PLAIN_ABI
+
+
+def starts_runs(manifest: Mapping[str, Any]) -> bool:
+    """Whether runs of this release may have runs below them. Most have not, and nobody need look for them."""
+    return bool(manifest.get("pipelines")) or manifest["engine_abi"] >= SPREADING_ABI
 
 
 def agents_named(pipeline: Mapping[str, Any]) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from agents.spec.fields import IDENTIFIER, NAME
 from agents.spec.inventory import INLINE, MAX_WORDS, ROLES, TOOLS
 from agents.spec.model_agents import DEFAULT_MAX_TOKENS, MAX_MODEL, MAX_TOKENS, PROVIDERS
-from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES
+from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES, MAX_SPREAD
 from agents.spec.pace import MOST_FAILURES
 from agents.spec.pipelines import PRIORITIES
 
@@ -128,6 +128,7 @@ def node() -> Schema:
     retries = {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES}
     retry = {"anyOf": [retries, _object({"max": {**retries, "minimum": 1}, "backoff": DURATION}, ["max"])]}
     concurrency = {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY, "default": DEFAULT_CONCURRENCY}
+    spread = {"type": "integer", "minimum": 2, "maximum": MAX_SPREAD, "description": "child runs that the items are shared among"}
     case = {"oneOf": [_object({"when": CONDITION, "do": NODES}, ["when", "do"]), _object({"default": NODES}, ["default"])]}
     step = {
         "id": IDENTIFIED,
@@ -140,7 +141,7 @@ def node() -> Schema:
         **COMMON,
     }
     branches = {"type": "object", "minProperties": 1, "additionalProperties": NODES}
-    loop = {"for_each": {"type": "string", "pattern": "^="}, "as": IDENTIFIED, "max_concurrency": concurrency, "do": NODES}
+    loop = {"for_each": {"type": "string", "pattern": "^="}, "as": IDENTIFIED, "max_concurrency": concurrency, "spread": spread, "do": NODES}
     return {
         "oneOf": [
             _object(step, ["id", "agent"]),

@@ -32,7 +32,7 @@ def pin_of(manifest: Mapping[str, Any], release: str, *, actor: Actor) -> dict[s
         "input": pipeline["input"],
         "output": validation.result_schema(pipeline, agents, pipelines=below),
         "limits": pipeline["limits"],
-        "height": 1 + max((pin["height"] for pin in below.values()), default=0),
+        "height": 1 + validation.height(pipeline["steps"], below),
         "acts": any(agents[name]["role"] == "act" for name in working) or any(pin["acts"] for pin in below.values()),
         "workers": [workers[name] for name in sorted(workers)],
     }

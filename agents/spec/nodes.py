@@ -12,6 +12,7 @@ from agents.spec.fields import IDENTIFIER, Fields, Page, described
 MAX_RETRIES = 10
 DEFAULT_CONCURRENCY = 8
 MAX_CONCURRENCY = 256
+MAX_SPREAD = 64
 
 _KINDS = ("parallel", "for_each", "switch", "verify", "wait", "pipeline")
 _LATER_NODES = {
@@ -21,7 +22,7 @@ _LATER_NODES = {
     "magentic": "use steps",
     "approval": "it comes with approvals",
 }
-_LATER_KEYS = {**_LATER_NODES, "approve_when": "it comes with approvals", "spread": "its items run in this run, max_concurrency at once"}
+_LATER_KEYS = {**_LATER_NODES, "approve_when": "it comes with approvals"}
 
 
 class NodeReader:
@@ -154,13 +155,16 @@ class NodeReader:
             fields.wrong("for_each", f"is {items[:80]!r}; it must be an expression for a list, as in =steps.read.items")
         name = fields.name("as", required="as: the name of one item", pattern=IDENTIFIER)
         body = fields.get("do", required="do: a list of nodes")
-        return {
+        node = {
             "items": items,
             "as": name,
             "max_concurrency": fields.integer("max_concurrency", least=1, most=MAX_CONCURRENCY, default=DEFAULT_CONCURRENCY),
             "do": [] if body is None else self.sequence(body, raw=(*fields.raw, "do"), spec=(*fields.spec, "do"), what="'do'"),
             "min_success": self._min_success(fields),
         }
+        if fields.has("spread"):  # not in every normal form: a version's digest is of what it says
+            node["spread"] = fields.integer("spread", least=2, most=MAX_SPREAD)
+        return node
 
     def _switch(self, fields: Fields) -> dict[str, Any]:
         value = fields.get("switch", spec_key="cases", required="switch: a list of {when: …, do: […]}")

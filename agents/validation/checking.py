@@ -13,6 +13,7 @@ from agents.validation.independence import bodies, performers
 from agents.validation.nodes import NO_WORK, Walk
 from agents.validation.scopes import Scope, check_expression
 from agents.validation.shapes import Shape
+from agents.validation.spreading import check_spreads
 
 MAX_NODES = 500
 _NONE: Mapping[str, Mapping[str, Any]] = {}
@@ -40,6 +41,7 @@ def check(
     if not pipeline["steps"]:
         findings.add(("steps",), "the pipeline has no steps; write at least one")
     walk, result, scope = _walked(pipeline, findings)
+    check_spreads(pipeline, findings)
     judged_last = {"result"} if pipeline["steps"] and pipeline["steps"][-1]["kind"] in NO_WORK else set()
     end = Scope(scope.input, scope.steps, verdicts=scope.verdicts | judged_last, result=(result,), everywhere=scope.everywhere)
     _check_verify(pipeline["verify"], walk, end)

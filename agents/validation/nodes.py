@@ -68,7 +68,7 @@ class Walk:
                 self.findings.add((*place, "id"), f"the id {name!r} is here twice; ids are unique in a pipeline")
             taken |= {name}
             before = taken
-            for where, body in _placed_bodies(node, place):
+            for where, body in placed_bodies(node, place):
                 seen = before if node["kind"] == "switch" else taken
                 taken |= self._ids(body, seen, where, f"{key}/{_part(node, where)}/")
         return taken
@@ -288,7 +288,8 @@ class Walk:
             self.findings.add((*path, "with"), f"this verifies nothing: its `with` names no result of the work; add claim: {example}")
 
 
-def _placed_bodies(node: Node, path: Path) -> list[tuple[Path, list[dict[str, Any]]]]:
+def placed_bodies(node: Node, path: Path) -> list[tuple[Path, list[dict[str, Any]]]]:
+    """The sequences inside a composite node, each with its place."""
     if node["kind"] == "parallel":
         return [((*path, "branches", name), body) for name, body in node["branches"].items()]
     if node["kind"] == "switch":

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry
@@ -72,6 +73,9 @@ def _read(now: datetime) -> Iterator[Metric]:
 
 def _of_runs(found: Figures, now: datetime, named: set[str]) -> Iterator[Metric]:
     yield _gauge("orchestra_runs_live", "Runs that have not ended, by state.", ("state",), {(state,): number for state, number in found.live.items()})
+    bounds = {("all",): settings.ORCHESTRA_MOST_QUEUED, ("team",): settings.ORCHESTRA_MOST_QUEUED_OF_TEAM}
+    bounds |= {("pipeline",): settings.ORCHESTRA_MOST_QUEUED_OF_PIPELINE}
+    yield _gauge("orchestra_queued_limit", "So many runs may wait to be begun; beyond it none is started.", ("of",), bounds)
     counted: dict[tuple[str, ...], float] = {}
     for (pipeline, outcome), number in found.outcomes.items():
         key = (visible(pipeline, 80) if pipeline in named else OTHERS, outcome)
@@ -96,6 +100,7 @@ def _of_pipelines(pipelines: list[PipelineHealth], now: datetime) -> Iterator[Me
     ages = {keys[each]: _age(each.verified_at, now) for each in pipelines if each.verified_at is not None}
     yield gauge("verified_age_seconds", "Age of the last verified outcome; absent where there is none among the newest 1,000 runs.", ages)
     yield gauge("failing", "Newest ended runs in a row without a verified result (20 at most).", {keys[each]: each.failing for each in pipelines})
+    yield gauge("queued", "Runs that wait to be begun, counted up to the bound.", {keys[each]: each.queued for each in pipelines})
     yield gauge("healthy", "1 where /health/outcomes has nothing against it.", {keys[each]: float(not each.faults(now)) for each in pipelines})
     others = max(Pipeline.objects.count() - len(pipelines), 0)
     yield _one("orchestra_pipelines_unnamed", "Pipelines that are retired, or too many to be named here.", others)

@@ -38,6 +38,8 @@ def _rendered(one: PipelineHealth, now: datetime) -> dict[str, Any]:
         "failing_in_a_row": one.failing,
         "overdue": one.overdue,
         "waiting_since": _text(one.waiting_since),
+        "queued": one.queued,
+        "most_queued": one.most_queued,
     }
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from runs.models import SPREAD
+
 AT_WORK: Final = frozenset({"running", "retrying"})
 OPEN: Final = AT_WORK | {"waiting"}
 UNDO: Final = "undo:"
@@ -99,6 +101,8 @@ def _at_work(document: Mapping[str, Any], said: str, began: str | None) -> Phase
 def _verify(document: Mapping[str, Any], judging: Sequence[Mapping[str, Any]]) -> Phase:
     began, ended = _extent(judging)
     verdict = document["verdict"]
+    if document["trigger"] == SPREAD:
+        return Phase("verify", "skipped", "some items of a loop: the run above has all of them judged")
     if not judging:
         waiting = document["outcome"] is None
         return Phase("verify", "expected" if waiting else "skipped", "after the work" if waiting else "there was no result to judge")

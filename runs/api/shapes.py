@@ -17,7 +17,7 @@ _HEADER: Final[dict[str, Shape]] = {
     "integrity": one_of(*Integrity, meaning="broken: its rows and the ledger say different things, so nothing it says counts"),
     "label": text("one phrase for people: also `waiting until …`", example="verified as of 2014-02-28T14:25:00Z"),
     "draft": flag("it ran drafts, so the best it can be is unverified"),
-    "trigger": text("what started it: cli, api, admin, reverify, or pipeline: a step of another run"),
+    "trigger": text("what started it: cli, api, admin, reverify, pipeline (a step of another run) or spread (some items of a loop of another run)"),
     "started_by": text("person:NAME or system:system", example="person:alice"),
     "as_of": maybe(instant("the past instant that it judges")),
     "created_at": instant(),

@@ -14,7 +14,7 @@ from audit.api.shapes import ref, text, whole
 from runs import services
 from runs.api import watching
 from runs.api.shapes import FILTERS, START
-from runs.errors import AlreadyFinished, BadInput, IdempotencyConflict, NotReverifiable, UnknownRun
+from runs.errors import AlreadyFinished, BadInput, IdempotencyConflict, NotReverifiable, Overloaded, TooManyQueued, UnknownRun
 from runs.models import Run
 from runs.services import Listed, Wanted
 
@@ -84,7 +84,7 @@ class RunsView(Door):
         gives=ref("Run"),
         status=201,
         also={200: "The run that this key started before."},
-        refuses=(UnknownPipeline, NotGranted, NotPublished, NotPublishable, Retired, BadInput, IdempotencyConflict),
+        refuses=(UnknownPipeline, NotGranted, NotPublished, NotPublishable, Retired, BadInput, IdempotencyConflict, TooManyQueued, Overloaded),
     )
     def post(self, asked: Asked) -> Response:
         run = services.start_run(
@@ -123,8 +123,8 @@ class EventsView(Door):
         does=(
             "The run's ledger entries with a seq beyond `after`, in order. With `wait` the answer comes as soon as there is one, or after that many "
             "seconds with none. Repeat with `after` = `last` until `finished`. Few may wait at once (in each process of the web server "
-            f"{watching.MOST_WAITERS}, of one person {watching.MOST_OF_ONE}); whoever may not is answered at once, with `retry_after`: leave it for "
-            "that many seconds. Facts that arrive after the end have no seq: `/api/v1/entries/?run=` has them."
+            f"ORCHESTRA_WATCHERS, by default 4; of one person {watching.MOST_OF_ONE}, or a quarter of many); whoever may not is answered at once, "
+            "with `retry_after`: leave it for that many seconds. Facts that arrive after the end have no seq: `/api/v1/entries/?run=` has them."
         ),
         query={
             "after": whole("the last seq that you have; 0 for all", least=0, most=2**53 - 1),
@@ -167,7 +167,7 @@ class ReverifyView(Door):
         ),
         gives=ref("Run"),
         status=201,
-        refuses=(UnknownRun, NotGranted, NotReverifiable),
+        refuses=(UnknownRun, NotGranted, NotReverifiable, TooManyQueued, Overloaded),
     )
     def post(self, asked: Asked, run: str) -> Response:
         new = services.reverify(run=run, actor=asked.actor, ring=True)

@@ -1,4 +1,4 @@
-"""A node that runs another pipeline, what a release pins of such pipelines, and what a run of one of them may take.
+"""Nodes whose work is done in runs of their own (another pipeline's, or some items of a loop that spreads), and what such a run may take.
 
 Frozen values; knows no run. Read by the planner, the walk and the store.
 """
@@ -6,9 +6,12 @@ Frozen values; knows no run. Read by the planner, the walk and the store.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from agents.contracts import Contract
+
+if TYPE_CHECKING:  # values are made of these
+    from runs.engine.values import ForEachNode, Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,45 @@ class PipelineNode:
     reads: frozenset[str] = frozenset()
     agent: Literal[""] = ""
     judges: Literal[False] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A for_each whose items are shared among `runs` child runs. `needs`: the names from outside that its body uses; `acts`: whether it does."""
+
+    runs: int
+    needs: frozenset[str]
+    acts: bool
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShareNode:
+    """Some items of a loop that spreads, done in a child run of the same release; `id` says which: `25-49`. Nobody's turn here."""
+
+    id: str
+    loop: "ForEachNode"
+    timeout_ms: int
+    reads: frozenset[str] = frozenset()
+    degrades: Literal[False] = False
+    when: None = None
+    agent: Literal[""] = ""
+    judges: Literal[False] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a child run of a loop does: its items, of which the first is number `first` of all, `need` of them at least, `at_once` at most.
+
+    `names` are the loop names around, `source` where the list of all items is from.
+    """
+
+    first: int
+    need: int
+    at_once: int
+    items: tuple[Any, ...]
+    source: "Held"
+    names: Mapping[str, "Held"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Pure arithmetic over values. Used by the patterns and the machine; knows nothing
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any, Final
 
 from agents import contracts
@@ -14,6 +15,7 @@ from runs.engine.states import FALLS_BACK_AT_ONCE, PIPELINE_CAUSES, PLATFORM_CAU
 from runs.engine.values import FUTURE_TOLERANCE, Agent, BestBefore, Failure, Held, Plan, RunView, Step, StepNode
 
 LONGEST_PAUSE_MS: Final = 60_000
+ALL: Final = Fraction(1)
 
 
 def later(instant: datetime, ms: int) -> datetime:
@@ -25,24 +27,24 @@ def step_deadline(timeout_ms: int, run: RunView, now: datetime) -> datetime:
     return min(later(now, timeout_ms), run.deadline_at)
 
 
-def start_of(child: Child, timeout_ms: int, run: RunView, now: datetime) -> Start:
-    """What a child run may take: its own limits, and never more than is left to the run above it.
+def start_of(child: Child, timeout_ms: int, run: RunView, now: datetime, *, part: Fraction = ALL) -> Start:
+    """What a child run may take: its own limits, and never more than is left to the run above it, or than its `part` of that.
 
     What it gets of a limit is held for it there until it has ended, so that all who share the limit keep it together.
     """
     lifetime = later(now, child.lifetime_ms)
     lifetime = lifetime if run.lifetime_until is None else min(lifetime, run.lifetime_until)
-    cost, held_nano = _share(child.cost_limit, run.cost_limit, run.spent + run.reserved)
-    calls, held_calls = _share(child.calls_limit, run.calls_limit, run.calls)
+    cost, held_nano = _share(child.cost_limit, run.cost_limit, run.spent + run.reserved, part)
+    calls, held_calls = _share(child.calls_limit, run.calls_limit, run.calls, part)
     deadline = min(step_deadline(timeout_ms, run, now), lifetime)
     return Start(child, deadline, lifetime, cost, calls, held_nano, held_calls)
 
 
-def _share(own: int | None, limit: int | None, used: int) -> tuple[int | None, int]:
+def _share(own: int | None, limit: int | None, used: int, part: Fraction) -> tuple[int | None, int]:
     """A child's limit, and how much of that is held for it. Where nothing is left it may still do what costs nothing."""
     if limit is None:
         return own, 0
-    left = max(limit - used, 0)
+    left = int(max(limit - used, 0) * part)
     share = left if own is None else min(own, left)
     return share, share
 

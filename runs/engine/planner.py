@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from agents import contracts, expressions
 from agents import spec as specs
-from runs.engine import looking, undoing
-from runs.engine.families import Child, PipelineNode, Worker
+from runs.engine.families import Child, PipelineNode, Spread, Worker
 from runs.engine.patterns import fan
 from runs.engine.patterns.scope import STEPS
+from runs.engine.places import steps_of, turns_of
 from runs.engine.states import SUPPORTED_ABIS
 from runs.engine.values import (
     Agent,
@@ -25,7 +25,6 @@ from runs.engine.values import (
     Plan,
     StepNode,
     SwitchNode,
-    Turn,
     WaitNode,
 )
 
@@ -50,7 +49,7 @@ def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
     aliases = manifest.get("aliases", {})
     agents = {name: _agent(name, frozen, aliases) for name, frozen in manifest["agents"].items()}
     pipelines = {name: _child(name, pinned) for name, pinned in manifest.get("pipelines", {}).items()}
-    work = _Compiler(agents, pipelines, last=spec["steps"][-1]["id"])
+    work = _Compiler(agents, pipelines, last=spec["steps"][-1]["id"], timeout_ms=spec["limits"]["timeout_ms"])
     nodes = [*work.nodes(spec["steps"]), work.final(spec["verify"])]
     plan = Plan(
         release=digest,
@@ -64,6 +63,7 @@ def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
         replayable=bool(spec.get("replayable")),
         max_lifetime_ms=lifetime_ms(spec["limits"]),
         pipelines=pipelines,
+        starts_runs=bool(pipelines) or work.spreads,
     )
     _refuse_unknown(plan)
     _refuse_own_judges(plan)
@@ -112,8 +112,9 @@ def _child(name: str, pinned: Mapping[str, Any]) -> Child:
 class _Compiler:
     """Turns the nodes of a spec into frozen ones, with what each of them reads."""
 
-    def __init__(self, agents: Mapping[str, Agent], pipelines: Mapping[str, Child], *, last: str) -> None:
-        self.agents, self.pipelines, self.last = agents, pipelines, last
+    def __init__(self, agents: Mapping[str, Agent], pipelines: Mapping[str, Child], *, last: str, timeout_ms: int) -> None:
+        self.agents, self.pipelines, self.last, self.timeout_ms = agents, pipelines, last, timeout_ms
+        self.spreads = False
 
     def nodes(self, specs: Sequence[Mapping[str, Any]]) -> list[Node]:
         return [self.node(spec) for spec in specs]
@@ -215,17 +216,31 @@ class _Compiler:
         return ParallelNode(spec["id"], branches, need, degrades=_degrades(spec), when=spec.get("when"))
 
     def _for_each(self, spec: Mapping[str, Any]) -> ForEachNode:
+        body = self.block(spec["do"])
         return ForEachNode(
             id=spec["id"],
             items=spec["items"],
             name=spec["as"],
             max_concurrency=spec["max_concurrency"],
-            body=self.block(spec["do"]),
+            body=body,
             min_success=spec["min_success"],
             degrades=_degrades(spec),
             when=spec.get("when"),
             reads=self._reads(spec["items"]),
+            spread=self._spread(spec, body),
         )
+
+    def _spread(self, spec: Mapping[str, Any], body: Block) -> Spread | None:
+        if not spec.get("spread"):
+            return None
+        self.spreads = True
+        needs = self._reads(spec["do"]) | frozenset(_conditions(spec["do"], self.last))
+        return Spread(spec["spread"], needs, self._acts(body), self.timeout_ms)
+
+    def _acts(self, body: Block) -> bool:
+        agents = (self.agents.get(node.agent) for node in steps_of(body))
+        children = (self.pipelines[node.pipeline] for node in turns_of(body) if isinstance(node, PipelineNode))
+        return any(agent is not None and agent.role == "act" for agent in agents) or any(child.acts for child in children)
 
     def _timeout(self, spec: Mapping[str, Any]) -> int:
         agent = self.agents.get(spec["agent"])
@@ -245,6 +260,19 @@ def _name(path: Sequence[str], last: str) -> str:
     return STEPS + path[1] if path[0] == "steps" and len(path) > 1 else path[0]
 
 
+def _conditions(value: Any, last: str) -> Iterator[str]:
+    """What the conditions of nodes name, at any depth: they are expressions without the sign of one."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _conditions(each, last)
+    for key, inner in value.items() if isinstance(value, Mapping) else ():
+        if key != "with":
+            yield from _conditions(inner, last)
+    when = value.get("when") if isinstance(value, Mapping) else None
+    if isinstance(when, str):
+        yield from (_name(path, last) for path in expressions.references(when))
+
+
 def _degrades(spec: Mapping[str, Any]) -> bool:
     return spec.get("on_failure") == "degrade"
 
@@ -257,35 +285,6 @@ def lifetime_ms(limits: Mapping[str, Any]) -> int:
     return max(int(limits.get("max_lifetime_ms") or DEFAULT_LIFETIME_MS), int(limits["timeout_ms"]))
 
 
-def node_at(block: Block, key: str) -> Turn | None:
-    """The step, wait or compensation at a place of a run; None for a key that this plan has no place for."""
-    if undoing.is_undo(key):
-        acted = node_at(block, key.removeprefix(undoing.UNDO))
-        return undoing.node_of(acted) if isinstance(acted, StepNode) and acted.compensate is not None else None
-    looked_at = looking.looked_at(key)
-    if looked_at is not None:
-        acted = node_at(block, looked_at)
-        return looking.node_of(acted) if isinstance(acted, StepNode) and acted.lookup is not None else None
-    head, inside, rest = key.partition("/")
-    node = next((node for node in block.nodes if node.id == head), None)
-    if isinstance(node, Turn):
-        return node if not inside else None
-    part, _, inner = rest.partition("/")
-    below = _part(node, part) if node is not None else None
-    return node_at(below, inner) if below is not None and inner else None
-
-
-def _part(node: Node, part: str) -> Block | None:
-    match node:
-        case ParallelNode(branches=branches):
-            return dict(branches).get(part)
-        case ForEachNode(body=body):
-            return body if part.isdecimal() else None
-        case SwitchNode(cases=cases):
-            return cases[int(part)][1] if part.isdecimal() and int(part) < len(cases) else None
-    return None
-
-
 def unrunnable(manifest: Mapping[str, Any], *, digest: str) -> Plan:
     """As much of a plan as it takes to end a run that this engine must not carry out, with its owner."""
     spec = manifest["pipeline"]["spec"]
@@ -293,22 +292,6 @@ def unrunnable(manifest: Mapping[str, Any], *, digest: str) -> Plan:
 
 
 # --- what publishing refuses, refused again --------------------------------------------------------------------------
-
-
-def steps_of(block: Block) -> Iterator[StepNode]:
-    """Every step and verify node below a block."""
-    for node in block.nodes:
-        match node:
-            case StepNode():
-                yield node
-            case ParallelNode(branches=branches):
-                for _, inner in branches:
-                    yield from steps_of(inner)
-            case ForEachNode(body=body):
-                yield from steps_of(body)
-            case SwitchNode(cases=cases):
-                for _, inner in cases:
-                    yield from steps_of(inner)
 
 
 def _refuse_unknown(plan: Plan) -> None:

@@ -10,9 +10,10 @@ from typing import Final
 
 from audit.instants import to_the_second
 
-SUPPORTED_ABIS: Final = frozenset({1, 2})
+SUPPORTED_ABIS: Final = frozenset({1, 2, 3})
 """The versions of the engine's semantics that this engine carries out. A release names the oldest one that can run it; where no engine
-is left that can, its runs wait `incompatible`. 2 adds waits, compensations and child runs to 1."""
+is left that can, its runs wait `incompatible`. 2 adds waits, compensations and child runs to 1, 3 the for_each that
+spreads."""
 
 
 class RunState(StrEnum):
@@ -25,6 +26,10 @@ class RunState(StrEnum):
 AT_WORK_RUN: Final = frozenset({RunState.QUEUED, RunState.RUNNING})
 """What a worker may take at any time. A waiting run holds none, until its answer comes or its time does."""
 LIVE_RUN: Final = AT_WORK_RUN | {RunState.WAITING}
+
+
+SPREAD: Final = "spread"
+"""What starts a run that does some items of a loop of the run above: nobody judges it alone, so its outcome says nothing of its pipeline."""
 
 
 class Outcome(StrEnum):

@@ -10,7 +10,7 @@ from typing import Any, Final
 from agents import expressions
 from audit import canonical
 from runs.engine.commands import Fact
-from runs.engine.families import PipelineNode
+from runs.engine.families import PipelineNode, ShareNode
 from runs.engine.limits import step_deadline
 from runs.engine.patterns.scope import scope_at
 from runs.engine.patterns.walk import Walk
@@ -75,6 +75,8 @@ def account(plan: Plan, steps: Mapping[str, Step], outcome: Outcome) -> dict[str
 
 
 def _acted(plan: Plan, step: Step) -> bool:
+    if isinstance(step.node, ShareNode):
+        return step.node.loop.spread is not None and step.node.loop.spread.acts
     if isinstance(step.node, PipelineNode):
         return plan.pipelines[step.node.pipeline].acts and step.state is not StepState.SKIPPED
     if not step.agent or is_undo(step.key) or plan.agents[step.agent].role != "act":
@@ -96,7 +98,7 @@ def _is_undone(steps: Mapping[str, Step], step: Step) -> bool:
 
 def _why_not(steps: Mapping[str, Step], step: Step, outcome: Outcome) -> str:
     undo = steps.get(UNDO + step.key)
-    if isinstance(step.node, PipelineNode):
+    if isinstance(step.node, PipelineNode | ShareNode):
         return "irreversible: it has no compensation" if step.state is StepState.RETURNED else "its own run says what it has undone"
     if undo is not None:
         return f"its compensation {undo.state}"

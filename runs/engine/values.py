@@ -6,11 +6,11 @@ Knows no rows and no clock. The store makes a `Snapshot` from rows; `machine` ma
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from agents.contracts import Contract
 from audit.instants import recorded
-from runs.engine.families import Child, PipelineNode, Start
+from runs.engine.families import Child, PipelineNode, Share, ShareNode, Spread, Start
 from runs.engine.states import Cause, Mode, Outcome, RunState, StepState, WaitKind
 
 FUTURE_TOLERANCE: Final = timedelta(minutes=1)
@@ -130,6 +130,7 @@ class ForEachNode:
     degrades: bool = False
     when: str | None = None
     reads: frozenset[str] = frozenset()
+    spread: Spread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class SwitchNode:
     when: str | None = None
 
 
-Turn = StepNode | WaitNode | PipelineNode
+Turn = StepNode | WaitNode | PipelineNode | ShareNode
 """What has a row of its own in a run."""
 Node = Turn | ParallelNode | ForEachNode | SwitchNode
 
@@ -179,6 +180,7 @@ class Plan:
     replayable: bool
     max_lifetime_ms: int = 0
     pipelines: Mapping[str, Child] = field(default_factory=dict)
+    starts_runs: bool = False
 
 
 # --- what is happening ---------------------------------------------------------------------------------------------
@@ -207,6 +209,12 @@ class Failure:
             "details": dict(self.details),
             "branches": [branch.as_record() for branch in self.branches],
         }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """What `as_record` made."""
+        told = {name: record[name] for name in ("message", "owner", "team", "step", "details")}
+        return cls(cause=Cause(record["cause"]), branches=tuple(map(cls.from_record, record["branches"])), **told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +291,7 @@ class Step:
 
     @property
     def lacking(self) -> list[Failure]:
-        return [] if self.lacks is None else [self.lacks]
+        return [] if self.lacks is None or isinstance(self.node, ShareNode) else [self.lacks]
 
     @property
     def is_aside(self) -> bool:
@@ -326,6 +334,8 @@ class RunView:
     cost_limit: int | None = None
     given: Mapping[str, Held] = field(default_factory=dict)
     given_missing: tuple[Failure, ...] = ()
+    share: Share | None = None
+    """Of a run that does some items of a loop of the run above."""
 
     def reference(self, now: datetime) -> datetime:
         """The instant against which freshness is judged."""
@@ -342,14 +352,14 @@ class BlockFrame:
     slot: int = 0
     position: int = 0
     held: Mapping[str, Held] = field(default_factory=dict)
-    local: tuple[str, Held] | None = None
+    local: Mapping[str, Held] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class FanFrame:
     """An open parallel, for_each or switch: what its parts gave, and how many may still fail.
 
-    `source` is where a for_each has its items from; `failures` come with the slots they belong to.
+    `source` is where a for_each has its items from; `failures` come with the slots they belong to; `share`: which of a loop's items these are.
     """
 
     key: str
@@ -362,6 +372,7 @@ class FanFrame:
     next_item: int = 0
     pending: int = 0
     failures: tuple[tuple[int, Failure], ...] = ()
+    share: Share | None = None
 
 
 Frame = BlockFrame | FanFrame

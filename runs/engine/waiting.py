@@ -10,9 +10,10 @@ from typing import Any
 from audit import canonical
 from runs.engine import absorbing, looking, undoing
 from runs.engine.commands import Fact
+from runs.engine.families import ShareNode
 from runs.engine.limits import failure
 from runs.engine.outcomes import Returned, Unresolved
-from runs.engine.patterns import children, waits
+from runs.engine.patterns import children, spreading, waits
 from runs.engine.patterns.walk import Walk
 from runs.engine.states import Cause, Resolution, StepEvent, Verb, WaitKind, moved
 from runs.engine.values import Answer, Held, RunView, Step, Waiting, instant_text
@@ -65,6 +66,8 @@ def _child_ended(walk: Walk, step: Step, wait: Waiting) -> None:
         absorbing.fail_step(walk, step, children.timed_out(walk.plan, step) if said is None else children.failed_as(step, said))
         return
     held, lacks = children.held_of(step, said), children.lacking(step, said)
+    if isinstance(step.node, ShareNode) and lacks is not None:
+        lacks = replace(lacks, branches=tuple(spreading.placed(step, part, said["run"]) for part in lacks.branches))
     done = replace(step, state=moved(step.state, StepEvent.RETURN), held=held, finished_at=walk.now, wait=None, lacks=lacks)
     facts = {"step": step.key, "attempt": step.attempt, "result": canonical.digest(held.value), "as_of": instant_text(held.as_of)}
     openings = {"result": held.value} | ({} if lacks is None else {"lacks": lacks.as_record()})

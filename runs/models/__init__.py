@@ -3,6 +3,7 @@
 from runs.engine.states import (
     EXIT_STATUS,
     OPENINGS,
+    SPREAD,
     CallKind,
     CallState,
     Cause,
@@ -27,6 +28,7 @@ from .wait import Wait, WaitQuerySet
 __all__ = [
     "EXIT_STATUS",
     "OPENINGS",
+    "SPREAD",
     "Call",
     "CallKind",
     "CallQuerySet",

@@ -18,7 +18,7 @@ from agents.validation import DEEPEST
 from audit import reports
 from audit.actors import Actor
 from audit.identity import new_id
-from runs.engine.states import AT_WORK_RUN, LIVE_RUN, SUPPORTED_ABIS, Effective, Integrity, Outcome, RunState, Verb, effective
+from runs.engine.states import AT_WORK_RUN, LIVE_RUN, SPREAD, SUPPORTED_ABIS, Effective, Integrity, Outcome, RunState, Verb, effective
 from runs.engine.values import instant_text
 
 _LIVE = sorted(state.value for state in LIVE_RUN)  # in order: a set would make a new migration every other time
@@ -71,6 +71,10 @@ class RunQuerySet(models.QuerySet["Run"]):
     def roots(self) -> Self:
         """Runs that somebody started; their children are theirs."""
         return self.filter(parent_run__isnull=True)
+
+    def whole(self) -> Self:
+        """Without those that do some items of a loop of another: their outcomes say nothing of their pipeline."""
+        return self.exclude(trigger=SPREAD)
 
     def of_family(self, ids: Iterable[UUID]) -> Self:
         """These runs and all that run below them. `ids` are of runs that somebody started."""
@@ -230,9 +234,9 @@ def integrity_of(runs: Iterable[Run]) -> dict[UUID, Integrity]:
     """Compare each run's outcome, its as-of instant and its stored result with its finishing entry. A live run must have none."""
     listed = list(runs)
     bodies = reports.bodies_at([(run.id, run.seq) for run in listed])
-    entries = {run.id: UUID(bodies[run.id]["id"]) for run in listed if run.id in bodies}
-    digests = reports.opened_digests(entries.values(), "result")
-    return {run.id: _integrity(run, bodies.get(run.id), digests.get(entries[run.id]) if run.id in entries else None) for run in listed}
+    digests = reports.opened_digests(bodies.values(), "result")
+    stored = {run: digests.get(UUID(body["id"])) for run, body in bodies.items()}
+    return {run.id: _integrity(run, bodies.get(run.id), stored.get(run.id)) for run in listed}
 
 
 def _integrity(run: Run, body: dict[str, object] | None, stored: str | None) -> Integrity:

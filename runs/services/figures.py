@@ -64,7 +64,7 @@ def _live() -> Counter[str]:
 
 def _outcomes(now: datetime) -> dict[tuple[str, str], int]:
     """Of runs that began within the last day, the newest of them where they are many: by pipeline and outcome."""
-    newest = Run.objects.filter(created_at__gte=now - DAY).order_by("-created_at").values("id")[:MOST]
+    newest = Run.objects.whole().filter(created_at__gte=now - DAY).order_by("-created_at").values("id")[:MOST]
     found = Run.objects.filter(id__in=newest, outcome__isnull=False).order_by().values_list("pipeline__name", "outcome").annotate(number=Count("id"))
     return {(pipeline, outcome): number for pipeline, outcome, number in found if outcome is not None}
 

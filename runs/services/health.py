@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
 from agents.models import Pipeline, Standing
 from audit.actors import Actor
 from audit.instants import readable
-from runs.engine.states import LIVE_RUN, Integrity, Outcome, RunState
+from runs.engine.states import LIVE_RUN, SPREAD, Integrity, Outcome, RunState
 from runs.models import Run, RunQuerySet
 
 NEWEST: Final = 20
@@ -44,6 +45,8 @@ class PipelineHealth:
     failing: int
     overdue: int
     waiting_since: datetime | None
+    queued: int = 0
+    most_queued: int = 1
 
     def faults(self, now: datetime) -> list[str]:
         """Why it is not healthy; none where it is."""
@@ -52,6 +55,8 @@ class PipelineHealth:
             said.append(f"its newest {self.failing} runs have no verified result")
         if self.overdue:
             said.append(f"{self.overdue} of its runs are past their deadline and nobody has ended them")
+        if self.queued >= self.most_queued:
+            said.append(f"{self.queued:,} of its runs wait to be begun, as many as may (ORCHESTRA_MOST_QUEUED_OF_PIPELINE): no more can be started")
         if self.waiting_since is not None and now - self.waiting_since > LATE:
             said.append(f"a run waits for a worker since {readable(self.waiting_since)} UTC")
         return said
@@ -60,7 +65,7 @@ class PipelineHealth:
 def pipelines_health(*, actor: Actor, now: datetime, most: int = MOST_PIPELINES) -> list[PipelineHealth]:
     """The pipelines that this actor may see and that are not retired, by name; drafts' runs and second judgements are left out.
 
-    Five queries, however many runs there are.
+    Six queries, however many runs there are.
     """
     shown = Pipeline.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team").order_by("name")
     pipelines = list(shown[: min(most, MOST_PIPELINES)])
@@ -68,6 +73,7 @@ def pipelines_health(*, actor: Actor, now: datetime, most: int = MOST_PIPELINES)
         return []
     newest = _newest([pipeline.pk for pipeline in pipelines])
     overdue, waiting = _overdue(now), _waiting(now)
+    queued, most_queued = queued_of([pipeline.pk for pipeline in pipelines]), int(settings.ORCHESTRA_MOST_QUEUED_OF_PIPELINE)
     ended = {pipeline.pk: _ended(newest[pipeline.pk], now) for pipeline in pipelines}
     verified = {key: next((run.finished_at for run, word in runs if word in GOOD), None) for key, runs in ended.items()}
     verified |= _verified_before([key for key, at in verified.items() if at is None and newest[key]])
@@ -81,6 +87,8 @@ def pipelines_health(*, actor: Actor, now: datetime, most: int = MOST_PIPELINES)
             failing=_in_a_row(word for _, word in ended[pipeline.pk]),
             overdue=overdue[pipeline.pk],
             waiting_since=waiting.get(pipeline.pk),
+            queued=queued[pipeline.pk],
+            most_queued=most_queued,
         )
         for pipeline in pipelines
     ]
@@ -108,7 +116,7 @@ _SAID: Final = "id pipeline_id state outcome integrity as_of deadline_at wake_at
 def _newest(pipelines: Sequence[UUID]) -> dict[UUID, list[Run]]:
     """The newest runs of each, by the index of a pipeline's runs. Either database takes only its own way of saying "for each"."""
     columns = ", ".join(f"r.{name}" for name in _SAID)
-    of_each = "FROM runs_run WHERE pipeline_id = p.id ORDER BY created_at DESC LIMIT %s"
+    of_each = f"FROM runs_run WHERE pipeline_id = p.id AND trigger <> '{SPREAD}' ORDER BY created_at DESC LIMIT %s"
     if connection.vendor == "postgresql":
         source = f"agents_pipeline p CROSS JOIN LATERAL (SELECT * {of_each}) r"
     else:
@@ -124,7 +132,7 @@ def _verified_before(pipelines: Sequence[UUID]) -> dict[UUID, datetime | None]:
     """Of pipelines without a verified run among their newest: looked for further back, and not without end."""
     if not pipelines:
         return {}
-    further = "SELECT * FROM runs_run WHERE pipeline_id = p.id ORDER BY created_at DESC LIMIT %s"
+    further = f"SELECT * FROM runs_run WHERE pipeline_id = p.id AND trigger <> '{SPREAD}' ORDER BY created_at DESC LIMIT %s"  # noqa: S608 - as above
     good = ", ".join(f"'{outcome}'" for outcome in sorted(GOOD))
     last = f"(SELECT id FROM ({further}) n WHERE outcome IN ({good}) AND NOT draft ORDER BY created_at DESC LIMIT 1)"  # noqa: S608 - our own names
     sql = f"SELECT r.* FROM agents_pipeline p JOIN runs_run r ON r.id = {last} WHERE p.id IN ({_marks(pipelines)})"  # noqa: S608 - as above
@@ -137,6 +145,16 @@ def _overdue(now: datetime) -> dict[UUID, int]:
     for pipeline in by_live_index(Run.objects.overdue(now - LATE)).values_list("pipeline_id", flat=True)[:MOST_LATE]:
         found[pipeline] += 1
     return found
+
+
+def queued_of(pipelines: Sequence[UUID]) -> dict[UUID, int]:
+    """How many runs of each wait to be begun, counted up to the bound."""
+    of_each = "SELECT 1 AS one FROM runs_run WHERE pipeline_id = p.id AND state = 'queued' LIMIT %s"
+    count = f"(SELECT count(*) FROM ({of_each}) AS found)"  # noqa: S608 - our own names
+    sql = f"SELECT p.id, {count} FROM agents_pipeline p WHERE p.id IN ({_marks(pipelines)})"  # noqa: S608 - as above
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [int(settings.ORCHESTRA_MOST_QUEUED_OF_PIPELINE), *(str(_key(pipeline)) for pipeline in pipelines)])
+        return {UUID(str(pipeline)): count for pipeline, count in cursor.fetchall()}
 
 
 def _waiting(now: datetime) -> dict[UUID, datetime]:

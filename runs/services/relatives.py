@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from agents import registry
 from audit.actors import Actor
 from runs.models import Run
 from runs.models.run import integrity_of
@@ -20,7 +21,7 @@ def parent_of(run: Run, *, actor: Actor) -> dict[str, str] | None:
 
 def below(run: Run, *, actor: Actor, now: datetime) -> list[dict[str, Any]]:
     """Every run below this one, each after the one above it, in the order in which they began."""
-    if not run.release.manifest.get("pipelines"):
+    if not registry.starts_runs(run.release.manifest):
         return []
     links = _links(run)
     rows = Run.objects.visible_to(actor).select_related("pipeline").filter(id__in=_tree(run.id, links)).defer("release")

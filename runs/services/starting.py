@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from agents import contracts, registry
@@ -16,13 +17,13 @@ from audit.ledger import Head
 from audit.visible import named
 from runs import queue
 from runs.engine import planner
-from runs.engine.states import Integrity, RunState, Verb
-from runs.errors import BadInput, IdempotencyConflict, NotReverifiable
+from runs.engine.states import SPREAD, Integrity, RunState, Verb
+from runs.errors import BadInput, IdempotencyConflict, NotReverifiable, Overloaded, TooManyQueued
 from runs.models import Run
 from runs.models.run import integrity_of
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
-from runs.store import beginnings
+from runs.store import beginnings, room
 
 
 def start_run(
@@ -67,16 +68,21 @@ def reverify(*, run: str, actor: Actor, ring: bool = False) -> Run:
         record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
         raise
     spec = old.release.manifest["pipeline"]["spec"]
-    with transaction.atomic(durable=True):
-        new = _insert(
-            old.release, spec, source, actor=actor, draft=old.draft, as_of=old.as_of or old.finished_at, trigger="reverify", key=None, reverifies=old
-        )
+    as_of = old.as_of or old.finished_at
+    try:
+        with transaction.atomic(durable=True):
+            new = _insert(old.release, spec, source, actor=actor, draft=old.draft, as_of=as_of, trigger="reverify", key=None, reverifies=old)
+    except (TooManyQueued, Overloaded) as refusal:
+        record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
+        raise
     if ring:
         queue.ring(new.id)
     return new
 
 
 def _refuse_unjudgeable(old: Run) -> None:
+    if old.trigger == SPREAD:
+        raise NotReverifiable(f"run {old.id} did some items of a loop of run {old.parent_run_id}, which has all of them judged: judge that one again")
     if old.state != RunState.FINISHED or not old.result_digest:
         raise NotReverifiable(f"run {old.id} is {old.outcome or old.state} and has no result that could be judged again")
     if integrity_of([old])[old.id] is Integrity.BROKEN:
@@ -128,7 +134,7 @@ def _started(
     try:
         with transaction.atomic(durable=True), bulk.together():
             return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key)
-    except IntegrityError:
+    except (IntegrityError, TooManyQueued, Overloaded):
         earlier = _same_start(pipeline, asked, key)  # somebody used the key in the same moment
         if earlier is None:
             raise
@@ -148,6 +154,10 @@ def _same_start(pipeline: Pipeline, asked: tuple[Any, ...], key: str | None) -> 
     return earlier
 
 
+def _bounds() -> room.Bounds:
+    return room.Bounds(settings.ORCHESTRA_MOST_QUEUED_OF_PIPELINE, settings.ORCHESTRA_MOST_QUEUED_OF_TEAM, settings.ORCHESTRA_MOST_QUEUED)
+
+
 def _insert(
     release: Release,
     spec: Mapping[str, Any],
@@ -160,6 +170,7 @@ def _insert(
     key: str | None,
     reverifies: Run | None = None,
 ) -> Run:
+    room.refuse_beyond(release.pipeline, _bounds())
     now, limits = clock.now(), spec["limits"]
     run = Run(
         pipeline=release.pipeline,

@@ -14,7 +14,7 @@ from audit import reports
 from audit.actors import Actor
 from audit.visible import visible
 from runs import store
-from runs.engine import planner
+from runs.engine import places
 from runs.engine.states import CallState, Cause, RunState, WaitKind, WaitState
 from runs.engine.values import WaitNode, instant_text
 from runs.errors import UnknownCall, UnknownWait
@@ -185,14 +185,14 @@ def _silence(wait: Wait) -> str:
 
 def contract_of(what: Wait | Call) -> Contract | None:
     """Of a signal's payload, or of what a call would have given. None: any value, or nothing is to be said."""
-    plan = store.plan_of(what.run.release_id)[0]
+    plan = store.plan_of_run(what.run)[0]
     if isinstance(what, Call):
         agent = plan.agents.get(what.agent)
         return None if agent is None else agent.gives
     if what.kind == WaitKind.UNRESOLVED:
         call = Call.objects.filter(key=what.subject).select_related("run").first()
         return None if call is None else contract_of(call)
-    node = planner.node_at(plan.root, what.step)
+    node = places.node_at(plan.root, what.step)
     return node.gives if isinstance(node, WaitNode) else None
 
 

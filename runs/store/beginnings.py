@@ -12,7 +12,8 @@ from agents.models import Release
 from audit import bulk, canonical, clock
 from audit.actors import Actor
 from audit.ledger import Draft
-from runs.engine.states import Verb
+from runs.engine.families import ShareNode
+from runs.engine.states import SPREAD, Verb
 from runs.engine.values import Step as StepValue
 from runs.models import Run
 from runs.store.transitions import Transition
@@ -82,7 +83,7 @@ def _child(parent: Run, step: StepValue, releases: Mapping[str, Release], actor:
         team=release.pipeline.team,
         as_of=parent.as_of,
         draft=parent.draft,
-        trigger=TRIGGER,
+        trigger=SPREAD if isinstance(step.node, ShareNode) else TRIGGER,
         started_by=parent.started_by,
         parent_run_id=parent.id,
         parent_step=step.key,

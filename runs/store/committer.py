@@ -34,7 +34,7 @@ class Committer:
     def __init__(self) -> None:
         self._threads = threads()
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="committer")
-        self._waiting: list[tuple[Transition, asyncio.Future[Written]]] = []
+        self._waiting: list[tuple[Transition, asyncio.Future[Written]]] = []  # of each run that is driven here one: it waits for its answer
         self._flushing: set[asyncio.Task[None]] = set()
         self._busy = 0
         self.sizes: Counter[int] = Counter()

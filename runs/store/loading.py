@@ -11,9 +11,10 @@ from uuid import UUID
 
 from agents.models import Release, Team
 from audit import bulk, canonical, ledger, reports
-from runs.engine import looking, machine, planner
-from runs.engine.families import PipelineNode
-from runs.engine.states import LIVE_RUN, OPEN_STEP, Cause, RunState, StepState, Verb, WaitKind, WaitState
+from runs.engine import looking, machine, places, planner
+from runs.engine.families import PipelineNode, ShareNode
+from runs.engine.patterns import spreading
+from runs.engine.states import LIVE_RUN, OPEN_STEP, SPREAD, Cause, RunState, StepState, Verb, WaitKind, WaitState
 from runs.engine.values import Answer, BestBefore, Failure, Held, Plan, RunView, Snapshot, Waiting, WaitNode
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
@@ -111,7 +112,7 @@ def _entries(
 
 
 def _loaded(run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | None, opened: Opened, waits: Waits) -> Loaded:
-    plan, problem = plan_of(run.release_id)
+    plan, problem = plan_of_run(run)
     seen = Seen(run.revision, run.fence, head or ledger.head_of(run.id))
     view, values = _view(run), {}
     try:
@@ -119,7 +120,6 @@ def _loaded(run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | 
             raise _Tampered(f"its row says that entry {run.seq} of this run is the last, and the ledger says otherwise")
         view = _filled(view, run, opened)
         if problem is None:
-            plan = planner.verification_only(plan) if run.reverifies_id else plan
             values = {step.key: _step(step, plan, opened, waits) for step in steps}
             values = {key: _unlooked(step, values) for key, step in values.items()}
     except _Tampered as tampered:
@@ -129,6 +129,17 @@ def _loaded(run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | 
     responses = {key: values["response"] for key, values in answered.items() if "response" in values}
     is_broken = run.state in LIVE_RUN and seen.head.verb == Verb.RUN_FINISHED
     return Loaded(run, Snapshot(plan, view, values, keys), seen, {call.key: call for call in calls}, responses, problem, is_broken)
+
+
+def plan_of_run(run: Run) -> tuple[Plan, Problem | None]:
+    """Of its release's plan, what this run does."""
+    plan, problem = plan_of(run.release_id)
+    if problem is not None or run.trigger != SPREAD:
+        return (plan if problem is not None or not run.reverifies_id else planner.verification_only(plan)), problem
+    share = places.share_of(plan, run.parent_step)
+    if share is None:
+        return plan, Problem(Cause.TAMPERED, f"it is to do '{run.parent_step}' of the run above, and its release spreads nothing there")
+    return share, None
 
 
 @lru_cache(maxsize=256)
@@ -173,6 +184,9 @@ def _filled(view: RunView, run: Run, opened: Opened) -> RunView:
     values = opened.get(run.input_entry, {})
     if "input" not in values:
         raise _Tampered("the stored input does not match its ledger entry")
+    if run.trigger == SPREAD:
+        given, held, share = spreading.read(values["input"])
+        return replace(view, input=given, given=held, share=share)
     given, missing = _given(run.reverifies_id) if run.reverifies_id else ({}, ())
     return replace(view, input=values["input"], given=given, given_missing=missing)
 
@@ -186,8 +200,8 @@ def _given(run: UUID) -> tuple[Mapping[str, Held], tuple[Failure, ...]]:
 
 
 def _step(step: Step, plan: Plan, opened: Opened, waits: Waits) -> StepValue:
-    node = planner.node_at(plan.root, step.key)
-    if node is None or step.agent not in ({""} if isinstance(node, (WaitNode, PipelineNode)) else plan.agents):
+    node = places.node_at(plan.root, step.key)
+    if node is None or step.agent not in ({""} if isinstance(node, (WaitNode, PipelineNode, ShareNode)) else plan.agents):
         raise _Tampered(f"step '{step.key}' by '{step.agent}' has no place in the run's release")
     return StepValue(
         key=step.key,
@@ -205,7 +219,7 @@ def _step(step: Step, plan: Plan, opened: Opened, waits: Waits) -> StepValue:
         fell_back=step.fell_back,
         wait=_wait(step, waits, opened) if step.state == StepState.WAITING else None,
         undo=_beside(step, "undo", opened),
-        lacks=None if (lacks := _beside(step, "lacks", opened)) is None else failure_from(lacks),
+        lacks=None if (lacks := _beside(step, "lacks", opened)) is None else Failure.from_record(lacks),
     )
 
 
@@ -225,7 +239,7 @@ def _wait(step: Step, waits: Waits, opened: Opened) -> Waiting:
     wait = waits.rows.get((step.run_id, step.key))
     if wait is None or wait.state not in (WaitState.OPEN, WaitState.ANSWERED):
         raise _Tampered(f"step '{step.key}' waits, and no wait of it is open or answered")
-    failed = None if wait.failure_entry is None else failure_from(_value(step, wait.failure_entry, "failure", opened))
+    failed = None if wait.failure_entry is None else Failure.from_record(_value(step, wait.failure_entry, "failure", opened))
     answer = None
     if wait.state == WaitState.ANSWERED:
         assert wait.ended_at is not None
@@ -264,17 +278,4 @@ def _held(step: Step, opened: Opened) -> Held | None:
 def _failure(step: Step, opened: Opened) -> Failure | None:
     if step.failure_entry is None:
         return None
-    return failure_from(_value(step, step.failure_entry, "failure", opened))
-
-
-def failure_from(record: Mapping[str, Any]) -> Failure:
-    """A failure as an opening holds it."""
-    return Failure(
-        cause=Cause(record["cause"]),
-        message=record["message"],
-        owner=record["owner"],
-        team=record["team"],
-        step=record["step"],
-        details=record["details"],
-        branches=tuple(failure_from(branch) for branch in record["branches"]),
-    )
+    return Failure.from_record(_value(step, step.failure_entry, "failure", opened))

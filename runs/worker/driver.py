@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 GRACE_S = 0.25
 """How long after a step's deadline the engine itself ends it: the boundary ends it at the deadline and keeps the evidence."""
 
-
 MOST_REREADS = 20
 _UNKNOWN: Final = frozenset({CallState.DISPATCHED, CallState.UNRESOLVED})
 
@@ -58,8 +57,8 @@ class Driver:
     def __init__(self, loaded: store.Loaded, tools: Tools) -> None:
         self.run, self.team = loaded.run.id, loaded.run.team.name
         self.tools = tools
-        self.inbox: asyncio.Queue[Input] = asyncio.Queue()
-        self.finished = False
+        self.inbox: asyncio.Queue[Input] = asyncio.Queue()  # of each step at work one, for it waits for its answer, and one poke
+        self.finished = self._is_poked = False
         self.unsent: set[str] = set()
         self._closing: Sequence[store.CallSettled] = ()
         self._left: Sequence[store.CallSettled] = ()
@@ -107,7 +106,9 @@ class Driver:
         await self._settle(lambda: machine.failed_run(self.snapshot, Cause.LOST, message, clock.now()))
 
     def poke(self, revision: int | None = None) -> None:
-        self.inbox.put_nowait(Poked(revision))
+        if not self._is_poked:  # one that has yet to be read says enough: the rows are then read as they are
+            self._is_poked = True
+            self.inbox.put_nowait(Poked(revision))
 
     async def _next(self) -> Input:
         if not self.inbox.empty():  # what has arrived comes before what time says: waiting for no time at all would never read it
@@ -130,6 +131,7 @@ class Driver:
             case Settled():
                 await self._write_end(event)
             case Poked(revision=revision):
+                self._is_poked = False
                 if revision is not None and revision > self.seen.revision:
                     await self._reload(())
                 if not self.finished:
@@ -278,7 +280,7 @@ class Driver:
             self.tools.wake()
         for run in ready:
             await self.tools.committer.call(bell.ring, run)
-        if self.snapshot.plan.pipelines and (move.finish is not None or move.closed):
+        if self.snapshot.plan.starts_runs and (move.finish is not None or move.closed):
             await self.tools.committer.call(services.cancel_orphans, [self.run], actor=self.tools.actor)
 
     # --- what others changed ---

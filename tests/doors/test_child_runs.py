@@ -6,11 +6,13 @@ import pytest
 from django.contrib.auth.models import User
 
 from agents import registry
+from audit import clock
 from audit.actors import Actor
 from runs import services
 from runs.errors import UnknownRun
 from runs.management.terminal.tracking import Tracker
 from runs.models import Run
+from runs.services import figures, health
 from runs.worker import Event
 from tests import families, pipelines
 from tests.doors.world import signed_in
@@ -114,3 +116,43 @@ def test_the_page_of_a_release_names_the_releases_of_what_it_runs(run: Run, alic
     pin = run.release.manifest["pipelines"]["middle"]
     page = signed_in("alice").get(f"/admin/agents/release/{run.release_id}/change/").content.decode()
     assert "The pipelines it runs" in page and pin["release"][:12] in page
+
+
+# --- a loop that spreads ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spread(tmp_path: Path) -> Run:
+    """A run of a loop whose items two child runs have done."""
+    loop = "- {id: each, for_each: =input.list, as: x, spread: 2, do: [{id: one, agent: doubler, with: {n: =x}}]}"
+    families.publish(tmp_path / "sample", steps=(loop, "- {id: after, agent: user, with: {got: =steps.each}}"))
+    started = pipelines.start(input={"list": [1, 2, 3]})
+    assert pipelines.drive(started)["outcome"] == "verified"
+    return started
+
+
+def test_every_door_shows_the_child_runs_of_a_loop_that_spreads(spread: Run, alice: User) -> None:
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    User.objects.filter(username="alice").update(is_staff=True)
+    share = Run.objects.get(parent_run=spread, parent_step="each/1-2")
+    shown = typed("showrun", spread.id).out
+    assert "each/0-0" in shown and "each/1-2" in shown and str(share.id) in shown
+    alone = typed("showrun", share.id).out
+    assert f"step 'each/1-2' of run {spread.id}" in alone and "the run that they are part of has all of them judged" in alone
+    assert [child["step"] for child in Caller.of(alice).get(f"/runs/{spread.id}/").body["children"]] == ["each/0-0", "each/1-2"]
+    page = signed_in("alice").get(f"/admin/runs/run/{spread.id}/change/").content.decode()
+    assert "each/1-2" in page and f"/admin/runs/run/{share.id}/change/" in page
+    assert "the run above has all of them judged" in signed_in("alice").get(f"/admin/runs/run/{share.id}/change/").content.decode()
+
+
+def test_what_nobody_judges_alone_is_no_news_of_its_pipeline(spread: Run, alice: User) -> None:
+    """It reads unverified, and counts neither as a run of its pipeline nor as one that somebody should look at."""
+    registry.permit_person("alice", "see-everything", allowed=True, actor=SYSTEM)
+    User.objects.filter(username="alice").update(is_staff=True)
+    everyone, now = Actor.system("monitor"), clock.now()
+    found = health.pipelines_health(actor=everyone, now=now)[0]
+    assert (found.last_outcome, found.failing, found.verified_at is None) == ("verified", 0, False)
+    assert figures.figures(actor=everyone, now=now).outcomes == {("sample", "verified"): 1}
+    share = Run.objects.filter(parent_run=spread).first()
+    assert share is not None
+    assert f"/admin/runs/run/{share.id}/" not in signed_in("alice").get("/admin/").content.decode()

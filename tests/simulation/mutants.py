@@ -16,7 +16,7 @@ FAMILY, BEGINNINGS, CHILDREN, LIMITS = "runs.store.family", "runs.store.beginnin
 RESUMES = '"deadline_at": _within_life(later(now, run.remaining_ms), run)'
 ADMISSION, LEDGER, STOPPING, ANSWERING = "runs.boundary.admission", "audit.ledger", "runs.services.stopping", "runs.services.answering"
 ABSORBING, WAITING, UNDOING, LOOKING = "runs.engine.absorbing", "runs.engine.waiting", "runs.engine.undoing", "runs.engine.looking"
-WALK, WAITS = "runs.engine.patterns.walk", "runs.engine.patterns.waits"
+WALK, WAITS, CHANGES = (f"runs.engine.patterns.{name}" for name in ("walk", "waits", "changes"))
 ROWS = "rows = [_run_row(each, notes[each.run]) for each in ordered]"
 MATCH = 'match=["id", "revision", "fence"]'
 
@@ -181,7 +181,7 @@ MUTANTS = (
         'cancel_requested_at__isnull=True).update(revision=F("revision") + 1)',
         "cancel_requested_at__isnull=True)",
     ),
-    _one("leave a wait open that has ended", WALK, "self.closed[step.key] = ", "_ = "),
+    _one("leave a wait open that has ended", CHANGES, "self.closed[step.key] = ", "_ = "),
     _one("a work clock that doesn't stop", WAITS, "_bounded(later(wake, remaining), run)", "run.deadline_at"),
     _one("a work clock that doesn't go on", FAMILY, RESUMES, '"deadline_at": run.deadline_at'),
     _one("let a run outlive its lifetime", WAITS, "deadline_at=_bounded(later(wake, remaining), run)", "deadline_at=later(wake, remaining)"),

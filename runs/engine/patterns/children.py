@@ -3,14 +3,14 @@
 Pure. The walk opens them, `waiting` ends them; knows nothing of rows, and of runs only what their snapshots say.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from agents import contracts
 from runs.engine.commands import Fact, Finish
-from runs.engine.families import Child
-from runs.engine.limits import combined, failure, start_of
+from runs.engine.families import Child, Start
+from runs.engine.limits import combined, failure
 from runs.engine.states import Cause, Outcome, StepState, Verb, WaitKind
 from runs.engine.values import BestBefore, Failure, Held, Plan, RunView, Snapshot, Step, Waiting, instant_text
 
@@ -19,11 +19,10 @@ PARTS_NAMED: Final = 20
 _CAUSES: Final = {Outcome.REJECTED: Cause.REJECTED, Outcome.CANCELLED: Cause.STOPPED}
 
 
-def opened(step: Step, child: Child, arguments: Mapping[str, Any], inherited: Held, run: RunView) -> tuple[Step, Waiting]:
-    """The step of a pipeline node, waiting for the run that it starts. Time ends that run, and only with this run's lifetime this wait."""
-    start = start_of(child, step.node.timeout_ms, run, step.started_at)
+def opened(step: Step, start: Start, arguments: Mapping[str, Any], inherited: Held, run: RunView) -> tuple[Step, Waiting]:
+    """A step, waiting for the run that it starts. Time ends that run, and only with this run's lifetime this wait."""
     until = run.lifetime_until or run.deadline_at
-    wait = Waiting(WaitKind.REMOTE, step.started_at, until, subject=child.name, works=True)
+    wait = Waiting(WaitKind.REMOTE, step.started_at, until, subject=start.child.name, works=True)
     waiting = replace(step, state=StepState.WAITING, wait=wait, deadline_at=start.deadline_at, arguments=dict(arguments), inherited=inherited)
     return replace(waiting, start=start), wait
 
@@ -60,15 +59,21 @@ def answer_of(snapshot: Snapshot, finish: Finish) -> dict[str, Any]:
         "result": None if given is None else given.value,
         "as_of": None if given is None else instant_text(given.as_of),
         "best_before": None if fresh is None else instant_text(fresh.at),
-        "missing": [part.as_record() for part in snapshot.missing[:PARTS_NAMED]] if given is not None else [],
+        "missing": [part.as_record() for part in _named(snapshot)] if given is not None else [],
         "failure": None if failed is None else failed.as_record(),
     }
 
 
+def _named(snapshot: Snapshot) -> Sequence[Failure]:
+    """Of a share of a loop's items each that failed."""
+    return snapshot.missing if snapshot.run.share is not None else snapshot.missing[:PARTS_NAMED]
+
+
 def _came_to_something(snapshot: Snapshot, finish: Finish) -> bool:
-    """A draft that passes reads unverified, and is what the draft above it goes on with."""
+    """A draft that passes reads unverified, and is what the draft above it goes on with. So does a share of a loop, which nobody judges alone."""
     passed = snapshot.run.draft and finish.outcome is Outcome.UNVERIFIED and (snapshot.verdict or {}).get("verdict") == "pass"
-    return finish.result is not None and (finish.outcome in GAVE or passed)
+    done = snapshot.run.share is not None and finish.outcome is Outcome.UNVERIFIED
+    return finish.result is not None and (finish.outcome in GAVE or passed or done)
 
 
 def _why(snapshot: Snapshot, outcome: Outcome) -> Failure:
@@ -99,7 +104,7 @@ def held_of(step: Step, said: Mapping[str, Any]) -> Held:
 
 def lacking(step: Step, said: Mapping[str, Any]) -> Failure | None:
     """What a degraded child goes without, as one missing part of the run above it."""
-    parts = tuple(_failure(part) for part in said["missing"])
+    parts = tuple(Failure.from_record(part) for part in said["missing"])
     if not parts:
         return None
     message = f"run {said['run']} came to its result without '{parts[0].step}': {parts[0].message}"
@@ -108,7 +113,7 @@ def lacking(step: Step, said: Mapping[str, Any]) -> Failure | None:
 
 def failed_as(step: Step, said: Mapping[str, Any]) -> Failure:
     """The child's own failure, with its cause and owner, as a branch of the node's."""
-    inner = _failure(said["failure"])
+    inner = Failure.from_record(said["failure"])
     message = f"run {said['run']} is {said['outcome']}: {inner.message}"
     return Failure(inner.cause, message, inner.owner, inner.team, step.key, {"run": said["run"], "outcome": said["outcome"]}, (inner,))
 
@@ -116,15 +121,3 @@ def failed_as(step: Step, said: Mapping[str, Any]) -> Failure:
 def timed_out(plan: Plan, step: Step) -> Failure:
     message = f"the run of '{step.wait.subject if step.wait else ''}' did not end within this run's lifetime (limits.max_lifetime)"
     return failure(plan, cause=Cause.DEADLINE, message=message, step=step.key)
-
-
-def _failure(record: Mapping[str, Any]) -> Failure:
-    return Failure(
-        cause=Cause(record["cause"]),
-        message=record["message"],
-        owner=record["owner"],
-        team=record["team"],
-        step=record["step"],
-        details=record["details"],
-        branches=tuple(_failure(branch) for branch in record["branches"]),
-    )

@@ -34,8 +34,7 @@ def scope_at(run: RunView, frames: Mapping[str, Frame], prefix: str, last: str) 
     steps: dict[str, Any] = {}
     for frame in reversed(enclosing(frames, prefix)):
         steps.update({name: held.value for name, held in frame.held.items()})
-        if frame.local is not None:
-            scope[frame.local[0]] = frame.local[1].value
+        scope.update({name: held.value for name, held in frame.local.items()})
     scope["steps"] = steps
     root = frames[""]
     if isinstance(root, BlockFrame) and last in root.held:
@@ -46,17 +45,17 @@ def scope_at(run: RunView, frames: Mapping[str, Frame], prefix: str, last: str) 
 def provenance(frames: Mapping[str, Frame], prefix: str, names: Iterable[str]) -> Held:
     """The age of everything that `names` (`steps.<id>` and loop names) refer to at this place."""
     chain = enclosing(frames, prefix)
-    return combined((_named(chain, name) for name in names), None)
+    return combined((named(chain, name) for name in names), None)
 
 
-def _named(chain: Sequence[BlockFrame], name: str) -> Held | None:
+def named(chain: Sequence[BlockFrame], name: str) -> Held | None:
     """Inner names hide outer ones. A loop may have the name of a step: they are told apart by the prefix."""
     step = name.removeprefix(STEPS) if name.startswith(STEPS) else None
     for frame in chain:
         if step is not None and step in frame.held:
             return frame.held[step]
-        if step is None and frame.local is not None and frame.local[0] == name:
-            return frame.local[1]
+        if step is None and name in frame.local:
+            return frame.local[name]
     return None
 
 

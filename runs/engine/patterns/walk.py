@@ -13,28 +13,28 @@ from agents import expressions
 from audit import canonical
 from runs.engine import verdicts
 from runs.engine.commands import Fact
-from runs.engine.families import PipelineNode
-from runs.engine.limits import failure, spoiled, step_deadline
-from runs.engine.patterns import children, fan, waits
-from runs.engine.patterns.scope import provenance, scope_at
+from runs.engine.families import PipelineNode, ShareNode
+from runs.engine.limits import failure, start_of, step_deadline
+from runs.engine.patterns import children, fan, fitness, spreading, waits
+from runs.engine.patterns.changes import Changes
+from runs.engine.patterns.scope import enclosing, provenance, scope_at
 from runs.engine.patterns.wiring import Wiring
-from runs.engine.states import OPEN_STEP, CallState, Cause, Outcome, StepEvent, StepState, Verb, WaitState, moved
+from runs.engine.states import Cause, IllegalMove, Outcome, StepEvent, StepState, Verb, moved
 from runs.engine.values import (
     BlockFrame,
     Ending,
     Failure,
     FanFrame,
     ForEachNode,
-    Frame,
     Held,
     Node,
     ParallelNode,
-    RunView,
     Snapshot,
     Step,
     StepNode,
     SwitchNode,
     Turn,
+    Waiting,
     WaitNode,
     instant_text,
 )
@@ -42,30 +42,12 @@ from runs.engine.values import (
 NOTHING: Final[Mapping[str, Any]] = {}
 
 
-class Walk:
-    """One turn over a snapshot. `existing` are the steps that rows already hold (a resumed run); they are adopted, not opened."""
+class Walk(Changes):
+    """One turn over a snapshot. Steps that rows already hold (a resumed run) are adopted, not opened."""
 
     def __init__(self, snapshot: Snapshot, now: datetime) -> None:
-        self.before = snapshot
-        self.plan, self.run, self.now = snapshot.plan, snapshot.run, now
-        self.steps: dict[str, Step] = dict(snapshot.steps)
-        self.frames: dict[str, Frame] = dict(snapshot.frames)
-        self.open = set(snapshot.open)
-        self.missing = list(snapshot.missing)
-        self.opened: dict[str, None] = {}
-        self.moved: dict[str, None] = {}
-        self.facts: list[Fact] = []
-        self.perform: dict[str, None] = {}
-        self.abandon: list[str] = []
-        self.closed: dict[str, WaitState] = {}
-        self.resolved: dict[str, CallState] = {}
-        self.ending: Ending | None = snapshot.ending
+        super().__init__(snapshot, now)
         self._agenda: deque[Callable[[], None]] = deque()
-
-    def snapshot(self, run: RunView) -> Snapshot:
-        """Where this turn has come to, as a value, with this `run` in it."""
-        now = replace(self.before, run=run, steps=self.steps, open=frozenset(self.open), frames=self.frames)
-        return replace(now, missing=tuple(self.missing), ending=self.ending)
 
     # --- entrances ---
 
@@ -73,19 +55,20 @@ class Walk:
         """From the top, over the steps that exist; whatever frames the snapshot had are made anew."""
         self.frames.clear()
         self.missing[:] = self.run.given_missing
-        self.frames[""] = BlockFrame("", self.plan.root, None, held=dict(self.run.given))
+        around = {} if self.run.share is None else self.run.share.names
+        self.frames[""] = BlockFrame("", self.plan.root, None, held=dict(self.run.given), local=around)
         self._agenda.append(lambda: self._enter(""))
         self.settle()
 
     def step_done(self, step: Step, held: Held) -> None:
         """What follows from it; nothing does once the run's end is decided."""
         if not step.is_aside:
-            self._agenda.append(lambda: self._node_done(_prefix(step), held))
+            self._agenda.append(lambda: self._turn_done(_prefix(step), step, held))
             self.settle()
 
     def step_failed(self, step: Step, failed: Failure) -> None:
         if not step.is_aside:
-            self._agenda.append(lambda: self._node_failed(_prefix(step), failed))
+            self._agenda.append(lambda: self._turn_failed(_prefix(step), step, failed))
             self.settle()
 
     def no_verdict(self, failed: Failure) -> None:
@@ -96,35 +79,9 @@ class Walk:
         """A verdict that says no ends the run wherever it stands."""
         self.ending, self.before = Ending(Outcome.REJECTED), replace(self.before, verdict=verdict)
 
-    @property
-    def is_over(self) -> bool:
-        return self.ending is not None
-
     def settle(self) -> None:
         while self._agenda and not self.is_over:
             self._agenda.popleft()()
-
-    def change(self, step: Step, fact: Fact | None = None) -> None:
-        """Put a step's new value in place; its row is written with this turn."""
-        former = self.steps.get(step.key)
-        if former is not None and former.wait is not None and step.wait is None and former.wait.answer is None:
-            self.closed[step.key] = WaitState.EXPIRED if self.now >= former.wait.until else WaitState.CANCELLED
-        self.steps[step.key] = step
-        if step.key not in self.opened:
-            self.moved[step.key] = None
-        if step.state not in OPEN_STEP:
-            self.open.discard(step.key)
-        if fact is not None:
-            self.facts.append(fact)
-
-    def cancel_open(self, prefix: str = "", *, but: str | None = None) -> None:
-        """Cancel every open step below `prefix`, except those below `but`; what they are doing is abandoned."""
-        for key in sorted(key for key in self.open if key.startswith(prefix) and (but is None or not key.startswith(but))):
-            step = self.steps[key]
-            gone = replace(step, state=moved(step.state, StepEvent.CANCEL), finished_at=self.now, wait=None)
-            self.change(gone, Fact(Verb.STEP_CANCELLED, f"step:{key}", step.agent, {"step": key, "attempt": step.attempt}))
-            self.abandon.append(key)
-            self.perform.pop(key, None)
 
     # --- sequences ---
 
@@ -135,6 +92,8 @@ class Walk:
         if frame.position == len(frame.block.nodes):
             if frame.parent is not None:
                 self._block_done(frame)
+            elif self.run.share is not None:
+                self.ending = Ending(Outcome.UNVERIFIED)  # nobody judges some items alone: the run above has all of them judged
             return
         node = frame.block.nodes[frame.position]
         try:
@@ -169,6 +128,26 @@ class Walk:
     def _block_done(self, frame: BlockFrame) -> None:
         held = frame.held.get(frame.block.nodes[-1].id, Held(None))
         self._part_ended(frame, lambda fanned: fan.part_done(fanned, frame.slot, held))
+
+    def _turn_done(self, prefix: str, step: Step, held: Held) -> None:
+        if not isinstance(step.node, ShareNode):
+            self._node_done(prefix, held)
+            return
+        values, failures, lacking = spreading.ended(step, held)
+        if spreading.loop_of(step) in self.frames:
+            self.missing += lacking
+        self._share_ended(step, values, failures)
+
+    def _turn_failed(self, prefix: str, step: Step, failed: Failure) -> None:
+        if isinstance(step.node, ShareNode):
+            self._share_ended(step, *spreading.lost(step, failed))
+        else:
+            self._node_failed(prefix, failed)
+
+    def _share_ended(self, step: Step, values: Sequence[Held | None], failures: Sequence[tuple[int, Failure]]) -> None:
+        fanned = self.frames.get(spreading.loop_of(step))
+        if isinstance(fanned, FanFrame):
+            self._carry_out(fan.share_ended(fanned, spreading.part_of(step).start, values, failures))
 
     # --- composites ---
 
@@ -229,23 +208,49 @@ class Walk:
     def _open_node(self, frame: BlockFrame, node: Node) -> None:
         key = frame.prefix + node.id
         match node:
-            case StepNode() | WaitNode() | PipelineNode() if key in self.steps:
-                self._adopt(frame, self.steps[key])
+            case ParallelNode():
+                self._carry_out(fan.open_parallel(node, key, frame.prefix))
+            case ForEachNode():
+                self._open_loop(frame, node, key)
+            case SwitchNode():
+                self._carry_out(fan.open_switch(node, key, frame.prefix, self._case(frame, node)))
+            case _:
+                self._open_turn(frame, node, key)
+
+    def _open_turn(self, frame: BlockFrame, node: Turn, key: str) -> None:
+        if key in self.steps:
+            self._adopt(frame, self.steps[key])
+            return
+        match node:
             case StepNode():
                 self._open_step(frame, node, key)
             case WaitNode():
                 self._open_wait(frame, node, key)
             case PipelineNode():
                 self._open_child(frame, node, key)
-            case ParallelNode():
-                self._carry_out(fan.open_parallel(node, key, frame.prefix))
-            case ForEachNode():
-                source = provenance(self.frames, frame.prefix, node.reads)
-                self._carry_out(fan.open_for_each(node, key, frame.prefix, self._items(frame, node), source))
-            case SwitchNode():
-                self._carry_out(fan.open_switch(node, key, frame.prefix, self._case(frame, node)))
+            case ShareNode():
+                raise IllegalMove(f"'{key}' is some items of a loop and stands in no plan by itself")
             case _:
                 assert_never(node)
+
+    def _open_loop(self, frame: BlockFrame, node: ForEachNode, key: str) -> None:
+        if self.run.share is not None and frame.parent is None:
+            self._carry_out(fan.open_share(node, key, frame.prefix, self.run.share))
+            return
+        items, source = self._items(frame, node), provenance(self.frames, frame.prefix, node.reads)
+        if node.spread is None:
+            self._carry_out(fan.open_for_each(node, key, frame.prefix, items, source))
+            return
+        told = spreading.told(node, items, source, enclosing(self.frames, frame.prefix), self.run)
+        for one in told:
+            fitness.refuse_unwritable(node.id, one.given, depth=canonical.MAX_WRAPPED)
+        self._carry_out(fan.open_spread(node, key, frame.prefix, items, source))
+        for one in told:
+            place = f"{key}/{one.node.id}"
+            if place in self.steps:
+                self._adopt(frame, self.steps[place])
+            else:
+                self._open_share(one, place, len(items))
 
     def _items(self, frame: BlockFrame, node: ForEachNode) -> list[Any]:
         items = self._resolved(node.items, frame.prefix)
@@ -268,11 +273,11 @@ class Walk:
                 self.rejected(step.held.value)  # the run has yet to be finished
             case StepState.RETURNED:
                 self.missing += step.lacking
-                self._node_done(frame.prefix, step.held or Held(None))
+                self._turn_done(frame.prefix, step, step.held or Held(None))
             case StepState.SKIPPED:
                 self._node_done(frame.prefix, Held(None))
             case StepState.FAILED if step.failure is not None:
-                self._node_failed(frame.prefix, step.failure)
+                self._turn_failed(frame.prefix, step, step.failure)
             case StepState.RUNNING | StepState.RETRYING | StepState.WAITING:
                 inherited = provenance(self.frames, frame.prefix, step.node.reads)
                 self.steps[step.key] = replace(step, inherited=inherited)
@@ -281,7 +286,7 @@ class Walk:
         step = self._new_step(node, key, StepState.RUNNING)
         try:
             step = replace(step, arguments=self._arguments(frame, node), inherited=provenance(self.frames, frame.prefix, node.reads))
-            self._refuse_unfit(step)
+            fitness.refuse_unfit(self.plan, step, self.run, self.steps, self.now)
         except Wiring as wiring:
             failed = self._wiring_failure(wiring, key)
             step = replace(step, state=moved(step.state, StepEvent.FAIL), failure=failed, finished_at=self.now)
@@ -306,12 +311,21 @@ class Walk:
     def _open_child(self, frame: BlockFrame, node: PipelineNode, key: str) -> None:
         child = self.plan.pipelines[node.pipeline]
         arguments = self._written(node, frame.prefix)
-        self._refuse_violations(node.id, child.takes.violations(arguments), f"pipeline '{child.name}'")
+        fitness.refuse_violations(node.id, child.takes.violations(arguments), f"pipeline '{child.name}'")
         inherited = provenance(self.frames, frame.prefix, node.reads)
-        step, wait = children.opened(self._new_step(node, key, StepState.RUNNING), child, arguments, inherited, self.run)
-        self._refuse_spoilt(step)  # its verifier will consume it, and perhaps an act
+        step = self._new_step(node, key, StepState.RUNNING)
+        step, wait = children.opened(step, start_of(child, node.timeout_ms, self.run, self.now), arguments, inherited, self.run)
+        fitness.refuse_spoilt(step, self.run, self.steps, self.now)  # its verifier will consume it, and perhaps an act
+        self._start_run(step, wait, children.started_fact(step, child))
+
+    def _open_share(self, one: spreading.Told, key: str, of: int) -> None:
+        step = self._new_step(one.node, key, StepState.RUNNING)
+        step, wait = children.opened(step, spreading.start(step, one, self.run, self.plan), one.given, Held(None), self.run)
+        self._start_run(step, wait, spreading.started_fact(step, self.plan, of))
+
+    def _start_run(self, step: Step, wait: Waiting, fact: Fact) -> None:
         self.run = children.with_held(self.run, step)
-        self.add(step, children.started_fact(step, child))
+        self.add(step, fact)
         self.facts.append(waits.fact(step, wait))
 
     def _new_step(self, node: Turn, key: str, state: StepState) -> Step:
@@ -319,60 +333,26 @@ class Walk:
         finished = self.now if state is StepState.SKIPPED else None
         return Step(key, node, node.agent, state, attempt=1, started_at=self.now, deadline_at=deadline, finished_at=finished)
 
-    def add(self, step: Step, fact: Fact) -> None:
-        """A step that had no row; its row is written with this turn."""
-        self.steps[step.key] = step
-        self.opened[step.key] = None
-        self.facts.append(fact)
-        if step.state in OPEN_STEP:
-            self.open.add(step.key)
-
     def _arguments(self, frame: BlockFrame, node: StepNode) -> dict[str, Any]:
         schema = self.plan.agents[node.agent].spec["input"]
         asked = node.judges and "criteria" in (schema.get("properties") or {})
         arguments = self._written(node, frame.prefix, {"criteria": [criterion.as_record() for criterion in self.plan.criteria]} if asked else {})
-        self._refuse_misfit(node.id, node.agent, arguments)
+        fitness.refuse_misfit(self.plan, node.id, node.agent, arguments)
         return arguments
 
     def _written(self, node: StepNode | PipelineNode, prefix: str, also: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
         arguments = {**also, **self._resolved(node.arguments, prefix)}
-        try:
-            canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)
-        except canonical.NotCanonical as error:
-            raise Wiring(f"the input of '{node.id}' can't be written as JSON: {error}") from None
+        fitness.refuse_unwritable(node.id, arguments)
         return arguments
 
     def refused_again(self, step: Step) -> Failure | None:
         """Why a step that is to be performed once more must not be: time has passed, and its agent may be the fallback by now."""
         try:
-            self._refuse_misfit(step.node.id, step.agent, step.arguments)
-            self._refuse_unfit(step)
+            fitness.refuse_misfit(self.plan, step.node.id, step.agent, step.arguments)
+            fitness.refuse_unfit(self.plan, step, self.run, self.steps, self.now)
         except Wiring as wiring:
             return self._wiring_failure(wiring, step.key)
         return None
-
-    def _refuse_misfit(self, place: str, agent: str, arguments: Mapping[str, Any]) -> None:
-        self._refuse_violations(place, self.plan.agents[agent].takes.violations(arguments), f"'{agent}'")
-
-    def _refuse_violations(self, place: str, wrong: Sequence[str], whose: str) -> None:
-        if wrong:
-            raise Wiring(f"the input of '{place}' breaks the contract of {whose}: {'; '.join(wrong)}")
-
-    def _refuse_unfit(self, step: Step) -> None:
-        """What an `act` or `verify` step may not consume: stale data, or history where the act can't be replayed."""
-        agent = self.plan.agents[step.agent]
-        if agent.role == "act" and self.run.as_of is not None and not self.plan.replayable:
-            raise Wiring(f"'{agent.name}' acts, and this run judges the past; a pipeline that may repeat acts says 'replayable: true'")
-        if agent.role != "act" and not step.node.judges and not self.run.resumed:
-            return
-        self._refuse_spoilt(step)
-
-    def _refuse_spoilt(self, step: Step) -> None:
-        spoilt = spoiled(step.inherited, self.run, self.now)
-        if spoilt is not None:
-            owner = self.steps[spoilt.step].agent if spoilt.step in self.steps else None
-            message = f"the data of step '{spoilt.step}' was fresh until {instant_text(spoilt.at)} and is too old to be consumed by '{step.key}'"
-            raise Wiring(message, Cause.STALE, owner)
 
     # --- expressions ---
 

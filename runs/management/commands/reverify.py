@@ -18,7 +18,7 @@ example:
   manage.py reverify 01a1f994-20dc-7372
 
 exit status: that of the new run, as runpipeline's (0 verified, 11 rejected, 12 failed, 15 unverified …);
-2 if RUN has no result that could be judged
+2 if RUN has no result that could be judged, 75 if too many runs wait to be begun
 """
 
 

@@ -20,6 +20,8 @@ from audit.management.tables import tables_expected
 from audit.visible import visible
 
 BAD_INPUT = 2
+TRY_LATER = 75
+"""As sysexits.h has it: nothing is wrong with what was asked but its moment."""
 MAX_MESSAGE = 1_000
 MAX_PROBLEMS = 50
 WIDTH_OF_A_FILE = 120
@@ -82,18 +84,19 @@ class Screen:
             self.refuse(error)
 
     def refuse(self, error: OrchestraError) -> NoReturn:
-        self._refuse(error.code, error.message, [str(problem) for problem in error.details.get("problems") or ()])
+        status = TRY_LATER if error.details.get("seconds") else BAD_INPUT
+        self._refuse(error.code, error.message, [str(problem) for problem in error.details.get("problems") or ()], status)
 
-    def _refuse(self, code: str, message: str, problems: list[str]) -> NoReturn:
+    def _refuse(self, code: str, message: str, problems: list[str], status: int) -> NoReturn:
         if self.json:
             self.document({"error": {"code": code, "message": message, "problems": problems}})
-            raise SystemExit(BAD_INPUT)
+            raise SystemExit(status)
         self.note(f"refused: {visible(message.partition(': ')[0] if problems else message, MAX_MESSAGE)}", "bold red")
         for problem in problems[:MAX_PROBLEMS]:
             self.note(f"  {visible(problem, MAX_MESSAGE)}", "red")
         if len(problems) > MAX_PROBLEMS:
             self.note(f"  … and {len(problems) - MAX_PROBLEMS} more", "red")
-        raise SystemExit(BAD_INPUT)
+        raise SystemExit(status)
 
 
 class _Console(Console):

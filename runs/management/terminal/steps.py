@@ -50,8 +50,8 @@ def _place(steps: Sequence[Mapping[str, Any]], item: tuple[int, Mapping[str, Any
 
 
 def _pattern(step: Mapping[str, Any]) -> str:
-    """`each/*/look` for `each/3/look`."""
-    return "/".join("*" if part.isdigit() else part for part in str(step["key"]).split("/"))
+    """`each/*/look` for `each/3/look`, `each/*` for the child runs `each/0-4` and so on of a loop."""
+    return "/".join("*" if part.replace("-", "").isdigit() else part for part in str(step["key"]).split("/"))
 
 
 def _row(step: Mapping[str, Any]) -> Row:

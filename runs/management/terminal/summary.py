@@ -20,6 +20,7 @@ from runs.management.terminal.steps import steps_table
 from runs.management.terminal.verdicts import verdict_lines, word_on
 from runs.management.terminal.waiting import waits_lines, what
 from runs.management.terminal.words import instant, styled, whose, word_of
+from runs.models import SPREAD
 
 Section = tuple[str, list[RenderableType]]
 MOST_ACTS: Final = 100
@@ -104,6 +105,8 @@ def _waiting(waits: Sequence[Mapping[str, Any]]) -> str:
 
 def _unverified(document: Mapping[str, Any]) -> str:
     verdict = document["verdict"]
+    if document["trigger"] == SPREAD:
+        return "some items of a loop; the run that they are part of has all of them judged"
     if verdict is not None and verdict.get("verdict") == "pass" and document["draft"]:
         return "the verdict is a pass, but a run of drafts is never verified: publish them"
     if verdict is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from runs.engine import machine, planner
+from runs.engine import machine, places
 from runs.engine.commands import Fact, Finish, Move
 from runs.engine.outcomes import Failed, Returned
 from runs.engine.states import OPEN_STEP, Cause, Outcome, StepState, Verb
@@ -60,7 +60,7 @@ class Rows:
 
     def _step(self, row: Row) -> Step:
         step = row.step
-        node = planner.node_at(self.plan.root, step.key)
+        node = places.node_at(self.plan.root, step.key)
         assert node is not None, f"{step.key} has no place in the plan"
         held = None
         if step.state is StepState.RETURNED:

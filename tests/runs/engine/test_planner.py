@@ -2,7 +2,7 @@
 
 import pytest
 
-from runs.engine import planner
+from runs.engine import places, planner
 from runs.engine.states import Mode
 from runs.engine.values import ForEachNode, ParallelNode, StepNode, SwitchNode
 
@@ -83,8 +83,8 @@ def test_an_agent_knows_its_mode():
 
 
 def test_another_engines_release_is_incompatible():
-    with pytest.raises(planner.IncompatiblePlan, match="ABI 3, and this one carries out 1, 2"):
-        planner.compiled({**manifest(), "engine_abi": 3}, digest="d")
+    with pytest.raises(planner.IncompatiblePlan, match="ABI 4, and this one carries out 1, 2, 3"):
+        planner.compiled({**manifest(), "engine_abi": 4}, digest="d")
 
 
 def test_a_node_of_an_unknown_kind_is_incompatible():
@@ -109,7 +109,7 @@ def test_a_reverification_is_the_final_verify_alone():
 
 @pytest.mark.parametrize("key", ["read", "verify", "both/a/one", "both/b/each/0/pick/0/big", "both/b/each/17/pick/1/small"])
 def test_a_place_of_the_plan_is_found_by_its_key(key):
-    assert planner.node_at(NESTED.root, key).id == key.rpartition("/")[2]
+    assert places.node_at(NESTED.root, key).id == key.rpartition("/")[2]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_place_of_the_plan_is_found_by_its_key(key):
     ).split(" "),
 )
 def test_a_key_without_a_place_finds_nothing(key):
-    assert planner.node_at(NESTED.root, key) is None
+    assert places.node_at(NESTED.root, key) is None
 
 
 # --- what must not run ---------------------------------------------------------------------------------------------
