@@ -1,4 +1,4 @@
-# make demo | serve | worker | test | simulate [SEEDS=n] | chaos [POINTS=…] [SEED=…] | browser | lint | bench [ONLY=name] | lock
+# make demo | serve | worker | test | simulate [SEEDS=n] | chaos [POINTS=…] [SEED=…] [JOBS=n] | browser | lint | bench [ONLY=name] | lock
 # Each target makes .venv from the hash-pinned lock it needs, and again only when that lock changed.
 
 # The first that runs and is new enough: a version manager may leave a python3.11 that only says it isn't there.
@@ -89,9 +89,10 @@ simulate: .venv/dev.stamp
 browser: .venv/dev.stamp
 	@ORCHESTRA_TEST_BROWSER=1 $(BIN)/python -m pytest tests/browser --browser chromium $(ARGS)
 
-# The whole crash matrix on both databases: hours. make chaos POINTS='settle.*,storm' SEED=7 KINDS=kill,stop narrows; LIST=1 names all points.
+# The whole crash matrix on both databases: hours, or less with JOBS=3, which plays three cases at once.
+# make chaos POINTS='settle.*,storm' SEED=7 KINDS=kill,stop narrows; LIST=1 names all points.
 chaos: .venv/dev.stamp
-	@$(BIN)/python -m tests.chaos $(if $(POINTS),--points '$(POINTS)') $(if $(KINDS),--kinds $(KINDS)) $(if $(SEED),--seed $(SEED)) $(if $(LIST),--list)
+	@$(BIN)/python -m tests.chaos $(if $(POINTS),--points '$(POINTS)') $(if $(KINDS),--kinds $(KINDS)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(LIST),--list)
 
 # All of it, whatever fails first. Benchmarks and each example are folders whose modules may share names: each is typed by itself.
 lint: .venv/dev.stamp

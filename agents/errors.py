@@ -60,6 +60,12 @@ class UnknownPerson(NotFound):
     code = "unknown-person"
 
 
+class UnknownGroup(NotFound):
+    """No such group; `manage.py group NAME --create` makes one."""
+
+    code = "unknown-group"
+
+
 class NoSuchVersion(NotFound):
     """No version with this number exists."""
 

@@ -1,6 +1,6 @@
-"""The rows of the site: tokens, a person's credential for programs, kept as a hash; and wrong passwords, counted.
+"""The rows of the site: tokens, a person's credential for programs, kept as a hash; wrong passwords, counted; and where people signed in from.
 
-Written by orchestra_site.tokens and orchestra_site.tries only; `used_at` by REST authentication.
+Written by orchestra_site.tokens, orchestra_site.tries and orchestra_site.haunts only; `used_at` by REST authentication.
 """
 
 from __future__ import annotations
@@ -74,10 +74,12 @@ class Token(_Hashed):
 
 
 class Scope(models.TextChoices):
-    """What wrong passwords are counted by: a user name from one address, one address with any name, a person changing their own."""
+    """What wrong passwords are counted by: a user name from one address, one address with any name, a user name from all addresses
+    that are new to it together, a person changing their own."""
 
     NAME = "name"
     ADDRESS = "address"
+    ELSEWHERE = "elsewhere"
     CHANGE = "change"
 
 
@@ -128,6 +130,21 @@ class Tries(models.Model):
         who = f"'{self.person.username}'" if self.person else "a name that nobody has"
         if self.scope == Scope.CHANGE:
             return f"changing the password of {who}"
+        if self.scope == Scope.ELSEWHERE:
+            return f"signing in as {who} from wherever that is new"
         return (
             f"signing in from {self.address}" if self.scope == Scope.ADDRESS else f"signing in as {who} from {self.address or 'an unknown address'}"
         )
+
+
+class Haunt(models.Model):
+    """An address that somebody signed in from, and when last, to the day. `key` is a digest of name and address: nobody's ways are kept."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["seen_at"], name="haunt_seen")]
+
+    def __str__(self) -> str:
+        return self.key

@@ -155,6 +155,8 @@ CACHES = {
     )
 }
 
+ORCHESTRA_WATCHERS = env.whole("ORCHESTRA_WATCHERS", 4, least=1, most=1_024)  # each holds a thread of its process while it waits
+
 ORCHESTRA_MONITOR_TOKEN = env.token("ORCHESTRA_MONITOR_TOKEN")  # reads /metrics and /health/outcomes, and nothing else
 
 # Web --------------------------------------------------------------------------------------------------------------------------------
@@ -168,6 +170,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 ORCHESTRA_TRIES = env.whole("ORCHESTRA_TRIES", 10, least=1, most=1_000)  # wrong passwords for one user name from one address, then nobody may try
 ORCHESTRA_TRIES_PER_ADDRESS = env.whole("ORCHESTRA_TRIES_PER_ADDRESS", 100, least=1, most=100_000)
+ORCHESTRA_TRIES_PER_NAME = env.whole("ORCHESTRA_TRIES_PER_NAME", 100, least=1, most=100_000)  # from all addresses that are new to it
 ORCHESTRA_LOCK_S = env.whole("ORCHESTRA_LOCK_S", 900, least=10, most=86_400)
 ORCHESTRA_PROXIES = env.whole(
     "ORCHESTRA_PROXIES", 0, least=0, most=10
@@ -271,9 +274,11 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}},
+    "filters": {"no_bad_news": {"()": "orchestra_site.health.logs.NoBadNews"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{app: {"level": _LEVEL} for app in ("audit", "agents", "runs", "approvals", "orchestra_site")},
+        "django.request": {"filters": ["no_bad_news"]},
         "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },
 }

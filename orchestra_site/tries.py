@@ -22,6 +22,7 @@ from audit import clock, ledger
 from audit.actors import Actor
 from audit.errors import NotFound, OrchestraError
 from audit.wording import instant, lasting
+from orchestra_site import haunts
 from orchestra_site.models import Scope, Tries
 
 LOCKED = ledger.Verb("site.sign_in.locked", frozenset({"person", "address"}))
@@ -30,6 +31,8 @@ REFUSED = ledger.Verb("site.sign_in.refused", frozenset({"message"}))
 VERBS = (LOCKED, UNLOCKED, REFUSED)
 
 MOST_FORGOTTEN: Final = 200
+SHARED: Final = frozenset({Scope.ADDRESS, Scope.ELSEWHERE})
+"""What others than the person add to."""
 
 
 class TooManyTries(OrchestraError):
@@ -60,13 +63,21 @@ class Bound:
 
     @property
     def most(self) -> int:
-        return int(settings.ORCHESTRA_TRIES_PER_ADDRESS if self.scope == Scope.ADDRESS else settings.ORCHESTRA_TRIES)
+        by_scope = {Scope.ADDRESS: settings.ORCHESTRA_TRIES_PER_ADDRESS, Scope.ELSEWHERE: settings.ORCHESTRA_TRIES_PER_NAME}
+        return int(by_scope.get(self.scope, settings.ORCHESTRA_TRIES))
 
 
-def to_sign_in(name: str, address: str) -> Sequence[Bound]:
-    """By name and address together: a stranger elsewhere locks nobody out. By address alone: one place does not try many names."""
+def to_sign_in(name: str, address: str, *, now: datetime | None = None) -> Sequence[Bound]:
+    """By name and address together; by address alone: one place does not try many names; and, from wherever nobody signed in by this name
+    lately, by the name alone: many places together do not try one name, and don't keep out who comes from where they always do.
+
+    Always in this order: two who try at once lock rows in the same one.
+    """
     together = Bound(Scope.NAME, name, address)
-    return (together, Bound(Scope.ADDRESS, "", address)) if address else (together,)
+    if not address:
+        return (together,)
+    bounds = (together, Bound(Scope.ADDRESS, "", address))
+    return bounds if haunts.is_haunt(name, address, now=now or clock.now()) else (*bounds, Bound(Scope.ELSEWHERE, name, ""))
 
 
 def to_change(name: str) -> Sequence[Bound]:
@@ -91,14 +102,20 @@ def take(bounds: Sequence[Bound], *, now: datetime | None = None) -> None:
 
 
 def give_back(bounds: Sequence[Bound]) -> None:
-    """The password was right: the name starts anew. The address gets one try back, else whoever has an account could guess at others' for ever."""
+    """The password was right: the name starts anew there, and the address is one of its haunts from now on.
+
+    What others share gets the one try back: else whoever has an account would guess at others' for ever, and each sign-in of a person would
+    give strangers elsewhere as many tries again.
+    """
     with transaction.atomic(durable=True):
         for bound in bounds:
             rows = Tries.objects.filter(key=bound.key)
-            if bound.scope == Scope.ADDRESS:
+            if bound.scope in SHARED:
                 rows.filter(count__gt=0, locked=False).update(count=F("count") - 1)
             else:
                 rows.delete()
+            if bound.scope == Scope.NAME and bound.address:
+                haunts.note(bound.name, bound.address, now=clock.now())
 
 
 def note_wrong(bounds: Sequence[Bound], *, now: datetime | None = None) -> TooManyTries | None:
@@ -161,6 +178,7 @@ def _too_many(row: Tries, now: datetime) -> TooManyTries:
     what = {
         Scope.NAME: "No password is looked at for this user name from where you are",
         Scope.ADDRESS: "No password is looked at from where you are",
+        Scope.ELSEWHERE: "No password is looked at for this user name from where it has not signed in lately",
         Scope.CHANGE: "Your password can't be changed",
     }[Scope(row.scope)]
     left = max(1, round((row.ends - now).total_seconds()))

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import redis
 
 NAME = "orchestra"  # of the superuser and of the database
 START_S = 30
+HERE = "127.0.0.1"
 # Debian keeps the programs outside PATH, one folder a version; the others are Homebrew's.
 _POSTGRESQL_FOLDERS = ("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin")
 
@@ -57,24 +59,31 @@ def why_no_redis() -> str | None:
 
 
 @contextmanager
-def postgresql(*, durable: bool = True, within: Path | None = None) -> Iterator[Server]:
-    """A PostgreSQL with an empty database; `durable=False` leaves out fsync, for tests. `within`: a folder for its own. Raises Unavailable."""
+def postgresql(*, durable: bool = True, within: Path | None = None, address: str = HERE) -> Iterator[Server]:
+    """A PostgreSQL with an empty database; `durable=False` leaves out fsync, for tests. `within`: a folder for its own. Raises Unavailable.
+
+    `address`: of this machine, where it listens; whoever is in the same network may come.
+    """
     if reason := why_no_postgresql():
         raise Unavailable(reason)
     user = _postgres_user() if os.geteuid() == 0 else None
     password = secrets.token_urlsafe(18)
     with _folder("orchestra-pg-", owner=user, within=within) as folder:
         _initdb(folder, password, user)
-        yield from _serving(lambda port: _start_postgresql(folder, port, password, durable=durable, user=user), _postgresql_answers, signal.SIGINT)
+        if address != HERE:
+            with (folder / "data" / "pg_hba.conf").open("a", encoding="ascii") as rules:
+                rules.write("host all all samenet scram-sha-256\n")
+        start = partial(_start_postgresql, folder, password=password, durable=durable, user=user, address=address)
+        yield from _serving(start, _postgresql_answers, signal.SIGINT)
 
 
 @contextmanager
-def redis_server() -> Iterator[Server]:
+def redis_server(*, address: str = HERE) -> Iterator[Server]:
     """A Redis that keeps nothing on disk. Raises Unavailable."""
     if reason := why_no_redis():
         raise Unavailable(reason)
     with _folder("orchestra-redis-", owner=None) as folder:
-        yield from _serving(lambda port: _start_redis(folder, port), _redis_answers, signal.SIGTERM)
+        yield from _serving(partial(_start_redis, folder, address=address), _redis_answers, signal.SIGTERM)
 
 
 def crash(server: Server) -> None:
@@ -137,10 +146,10 @@ def _as(user: pwd.struct_passwd | None) -> dict[str, Any]:
     return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _start_postgresql(folder: Path, port: int, password: str, *, durable: bool, user: pwd.struct_passwd | None) -> Server:
+def _start_postgresql(folder: Path, port: int, *, password: str, durable: bool, user: pwd.struct_passwd | None, address: str) -> Server:
     options = {
         "port": port,
-        "listen_addresses": "127.0.0.1",
+        "listen_addresses": address,
         "unix_socket_directories": "",
         "max_connections": 200,
         "shared_buffers": "128MB",
@@ -149,16 +158,16 @@ def _start_postgresql(folder: Path, port: int, password: str, *, durable: bool, 
     argv = [str(_postgresql_program("postgres")), "-D", str(folder / "data")]
     argv += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     process = _spawn(argv, folder, **_as(user))
-    return Server(f"postgresql://{NAME}:{password}@127.0.0.1:{port}/{NAME}", folder, process)
+    return Server(f"postgresql://{NAME}:{password}@{address}:{port}/{NAME}", folder, process)
 
 
-def _start_redis(folder: Path, port: int) -> Server:
+def _start_redis(folder: Path, port: int, *, address: str) -> Server:
     password = secrets.token_urlsafe(18)
     settings = folder / "redis.conf"
-    settings.write_text(f'port {port}\nbind 127.0.0.1\nrequirepass {password}\nsave ""\nappendonly no\ndir "{folder}"\n', encoding="utf-8")
+    settings.write_text(f'port {port}\nbind {address}\nrequirepass {password}\nsave ""\nappendonly no\ndir "{folder}"\n', encoding="utf-8")
     settings.chmod(0o600)
     process = _spawn([str(shutil.which("redis-server")), str(settings)], folder)
-    return Server(f"redis://:{password}@127.0.0.1:{port}/0", folder, process)
+    return Server(f"redis://:{password}@{address}:{port}/0", folder, process)
 
 
 def _spawn(argv: Sequence[str], folder: Path, **identity: Any) -> subprocess.Popen[bytes]:

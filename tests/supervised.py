@@ -38,8 +38,19 @@ class Worker:
         return sorted(sentinel.children(), key=lambda each: each.pid)[:-2]
 
     def is_whole(self) -> bool:
+        return self.engine is not None and self._is_at_work(self.cluster)
+
+    def has_another_cluster(self, than: psutil.Process) -> bool:
+        """Looked at once: between two looks it may go."""
         cluster = self.cluster
-        return self.engine is not None and cluster is not None and len(cluster.children(recursive=True)) >= 5
+        return cluster is not None and cluster.pid != than.pid and self._is_at_work(cluster)
+
+    @staticmethod
+    def _is_at_work(cluster: psutil.Process | None) -> bool:
+        try:
+            return cluster is not None and len(cluster.children(recursive=True)) >= 5
+        except psutil.NoSuchProcess:
+            return False
 
     def family(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -36,7 +36,7 @@ class VersionAdmin(LongListAdmin):
         may_publish = row.state == VersionState.DRAFT and actor_of(request).may_change(row.owner.team.name)
         return {
             "before": before,
-            "fields": differences(compare({} if before is None else before.spec, row.spec)),
+            "fields": None if before is None else differences(compare(before.spec, row.spec)),
             "may_publish": may_publish,
             "owner_model": row.owner._meta.model_name,  # noqa: SLF001 - Django's documented way to a model's names
         }
@@ -61,11 +61,16 @@ class ReleaseAdmin(LongListAdmin):
 @admin.register(Artifact)
 class ArtifactAdmin(ReadOnlyAdmin):
     heading = "Stored code"
-    list_display = (shown("digest", 13), "size", "files", "created_at")
+    list_display = (shown("digest", 13), "bytes", "files", "created_at")
+    fields = (shown("digest"), "bytes", "files", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Without the bytes: a page of fifty would read 800 MiB."""
         return super().get_queryset(request).defer("data")
+
+    @admin.display(description="bytes", ordering="size")
+    def bytes(self, artifact: Artifact) -> str:
+        return f"{artifact.size:,}"
 
 
 @admin.register(ModelAlias)
@@ -74,7 +79,9 @@ class ModelAliasAdmin(ReadOnlyAdmin):
     list_filter = (TeamFilter,)
     list_select_related = ("team",)
     search_fields = ("name", "model")
+    search_help_text = "a part of its name or the model's"
     page_template = "admin/agents/alias.html"
 
     def page_context(self, request: HttpRequest, row: ModelAlias) -> dict[str, Any]:
-        return {"values": row.live_values(), "history": history_of(row, actor_of(request))}
+        values = {name.replace("_ref", "").capitalize(): value for name, value in row.live_values().items()}
+        return {"values": values, "history": history_of(row, actor_of(request))}

@@ -19,22 +19,51 @@ from audit.admin import Deed, ReadOnlyAdmin, act, link_to, shown, text_field
 from audit.requests import actor_of
 
 MOST: Final = 200
-_DEEDS: Final[Mapping[str, tuple[str, str, str, bool]]] = {
+_PEOPLE: Final[Mapping[str, tuple[str, str, str, bool]]] = {
     "add": ("Add a member", "A member sees everything that the team owns and may act for it: start, publish, suspend.", "is a member of", False),
     "remove": ("Remove a member", "From their next request on this person may no longer act for the team or see what is its own.", "left", True),
     "show": ("Show the team to somebody", "This person may look at everything that the team owns, and change nothing.", "may look at", False),
     "hide": ("Hide the team from somebody", "The team is no longer shown to this person. Members see it all the same.", "no longer sees", True),
 }
+_GROUPS: Final[Mapping[str, tuple[str, str, str, bool]]] = {
+    "show-group": (
+        "Show the team to a group",
+        "Everybody in the group may look at everything that the team owns, and change nothing.",
+        "is shown",
+        False,
+    ),
+    "hide-group": (
+        "Hide the team from a group",
+        "Nobody sees the team by this group any more. Whoever sees it otherwise still does.",
+        "no longer is shown",
+        True,
+    ),
+}
+_DEEDS: Final = {**_PEOPLE, **_GROUPS}
+_CHANGES: Final[Mapping[str, Callable[..., Any]]] = {
+    "add": registry.add_member,
+    "remove": registry.remove_member,
+    "show": registry.show_team,
+    "hide": registry.hide_team,
+    "show-group": registry.show_team_to_group,
+    "hide-group": registry.hide_team_from_group,
+}
+_LETTING_IN: Final = frozenset({"add", "show", "show-group"})
 
 
 class PersonForm(forms.Form):
     person = text_field("Person", longest=150, help_text="The name that they sign in with.")
 
 
+class GroupForm(forms.Form):
+    group = text_field("Group", longest=150, help_text="Its name, as it stands under Groups.")
+
+
 @admin.register(Team)
 class TeamAdmin(ReadOnlyAdmin):
     list_display = (shown("name"), shown("accountable"), "created_at")
     search_fields = ("name",)
+    search_help_text = "a part of a name"
     page_template = "admin/agents/team.html"
 
     def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
@@ -50,21 +79,21 @@ class TeamAdmin(ReadOnlyAdmin):
             "agents": Agent.objects.visible_to(actor).filter(team=row)[:MOST],
             "pipelines": Pipeline.objects.visible_to(actor).filter(team=row)[:MOST],
             "history": history_of(row, actor),
-            "urls": {name: self.url(name, row.pk) for name in _DEEDS},
+            "urls": {name.replace("-", "_"): self.url(name, row.pk) for name in _DEEDS},
         }
 
     def do(self, request: HttpRequest, team_id: UUID, what: str) -> HttpResponse:
         team, actor = self.found(request, str(team_id)), actor_of(request)
         title, sentence, done, danger = _DEEDS[what]
-        change = {"add": registry.add_member, "remove": registry.remove_member, "show": registry.show_team, "hide": registry.hide_team}[what]
+        field = "group" if what in _GROUPS else "person"
 
         def perform(said: Mapping[str, Any]) -> str:
-            change(team.name, said["person"], actor=actor)
-            return f"'{said['person']}' {done} team '{team.name}'."
+            _CHANGES[what](team.name, said[field], actor=actor)
+            return f"'{said[field]}' {done} team '{team.name}'."
 
         deed = Deed(
-            f"{title}: {team.name}", title, link_to(team), perform, [sentence], _form(request.GET.get("person")), danger=danger,
-            forbidden=_forbidden(actor, team, lets_in=what in {"add", "show"}), about=team,
+            f"{title}: {team.name}", title, link_to(team), perform, [sentence], _form(field, request.GET.get(field)), danger=danger,
+            forbidden=_forbidden(actor, team, lets_in=what in _LETTING_IN), about=team,
         )  # fmt: skip
         return act(self, request, deed)
 
@@ -77,5 +106,6 @@ def _forbidden(actor: Actor, team: Team, *, lets_in: bool) -> str | None:
     return None
 
 
-def _form(person: str | None) -> Callable[..., forms.Form]:
-    return lambda data=None: PersonForm(data, initial={"person": person or ""})
+def _form(field: str, said: str | None) -> Callable[..., forms.Form]:
+    form = GroupForm if field == "group" else PersonForm
+    return lambda data=None: form(data, initial={field: said or ""})

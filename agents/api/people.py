@@ -88,6 +88,7 @@ class PersonView(Door):
                 "shown": [team.name for team in place.shown],
                 "other_shown": place.other_shown,
                 "permissions": list(place.permissions),
+                "groups": [group.name for group in place.groups],
             }
         )
 

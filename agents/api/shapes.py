@@ -5,7 +5,25 @@ from __future__ import annotations
 from typing import Final
 
 from agents.models import Role, Standing, VersionState
-from audit.api.shapes import Shape, anything, flag, given, ident, instant, listing, mapping, maybe, one_of, page_of, person, ref, text, whole
+from audit.api.shapes import (
+    PERSON_PATTERN,
+    Shape,
+    anything,
+    flag,
+    given,
+    ident,
+    instant,
+    listing,
+    mapping,
+    maybe,
+    named,
+    one_of,
+    page_of,
+    person,
+    ref,
+    text,
+    whole,
+)
 
 _DIGEST: Final = text("SHA-256 of the canonical content", example="3f9a77c0d1…")
 
@@ -14,9 +32,17 @@ PEOPLE: Final = given(
     team=text(),
     members=listing(text(), "people who belong to it, and may act for it"),
     shown_to=listing(text(), "people who may look, and change nothing"),
+    shown_to_groups=listing(text(), "groups whose people may look, and change nothing"),
     meaning="A team's people.",
 )
-SHOWN_TEAM: Final = given(TEAM["properties"], members=PEOPLE["properties"]["members"], shown_to=PEOPLE["properties"]["shown_to"])
+SHOWN_TEAM: Final = given(TEAM["properties"], **{name: PEOPLE["properties"][name] for name in ("members", "shown_to", "shown_to_groups")})
+GROUP: Final = given(name=text(), meaning="People whom teams are shown to together.")
+SHOWN_GROUP: Final = given(
+    GROUP["properties"],
+    people=listing(text(), "who is in it"),
+    shown=listing(text(), "teams that are shown to it, as far as you see them"),
+    other_shown=whole("how many more"),
+)
 PERSON: Final = given(
     name=person(),
     active=flag("may sign in"),
@@ -32,6 +58,7 @@ SHOWN_PERSON: Final = given(
     shown=listing(text(), "teams that are only shown to them, as far as you see them"),
     other_shown=whole("how many more"),
     permissions=listing(text(), "what they may beyond their teams"),
+    groups=listing(text(), "groups that they are in"),
 )
 NEW_PERSON: Final = given(PERSON["properties"], password=text("to sign in with; shown this once"))
 
@@ -188,6 +215,8 @@ APPLIED: Final = given(
     hints=listing(text()),
 )  # fmt: skip
 
+GROUP_ASKED: Final = given(group=text("the group's name", pattern=PERSON_PATTERN, example="auditors"), examples=[{"group": "auditors"}])
+NEW_GROUP_ASKED: Final = given(name=named("the group's name", "auditors"), examples=[{"name": "auditors"}])
 PERSON_ASKED: Final = given(person=person(), examples=[{"person": "bob"}])
 REASON_ASKED: Final = given(
     reason=text("why; whoever finds it so will ask", pattern="\\S", most=1_000), examples=[{"reason": "reads a page that is wrong since Monday"}]
@@ -209,6 +238,9 @@ COMPONENTS: Final = {
     "TeamPage": page_of(ref("Team")),
     "ShownTeam": SHOWN_TEAM,
     "People": PEOPLE,
+    "Group": GROUP,
+    "GroupPage": page_of(ref("Group")),
+    "ShownGroup": SHOWN_GROUP,
     "Person": PERSON,
     "PersonPage": page_of(ref("Person")),
     "ShownPerson": SHOWN_PERSON,

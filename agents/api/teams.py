@@ -23,7 +23,8 @@ REFUSALS = (NotGranted, UnknownTeam, UnknownPerson, Conflict)
 
 def people(team: str, asked: Asked) -> dict[str, Any]:
     found = registry.people_of(team, actor=asked.actor)
-    return {"team": found.team, "members": list(found.members), "shown_to": list(found.shown_to)}
+    groups = [each.name for each in found.groups]
+    return {"team": found.team, "members": list(found.members), "shown_to": list(found.shown_to), "shown_to_groups": groups}
 
 
 class TeamsView(Door):
@@ -51,7 +52,8 @@ class TeamView(Door):
     def get(self, asked: Asked, team: str) -> Response:
         found = finding.team(team, asked.actor)
         who = people(team, asked)
-        return Response({**rendering.team(found), "members": who["members"], "shown_to": who["shown_to"]})
+        del who["team"]
+        return Response({**rendering.team(found), **who})
 
 
 class MembersView(Door):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from agents.api import agents, applying, people, pipelines, prices, teams, versions
+from agents.api import agents, applying, groups, people, pipelines, prices, teams, versions
 
 urlpatterns = [
     path("teams/", teams.TeamsView.as_view()),
@@ -11,6 +11,12 @@ urlpatterns = [
     path("teams/<name:team>/members/<person:person>/", teams.MemberView.as_view()),
     path("teams/<name:team>/onlookers/", teams.OnlookersView.as_view()),
     path("teams/<name:team>/onlookers/<person:person>/", teams.OnlookerView.as_view()),
+    path("teams/<name:team>/groups/", groups.OnlookerGroupsView.as_view()),
+    path("teams/<name:team>/groups/<person:group>/", groups.OnlookerGroupView.as_view()),
+    path("groups/", groups.GroupsView.as_view()),
+    path("groups/<person:group>/", groups.GroupView.as_view()),
+    path("groups/<person:group>/people/", groups.GroupPeopleView.as_view()),
+    path("groups/<person:group>/people/<person:person>/", groups.GroupPersonView.as_view()),
     path("people/", people.PeopleView.as_view()),
     path("people/<person:person>/", people.PersonView.as_view()),
     path("people/<person:person>/password/", people.PasswordView.as_view()),

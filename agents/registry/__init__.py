@@ -10,6 +10,17 @@ from .applying import apply_folder
 from .changes import Applied, Change, FieldChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .composing import starts_runs
 from .folders import private_files, unpacked
+from .groups import (
+    GroupPlace,
+    add_to_group,
+    create_group,
+    delete_group,
+    group_shown,
+    groups_visible_to,
+    hide_team_from_group,
+    show_team_to_group,
+    take_from_group,
+)
 from .people import add_member, hide_team, people_of, remove_member, show_team
 from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
@@ -26,6 +37,7 @@ __all__ = [
     "Applied",
     "Change",
     "FieldChange",
+    "GroupPlace",
     "MadeRelease",
     "Pin",
     "Place",
@@ -34,11 +46,17 @@ __all__ = [
     "Published",
     "RolledBack",
     "add_member",
+    "add_to_group",
     "apply_files",
     "apply_folder",
     "change_password",
+    "create_group",
     "create_person",
+    "delete_group",
+    "group_shown",
+    "groups_visible_to",
     "hide_team",
+    "hide_team_from_group",
     "nearest",
     "new_pipeline",
     "people_of",
@@ -61,8 +79,10 @@ __all__ = [
     "set_active",
     "set_price",
     "show_team",
+    "show_team_to_group",
     "starts_runs",
     "suspend",
+    "take_from_group",
     "unpacked",
     "update_prices",
 ]

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.contrib.auth.hashers import check_password, make_password
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -187,10 +187,11 @@ class Place:
     shown: Sequence[Team]
     other_shown: int
     permissions: Sequence[str]
+    groups: Sequence[Group]
 
 
 def place_of(person: User, *, actor: Actor) -> Place:
-    """Where a person belongs, what is shown to them, and what they may beyond that."""
+    """Where a person belongs, what is shown to them, by whatever, what they may beyond that, and their groups."""
     names = {team.pk for team in Team.objects.visible_to(actor)} if not actor.sees_everything else None
 
     def parted(which: Q) -> tuple[Sequence[Team], int]:
@@ -200,7 +201,7 @@ def place_of(person: User, *, actor: Actor) -> Place:
 
     teams, other_teams = parted(Q(members=person))
     shown, other_shown = parted(Q(name__in=shown_to(person)))
-    return Place(teams, other_teams, shown, other_shown, sorted(permissions_of(person)))
+    return Place(teams, other_teams, shown, other_shown, sorted(permissions_of(person)), list(person.groups.order_by("name")))
 
 
 def _changed_person(username: str, actor: Actor, now: datetime | None, change: Any) -> User:

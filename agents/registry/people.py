@@ -1,6 +1,7 @@
 """People and teams: who belongs to which team, whom a team is shown to, and what a person is given. Each change with its entry.
 
-Knows Django's users and no session. Called by the commands, the admin and the API; what a person may then do is computed anew at each request.
+Knows Django's users and no session; groups have a module of their own. Called by the commands, the admin and the API; what a person may then
+do is computed anew at each request.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
 from guardian.shortcuts import assign_perm, remove_perm
 
@@ -36,7 +37,7 @@ def add_member(team: str, username: str, *, actor: Actor, now: datetime | None =
     """The person belongs to the team: sees what is its, and may act for it. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
 
     def change(turn: Turn, found: Team, person: User) -> None:
-        _require_own(turn.actor, team)
+        require_own(turn.actor, team)
         if found.members.filter(pk=person.pk).exists():
             raise Conflict(f"'{username}' is a member of team '{team}' already")
         found.members.add(person)
@@ -61,7 +62,7 @@ def show_team(team: str, username: str, *, actor: Actor, now: datetime | None = 
     """The person may look at what the team owns, and do nothing to it. NotGranted, UnknownTeam, UnknownPerson, Conflict."""
 
     def change(turn: Turn, found: Team, person: User) -> None:
-        _require_own(turn.actor, team)
+        require_own(turn.actor, team)
         if _is_shown(found, person):
             raise Conflict(f"team '{team}' is shown to '{username}' already")
         assign_perm(VIEW, person, found)
@@ -89,14 +90,17 @@ class People:
     team: str
     members: tuple[str, ...]
     shown_to: tuple[str, ...]
+    groups: tuple[Group, ...]
 
 
 def people_of(team: str, *, actor: Actor) -> People:
-    """Who belongs to a team and whom it is shown to. UnknownTeam, also for one that the actor may not see."""
-    found = _team(team, Team.objects.visible_to(actor))
+    """Who belongs to a team, and which people and groups it is shown to. UnknownTeam, also for one that the actor may not see."""
+    found = team_named(team, Team.objects.visible_to(actor))
     shown = TeamUserObjectPermission.objects.filter(content_object=found, permission__codename=VIEW)
     members = tuple(found.members.order_by("username").values_list("username", flat=True))
-    return People(found.name, members, tuple(shown.order_by("user__username").values_list("user__username", flat=True)))
+    groups = TeamGroupObjectPermission.objects.filter(content_object=found, permission__codename=VIEW).order_by("group__name")
+    people = tuple(shown.order_by("user__username").values_list("user__username", flat=True))
+    return People(found.name, members, people, tuple(each.group for each in groups.select_related("group")))
 
 
 def shown_to(person: User) -> frozenset[str]:
@@ -115,7 +119,8 @@ def permissions_of(person: User) -> frozenset[str]:
     return frozenset(name for name, code in PERMISSIONS.items() if code in given)
 
 
-def _team(name: str, teams: TeamQuerySet) -> Team:
+def team_named(name: str, teams: TeamQuerySet) -> Team:
+    """The one of these teams; UnknownTeam names the nearest of them."""
     team = teams.filter(name=name).first() if name.isprintable() else None
     if team is None:
         raise UnknownTeam(f"there is no team '{visible(name, 80)}'{nearest(name, teams.values_list('name', flat=True))}", team=visible(name, 80))
@@ -130,7 +135,7 @@ def _changed_team(name: str, username: str, actor: Actor, now: datetime | None, 
     try:
         with transaction.atomic(durable=True):
             turn = turn_of(actor, now, f"say who belongs to team '{name[:80]}'")
-            team = _team(name, Team.objects.select_for_update().visible_to(actor))
+            team = team_named(name, Team.objects.select_for_update().visible_to(actor))
             change(turn, team, person_named(username))
             turn.close()
     except (NotGranted, UnknownTeam, UnknownPerson, Conflict) as refusal:
@@ -145,7 +150,7 @@ def turn_of(actor: Actor, now: datetime | None, what: str) -> Turn:
     return Turn(actor, now or clock.now())
 
 
-def _require_own(actor: Actor, team: str) -> None:
+def require_own(actor: Actor, team: str) -> None:
     """Nobody gives what isn't theirs: else who manages people would enter any team that they see, with an account made for that."""
     if not actor.may_change(team):
         raise NotGranted(f"you are not a member of team '{team}', so you can't let anybody in; ask a member who manages people, or an administrator")

@@ -30,6 +30,12 @@ MEMBER_ADDED = Verb("agents.team.member_added", frozenset({"person"}))
 MEMBER_REMOVED = Verb("agents.team.member_removed", frozenset({"person"}))
 TEAM_SHOWN = Verb("agents.team.shown", frozenset({"person"}))
 TEAM_HIDDEN = Verb("agents.team.hidden", frozenset({"person"}))
+TEAM_SHOWN_TO_GROUP = Verb("agents.team.shown_to_group")
+TEAM_HIDDEN_FROM_GROUP = Verb("agents.team.hidden_from_group")
+GROUP_CREATED = Verb("agents.group.created")
+GROUP_DELETED = Verb("agents.group.deleted")
+GROUP_MEMBER_ADDED = Verb("agents.group.member_added", frozenset({"person"}))
+GROUP_MEMBER_REMOVED = Verb("agents.group.member_removed", frozenset({"person"}))
 PERSON_CREATED = Verb("agents.person.created", frozenset({"person"}))
 PERSON_CHANGED = Verb("agents.person.changed", frozenset({"person"}))
 PEOPLE_REFUSED = Verb("agents.person.refused", frozenset({"problems"}))
@@ -68,6 +74,12 @@ VERBS = (
     MEMBER_REMOVED,
     TEAM_SHOWN,
     TEAM_HIDDEN,
+    TEAM_SHOWN_TO_GROUP,
+    TEAM_HIDDEN_FROM_GROUP,
+    GROUP_CREATED,
+    GROUP_DELETED,
+    GROUP_MEMBER_ADDED,
+    GROUP_MEMBER_REMOVED,
     PERSON_CREATED,
     PERSON_CHANGED,
     PEOPLE_REFUSED,

@@ -72,15 +72,11 @@ def operation(
             return handle(self, asking.read(request, query=asked_for, headers=named, body=body), *args, **kwargs)
 
         refusals = [*_of_every_door(writes=writes, pages="cursor" in asked_for), *refuses]
-        declared: Callable[..., Response] = extend_schema(
-            operation_id=id,
-            tags=[tag],
-            summary=summary,
-            description=f"{does}\n\n{_told(refusals)}",
-            parameters=[*_parameters(_places(handle), "path"), *_parameters(asked_for, "query"), *_parameters(named, "header"), *_later(refusals)],
-            request=None if takes is None else {"application/json": takes},
-            responses={**_successes(gives, status, also or {}), **_problems(refusals)},
-        )(answer)
+        parameters = [*_parameters(_places(handle), "path"), *_parameters(asked_for, "query"), *_parameters(named, "header"), *_later(refusals)]
+        said: dict[str, Any] = {"operation_id": id, "tags": [tag], "summary": summary, "description": f"{does}\n\n{_told(refusals)}"}
+        taken = None if takes is None else {"application/json": takes}
+        given_back = {**_successes(gives, status, also or {}), **_problems(refusals)}
+        declared: Callable[..., Response] = extend_schema(**said, parameters=parameters, request=taken, responses=given_back)(answer)
         return declared
 
     return declare

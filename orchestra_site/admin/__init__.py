@@ -11,7 +11,7 @@ from django.contrib import admin
 
 from orchestra_site.signing_in import SignInForm
 
-from . import account, accounts, dashboard, inventory, locks, queue
+from . import account, accounts, dashboard, groups, inventory, locks, queue
 
 admin.site.site_header = "Orchestra"
 admin.site.site_title = "Orchestra"
@@ -20,4 +20,4 @@ admin.site.index_template = "admin/site/index.html"
 admin.site.login_form = SignInForm
 admin.site.enable_nav_sidebar = True
 
-__all__ = ["account", "accounts", "dashboard", "inventory", "locks", "queue"]
+__all__ = ["account", "accounts", "dashboard", "groups", "inventory", "locks", "queue"]

@@ -133,7 +133,8 @@ class PersonAdmin(LongListAdmin):
             return f"'{person.username}' {done} {said['permission']}."
 
         form = PermissionForm if what in ("give", "take") else forms.Form
-        return act(self, request, Deed(f"{title}: {person.username}", title, self.url("change", person.pk), perform, [sentence], form, danger=danger))
+        back = self.url("change", person.pk)
+        return act(self, request, Deed(f"{title}: {person.username}", title, back, perform, [sentence], form, danger=danger, about=person))
 
     def _once(self, request: HttpRequest, person: User, password: str) -> HttpResponse:
         """The one page on which a password is ever shown; like every page of the admin it says no-store."""

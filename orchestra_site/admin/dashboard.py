@@ -16,7 +16,7 @@ from agents.models import Agent, Pipeline, Standing
 from audit import clock
 from audit.actors import Actor
 from audit.requests import actor_of
-from runs.admin import Listed, listed, with_reasons
+from runs.admin import LISTED, Listed, listed, with_reasons
 from runs.models import Engine, Run, RunState
 
 NEWEST: Final = 1_000
@@ -55,6 +55,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     stopped = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date())).order_by("name")
     return {
         **given,
+        "now": now,
         "tallies": tallies,
         "words": WORDS,
         "capped": NEWEST if len(runs) == NEWEST else None,
@@ -72,15 +73,14 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
 
 def _newest(actor: Actor, now: datetime) -> list[Listed]:
     """Each with what it reads as: a row that somebody changed in the database counts as broken, not as what it claims."""
-    said = ("id", "pipeline_id", "state", "outcome", "integrity", "as_of", "created_at", "deadline_at", "wake_at", "failure_cause", "failure_owner")
-    columns = (*said, "seq", "result_digest")
-    rows = list(Run.objects.visible_to(actor).whole().filter(created_at__gte=now - timedelta(days=7)).order_by("-created_at").only(*columns)[:NEWEST])
+    newest = Run.objects.visible_to(actor).whole().filter(created_at__gte=now - timedelta(days=7)).order_by("-created_at")
+    rows = list(newest.only("pipeline_id", *LISTED)[:NEWEST])
     return [one for start in range(0, len(rows), AT_ONCE) for one in listed(rows[start : start + AT_ONCE], now)]
 
 
 def _waiting(actor: Actor, now: datetime) -> int:
-    """However old they are: a run may wait for weeks."""
-    waiting = Run.objects.visible_to(actor).filter(state=RunState.WAITING, deadline_at__gt=now).order_by()
+    """However old they are: a run may wait for weeks. Looked for among the live ones, of which there is an index, not among all of a team's."""
+    waiting = Run.objects.visible_to(actor).live().filter(state=RunState.WAITING, deadline_at__gt=now).order_by()
     return len(waiting.values_list("pk")[:MOST_WAITING])
 
 

@@ -40,6 +40,7 @@ class Lately:
 
     last: Listed | None
     verified_at: datetime | None
+    now: datetime
 
 
 def lately_of(agents: Sequence[Agent], actor: Actor) -> dict[UUID, Lately]:
@@ -48,7 +49,7 @@ def lately_of(agents: Sequence[Agent], actor: Actor) -> dict[UUID, Lately]:
     newest = {name: found[0] for name, found in runs.items() if found}
     reads = dict(zip(newest, listed(newest.values(), now), strict=True))
     verified = _verified_at(runs, now)
-    return {agent.pk: Lately(reads.get(agent.name), verified.get(agent.name)) for agent in agents}
+    return {agent.pk: Lately(reads.get(agent.name), verified.get(agent.name), now) for agent in agents}
 
 
 def _verified_at(runs: Mapping[str, Sequence[Run]], now: datetime) -> dict[str, datetime]:
@@ -118,7 +119,7 @@ class AgentAdmin(AgentPage):
 
     @admin.display(description="last run")
     def last_run(self, agent: Any) -> str:
-        return render_to_string("admin/agents/last_run.html", {"one": agent.lately.last})
+        return render_to_string("admin/agents/last_run.html", {"one": agent.lately.last, "now": agent.lately.now})
 
     @admin.display(description="last verified (UTC)", empty_value="not lately")
     def last_verified(self, agent: Any) -> str | None:

@@ -30,7 +30,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         {"title": "What happened", "items": happened},
     ]
     if actor.may_manage_people:
-        groups.append({"title": "Who may", "items": [_to("People", "auth_user", "person"), _to("Sign-in locks", "orchestra_site_tries", "lock")]})
+        who = [_to("People", "auth_user", "person"), _to("Groups", "auth_group", "group"), _to("Sign-in locks", "orchestra_site_tries", "lock")]
+        groups.append({"title": "Who may", "items": who})
     return groups
 
 

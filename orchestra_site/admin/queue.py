@@ -6,14 +6,13 @@ Whoever can add a schedule makes the queue's workers call any function, so here 
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.contrib.auth.models import Group
 from django_q.models import Failure, OrmQ, Schedule, Success
 from knox.models import AuthToken
 
 from audit.admin import ReadOnlyAdmin, shown
 
-# Their own pages would neither be filtered nor, in this theme, be legible. Groups are made nowhere here; tokens have a page of their own.
-for model in (Failure, OrmQ, Schedule, Success, Group, AuthToken):
+# Their own pages would neither be filtered nor, in this theme, be legible. Tokens have a page of their own.
+for model in (Failure, OrmQ, Schedule, Success, AuthToken):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 
@@ -21,6 +20,7 @@ for model in (Failure, OrmQ, Schedule, Success, Group, AuthToken):
 @admin.register(Schedule)
 class ScheduleAdmin(ReadOnlyAdmin):
     list_display = (shown("name"), shown("func"), "schedule_type", "minutes", "next_run")
+    fields: ClassVar[Any] = ("name", "func", "schedule_type", "minutes", "repeats", "next_run")
 
 
 @admin.register(Success, Failure)

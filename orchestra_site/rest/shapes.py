@@ -37,10 +37,15 @@ PASSWORD_CHANGED: Final = given(tokens_ended=whole("how many tokens of yours end
 LOCK: Final = given(
     id=ident("what names it where it is lifted"),
     scope=one_of(
-        "name", "address", "change", meaning="a user name from one address, one address with any name, or somebody changing their own password"
+        "name",
+        "address",
+        "elsewhere",
+        "change",
+        meaning="a user name from one address, one address with any name, a user name from wherever it has not signed in lately, or somebody "
+        "changing their own password",
     ),
     person=maybe(person("whose account it is about; null for a name that nobody has, and for an address")),
-    address=text("an IPv4 address or an IPv6 network; empty where it is not known", example="203.0.113.7"),
+    address=text("an IPv4 address or an IPv6 network; empty where it is not known, and where there are many", example="203.0.113.7"),
     ends_at=instant("from here on it is over by itself"),
     meaning="Somebody, or somewhere, from where no password is looked at after too many wrong ones.",
 )

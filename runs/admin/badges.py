@@ -6,13 +6,19 @@ Used by the lists here and by the site's pages that show runs beside agents and 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from audit import reports
 from runs import services
 from runs.models import Effective, Integrity, Run, Step, Wait
 from runs.models.run import integrity_of
+
+LISTED: Final = (
+    *("id", "state", "outcome", "integrity", "as_of", "created_at", "deadline_at", "wake_at", "failure_cause", "failure_owner"),
+    *("seq", "result_digest"),
+)
+"""The columns of a run that `listed` reads, for whoever asks for many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from audit.requests import actor_of
 from audit.wording import lasting
 from runs import services
 from runs.admin.starting import given, start_form
-from runs.models import Run
+from runs.models import Run, RunState
 
 MOST_NAMED: Final = 5
 
@@ -69,7 +69,8 @@ def cancel(page: ReadOnlyAdmin, request: HttpRequest, run: Run) -> HttpResponse:
         "Work that is under way is stopped, and no new call is made. What was done already stays done.",
         "The run ends as cancelled. That is final: it can't be taken up again, only started anew.",
     )
-    forbidden = _not_a_member(actor.may_change(run.team.name), run.team.name)
+    over = "This run has finished, and finished is final: there is nothing to cancel." if run.state == RunState.FINISHED else None
+    forbidden = _not_a_member(actor.may_change(run.team.name), run.team.name) or over
     return act(page, request, Deed("Cancel this run", "Cancel the run", link_to(run), perform, says, danger=True, forbidden=forbidden, about=run))
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import connection
 
 from audit.actors import Actor
+from runs.admin.badges import LISTED
 from runs.models import Run, Step
 
 NEWEST = 50
@@ -20,7 +21,7 @@ def lately(agents: Sequence[str], actor: Actor) -> dict[str, list[Run]]:
     """Each agent's runs, newest first; of a run only what says how it ended is read."""
     places = _newest(agents)
     wanted = {run for runs in places.values() for run in runs}
-    rows = Run.objects.visible_to(actor).filter(id__in=wanted).order_by().defer("idempotency_key", "cancel_requested_by")
+    rows = Run.objects.visible_to(actor).filter(id__in=wanted).order_by().only(*LISTED, "started_at", "finished_at")
     found = {run.id: run for run in rows} if wanted else {}
     return {name: _in_order([found[run] for run in runs if run in found]) for name, runs in places.items()}
 

@@ -123,8 +123,8 @@ class EventsView(Door):
         does=(
             "The run's ledger entries with a seq beyond `after`, in order. With `wait` the answer comes as soon as there is one, or after that many "
             "seconds with none. Repeat with `after` = `last` until `finished`. Few may wait at once (in each process of the web server "
-            f"{watching.MOST_WAITERS}, of one person {watching.MOST_OF_ONE}); whoever may not is answered at once, with `retry_after`: leave it for "
-            "that many seconds. Facts that arrive after the end have no seq: `/api/v1/entries/?run=` has them."
+            f"ORCHESTRA_WATCHERS, by default 4; of one person {watching.MOST_OF_ONE}, or a quarter of many); whoever may not is answered at once, "
+            "with `retry_after`: leave it for that many seconds. Facts that arrive after the end have no seq: `/api/v1/entries/?run=` has them."
         ),
         query={
             "after": whole("the last seq that you have; 0 for all", least=0, most=2**53 - 1),

@@ -12,14 +12,16 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Final
 
+from django.conf import settings
+
 from audit import reports
 from audit.actors import Actor
 from runs import services
 from runs.models import Run, RunState
 
 MOST_S: Final = 20
-MOST_WAITERS: Final = 4
 MOST_OF_ONE: Final = 2
+"""Where there are few places; else a quarter of them."""
 RETRY_AFTER_S: Final = 2
 _PAUSE_S: Final = 0.25
 
@@ -46,7 +48,7 @@ class Seats:
                     del self._taken[person]
 
 
-_seats = Seats(MOST_WAITERS, MOST_OF_ONE)
+_seats = Seats(settings.ORCHESTRA_WATCHERS, max(MOST_OF_ONE, settings.ORCHESTRA_WATCHERS // 4))
 
 
 def events(run: str, *, actor: Actor, after: int, limit: int, wait_s: int) -> dict[str, Any]:

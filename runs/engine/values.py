@@ -6,7 +6,7 @@ Knows no rows and no clock. The store makes a `Snapshot` from rows; `machine` ma
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from agents.contracts import Contract
 from audit.instants import recorded
@@ -209,6 +209,12 @@ class Failure:
             "details": dict(self.details),
             "branches": [branch.as_record() for branch in self.branches],
         }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """What `as_record` made."""
+        told = {name: record[name] for name in ("message", "owner", "team", "step", "details")}
+        return cls(cause=Cause(record["cause"]), branches=tuple(map(cls.from_record, record["branches"])), **told)
 
 
 @dataclass(frozen=True, slots=True)

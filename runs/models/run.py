@@ -234,9 +234,9 @@ def integrity_of(runs: Iterable[Run]) -> dict[UUID, Integrity]:
     """Compare each run's outcome, its as-of instant and its stored result with its finishing entry. A live run must have none."""
     listed = list(runs)
     bodies = reports.bodies_at([(run.id, run.seq) for run in listed])
-    entries = {run.id: UUID(bodies[run.id]["id"]) for run in listed if run.id in bodies}
-    digests = reports.opened_digests(entries.values(), "result")
-    return {run.id: _integrity(run, bodies.get(run.id), digests.get(entries[run.id]) if run.id in entries else None) for run in listed}
+    digests = reports.opened_digests(bodies.values(), "result")
+    stored = {run: digests.get(UUID(body["id"])) for run, body in bodies.items()}
+    return {run.id: _integrity(run, bodies.get(run.id), stored.get(run.id)) for run in listed}
 
 
 def _integrity(run: Run, body: dict[str, object] | None, stored: str | None) -> Integrity:

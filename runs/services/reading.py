@@ -192,7 +192,8 @@ def _judged_run(run: Run, actor: Actor) -> str | None:
 
 
 def _judgements(run: Run, actor: Actor, now: datetime) -> list[dict[str, Any]]:
-    newer = Run.objects.visible_to(actor).filter(reverifies=run).order_by()
+    ids = list(Run.objects.filter(reverifies=run).order_by().values_list("id", flat=True))  # by its index: with the teams, all of theirs were read
+    newer = Run.objects.visible_to(actor).filter(id__in=ids) if ids else ()
     return [_judgement(each, now) for each in sorted(newer, key=lambda each: each.created_at)]
 
 

@@ -5,7 +5,7 @@ Used by the worker, use-cases and sweeps. Decides nothing: what changes was deci
 
 from .claims import MAX_ATTEMPTS, children_at_work, claim, forfeit_lease, heartbeat, look, release_lease
 from .committer import Committer
-from .loading import Loaded, Problem, failure_from, load, load_rows, plan_of, plan_of_run
+from .loading import Loaded, Problem, load, load_rows, plan_of, plan_of_run
 from .pacing import pace_of
 from .settling import abandoned, call_records, confirmed, failed, opened, resent, with_account
 from .transitions import CallOpened, CallRecord, CallSettled, Committed, Seen, Stale, Transition
@@ -30,7 +30,6 @@ __all__ = [
     "commit",
     "confirmed",
     "failed",
-    "failure_from",
     "forfeit_lease",
     "heartbeat",
     "load",

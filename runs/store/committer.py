@@ -23,11 +23,16 @@ GROUP = 64
 log = logging.getLogger(__name__)
 
 
+def threads() -> int:
+    """SQLite has one writer at a time, so one; PostgreSQL gets two."""
+    return 2 if connection.vendor == "postgresql" else 1
+
+
 class Committer:
-    """Bound to one event loop. SQLite has one writer at a time, so one thread; PostgreSQL gets two."""
+    """Bound to one event loop."""
 
     def __init__(self) -> None:
-        self._threads = 2 if connection.vendor == "postgresql" else 1
+        self._threads = threads()
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="committer")
         self._waiting: list[tuple[Transition, asyncio.Future[Written]]] = []  # of each run that is driven here one: it waits for its answer
         self._flushing: set[asyncio.Task[None]] = set()

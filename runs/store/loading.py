@@ -219,7 +219,7 @@ def _step(step: Step, plan: Plan, opened: Opened, waits: Waits) -> StepValue:
         fell_back=step.fell_back,
         wait=_wait(step, waits, opened) if step.state == StepState.WAITING else None,
         undo=_beside(step, "undo", opened),
-        lacks=None if (lacks := _beside(step, "lacks", opened)) is None else failure_from(lacks),
+        lacks=None if (lacks := _beside(step, "lacks", opened)) is None else Failure.from_record(lacks),
     )
 
 
@@ -239,7 +239,7 @@ def _wait(step: Step, waits: Waits, opened: Opened) -> Waiting:
     wait = waits.rows.get((step.run_id, step.key))
     if wait is None or wait.state not in (WaitState.OPEN, WaitState.ANSWERED):
         raise _Tampered(f"step '{step.key}' waits, and no wait of it is open or answered")
-    failed = None if wait.failure_entry is None else failure_from(_value(step, wait.failure_entry, "failure", opened))
+    failed = None if wait.failure_entry is None else Failure.from_record(_value(step, wait.failure_entry, "failure", opened))
     answer = None
     if wait.state == WaitState.ANSWERED:
         assert wait.ended_at is not None
@@ -278,17 +278,4 @@ def _held(step: Step, opened: Opened) -> Held | None:
 def _failure(step: Step, opened: Opened) -> Failure | None:
     if step.failure_entry is None:
         return None
-    return failure_from(_value(step, step.failure_entry, "failure", opened))
-
-
-def failure_from(record: Mapping[str, Any]) -> Failure:
-    """A failure as an opening holds it."""
-    return Failure(
-        cause=Cause(record["cause"]),
-        message=record["message"],
-        owner=record["owner"],
-        team=record["team"],
-        step=record["step"],
-        details=record["details"],
-        branches=tuple(failure_from(branch) for branch in record["branches"]),
-    )
+    return Failure.from_record(_value(step, step.failure_entry, "failure", opened))

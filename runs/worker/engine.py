@@ -365,7 +365,10 @@ class Engine:
             if time.monotonic() >= self._held_until:
                 self._drop(list(self._driving), "its lease has run out")
             if self._driving:
-                await self._look()
+                # A database that is cut off says nothing, not even no: whoever waited for it would not see that the lease has run out.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._held_until - time.monotonic()):
+                        await self._look()
                 await asyncio.sleep(SOONEST_S)
 
     async def _look(self) -> None:

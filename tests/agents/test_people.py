@@ -48,14 +48,6 @@ def test_a_team_that_is_shown_to_somebody_can_be_looked_at_only(bob: User) -> No
     assert facts_of("agents.team.shown") == facts_of("agents.team.hidden") == [{"person": bob.pk}]
 
 
-def test_a_team_may_be_shown_to_a_group(bob: User) -> None:
-    group = Group.objects.create(name="auditors")
-    assign_perm("view_team", group, Team.objects.get(name="platform"))
-    assert acting(bob).sees == frozenset()
-    bob.groups.add(group)
-    assert acting(bob).sees == {"platform"}
-
-
 def test_what_is_so_already_is_a_conflict_with_an_entry(alice: User) -> None:
     registry.add_member("platform", "alice", actor=SYSTEM)
     registry.show_team("platform", "alice", actor=SYSTEM)

@@ -139,7 +139,8 @@ def test_an_opening_lies_beside_the_entry_which_holds_only_its_commitment(draft:
     assert "Zo" not in bytes(entry.body).decode()
     assert len(bytes(opening.salt)) == 32
     assert reports.openings_of([entry.id]) == {entry.id: {"output": value}}
-    assert reports.opened_digests([entry.id, new_id()], "output") == {entry.id: hashlib.sha256(rfc8785.dumps(value)).hexdigest()}
+    assert reports.opened_digests([entry.envelope()], "prompt") == {}
+    assert reports.opened_digests([entry.envelope()], "output") == {entry.id: hashlib.sha256(rfc8785.dumps(value)).hexdigest()}
 
 
 @pytest.mark.django_db
@@ -173,7 +174,7 @@ def test_an_opening_that_was_changed_is_not_shown_as_what_was_committed_to(draft
     ledger.record([draft(openings={"output": "no"})], now=now)
     Opening.objects.update(value=b'"yes"')
     assert reports.openings_of([written().id]) == {written().id: {}}
-    assert reports.opened_digests([written().id], "output") == {}
+    assert reports.opened_digests([written().envelope()], "output") == {}
 
 
 @pytest.mark.django_db

@@ -43,15 +43,18 @@ class Arena:
         self._environment = {**environment, **SHORT_LEASES, "ORCHESTRA_CHILDREN": "6", "ORCHESTRA_LOG_LEVEL": "INFO"}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, *words: str, having: tuple[Fault, ...] = ()) -> None:
-        """A process that gets itself ready and then waits for `go`."""
+    def start(self, name: str, *words: str, having: tuple[Fault, ...] = (), under: tuple[str, ...] = ()) -> None:
+        """A process that gets itself ready and then waits for `go`. `under`: what it is started by, and which becomes it."""
         (self.folder / f"{name}.faults").write_text(faults.to_text(having), encoding="utf-8")
-        argv = [sys.executable, "-m", "tests.chaos.launcher", name, str(self.folder), *words]
+        argv = [*under, sys.executable, "-m", "tests.chaos.launcher", name, str(self.folder), *words]
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(argv, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
-    def go(self, name: str) -> None:
+    def wait_until_ready(self, name: str) -> None:
         until(lambda: (self.folder / f"{name}.ready").exists() or self.has_ended(name), f"the start of {name}")
+
+    def go(self, name: str) -> None:
+        self.wait_until_ready(name)
         (self.folder / f"{name}.go").touch()
 
     def pid(self, name: str) -> int:

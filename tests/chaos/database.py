@@ -26,11 +26,14 @@ class Opened:
 
 
 @contextmanager
-def opened(kind: str, *, on: Path | None = None) -> Iterator[Opened]:
-    """Unavailable where there is no such server here. `on`: the folder of the database's own files, if they are to be elsewhere."""
+def opened(kind: str, *, on: Path | None = None, address: str = servers.HERE) -> Iterator[Opened]:
+    """Unavailable where there is no such server here. `on`: the folder of the database's own files, if they are to be elsewhere.
+
+    `address`: where a server listens.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-chaos-", ignore_cleanup_errors=True)))
-        server = stack.enter_context(servers.postgresql(within=on)) if kind == POSTGRESQL else None
+        server = stack.enter_context(servers.postgresql(within=on, address=address)) if kind == POSTGRESQL else None
         said = {"ORCHESTRA_HOME": str(folder / "home"), "ORCHESTRA_SECRET_KEY": "only-for-chaos-only-for-chaos-only-for-chaos"}
         said["ORCHESTRA_DATABASE_URL"] = server.url if server is not None else f"sqlite:///{on or folder}/orchestra.sqlite3"
         said["DJANGO_SETTINGS_MODULE"] = "orchestra_site.settings"

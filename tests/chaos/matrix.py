@@ -7,7 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -138,10 +138,9 @@ class _Played:
         """Let it run into its faults, one after the other; whoever is stopped goes on when its runs have been taken over."""
         having = json.loads((self.arena.folder / f"{name}.faults").read_text(encoding="utf-8"))
         kinds = [fault["kind"] for fault in having if fault["kind"] != SKIP]
-        self.arena.go(name)
         if self.case.where.scene == "asked to leave":
-            until(lambda: patiently(lambda: Run.objects.filter(state="running").exists()), "the start of a run")
-            self.arena.send(name, signal.SIGTERM)
+            self._ask_to_leave(name)
+        self.arena.go(name)
         for number, kind in enumerate(kinds, start=1):
             at = self._waiting_for_strike(name, number)
             self.result.faults.append(kind)
@@ -150,6 +149,16 @@ class _Played:
                 self._wake_up(name, at)
             elif kind == KILL:
                 self.arena.wait_for_end(name)
+
+    def _ask_to_leave(self, name: str) -> None:
+        """What is at work may end first, so it must not: until the fault has struck, nothing that has acted says so."""
+        workload.shut(self.world)
+        self.arena.go(name)
+        until(lambda: workload.acts_of(self.world, self.orders[0].name).total() > 0, "an act of the first run")
+        self.arena.send(name, signal.SIGTERM)
+        self._waiting_for_strike(name, 1)
+        for again in (False, True):
+            workload.open_up(self.world, again=again)
 
     def _waiting_for_strike(self, name: str, number: int) -> float:
         """The world goes on meanwhile: a point may lie behind a signal."""
@@ -167,8 +176,9 @@ class _Played:
         time.sleep(max(struck_at + LEASE_S + 1 - time.time(), 0))
         while time.time() < end and self._unmoved(*self.held[-1]):
             time.sleep(0.1)
-        if self._unmoved(*self.held[-1]):  # it held what others need, so they could not recover before this
+        if self._unmoved(*self.held[-1]):  # it held what others need, so they could not recover before this, and a step's time may have passed
             self.held[-1] = (time.time(), self.held[-1][1])
+            self.orders = [replace(order, outcomes=order.outcomes | {"failed: deadline"}) for order in self.orders]
         self.arena.send(name, signal.SIGCONT)
 
     def _unmoved(self, since: float, runs: Sequence[UUID]) -> bool:

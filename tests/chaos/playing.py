@@ -1,4 +1,4 @@
-"""The long form over one database: every case and scenario that was asked for, one after the other, and the report of them.
+"""The long form over one database: a share of the cases and scenarios that were asked for, one after the other.
 
 Django is set up over it. Says what it does on stderr.
 """
@@ -6,7 +6,7 @@ Django is set up over it. Says what it does on stderr.
 import argparse
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 
 from tests.chaos import matrix, reporting, workload
@@ -30,17 +30,20 @@ def played(options: argparse.Namespace, opened: Opened) -> Iterator[Result]:
     workload.publish(opened.folder / "pipelines")
     cases = _cases(options)
     for number, case in enumerate(cases, start=1):
-        _say(f"[{opened.kind} {number}/{len(cases)}] {case.name} (hit {case.hit}) …")
+        _say(f"[{_where(options, opened)} {number}/{len(cases)}] {case.name} (hit {case.hit}) …")
         yield _said(matrix.run(case, opened.folder / f"case{number}", opened.environment))
     workload.publish(opened.folder / "patient pipelines", tell_s=30)  # who is away for longer than a lease must not make acts too late
-    for name, scenario in SCENARIOS.items():
-        if _is_wanted(name, options):
-            _say(f"[{opened.kind}] {name} …")
-            yield _said(scenario(opened.folder / name.replace(" ", "-"), opened, options.seed))
+    for name in _shared(SCENARIOS, options):
+        _say(f"[{_where(options, opened)}] {name} …")
+        yield _said(SCENARIOS[name](opened.folder / name.replace(" ", "-"), opened, options.seed))
+
+
+def _where(options: argparse.Namespace, opened: Opened) -> str:
+    return opened.kind if options.jobs <= 1 else f"{opened.kind} {options.share + 1}:"
 
 
 def _said(result: Result) -> Result:
-    _say(f"    {reporting.line(result)}")
+    _say(f"    {result.name}: {reporting.line(result)}")
     if result.problems:
         _say("\n".join((*result.problems, result.log)))
     return result
@@ -48,7 +51,7 @@ def _said(result: Result) -> Result:
 
 def _cases(options: argparse.Namespace) -> list[Case]:
     chance = random.Random(options.seed)
-    cases = [_case(point, kind, chance) for point in FAILING for kind in options.kinds.split(",") if _is_wanted(point, options)]
+    cases = [_case(point, kind, chance) for point in _shared(FAILING, options) for kind in options.kinds.split(",")]
     if options.seed:
         chance.shuffle(cases)
     return cases
@@ -57,6 +60,11 @@ def _cases(options: argparse.Namespace) -> list[Case]:
 def _case(point: str, kind: str, chance: random.Random) -> Case:
     hit = chance.randint(1, MOST_HITS) if point.partition(".")[0] in _OFTEN and POINTS[point].scene == "work" else 1
     return Case(point, kind, hit)
+
+
+def _shared(names: Iterable[str], options: argparse.Namespace) -> list[str]:
+    """Those that were asked for, dealt out to as many as play at once: all kinds of a point to the same."""
+    return [name for name in names if _is_wanted(name, options)][options.share :: max(options.jobs, 1)]
 
 
 def _is_wanted(name: str, options: argparse.Namespace) -> bool:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from django.db import DatabaseError
+
 from runs.models import Engine
 from tests.chaos import matrix, outside, workload
 from tests.chaos.arena import WORKER, Arena, Stuck, arena, until
@@ -42,15 +44,25 @@ class Scene:
     def work(self, *names: str) -> None:
         """Workers without faults, at work."""
         for name in names:
-            self.arena.start(name, *WORKER)
+            self.begin(name)
         for name in names:
             self.arena.go(name)
+        self.wait_for(*names)
+
+    def begin(self, name: str, *, under: tuple[str, ...] = ()) -> None:
+        self.arena.start(name, *WORKER, under=under)
+
+    def wait_for(self, *names: str) -> None:
+        """Until they are at work."""
         pids = [self.arena.pid(name) for name in names]
         until(lambda: outside.patiently(lambda: Engine.objects.filter(pid__in=pids).count() == len(pids)), "the workers' beginning")
 
     def see_through(self) -> None:
         if not outside.see_through(self.orders, LONG_S):
             self.result.lost.append(f"not all runs have ended within {LONG_S:g} s")
+
+    def leave(self) -> None:
+        self.result.unsound += [f"{late} did not leave when it was asked to" for late in self.arena.leave()]
 
 
 @contextmanager
@@ -62,8 +74,8 @@ def scene(name: str, folder: Path, environment: Mapping[str, str]) -> Iterator[S
         try:
             yield played
             played.see_through()
-            result.unsound += [f"{late} did not leave when it was asked to" for late in made.leave()]
-        except Stuck as stuck:
+            played.leave()
+        except (Stuck, DatabaseError) as stuck:
             result.lost.append(str(stuck))
         matrix.judge(played.orders, result)
         result.log = made.tails() + matrix.told(played.orders) if result.problems else ""

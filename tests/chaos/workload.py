@@ -12,7 +12,7 @@ from tests import pipelines
 from tests.pipelines import agent
 
 FUNCTIONS = """
-import os
+import os, time
 from pathlib import Path
 import orchestra
 
@@ -31,6 +31,10 @@ def _once(world, key):
         return False
     return True
 
+def _stay(world, again):
+    while (Path(world) / ("shut.again" if again else "shut")).exists():
+        time.sleep(0.02)
+
 def read(world: str, order: str, what: object) -> dict:
     _say(world, "read", order, what)
     return {"what": what}
@@ -46,11 +50,12 @@ def broken(world: str, order: str, what: str = "") -> dict:
 def act(world: str, order: str, what: str, key: str) -> dict:
     key = orchestra.context()["idempotency_key"]
     _say(world, "asked", order, what, key)
-    _once(world, key)
+    _stay(world, again=not _once(world, key))
     return {"receipt": key}
 
 def tell(world: str, order: str) -> dict:
     _say(world, "tell", order, orchestra.context()["idempotency_key"])
+    _stay(world, again=False)
     return {"told": True}
 
 def find(key: str, input: dict) -> dict:
@@ -138,6 +143,16 @@ def make_world(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "effects").touch()
     return folder
+
+
+def shut(world: Path) -> None:
+    """Whoever has acted stays and says nothing of it until the world is open: who was the first to do it, and apart from them who comes again."""
+    for name in ("shut", "shut.again"):
+        (world / name).touch()
+
+
+def open_up(world: Path, *, again: bool) -> None:
+    (world / ("shut.again" if again else "shut")).unlink()
 
 
 def _lines(world: Path, first: str, order: str) -> list[list[str]]:

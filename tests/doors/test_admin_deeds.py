@@ -94,6 +94,7 @@ def test_a_member_cancels_a_run_and_has_a_result_judged_again(seen: dict[str, Cl
     again = seen["alice"].post(deed(done, "reverify"))
     newer = Run.objects.get(reverifies=done)
     assert again.headers["Location"] == reverse("admin:runs_run_change", args=[newer.pk])
+    assert "there is nothing to cancel" in text(seen["alice"].get(deed(done, "cancel")))
     late = seen["alice"].post(deed(done, "cancel"))
     assert late.status_code == 409 and "finished is final" in text(late)
 

@@ -24,7 +24,7 @@ FOREIGN = ("red", "secret", "hidden", "umpire")
 NARROW = ("alice", "bob", "charlie")
 PEOPLE = reverse_lazy("admin:auth_user_changelist")
 ACCOUNT = reverse_lazy("admin:orchestra_site_token_changelist")
-FOR_MANAGERS = (PEOPLE, reverse_lazy("admin:orchestra_site_tries_changelist"))
+FOR_MANAGERS = (PEOPLE, reverse_lazy("admin:auth_group_changelist"), reverse_lazy("admin:orchestra_site_tries_changelist"))
 
 
 @pytest.fixture

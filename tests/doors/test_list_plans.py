@@ -123,3 +123,21 @@ def test_what_a_person_did_and_what_was_done_for_them_is_one_list(alice: Client)
     assert did
     listed = alice.get(reverse("admin:audit_entry_changelist"), {"q": "person:alice"}).context["cl"].result_list
     assert {entry.id for entry in listed} == {entry.id for entry in did}
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics, and knows by these which index is the narrow one")
+def test_no_page_reads_all_runs_of_somebodys_teams(alice: Client) -> None:
+    run = pipelines.start("sample")
+    pipelines.drive(run)
+    for url in (reverse("admin:index"), reverse("admin:runs_run_change", args=[run.pk])):
+        with CaptureQueriesContext(connection) as asked:
+            assert alice.get(url).status_code == 200
+        for sql in [
+            each["sql"]
+            for each in asked.captured_queries
+            if each["sql"].startswith('SELECT "runs_run"') and "created_at" not in each["sql"].partition("WHERE")[2]
+        ]:
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN QUERY PLAN {sql}".replace("%", "%%"))
+                plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
+            assert not re.search(r"run_of_team\b|SCAN runs_run", plan), (sql, plan)

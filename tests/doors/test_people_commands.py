@@ -44,6 +44,19 @@ def test_a_teams_people_are_shown_and_changed(alice: User, bob: User) -> None:
     assert "no person 'zoe'" in refused("members", "platform", "--add", "zoe")
 
 
+def test_a_team_is_shown_to_a_group_and_hidden_again(bob: User) -> None:
+    assert run("group") == ["there is no group: `manage.py group NAME --create` makes one"]
+    assert run("group", "auditors", "--create") == ["group auditors", "  people       nobody", "  shown teams  none"]
+    assert run("group", "auditors", "--add", "bob")[1] == "  people       bob"
+    assert run("members", "platform", "--show-group", "auditors")[2] == "  shown to  group auditors"
+    assert run("group", "auditors") == ["group auditors", "  people       bob", "  shown teams  platform"] and run("group") == ["auditors"]
+    assert run("person", "bob")[2:] == ["  shown teams  platform", "  permissions  none beyond their teams", "  groups       auditors"]
+    assert "has 1 people" in refused("group", "auditors", "--delete") and "did you mean 'auditors'" in refused("group", "auditor", "--add", "bob")
+    assert run("members", "platform", "--hide-group", "auditors")[2] == "  shown to  nobody else"
+    assert run("group", "auditors", "--remove", "bob")[1] == "  people       nobody"
+    assert run("group", "auditors", "--delete") == ["group auditors: deleted"] and "say which group" in refused("group", "--create")
+
+
 def test_a_person_is_made_and_the_password_shown_once() -> None:
     said = run("person", "erin", "--create")
     assert User.objects.get(username="erin").check_password(said[0].rsplit(" ", 1)[1]) and said[1] == "It is shown this once."
@@ -64,6 +77,7 @@ def test_people_are_listed_and_shown(alice: User) -> None:
         "  teams        platform",
         "  shown teams  none",
         "  permissions  see-everything",
+        "  groups       none",
     ]
     assert run("people") == ["active    alice  signed in last: never", "active    root (administrator)  signed in last: never"]
     run("person", "alice", "--deactivate")

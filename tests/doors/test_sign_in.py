@@ -1,4 +1,4 @@
-"""Signing in: wrong passwords are bounded by name and address and by address alone, whoever asks at once; a lock is one entry, and is lifted."""
+"""Signing in: wrong passwords are bounded by name and address, by each alone, whoever asks at once; a lock is one entry, and is lifted."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +18,9 @@ from django.urls import reverse
 from agents import registry
 from audit import clock
 from audit.models import Entry, Opening
-from orchestra_site import checks, tries
+from orchestra_site import checks, haunts, tries
 from orchestra_site.addresses import address_of
-from orchestra_site.models import Tries
+from orchestra_site.models import Haunt, Tries
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
 
@@ -32,7 +32,7 @@ LOCKED = "site.sign_in.locked"
 
 @pytest.fixture(autouse=True)
 def _few(settings: Any) -> None:
-    settings.ORCHESTRA_TRIES, settings.ORCHESTRA_TRIES_PER_ADDRESS = 3, 6
+    settings.ORCHESTRA_TRIES, settings.ORCHESTRA_TRIES_PER_ADDRESS, settings.ORCHESTRA_TRIES_PER_NAME = 3, 6, 8
 
 
 @pytest.fixture
@@ -164,7 +164,70 @@ def test_counts_whose_time_is_over_are_forgotten(passwords: dict[str, str]) -> N
         wrong(f"somebody-{number}", 1)
     with mock.patch("audit.clock.now", return_value=clock.now() + timedelta(hours=1)):
         wrong("erin", 1)
-        assert set(Tries.objects.values_list("scope", flat=True)) == {"name", "address"} and Tries.objects.count() == 2
+        assert sorted(Tries.objects.values_list("scope", flat=True)) == ["address", "elsewhere", "name"]
+
+
+# --- one name from many addresses ------------------------------------------------------------------------------------
+
+
+def from_everywhere(name: str, times: int, *, first: int = 0) -> str:
+    """Wrong passwords for one name, each from an address of its own."""
+    return [wrong(name, 1, f"192.0.2.{number}") for number in range(first, first + times)][-1]
+
+
+def test_many_addresses_do_not_try_one_name_and_the_lock_is_one_entry(passwords: dict[str, str]) -> None:
+    assert "wrong, or the account" in from_everywhere("erin", 7)
+    assert "for this user name from where it has not signed in lately until" in from_everywhere("erin", 4, first=7)
+    assert "has not signed in lately" in (sign_in("erin", passwords["erin"], THERE) or "")
+    assert sign_in("frank", passwords["frank"], THERE) is None
+    (entry,) = entries()
+    assert (entry["facts"]["scope"], entry["facts"]["tries"], entry["facts"]["person"]) == ("elsewhere", 8, User.objects.get(username="erin").pk)
+    assert set(entry["commitments"]) == {"person"} and Tries.objects.get(scope="elsewhere", locked=True).count == 8
+
+
+def test_who_comes_from_where_they_always_do_is_kept_out_by_nobody_elsewhere(passwords: dict[str, str]) -> None:
+    assert sign_in("erin", passwords["erin"]) is None
+    from_everywhere("erin", 9)
+    assert sign_in("erin", passwords["erin"]) is None and "lately" in (sign_in("erin", passwords["erin"], THERE) or "")
+    assert "wrong, or the account" in wrong("erin", 2) and "from where you are" in wrong("erin", 2)  # bounded there all the same
+
+
+def test_signing_in_does_not_give_strangers_their_tries_back(passwords: dict[str, str]) -> None:
+    for number in range(4):
+        from_everywhere("erin", 2, first=2 * number)
+        assert sign_in("erin", passwords["erin"]) is None
+        assert (sign_in("erin", passwords["erin"], f"203.0.113.{number}") is None) == (number < 3)
+    assert [entry["facts"]["scope"] for entry in entries()] == ["elsewhere"]
+
+
+def test_where_somebody_signed_in_is_forgotten_after_a_season_and_kept_as_a_digest(passwords: dict[str, str]) -> None:
+    long_ago = clock.now() - haunts.KEPT
+    with mock.patch("audit.clock.now", return_value=long_ago):
+        assert sign_in("frank", passwords["frank"]) is None and sign_in("erin", passwords["erin"]) is None
+    assert Haunt.objects.count() == 2 and not any(HERE in str(row.__dict__) or "erin" in str(row.__dict__) for row in Haunt.objects.all())
+    assert not haunts.is_haunt("erin", HERE, now=clock.now())
+    assert sign_in("erin", passwords["erin"]) is None
+    (row,) = Haunt.objects.all()
+    assert row.seen_at > long_ago + haunts.KEPT and haunts.is_haunt("erin", HERE, now=clock.now())
+
+
+def test_a_name_that_nobody_has_is_bounded_everywhere_like_one_that_somebody_has(passwords: dict[str, str]) -> None:
+    nobodys, somebodys = from_everywhere("zoe", 9), from_everywhere("erin", 9)
+    assert nobodys.partition("until")[0] == somebodys.partition("until")[0] and "lately" in nobodys
+
+
+def test_whoever_manages_people_lets_a_person_in_at_a_new_place_by_lifting_the_lock(passwords: dict[str, str]) -> None:
+    from_everywhere("erin", 9)
+    caller = Caller.of(manager())
+    (lock,) = caller.get("/sign-in-locks/").body["items"]
+    assert (lock["scope"], lock["person"], lock["address"]) == ("elsewhere", "erin", "")
+    client = Client()
+    client.force_login(User.objects.get(username="frank"))
+    assert "signing in as &#x27;erin&#x27; from wherever that is new" in client.get(reverse("admin:orchestra_site_tries_changelist")).content.decode()
+    assert caller.delete(f"/sign-in-locks/{lock['id']}/").status == 204
+    assert sign_in("erin", passwords["erin"], THERE) is None
+    from_everywhere("erin", 9, first=20)
+    assert sign_in("erin", passwords["erin"], THERE) is None
 
 
 # --- where a request comes from ------------------------------------------------------------------------------------

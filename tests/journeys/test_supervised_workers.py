@@ -63,7 +63,7 @@ def test_the_queue_goes_on_after_its_idle_workers_were_killed(shell_environment:
         until(lambda: Engine.objects.filter(kind=Kind.QUEUE, pid=first.pid).exists(), "the cluster's row")
         for each in worker.queue_workers():
             each.kill()
-        until(lambda: worker.cluster is not None and worker.cluster.pid != first.pid and worker.is_whole(), "another cluster")
+        until(lambda: worker.has_another_cluster(than=first), "another cluster")
         async_task(queue.SWEEP)
         until(lambda: Success.objects.filter(func=queue.SWEEP).exists(), "a chore's end")
         until(lambda: Engine.objects.filter(kind=Kind.QUEUE).alive(clock.now()).count() == 1, "the rows of both clusters")

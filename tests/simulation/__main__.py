@@ -67,7 +67,8 @@ def _seeds(simulation: "Simulation", asked: argparse.Namespace) -> int:
 
 
 def _mutants(simulation: "Simulation", asked: argparse.Namespace) -> int:
-    from tests.simulation.mutants import MUTANTS, mutated
+    from tests.simulation.mutants import MUTANTS
+    from tests.simulation.mutating import mutated
 
     noticed: dict[str, int | None] = {}
     for mutant in MUTANTS:

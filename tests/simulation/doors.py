@@ -3,6 +3,7 @@
 A door calls one use-case, as the real ones do; where that fails, its client asks again, or doesn't. Knows no transition.
 """
 
+from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from tests.simulation.loop import running
 from tests.simulation.scenarios import SIGNALS
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tests.simulation.world import Process, World
 
 CLIENT = Actor.system("client")
 BOB = Actor(kind="person", id="bob", auth="test", teams=frozenset({"lines"}))
@@ -34,6 +35,10 @@ class Doors:
         self.world = world
         self.random: Random = world.random
         self.started: dict[int, UUID] = {}
+        self.reverified = 0
+        self.rivals = 0
+        """How many others say the same in the moment between somebody's look and their transaction."""
+        self.said: deque[Callable[[], Any]] = deque()
 
     def happen(self, word: str) -> None:
         with self.world._as(0), running(None):
@@ -90,9 +95,22 @@ class Doors:
             self.world.tell("cancel")
             services.cancel_run(run=str(run), actor=CLIENT)
 
+    def interrupt(self, process: "Process", run: UUID) -> None:
+        """A run, or the one above it, is cancelled, and whoever is at work on it is asked to go."""
+        above = Run.objects.filter(id=run).values_list("parent_run_id", flat=True).first()
+        chosen = above if above is not None and self.random.random() < 0.5 else run
+        self.world.tell(f"cancel {chosen}, and process {process.number} is asked to leave")
+        with self.world._as(0), running(None):
+            self._asked(lambda: services.cancel_run(run=str(chosen), actor=CLIENT))
+            self.world._outside_transactions()
+        if process.engine is not None and self.random.random() < 0.7:
+            with running(process.loop):
+                process.engine.stop()
+
     def reverify(self) -> None:
         run = self._any_run()
-        if run is not None and len(self.world.watch.runs) < 5:
+        if run is not None and self.reverified < 3:
+            self.reverified += 1
             self.world.tell("reverify")
             services.reverify(run=str(run), actor=CLIENT)
 
@@ -110,10 +128,14 @@ class Doors:
         if wanted and self.random.random() < 0.9:
             wait = self.random.choice(wanted)
             run, name = wait.run_id, wait.subject
-        for _ in range(self.random.choice([1, 1, 2])):
-            given = payload if self.random.random() < 0.85 else {}
+        given = payload if self.random.random() < 0.85 else {}
+
+        def send() -> Any:
             self.world.tell(f"signal {name}: {given}")
-            self._asked(lambda given=given: services.send_signal(run=str(run), signal=name, payload=given, actor=BOB))
+            return services.send_signal(run=str(run), signal=name, payload=given, actor=BOB)
+
+        self._maybe_twice(send)
+        self._asked(send)
 
     def settle(self) -> None:
         """Bob says what became of a call, mostly rightly; where that is too early, he comes again."""
@@ -131,13 +153,29 @@ class Doors:
         self.world.tell(f"settle {call.step} {call.attempt}: {decision}")
         said = services.Settlement(Resolution(decision), result, "seen at the other side")
         actor = BOB if self.random.random() < 0.9 else CLIENT
-        if self._asked(lambda: services.settle_call(call=call.key, settlement=said, actor=actor)) and decision == "not_done":
+
+        def settle() -> None:
+            services.settle_call(call=call.key, settlement=said, actor=actor)
+
+        self._maybe_twice(settle)
+        if self._asked(settle) and decision == "not_done":
             self.world.outside.misled[call.run_id.hex, call.step] += self.world.outside.was_done(call.key)
 
     def _decision(self, key: str) -> str:
         if self.random.random() < 0.3:
             return self.random.choice(["done", "not_done", "unknown"])
         return "done" if self.world.outside.was_done(key) else "not_done"
+
+    def _maybe_twice(self, use: Callable[[], Any]) -> None:
+        """Two people do the same at once, or one whose first try had no answer."""
+        if self.random.random() < 0.4:
+            self.said.append(use)
+            self.rivals += self.random.choice([0, 1])
+            self.world.happens.appendleft((self.world.seconds, "again"))
+
+    def again(self) -> None:
+        if self.said:
+            self._asked(self.said.popleft())
 
     def _asked(self, use: Callable[[], Any]) -> bool:
         """Whether it was done, as far as whoever asked knows; a killed door may have done it too."""

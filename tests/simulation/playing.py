@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,9 +28,6 @@ from tests.simulation.database import Database, kept, restore, simulated
 from tests.simulation.invariants import Broken
 from tests.simulation.scenarios import Scenario, scenario
 from tests.simulation.world import World
-
-LINES = 2
-"""So many pipelines there are; a seed gives each of its runs a release of its own."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +107,16 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.worker.engine.CLAIM_S": 1.0,
         "runs.worker.engine.LOOK_S": 1.0,
         "runs.worker.engine.SWEEP_S": 3.0,
+        "runs.worker.presence.announce": lambda engine, **more: None,
         "runs.worker.presence.beat": lambda engine, **more: None,
+        "runs.worker.presence.leave": lambda engine: None,
+        "runs.sweeps.fit_engines": lambda: None,  # every release here is one of these engines
         "runs.bell.listen": _deaf,
         "runs.bell.ring": lambda run: _ring(world()),
         "runs.engine.patterns.waits.UNRESOLVED_FOR": timedelta(seconds=25),
         "runs.engine.looking.BACKOFF_MS": 500,
         "runs.queue.ring": lambda run: _ring(world()),
+        "runs.store.committer.threads": lambda: world().scenario.committers,  # in a running loop Django would ask the suite's own database
         "runs.store.committer._close_own_connection": lambda together: None,
         "runs.performers.unpacked": lambda digests: dict.fromkeys([*digests, None], Path("/")),
         "runs.adapters.children.Pool": lambda size, hidden: outside.Pool(size, lambda: world().outside),
@@ -164,20 +166,23 @@ def _asking(method: Any) -> Any:
 
 
 def _furnish() -> None:
-    team = Team.objects.create(name="lines", created_at=AT)
+    """With ids of its own making: rows are read in their order, and whose children are quick is drawn by them."""
+    ids = (UUID(int=number) for number in count(1))
+    team = Team.objects.create(id=next(ids), name="lines", created_at=AT)
     for name in scenarios.NAMES:
-        row = Agent(name=name, team=team, role="gather", state="active", created_at=AT, permissions=["allow read *", "allow call *"])
+        row = Agent(id=next(ids), name=name, team=team, role="gather", state="active", created_at=AT, permissions=["allow read *", "allow call *"])
         row.save()
-    for number in range(LINES):
-        pipeline = Pipeline.objects.create(name=f"line{number}", team=team, state="active", created_at=AT)
-        Version.objects.create(pipeline=pipeline, number=1, spec={}, digest="0" * 64, author="test", created_at=AT)
+    for name in (*scenarios.LINES, *scenarios.PARTS):
+        pipeline = Pipeline.objects.create(id=next(ids), name=name, team=team, state="active", created_at=AT)
+        Version.objects.create(id=next(ids), pipeline=pipeline, number=1, spec={}, digest="0" * 64, author="test", created_at=AT)
 
 
 def _publish(laid_out: Scenario) -> None:
-    for number, manifest in enumerate(laid_out.manifests):
-        pipeline = Pipeline.objects.get(name=f"line{number}")
+    """A release of its own for each pipeline of a seed: what is kept per release is kept beyond a seed."""
+    for number, (name, manifest) in enumerate(laid_out.manifests.items()):
+        pipeline = Pipeline.objects.get(name=name)
         version = Version.objects.get(pipeline=pipeline)
-        release = UUID(int=(laid_out.seed + 1) * LINES + number)  # of its own: what is kept per release is kept beyond a seed
+        release = UUID(int=(laid_out.seed + 1) * len((*scenarios.LINES, *scenarios.PARTS)) + number)
         digest = canonical.digest(manifest)
         Release.objects.bulk_create([Release(id=release, digest=digest, pipeline=pipeline, version=version, manifest=manifest, created_at=AT)])
         Pipeline.objects.filter(id=pipeline.id).update(current_release=release)

@@ -7,8 +7,10 @@ What people and time do are the methods of `world.World` named in STIMULI: one m
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
+from audit import canonical
 from runs.engine.values import instant_text
 from tests.runs.engine import factories
 from tests.runs.engine.random_runs import Pipelines
@@ -29,7 +31,7 @@ INSTANTS = tuple(instant_text(factories.later(seconds)) for seconds in (1, 6, 12
 WORDED = {"type": "object", "required": ["word"]}
 """What a signal brings where its wait asks for anything."""
 
-STIMULI = {"cancel": 0.25, "reverify": 0.25, "sweep": 1.0, "ring": 1.0, "poke": 1.0, "leave": 0.3, "suspend": 0.15, "signal": 1.5, "settle": 1.5}
+STIMULI = {"cancel": 0.4, "reverify": 0.25, "sweep": 1.0, "ring": 1.0, "poke": 1.0, "leave": 0.5, "suspend": 0.15, "signal": 1.5, "settle": 1.5}
 """How many of each befall a run of a seed, on average."""
 FAULTS: Mapping[str, tuple[str, ...]] = {
     "calm": (),
@@ -67,23 +69,45 @@ AGENTS = (
     factories.judge("judge", **{name: value for name, value in _agent("judge")["spec"].items() if name not in ("role", "output", "name", "team")}),
 )
 NAMES = tuple(each["spec"]["name"] for each in AGENTS)
+LINES, PARTS = ("line0", "line1"), ("part0", "part1")
+"""Pipelines that somebody starts, and those that they run: `part0` may run `part1`, and a line both."""
 
 
 class Lines(Pipelines):
     """Random pipelines over the agents above, smaller than the engine's own: each of their steps costs a transaction or three.
 
-    `waits`: the chance that a node is a wait.
+    `waits`, `acts`, `runs`: the chances that a node is a wait, an act, or a run of a pipeline `below`, of which there is a manifest each.
+    Where acts are many, what comes after them fails often: they are undone.
     """
 
-    def __init__(self, random: Random, *, fresh: bool) -> None:
+    def __init__(self, random: Random, *, fresh: bool, below: Mapping[str, dict[str, Any]] = MappingProxyType({})) -> None:
         super().__init__(random, fresh=fresh)
         self.waits = random.choice([0.0, 0.0, 0.15, 0.4])
+        self.acts = random.choice([0.0, 0.0, 0.0, 0.8])
+        self.below = below
+        self.runs = random.choice([0.1, 0.3, 0.6]) if below else 0.0
 
     def node(self, depth: int, seen: list[str]) -> dict[str, Any]:
-        if self.random.random() < self.waits:
+        chance = self.random.random()
+        if chance < max(self.waits, self.runs):
             self.used += 1
-            return self.wait(f"n{self.used}")
+            named = f"n{self.used}"
+            return self.child(named) if self.random.random() * (self.waits + self.runs) < self.runs else self.wait(named)
         return super().node(min(depth, 2), seen)
+
+    def child(self, name: str) -> dict[str, Any]:
+        pick = self.random
+        said = {"on_failure": pick.choice(["stop", "degrade"]), "when": pick.choice([None, None, None, "true", "false"])}
+        given = {"n": pick.randint(0, 10), "list": list(range(pick.randint(0, 2)))}
+        timeout = pick.choice([None, None, 3_000, 12_000])
+        return {"kind": "pipeline", "id": name, "pipeline": pick.choice(sorted(self.below)), "with": given, "timeout_ms": timeout, **said}
+
+    def _beside(self) -> dict[str, Any]:
+        """A run of another pipeline with something else beside it: the run above is at work while it waits."""
+        pick, names = self.random, [f"n{self.used + number}" for number in (1, 2, 3)]
+        self.used += len(names)
+        other = self.child(names[2]) if pick.random() < 0.3 else self.step(names[2], [])
+        return factories.parallel(names[0], pick.choice(["all", "any"]), on_failure="degrade", a=[self.child(names[1])], b=[other])
 
     def wait(self, name: str) -> dict[str, Any]:
         pick = self.random
@@ -101,7 +125,7 @@ class Lines(Pipelines):
     def step(self, name: str, seen: list[str]) -> dict[str, Any]:
         pick = self.random
         made = super().step(name, seen)
-        agent = pick.choice(WORKERS)
+        agent = "actor" if pick.random() < self.acts else pick.choice(WORKERS)
         given = made["with"] | {"order": f"{name}-1"} | ({"calls": pick.choice([1, 1, 2])} if agent != "thinker" and pick.random() < 0.2 else {})
         retry = pick.choice([None, None, {"max": 2, "backoff_ms": 300}])
         acts = self._act(name) if agent == "actor" else {}
@@ -113,29 +137,54 @@ class Lines(Pipelines):
         undo = {"agent": pick.choice(["undoer", "mender"]), "with": {"undo": f"=steps.{name}.of", "order": f"{name}-undo"}, "timeout_ms": None}
         return {"compensate": pick.choice([None, undo, undo]), "lookup": pick.choice([None, "finder"])}
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self, name: str, depths: tuple[int, ...] = (0, 1, 1, 2)) -> dict[str, Any]:
         pick = self.random
-        nodes = self.nodes(pick.choice([0, 1, 1, 2]), [])
+        nodes = self.nodes(pick.choice(depths), [])
+        if self.below and pick.random() < 0.5:
+            nodes = [self._beside(), *nodes][:3]
+        if pick.random() < self.acts:
+            self.used += 1
+            nodes.append(super().step(f"n{self.used}", []) | {"with": {"x": "=input.gone"}, "on_failure": "stop", "when": None})
         limits = {
-            "timeout_ms": pick.choice([8_000, 20_000, 40_000]),
+            "timeout_ms": pick.choice([3_000, 8_000, 20_000, 20_000, 40_000]),
             "calls": pick.choice([None, None, 3, 10]),
             "cost_nano": pick.choice([None, None, BOUND, 20 * BOUND]),
             "max_lifetime_ms": pick.choice([None, None, 45_000]),
         }
-        spec = {"verify": {"agent": "judge", "with": {"claim": "=result"}, "timeout_ms": None}, "limits": limits, "team": "lines"}
-        return factories.manifest(*nodes, agents=AGENTS, **spec) | {"aliases": {"mind": ALIAS}, "engine_abi": 2}
+        spec = {"name": name, "verify": {"agent": "judge", "with": {"claim": "=result"}, "timeout_ms": None}, "limits": limits, "team": "lines"}
+        made = factories.manifest(*nodes, agents=AGENTS, **spec) | {"aliases": {"mind": ALIAS}, "engine_abi": 2}
+        return made | ({"pipelines": {each: _pinned(manifest) for each, manifest in self.below.items()}} if self.below else {})
+
+
+def _pinned(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What a release says of another one that it runs."""
+    spec, below = manifest["pipeline"]["spec"], manifest.get("pipelines", {}).values()
+    acts = any(node.get("agent") == "actor" for node in _nodes(spec["steps"])) or any(each["acts"] for each in below)
+    height = 1 + max((each["height"] for each in below), default=0)
+    return {
+        "release": canonical.digest(manifest),
+        "input": {"type": "object"},
+        "limits": spec["limits"],
+        "acts": acts,
+        "height": height,
+        "workers": [],
+    }
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One seed, laid out. `strikes`, `failing`, `slow`: the chances that a fault befalls a transaction, that a call fails, that it takes long.
+    """One seed, laid out. `manifests`: those of LINES, as many as there are inputs, and of the PARTS that they run.
+
+    `strikes`, `failing`, `slow`: the chances that a fault befalls a transaction, that a call fails, that it takes long.
 
     `happens` comes in the order of its seconds. A lease (`ttl`) may be shorter than a call, so that two workers can have the same one out.
     `latency`: the longest that a use of the database waits for its turn; `beat`: after which part of it a lease is prolonged.
+    `committers`: how many threads of each process write, as many as its database has writers.
+    `interrupts`: somebody comes in just where a process has decided and not yet written, and what undoes is poked.
     """
 
     seed: int
-    manifests: tuple[dict[str, Any], ...]
+    manifests: Mapping[str, dict[str, Any]]
     inputs: tuple[dict[str, Any], ...]
     workers: int
     profile: str
@@ -146,15 +195,21 @@ class Scenario:
     latency: float
     beat: float
     lasts: float
+    committers: int
+    interrupts: bool
     happens: tuple[tuple[float, str], ...] = field(default=())
 
     @property
     def faults(self) -> tuple[str, ...]:
         return FAULTS[self.profile]
 
-    def undoes(self, line: int, node: str) -> bool:
-        """Whether a pipeline's node says what undoes it."""
-        return any(each.get("compensate") is not None for each in _nodes(self.manifests[line]["pipeline"]["spec"]["steps"]) if each["id"] == node)
+    @property
+    def has_children(self) -> bool:
+        return "part0" in self.manifests
+
+    def node(self, pipeline: str, name: str) -> dict[str, Any]:
+        """What a pipeline says of one of its nodes."""
+        return next((each for each in _nodes(self.manifests[pipeline]["pipeline"]["spec"]["steps"]) if each["id"] == name), {})
 
 
 def _nodes(listed: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -171,25 +226,41 @@ def scenario(seed: int) -> Scenario:
     lasts = 20.0
     return Scenario(
         seed=seed,
-        manifests=tuple(Lines(pick, fresh=False).manifest() for _ in range(runs)),
+        manifests=_manifests(pick, runs),
         inputs=tuple({"n": pick.randint(0, 10), "list": list(range(pick.randint(0, 3)))} for _ in range(runs)),
         workers=2 if profile in ("stalls", "clocks") else pick.choice([1, 2, 2, 3]),
         profile=profile,
         strikes=pick.choice([0.3, 0.9]) if profile == "loop" else pick.choice([0.05, 0.12, 0.25]),
         failing=pick.choice([0.02, 0.1, 0.3]),
         slow=pick.choice([0.1, 0.4, 0.8]),
-        ttl=2.0 if profile == "loop" else pick.choice([3.0, 3.0, 6.0]),
+        ttl=1.5 if profile == "loop" else pick.choice([3.0, 3.0, 6.0]),
         beat=pick.choice([0.33, 0.6]),
         latency=pick.choice([0.05, 0.3, 1.2]),
         lasts=lasts,
         happens=tuple(sorted(_happens(pick, runs, FAULTS[profile], lasts))),
+        committers=pick.choice([1, 2]),
+        interrupts=pick.random() < 0.4,
     )
 
 
+def _manifests(pick: Random, runs: int) -> dict[str, dict[str, Any]]:
+    """Half of the seeds have pipelines that run others."""
+    made: dict[str, dict[str, Any]] = {}
+    if pick.random() < 0.5:
+        made["part1"] = Lines(pick, fresh=False).manifest("part1", (0,))
+        made["part0"] = Lines(pick, fresh=False, below={"part1": made["part1"]} if pick.random() < 0.6 else {}).manifest("part0", (0, 0, 1))
+    parts = dict(made)
+    for name in LINES[:runs]:
+        made[name] = Lines(pick, fresh=False, below=parts).manifest(name)
+    return made
+
+
 def _happens(pick: Random, runs: int, faults: tuple[str, ...], lasts: float) -> list[tuple[float, str]]:
-    """Starts first; each is asked for twice now and then. What lies near the start matters most: runs are short."""
+    """Starts first; each is asked for twice now and then. What lies near the start matters most: runs are short, and some are cancelled too late."""
     found = [(round(pick.uniform(0, 2), 2), "start") for _ in range(runs)]
-    found += [(each + 0.5, "start") for each, _ in found if pick.random() < 0.2]
+    starts = [at for at, _ in found]
+    found += [(at + 0.5, "start") for at in starts if pick.random() < 0.2]
+    found += [(round(at + pick.choice([3, 8]) + pick.uniform(0, 2), 2), "cancel") for at in starts if pick.random() < 0.2]
     average = {**STIMULI, **{fault: 2.0 for fault in faults if fault in AT_TIMES}}
     for name, times in average.items():
         many = sum(pick.random() < times / 2 for _ in range(2 * runs))

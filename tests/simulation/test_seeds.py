@@ -1,13 +1,19 @@
 """Whatever befalls engines, processes, clocks and transactions, the invariants hold. `make simulate` plays many more seeds."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
 
 import pytest
 
+from audit import canonical
 from tests.simulation.conftest import SEEDS
+from tests.simulation.invariants import Watch
 from tests.simulation.playing import Simulation
 from tests.simulation.scenarios import FAULTS, scenario
 
@@ -22,14 +28,8 @@ def test_every_invariant_holds_whatever_befalls(simulation: Simulation, group: i
         assert not played.invariant, played.said
 
 
-@pytest.mark.parametrize("seed", [198, 215])
-def test_a_run_that_was_parked_by_a_commit_without_an_answer_stays_parked(simulation: Simulation, seed: int) -> None:
-    played = simulation.play(seed)
-    assert not played.invariant, played.said
-
-
-def test_the_seeds_bring_every_profile_of_faults() -> None:
-    assert {scenario(seed).profile for seed in range(100)} == set(FAULTS)
+def test_the_seeds_bring_every_profile_of_faults_with_and_without_child_runs() -> None:
+    assert {(scenario(seed).profile, scenario(seed).has_children) for seed in range(150)} == {(each, has) for each in FAULTS for has in (True, False)}
 
 
 def test_a_seed_is_played_the_same_way_again(simulation: Simulation) -> None:
@@ -37,17 +37,33 @@ def test_a_seed_is_played_the_same_way_again(simulation: Simulation) -> None:
         assert simulation.play(seed) == simulation.play(seed)
 
 
-def trace_of(seed: int, hash_seed: str) -> str:
-    program = [sys.executable, "-m", "tests.simulation", "--first", str(seed), "--seeds", "3", "--traces"]
+def test_a_look_up_says_what_its_last_attempt_has_found() -> None:
+    """Its first may have found something else, and nobody has used that."""
+    found = [{"found": True, "result": {"of": "first"}}, {"found": True, "result": {"of": "second"}}]
+    asked = [SimpleNamespace(run=UUID(int=1), step="look:1:n1", attempt=attempt) for attempt in (1, 2)]
+    sent = [SimpleNamespace(request=request, answer=SimpleNamespace(value=value)) for request, value in zip(asked, found, strict=True)]
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE runs_step (run_id, key, state, attempt, result_digest)")
+    connection.execute("INSERT INTO runs_step VALUES (?, 'look:1:n1', 'returned', 2, ?)", (UUID(int=1).hex, canonical.digest(found[1])))
+    world: Any = SimpleNamespace(database=SimpleNamespace(connection=connection), outside=SimpleNamespace(sent=sent))
+    step = {"run_id": UUID(int=1).hex, "key": "n1", "attempt": 1}
+    assert Watch(world)._looked_up(step) == canonical.digest({"of": "second"})
+
+
+def trace_of(seed: int, **changed: str) -> str:
+    program = [sys.executable, "-m", "tests.simulation", "--first", str(seed), "--seeds", "4", "--traces"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORCHESTRA_", "PYTEST_"))}
-    done = subprocess.run(program, cwd=ROOT, env=environment | {"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(program, cwd=ROOT, env=environment | changed, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout.rpartition("\n{")[0]
 
 
-def test_another_process_plays_a_seed_the_same_way() -> None:
-    first = trace_of(3, "1")
+def test_another_process_plays_a_seed_the_same_way_whatever_its_environment() -> None:
+    """The database and the Redis that are named aren't there: nobody asks them."""
+    first = trace_of(0, PYTHONHASHSEED="1")
     assert "run.finished" in first
-    assert first == trace_of(3, "2")
+    assert {scenario(seed).committers for seed in range(4)} == {1, 2}
+    nowhere = {"ORCHESTRA_DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing", "ORCHESTRA_REDIS_URL": "redis://127.0.0.1:1/0"}
+    assert first == trace_of(0, PYTHONHASHSEED="2", ORCHESTRA_TEST_DATABASE="postgresql", ORCHESTRA_TEST_QUEUE="redis", **nowhere)
 
 
 def test_a_seed_without_faults_loses_nothing_and_sends_nothing_again(simulation: Simulation) -> None:

@@ -34,22 +34,28 @@ DOOR = 0
 
 @dataclass(eq=False)
 class Process:
-    """One engine, with its loop, and what its committer thread has to do."""
+    """One engine, with its loop, and what its committer threads have to do; `busy`: how many of them are at it."""
 
     number: int
     loop: VirtualLoop
+    committers: int
     jobs: deque[tuple[float, Callable[[], Any], Any]] = field(default_factory=deque)
     engine: Engine | None = None
     main: Any = None
     alive: bool = True
-    busy: bool = False
+    busy: int = 0
     stopped_until: float = 0.0
     hindered_until: float = 0.0
+    began_at: float = 0.0
     gone_at: float = float("inf")
+
+    @property
+    def has_free_hands(self) -> bool:
+        return bool(self.jobs) and self.busy < self.committers
 
     def next_at(self) -> float | None:
         """When it could go on, were it not stopped."""
-        times = [at for at in (self.loop.next_at(), self.jobs[0][0] if self.jobs and not self.busy else None) if at is not None]
+        times = [at for at in (self.loop.next_at(), self.jobs[0][0] if self.has_free_hands else None) if at is not None]
         return max(min(times), self.stopped_until) if times and self.alive else None
 
 
@@ -61,11 +67,11 @@ class World:
         self.random = Random(f"world {scenario.seed}")
         self.seconds, self.jumped = 0.0, 0.0
         self.processes: list[Process] = []
-        self.unannounced: set[int] = set()
         self.at_work: list[int] = []
         self.happens = deque(scenario.happens)
         self.later: list[tuple[float, str]] = []
-        self.healed = False
+        self.healed, self.healed_at = False, 0.0
+        self.interrupts = scenario.interrupts
         self.commits, self.changes = 0, 0
         self.trace: deque[str] = deque(maxlen=60)
         self.watch = Watch(self)
@@ -125,7 +131,7 @@ class World:
 
     def _heal(self) -> None:
         """Faults stop. Whoever lives goes on, somebody healthy comes, and the world runs on until nothing is left to do."""
-        self.healed = True
+        self.healed, self.healed_at = True, self.seconds
         self.tell("faults stop")
         for process in self.processes:
             process.stopped_until = min(process.stopped_until, self.seconds)
@@ -154,13 +160,15 @@ class World:
             self._turn(self.random.choice(due))
         else:
             self.watch.idle()
+            if self.scenario.interrupts and self.watch.undoes_now:
+                self.doors.poke()
             times = [at for process in self.processes if (at := process.next_at()) is not None]
             times += [at for at, _ in (*self.later, *([self.happens[0]] if self.happens else []))]
             self.seconds = max(self.seconds, min(times, default=self.seconds + 1.0))
         self.watch.raise_if_broken()
 
     def _turn(self, process: Process) -> None:
-        has_job = process.jobs and not process.busy and process.jobs[0][0] <= self.seconds
+        has_job = process.has_free_hands and process.jobs[0][0] <= self.seconds
         at = process.loop.next_at()
         if has_job and (at is None or at > self.seconds or self.random.random() < 0.5):
             self._do(process)
@@ -169,12 +177,14 @@ class World:
                 process.loop.turn()
         if process.alive and process.main.done():
             self.tell(f"process {process.number} has ended")
+            self.watch.left(process)
             self._gone(process)
 
     def _do(self, process: Process) -> None:
-        """One job of its committer thread, in one go; `before_begin` may let others go on in between."""
+        """One job of a committer thread, in one go; `before_begin` may let others go on in between."""
         _, job, future = process.jobs.popleft()
-        process.busy, began = True, self.seconds
+        process.busy += 1
+        began = self.seconds
         try:
             with self._as(process.number), running(None):
                 answer = job()
@@ -189,7 +199,7 @@ class World:
         else:
             process.loop.call_soon(_give, future, answer)
         finally:
-            process.busy = False
+            process.busy -= 1
             process.hindered_until = self.seconds if self.seconds > began else process.hindered_until
 
     @contextmanager
@@ -205,7 +215,7 @@ class World:
     def spawn(self) -> None:
         number = len(self.processes) + 1
         loop = VirtualLoop(lambda: self.seconds, lambda job, future: self._give_job(process, job, future), lambda said: None)
-        process = Process(number, loop)
+        process = Process(number, loop, self.scenario.committers, began_at=self.seconds)
         ttl = timedelta(seconds=self.scenario.ttl)
         beat = self.scenario.ttl * self.scenario.beat
         options = EngineOptions(concurrency=4, children=CHILDREN, ttl=ttl, beat_s=beat, id=UUID(int=number))
@@ -213,7 +223,6 @@ class World:
             process.engine = Engine(options)
             process.main = loop.create_task(process.engine.run())
         self.processes.append(process)
-        self.unannounced.add(number)
         self.tell(f"process {number} begins")
 
     def _give_job(self, process: Process, job: Callable[[], Any], future: Any) -> None:
@@ -249,6 +258,10 @@ class World:
 
     def before_begin(self) -> str | None:
         self._outside_transactions()
+        if self.writer == DOOR and self.doors.rivals:
+            self.doors.rivals -= 1
+            self._others_go_on(turns=1)
+        self._interrupt()
         fault = self._fault(AT_BEGINS)
         if fault == "stand still":
             self._others_go_on(until=self.seconds + self.scenario.ttl * self.random.choice([0.3, 1.1, 1.5]))
@@ -256,9 +269,20 @@ class World:
             self._others_go_on(turns=self.random.randint(1, 12))
         return fault
 
+    def _interrupt(self) -> None:
+        """Once: what a process is about to write is overtaken by a cancel, and then it is asked to go."""
+        process = next((process for process in self.processes if process.number == self.writer), None)
+        if process is None or process.engine is None or not self.interrupts or self.healed:
+            return
+        ending = [driver for driver in process.engine._drivers.values() if any(map(driver._is_dispatched, (each.call for each in driver._closing)))]
+        if ending:
+            self.interrupts = False
+            self.doors.interrupt(process, ending[0].run)
+            self._others_go_on(turns=3)
+
     def between_reads(self) -> None:
         """Rows that are read one after the other may be of different ages."""
-        if self.at_work and self.random.random() < 0.06:
+        if self.at_work and self.random.random() < 0.12:
             self._others_go_on(turns=self.random.randint(1, 8))
 
     def _others_go_on(self, *, turns: int = 400, until: float = float("inf")) -> None:
@@ -276,8 +300,7 @@ class World:
             raise Killed
 
     def at_commit(self) -> str | None:
-        fault = self._fault(AT_COMMITS) if self.writer not in self.unannounced else None
-        self.unannounced.discard(self.writer)
+        fault = self._fault(AT_COMMITS)
         if fault is not None:
             self.tell(f"fault: {fault}")
         return fault

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from agents.management.showing import Shown, TeachingFormatter, refusals_shown
-from agents.registry import add_member, hide_team, people_of, remove_member, show_team
+from agents.registry import add_member, hide_team, hide_team_from_group, people_of, remove_member, show_team, show_team_to_group
 from audit.actors import Actor
+from audit.visible import visible
 
 EPILOG = """\
 what happens:
   Members see what the team owns and act for it: start and cancel runs, publish, roll back. People whom the team is
-  shown to see the same and can change nothing. It takes effect at each person's next request.
+  shown to, by name or in a group (manage.py group), see the same and can change nothing. It takes effect at each
+  person's next request.
 
 examples:
   manage.py members platform
   manage.py members platform --add alice
   manage.py members platform --show dora
+  manage.py members platform --show-group auditors
 
-exit status: 0 done, 2 refused (unknown team or person, or it is so already)
+exit status: 0 done, 2 refused (unknown team, person or group, or it is so already)
 """
-CHANGES = {"add": add_member, "remove": remove_member, "show": show_team, "hide": hide_team}
+CHANGES: Final = {
+    "add": add_member,
+    "remove": remove_member,
+    "show": show_team,
+    "hide": hide_team,
+    "show_group": show_team_to_group,
+    "hide_group": hide_team_from_group,
+}
 
 
 class Command(BaseCommand):
@@ -38,6 +48,8 @@ class Command(BaseCommand):
         change.add_argument("--remove", metavar="PERSON", help="end a membership")
         change.add_argument("--show", metavar="PERSON", help="let a person look at what the team owns")
         change.add_argument("--hide", metavar="PERSON", help="take that back")
+        change.add_argument("--show-group", metavar="GROUP", help="let everybody in a group look at what the team owns")
+        change.add_argument("--hide-group", metavar="GROUP", help="take that back")
 
     def handle(self, *args: Any, **options: Any) -> None:
         actor = Actor.system("shell")
@@ -49,4 +61,5 @@ class Command(BaseCommand):
         shown = Shown(self.stdout)
         shown.line(f"team {people.team}")
         shown.line(f"  members   {', '.join(people.members) or 'none'}")
-        shown.line(f"  shown to  {', '.join(people.shown_to) or 'nobody else'}")
+        onlookers = [*people.shown_to, *(f"group {visible(group.name, 150)}" for group in people.groups)]
+        shown.line(f"  shown to  {', '.join(onlookers) or 'nobody else'}")

@@ -13,6 +13,7 @@ from agents.registry.people import PERMISSIONS
 from audit import clock
 from audit.actors import Actor
 from audit.errors import Invalid
+from audit.visible import visible
 
 EPILOG = """\
 what happens:
@@ -80,4 +81,5 @@ def _shown(name: str, actor: Actor) -> list[str]:
         f"  teams        {', '.join(team.name for team in place.teams) or 'none'}",
         f"  shown teams  {', '.join(team.name for team in place.shown) or 'none'}",
         f"  permissions  {', '.join(place.permissions) or 'none beyond their teams'}",
+        f"  groups       {', '.join(visible(group.name, 150) for group in place.groups) or 'none'}",
     ]

@@ -1,29 +1,11 @@
-"""`changepassword`: Django's would write past the use-cases and the ledger, so this says what to type instead.
+"""`changepassword`: passwords are set by `manage.py person`, in the ledger. Shadows the command of django.contrib.auth. Knows no rule."""
 
-Shadows the command of django.contrib.auth. Knows no rule.
-"""
-
-from typing import Any
-
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-
-INSTEAD = (
-    "`manage.py person NAME --password` sets a new random password, shown once; it ends the person's sessions and tokens, and is an entry of the "
-    "ledger. People change their own in the admin, under Your account."
-)
+from orchestra_site.instead import Instead
 
 
-class Command(BaseCommand):
+class Command(Instead):
     help = "Not here: passwords are set where their change is recorded."
-    requires_system_checks = ()
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("given", nargs="*", metavar="ANYTHING", help="nothing is read")
-
-    def run_from_argv(self, argv: list[str]) -> None:
-        """Whatever Django's command takes is refused with the same sentence."""
-        help_wanted = {"-h", "--help"} & set(argv)
-        super().run_from_argv(argv if help_wanted else argv[:2])
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        raise CommandError(INSTEAD, returncode=2)
+    instead = (
+        "`manage.py person NAME --password` sets a new random password, shown once; it ends the person's sessions and tokens, and is an entry of the "
+        "ledger. People change their own in the admin, under Your account."
+    )

@@ -1,29 +1,11 @@
-"""`createsuperuser`: Django's would write past the use-cases and the ledger, so this says what to type instead.
+"""`createsuperuser`: administrators are made by `manage.py person`, in the ledger. Shadows the command of django.contrib.auth. Knows no rule."""
 
-Shadows the command of django.contrib.auth. Knows no rule.
-"""
-
-from typing import Any
-
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-
-INSTEAD = (
-    "`manage.py person NAME --create --administrator` makes an administrator with a random password, shown once, and an entry of the ledger. "
-    "The first one, `admin`, is made by `manage.py createfirstadmin`."
-)
+from orchestra_site.instead import Instead
 
 
-class Command(BaseCommand):
+class Command(Instead):
     help = "Not here: accounts are made where that is recorded."
-    requires_system_checks = ()
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("given", nargs="*", metavar="ANYTHING", help="nothing is read")
-
-    def run_from_argv(self, argv: list[str]) -> None:
-        """Whatever Django's command takes is refused with the same sentence."""
-        help_wanted = {"-h", "--help"} & set(argv)
-        super().run_from_argv(argv if help_wanted else argv[:2])
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        raise CommandError(INSTEAD, returncode=2)
+    instead = (
+        "`manage.py person NAME --create --administrator` makes an administrator with a random password, shown once, and an entry of the ledger. "
+        "The first one, `admin`, is made by `manage.py createfirstadmin`."
+    )

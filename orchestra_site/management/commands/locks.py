@@ -18,7 +18,8 @@ MOST = 200
 EPILOG = """\
 what happens:
   After too many wrong passwords for a user name from one address, or from one address for any names, no password is
-  looked at from there for a while. Sessions and tokens go on. A lock ends by itself; lifting one is an entry of the ledger.
+  looked at from there for a while. After too many for one name from many addresses, none is looked at for it from
+  wherever it has not signed in lately. Sessions and tokens go on. A lock ends by itself; lifting one is an entry of the ledger.
 
 examples:
   manage.py locks

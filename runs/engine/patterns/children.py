@@ -104,7 +104,7 @@ def held_of(step: Step, said: Mapping[str, Any]) -> Held:
 
 def lacking(step: Step, said: Mapping[str, Any]) -> Failure | None:
     """What a degraded child goes without, as one missing part of the run above it."""
-    parts = tuple(_failure(part) for part in said["missing"])
+    parts = tuple(Failure.from_record(part) for part in said["missing"])
     if not parts:
         return None
     message = f"run {said['run']} came to its result without '{parts[0].step}': {parts[0].message}"
@@ -113,7 +113,7 @@ def lacking(step: Step, said: Mapping[str, Any]) -> Failure | None:
 
 def failed_as(step: Step, said: Mapping[str, Any]) -> Failure:
     """The child's own failure, with its cause and owner, as a branch of the node's."""
-    inner = _failure(said["failure"])
+    inner = Failure.from_record(said["failure"])
     message = f"run {said['run']} is {said['outcome']}: {inner.message}"
     return Failure(inner.cause, message, inner.owner, inner.team, step.key, {"run": said["run"], "outcome": said["outcome"]}, (inner,))
 
@@ -121,15 +121,3 @@ def failed_as(step: Step, said: Mapping[str, Any]) -> Failure:
 def timed_out(plan: Plan, step: Step) -> Failure:
     message = f"the run of '{step.wait.subject if step.wait else ''}' did not end within this run's lifetime (limits.max_lifetime)"
     return failure(plan, cause=Cause.DEADLINE, message=message, step=step.key)
-
-
-def _failure(record: Mapping[str, Any]) -> Failure:
-    return Failure(
-        cause=Cause(record["cause"]),
-        message=record["message"],
-        owner=record["owner"],
-        team=record["team"],
-        step=record["step"],
-        details=record["details"],
-        branches=tuple(_failure(branch) for branch in record["branches"]),
-    )

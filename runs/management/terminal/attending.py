@@ -127,7 +127,8 @@ class _Attendance:
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._left.wait(), timeout=LOOK_S)
+            async with asyncio.timeout(LOOK_S):
+                await self._left.wait()
 
     def _look(self) -> bool:
         """Whether the run has ended; its steps are told to the tracker on the way."""

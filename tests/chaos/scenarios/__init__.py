@@ -9,6 +9,7 @@ from tests.chaos.results import Result
 from tests.chaos.scenarios.absence import nobody_at_work, queue_emptied
 from tests.chaos.scenarios.disk import disk_full
 from tests.chaos.scenarios.gone import postgresql_crashes, redis_gone
+from tests.chaos.scenarios.hosts import hosts
 from tests.chaos.scenarios.storm import storm
 
 SCENARIOS: Final[Mapping[str, Callable[[Path, Opened, int], Result]]] = {
@@ -18,4 +19,5 @@ SCENARIOS: Final[Mapping[str, Callable[[Path, Opened, int], Result]]] = {
     "nobody at work": nobody_at_work,
     "queue emptied": queue_emptied,
     "disk full": disk_full,
+    "hosts": hosts,
 }

@@ -2,7 +2,10 @@
 
 import random
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from runs.models import Run
@@ -23,8 +26,12 @@ def storm(folder: Path, opened: Opened, seed: int) -> Result:
     chance = random.Random(f"storm {seed}")
     with scene("storm", folder, opened.environment) as played:
         played.order_many(RUNS)
-        _Storm(played, chance).blow()
-        played.work("last")
+        weather = _Storm(played, chance)
+        with weather.waking():  # to the end: a fault that has not struck yet may do so while its worker leaves
+            weather.blow()
+            played.work("last")
+            played.see_through()
+            played.leave()
     return played.result
 
 
@@ -34,7 +41,7 @@ class _Storm:
         self.started = 0
         self.spare: dict[str, Fault] = {}
         self.alive: dict[str, Fault] = {}
-        self.stopped: dict[str, float] = {}
+        self.may_stop: list[str] = []
 
     def blow(self) -> None:
         end = time.monotonic() + MOST_S
@@ -49,11 +56,8 @@ class _Storm:
                 self.played.order_many(RUNS // 2)
             for name in list(self.alive):
                 self._look_at(name)
-            self._wake_up()
             patiently(lambda: answer_all(self.played.orders))
             time.sleep(0.05)
-        for name in self.stopped:
-            self.played.arena.send(name, signal.SIGCONT)
 
     def _open(self) -> int:
         return patiently(lambda: Run.objects.filter(outcome__isnull=True).count())
@@ -64,6 +68,8 @@ class _Storm:
         fault = Fault(self.chance.choice(_POINTS), self.chance.choice(KINDS), self.chance.randint(1, 6))
         self.played.arena.start(name, *WORKER, having=(fault,))
         self.spare[name] = fault
+        if fault.kind == STOP:
+            self.may_stop.append(name)
 
     def _look_at(self, name: str) -> None:
         """Once its fault has struck, a worker has its successor; one that lives goes on beside it."""
@@ -72,13 +78,28 @@ class _Storm:
             return
         fault = self.alive.pop(name)
         self.played.result.faults.append(fault.kind)
-        if fault.kind == STOP:
-            self.stopped[name] = at
-        elif fault.kind == KILL:
+        if fault.kind == KILL:
             self.played.arena.wait_for_end(name)
 
-    def _wake_up(self) -> None:
-        for name, at in list(self.stopped.items()):
-            if time.time() > at + 2 * LEASE_S:
-                del self.stopped[name]
+    @contextmanager
+    def waking(self) -> Iterator[None]:
+        """Whoever was stopped goes on after two leases. By a thread: it may hold the database itself, and then all others here wait for it."""
+        over = threading.Event()
+
+        def wake() -> None:
+            while not over.wait(0.1):
+                for name in list(self.may_stop):
+                    at = self.played.arena.struck_at(name)
+                    if at is not None and time.time() > at + 2 * LEASE_S:
+                        self.may_stop.remove(name)
+                        self.played.arena.send(name, signal.SIGCONT)
+
+        thread = threading.Thread(target=wake)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            for name in self.may_stop:
                 self.played.arena.send(name, signal.SIGCONT)

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 
-from agents.models import Agent, Pipeline, Price, Release, Team, Version
+from agents import registry
+from agents.models import Agent, Pipeline, Price, Release, Team, TeamGroupObjectPermission, Version
 from audit.identity import new_id
 from audit.models import Entry
 from orchestra_site.models import Token
@@ -27,7 +28,10 @@ BODIES: dict[str, Any] = {
     "retire/": {"reason": "x"},
     "members/": {"person": "charlie"},
     "onlookers/": {"person": "charlie"},
+    "teams/<name:team>/groups/": {"group": "onlookers"},
+    "<person:group>/people/": {"person": "charlie"},
     "people/": {"name": "dora"},
+    "groups/": {"name": "others"},
     "permissions/": {"permission": "see-everything", "allowed": True},
     "apply/": {"files": {"team.yaml": "kind: team\nname: platform\naccountable: me\n"}},
     "publish/": {},
@@ -51,7 +55,8 @@ def places(caller: Caller, alice: User, tmp_path: Path) -> dict[str, str]:
     waiting.publish(tmp_path / "w", waiting.EITHER)
     run = waiting.parked()
     named = {"team": "platform", "agent": "worker", "pipeline": "sample", "person": "alice", "number": "1", "run": str(run.id), "alias": "reasoning"}
-    named |= {"signal": "payment", "wait": str(waiting.wait_of(run).id), "call": str(waiting.call_of(run).id)}
+    registry.create_group("onlookers", actor=SYSTEM)
+    named |= {"group": "onlookers", "signal": "payment", "wait": str(waiting.wait_of(run).id), "call": str(waiting.call_of(run).id)}
     token = create_token("alice", actor=SYSTEM).token
     entry = Entry.objects.filter(run=run.id).order_by("at").first()
     assert entry is not None
@@ -81,9 +86,12 @@ def state() -> tuple[Any, ...]:
     owned = [list(model.objects.order_by("name").values_list("name", "state")) for model in (Agent, Pipeline)]
     runs: list[Any] = list(Run.objects.values_list("id", "state", "outcome", "cancel_requested_at"))
     runs += [list(model.objects.order_by("pk").values_list("pk", "state")) for model in (Wait, Call)]
+    groups = [(group.name, sorted(group.user_set.values_list("username", flat=True))) for group in Group.objects.order_by("name")]
     return (
         people,
         teams,
+        groups,
+        TeamGroupObjectPermission.objects.count(),
         owned,
         runs,
         Price.objects.count(),

@@ -82,6 +82,25 @@ def test_nobody_sets_the_password_of_who_may_more_and_the_refusal_is_an_entry(pe
     assert dict(User.objects.values_list("username", "password")) == before and facts("agents.person.refused")[-1]["code"] == code
 
 
+def test_a_team_is_shown_to_a_group_and_hidden_again(people: dict[str, User]) -> None:
+    alice, charlie, bob = (Caller.of(people[name]) for name in ("alice", "charlie", "bob"))
+    assert charlie.get("/teams/platform/").code == "unknown-team"
+    assert alice.post("/groups/", {"name": "auditors"}).status == 201 and alice.post("/groups/", {"name": "Two words"}).code == "bad-body"
+    assert alice.post("/groups/auditors/people/", {"person": "charlie"}).body["people"] == ["charlie"]
+    assert alice.post("/teams/platform/groups/", {"group": "auditors"}).body["shown_to_groups"] == ["auditors"]
+    assert charlie.get("/teams/platform/").body["shown_to_groups"] == ["auditors"] and charlie.get("/me/").body["reads"] == ["platform"]
+    assert alice.get("/groups/auditors/").body == {"name": "auditors", "people": ["charlie"], "shown": ["platform"], "other_shown": 0}
+    assert alice.get("/people/charlie/").body["groups"] == ["auditors"] and [each["name"] for each in alice.get("/groups/").body["items"]] == [
+        "auditors"
+    ]
+    assert charlie.delete("/teams/platform/groups/auditors/").code == "denied" and charlie.get("/groups/auditors/").code == "unknown-group"
+    assert bob.get("/groups/").body == {"items": [], "next": None} and bob.post("/groups/", {"name": "others"}).code == "denied"
+    assert alice.delete("/groups/auditors/").code == "conflict"
+    assert alice.delete("/teams/platform/groups/auditors/").body["shown_to_groups"] == [] and charlie.get("/teams/platform/").code == "unknown-team"
+    assert alice.delete("/groups/auditors/people/charlie/").body["people"] == [] and alice.delete("/groups/auditors/").status == 204
+    assert facts("agents.team.shown_to_group") == facts("agents.team.hidden_from_group") == [{"group": "auditors"}]
+
+
 def test_only_an_administrator_makes_another_one(people: dict[str, User]) -> None:
     asked = {"name": "boss", "administrator": True}
     assert Caller.of(people["alice"]).post("/people/", asked).code == "denied" and not User.objects.filter(username="boss").exists()

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .seeing import Row, Seeing
+from .families import FamilyRules
+from .seeing import WRITES_FAIL, Row
 
 RESOLVED = {"resolved_done": "done", "resolved_not_done": "not_done"}
-WRITES_FAIL = frozenset({"ambiguous", "full", "locked"})
 
 
-class CallRules(Seeing):
+class CallRules(FamilyRules):
     """`_call` looks at each row that has changed, `sending` at each call as it goes out, `answered` at each answer."""
 
     def _call(self, before: Row | None, row: Row, run: Row, steps: Mapping[Any, Row], writer: int) -> None:
@@ -55,13 +55,17 @@ class CallRules(Seeing):
         self._must(all(before[name] == row[name] for name in same), "a call that has ended never changes", what)
 
     def _account(self, run: Row) -> None:
+        """Its own calls, what is held for its children, and what those took that have ended."""
         mine = [row for row in self.calls.values() if row["run_id"] == run["id"]]
-        held = sum(row["reserved_nano"] for row in mine)
+        held_below, spent_below, calls_below = self._share_of_children(run)
+        held = sum(row["reserved_nano"] for row in mine) + held_below
         self._must(run["reserved_nano"] == held, "what is reserved is what is out", f"the run says {run['reserved_nano']}, its calls {held}")
         spent = self._read("SELECT COALESCE(SUM(amount_nano), 0) AS spent FROM audit_charge WHERE run = ?", run["id"])[0]["spent"]
         costs = sum(row["cost_nano"] for row in mine)
-        self._must(run["spent_nano"] == spent == costs, "what is spent is what was charged", f"{run['spent_nano']}, charges {spent}, calls {costs}")
-        self._must(run["calls_used"] == len(mine), "each call is counted", f"{run['calls_used']} of {len(mine)}")
+        told = f"{run['spent_nano']}, charges {spent}, calls {costs}, children {spent_below}"
+        self._must(run["spent_nano"] - spent_below == spent == costs, "what is spent is what was charged", told)
+        counted = len(mine) + calls_below
+        self._must(run["calls_used"] == counted, "each call is counted", f"{run['calls_used']} of {counted}")
         out = [row["step"] for row in mine if row["state"] == "dispatched"]
         self._must(run["state"] != "finished" or not out, "a run ends with its calls settled", str(out))
 
@@ -104,7 +108,14 @@ class CallRules(Seeing):
             free_since = max(sent.answered_at, process.hindered_until, process.stopped_until)
             soon = free_since + 2.0 + 5 * self.world.scenario.latency
             told = f"{sent.request.step} to {sent.process}"
-            self._must(process.busy or self.world.seconds <= soon, "what was answered is written", told)
+            self._must(bool(process.busy) or self.world.seconds <= soon, "what was answered is written", told)
+
+    def left(self, process: Any) -> None:
+        """Who was asked to go writes first what was answered to it."""
+        for key, sent in self.unwritten.items():
+            out = self._read("SELECT step FROM runs_call WHERE key = ? AND state = 'dispatched'", key)
+            told = f"{sent.request.step} to {sent.process}"
+            self._must(sent.process != process.number or not out, "who leaves writes what was answered", told)
 
     def _acts_at_most_once(self) -> None:
         """Each attempt, and all attempts together unless a person was wrong; where clocks jump, nobody knows when a call's time is over."""

@@ -2,19 +2,21 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from audit import canonical
 from runs import store
 
-from .seeing import FINISHED, LIVE, UNDO, Row, Seeing
+from .families import FamilyRules
+from .seeing import FINISHED, LIVE, UNDO, Row
 
 ENDS = ("runs.call.confirmed", "runs.call.refused", "runs.call.unresolved")
 MOST_CLAIMS = store.MAX_ATTEMPTS
 
 
-class RunRules(Seeing):
+class RunRules(FamilyRules):
     """`_run` looks at each row that has changed, `_entry` at each new entry of a run."""
 
     def _run(self, before: Row | None, row: Row, writer: int) -> None:
@@ -56,9 +58,11 @@ class RunRules(Seeing):
             self._must(before["cancel_requested_at"] is not None, "a run is cancelled because somebody asked", name)
         told = f"{name} is {row['outcome']} {row['failure_cause']}, finished {row['finished_at']}"
         if before["deadline_at"] <= self._now:
-            causes = ("deadline", "tampered", *(("expired", "unresolved") if before["state"] == "waiting" else ()))
-            self._must(undoing or row["outcome"] != "verified", "past its deadline a run has failed", told)
-            self._must(undoing or row["failure_cause"] in causes, "past its deadline a run has failed", told)
+            waits = before["state"] == "waiting"
+            causes = ("deadline", "tampered", *(("expired", "unresolved") if waits else ()))
+            with_its_wait = waits and before["wake_at"] == before["deadline_at"]  # and with whatever had failed before
+            is_so = row["outcome"] != "verified" and (with_its_wait or row["failure_cause"] in causes)
+            self._must(undoing or is_so, "past its deadline a run has failed", told)
         elif before["cancel_requested_at"] is not None:
             self._must(undoing or row["outcome"] == "cancelled", "what was cancelled ends so", told)
         if row["failure_cause"] == "lost" and self._loses(name):
@@ -84,6 +88,8 @@ class RunRules(Seeing):
         was, now = before["state"], row["state"]
         if now == "waiting" and (was != "waiting" or row["wake_at"] != before["wake_at"]):
             self._parked(before, row)
+        elif was == now == "waiting" and (row["remaining_ms"], row["deadline_at"]) != (before["remaining_ms"], before["deadline_at"]):
+            self._clock_of_family(before, row)
         elif was == "waiting" and now == "running" and row["fence"] == before["fence"]:
             self._brought_back(before, row)
         else:
@@ -91,7 +97,11 @@ class RunRules(Seeing):
         self._must(row["deadline_at"] <= row["lifetime_until"], "no run outlives its lifetime", f"{row['id']}: until {row['deadline_at']}")
 
     def _parked(self, before: Row, row: Row) -> None:
-        wake, left = row["wake_at"], timedelta(milliseconds=row["remaining_ms"])
+        wake = row["wake_at"]
+        if row["remaining_ms"] is None:  # its clock runs on: a child is at work
+            self._must(row["deadline_at"] == before["deadline_at"], "only a wait moves a deadline", f"{row['id']} waits for a child")
+            return
+        left = timedelta(milliseconds=row["remaining_ms"])
         told = f"{row['id']} wakes {wake} with {row['remaining_ms']} ms left, and its deadline is {row['deadline_at']}"
         self._must(
             row["deadline_at"] in (wake, min(wake + left, row["lifetime_until"])), "a waiting run's deadline is its wait's, or what follows", told
@@ -105,9 +115,10 @@ class RunRules(Seeing):
 
     def _brought_back(self, before: Row, row: Row) -> None:
         told = f"{row['id']} goes on until {row['deadline_at']}, with {before['remaining_ms']} ms left"
-        if row["revision"] == before["revision"] + 1 and row["lease_until"] is None:
-            due = self._now + timedelta(milliseconds=before["remaining_ms"])
-            self._must(row["deadline_at"] == min(due, row["lifetime_until"]), "the work clock goes on with the answer", told)
+        if row["lease_until"] is None:
+            left = before["remaining_ms"]
+            due = before["deadline_at"] if left is None else min(self._now + timedelta(milliseconds=left), row["lifetime_until"])
+            self._must(row["deadline_at"] == due, "the work clock goes on with the answer", told)
         else:
             self._must(row["deadline_at"] == before["deadline_at"], "only a wait moves a deadline", told)
 
@@ -126,10 +137,10 @@ class RunRules(Seeing):
             self._must(said["prev"] == digest, "each event names the one before", f"{verb} {entry['seq']}")
             self._must(last != FINISHED, "the finish is the last event", f"{verb} after it")
             self.heads[name] = (entry["seq"], canonical.digest_bytes(body), verb)
-            if entry["actor"] == "worker":
+            if entry["actor"] == "worker" and not self._comes_from_family(verb, said["facts"], run):
                 told = f"{writer} wrote {verb}; {self.holders.get(name)} holds it"
                 self._must(self.holders.get(name) == writer, "only the holder writes events", told)
-            self._progress(name, verb)
+            self._progress(name, verb, said["facts"])
         self._told(verb, entry["subject"], said["facts"])
         if verb == FINISHED:
             self.finishes[name] = said["facts"]
@@ -150,9 +161,19 @@ class RunRules(Seeing):
             self._must(key not in self.said, "each wait is answered at most once", subject)
             self.said[key] = facts["answer"]
 
-    def _progress(self, name: str, verb: str) -> None:
+    @staticmethod
+    def _comes_from_family(verb: str, facts: Mapping[str, Any], run: Row) -> bool:
+        """What the holder of another run of the family writes: a child's start and its cancel, its end as an answer, its clock."""
+        answers = verb == "runs.wait.answered" and facts["kind"] == "remote"
+        clock = verb == "runs.run.waiting" and "because_of" in facts
+        below = run["parent_run_id"] is not None and verb in ("runs.run.queued", "runs.run.cancel_requested")
+        return answers or clock or below
+
+    def _progress(self, name: str, verb: str, facts: Mapping[str, Any]) -> None:
         if verb == "runs.run.resumed":
             many = self.claims[name]
             self._must(many <= MOST_CLAIMS, "who takes a run after so many claims ends it", f"resumed at claim {many} without progress")
-        if verb not in ("runs.run.resumed", "runs.call.resent", "runs.run.cancel_requested"):
+        stands = verb == "runs.wait.answered" and name in self.runs and self.runs[name]["state"] != "waiting"
+        clock = verb == "runs.run.waiting" and "because_of" in facts
+        if not stands and not clock and verb not in ("runs.run.resumed", "runs.call.resent", "runs.run.cancel_requested"):
             self.claims[name] = 0

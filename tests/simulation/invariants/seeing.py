@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 LIVE, OPEN = ("queued", "running", "waiting"), ("running", "retrying", "waiting")
 FINISHED = "runs.run.finished"
+WRITES_FAIL = frozenset({"ambiguous", "full", "locked"})
 UNDO, LOOK = "undo:", "look:"
 
 
@@ -44,6 +45,7 @@ class Seeing:
         self.said: dict[str, str] = {}
         self.resolved: dict[str, Mapping[str, Any]] = {}
         self.unwritten: dict[str, Any] = {}
+        self.orphaned_since: dict[str, float] = {}
         self.read_to = 0
         self.problem: tuple[str, str] | None = None
 
@@ -74,8 +76,3 @@ class Seeing:
 
     def _steps_of(self, run: str) -> dict[str, Row]:
         return {key: row for (name, key), row in self.steps.items() if name == run}
-
-    def _spec_of(self, agent: str) -> Mapping[str, Any]:
-        """What every pipeline of a seed says of an agent."""
-        spec: Mapping[str, Any] = self.world.scenario.manifests[0]["agents"][agent]["spec"]
-        return spec

@@ -31,10 +31,12 @@ class StepRules(Seeing):
 
     def _returned(self, before: Row | None, row: Row, run: Row, earlier: Row | None, writer: int) -> None:
         place = f"{row['key']} of {row['run_id']}"
-        if row["agent"] == "":
+        if row["agent"] == "" and self._child_of(row) is not None:
+            self._must(row["result_digest"] == self._child_of(row), "a node's result is that of its run", place)
+        elif row["agent"] == "":
             self._must(row["result_digest"] in self._said_to(row), "a wait's result is its answer, or what silence means", place)
-            if run["state"] == "finished":
-                return  # time ended it before time or a cancel ended the run; whoever came along wrote down both
+        if row["agent"] == "" and run["state"] == "finished":
+            return  # time ended it before time or a cancel ended the run; whoever came along wrote down both
         told = f"{place}: {row['result_fence']}, {run['fence']}"
         self._must(row["result_fence"] == run["fence"], "a result is written under the current fence", told)
         self._must(self.holders.get(row["run_id"]) == writer, "a result is written by the holder", place)
@@ -61,6 +63,11 @@ class StepRules(Seeing):
                 digests |= set(_values(sent.answer))
         return row["result_digest"] in digests
 
+    def _child_of(self, row: Row) -> str | None:
+        """The digest of what the run gave that a step has started; None where it starts none."""
+        children = self._read("SELECT result_digest FROM runs_run WHERE parent_run_id = ? AND parent_step = ?", row["run_id"], row["key"])
+        return children[0]["result_digest"] if children else None
+
     def _said_to(self, row: Row) -> list[str]:
         """Digests of what its wait was answered; of the instant until which it slept, or null, where nobody was to say anything."""
         rows = self._read("SELECT * FROM runs_wait WHERE run_id = ? AND step = ?", row["run_id"], row["key"])
@@ -81,11 +88,13 @@ class StepRules(Seeing):
         return [each.get("result", found) for each in said if each["decision"] == "done"]
 
     def _looked_up(self, row: Row) -> str | None:
-        """The digest of what a look-up says that a call gave: its own result has it."""
+        """The digest of what a look-up says that a call gave: its own result has it, and is the answer that was taken."""
         key = f"{LOOK}{row['attempt']}:{row['key']}"
-        for sent in self.world.outside.sent:
-            answer = getattr(sent.answer, "value", None)
-            if sent.request.run.hex == row["run_id"] and sent.request.step == key and isinstance(answer, dict) and answer.get("found"):
+        looks = self._read("SELECT attempt, result_digest FROM runs_step WHERE run_id = ? AND key = ? AND state = 'returned'", row["run_id"], key)
+        for sent in self.world.outside.sent if looks else ():
+            answer, place = getattr(sent.answer, "value", None), (sent.request.run.hex, sent.request.step, sent.request.attempt)
+            taken = isinstance(answer, dict) and canonical.digest(answer) == looks[0]["result_digest"]
+            if place == (row["run_id"], key, looks[0]["attempt"]) and taken and answer.get("found"):
                 return canonical.digest(answer.get("result"))
         return None
 

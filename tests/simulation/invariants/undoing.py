@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping
 
-from .seeing import OPEN, UNDO, Row, Seeing
+from .families import FamilyRules
+from .seeing import OPEN, UNDO, Row
 
 COME_TO_NOTHING = ("failed", "rejected", "cancelled")
 
 
-class UndoRules(Seeing):
+class UndoRules(FamilyRules):
     """`_undoes` looks at each compensation as it is opened, `_accounted` at a run that has come to nothing."""
 
-    def _undoes(self, row: Row, steps: Mapping[str, Row], line: int) -> None:
+    @property
+    def undoes_now(self) -> bool:
+        return any(row["state"] == "running" for (_, key), row in self.steps.items() if key.startswith(UNDO))
+
+    def _undoes(self, row: Row, steps: Mapping[str, Row], pipeline: str) -> None:
         key = row["key"].removeprefix(UNDO)
         acted = steps.get(key)
         self._must(acted is not None and acted["state"] == "returned", "only what has acted is undone", key)
@@ -19,12 +24,13 @@ class UndoRules(Seeing):
         if acted is None:
             return
         mine = (acted["finished_at"], key)
-        later = [each["key"] for each in steps.values() if self._is_undoable(each, line) and (each["finished_at"], each["key"]) > mine]
+        later = [each["key"] for each in steps.values() if self._is_undoable(each, pipeline) and (each["finished_at"], each["key"]) > mine]
         left = [other for other in later if UNDO + other not in steps]
         self._must(not left, "what was done last is undone first", f"{key} before {left}")
 
-    def _is_undoable(self, row: Row, line: int) -> bool:
-        return row["state"] == "returned" and not row["key"].startswith(UNDO) and self.world.scenario.undoes(line, row["node"])
+    def _is_undoable(self, row: Row, pipeline: str) -> bool:
+        has_undo = self.world.scenario.node(pipeline, row["node"]).get("compensate") is not None
+        return row["state"] == "returned" and not row["key"].startswith(UNDO) and has_undo
 
     def _accounted(self, run: Row, steps: Mapping[str, Row]) -> None:
         said = self.finishes.get(run["id"], {})
@@ -35,3 +41,4 @@ class UndoRules(Seeing):
         if run["outcome"] in COME_TO_NOTHING:
             acted = {step for name, step in self.world.outside.acted_in(run["id"]) if not step.startswith(UNDO)}
             self._must(acted <= undone | left, "what a run did and came to nothing is accounted for", f"{sorted(acted - undone - left)}")
+            self._accounted_below(run, said)

@@ -34,9 +34,13 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
         """`writer`: the number of the process, or that of a door."""
         runs = {row["id"]: row for row in self._read("SELECT * FROM runs_run")}
         for key, row in runs.items():
-            before = self.runs.get(key)
+            before, above = self.runs.get(key), runs.get(row["parent_run_id"] or "")
             if before is None or tuple(before) != tuple(row):
                 self._run(before, row, writer)
+            if before is None and above is not None:
+                self._begins_below(row, above, writer)
+            elif above is not None and before is not None and row["state"] == "finished" != before["state"]:
+                self._ends_below(row, above)
         entries = self._read("SELECT rowid, verb, actor, run, seq, subject, body FROM audit_entry WHERE rowid > ? ORDER BY rowid", self.read_to)
         if entries:
             self.read_to = entries[-1]["rowid"]
@@ -57,11 +61,12 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
             self._step(self.steps.get(place), now, runs[now["run_id"]], writer)
             if now["key"].startswith(UNDO) and place not in self.steps:
                 mine = {key: row for (name, key), row in steps.items() if name == now["run_id"]}
-                self._undoes(now, mine, self._number(runs[now["run_id"]]))
+                self._undoes(now, mine, self._pipeline(runs[now["run_id"]]))
         for key, now in _changed(self.calls, calls):
             self._call(self.calls.get(key), now, runs[now["run_id"]], steps, writer)
         self.steps, self.calls, self.waits = steps, calls, waits
-        for key in sorted({entry["run"] for entry in entries if entry["run"] is not None}):
+        told = {entry["run"] for entry in entries if entry["run"] is not None}
+        for key in sorted(told | {runs[run]["parent_run_id"] for run in told if runs[run]["parent_run_id"] is not None}):
             self._account(runs[key])
             self._shape(runs[key])
 
@@ -72,6 +77,7 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
         is_told = self.heads[run["id"]][2] == FINISHED
         self._must((run["state"] == "finished") == is_told, "one finishing event, and the row says the same", run["id"])
         self._waiting(run, mine, [row for row in self.waits.values() if row["run_id"] == run["id"]])
+        self._family(run)
         if run["state"] == "finished":
             self._must(not any(row["state"] in OPEN for row in mine.values()), "a finished run has nothing open", run["id"])
             self._accounted(run, mine)
@@ -83,12 +89,9 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
         """As the second opinion on the rows takes them."""
         plan, _ = store.plan_of(UUID(run["release_id"]))
         plan = planner.verification_only(plan) if run["reverifies_id"] else plan
-        given = self.world.scenario.inputs[self._number(run)]
+        given = self._given(run)
         steps = {key: SimpleNamespace(step=SimpleNamespace(state=row["state"])) for key, row in mine.items()}
         return SimpleNamespace(rows=SimpleNamespace(steps=steps, run=SimpleNamespace(input=given), plan=plan))
-
-    def _number(self, run: Row) -> int:
-        return int(self._read("SELECT name FROM agents_pipeline WHERE id = ?", run["pipeline_id"])[0]["name"].removeprefix("line"))
 
     # --- when nothing is ready ---
 
@@ -96,6 +99,7 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
         for process in self._lively():
             self._at_work(process)
         self._writes_what_was_answered()
+        self._orphans()
 
     def _lively(self) -> list[Any]:
         """Processes that have nothing in hand: whatever they should do by now they have done."""
