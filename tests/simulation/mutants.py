@@ -221,7 +221,7 @@ MUTANTS = (
     Mutant(
         "give each child all of a limit",
         (
-            Edit(LIMITS, "left = max(limit - used, 0)", "left = limit"),
+            Edit(LIMITS, "left = int(max(limit - used, 0) * part)", "left = limit"),
             Edit(WRITING, "(t.calls_limit IS NULL OR v.calls_used <= t.calls_limit) AND ", "", "_MAY_ADVANCE"),
             Edit(WRITING, "(t.cost_limit_nano IS NULL OR v.spent_nano + v.reserved_nano <= t.cost_limit_nano)", "1", "_MAY_ADVANCE"),
         ),
