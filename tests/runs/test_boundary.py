@@ -9,6 +9,7 @@ import pytest
 
 from agents.models import Agent
 from audit import clock, reports
+from runs.engine.states import Verb
 from runs.models import Call, Run, Step
 from runs.performers import Boundary, Standing
 from tests import pipelines
@@ -77,6 +78,19 @@ def test_a_use_that_the_input_cannot_fill_in_is_the_pipelines_fault(publish: Cal
     publish('uses: ["read feed:{input.feed}"]\npermissions: ["allow read feed:*"]')
     said = pipelines.drive(start())
     assert (said["failure"]["cause"], said["failure"]["owner"]) == ("input", "pipeline:sample")
+
+
+def test_what_was_sent_before_a_crash_is_not_sent_again_once_its_agent_is_suspended(publish: Callable[..., None]) -> None:
+    """Nor where a child of it is warm: it is not asked for one. The act may have been done, and the run's account says so."""
+    publish(role="act", more="mode: {idempotent: =input.how}")
+    run = start("hang")
+    pipelines.crash(run, at="progress")
+    Agent.objects.filter(name="worker").update(state="suspended")
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "stopped", "agent:worker")
+    assert [act["step"] for act in said["not_undone"]] == ["work"]
+    assert Verb.CALL_RESENT not in [entry["verb"] for entry in reports.entries_of(run.id)]
+    assert (Call.objects.get(run=run).state, account(run)[1]) == ("refused", 0)
 
 
 def test_a_suspended_agent_is_stopped_live_whatever_the_release_says(publish: Callable[..., None]) -> None:

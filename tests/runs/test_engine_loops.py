@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from runs import store
 from runs.models import Run
 from runs.worker import EngineOptions, engine
-from tests import pipelines
+from tests import families, pipelines
 from tests.pipelines import agent
 from tests.workers import until
 
@@ -80,3 +80,41 @@ async def test_an_engine_whose_database_says_nothing_drops_its_runs_before_their
     cable.plug()
     alone.stop()
     await task
+
+
+class Hesitant(engine.Engine):
+    """Its first beat reaches the database when the run that it is about has been parked, and ends when that run has been taken up again."""
+
+    def __init__(self, run: Run, taken_up: Callable[[], bool]) -> None:
+        super().__init__(EngineOptions(children=1, beat_s=0.02))
+        self.about, self.taken_up, self.seen = run.id, taken_up, 0
+
+    async def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if function is store.heartbeat and self.about in kwargs["runs"] and not self.seen:
+            self.seen = 1
+            while self.about in self._driving and not self._drivers[self.about].parked:
+                await asyncio.sleep(0.001)
+            answer = await super()._call(function, *args, **kwargs)
+            while not self.taken_up():
+                await asyncio.sleep(0.005)
+            self.seen = 2
+            return answer
+        return await super()._call(function, *args, **kwargs)
+
+
+async def test_a_beat_drops_no_run_that_was_parked_and_taken_up_again_meanwhile(
+    transactional_db: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, go = tmp_path / "log", tmp_path / "log.go"
+    steps = ("- {id: first, agent: user, with: {got: 1}}", "- {id: nap, wait: {for: 100ms}}", "- {id: works, agent: slow, with: {log: =input.log}}")
+    await sync_to_async(families.publish)(tmp_path / "p", steps=steps)
+    run = await sync_to_async(pipelines.start)(input={"log": str(log)})
+    alone = Hesitant(run, log.exists)
+    with caplog.at_level(logging.INFO):
+        task = asyncio.create_task(alone.run())
+        await sync_to_async(until)(lambda: alone.seen == 2, "the end of the beat")
+        go.touch()
+        await sync_to_async(until)(lambda: Run.objects.get(id=run.id).outcome is not None, "the end of the run")
+    alone.stop()
+    await task
+    assert "another worker holds it" not in caplog.text
