@@ -244,6 +244,7 @@ MUTANTS = (
 
 NOTICED_BY: dict[str, int] = {
     "a child that stands too high": 0,
+    "change a run from below without a new revision": 27,
     "drop the fence condition": 5,
     "drop the revision condition": 24,
     "write past a deadline what was decided in time": 6,
@@ -286,7 +287,6 @@ NOTICED_BY: dict[str, int] = {
     "park past a deadline what was parked in time": 1,
     "take up again what a commit without an answer has parked": 30,
     "call a re-sent call free": 48,
-    "answer without the open condition": 1,
     "answer without the run's row": 24,
     "leave a wait open that has ended": 0,
     "a work clock that doesn't stop": 0,
