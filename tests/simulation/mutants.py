@@ -245,6 +245,8 @@ MUTANTS = (
 NOTICED_BY: dict[str, int] = {
     "a child that stands too high": 0,
     "change a run from below without a new revision": 27,
+    "answer a run that was cancelled": 174,
+    "end the unattended without its revision": 174,
     "drop the fence condition": 5,
     "drop the revision condition": 24,
     "write past a deadline what was decided in time": 6,
