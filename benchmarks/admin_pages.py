@@ -2,7 +2,7 @@
 
 `admin_pages.py` with ORCHESTRA_HOME and ORCHESTRA_DATABASE_URL set. A round is {"page": name, "as": person}; the answer is the median and the
 95th percentile of `TRIES` requests through Django's whole stack, in this process, and its processor time, which a busy machine changes little.
-Rows are copies of one real run, so each reads as it did: intact.
+Rows are copies of one real run and read intact as it does; one in fifty is given another outcome than its entries say, and reads broken.
 """
 
 # ruff: noqa: E402 - Django is set up before its models are imported

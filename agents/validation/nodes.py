@@ -225,11 +225,11 @@ class Walk:
             return
         if node["fallback"] == node["agent"]:
             self.findings.add((*path, "fallback"), f"the fallback of step {node['id']!r} is the same agent; name another, or write retry")
-        if agent is not None and agent["mode"] == "at_most_once":
+        if agent is not None and agent["mode"] != "read":
             self.findings.add(
                 (*path, "fallback"),
-                f"agent {node['agent']!r} acts at most once, so step {node['id']!r} can never fall back safely: it may have acted before it "
-                "failed, and the fallback would act a second time; leave fallback out",
+                f"agent {node['agent']!r} is not of mode: read, so step {node['id']!r} can never fall back safely: it may have acted before it "
+                "failed, and the fallback would act a second time, under a key of its own; leave fallback out",
             )
 
     # Composites ------------------------------------------------------------------------------------------------------------------

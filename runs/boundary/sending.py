@@ -59,6 +59,10 @@ class Boundary:
             self._admitted.setdefault(agent, {})[request.key] = Admission(now, is_turn=request.ordinal == 0)
         return refusal
 
+    def withdrawn(self, request: Request) -> Refusal | None:
+        """What keeps an admitted call from being sent, or sent again, as this process knows it now."""
+        return withdrawn(request, standing=self.standings.get(request.agent.name))
+
     def learn(self, standings: Mapping[str, Standing], *, asked_at: datetime) -> None:
         """Take over what was read of these agents, and forget the admissions that it can't have missed. What was asked for earlier may come later."""
         newer = {agent: standing for agent, standing in standings.items() if self._asked_at.get(agent, asked_at) <= asked_at}
@@ -162,7 +166,7 @@ class Boundary:
 
         def broken() -> Broken | None:
             name = request.agent.name
-            refusal = withdrawn(request, standing=self.standings.get(name))
+            refusal = self.withdrawn(request)
             if refusal is not None:
                 return Broken(refusal.cause, refusal.message, {"waited": True})
             if job.network and not self._has_network(name):
@@ -246,10 +250,11 @@ def _reply(answer: Returned | Broken, request: Request) -> Reply:
         return Reply(value=answer.value, contained=answer.contained)
     cause, waited = Cause(answer.cause), bool(answer.details.get("waited"))
     sent = not waited or request.sent_before
+    details = dict(answer.details) | ({"sent": True} if waited and sent else {})
     return Reply(
         cause=cause,
         message=answer.message,
-        details=dict(answer.details),
+        details=details,
         answered=cause not in _UNANSWERED and not waited,
         contained=answer.details.get("contained"),
         sent=sent,

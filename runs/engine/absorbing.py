@@ -51,8 +51,8 @@ def absorb_value(walk: Walk, step: Step, returned: Returned) -> Failed | None:
 
 def _broken(walk: Walk, step: Step, cause: Cause, message: str) -> Failed:
     """A failure that the engine itself finds. What may have acted and can't be repeated is not tried again, by nobody."""
-    acted = walk.plan.agents[step.agent].mode is Mode.AT_MOST_ONCE
-    return Failed(step.key, step.attempt, cause, message, retry_safe=not acted)
+    mode = walk.plan.agents[step.agent].mode
+    return Failed(step.key, step.attempt, cause, message, retry_safe=mode is not Mode.AT_MOST_ONCE, fallback_safe=mode is Mode.READ)
 
 
 def _absorb_verdict(walk: Walk, step: Step, said: Mapping[str, Any]) -> None:
@@ -102,7 +102,7 @@ def absorb_failure(walk: Walk, step: Step, failed: Failed) -> None:
     )
     if may_retry(step, failed.cause, failed.retry_safe):
         _pause(walk, step, record, max(pause_ms(step.work, step.attempt, failed.chance), failed.not_before_ms), step.agent)
-    elif may_fall_back(step, failed.cause, failed.retry_safe) and step.work.fallback is not None:
+    elif may_fall_back(step, failed.cause, failed.retry_safe and failed.fallback_safe) and step.work.fallback is not None:
         _pause(walk, step, record, 0, step.work.fallback)
     else:
         fail_step(walk, step, record)

@@ -64,9 +64,10 @@ def may_retry(step: Step, cause: Cause, retry_safe: bool) -> bool:
     return cause in RETRYABLE and retry_safe and not step.fell_back and step.attempt <= step.work.retries
 
 
-def may_fall_back(step: Step, cause: Cause, retry_safe: bool) -> bool:
+def may_fall_back(step: Step, cause: Cause, fallback_safe: bool) -> bool:
+    """Never after an earlier attempt that may have acted: what the fallback does would be done twice."""
     settled = cause in RETRYABLE | FALLS_BACK_AT_ONCE
-    return settled and retry_safe and step.work.fallback is not None and not step.fell_back
+    return settled and fallback_safe and step.work.fallback is not None and not step.fell_back
 
 
 def failure(

@@ -20,7 +20,7 @@ from runs.engine.planner import VERIFY
 from runs.engine.states import LIVE_RUN, Cause, IllegalMove, Outcome, RunState, StepState, Verb
 from runs.engine.values import BlockFrame, Ending, Failure, Held, Snapshot, Step, instant_text
 
-MISSING_NAMED = 20
+MISSING_NAMED = ACTS_NAMED = 20
 """An entry is at most 32 KiB: it names so many missing parts and their number; the opening holds all of them."""
 STEPS_NAMED = 5
 
@@ -189,6 +189,7 @@ def _finish(walk: Walk, ending: Ending) -> Move:
     digest = canonical.digest(result.value) if result is not None else None
     verdict = walk.before.verdict
     missing = sorted(walk.missing, key=lambda part: part.step or "")
+    acts = undoing.account(walk.plan, walk.steps, outcome)
     facts: dict[str, Any] = {
         "outcome": str(outcome),
         "result": digest,
@@ -197,9 +198,11 @@ def _finish(walk: Walk, ending: Ending) -> Move:
         "missing": [part.facts() for part in missing[:MISSING_NAMED]],
         "missing_parts": len(missing),
         "failure": failed.facts() if failed is not None else None,
-        **undoing.account(walk.plan, walk.steps, outcome),
+        **undoing.named(acts, ACTS_NAMED),
     }
     openings: dict[str, Any] = {} if result is None else {"result": result.value}
+    if acts:
+        openings["acts"] = acts
     if missing:
         openings["missing"] = [part.as_record() for part in missing]
     if failed is not None:

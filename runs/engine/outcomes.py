@@ -24,6 +24,8 @@ class Returned:
 class Failed:
     """A step's attempt failed. `retry_safe`: every call of it may be made again. `owner` overrides the cause's default.
 
+    `fallback_safe`: nothing of it may have acted, so that another agent may do it instead; a key protects only against its own agent.
+
     `not_before_ms`: how long the other side asked to be left alone; a retry waits at least so long.
     """
 
@@ -33,6 +35,7 @@ class Failed:
     message: str
     details: Mapping[str, Any] = field(default_factory=dict)
     retry_safe: bool = True
+    fallback_safe: bool = True
     owner: str | None = None
     chance: float = 0.5
     not_before_ms: int = 0

@@ -214,7 +214,7 @@ class Verb(StrEnum):
 
 OPENINGS: Final[dict[Verb, frozenset[str]]] = {
     Verb.RUN_QUEUED: frozenset({"input"}),
-    Verb.RUN_FINISHED: frozenset({"result", "failure", "missing"}),
+    Verb.RUN_FINISHED: frozenset({"result", "failure", "missing", "acts"}),
     Verb.START_REFUSED: frozenset({"message"}),
     Verb.CANCEL_REFUSED: frozenset({"message"}),
     Verb.STEP_STARTED: frozenset({"input"}),

@@ -3,7 +3,7 @@
 Pure. Used by `machine` once a run's end is decided and before it is written; knows nothing of calls.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -74,6 +74,11 @@ def account(plan: Plan, steps: Mapping[str, Step], outcome: Outcome) -> dict[str
     return {"undone": undone, "not_undone": left} if acts else {}
 
 
+def named(acts: Mapping[str, Sequence[Any]], most: int) -> dict[str, Any]:
+    """An account as an entry says it openly, which is bounded: the first of each, and how many there are."""
+    return {name: list(each[:most]) for name, each in acts.items()} | {f"{name}_acts": len(each) for name, each in acts.items()}
+
+
 def _acted(plan: Plan, step: Step) -> bool:
     if isinstance(step.node, ShareNode):
         return step.node.loop.spread is not None and step.node.loop.spread.acts
@@ -87,8 +92,8 @@ def _acted(plan: Plan, step: Step) -> bool:
 
 
 def _was_sent(failed: Failure) -> bool:
-    """A refusal may be that of a call which the agent made on its way: then it was at work itself."""
-    return failed.cause not in _NEVER_SENT or bool(failed.details.get("from_call"))
+    """A refusal may be that of a call which the agent made on its way: then it was at work itself. Or of one that went out before a crash."""
+    return failed.cause not in _NEVER_SENT or bool(failed.details.get("from_call") or failed.details.get("sent"))
 
 
 def _is_undone(steps: Mapping[str, Step], step: Step) -> bool:

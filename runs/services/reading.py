@@ -98,7 +98,7 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
         "verdict": verdict,
         "failure": end.get("failure") or (_overdue(run, steps) if effective.overdue else None),
         "missing": end.get("missing", []),
-        **_undone(finish),
+        **_undone(finish, end),
         "waits": _waits(run, actor, now),
         "steps": [_step(step, made.get(step.key, ()), opened, usage) for step in steps],
         "parent": relatives.parent_of(run, actor=actor),
@@ -170,10 +170,10 @@ def _overdue(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
     return failure(plan, cause=Cause.DEADLINE, message=message, agent=agent, step=step).as_record()
 
 
-def _undone(finish: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Which of its acts a run that came to nothing has undone, and which it has not, and why."""
-    facts = {} if finish is None else finish["facts"]
-    return {"undone": facts.get("undone", []), "not_undone": facts.get("not_undone", [])}
+def _undone(finish: Mapping[str, Any] | None, opened: Mapping[str, Any]) -> dict[str, Any]:
+    """Which of its acts a run that came to nothing has undone, and which it has not, and why. Where that was erased, the first of them."""
+    acts = opened.get("acts") or ({} if finish is None else finish["facts"])
+    return {"undone": acts.get("undone", []), "not_undone": acts.get("not_undone", [])}
 
 
 def _waits(run: Run, actor: Actor, now: datetime) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 It reaches the runs below in the same breath: what nobody waits for any more is cancelled too, level by level.
 """
 
+import logging
 from collections.abc import Collection
 from datetime import datetime
 from typing import Final
@@ -25,6 +26,7 @@ from runs.services.refusals import record_refusal, refused_lookups
 from runs.store import family
 
 BATCH: Final = 100
+log = logging.getLogger(__name__)
 
 
 def cancel_run(*, run: str, actor: Actor) -> Run:
@@ -77,7 +79,10 @@ def _ask(run: Run, actor: Actor, asked_at: datetime) -> bool:
 def _end_or_ring(run: UUID, actor: Actor, *, asked: bool) -> None:
     """Nobody drives it: its end is written here. Else whoever does is told, where there is something new."""
     if Run.objects.unattended(clock.now()).filter(id=run).exists():
-        end_unattended(run, actor=actor)
+        try:
+            end_unattended(run, actor=actor)
+        except Exception:
+            log.exception("run %s is cancelled and its end could not be written; the next sweep tries again", run)  # the others go on
     elif asked:
         queue.ring(run)
 

@@ -61,9 +61,13 @@ def news_of(each: Transition) -> News:
     return News(each.run, None if finish is None else children.answer_of(each.move.snapshot, finish))
 
 
-def tell(news: Sequence[News], *, actor: Actor, now: datetime) -> None:
-    """Carry news up, one level after the other, as far as it changes anything. The family is locked."""
+def tell(news: Sequence[News], *, actor: Actor, now: datetime, unpaid: set[UUID] | None = None) -> None:
+    """Carry news up, one level after the other, as far as it changes anything. The family is locked.
+
+    `unpaid`: all that end in this transaction and have not paid yet, whoever tells of them; each pays all that was paid to it before.
+    """
     pending = {each.run: each for each in news}
+    unpaid = {each.run for each in news if each.answer is not None} if unpaid is None else unpaid
     while pending:
         runs = Run.objects.select_related("parent_run__team").defer("parent_run__release").in_bulk(list(pending))
         deepest = max(runs.values(), key=lambda run: run.depth)
@@ -71,7 +75,8 @@ def tell(news: Sequence[News], *, actor: Actor, now: datetime) -> None:
         if deepest.parent_run is None:
             continue
         if each.answer is not None:
-            _pay(deepest, deepest.spent_nano, deepest.calls_used - deepest.held_calls)
+            unpaid.discard(deepest.id)
+            _pay(deepest, unpaid)
         above = _told(deepest.parent_run, deepest, each, actor, now)
         if above is not None and above.run not in pending:
             pending[above.run] = above
@@ -81,23 +86,23 @@ def pay_late(run: UUID, spent_nano: int) -> None:
     """What a call of a finished child has cost after all. The family is locked."""
     row = Run.objects.select_related("parent_run").get(id=run)
     if row.state == RunState.FINISHED and row.parent_run is not None and spent_nano:
-        _climb(row.parent_run, spent_nano, 0)
+        _climb(row.parent_run, spent_nano, 0, ())
 
 
-def _pay(child: Run, spent_nano: int, calls: int) -> None:
+def _pay(child: Run, unpaid: Collection[UUID]) -> None:
     """An ended child's account goes into its parent's, and what was held for it is given back."""
     assert child.parent_run is not None
     Run.objects.filter(id=child.parent_run.id).update(reserved_nano=F("reserved_nano") - child.held_nano)
-    _climb(child.parent_run, spent_nano, calls)
+    _climb(child.parent_run, child.spent_nano, child.calls_used - child.held_calls, unpaid)
 
 
-def _climb(run: Run, spent_nano: int, calls: int) -> None:
-    """Into this account; where that run has ended, and told what it had spent by then, into the one above it too."""
+def _climb(run: Run, spent_nano: int, calls: int, unpaid: Collection[UUID]) -> None:
+    """Into this account; where that run has ended, and paid what it had spent by then, into the one above it too."""
     above: Run | None = run
     while above is not None:
         changed = {"revision": F("revision") + 1, "spent_nano": F("spent_nano") + spent_nano, "calls_used": F("calls_used") + calls}
         Run.objects.filter(id=above.id).update(**changed)
-        above = above.parent_run if above.state == RunState.FINISHED else None
+        above = above.parent_run if above.state == RunState.FINISHED and above.id not in unpaid else None
 
 
 # --- the run above ---------------------------------------------------------------------------------------------------

@@ -118,8 +118,9 @@ def _write(
 
 def _tell(concerning: Sequence[Transition], now: datetime) -> None:
     """What the runs above must know of these, in the same transaction: an ended child always brings its parent back."""
+    unpaid = {each.run for each in concerning if each.move.finish is not None}
     for actor in dict.fromkeys(each.actor for each in concerning):
-        family.tell([family.news_of(each) for each in concerning if each.actor == actor], actor=actor, now=now)
+        family.tell([family.news_of(each) for each in concerning if each.actor == actor], actor=actor, now=now, unpaid=unpaid)
 
 
 def _made_ready(each: Transition, children: Sequence[Run]) -> tuple[UUID, ...]:

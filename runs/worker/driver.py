@@ -204,7 +204,8 @@ class Driver:
         for plan in turn.plans:
             self.performing.launch(plan)
         running = [key for key in sorted(self.snapshot.open) if self.snapshot.steps[key].state is StepState.RUNNING]
-        idle = tuple(key for key in running if key not in self.performing)
+        answered = {event.result.key for event in self._unread() if isinstance(event, Ended)} if reread else ()
+        idle = tuple(key for key in running if key not in self.performing and key not in answered)
         if reread and idle:
             await self._settle(lambda: Move(self.snapshot, perform=idle))
 
@@ -303,10 +304,13 @@ class Driver:
 
     def _arrived(self) -> list[store.CallSettled]:
         """The ends of calls that lie in the inbox, and stay there: money and evidence are not dropped with it."""
+        return [event.settled for event in self._unread() if isinstance(event, (Ended, Settled)) and event.settled is not None]
+
+    def _unread(self) -> list[Input]:
         events = [self.inbox.get_nowait() for _ in range(self.inbox.qsize())]
         for event in events:
             self.inbox.put_nowait(event)
-        return [event.settled for event in events if isinstance(event, (Ended, Settled)) and event.settled is not None]
+        return events
 
     def _in_flight(self, loaded: store.Loaded) -> list[store.CallSettled]:
         """Once a run has finished, nobody will use what is still on its way."""
@@ -385,13 +389,19 @@ class Driver:
         return [arrived.get(call.key) or store.abandoned(call, move.snapshot, run=self.run) for call in without]
 
     def _judged(self, result: Result, settled: Sequence[store.CallSettled]) -> Result:
-        """A failed attempt may be made again only if none of its calls may have acted."""
+        """A failed attempt may be made again only if none of its calls may have acted, and by another agent only if none could have."""
         if not isinstance(result, Failed):
             return result
         ends = self.calls | {each.call.key: each.call for each in settled}
-        mine = [call for call in ends.values() if call.step == result.key and call.attempt == result.attempt]
-        safe = all(call.mode is not Mode.AT_MOST_ONCE or call.state is CallState.REFUSED for call in mine)
-        return replace(result, retry_safe=result.retry_safe and safe)
+        every = [call for call in ends.values() if call.step == result.key]
+        safe = all(_may_be_repeated(call) for call in every if call.attempt == result.attempt)
+        pure = all(call.mode is not Mode.IDEMPOTENT and _may_be_repeated(call) for call in every)
+        return replace(result, retry_safe=result.retry_safe and safe, fallback_safe=result.fallback_safe and pure)
+
+
+def _may_be_repeated(call: store.CallRecord) -> bool:
+    """One that is made at most once is refused only where it never went out."""
+    return call.mode is not Mode.AT_MOST_ONCE or call.state is CallState.REFUSED
 
 
 def _is_under_way(steps: Mapping[str, Step], call: store.CallRecord) -> bool:

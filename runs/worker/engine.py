@@ -330,17 +330,18 @@ class Engine:
 
     async def _beat(self) -> None:
         sent = time.monotonic()
-        held = list(self._driving)
+        held = dict(self._driving)
         try:
-            ours = await self._call(store.heartbeat, owner=self.id, ttl=self.options.ttl, runs=held)
+            ours = await self._call(store.heartbeat, owner=self.id, ttl=self.options.ttl, runs=list(held))
+            self._held_until = sent + self.options.ttl.total_seconds() - MARGIN_S
+            # Of a run that was parked meanwhile and taken up again here, the lease is a new one.
+            same = [run for run, task in held.items() if self._driving.get(run) is task]
+            self._drop([run for run in same if run not in ours and not self._is_parked(run)], "another worker holds it")
             await self._say()
         except DatabaseError as error:
             log.warning("heartbeat failed (%s)", error)
             if time.monotonic() >= self._held_until:
-                self._drop(held, "its lease could not be prolonged")
-            return
-        self._held_until = sent + self.options.ttl.total_seconds() - MARGIN_S
-        self._drop([run for run in held if run not in ours and not self._is_parked(run)], "another worker holds it")
+                self._drop(list(self._driving), "its lease could not be prolonged")
 
     def _is_parked(self, run: UUID) -> bool:
         """Its lease was given back when it parked, or it has left already: nobody took it from us."""

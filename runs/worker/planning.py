@@ -41,7 +41,7 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
     if known is not None and request.kind is CallKind.MODEL:
         return Planned(step, request)  # it asks for its receipt, and goes on from there
     if known is not None:
-        return _again(step, request, known, snapshot.plan, calls.responses.get(known.key) or {})
+        return _again(step, request, known, snapshot.plan, calls.responses.get(known.key) or {}, boundary)
     refusal = admitted(request, snapshot.run, boundary)
     if refusal is not None:
         return Planned(step, request, ended=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
@@ -89,13 +89,16 @@ def admitted(request: Request, run: RunView, boundary: Boundary) -> Refusal | No
     return boundary.admit(request, account, now=clock.now())
 
 
-def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, response: Mapping[str, Any]) -> Planned:
+def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, response: Mapping[str, Any], boundary: Boundary) -> Planned:
     """A call whose intent another worker wrote. If it has an end and its step has none, that worker was stale: the call's row says the rest."""
     if known.request_digest != request.digest():
         return Planned(step, request, ended=diverged(request))
     if known.state is CallState.CONFIRMED and ("value" in response or known.mode is Mode.AT_MOST_ONCE):
         return Planned(step, request, ended=_recalled(step, known, response))
     if known.mode is not Mode.AT_MOST_ONCE:
+        refusal = boundary.withdrawn(request) if known.state is CallState.DISPATCHED else None
+        if refusal is not None:
+            return _withdrawn(step, request, known, plan, refusal)
         return Planned(step, replace(request, sent_before=True), facts=(store.resent(known),), record=known)
     message = f"the worker died while '{known.agent}' was at work; whether it acted is not known, and it is never sent again"
     ended = Unresolved(step.key, step.attempt, known.key, message, known.not_after)
@@ -103,6 +106,13 @@ def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, re
         return Planned(step, request, ended=ended)
     end = store.failed(known, plan=plan, run=request.run, contained=None, cause=Cause.UNRESOLVED, message=message)
     return Planned(step, request, settled=(end,), ended=ended)
+
+
+def _withdrawn(step: Step, request: Request, known: store.CallRecord, plan: Plan, refusal: Refusal) -> Planned:
+    """It went out once, and may have acted then; what it was admitted for has been taken away since."""
+    end = store.failed(known, plan=plan, run=request.run, contained=None, cause=refusal.cause, message=refusal.message)
+    failed = Failed(step.key, step.attempt, refusal.cause, refusal.message, details={"sent": True}, owner=refusal.owner)
+    return Planned(step, request, settled=(end,), ended=failed)
 
 
 def _recalled(step: Step, known: store.CallRecord, response: Mapping[str, Any]) -> Result:

@@ -30,7 +30,7 @@ steps:
   - {id: instant, wait: {until: =input.at}}
   - {id: sent, wait: {signal: payment, timeout: 2d, on_expiry: continue, output: {type: object}}}
   - {id: both, parallel: {a: [{id: three, agent: a}], b: [{id: four, agent: a}]}, min_success: any, on_failure: stop, when: input.x > 1}
-  - {for_each: =input.list, as: item, max_concurrency: 2, do: [{id: five, agent: a}], min_success: 2, on_failure: stop, when: input.x > 1}
+  - {for_each: =input.list, as: item, max_concurrency: 2, spread: 2, do: [{id: five, agent: a}], min_success: 2, on_failure: stop, when: input.x > 1}
   - switch: [{when: input.x > 1, do: [{id: six, agent: a}]}, {default: [{id: seven, agent: a}]}]
     on_failure: stop
     when: input.x > 1

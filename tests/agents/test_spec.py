@@ -285,7 +285,7 @@ def test_a_permission_may_require_an_approval() -> None:
         ("{id: a, approval: {}}", "'approval' is not supported"),
         ("{id: a, pipeline: other, retry: 2}", "'retry'"),
         ("{id: a, pipeline: {name: other}}", "'pipeline'"),
-        ("{for_each: =input.list, as: x, spread: 1, do: [{id: a, agent: x}]}", "'spread' is 1; write a whole number from 2 to 64"),
+        ("{for_each: =input.list, as: x, spread: 1, do: [{id: a, agent: x}]}", "'spread' of a for_each node is 1; write a whole number from 2 to 64"),
         ("{id: a, agent: x, approve_when: y}", "'approve_when' is not supported"),
         ("{id: a}", "says nothing to do"),
         ("{id: a, agent: x, switch: []}", "make two nodes"),

@@ -103,10 +103,12 @@ def test_what_acts_at_most_once_is_never_retried() -> None:
     only(pipeline(READ | {"retry": {"max": 99, "backoff_ms": 0}}), ("steps", 0, "retry"), "1 to 10")
 
 
-def test_what_acts_at_most_once_has_no_fallback() -> None:
+@pytest.mark.parametrize("mode", ["at_most_once", {"idempotent": "=input.feed"}])
+def test_what_may_have_acted_has_no_fallback(mode: object) -> None:
+    """A key keeps the same agent from acting twice; the fallback is another."""
     node = READ | {"fallback": "spare"}
     agents = {"spare": AGENTS["reader"] | {"name": "spare", "mode": "at_most_once"}}
-    only(pipeline(node), ("steps", 0, "fallback"), "never fall back safely", reader=READER | {"mode": "at_most_once"}, **agents)
+    only(pipeline(node), ("steps", 0, "fallback"), "never fall back safely", reader=READER | {"mode": mode}, **agents)
     assert refused(pipeline(node), **agents) == []  # a fallback is made once, whatever its mode
 
 

@@ -217,6 +217,21 @@ def test_runs_of_drafts_and_second_judgements_say_nothing_about_a_pipeline(both:
     assert of(asks)[1]["failing_in_a_row"] == 0
 
 
+def test_a_full_queue_is_an_alarm_and_a_figure(both: tuple[Run, Run], asks: Client, settings: Any) -> None:
+    settings.ORCHESTRA_MOST_QUEUED_OF_PIPELINE = 2
+    live(both[0], age_s=1, left_s=600)
+    assert (of(asks)[0], of(asks)[1]["queued"], of(asks)[1]["most_queued"]) == (200, 1, 2)
+    live(both[0], age_s=2, left_s=600)
+    status, said = of(asks)
+    assert (status, said["why"]) == (
+        503,
+        ["2 of its runs wait to be begun, as many as may (ORCHESTRA_MOST_QUEUED_OF_PIPELINE): no more can be started"],
+    )
+    found = samples(asks)
+    assert found["pipeline_queued", ("platform", "sample")] == 2
+    assert [found["queued_limit", (each,)] for each in ("pipeline", "team", "all")] == [2, 20_000, 50_000]
+
+
 def test_overdue_and_waiting_runs_are_an_alarm(both: tuple[Run, Run], asks: Client) -> None:
     waiting = live(both[0], age_s=30, left_s=600)
     assert of(asks)[0] == 200

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pytest
 from django.db import connections, transaction
 
 from audit import clock, reports
+from audit.models import Charge
 from runs import services, store, sweeps
-from runs.engine.states import SUPPORTED_ABIS
+from runs.engine import machine
+from runs.engine.states import SUPPORTED_ABIS, CallState, Cause
 from runs.models import Run, Wait
 from runs.worker import Engine, EngineOptions
 from tests import families, pipelines
 from tests.families import INNER, child_of, generations, pipeline
+from tests.pipelines import agent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -288,3 +292,33 @@ def test_a_run_that_no_engine_can_carry_on_keeps_an_answer_until_one_can(path: P
     assert (row(waiter).state, row(waiter).clock_stands) == ("waiting", True)
     _of_this_engine_again(waiter)
     assert pipelines.drive(run)["outcome"] == "verified"
+
+
+# --- money -----------------------------------------------------------------------------------------------------------
+
+
+def lost(run: Run) -> store.Transition:
+    """The end of a run that somebody holds, with what its calls have cost."""
+    loaded = store.load([run.id])[0]
+    move = machine.failed_run(machine.rebuild(loaded.snapshot, clock.now()).snapshot, Cause.LOST, "it is over", clock.now())
+    out = [call for call in store.call_records(loaded.calls.values()).values() if call.state is CallState.DISPATCHED]
+    settled = tuple(store.abandoned(call, move.snapshot, run=run.id) for call in out)
+    move = replace(move, snapshot=store.with_account(move.snapshot, (), settled))
+    return store.Transition(run.id, loaded.run.team.name, loaded.seen, move, pipelines.SYSTEM, settled=settled)
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_what_a_child_cost_is_paid_once_where_it_ends_with_the_run_above_it(path: Path, order: tuple[int, int]) -> None:
+    logs = [path.parent / "below", path.parent / "own"]
+    below = pipeline("below", "- {id: works, agent: pricey, with: {log: =input.log}}")
+    deeper, own = "{id: deeper, pipeline: below, with: {log: =input.log}}", "{id: own, agent: pricey, with: {log: =input.own}}"
+    middle = pipeline("middle", f"- {{id: both, parallel: {{a: [{deeper}], b: [{own}]}}}}")
+    pricey = agent("pricey", "work:slow", timeout="60s", more="cost: 1 USD")
+    families.publish(path, below, middle, steps=("- {id: sub, pipeline: middle, with: {log: =input.log, own: =input.own}}",), agents=(pricey,))
+    run = pipelines.start(input={"log": str(logs[0]), "own": str(logs[1])})
+    pipelines.crash(run, at=lambda: all(log.exists() for log in logs))
+    family = generations(run)
+    assert all(isinstance(each, store.Committed) for each in store.commit([lost(family[at]) for at in order]))
+    root, charged = row(run), sum(charge.amount_nano for charge in Charge.objects.all())
+    assert (root.spent_nano, root.calls_used, root.reserved_nano) == (charged, 2, 0)
+    assert charged > 0

@@ -132,3 +132,30 @@ def test_only_an_act_has_a_compensation_and_what_undoes_had_a_part_in_the_work(t
     said = str(refused.value.details) + refused.value.message
     assert "changes nothing that could be undone" in said
     assert "has a part in the work" in said
+
+
+def test_an_account_of_many_acts_is_whole_and_its_entry_stays_within_its_bound(tmp_path: Path) -> None:
+    mover = "kind: agent\nname: mover\nteam: platform\nrole: act\npurpose: x\nrun: {inline: noop}\n"
+    mover += "input: {type: object}\noutput: {type: object}\ntimeout: 60s"
+    acts = "- {id: each, for_each: =input.items, as: item, max_concurrency: 64, do: [{id: move, agent: mover, with: {n: =item}}]}"
+    pipelines.publish(tmp_path / "many", steps=f"{acts}\n- {{id: last, agent: loser, with: {{}}}}", agents=[*AGENTS, mover], functions=WORK)
+    run = pipelines.start(input={"items": list(range(600))})
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["undone"], len(said["not_undone"])) == ("failed", [], 600)
+    run.refresh_from_db()
+    facts = reports.bodies_at([(run.id, run.seq)])[run.id]["facts"]
+    assert (len(facts["not_undone"]), facts["not_undone_acts"], facts["undone_acts"]) == (20, 600, 0)
+
+
+def test_an_idempotent_act_is_not_done_by_a_fallback_after_it_may_have_acted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in a release that was published when nobody refused it."""
+    monkeypatch.setattr("agents.validation.nodes.Walk._check_fallback", lambda *_: None)
+    pay = "import time\ndef pay(log: str, who: str) -> dict:\n    open(log, 'a').write(who)\n    time.sleep(30 if who == 'a' else 0)\n    return {}\n"
+    keyed = "mode: {idempotent: =input.who}"
+    payers = [agent(f"payer-{name}", "work:pay", role="act", timeout=f"{limit}s", more=keyed) for name, limit in (("a", 2), ("b", 20))]
+    payers = [payer.replace("input: {type: object}", "input: {type: object, required: [who]}") for payer in payers]
+    steps = "- {id: pay, agent: payer-a, fallback: payer-b, with: {log: =input.log, who: a}}"
+    pipelines.publish(tmp_path / "pays", steps=steps, agents=payers, functions=pay)
+    said = pipelines.run(input={"log": str(tmp_path / "log")})
+    assert (said["outcome"], said["failure"]["cause"], (tmp_path / "log").read_text()) == ("failed", "deadline", "a")
+    assert [act["step"] for act in said["not_undone"]] == ["pay"]

@@ -33,8 +33,16 @@ def call(begin: float, end: float, **more: Any) -> dict[str, Any]:
 
 
 def document(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
-    plain = {"created_at": at(0), "started_at": at(0), "finished_at": at(10), "outcome": "verified", "verdict": None, "failure": None}
-    return {**plain, "release": "a" * 64, "reverifies": None, "steps": list(steps), **more}
+    plain = {
+        "created_at": at(0),
+        "started_at": at(0),
+        "finished_at": at(10),
+        "outcome": "verified",
+        "verdict": None,
+        "failure": None,
+        "trigger": "cli",
+    }
+    return {**plain, "trigger": "cli", "release": "a" * 64, "reverifies": None, "steps": list(steps), **more}
 
 
 def test_a_bar_stands_where_its_time_lies() -> None:

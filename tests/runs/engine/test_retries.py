@@ -64,6 +64,12 @@ def test_an_attempt_whose_calls_may_have_acted_is_not_made_again():
     assert play.outcome is Outcome.FAILED
 
 
+def test_an_attempt_that_may_be_made_again_by_its_own_agent_alone_does_not_fall_back():
+    play = Play(plan(step("a", fallback="other")))
+    play.fails("a", fallback_safe=False)
+    assert play.outcome is Outcome.FAILED
+
+
 ACTS = agent("worker", role="act", mode="at_most_once", output={"type": "number"})
 
 
