@@ -95,12 +95,15 @@ _SQLITE: dict[str, Any] = {
 }
 _POSTGRESQL: dict[str, Any] = {
     # Milliseconds. Transitions hold locks for tens of ms, so ten seconds mean that something is wrong and should be said.
-    "options": "-c lock_timeout=10000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
+    # A process that is gone without a word, or stands still, in the middle of a transaction: its rows are free when its lease is.
+    "options": "-c lock_timeout=10000 -c statement_timeout=60000 "
+    f"-c idle_in_transaction_session_timeout={1000 * min(max(ORCHESTRA_LEASE_TTL_S, 10), 60)}",
     "connect_timeout": 10,
     # A peer that is gone without a word: noticed within a minute instead of never, so that no thread of an engine waits for ever.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # the same for what was sent and not heard; without it, the system tries again for a quarter of an hour
     "prepare_threshold": 2,  # allows audit.bulk to prepare its inserts; nothing else does
 }
 

@@ -160,7 +160,7 @@ def test_an_odd_name_of_a_header_is_refused(value):
 
 def loaded(folder: Path, home: Path, **said: str) -> SimpleNamespace:
     """The web's settings as a process with this environment has them."""
-    names = ("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SECURE_PROXY_SSL_HEADER")
+    names = ("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SECURE_PROXY_SSL_HEADER", "DATABASES")
     script = f"import json; from orchestra_site import settings; print(json.dumps({{name: getattr(settings, name) for name in {names}}}))"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=folder, env={**os.environ, "ORCHESTRA_HOME": str(home), **said}, capture_output=True, check=True
@@ -276,7 +276,14 @@ def test_postgresql_gives_up_on_a_lock_instead_of_waiting_for_ever(db):
         limits = [
             cursor.execute(f"SHOW {name}").fetchone()[0] for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
         ]
-    assert limits == ["10s", "1min", "1min"]
+    assert limits == ["10s", "1min", "30s"]
+
+
+@pytest.mark.parametrize(("lease", "seconds"), [("3", 10), ("45", 45), ("3600", 60)])
+def test_who_is_gone_within_a_transaction_holds_its_rows_for_a_lease_within_bounds(project_folder, tmp_path, lease, seconds):
+    said = {"ORCHESTRA_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", "ORCHESTRA_LEASE_TTL_S": lease}
+    options = loaded(project_folder, tmp_path, **said).DATABASES["default"]["OPTIONS"]["options"]
+    assert options.endswith(f"idle_in_transaction_session_timeout={seconds}000")
 
 
 def test_the_first_admin_is_made_once_with_a_password_that_works(db, client, capsys):
