@@ -23,6 +23,7 @@ from audit.errors import Conflict, OrchestraError
 from . import composing, modelling, pinning, releases, rows, versions
 from .changes import Applied, Change, FieldChange, MadeRelease
 from .judging import unpublishable
+from .locking import hold_inventory
 from .owners import retired
 from .preparing import Prepared, prepare
 from .writing import Turn, record_refusal
@@ -95,10 +96,10 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
 
 
 def _lock(prepared: Prepared) -> None:
-    """Two who apply the same objects at once take turns; for new objects the unique names decide."""
-    for model, documents in ((Agent, prepared.parsed.agents), (Pipeline, prepared.parsed.pipelines)):
-        names = sorted(document.name for document in documents)
-        list(model.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
+    """The inventory, and the aliases in the order in which setting a price locks them."""
+    hold_inventory()
+    names = [document.name for document in prepared.parsed.models]
+    list(ModelAlias.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
 
 
 def _unknown_teams(prepared: Prepared) -> list[Problem]:

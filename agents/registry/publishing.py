@@ -22,6 +22,7 @@ from audit.visible import named
 from . import releases, versions
 from .changes import Pin, Preview, Published, compare
 from .composing import Composition, compose, refusals, shown, users_of
+from .locking import hold_inventory
 from .owners import owner_named, owner_of_kind, require_in_use
 from .writing import Turn, record_refusal, require_member
 
@@ -38,6 +39,7 @@ def publish(
     subject = named("name", name)
     try:
         with transaction.atomic(durable=True):
+            hold_inventory()
             owner = owner_of_kind(name, actor, kind)
             subject = owner.subject
             turn = Turn(actor, now or clock.now())

@@ -19,6 +19,7 @@ from audit.visible import named
 
 from . import verbs
 from .composing import of_other_teams, shown, users_of
+from .locking import hold_inventory
 from .owners import owner_of_kind
 from .pinning import parents_of
 from .versions import published
@@ -67,6 +68,7 @@ def _changed(
     subject = named("name", name)
     try:
         with transaction.atomic(durable=True):
+            hold_inventory()
             owner = owner_of_kind(name, actor, kind)
             subject = owner.subject
             turn = Turn(actor, now or clock.now())

@@ -24,6 +24,7 @@ from audit.visible import named
 from . import modelling, pinning, releases, verbs, versions
 from .changes import MadeRelease, RolledBack
 from .composing import compose, refusals, shown, users_of
+from .locking import hold_inventory
 from .owners import owner_of_kind, require_in_use
 from .writing import Turn, record_refusal, require_member
 
@@ -48,6 +49,7 @@ def rollback(
     try:
         digest = _asked(to, release)
         with transaction.atomic(durable=True):
+            hold_inventory()
             owner = owner_of_kind(name, actor, kind)
             turn = Turn(actor, now or clock.now())
             subject = owner.subject

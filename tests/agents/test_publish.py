@@ -9,6 +9,9 @@ from django.db import IntegrityError
 from agents import registry
 from agents.errors import NotPublishable, NotPublished, UnknownPipeline
 from agents.models import Agent, Artifact, Pipeline, Release, Standing, VersionState
+from agents.registry import releases
+from agents.registry.writing import Turn
+from audit import clock
 from audit.canonical import digest
 from audit.errors import Conflict
 from audit.models import Opening
@@ -299,3 +302,14 @@ def test_a_draft_that_breaks_the_rules_does_not_run(tmp_path: Path) -> None:
     with pytest.raises(NotPublishable) as refused:
         release(draft=True)
     assert "timeout" in str(refused.value.details["problems"][0])
+
+
+def test_a_release_is_not_put_in_the_place_of_one_that_was_not_looked_at(folder: Path) -> None:
+    publish(folder)
+    stale = Pipeline.objects.get(name="numbers")
+    publish(numbers(folder, pipeline=PIPELINE.replace("1m", "2m")))
+    made = publish(numbers(folder, pipeline=PIPELINE.replace("1m", "3m"))).releases[0]
+    wanted = Release.objects.exclude(pk__in=[stale.current_release_id, release().pk]).get()
+    with pytest.raises(Conflict, match="pipeline 'numbers' was published by somebody else at this moment; look and repeat"):
+        releases.make_current(Turn(SYSTEM, clock.now()), stale, wanted)
+    assert release().digest == made.digest
