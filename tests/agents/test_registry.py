@@ -2,7 +2,9 @@
 
 import json
 import os
+import tempfile
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tests.agents.folders import PIPELINE, READER, READING, TEAM, numbers
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system("test")
+NOBODY = 65_534
 
 
 def apply(folder: Path, actor: Actor = SYSTEM, **options: Any) -> registry.Applied:
@@ -125,16 +128,48 @@ def test_an_artifact_is_unpacked_read_only_and_once(stored: str) -> None:
     assert registry.unpacked(stored).stat().st_ino == inode
 
 
+@pytest.fixture
+def unprivileged(settings: Any) -> Iterator[Path]:
+    """Somebody whom permissions hold for, with a home of their own: root may do everything."""
+    with tempfile.TemporaryDirectory() as home:
+        settings.ORCHESTRA_HOME = Path(home)
+        if os.geteuid() != 0:
+            yield settings.ORCHESTRA_HOME
+            return
+        os.chown(home, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+        try:
+            yield settings.ORCHESTRA_HOME
+        finally:
+            os.seteuid(0)
+
+
 @pytest.mark.parametrize("planted", ["reading.py", "sitecustomize.py", "__pycache__/reading.cpython-311.pyc"])
-def test_a_changed_copy_is_put_aside_and_made_anew(stored: str, planted: str) -> None:
+def test_a_changed_copy_is_put_aside_and_made_anew(stored: str, unprivileged: Path, planted: str) -> None:
     path = registry.unpacked(stored)
     path.chmod(0o755)
     (path / "reading.py").chmod(0o644)
     (path / planted).parent.mkdir(exist_ok=True)
     (path / planted).write_text("print('planted')")
+    path.chmod(0o555)
     again = registry.unpacked(stored)
     assert sorted(file.name for file in again.iterdir()) == ["auditing.py", "reading.py"]
     assert (again / "reading.py").read_text() == READING
+    (aside,) = (unprivileged / "artifacts").glob(".changed-*")
+    assert (aside / planted).read_text() == "print('planted')"
+
+
+def test_what_was_left_by_the_dead_and_old_changed_copies_are_swept(stored: str, unprivileged: Path) -> None:
+    shelf = registry.unpacked(stored).parent
+    (shelf / ".unpacking-dead" / "half").mkdir(parents=True)
+    (shelf / ".unpacking-dead").chmod(0o555)
+    for _ in range(folders._MOST_ASIDE + 3):
+        (shelf / stored / "reading.py").chmod(0o644)
+        (shelf / stored / "reading.py").write_text("changed")
+        registry.unpacked(stored)
+    left = [path.name for path in shelf.iterdir() if path.is_dir() and path.name != stored]
+    assert len(left) == folders._MOST_ASIDE
+    assert all(name.startswith(".changed-") for name in left)
 
 
 def test_a_row_that_lost_its_digest_is_never_unpacked(stored: str) -> None:
