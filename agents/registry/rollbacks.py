@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
 from agents import spec
 from agents.errors import NoSuchRelease, NoSuchVersion, NotPublishable, NotPublished
 from agents.models import Agent, Pipeline, Release, Version
@@ -24,7 +22,7 @@ from audit.visible import named
 from . import modelling, pinning, releases, verbs, versions
 from .changes import MadeRelease, RolledBack
 from .composing import compose, refusals, shown, users_of
-from .locking import hold_inventory
+from .locking import inventory_held
 from .owners import owner_of_kind, require_in_use
 from .writing import Turn, record_refusal, require_member
 
@@ -48,8 +46,7 @@ def rollback(
     subject = named("name", name)
     try:
         digest = _asked(to, release)
-        with transaction.atomic(durable=True):
-            hold_inventory()
+        with inventory_held():
             owner = owner_of_kind(name, actor, kind)
             turn = Turn(actor, now or clock.now())
             subject = owner.subject

@@ -13,8 +13,8 @@ from agents.registry import releases
 from agents.registry.writing import Turn
 from audit import clock
 from audit.canonical import digest
-from audit.errors import Conflict
-from audit.models import Opening
+from audit.errors import Conflict, Invalid
+from audit.models import Entry, Opening
 from tests.agents.folders import AUDITOR, PIPELINE, READER, READING, numbers
 from tests.agents.inventory import MEMBER, OUTSIDER, SYSTEM, facts_of, pinned, problems_of, publish, release, verbs
 
@@ -234,9 +234,24 @@ def test_two_who_apply_at_once_do_not_mix(folder: Path, monkeypatch: pytest.Monk
         raise IntegrityError
 
     monkeypatch.setattr("agents.registry.versions.draft", lose_the_race)
-    with pytest.raises(Conflict, match="apply again"):
+    with pytest.raises(Conflict, match="look and repeat"):
         publish(folder)
     assert not Agent.objects.exists()
+    assert facts_of("agents.version.refused") == [{"code": "conflict", "publish": True, "problems": 1}]
+
+
+def test_a_publication_that_the_ledger_can_not_hold_is_refused_and_recorded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.ledger.MAX_BODY_BYTES", 470)
+    with pytest.raises(Invalid, match="above the ledger's limit of 470"):
+        publish(folder)
+    assert not Agent.objects.exists()
+    assert facts_of("agents.version.refused") == [{"code": "invalid", "publish": True, "problems": 1}]
+
+
+def test_a_folder_with_a_long_name_is_refused_for_its_problems_and_recorded(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / ("n" * 220), pipeline=PIPELINE.replace("agent: reader", "agent: nobody"))
+    assert any("nobody" in problem for problem in problems_of(folder, publish=True))
+    assert Entry.objects.get(verb="agents.version.refused").subject == "folder:" + "n" * 100
 
 
 def test_an_unused_agent_needs_its_contracts_too(tmp_path: Path) -> None:

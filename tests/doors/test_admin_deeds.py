@@ -302,7 +302,7 @@ def test_a_rollback_or_publication_of_an_agent_says_which_pipelines_it_touches_a
 
 def test_a_database_that_has_no_time_is_said_beside_the_form_and_nothing_is_done(seen: dict[str, Client]) -> None:
     pipeline = Pipeline.objects.get(name="sample")
-    with mock.patch("agents.registry.retiring.hold_inventory", side_effect=OperationalError("canceling statement due to lock timeout")):
+    with mock.patch("agents.registry.locking._hold", side_effect=OperationalError("canceling statement due to lock timeout")):
         answer = seen["alice"].post(deed(pipeline, "retire"), {"reason": "replaced"})
     assert answer.status_code == 503
     assert "The database is busy" in text(answer) and "replaced" in text(answer) and "lock timeout" not in text(answer)

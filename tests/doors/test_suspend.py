@@ -51,7 +51,7 @@ def test_what_cannot_be_done_ends_with_2_and_a_reason() -> None:
 
 def test_a_database_that_has_no_time_ends_with_2_and_says_so() -> None:
     busy = OperationalError("canceling statement due to lock timeout")
-    with mock.patch("agents.registry.retiring.hold_inventory", side_effect=busy):
+    with mock.patch("agents.registry.locking._hold", side_effect=busy):
         said = refused("retire", "numbers", "--reason", "old")
     assert said.startswith("The database is busy or can't be reached")
 
