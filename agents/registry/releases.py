@@ -98,8 +98,8 @@ def make(turn: Turn, composition: Composition) -> Release:
     )
     if created:
         ReleaseUse.objects.bulk_create([ReleaseUse(release=release, agent=name) for name in sorted(composition.agents)])
-        facts = {"digest": said, "version": composition.pipeline.number, "agents": composition.numbers()}
-        turn.note(verbs.RELEASE_MADE, pipeline.subject, team=pipeline.team.name, facts=facts)
+        facts = {"digest": said, "version": composition.pipeline.number, "agents": len(composition.agents)}
+        turn.note(verbs.RELEASE_MADE, pipeline.subject, team=pipeline.team.name, facts=facts, openings={"agents": composition.numbers()})
     return release
 
 
