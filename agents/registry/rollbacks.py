@@ -196,8 +196,8 @@ def _remade(turn: Turn, pipeline: Pipeline, current: Release, target: Version, p
     """The current release with the target in it where the agent is, and everything else as it is pinned."""
     name, agents = target.owner.name, current.manifest["agents"]
     numbers = {agent: one["version"] for agent, one in agents.items()}
-    rows = Version.objects.select_related("agent__team").filter(agent__name__in=numbers)
-    instead = {row.owner.name: row for row in rows if row.number == numbers[row.owner.name]}
+    pinned = Version.objects.select_related("agent__team").filter(agent__name__in=numbers, digest__in={one["digest"] for one in agents.values()})
+    instead = {row.owner.name: row for row in pinned if row.number == numbers[row.owner.name]}
     aliases = dict(current.manifest.get("aliases", {}))
     if name in agents:
         instead, aliases = {**instead, name: target}, _aliases(turn, current, target)
