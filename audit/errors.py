@@ -64,6 +64,13 @@ class NotSetUp(OrchestraError):
     http_status = 503
 
 
+class Unavailable(OrchestraError):
+    """The database is busy or can't be reached; look what became of it, and send it again in a moment."""
+
+    code = "unavailable"
+    http_status = 503
+
+
 class UnknownVerb(OrchestraError):
     """This ledger verb, or one of its openings, is not registered; register it in the app's AppConfig.ready."""
 

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO, cast
 
 from django.core.management.base import CommandError, DjangoHelpFormatter, OutputWrapper
+from django.db import OperationalError
 from rich.console import Console
 from rich.text import Text
 
 from agents.registry import Change, MadeRelease, Preview, Published
-from audit.errors import OrchestraError
+from audit.errors import OrchestraError, Unavailable
 from audit.management.tables import tables_expected
 from audit.visible import visible
 
@@ -97,12 +98,14 @@ class Shown:
 
 @contextmanager
 def refusals_shown(stream: OutputWrapper) -> Iterator[None]:
-    """Turns Orchestra's errors, and a database without tables, into lines on stderr and exit status 2."""
+    """Turns Orchestra's errors, and a database that has no tables or no time, into lines on stderr and exit status 2."""
     try:
         with tables_expected():
             yield
     except OrchestraError as error:
         refuse(error, stream)
+    except OperationalError:
+        refuse(Unavailable(), stream)
 
 
 def refuse(error: OrchestraError, stream: OutputWrapper) -> NoReturn:

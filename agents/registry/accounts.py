@@ -48,11 +48,10 @@ def end_with_password(end: Callable[[User], int]) -> None:
 
 def create_person(username: str, *, actor: Actor, administrator: bool = False, now: datetime | None = None) -> tuple[User, str]:
     """A new account that may sign in, and its random password: to be shown once, kept only as a hash. NotGranted, Invalid (the name), Conflict."""
-    if not _USERNAME.fullmatch(username) or username.lower() in RESERVED:
-        raise Invalid(f"'{username[:80]}' can't be a name to sign in with: letters, digits and @ . + - _, a letter or digit first, at most 150")
     password = secrets.token_urlsafe(PASSWORD_BYTES)
-    hashed = make_password(password)  # before the transaction: it takes as long as a password hash should
     try:
+        _refuse_odd_name(username)
+        hashed = make_password(password)  # before the transaction: it takes as long as a password hash should
         with transaction.atomic(durable=True):
             turn = turn_of(actor, now, f"create '{username}'")
             if administrator and not actor.administers:
@@ -62,9 +61,14 @@ def create_person(username: str, *, actor: Actor, administrator: bool = False, n
             turn.close()
     except IntegrityError as error:
         raise refused(Conflict(f"there is a person '{username}' already"), actor, now) from error
-    except NotGranted as refusal:
+    except (NotGranted, Invalid) as refusal:
         raise refused(refusal, actor, now) from None
     return person, password
+
+
+def _refuse_odd_name(username: str) -> None:
+    if not _USERNAME.fullmatch(username) or username.lower() in RESERVED:
+        raise Invalid(f"'{username[:80]}' can't be a name to sign in with: letters, digits and @ . + - _, a letter or digit first, at most 150")
 
 
 def set_active(username: str, *, active: bool, actor: Actor, now: datetime | None = None) -> User:
@@ -151,13 +155,13 @@ def _set_password(turn: Turn, person: User, hashed: str, *, how: str) -> int:
 
 def permit_person(username: str, permission: str, *, allowed: bool, actor: Actor, now: datetime | None = None) -> User:
     """Give or take `see-everything` or `manage-people`; nobody gives what they don't have. NotGranted, UnknownPerson, Invalid (an unknown one)."""
-    if permission not in PERMISSIONS:
-        raise Invalid(f"there is no permission '{permission[:80]}'; people can be given {' and '.join(sorted(PERMISSIONS))}")
-    app, codename = PERMISSIONS[permission]
 
     def change(turn: Turn, person: User) -> None:
+        if permission not in PERMISSIONS:
+            raise Invalid(f"there is no permission '{permission[:80]}'; people can be given {' and '.join(sorted(PERMISSIONS))}")
         if permission not in turn.actor.permissions and turn.actor.kind != "system":
             raise NotGranted(f"you don't have the permission {permission}, so you can't give or take it; ask an administrator")
+        app, codename = PERMISSIONS[permission]
         row = Permission.objects.get(content_type__app_label=app, codename=codename)
         (person.user_permissions.add if allowed else person.user_permissions.remove)(row)
         note(turn, verbs.PERSON_CHANGED, person, facts={"permission": permission, "allowed": allowed})
@@ -212,7 +216,7 @@ def _changed_person(username: str, actor: Actor, now: datetime | None, change: A
             change(turn, person)
             turn.close()
             person.refresh_from_db()
-    except (NotGranted, UnknownPerson, Conflict) as refusal:
+    except OrchestraError as refusal:
         raise refused(refusal, actor, now) from None
     return person
 

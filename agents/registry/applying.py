@@ -11,18 +11,18 @@ from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-from django.db import IntegrityError, transaction
-
-from agents.errors import ArtifactRefused, NotGranted, NotPublishable
+from agents.errors import NotGranted, NotPublishable
 from agents.models import Agent, ModelAlias, Pipeline, Standing, Team, Version, VersionState
 from agents.spec import Document, Problem
 from audit import clock
 from audit.actors import Actor
-from audit.errors import Conflict, OrchestraError
+from audit.errors import OrchestraError
+from audit.visible import named
 
 from . import composing, modelling, pinning, releases, rows, versions
 from .changes import Applied, Change, FieldChange, MadeRelease
 from .judging import unpublishable
+from .locking import inventory_held
 from .owners import retired
 from .preparing import Prepared, prepare
 from .writing import Turn, record_refusal
@@ -35,12 +35,13 @@ class _Undo(Exception):
 def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, publish: bool = False, dry_run: bool = False) -> Applied:
     """Store what the folder says; what it says already is "unchanged" and writes neither row nor entry.
 
-    NotPublishable (or ArtifactRefused) lists every problem in `details["problems"]`, and then nothing was written.
+    NotPublishable (or ArtifactRefused) lists every problem in `details["problems"]`, and then nothing was written. Conflict. What is refused
+    with `publish` is an entry.
     """
     applied = Applied(dry_run=dry_run, publish=publish)
     try:
         prepared = prepare(folder, actor=actor)
-        with transaction.atomic(durable=True):
+        with inventory_held():
             _lock(prepared)
             turn = Turn(actor, now or clock.now())
             _judge(turn, applied, prepared)
@@ -50,9 +51,7 @@ def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, pub
                 raise _Undo
     except _Undo:
         pass
-    except IntegrityError as error:
-        raise Conflict("somebody else applied the same objects at this moment; apply again") from error
-    except (NotPublishable, NotGranted, ArtifactRefused) as error:
+    except OrchestraError as error:
         if (publish or isinstance(error, NotGranted)) and not dry_run:
             _record(error, folder, actor, now, publish=publish)
         raise
@@ -61,7 +60,7 @@ def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, pub
 
 def _record(error: OrchestraError, folder: Path, actor: Actor, now: datetime | None, *, publish: bool) -> None:
     problems = error.details.get("problems") or [error.message]
-    record_refusal(actor, f"folder:{folder.resolve().name}", now=now, problems=problems, facts={"code": error.code, "publish": publish})
+    record_refusal(actor, named("folder", folder.resolve().name), now=now, problems=problems, facts={"code": error.code, "publish": publish})
 
 
 def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
@@ -95,10 +94,9 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
 
 
 def _lock(prepared: Prepared) -> None:
-    """Two who apply the same objects at once take turns; for new objects the unique names decide."""
-    for model, documents in ((Agent, prepared.parsed.agents), (Pipeline, prepared.parsed.pipelines)):
-        names = sorted(document.name for document in documents)
-        list(model.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
+    """The aliases, in the order in which whoever looks through their prices locks them; the inventory is held already."""
+    names = [document.name for document in prepared.parsed.models]
+    list(ModelAlias.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
 
 
 def _unknown_teams(prepared: Prepared) -> list[Problem]:

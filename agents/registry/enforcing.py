@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents.models import Agent
+from audit.canonical import digest
 
 from . import verbs
 from .changes import FieldChange, compare
@@ -45,6 +46,8 @@ def _permit(turn: Turn, agent: Agent, permissions: list[str]) -> tuple[FieldChan
         return ()
     agent.permissions = permissions
     agent.save(update_fields=["permissions"])
-    facts = {"granted": [rule for rule in permissions if rule not in before], "withdrawn": [rule for rule in before if rule not in permissions]}
-    turn.note(verbs.AGENT_PERMITTED, agent.subject, team=agent.team.name, agent=agent.name, facts=facts)
+    had, has = set(before), set(permissions)
+    moved = {"granted": [rule for rule in permissions if rule not in had], "withdrawn": [rule for rule in before if rule not in has]}
+    facts = {**{what: len(rules) for what, rules in moved.items()}, "digest": digest(permissions)}
+    turn.note(verbs.AGENT_PERMITTED, agent.subject, team=agent.team.name, agent=agent.name, facts=facts, openings={"permissions": moved})
     return (FieldChange("permissions", before, permissions),)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import shutil
 import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -29,6 +30,9 @@ MAX_FILES = 1_000
 MAX_DEPTH = 16
 SPEC_SUFFIXES = frozenset({".yaml", ".yml"})
 _LEFT_OUT_SUFFIXES = frozenset({".pyc", ".pyo"})
+_UNPACKING, _CHANGED = ".unpacking-", ".changed-"
+_MOST_ASIDE = 8
+"""Changed copies that are kept: who changes one again and again does not fill the disk."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -99,10 +103,13 @@ def unpacked(digest: str) -> Path:
     shelf.mkdir(parents=True, exist_ok=True)
     with _locked(shelf):
         if not intact(target, digest):  # else another process was first
-            _put_aside(target)
-            fresh = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=shelf))
+            fresh = Path(tempfile.mkdtemp(prefix=_UNPACKING, dir=shelf))
             write_out(unzip(data), fresh, read_only=True)
+            _reach_the_disk(fresh)
+            _put_aside(target)
             fresh.rename(target)
+            _sync(shelf)
+            _sweep(shelf)
     return target
 
 
@@ -209,6 +216,33 @@ def _locked(shelf: Path) -> Iterator[None]:
 
 
 def _put_aside(target: Path) -> None:
-    """Kept for whoever wants to know what was changed."""
-    if target.exists():
-        target.rename(Path(tempfile.mkdtemp(prefix=".changed-", dir=target.parent)) / target.name)
+    """Kept for whoever wants to know what was changed. Beside it: to move a read-only folder into another one takes a right to write in it."""
+    if os.path.lexists(target):
+        aside = Path(tempfile.mkdtemp(prefix=_CHANGED, dir=target.parent))
+        aside.rmdir()
+        target.rename(aside)
+
+
+def _sweep(shelf: Path) -> None:
+    """Under the lock: what a process that died has not finished, and all but the newest of what was changed."""
+    aside = sorted(shelf.glob(f"{_CHANGED}*"), key=lambda path: path.lstat().st_ctime_ns)
+    for path in [*shelf.glob(f"{_UNPACKING}*"), *aside[:-_MOST_ASIDE]]:
+        with suppress(OSError):  # somebody else's is theirs to remove
+            for folder in [path, *path.rglob("*")]:
+                if folder.is_dir() and not folder.is_symlink():
+                    folder.chmod(0o755)
+            shutil.rmtree(path)
+
+
+def _reach_the_disk(folder: Path) -> None:
+    """Before it gets its name: when the power fails, a file of that name would else be there without its content."""
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
 from agents.errors import NoSuchVersion, NotPublishable
 from agents.models import Agent, Pipeline, Version, VersionState
 from agents.spec import Problem
@@ -22,6 +20,7 @@ from audit.visible import named
 from . import releases, versions
 from .changes import Pin, Preview, Published, compare
 from .composing import Composition, compose, refusals, shown, users_of
+from .locking import inventory_held
 from .owners import owner_named, owner_of_kind, require_in_use
 from .writing import Turn, record_refusal, require_member
 
@@ -37,7 +36,7 @@ def publish(
     """
     subject = named("name", name)
     try:
-        with transaction.atomic(durable=True):
+        with inventory_held():
             owner = owner_of_kind(name, actor, kind)
             subject = owner.subject
             turn = Turn(actor, now or clock.now())

@@ -18,6 +18,7 @@ from agents.errors import NotPublishable, NotPublished, Retired, UnknownPipeline
 from agents.models import Pipeline, Release, ReleaseUse, Standing, Team, Version
 from audit import bulk, clock
 from audit.actors import Actor
+from audit.errors import Conflict
 
 from . import modelling, pinning, verbs
 from .changes import MadeRelease
@@ -97,18 +98,19 @@ def make(turn: Turn, composition: Composition) -> Release:
     )
     if created:
         ReleaseUse.objects.bulk_create([ReleaseUse(release=release, agent=name) for name in sorted(composition.agents)])
-        facts = {"digest": said, "version": composition.pipeline.number, "agents": composition.numbers()}
-        turn.note(verbs.RELEASE_MADE, pipeline.subject, team=pipeline.team.name, facts=facts)
+        facts = {"digest": said, "version": composition.pipeline.number, "agents": len(composition.agents)}
+        turn.note(verbs.RELEASE_MADE, pipeline.subject, team=pipeline.team.name, facts=facts, openings={"agents": composition.numbers()})
     return release
 
 
 def make_current(turn: Turn, pipeline: Pipeline, release: Release) -> MadeRelease | None:
-    """Runs start with this release from now on; None if they did already."""
+    """Runs start with this release from now on; None if they did already. Conflict where another one became current since it was read."""
     if pipeline.current_release_id == release.pk:
         return None
     before = pipeline.current_release.digest if pipeline.current_release else None
+    if not Pipeline.objects.filter(pk=pipeline.pk, current_release=pipeline.current_release_id).point_at(release.pk):
+        raise Conflict(f"pipeline '{pipeline.name}' was published by somebody else at this moment; look and repeat")
     pipeline.current_release = release
-    Pipeline.objects.filter(pk=pipeline.pk).point_at(release.pk)
     Release.objects.filter(pk=release.pk).update(published_at=turn.now)
     turn.note(verbs.RELEASE_PUBLISHED, pipeline.subject, team=pipeline.team.name, facts={"digest": release.digest, "before": before})
     pinned = {name: agent["version"] for name, agent in sorted(release.manifest["agents"].items())}

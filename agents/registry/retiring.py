@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from django.db import transaction
-
 from agents.models import Agent, Pipeline, Standing
 from audit import clock
 from audit.actors import Actor
@@ -19,6 +17,7 @@ from audit.visible import named
 
 from . import verbs
 from .composing import of_other_teams, shown, users_of
+from .locking import inventory_held
 from .owners import owner_of_kind
 from .pinning import parents_of
 from .versions import published
@@ -66,7 +65,7 @@ def _changed(
 ) -> Agent | Pipeline:  # fmt: skip
     subject = named("name", name)
     try:
-        with transaction.atomic(durable=True):
+        with inventory_held():
             owner = owner_of_kind(name, actor, kind)
             subject = owner.subject
             turn = Turn(actor, now or clock.now())

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
 from agents import spec
 from agents.errors import NoSuchRelease, NoSuchVersion, NotPublishable, NotPublished
 from agents.models import Agent, Pipeline, Release, Version
@@ -24,6 +22,7 @@ from audit.visible import named
 from . import modelling, pinning, releases, verbs, versions
 from .changes import MadeRelease, RolledBack
 from .composing import compose, refusals, shown, users_of
+from .locking import inventory_held
 from .owners import owner_of_kind, require_in_use
 from .writing import Turn, record_refusal, require_member
 
@@ -47,7 +46,7 @@ def rollback(
     subject = named("name", name)
     try:
         digest = _asked(to, release)
-        with transaction.atomic(durable=True):
+        with inventory_held():
             owner = owner_of_kind(name, actor, kind)
             turn = Turn(actor, now or clock.now())
             subject = owner.subject
@@ -197,8 +196,8 @@ def _remade(turn: Turn, pipeline: Pipeline, current: Release, target: Version, p
     """The current release with the target in it where the agent is, and everything else as it is pinned."""
     name, agents = target.owner.name, current.manifest["agents"]
     numbers = {agent: one["version"] for agent, one in agents.items()}
-    rows = Version.objects.select_related("agent__team").filter(agent__name__in=numbers)
-    instead = {row.owner.name: row for row in rows if row.number == numbers[row.owner.name]}
+    pinned = Version.objects.select_related("agent__team").filter(agent__name__in=numbers, digest__in={one["digest"] for one in agents.values()})
+    instead = {row.owner.name: row for row in pinned if row.number == numbers[row.owner.name]}
     aliases = dict(current.manifest.get("aliases", {}))
     if name in agents:
         instead, aliases = {**instead, name: target}, _aliases(turn, current, target)

@@ -71,9 +71,10 @@ def publish(turn: Turn, version: Version) -> bool:
     An agent's role, permissions and pace are the published version's from now on.
     """
     owner = version.owner
-    live = published(owner)
-    if isinstance(owner, Agent):
+    if isinstance(owner, Agent):  # as it is now, and locked: whoever resumes it, or had it read earlier, meets what is put in force here
+        owner.refresh_from_db(fields=["role", "permissions", "pace", "state"], from_queryset=Agent.objects.select_for_update())
         put_in_force(turn, owner, version.spec)
+    live = published(owner)
     if live is not None and live.pk == version.pk:
         return False
     if live is not None:

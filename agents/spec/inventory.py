@@ -18,6 +18,8 @@ INLINE = ("noop", "same")
 TOOLS = ("fetch",)
 DEFAULT_MEMORY_MB = 512
 MAX_WORDS = 64
+MAX_PERMISSIONS = 500
+MAX_PERMISSION = 200
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _PERMISSION = re.compile(r"(?:allow|require_approval) [a-z][a-z-]* (?:[^\s*]+\*?|\*)")
@@ -212,7 +214,12 @@ def _uses(fields: Fields) -> list[str]:
 
 def _permissions(fields: Fields) -> list[str]:
     permissions = fields.texts("permissions")
+    if len(permissions) > MAX_PERMISSIONS:
+        fields.wrong("permissions", f"has {len(permissions)} lines; write at most {MAX_PERMISSIONS}, with a * at the end of what belongs together")
     for index, permission in enumerate(permissions):
+        if len(permission) > MAX_PERMISSION:
+            said = f"the permission {permission[:80]!r} has {len(permission)} characters; write at most {MAX_PERMISSION}"
+            fields.page.problem((*fields.raw, "permissions", index), said)
         if not _PERMISSION.fullmatch(permission):
             hint = "write: allow read feed:metrics, or with a * at the end: allow read feed:*"
             if permission.split(" ")[0] == "deny":

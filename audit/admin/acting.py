@@ -5,22 +5,24 @@ POST only, with CSRF; refusals and successes are messages. The use-case opens it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db import models
+from django.db import OperationalError, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from audit.admin.base import ReadOnlyAdmin
-from audit.errors import OrchestraError
+from audit.errors import OrchestraError, Unavailable
 from audit.visible import visible
 
 MOST_PROBLEMS = 50
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ def act(page: ReadOnlyAdmin, request: HttpRequest, deed: Deed) -> HttpResponse:
         done = deed.perform(form.cleaned_data)
     except OrchestraError as refusal:
         return _asking(page, request, deed, form, refusal=refusal, status=refusal.http_status)
+    except OperationalError:  # a lock that was not to be had in time, a connection that broke: nothing was done, or all of it
+        _log.exception("a deed of the admin had no database")
+        return _asking(page, request, deed, form, refusal=Unavailable(), status=Unavailable.http_status)
     if isinstance(done, HttpResponse):
         return done
     messages.success(request, visible(done, 1_000))

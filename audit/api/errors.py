@@ -82,13 +82,6 @@ class NotJson(OrchestraError):
     http_status = 415
 
 
-class Unavailable(OrchestraError):
-    """The database is busy or can't be reached; look what became of it, and send it again in a moment."""
-
-    code = "unavailable"
-    http_status = 503
-
-
 class Internal(OrchestraError):
     """Something went wrong on our side; the server's log has the details. What was asked is done whole or not at all: look before you repeat it."""
 

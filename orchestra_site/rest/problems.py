@@ -17,7 +17,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from audit.api import errors
-from audit.errors import NotFound, NotSetUp, OrchestraError, Refused
+from audit.errors import NotFound, NotSetUp, OrchestraError, Refused, Unavailable
 from audit.management.tables import tables_expected
 from audit.visible import visible
 
@@ -47,7 +47,7 @@ def handle(raised: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler: nothing gets past it, and nothing of our inside gets out."""
     error = raised if isinstance(raised, OrchestraError) and raised.http_status != 500 else _translated(raised)
     request = context.get("request")
-    wait = "2" if isinstance(error, errors.Unavailable) else error.details.get("seconds")
+    wait = "2" if isinstance(error, Unavailable) else error.details.get("seconds")
     said = {"WWW-Authenticate": getattr(raised, "auth_header", None), "Retry-After": str(wait) if wait else None}
     headers = {name: value for name, value in said.items() if value}
     body = problem(error, request.path if request is not None else "")
@@ -69,7 +69,7 @@ def _unexpected(raised: Exception) -> OrchestraError:
         return error
     except OperationalError:
         _log.exception("a REST door had no database")
-        return errors.Unavailable()
+        return Unavailable()
     except Exception:  # noqa: BLE001 - it is logged whole, and whoever asked learns only that it was us
         _log.exception("a REST door failed")
         return errors.Internal()

@@ -1,5 +1,6 @@
 """What holds at once and what only with a publication; suspending and resuming, which hold at once for everything."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,12 @@ import pytest
 from agents import registry
 from agents.errors import NotGranted, UnknownAgent
 from agents.models import Agent, Standing
+from agents.spec.inventory import MAX_PERMISSIONS
+from audit.canonical import digest
 from audit.errors import Conflict, Invalid
 from audit.models import Entry, Opening
 from tests.agents.folders import AUDITOR, READER, numbers
-from tests.agents.inventory import MEMBER, ONLOOKER, OUTSIDER, SYSTEM, facts_of, pinned, publish, release, verbs
+from tests.agents.inventory import MEMBER, ONLOOKER, OUTSIDER, SYSTEM, facts_of, pinned, problems_of, publish, release, verbs
 
 pytestmark = pytest.mark.django_db
 OTHER = READER.replace("allow read file:*", "allow read feed:*")
@@ -49,7 +52,29 @@ def test_publishing_puts_the_drafts_permissions_in_force_with_an_entry(folder: P
     draft(numbers(folder, reader=OTHER))
     publish(folder)
     assert reader().permissions == ["allow read feed:*"]
-    assert facts_of("agents.agent.permitted")[-1] == {"granted": ["allow read feed:*"], "withdrawn": ["allow read file:*"]}
+    assert facts_of("agents.agent.permitted")[-1] == {"granted": 1, "withdrawn": 1, "digest": digest(["allow read feed:*"])}
+    entry = Entry.objects.filter(verb="agents.agent.permitted").latest("id")
+    told = Opening.objects.get(entry=entry.pk, path="permissions")
+    assert json.loads(bytes(told.value)) == {"granted": ["allow read feed:*"], "withdrawn": ["allow read file:*"]}
+
+
+def test_as_many_permissions_as_a_file_may_hold_are_published_and_taken_back(folder: Path) -> None:
+    line = "allow read file:" + "x" * 180
+    many = ", ".join(f'"{line}{number:04}"' for number in range(MAX_PERMISSIONS))
+    publish(numbers(folder, reader=READER.replace('"allow read file:*"', many)))
+    assert len(reader().permissions) == MAX_PERMISSIONS
+    publish(numbers(folder))
+    assert facts_of("agents.agent.permitted")[-1]["withdrawn"] == MAX_PERMISSIONS
+
+
+def test_more_or_longer_permissions_are_problems_of_their_lines(folder: Path) -> None:
+    many = READER.replace('"allow read file:*"', ", ".join(['"allow read file:x"'] * (MAX_PERMISSIONS + 1)))
+    assert problems_of(numbers(folder, reader=many)) == [
+        "numbers.yaml:11: 'permissions' of the agent 'reader' has 501 lines; write at most 500, with a * at the end of what belongs together"
+    ]
+    long = READER.replace("file:*", "file:" + "x" * 200)
+    (said,) = problems_of(numbers(folder, reader=long))
+    assert said.startswith("numbers.yaml:11: the permission 'allow read file:xxx") and said.endswith("has 216 characters; write at most 200")
 
 
 def test_a_dry_run_of_a_publication_changes_no_permission(folder: Path) -> None:

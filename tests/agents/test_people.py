@@ -202,3 +202,13 @@ def test_a_persons_name_is_in_openings_only() -> None:
     registry.add_member("platform", "erin", actor=SYSTEM)
     about = Entry.objects.filter(verb__in=["agents.person.created", "agents.team.member_added"])
     assert about.count() == 2 and not any(b"erin" in bytes(entry.body) for entry in about)
+
+
+def test_an_odd_name_and_an_unknown_permission_are_refusals_with_entries(alice: User) -> None:
+    before = len(facts_of("agents.person.refused"))
+    with pytest.raises(Invalid, match="can't be a name"):
+        registry.create_person("no name", actor=SYSTEM)
+    with pytest.raises(Invalid, match="there is no permission 'fly'"):
+        registry.permit_person("alice", "fly", allowed=True, actor=SYSTEM)
+    assert facts_of("agents.person.refused")[before:] == [{"code": "invalid", "problems": 1}] * 2
+    assert not User.objects.filter(username="no name").exists()

@@ -9,9 +9,12 @@ from django.db import IntegrityError
 from agents import registry
 from agents.errors import NotPublishable, NotPublished, UnknownPipeline
 from agents.models import Agent, Artifact, Pipeline, Release, Standing, VersionState
+from agents.registry import releases
+from agents.registry.writing import Turn
+from audit import clock
 from audit.canonical import digest
-from audit.errors import Conflict
-from audit.models import Opening
+from audit.errors import Conflict, Invalid
+from audit.models import Entry, Opening
 from tests.agents.folders import AUDITOR, PIPELINE, READER, READING, numbers
 from tests.agents.inventory import MEMBER, OUTSIDER, SYSTEM, facts_of, pinned, problems_of, publish, release, verbs
 
@@ -231,9 +234,24 @@ def test_two_who_apply_at_once_do_not_mix(folder: Path, monkeypatch: pytest.Monk
         raise IntegrityError
 
     monkeypatch.setattr("agents.registry.versions.draft", lose_the_race)
-    with pytest.raises(Conflict, match="apply again"):
+    with pytest.raises(Conflict, match="look and repeat"):
         publish(folder)
     assert not Agent.objects.exists()
+    assert facts_of("agents.version.refused") == [{"code": "conflict", "publish": True, "problems": 1}]
+
+
+def test_a_publication_that_the_ledger_can_not_hold_is_refused_and_recorded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.ledger.MAX_BODY_BYTES", 470)
+    with pytest.raises(Invalid, match="above the ledger's limit of 470"):
+        publish(folder)
+    assert not Agent.objects.exists()
+    assert facts_of("agents.version.refused") == [{"code": "invalid", "publish": True, "problems": 1}]
+
+
+def test_a_folder_with_a_long_name_is_refused_for_its_problems_and_recorded(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / ("n" * 220), pipeline=PIPELINE.replace("agent: reader", "agent: nobody"))
+    assert any("nobody" in problem for problem in problems_of(folder, publish=True))
+    assert Entry.objects.get(verb="agents.version.refused").subject == "folder:" + "n" * 100
 
 
 def test_an_unused_agent_needs_its_contracts_too(tmp_path: Path) -> None:
@@ -299,3 +317,14 @@ def test_a_draft_that_breaks_the_rules_does_not_run(tmp_path: Path) -> None:
     with pytest.raises(NotPublishable) as refused:
         release(draft=True)
     assert "timeout" in str(refused.value.details["problems"][0])
+
+
+def test_a_release_is_not_put_in_the_place_of_one_that_was_not_looked_at(folder: Path) -> None:
+    publish(folder)
+    stale = Pipeline.objects.get(name="numbers")
+    publish(numbers(folder, pipeline=PIPELINE.replace("1m", "2m")))
+    made = publish(numbers(folder, pipeline=PIPELINE.replace("1m", "3m"))).releases[0]
+    wanted = Release.objects.exclude(pk__in=[stale.current_release_id, release().pk]).get()
+    with pytest.raises(Conflict, match="pipeline 'numbers' was published by somebody else at this moment; look and repeat"):
+        releases.make_current(Turn(SYSTEM, clock.now()), stale, wanted)
+    assert release().digest == made.digest

@@ -8,6 +8,7 @@ import pytest
 from agents import registry
 from agents.errors import NoSuchVersion, NotGranted, NotPublishable, Retired, UnknownAgent, UnknownPipeline
 from agents.models import Agent, Pipeline, Version
+from agents.registry import versions
 from audit.errors import Conflict, OrchestraError
 from tests.agents.folders import PIPELINE, READING, numbers
 from tests.agents.inventory import MEMBER, ONLOOKER, OUTSIDER, SYSTEM, facts_of, pinned, publish, release, verbs
@@ -148,3 +149,21 @@ def test_a_door_for_one_kind_does_not_reach_the_other(folder: Path) -> None:
             change("numbers", actor=SYSTEM, kind=Agent)
         with pytest.raises(UnknownPipeline, match="there is no pipeline 'reader'"):
             change("reader", actor=SYSTEM, kind=Pipeline)
+
+
+@pytest.mark.parametrize("deed", [registry.publish, registry.rollback])
+def test_whoever_knows_of_no_lock_and_comes_between_is_a_conflict_and_an_entry(folder: Path, monkeypatch: pytest.MonkeyPatch, deed: Any) -> None:
+    publish(folder)
+    publish(numbers(folder, reading=READING.replace("1}", "2}")))
+    draft(numbers(folder, reading=READING.replace("1}", "3}")))
+    real, seen = versions.published, list[str]()
+
+    def before_they_came(owner: Agent | Pipeline) -> Version | None:
+        seen.append(owner.name)
+        return None if len(seen) == 2 else real(owner)
+
+    monkeypatch.setattr(versions, "published", before_they_came)
+    with pytest.raises(Conflict, match="changed the same objects at this moment"):
+        deed("reader", actor=SYSTEM)
+    assert facts_of("agents.version.refused") == [{"code": "conflict", "publish": True, "problems": 1}]
+    assert Version.objects.get(agent__name="reader", state="published").number == 2

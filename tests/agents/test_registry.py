@@ -1,7 +1,6 @@
-"""Folders taken, stored and unpacked; rows and entries that applying makes."""
+"""Rows and entries that applying makes."""
 
 import json
-import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +10,12 @@ import pytest
 from django.db import IntegrityError, connections, transaction
 
 from agents import registry
-from agents.errors import ArtifactRefused, NotGranted, NotPublishable
+from agents.errors import NotGranted, NotPublishable
 from agents.models import Agent, Artifact, ModelAlias, Pipeline, Release, ReleaseImmutable, Role, Team, Version, VersionImmutable, VersionState
-from agents.registry import folders
 from audit.actors import Actor
 from audit.errors import Conflict
 from audit.models import Entry, Opening
-from tests.agents.folders import PIPELINE, READER, READING, TEAM, numbers
+from tests.agents.folders import PIPELINE, READER, TEAM, numbers
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system("test")
@@ -41,129 +39,6 @@ def member(team: str) -> Actor:
 
 def facts_of(verb: str) -> list[dict[str, Any]]:
     return [json.loads(bytes(entry.body))["facts"] for entry in Entry.objects.filter(verb=verb).order_by("id")]
-
-
-# Folders ---------------------------------------------------------------------------------------------------------------------------
-
-
-def test_equal_folders_have_equal_digests_whatever_their_stamps(tmp_path: Path) -> None:
-    one, two = numbers(tmp_path / "one"), numbers(tmp_path / "two")
-    os.utime(two / "reading.py", (1, 1))
-    (two / "reading.py").chmod(0o600)
-    assert folders.take(one).digest == folders.take(two).digest
-
-
-def test_hidden_files_caches_and_the_yaml_itself_are_no_part_of_the_code(tmp_path: Path) -> None:
-    folder = numbers(tmp_path / "one")
-    before = folders.take(folder)
-    (folder / ".env").write_text("SECRET=1")
-    (folder / "__pycache__").mkdir()
-    (folder / "__pycache__" / "reading.cpython-311.pyc").write_bytes(b"x")
-    (folder / "more.yml").write_text("kind: team\nname: other\n")
-    after = folders.take(folder)
-    assert after.digest == before.digest
-    assert sorted(after.code) == ["auditing.py", "reading.py"]
-    assert sorted(after.specs) == ["more.yml", "numbers.yaml"]
-
-
-def test_links_and_special_files_are_refused_all_at_once(tmp_path: Path) -> None:
-    folder = numbers(tmp_path / "one")
-    (folder / "link.py").symlink_to("/etc/passwd")
-    (folder / "linked").symlink_to(tmp_path, target_is_directory=True)
-    os.mkfifo(folder / "pipe")
-    with pytest.raises(ArtifactRefused) as refused:
-        folders.take(folder)
-    assert [problem.file for problem in refused.value.details["problems"]] == ["link.py", "linked", "pipe"]
-
-
-def test_a_folder_that_is_too_large_is_refused(tmp_path: Path) -> None:
-    folder = numbers(tmp_path / "one")
-    with (folder / "zeros.bin").open("wb") as file:
-        file.truncate(folders.MAX_BYTES + 1)
-    with pytest.raises(ArtifactRefused) as refused:
-        folders.take(folder)
-    assert "16,777,216 bytes" in str(refused.value.details["problems"][0])
-
-
-def test_a_folder_with_too_many_files_or_too_deep_is_refused(tmp_path: Path) -> None:
-    many, deep = tmp_path / "many", tmp_path / "deep"
-    many.mkdir()
-    for number in range(folders.MAX_FILES + 1):
-        (many / str(number)).touch()
-    (deep / "/".join("d" * (folders.MAX_DEPTH + 1))).mkdir(parents=True)
-    for folder in (many, deep):
-        with pytest.raises(ArtifactRefused):
-            folders.take(folder)
-
-
-def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactRefused):
-        folders.take(tmp_path / "none")
-
-
-def test_a_name_that_leads_out_of_the_folder_is_not_unzipped() -> None:
-    with pytest.raises(ArtifactRefused):
-        folders.unzip(folders.pack({"../out.py": b""}))
-
-
-# Unpacking -------------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def stored(tmp_path: Path, settings: Any) -> str:
-    settings.ORCHESTRA_HOME = tmp_path / "home"
-    taken = folders.take(numbers(tmp_path / "one"))
-    Artifact.objects.create(digest=taken.digest, data=taken.zipped, size=len(taken.zipped), files=2, created_at=datetime.now(UTC))
-    return taken.digest
-
-
-def test_an_artifact_is_unpacked_read_only_and_once(stored: str) -> None:
-    path = registry.unpacked(stored)
-    assert (path / "reading.py").read_text() == READING
-    assert (path / "reading.py").stat().st_mode & 0o222 == 0
-    inode = path.stat().st_ino
-    assert registry.unpacked(stored).stat().st_ino == inode
-
-
-@pytest.mark.parametrize("planted", ["reading.py", "sitecustomize.py", "__pycache__/reading.cpython-311.pyc"])
-def test_a_changed_copy_is_put_aside_and_made_anew(stored: str, planted: str) -> None:
-    path = registry.unpacked(stored)
-    path.chmod(0o755)
-    (path / "reading.py").chmod(0o644)
-    (path / planted).parent.mkdir(exist_ok=True)
-    (path / planted).write_text("print('planted')")
-    again = registry.unpacked(stored)
-    assert sorted(file.name for file in again.iterdir()) == ["auditing.py", "reading.py"]
-    assert (again / "reading.py").read_text() == READING
-
-
-def test_a_row_that_lost_its_digest_is_never_unpacked(stored: str) -> None:
-    Artifact.objects.filter(digest=stored).update(data=folders.pack({"reading.py": b"evil"}))
-    with pytest.raises(ArtifactRefused):
-        registry.unpacked(stored)
-
-
-def test_an_unknown_artifact_is_refused(stored: str) -> None:
-    with pytest.raises(ArtifactRefused):
-        registry.unpacked("0" * 64)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_many_who_unpack_at_once_get_the_same_folder(stored: str) -> None:
-    found: list[Path] = []
-
-    def unpack() -> None:
-        found.append(registry.unpacked(stored))
-        connections.close_all()
-
-    threads = [threading.Thread(target=unpack) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 8
-    assert set(found) == {registry.unpacked(stored)}
-    assert [path.name for path in found[0].parent.iterdir() if path.is_dir()] == [stored]
 
 
 # Rows and entries ------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 
 from agents import registry
 from agents.errors import NoSuchRelease, NoSuchVersion, NotGranted, NotPublishable, NotPublished, UnknownPipeline
-from agents.models import Release
+from agents.models import Agent, Release, Version
 from audit.errors import Conflict, Invalid
 from tests.agents.folders import PIPELINE, READER, READING, numbers
 from tests.agents.inventory import MEMBER, ONLOOKER, OUTSIDER, SYSTEM, facts_of, pinned, publish, release, verbs
@@ -196,3 +196,21 @@ def test_an_outsider_rolls_nothing_back(twice: Path) -> None:
     assert facts_of("agents.version.refused") == [{"code": code, "publish": True, "problems": 1} for code in ("unknown-pipeline", "denied")]
     registry.rollback("numbers", actor=MEMBER)
     assert release() != before
+
+
+def test_an_agent_s_rollback_reads_of_other_agents_only_what_the_pipeline_pins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1, 6):
+        publish(numbers(folder, reading=READING.replace("1}", f"{number}}}")))
+    read, real = set[tuple[str, int]](), Version.from_db
+
+    def noted(*args: Any, **options: Any) -> Version:
+        found = real(*args, **options)
+        if "spec" in found.__dict__:  # else a few fields are read again
+            read.add((str(found.agent_id), found.number))
+        return found
+
+    monkeypatch.setattr(Version, "from_db", noted)
+    registry.rollback("reader", actor=SYSTEM)
+    auditor = str(Agent.objects.get(name="auditor").pk)
+    assert {number for agent, number in read if agent == auditor} == {5}
+    assert pinned(release()) == {"auditor": 5, "reader": 4}

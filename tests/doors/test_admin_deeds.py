@@ -2,9 +2,11 @@
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
@@ -296,3 +298,12 @@ def test_a_rollback_or_publication_of_an_agent_says_which_pipelines_it_touches_a
     registry.apply_folder(third, actor=SYSTEM)
     said = text(seen["alice"].post(deed(row, "publish"), {}, follow=True))
     assert "Pipelines that stay as they are until they are published: sample, 1 of other teams." in said
+
+
+def test_a_database_that_has_no_time_is_said_beside_the_form_and_nothing_is_done(seen: dict[str, Client]) -> None:
+    pipeline = Pipeline.objects.get(name="sample")
+    with mock.patch("agents.registry.locking._hold", side_effect=OperationalError("canceling statement due to lock timeout")):
+        answer = seen["alice"].post(deed(pipeline, "retire"), {"reason": "replaced"})
+    assert answer.status_code == 503
+    assert "The database is busy" in text(answer) and "replaced" in text(answer) and "lock timeout" not in text(answer)
+    assert Pipeline.objects.get(name="sample").state == Standing.ACTIVE

@@ -4,9 +4,11 @@ import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
 from agents.models import Agent
 from audit.models import Entry, Opening
@@ -45,6 +47,13 @@ def test_what_cannot_be_done_ends_with_2_and_a_reason() -> None:
     assert "did you mean 'reader'" in refused("suspend", "raeder", "--reason", "x")
     assert "not suspended but active" in refused("resume", "reader")
     assert "a suspension needs a reason" in refused("suspend", "reader", "--reason", " ")
+
+
+def test_a_database_that_has_no_time_ends_with_2_and_says_so() -> None:
+    busy = OperationalError("canceling statement due to lock timeout")
+    with mock.patch("agents.registry.locking._hold", side_effect=busy):
+        said = refused("retire", "numbers", "--reason", "old")
+    assert said.startswith("The database is busy or can't be reached")
 
 
 def test_the_export_says_who_and_when_and_only_the_opening_why_as_the_how_to_says(tmp_path: Path) -> None:
