@@ -92,10 +92,10 @@ class Hesitant(engine.Engine):
     async def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if function is store.heartbeat and self.about in kwargs["runs"] and not self.seen:
             self.seen = 1
-            while self.about in self._driving and not self._drivers[self.about].parked:
+            while self.about in self._driving and not self._drivers[self.about].parked:  # noqa: ASYNC110 - the engine's own state
                 await asyncio.sleep(0.001)
             answer = await super()._call(function, *args, **kwargs)
-            while not self.taken_up():
+            while not self.taken_up():  # noqa: ASYNC110 - a child does it
                 await asyncio.sleep(0.005)
             self.seen = 2
             return answer

@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.playing import Simulation, simulating
 
-SEEDS = int(os.environ.get("ORCHESTRA_TEST_SEEDS", "150"))
+SEEDS = int(os.environ.get("ORCHESTRA_TEST_SEEDS", "500"))
 
 
 @pytest.fixture(scope="module")
