@@ -394,8 +394,10 @@ class Engine:
                 await self._call(sweeps.end_overdue)
                 await self._call(sweeps.fit_engines)
                 self._swept_at = clock.now()
-            except DatabaseError as error:
-                log.warning("a sweep failed (%s)", error)
+            except (
+                Exception
+            ):  # whatever it is, not the engine's end: the runs at work are none of the sweep's, and health says how long none came through
+                log.exception("a sweep failed; the next one comes in %g s", SWEEP_S)
 
     def _live(self) -> list[Driver]:
         return [self._drivers[run] for run in list(self._driving)]
