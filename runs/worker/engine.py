@@ -394,9 +394,7 @@ class Engine:
                 await self._call(sweeps.end_overdue)
                 await self._call(sweeps.fit_engines)
                 self._swept_at = clock.now()
-            except (
-                Exception
-            ):  # whatever it is, not the engine's end: the runs at work are none of the sweep's, and health says how long none came through
+            except Exception:  # not the engine's end: the runs at work are none of the sweep's, and health says since when none came through
                 log.exception("a sweep failed; the next one comes in %g s", SWEEP_S)
 
     def _live(self) -> list[Driver]:
