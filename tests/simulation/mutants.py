@@ -109,7 +109,7 @@ MUTANTS = (
     ),
     _one("count no attempt at the claim", CLAIMS, "attempt = attempt + 1", "attempt = attempt"),
     _one("use a late result", MACHINE, "if now >= step.deadline_at and isinstance(outcome, Returned):", "if False:"),
-    _one("retry what may have acted", DRIVER, "retry_safe=result.retry_safe and safe", "retry_safe=True"),
+    _one("retry what may have acted", PLANNING, "retry_safe=result.retry_safe and safe", "retry_safe=True"),
     _one("retry under the same attempt", ABSORBING, "        attempt=step.attempt + 1", "        attempt=step.attempt"),
     _one("ignore the lease at the claim", CLAIMS, "lease_until <= %s)", "lease_until <= %s OR 1)", constant="_READY"),
     _one("claim past the deadline", CLAIMS, "AND deadline_at > %s", "AND (deadline_at > %s OR 1)", constant="_READY"),
