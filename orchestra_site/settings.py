@@ -97,7 +97,7 @@ _POSTGRESQL: dict[str, Any] = {
     # Milliseconds. Transitions hold locks for tens of ms, so ten seconds mean that something is wrong and should be said.
     # A process that is gone without a word, or stands still, in the middle of a transaction: its rows are free when its lease is.
     "options": "-c lock_timeout=10000 -c statement_timeout=60000 "
-    f"-c idle_in_transaction_session_timeout={1000 * min(max(ORCHESTRA_LEASE_TTL_S, 10), 60)}",
+    f"-c idle_in_transaction_session_timeout={1000 * min(max(ORCHESTRA_LEASE_TTL_S, 5), 60)}",
     "connect_timeout": 10,
     # A peer that is gone without a word: noticed within a minute instead of never, so that no thread of an engine waits for ever.
     "keepalives_idle": 30,

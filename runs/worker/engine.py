@@ -205,7 +205,7 @@ class Engine:
         return time.monotonic() - self._last_work > GIVE_UP_S
 
     async def _claim(self, room: int) -> int:
-        wanted = self._wanted()
+        wanted = self.options.only
         if not room or wanted == frozenset():
             return 0
         sent = time.monotonic()
@@ -287,9 +287,6 @@ class Engine:
             return
         loaded = (await self._call(store.load, [run]))[0]
         await self._start(replace(loaded, problem=store.Problem(Cause.TAMPERED, str(error))))
-
-    def _wanted(self) -> Collection[UUID] | None:
-        return self.options.only
 
     async def _start(self, loaded: store.Loaded) -> None:
         former = self._driving.get(loaded.run.id)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.chaos.database import POSTGRESQL, SQLITE, Opened
@@ -17,8 +18,13 @@ SIZES = {SQLITE: "64m", POSTGRESQL: "256m"}
 
 def disk_full(folder: Path, opened: Opened, seed: int) -> Result:
     """The database's disk is full for a while: writes are refused whole, nothing is half done, and with space again all goes on."""
-    disk = folder / "disk"
-    disk.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="orchestra-disk-") as made:
+        disk = Path(made)
+        disk.chmod(0o755)  # PostgreSQL is another user where we are root, and must get there
+        return _played(disk, opened)
+
+
+def _played(disk: Path, opened: Opened) -> Result:
     refused = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={SIZES[opened.kind]},mode=755", "tmpfs", str(disk)], capture_output=True, check=False
     )
