@@ -378,29 +378,3 @@ def test_a_run_whose_time_has_come_is_taken_up_by_one_engine_only(publish: Calla
     until(lambda: Run.objects.ready(clock.now()).exists(), "the end of the wait")
     claims = [store.claim(owner=uuid4(), ttl=timedelta(seconds=30), limit=1) for _ in range(2)]
     assert [[one.id for one in claimed] for claimed in claims] == [[run.id], []]
-
-
-TWICE = (
-    "- id: both\n  min_success: any\n  parallel:\n    a: [{id: first, wait: {signal: payment, timeout: 1h}}]\n"
-    "    b: [{id: second, wait: {signal: payment, timeout: 1h}}]"
-)
-
-
-def test_a_signal_reaches_the_wait_that_is_open_beside_one_whose_time_is_over(publish: Callable[..., None]) -> None:
-    publish(TWICE)
-    run = pipelines.start()
-    pipelines.drive(run)
-    Wait.objects.filter(run=run, step="both/a/first").update(expires_at=clock.now() - timedelta(seconds=1))
-    services.send_signal(run=str(run.id), signal="payment", payload=7, actor=BOB)
-    assert dict(Wait.objects.filter(run=run).values_list("step", "state")) == {"both/a/first": "open", "both/b/second": "answered"}
-
-
-def test_a_signal_for_two_waits_is_one_transaction(publish: Callable[..., None]) -> None:
-    publish(TWICE)
-    run = pipelines.start()
-    pipelines.drive(run)
-    before = Run.objects.get(id=run.id).revision
-    services.send_signal(run=str(run.id), signal="payment", payload=7, actor=BOB)
-    assert set(Wait.objects.filter(run=run).values_list("state", flat=True)) == {"answered"}
-    assert Run.objects.get(id=run.id).revision == before + 1
-    assert verbs(run).count("runs.wait.answered") == 2
