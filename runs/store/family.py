@@ -90,18 +90,19 @@ def pay_late(run: UUID, spent_nano: int) -> None:
 
 
 def _pay(child: Run, unpaid: Collection[UUID]) -> None:
-    """An ended child's account goes into its parent's, and what was held for it is given back."""
+    """An ended child's account goes into its parent's, and what was held for it is given back, but for what runs below it hold of that still."""
     assert child.parent_run is not None
-    Run.objects.filter(id=child.parent_run.id).update(reserved_nano=F("reserved_nano") - child.held_nano)
-    _climb(child.parent_run, child.spent_nano, child.calls_used - child.held_calls, unpaid)
+    given_back = child.held_nano - min(child.reserved_nano, child.held_nano)
+    _climb(child.parent_run, child.spent_nano, child.calls_used - child.held_calls, unpaid, given_back=given_back)
 
 
-def _climb(run: Run, spent_nano: int, calls: int, unpaid: Collection[UUID]) -> None:
+def _climb(run: Run, spent_nano: int, calls: int, unpaid: Collection[UUID], *, given_back: int = 0) -> None:
     """Into this account; where that run has ended, and paid what it had spent by then, into the one above it too."""
     above: Run | None = run
     while above is not None:
         changed = {"revision": F("revision") + 1, "spent_nano": F("spent_nano") + spent_nano, "calls_used": F("calls_used") + calls}
-        Run.objects.filter(id=above.id).update(**changed)
+        Run.objects.filter(id=above.id).update(**changed, reserved_nano=F("reserved_nano") - given_back)
+        given_back = given_back if above.held_nano else 0  # without a limit nothing was held for it
         above = above.parent_run if above.state == RunState.FINISHED and above.id not in unpaid else None
 
 

@@ -297,6 +297,9 @@ def test_a_run_that_no_engine_can_carry_on_keeps_an_answer_until_one_can(path: P
 # --- money -----------------------------------------------------------------------------------------------------------
 
 
+USD = 1_000_000_000
+
+
 def lost(run: Run) -> store.Transition:
     """The end of a run that somebody holds, with what its calls have cost."""
     loaded = store.load([run.id])[0]
@@ -307,18 +310,35 @@ def lost(run: Run) -> store.Transition:
     return store.Transition(run.id, loaded.run.team.name, loaded.seen, move, pipelines.SYSTEM, settled=settled)
 
 
-@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
-def test_what_a_child_cost_is_paid_once_where_it_ends_with_the_run_above_it(path: Path, order: tuple[int, int]) -> None:
+def three_at_work(path: Path, *, own: bool = True, limits: str = "") -> list[Run]:
+    """A run, its child and the child of that, which has a call out that may cost a dollar; and its `own` has the one between."""
     logs = [path.parent / "below", path.parent / "own"]
     below = pipeline("below", "- {id: works, agent: pricey, with: {log: =input.log}}")
-    deeper, own = "{id: deeper, pipeline: below, with: {log: =input.log}}", "{id: own, agent: pricey, with: {log: =input.own}}"
-    middle = pipeline("middle", f"- {{id: both, parallel: {{a: [{deeper}], b: [{own}]}}}}")
+    deeper, beside = "{id: deeper, pipeline: below, with: {log: =input.log}}", "{id: own, agent: pricey, with: {log: =input.own}}"
+    middle = pipeline("middle", f"- {{id: both, parallel: {{a: [{deeper}], b: [{beside}]}}}}" if own else f"- {deeper}")
     pricey = agent("pricey", "work:slow", timeout="60s", more="cost: 1 USD")
-    families.publish(path, below, middle, steps=("- {id: sub, pipeline: middle, with: {log: =input.log, own: =input.own}}",), agents=(pricey,))
+    families.publish(
+        path, below, middle, steps=("- {id: sub, pipeline: middle, with: {log: =input.log, own: =input.own}}",), agents=(pricey,), more=limits
+    )
     run = pipelines.start(input={"log": str(logs[0]), "own": str(logs[1])})
-    pipelines.crash(run, at=lambda: all(log.exists() for log in logs))
-    family = generations(run)
+    pipelines.crash(run, at=lambda: all(log.exists() for log in logs[: 1 + own]))
+    return generations(run)
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_what_a_child_cost_is_paid_once_where_it_ends_with_the_run_above_it(path: Path, order: tuple[int, int]) -> None:
+    family = three_at_work(path)
+    run = family[0]
     assert all(isinstance(each, store.Committed) for each in store.commit([lost(family[at]) for at in order]))
     root, charged = row(run), sum(charge.amount_nano for charge in Charge.objects.all())
     assert (root.spent_nano, root.calls_used, root.reserved_nano) == (charged, 2, 0)
     assert charged > 0
+
+
+def test_what_a_run_below_still_holds_is_not_given_back_by_the_end_of_the_one_between(path: Path) -> None:
+    root, middle, low = three_at_work(path, own=False, limits="limits: {cost: 5 USD}")
+    assert row(root).reserved_nano == 5 * USD
+    assert all(isinstance(each, store.Committed) for each in store.commit([lost(middle)]))
+    assert row(root).reserved_nano == row(low).held_nano > 0
+    assert all(isinstance(each, store.Committed) for each in store.commit([lost(low)]))
+    assert (row(root).reserved_nano, row(root).spent_nano) == (0, USD)

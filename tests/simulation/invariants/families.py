@@ -66,7 +66,10 @@ class FamilyRules(Seeing):
         children = self._read("SELECT * FROM runs_run WHERE parent_run_id = ?", run["id"])
         live, ended = [row for row in children if row["state"] in LIVE], [row for row in children if row["state"] not in LIVE]
         calls = sum(row["held_calls"] for row in live) + sum(row["calls_used"] for row in ended)
-        return sum(row["held_nano"] for row in live), sum(row["spent_nano"] for row in ended), calls
+        held = sum(row["held_nano"] for row in live) + sum(
+            min(row["reserved_nano"], row["held_nano"]) for row in ended
+        )  # what runs below those hold still
+        return held, sum(row["spent_nano"] for row in ended), calls
 
     def _orphans(self) -> None:
         """Nobody waits for them any more; whoever sweeps tells them so."""
