@@ -81,9 +81,14 @@ class SignInForm(_Form):
         return [str(said) for errors in self.errors.values() for said in errors]
 
 
-def keep_session(request: HttpRequest) -> None:
-    """The session of this request knows the new password; the person's other ones still know the old, and so end."""
-    update_session_auth_hash(request, User.objects.get(username=request.user.get_username()))
+def keep_session(request: HttpRequest, new: str) -> None:
+    """The session of this request knows the new password; the person's other ones still know the old, and so end.
+
+    It ends too where somebody has given the person yet another password meanwhile: a reset ends every session.
+    """
+    user = User.objects.get(username=request.user.get_username())
+    if user.check_password(new):
+        update_session_auth_hash(request, user)
 
 
 def change_own_password(*, old: str, new: str, actor: Actor) -> int:

@@ -7,6 +7,7 @@ Knows no form and no request. Called by the sign-in, by whoever changes their ow
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,7 +15,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils.crypto import salted_hmac
 
@@ -31,6 +32,7 @@ REFUSED = ledger.Verb("site.sign_in.refused", frozenset({"message"}))
 VERBS = (LOCKED, UNLOCKED, REFUSED)
 
 MOST_FORGOTTEN: Final = 200
+MOST_LOOKS: Final = 20
 SHARED: Final = frozenset({Scope.ADDRESS, Scope.ELSEWHERE})
 """What others than the person add to."""
 
@@ -150,11 +152,19 @@ def lift_lock(lock: UUID, *, actor: Actor, now: datetime | None = None) -> str:
 def _row(bound: Bound, now: datetime) -> Tries:
     """Locked until the transaction ends; anew where its time is over."""
     ends = now + timedelta(seconds=settings.ORCHESTRA_LOCK_S)
-    row, _ = Tries.objects.select_for_update().get_or_create(key=bound.key, defaults={"scope": bound.scope, "ends": ends})
+    row = _made(bound, ends)
     if row.ends <= now:
         row.count, row.locked, row.ends = 0, False, ends
         row.save(update_fields=["count", "locked", "ends"])
     return row
+
+
+def _made(bound: Bound, ends: datetime) -> Tries:
+    """The one row of a bound. Who counts in the same moment may make it and take it away again between our two looks: then we look anew."""
+    for _ in range(MOST_LOOKS):
+        with suppress(IntegrityError):
+            return Tries.objects.select_for_update().get_or_create(key=bound.key, defaults={"scope": bound.scope, "ends": ends})[0]
+    raise OperationalError(f"the tries of {bound.scope} could not be counted in {MOST_LOOKS} looks")
 
 
 def _lock(bound: Bound, row: Tries, now: datetime) -> None:

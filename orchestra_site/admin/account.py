@@ -113,7 +113,7 @@ class AccountAdmin(ReadOnlyAdmin):
 
         def perform(said: Mapping[str, Any]) -> str:
             ended = change_own_password(old=said["old_password"], new=said["new_password"], actor=actor)
-            keep_session(request)
+            keep_session(request, said["new_password"])
             return f"Your password is changed. Your other sessions ended, and {_tokens(ended)}."
 
         says = ["Your other sessions end with it, and all your tokens; you stay signed in here.", *password_validators_help_texts()]

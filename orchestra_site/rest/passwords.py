@@ -48,7 +48,7 @@ class OwnPasswordView(Door):
     def post(self, asked: Asked) -> Response:
         ended = change_own_password(old=asked.body["old"], new=asked.body["new"], actor=asked.actor)
         if asked.actor.auth == "session":
-            keep_session(self.request._request)  # noqa: SLF001 - Django's, which holds the session
+            keep_session(self.request._request, asked.body["new"])  # noqa: SLF001 - Django's, which holds the session
         return Response({"tokens_ended": ended})
 
 

@@ -20,6 +20,7 @@ from audit.errors import Conflict
 from audit.models import Entry, Opening
 from orchestra_site.models import Token
 from orchestra_site.people import actor_for
+from orchestra_site.signing_in import change_own_password
 from orchestra_site.tokens import create_token
 from tests.doors.world import signed_in
 from tests.pipelines import SYSTEM
@@ -110,6 +111,19 @@ def test_a_changed_password_ends_other_sessions_and_all_tokens_and_is_an_entry_w
     assert (entry["actor"]["id"], entry["facts"]["password"], entry["facts"]["tokens_ended"]) == ("alice", "changed", 1)
     kept = [bytes(each.body).decode() for each in Entry.objects.all()] + [bytes(each.value).decode() for each in Opening.objects.all()]
     assert not any(secret in text for text in kept for secret in (NEW, passwords["alice"]))
+
+
+def test_a_reset_just_after_one_s_own_change_ends_the_session_that_made_it(passwords: dict[str, str]) -> None:
+    here = signed_in("alice")
+
+    def changed_and_reset(**asked: Any) -> int:
+        ended = change_own_password(**asked)
+        registry.reset_password("alice", actor=SYSTEM)
+        return ended
+
+    with mock.patch("orchestra_site.admin.account.change_own_password", changed_and_reset):
+        here.post(PASSWORD, asked(passwords["alice"]))
+    assert here.get(ACCOUNT).status_code == 302
 
 
 @pytest.mark.parametrize(

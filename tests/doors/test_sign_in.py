@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import IntegrityError, connection, connections
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -352,3 +352,19 @@ def test_a_lock_is_listed_and_lifted_in_a_shell(locks: dict[str, Tries]) -> None
     for name in ("root", "address"):
         run("--lift", str(locks[name].pk))
     assert run() == ["nothing is locked"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_takes_a_count_away_in_the_same_moment_makes_nobody_s_sign_in_fail() -> None:
+    """It was there when ours was to be made, and gone when it was to be read."""
+    made, real = [], Tries.objects.all().__class__.get_or_create
+
+    def meets(query: Any, **asked: Any) -> Any:
+        made.append(asked["key"])
+        if len(made) == 1:
+            raise IntegrityError("duplicate key")
+        return real(query, **asked)
+
+    with mock.patch.object(Tries.objects.all().__class__, "get_or_create", meets):
+        tries.take(tries.to_sign_in("erin", HERE))
+    assert made[0] == made[1] and Tries.objects.filter(key=made[0]).exists()
