@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 WAKE = "runs.tasks.wake"
 SWEEP = "runs.tasks.sweep"
+SCHEDULE = "orchestra-sweep"
 CHORES = frozenset({WAKE, SWEEP})
 """The only functions that may be put on the queue: its workers run whatever name they are given."""
 
@@ -65,7 +66,12 @@ def ensure_schedule() -> None:
     """The net under every engine: a sweep each minute. Safe to call at every start."""
     from django_q.models import Schedule  # noqa: PLC0415 - as above
 
-    Schedule.objects.get_or_create(name="orchestra-sweep", defaults={"func": SWEEP, "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1})
+    ours = Schedule.objects.filter(name=SCHEDULE)
+    if not ours.exists():
+        Schedule.objects.create(name=SCHEDULE, func=SWEEP, schedule_type=Schedule.MINUTES, minutes=1, repeats=-1)
+    ids = list(ours.order_by("id").values_list("id", flat=True)[:2])
+    if len(ids) > 1:  # no constraint keeps the name alone in its table: two first starts in one moment both create one
+        ours.filter(id__gt=ids[0]).delete()
 
 
 def serve() -> bool:

@@ -69,7 +69,10 @@ def check_integrity(batch: int = BATCH) -> tuple[int, int]:
     runs = [*intact.filter(state=RunState.FINISHED)[:batch], *intact.live()[:batch]]
     found = integrity_of(runs)
     broken = [run for run in runs if found[run.id] is Integrity.BROKEN]
-    Run.objects.filter(id__in=[run.id for run in runs]).update(checked_at=clock.now())
+    with transaction.atomic(durable=True):
+        checked = Run.objects.filter(id__in=[run.id for run in runs])
+        list(checked.order_by("id").select_for_update(no_key=True).values_list("id"))  # in the order of commits, as a heartbeat does
+        checked.update(checked_at=clock.now())
     for run in broken:
         mark_broken(run)
     return len(runs), len(broken)

@@ -63,7 +63,7 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
         return HttpResponseRedirect(link_to(owner))
 
     def perform(_: Mapping[str, Any]) -> str:
-        done = registry.publish(owner.name, actor=actor, version=seen.to_version)
+        done = registry.publish(owner.name, actor=actor, version=seen.to_version, seen=request.POST.get("seen", ""))
         agents = f", with {', '.join(f'{name} {version}' for name, version in done.agents)}" if done.agents else ""
         return f"Version {done.to_version} of '{done.name}' is published{agents}.{_staying(done)}"
 

@@ -126,7 +126,8 @@ class PublishView(Door):
         refuses=(UnknownAgent, NoSuchVersion, NotGranted, Retired, NotPublishable, Conflict),
     )
     def post(self, asked: Asked, agent: str) -> Response:
-        return Response(rendering.published(registry.publish(agent, actor=asked.actor, kind=Agent, version=asked.body.get("version"))))
+        done = registry.publish(agent, actor=asked.actor, kind=Agent, version=asked.body.get("version"), seen=asked.body.get("seen"))
+        return Response(rendering.published(done))
 
 
 class PreviewView(Door):

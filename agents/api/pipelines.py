@@ -66,7 +66,8 @@ class PublishView(Door):
         refuses=(UnknownPipeline, NoSuchVersion, NotGranted, Retired, NotPublishable, Conflict),
     )
     def post(self, asked: Asked, pipeline: str) -> Response:
-        return Response(rendering.published(registry.publish(pipeline, actor=asked.actor, kind=Pipeline, version=asked.body.get("version"))))
+        done = registry.publish(pipeline, actor=asked.actor, kind=Pipeline, version=asked.body.get("version"), seen=asked.body.get("seen"))
+        return Response(rendering.published(done))
 
 
 class PreviewView(Door):

@@ -75,7 +75,7 @@ def alias(row: ModelAlias) -> dict[str, Any]:
 def preview(told: Preview) -> dict[str, Any]:
     agents = [{"name": pin.name, "running": pin.running, "version": pin.version, "fields": _fields(pin.fields)} for pin in told.pins]
     problems = [str(each) for each in told.problems]
-    return {**_done(told), "fields": _fields(told.fields), "agents": agents, "unchanged": told.unchanged, "problems": problems}
+    return {**_done(told), "fields": _fields(told.fields), "agents": agents, "unchanged": told.unchanged, "problems": problems, "seen": told.seen}
 
 
 def published(done: Published) -> dict[str, Any]:

@@ -183,6 +183,7 @@ PREVIEW: Final = given(
     agents=listing(_PIN, "agents whose version would change in what runs"),
     unchanged=flag("what would be published runs already"),
     problems=listing(text(), "what forbids it; empty: it can be published"),
+    seen=text("the digest of what would be published, to publish exactly that"),
     meaning="What publishing would do.",
 )
 PUBLISHED: Final = given(
@@ -223,7 +224,10 @@ REASON_ASKED: Final = given(
 )
 _NUMBER: Final = {"minimum": 1, "maximum": 999_999_999}
 PUBLISH_ASKED: Final = given(
-    version={**whole("a version that was never published; by default the draft"), **_NUMBER}, optional=("version",), examples=[{}, {"version": 4}]
+    version={**whole("a version that was never published; by default the draft"), **_NUMBER},
+    seen=text("what the preview said: where anything else would be published by now, nothing is", pattern="^[0-9a-f]{64}$"),
+    optional=("version", "seen"),
+    examples=[{}, {"version": 4}],
 )
 ROLLBACK_ASKED: Final = given(
     version={**whole("the version to go back to; by default the one before"), **_NUMBER},

@@ -88,12 +88,13 @@ class Conversation:
         """The boundary's answer. The silence clock rests meanwhile: the call has a deadline of its own."""
         if not isinstance(request, dict) or not isinstance(request.get("arguments"), dict):
             raise frames.BadFrame("a call without arguments")
+        _refuse_unsendable(request)
         try:
             value = await self._on_call(str(request.get("tool")), request["arguments"])
             frames.pack(frames.to_json({"ok": value}))
         except CallError as error:
             self._refused.add(error.cause)
-            return {"error": {"cause": error.cause, "message": error.message}}
+            return {"error": {"cause": error.cause, "message": failures.clean(error.message)}}  # it may repeat what the child has sent
         except frames.BadFrame as error:
             self._refused.add("contract")
             return {"error": {"cause": "contract", "message": f"the tool's answer can't be handed on: {error}"}}
@@ -139,11 +140,19 @@ def _put_off(silence: asyncio.Timeout, by_s: float) -> None:
         silence.reschedule(asyncio.get_running_loop().time() + by_s)
 
 
+def _refuse_unsendable(request: dict[str, Any]) -> None:
+    """JSON can be read that can't be written: lone surrogates, numbers that overflow to infinity. What carries the call on would fail on it."""
+    try:
+        frames.to_json(request)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise frames.BadFrame(f"a call that can't be handed on: {type(error).__name__}") from error
+
+
 def _progress(said: Any) -> tuple[str | None, float | None]:
     if not isinstance(said, dict):
         raise frames.BadFrame("progress without its parts")
     message, fraction = said.get("message"), said.get("fraction")
-    share = min(1.0, max(0.0, float(fraction))) if isinstance(fraction, int | float) else None
+    share = float(min(1, max(0, fraction))) if isinstance(fraction, int | float) else None  # cut first: an integer may be larger than any float
     return (None if message is None else str(message)[:500]), share
 
 

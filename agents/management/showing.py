@@ -94,6 +94,8 @@ class Shown:
             self.line("it runs already: there is nothing to publish", "hint")
         for problem in told.problems:
             self.line(visible(problem, MAX_MESSAGE), "problem")
+        if not (told.unchanged or told.problems):
+            self.line(f"to publish exactly this: manage.py publish {told.name} --number {told.to_version} --seen {told.seen}", "hint")
 
 
 @contextmanager

@@ -127,7 +127,7 @@ class Pin:
 class Preview:
     """What a publication would do: fields that differ from what runs now, agents whose version changes, and what forbids it.
 
-    `unchanged` says that what would be published runs already.
+    `unchanged` says that what would be published runs already; `seen` is the digest of what would be published, for `publish` to hold to.
     """
 
     kind: str
@@ -138,6 +138,7 @@ class Preview:
     pins: tuple[Pin, ...] = ()
     problems: tuple[Problem, ...] = ()
     unchanged: bool = False
+    seen: str = ""
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:

@@ -26,13 +26,20 @@ from .writing import Turn, record_refusal, require_member
 
 
 def publish(
-    name: str, *, actor: Actor, now: datetime | None = None, version: int | None = None, kind: type[Agent] | type[Pipeline] | None = None
+    name: str,
+    *,
+    actor: Actor,
+    now: datetime | None = None,
+    version: int | None = None,
+    kind: type[Agent] | type[Pipeline] | None = None,
+    seen: str | None = None,
 ) -> Published:
     """Publish a pipeline's or an agent's draft, or another version of it that was never published.
 
     A pipeline takes the drafts of its agents with it and gets a release of what they come to; an agent's publication leaves the
     pipelines that use it as they are (`stay` names them). UnknownPipeline, NoSuchVersion, NotGranted, Retired, NotPublishable with every
     problem, Conflict (nothing to publish; nothing changed); each is an entry too. With `kind` only something of that kind is found.
+    With `seen`, a preview's, nothing else than what was previewed is published: Conflict.
     """
     subject = named("name", name)
     try:
@@ -43,7 +50,7 @@ def publish(
             require_member(actor, owner.team.name, f"'{owner.name}'")
             require_in_use(owner)
             target = _target(owner, version)
-            done = _pipeline(turn, owner, target) if isinstance(owner, Pipeline) else _agent(turn, owner, target)
+            done = _pipeline(turn, owner, target, seen) if isinstance(owner, Pipeline) else _agent(turn, owner, target, seen)
             turn.close()
     except OrchestraError as error:
         problems = error.details.get("problems") or [error.message]
@@ -60,12 +67,17 @@ def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
     return _previewed_pipeline(owner, target, actor) if isinstance(owner, Pipeline) else _previewed_agent(owner, target)
 
 
+def _require_seen(seen: str | None, now: str, owner: Agent | Pipeline) -> None:
+    """What was shown is what is published (R9): no other draft that was applied since, of it or of an agent that goes with it."""
+    if seen not in (None, now):
+        raise Conflict(f"what would be published of '{owner.name}' has changed since it was shown; nothing was changed: look again, then publish")
+
+
 def _previewed_agent(agent: Agent, target: Version) -> Preview:
     live = versions.published(agent)
     fields = compare({} if live is None else live.spec, target.spec)
-    return Preview(
-        "agent", agent.name, None if live is None else live.number, target.number, fields, unchanged=live is not None and live.pk == target.pk
-    )
+    same = live is not None and live.pk == target.pk
+    return Preview("agent", agent.name, None if live is None else live.number, target.number, fields, unchanged=same, seen=target.digest)
 
 
 def _previewed_pipeline(pipeline: Pipeline, target: Version, actor: Actor) -> Preview:
@@ -80,6 +92,7 @@ def _previewed_pipeline(pipeline: Pipeline, target: Version, actor: Actor) -> Pr
         pins=tuple(_pins(composition, running["agents"], actor)),
         problems=tuple(refusals(composition)),
         unchanged=current is not None and composition.digest() == current.digest,
+        seen=composition.digest(),
     )
 
 
@@ -113,8 +126,9 @@ def _drafts(composition: Composition) -> list[Version]:
     return [version for _, version in sorted(composition.agents.items()) if version.state == VersionState.DRAFT]
 
 
-def _pipeline(turn: Turn, pipeline: Pipeline, target: Version) -> Published:
+def _pipeline(turn: Turn, pipeline: Pipeline, target: Version, seen: str | None) -> Published:
     composition = compose(target, actor=turn.actor, drafts=True)
+    _require_seen(seen, composition.digest(), pipeline)
     if problems := refusals(composition):
         raise NotPublishable(f"version {target.number} of pipeline '{pipeline.name}' can't be published; nothing was changed", problems=problems)
     live, drafts = versions.published(pipeline), _drafts(composition)
@@ -129,7 +143,8 @@ def _pipeline(turn: Turn, pipeline: Pipeline, target: Version) -> Published:
     return Published("pipeline", pipeline.name, None if live is None else live.number, target.number, agents, (made,))
 
 
-def _agent(turn: Turn, agent: Agent, target: Version) -> Published:
+def _agent(turn: Turn, agent: Agent, target: Version, seen: str | None) -> Published:
+    _require_seen(seen, target.digest, agent)
     live = versions.published(agent)
     if live is not None and live.pk == target.pk:
         raise Conflict(f"version {target.number} of agent '{agent.name}' is the published one already; nothing was changed")
@@ -137,6 +152,6 @@ def _agent(turn: Turn, agent: Agent, target: Version) -> Published:
         message = f"agent '{agent.name}' has no {' and no '.join(missing)} contract, so nothing could be held against what it is given and gives"
         raise NotPublishable(message, problems=[Problem(f"agent '{agent.name}'", 1, message)])
     versions.publish(turn, target)
-    seen, others = shown(users_of([agent.name])[agent.name], turn.actor)
-    stay = tuple(sorted(pipeline.name for pipeline in seen))
+    users, others = shown(users_of([agent.name])[agent.name], turn.actor)
+    stay = tuple(sorted(pipeline.name for pipeline in users))
     return Published("agent", agent.name, None if live is None else live.number, target.number, (), (), stay, others)

@@ -49,12 +49,13 @@ def send_signal(*, run: str, signal: str, payload: Any, actor: Actor) -> Wait:
     with _refusals(found, actor):
         require_member(found, actor)
         waits = list(_waits_for(found, signal)) if signal.isprintable() else []
-        due = [wait for wait in waits if wait.state == WaitState.OPEN]
+        now = clock.now()
+        due = [wait for wait in waits if wait.state == WaitState.OPEN and now < wait.expires_at]
         if not due:
             raise _not_waiting(found, signal, waits)
         for wait in due:
             _refuse_misfit(wait, payload)
-        answered = [answer(wait, payload, actor=actor) for wait in due]
+        answered = _answered(due, payload, actor=actor)
     queue.ring(found.id)
     return answered[0]
 
@@ -237,24 +238,37 @@ def answer(wait: Wait, value: Any, *, actor: Actor, call: Call | None = None) ->
 
     A waiting run is at work again, with the time that was left to it. AlreadyAnswered, or NotWaiting where time or a cancel was quicker.
     """
+    return _answered([wait], value, actor=actor, call=call)[0]
+
+
+def _answered(waits: Sequence[Wait], value: Any, *, actor: Actor, call: Call | None = None) -> list[Wait]:
+    """All of one run's waits with one answer, in one transaction; those that were still open, or the error of the first where none was."""
+    of = waits[0].run_id
     with transaction.atomic(durable=True):
-        family.lock([wait.run_id])
-        locked = Run.objects.filter(id=wait.run_id, state__in=LIVE_RUN, cancel_requested_at__isnull=True).update(revision=F("revision") + 1)
+        family.lock([of])
+        locked = Run.objects.filter(id=of, state__in=LIVE_RUN, cancel_requested_at__isnull=True).update(revision=F("revision") + 1)
         now = clock.now()
-        run = Run.objects.select_related("team").get(id=wait.run_id)
-        drafts = _drafts(wait, run, value, actor, call)
-        ended = {"state": WaitState.ANSWERED, "ended_at": now, "answered_by": f"{actor.kind}:{actor.id}", "answer_entry": drafts[0].id}
-        if not locked or now >= run.deadline_at or not Wait.objects.open(now).filter(id=wait.id).update(**ended):
-            wait.refresh_from_db()
-            raise _too_late(wait)
+        run = Run.objects.select_related("team").get(id=of)
+        drafts = {wait: _drafts(wait, run, value, actor, call) for wait in waits} if locked and now < run.deadline_at else {}
+        taken = [wait for wait, said in drafts.items() if _end(wait, said[0], actor, now)]
+        if not taken:
+            waits[0].refresh_from_db()
+            raise _too_late(waits[0])
         if call is not None:
             _resolve(call, value, now)
         head = ledger.head_of(run.id)
-        Run.objects.filter(id=run.id).update(seq=F("seq") + len(drafts), **family.back_at_work(run, now))
-        ledger.record(drafts, now=now, heads={run.id: head})
+        entries = [draft for wait in taken for draft in drafts[wait]]
+        Run.objects.filter(id=run.id).update(seq=F("seq") + len(entries), **family.back_at_work(run, now))
+        ledger.record(entries, now=now, heads={run.id: head})
         family.tell([family.News(run.id)], actor=actor, now=now)
-    wait.refresh_from_db()
-    return wait
+    for wait in taken:
+        wait.refresh_from_db()
+    return taken
+
+
+def _end(wait: Wait, said: Draft, actor: Actor, now: datetime) -> bool:
+    ended = {"state": WaitState.ANSWERED, "ended_at": now, "answered_by": f"{actor.kind}:{actor.id}", "answer_entry": said.id}
+    return bool(Wait.objects.open(now).filter(id=wait.id).update(**ended))
 
 
 def _drafts(wait: Wait, run: Run, value: Any, actor: Actor, call: Call | None) -> list[Draft]:

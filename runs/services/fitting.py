@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
@@ -17,6 +16,7 @@ from audit.identity import new_id
 from audit.ledger import Draft
 from runs.engine.states import AT_WORK_RUN, SUPPORTED_ABIS, Integrity, RunState, Verb, WaitKind, WaitState
 from runs.engine.values import instant_text
+from runs.errors import AlreadyAnswered, NotWaiting
 from runs.models import Engine, Run, Wait
 from runs.services.answering import answer
 from runs.store import family
@@ -38,7 +38,7 @@ def park_incompatible(*, actor: Actor) -> int:
 
 
 def _abis_at_work(now: datetime) -> frozenset[int]:
-    living = Engine.objects.alive(now - timedelta(seconds=3 * settings.ORCHESTRA_HEARTBEAT_S))
+    living = Engine.objects.alive(now)
     return frozenset(abi for abis in living.values_list("abis", flat=True) for abi in abis)
 
 
@@ -77,7 +77,13 @@ def _waiting(run: Run, until: datetime, left: int, actor: Actor) -> Draft:
 def resume_compatible(*, actor: Actor) -> int:
     """Bring runs back that this engine can carry out; how many."""
     open_waits = Wait.objects.open(clock.now()).filter(kind=WaitKind.INCOMPATIBLE, run__engine_abi__in=SUPPORTED_ABIS)
-    waits = list(open_waits.select_related("run", "run__team")[:BATCH])
-    for wait in waits:
+    return sum(_resumed(wait, actor) for wait in open_waits.select_related("run", "run__team")[:BATCH])
+
+
+def _resumed(wait: Wait, actor: Actor) -> bool:
+    """Every engine sweeps: another may have been quicker, or time, or a cancel."""
+    try:
         answer(wait, {"abis": sorted(SUPPORTED_ABIS)}, actor=actor)
-    return len(waits)
+    except (AlreadyAnswered, NotWaiting):
+        return False
+    return True

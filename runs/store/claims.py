@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
 from audit import bulk, clock
@@ -141,9 +141,19 @@ def look(runs: Sequence[UUID]) -> dict[UUID, Look]:
 def release_lease(*, owner: UUID, runs: Sequence[UUID]) -> None:
     """Give live runs back, so that another worker need not wait for the lease to run out. That is no crash: it counts as no attempt."""
     held = Run.objects.filter(lease_owner=owner, id__in=runs, state__in=LIVE_RUN)
-    held.update(lease_owner=None, lease_until=None, attempt=Greatest(F("attempt") - 1, 0))
+    with transaction.atomic(durable=True):
+        _lock_in_order(held)
+        held.update(lease_owner=None, lease_until=None, attempt=Greatest(F("attempt") - 1, 0))
 
 
 def forfeit_lease(*, owner: UUID) -> None:
     """Free the runs of a worker that is known to be dead. They were claimed in vain, so that counts as an attempt."""
-    Run.objects.filter(lease_owner=owner, state__in=LIVE_RUN).update(lease_until=clock.now())
+    held = Run.objects.filter(lease_owner=owner, state__in=LIVE_RUN)
+    with transaction.atomic(durable=True):
+        _lock_in_order(held)
+        held.update(lease_until=clock.now())
+
+
+def _lock_in_order(held: "QuerySet[Run]") -> None:
+    """In the order of commits, or each might wait for the other's next row."""
+    list(held.order_by("id").select_for_update(no_key=True).values_list("id"))

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from audit import bulk, canonical, clock, ledger
@@ -74,6 +74,7 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
     with transaction.atomic(durable=True), bulk.together():
         if concerning:
             family.lock(each.run for each in ordered)
+        _lock_in_order([each.run for each in ordered])
         rows = [_run_row(each, notes[each.run]) for each in ordered]
         alive = bulk.update_where(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
         now = clock.now()
@@ -89,6 +90,12 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
     for each in written:
         answers[each.run] = Committed(_seen_next(each, heads[each.run]), now, notes[each.run].entries, _made_ready(each, children))
     return [answers[each.run] for each in batch]
+
+
+def _lock_in_order(runs: Sequence[UUID]) -> None:
+    """An UPDATE takes its rows in whatever order its plan reads them, and two that differ wait for each other. Nobody waits for this answer."""
+    if len(runs) > 1 and connection.vendor == "postgresql":
+        bulk.statement("SELECT id FROM runs_run WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(runs)], answers=False)
 
 
 def _write(

@@ -23,7 +23,7 @@ from runs.engine.values import Step
 from runs.performers import Refusal
 from runs.worker.messages import Asked, Ended, Event, Gone, Input, Planned, Poked, Settled, Tools, give
 from runs.worker.performing import Performing
-from runs.worker.planning import Calls, admitted, carried_on, diverged, planned, record_of
+from runs.worker.planning import Calls, admitted, carried_on, diverged, judged_by, planned, record_of
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class Driver:
 
     def _absorbed(self, result: Result, closing: Sequence[store.CallSettled]) -> Move:
         """What came back. Where it failed before its call had an end, and that may have acted, it is not failed but unresolved."""
-        judged, now = self._judged(result, closing), clock.now()
+        judged, now = judged_by(self.calls, result, closing), clock.now()
         if isinstance(judged, Failed) and not closing and self._is_at_work(judged.key, judged.attempt):
             step = self.snapshot.steps[judged.key]
             acted = self._may_have_acted(step)
@@ -387,21 +387,6 @@ class Driver:
         without = [call for call in out if move.finish is not None or call.step in move.abandon or not _is_under_way(move.snapshot.steps, call)]
         arrived = {each.call.key: each for each in self._arrived()} if without else {}
         return [arrived.get(call.key) or store.abandoned(call, move.snapshot, run=self.run) for call in without]
-
-    def _judged(self, result: Result, settled: Sequence[store.CallSettled]) -> Result:
-        """A failed attempt may be made again only if none of its calls may have acted, and by another agent only if none could have."""
-        if not isinstance(result, Failed):
-            return result
-        ends = self.calls | {each.call.key: each.call for each in settled}
-        every = [call for call in ends.values() if call.step == result.key]
-        safe = all(_may_be_repeated(call) for call in every if call.attempt == result.attempt)
-        pure = all(call.mode is not Mode.IDEMPOTENT and _may_be_repeated(call) for call in every)
-        return replace(result, retry_safe=result.retry_safe and safe, fallback_safe=result.fallback_safe and pure)
-
-
-def _may_be_repeated(call: store.CallRecord) -> bool:
-    """One that is made at most once is refused only where it never went out."""
-    return call.mode is not Mode.AT_MOST_ONCE or call.state is CallState.REFUSED
 
 
 def _is_under_way(steps: Mapping[str, Step], call: store.CallRecord) -> bool:

@@ -331,9 +331,8 @@ class Engine:
         try:
             ours = await self._call(store.heartbeat, owner=self.id, ttl=self.options.ttl, runs=list(held))
             self._held_until = sent + self.options.ttl.total_seconds() - MARGIN_S
-            # Of a run that was parked meanwhile and taken up again here, the lease is a new one.
-            same = [run for run, task in held.items() if self._driving.get(run) is task]
-            self._drop([run for run in same if run not in ours and not self._is_parked(run)], "another worker holds it")
+            lost = [run for run, task in held.items() if run not in ours and self._driving.get(run) is task and not self._is_parked(run)]
+            self._drop(lost, "another worker holds it")  # what was parked meanwhile and taken up again here has a lease of its own
             await self._say()
         except DatabaseError as error:
             log.warning("heartbeat failed (%s)", error)
@@ -391,8 +390,8 @@ class Engine:
                 await self._call(sweeps.end_overdue)
                 await self._call(sweeps.fit_engines)
                 self._swept_at = clock.now()
-            except DatabaseError as error:
-                log.warning("a sweep failed (%s)", error)
+            except Exception:  # not the engine's end: the runs at work are none of the sweep's, and health says since when none came through
+                log.exception("a sweep failed; the next one comes in %g s", SWEEP_S)
 
     def _live(self) -> list[Driver]:
         return [self._drivers[run] for run in list(self._driving)]

@@ -1,10 +1,10 @@
 """How a step's own call goes out: answered on the spot, at once with its intent, after waiting for a child, again after a crash, or not at all.
 
-Looks only at values and at whether a child is free. Used by the driver, once per step of a transition.
+And whether a failed one may go out anew. Looks only at values and at whether a child is free. Used by the driver, once per step of a transition.
 """
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -144,3 +144,19 @@ def record_of(request: Request) -> store.CallRecord:
         not_after=request.not_after,
         reserved_nano=request.bound_nano,
     )
+
+
+def judged_by(calls: Mapping[str, store.CallRecord], result: Result, settled: Sequence[store.CallSettled]) -> Result:
+    """A failed attempt may be made again only if none of its calls may have acted, and by another agent only if none of the step could have."""
+    if not isinstance(result, Failed):
+        return result
+    ends = {**calls, **{each.call.key: each.call for each in settled}}
+    every = [call for call in ends.values() if call.step == result.key]
+    safe = all(_may_be_repeated(call) for call in every if call.attempt == result.attempt)
+    pure = all(call.mode is not Mode.IDEMPOTENT and _may_be_repeated(call) for call in every)
+    return replace(result, retry_safe=result.retry_safe and safe, fallback_safe=result.fallback_safe and pure)
+
+
+def _may_be_repeated(call: store.CallRecord) -> bool:
+    """One that is made at most once is refused only where it never went out."""
+    return call.mode is not Mode.AT_MOST_ONCE or call.state is CallState.REFUSED

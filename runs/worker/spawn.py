@@ -85,6 +85,9 @@ class EngineProcess(Started):
         idle = () if idle_s is None else ("--idle", str(idle_s))
         try:
             super().__init__(_manage("worker", "--no-queue", "--engine", str(engine := uuid4()), "--watched", str(told), *idle), pass_fds=(told,))
+        except BaseException:
+            os.close(self._ticks)
+            raise
         finally:
             os.close(told)
         self.id = engine

@@ -186,6 +186,8 @@ class Clerk:
             except DatabaseError as error:
                 log.warning("what the supervisor sees can't be written (%s)", error)
                 connections.close_all()
+            except Exception:
+                log.exception("what the supervisor sees can't be written; trying again")
         connections.close_all()
 
     def _write(self, *, last: bool) -> None:

@@ -11,7 +11,7 @@ from django.db import connection, connections
 from agents import registry
 from agents.errors import NotPublishable
 from agents.models import Agent, Pipeline, Version, VersionState
-from agents.registry import applying, publishing, retiring, rollbacks
+from agents.registry import applying, pricing, publishing, retiring, rollbacks
 from audit.errors import Conflict
 from tests.agents.folders import AUDITOR, PIPELINE, READER, READING, TEAM, numbers
 from tests.agents.inventory import SYSTEM, facts_of, pinned, publish, release
@@ -164,3 +164,13 @@ def test_an_agent_and_a_pipeline_never_get_the_same_name(tmp_path: Path, monkeyp
     meeting = Meeting(monkeypatch, applying, "_taken_names")
     refused = meeting.of(lambda: registry.apply_folder(agent, actor=SYSTEM), lambda: registry.apply_folder(pipeline, actor=SYSTEM))
     assert isinstance(refused["second"], NotPublishable) and "is the name of an agent already" in str(refused["second"].details["problems"])
+
+
+def test_an_apply_and_a_look_through_the_prices_never_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alias = "kind: model\nname: {}\nteam: platform\nprovider: anthropic\nmodel: {}\nsecret: env:SOME_KEY\n"
+    both = TEAM + "---\n" + alias.format("second", "{0}") + "---\n" + alias.format("first", "{0}")
+    folder = numbers(tmp_path / "one", team=both.format("before"))
+    registry.apply_folder(folder, actor=SYSTEM)
+    numbers(folder, team=both.format("after"))
+    meeting = Meeting(monkeypatch, pricing, "ensure")
+    assert meeting.of(lambda: registry.apply_folder(folder, actor=SYSTEM), lambda: registry.update_prices(actor=SYSTEM)) == {}

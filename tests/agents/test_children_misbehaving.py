@@ -360,3 +360,31 @@ def test_an_interrupt_at_the_terminal_reaches_the_worker_alone(level: str, tmp_p
         os.killpg(worker.pid, signal.SIGINT)
         worker.wait(5)
         _gone(str(tmp_path))
+
+
+RAW = "def raw(body):\n    link = sys.modules['_orchestra_child.link']\n    os.write(link._pipes['up'], len(body).to_bytes(4, 'big') + body)\n"
+UNREADABLE = {
+    "surrogate-tool": rb'{"call":{"tool":"\ud800","arguments":{}}}',
+    "surrogate-value": rb'{"call":{"tool":"fetch","arguments":{"a":"\ud800"}}}',
+    "surrogate-key": rb'{"call":{"tool":"fetch","arguments":{"\udfff":1}}}',
+    "infinite": b'{"call":{"tool":"fetch","arguments":{"a":1e999}}}',
+    "nan-in-call": b'{"call":{"tool":"fetch","arguments":{"a":NaN}}}',
+    "nan-in-progress": b'{"progress":{"fraction":NaN}}',
+    "huge-integer": b'{"call":{"tool":"fetch","arguments":{"a":1' + b"0" * 5000 + b"}}}",
+    "deep": b'{"progress":' + b'{"a":' * 10000 + b"1" + b"}" * 10001,
+    "number-as-key": b"{1:2}",
+    "not-utf-8": b"\xff\xfe{}",
+    "no-object": b"[]",
+}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE.keys())
+async def test_a_frame_that_nobody_could_hand_on_is_its_functions_own_failure(run: Run, body: bytes) -> None:
+    crashed(await run(f"{RAW}def work():\n    raw({body!r})\n    time.sleep(10)\n"))
+
+
+@pytest.mark.parametrize("fraction", ["1" + "0" * 400, "-1" + "0" * 400, "1e999", "-1e999", "true"])
+async def test_progress_of_any_size_is_cut_to_between_nothing_and_all(run: Run, fraction: str) -> None:
+    body = b'{"progress":{"fraction":' + fraction.encode() + b"}}"
+    outcome = await run(f"{RAW}def work():\n    raw({body!r})\n    return {{'a': 1}}")
+    assert isinstance(outcome, Returned), outcome

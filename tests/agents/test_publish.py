@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from agents import registry
 from agents.errors import NotPublishable, NotPublished, UnknownPipeline
 from agents.models import Agent, Artifact, Pipeline, Release, Standing, VersionState
 from agents.registry import releases
+from agents.registry.composing import Composition
 from agents.registry.writing import Turn
 from audit import clock
 from audit.canonical import digest
@@ -328,3 +329,14 @@ def test_a_release_is_not_put_in_the_place_of_one_that_was_not_looked_at(folder:
     with pytest.raises(Conflict, match="pipeline 'numbers' was published by somebody else at this moment; look and repeat"):
         releases.make_current(Turn(SYSTEM, clock.now()), stale, wanted)
     assert release().digest == made.digest
+
+
+def test_a_release_of_hundreds_of_agents_with_long_names_fits_into_its_entry(folder: Path) -> None:
+    publish(folder)
+    reader, pipeline = Agent.objects.get(name="reader").versions.get(), Pipeline.objects.get().versions.get()
+    many = {f"{'a' * 59}{number:04}": reader for number in range(500)}
+    with transaction.atomic():
+        turn = Turn(SYSTEM, clock.now())
+        made = releases.make(turn, Composition(pipeline, many))
+        turn.close()
+    assert facts_of("agents.release.made")[-1] == {"digest": made.digest, "version": 1, "agents": 500}

@@ -103,6 +103,18 @@ def test_a_preview_tells_the_fields_and_drafts_and_writes_nothing(folder: Path) 
     assert (told.problems, told.unchanged, verbs()) == ((), False, before)
 
 
+def test_nothing_but_what_was_previewed_is_published(folder: Path) -> None:
+    publish(folder)
+    draft(numbers(folder, pipeline=PIPELINE.replace("1m", "2m"), reading=READING.replace("1}", "2}")))
+    told = {name: registry.preview(name, actor=SYSTEM).seen for name in ("numbers", "reader")}
+    draft(numbers(folder, pipeline=PIPELINE.replace("1m", "2m"), reading=READING.replace("1}", "3}")))
+    for name, seen in told.items():
+        with pytest.raises(Conflict, match="has changed since it was shown"):
+            registry.publish(name, actor=SYSTEM, seen=seen)
+    assert release().manifest["pipeline"]["version"] == 1
+    assert registry.publish("numbers", actor=SYSTEM, seen=registry.preview("numbers", actor=SYSTEM).seen).to_version == 2
+
+
 def test_a_preview_is_held_against_what_runs_and_not_against_what_is_published(folder: Path) -> None:
     """After a rollback the agents' published versions are not what the pipeline runs: to publish it again would bring the newer ones back."""
     publish(folder)

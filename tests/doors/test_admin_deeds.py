@@ -40,6 +40,27 @@ def text(answer: HttpResponse) -> str:
     return answer.content.decode()
 
 
+def shown(client: Client, row: Any) -> dict[str, str]:
+    """What the page of a publication posts: which composition it showed."""
+    return {"seen": client.get(deed(row, "publish")).context["seen"].seen}
+
+
+def test_the_button_publishes_what_its_page_showed_and_nothing_that_was_applied_since(seen: dict[str, Client], tmp_path: Path) -> None:
+    pipeline, pages = Pipeline.objects.get(name="sample"), []
+    for limit in ("21s", "22s"):
+        agents = [pipelines.agent("worker", "work:work", timeout=limit)]
+        registry.apply_folder(pipelines.folder(tmp_path / limit, functions=world.WORK, agents=agents, steps=world.STEPS), actor=SYSTEM)
+        pages.append(shown(seen["alice"], pipeline))
+    for said in (pages[0], {}):
+        refused = seen["alice"].post(deed(pipeline, "publish"), said)
+        assert refused.status_code == 409 and "has changed since it was shown" in text(refused)
+        assert Version.objects.get(agent__name="worker", state=VersionState.PUBLISHED).number == 1
+    assert len(entries("agents.version.refused")) == 2
+    again = refused.context["seen"].seen
+    assert f'name="seen" value="{again}"' in text(refused)
+    assert "with worker 3" in text(seen["alice"].post(deed(pipeline, "publish"), {"seen": again}, follow=True))
+
+
 def test_a_member_starts_a_run_from_the_contract_of_its_input(seen: dict[str, Client], tmp_path: Path) -> None:
     contract = "input: {type: object, required: [rows], properties: {rows: {type: integer, minimum: 1}, feed: {type: string}, more: {type: object}}}"
     folder = pipelines.folder(tmp_path / "f", functions=world.WORK, agents=[pipelines.agent("worker", "work:work")], steps=world.STEPS)
@@ -125,7 +146,7 @@ def test_a_draft_is_published_after_its_differences_were_shown_and_rolled_back(s
     page = text(seen["alice"].get(deed(pipeline, "publish")))
     assert "worker 2, in the place of 1" in page and "timeout_ms" in page and "csrfmiddlewaretoken" in page
     assert "timeout_ms" in text(seen["alice"].get(deed(worker, "publish")))
-    done = seen["alice"].post(deed(pipeline, "publish"), follow=True)
+    done = seen["alice"].post(deed(pipeline, "publish"), shown(seen["alice"], pipeline), follow=True)
     assert "is published, with worker 2" in text(done)
     assert Version.objects.get(agent=worker, state=VersionState.PUBLISHED).number == 2
     old = pipeline.releases.order_by("created_at").first()
@@ -145,7 +166,7 @@ def test_what_can_not_be_published_says_every_problem_and_is_recorded(seen: dict
     registry.apply_folder(broken, actor=SYSTEM, publish=False)
     pipeline = Pipeline.objects.get(name="sample")
     assert "What forbids it" in text(seen["alice"].get(deed(pipeline, "publish")))
-    refused = seen["alice"].post(deed(pipeline, "publish"))
+    refused = seen["alice"].post(deed(pipeline, "publish"), shown(seen["alice"], pipeline))
     assert refused.status_code == 422 and "can&#x27;t be published" in text(refused)
     assert [entry.actor for entry in entries("agents.version.refused")] == ["alice"]
 
@@ -279,7 +300,7 @@ def test_of_very_many_problems_the_page_says_how_many_more_there_are(seen: dict[
     assert problems > 60
     more = f"… and {problems - 50} more"
     assert more in text(seen["alice"].get(deed(row, "publish")))
-    assert text(seen["alice"].post(deed(row, "publish"), {})).count(more) == 2
+    assert text(seen["alice"].post(deed(row, "publish"), shown(seen["alice"], row))).count(more) == 2
 
 
 def test_a_rollback_or_publication_of_an_agent_says_which_pipelines_it_touches_and_how_many_are_not_shown(
@@ -296,7 +317,7 @@ def test_a_rollback_or_publication_of_an_agent_says_which_pipelines_it_touches_a
     assert "Pipelines that run it from now on: sample, 1 of other teams." in said
     third = pipelines.folder(tmp_path / "third", functions=world.WORK + "\n", agents=[pipelines.agent("worker", "work:work")], steps=world.STEPS)
     registry.apply_folder(third, actor=SYSTEM)
-    said = text(seen["alice"].post(deed(row, "publish"), {}, follow=True))
+    said = text(seen["alice"].post(deed(row, "publish"), shown(seen["alice"], row), follow=True))
     assert "Pipelines that stay as they are until they are published: sample, 1 of other teams." in said
 
 

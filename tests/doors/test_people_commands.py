@@ -115,8 +115,11 @@ def test_nobody_whose_name_is_no_text_has_a_token() -> None:
 def test_a_draft_is_looked_at_and_then_published(folder: Path) -> None:
     run("apply", "-f", numbers(folder, pipeline=PIPELINE.replace("1m", "2m")))
     told = run("publish", "numbers", "--dry-run")
-    assert told == ["pipeline numbers: would publish version 2 instead of version 1", "  limits.timeout_ms: 60000 → 120000"]
-    assert run("publish", "numbers")[0] == "pipeline numbers: version 2 published instead of version 1"
+    assert told[:2] == ["pipeline numbers: would publish version 2 instead of version 1", "  limits.timeout_ms: 60000 → 120000"]
+    seen = told[2].rpartition(" ")[2]
+    assert told[2:] == [f"to publish exactly this: manage.py publish numbers --number 2 --seen {seen}"]
+    assert "has changed since it was shown" in refused("publish", "numbers", "--seen", "0" * 64)
+    assert run("publish", "numbers", "--seen", seen)[0] == "pipeline numbers: version 2 published instead of version 1"
     assert "nothing was changed" in refused("publish", "numbers")
     assert "no version 9" in refused("publish", "numbers", "--number", "9")
 

@@ -241,7 +241,7 @@ class Doors:
     def jump(self) -> None:
         if not self.world.healed:
             by = self.random.choice([-2.0, -0.3, 2.5, 3.0, 6.5, 8.0, 20.0])
-            self.world.jumped += by
+            self.world.jump(by)
             self.world.tell(f"the clock jumps by {by} s")
 
     def lapse(self) -> None:

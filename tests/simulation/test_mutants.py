@@ -23,7 +23,7 @@ def unharmed(simulation: Simulation) -> Plays:
     return cache(simulation.play)
 
 
-@pytest.mark.parametrize("mutant", [pytest.param(each, id=each.name) for each in MUTANTS if each.name in NOTICED_BY])
+@pytest.mark.parametrize("mutant", [pytest.param(each, id=each.name) for each in MUTANTS])
 def test_a_mutant_is_noticed(simulation: Simulation, unharmed: Plays, mutant: Mutant) -> None:
     seeds = chain([NOTICED_BY[mutant.name]], _like(NOTICED_BY[mutant.name]))
     with mutated(mutant):
@@ -43,8 +43,7 @@ def _like(seed: int) -> Iterator[int]:
 
 def test_there_are_many_mutants_of_different_kinds() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 70
-    assert NOTICED_BY.keys() <= {mutant.name for mutant in MUTANTS}
-    assert len(NOTICED_BY) >= 60
+    assert NOTICED_BY.keys() == {mutant.name for mutant in MUTANTS}
 
 
 def test_a_mutant_is_taken_back() -> None:

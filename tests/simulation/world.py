@@ -66,6 +66,7 @@ class World:
         self.scenario, self.database = scenario, database
         self.random = Random(f"world {scenario.seed}")
         self.seconds, self.jumped = 0.0, 0.0
+        self.ahead = AT
         self.processes: list[Process] = []
         self.at_work: list[int] = []
         self.happens = deque(scenario.happens)
@@ -92,6 +93,14 @@ class World:
     def now(self) -> datetime:
         """In the place of `audit.clock.now`."""
         return AT + timedelta(microseconds=round((self.seconds + self.jumped) * 1e6))
+
+    def jump(self, seconds: float) -> None:
+        self.ahead = self.latest()
+        self.jumped += seconds
+
+    def latest(self) -> datetime:
+        """The furthest that the clock has been: what somebody has read of it stays read when it jumps back."""
+        return max(self.ahead, self.now())
 
     @property
     def writer(self) -> int:

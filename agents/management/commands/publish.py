@@ -35,6 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("name", metavar="NAME", help="a pipeline or an agent")
         # `--version` is Django's own option of every command.
         parser.add_argument("--number", metavar="N", type=int, help="a version that was never published; by default the draft")
+        parser.add_argument("--seen", metavar="DIGEST", help="publish only what --dry-run showed with this digest")
         parser.add_argument("--dry-run", action="store_true", help="show what it would change, and what forbids it")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,5 +44,5 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 Shown(self.stdout).preview(preview(options["name"], **asked))
                 return
-            done = publish(options["name"], **asked)
+            done = publish(options["name"], **asked, seen=options["seen"])
         Shown(self.stdout).published(done)

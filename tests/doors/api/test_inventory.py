@@ -59,7 +59,9 @@ def test_a_draft_is_previewed_then_published_then_rolled_back(caller: Caller, dr
     assert (told["from_version"], told["to_version"], told["unchanged"], told["problems"]) == (1, 2, False, [])
     assert [(pin["name"], pin["running"], pin["version"]) for pin in told["agents"]] == [("judge", 1, 2), ("worker", 1, 2)]
     assert Pipeline.objects.get().current_release.version.number == 1
-    done = caller.post("/pipelines/sample/publish/", {}).body
+    other = caller.post("/pipelines/sample/publish/", {"seen": "0" * 64})
+    assert (other.status, other.code) == (409, "conflict") and "has changed since it was shown" in other.body["detail"]
+    done = caller.post("/pipelines/sample/publish/", {"seen": told["seen"]}).body
     assert (done["to_version"], done["releases"][0]["agents"]) == (2, {"judge": 2, "worker": 2})
     again = caller.post("/pipelines/sample/publish/", {})
     assert (again.status, again.code) == (409, "conflict")

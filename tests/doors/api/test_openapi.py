@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from audit.api import errors
-from audit.errors import NotFound, NotSetUp, Refused
+from audit.errors import NotFound, NotSetUp, Refused, Unavailable
 from tests import documents, pipelines, rest
 from tests.rest import Caller
 
@@ -32,7 +32,7 @@ def codes(document: Any) -> set[str]:
     """Every code that an operation publishes, or that any request may meet."""
     published = {code for *_, said in operations(document) for code in re.findall(r"^- \d+ `([a-z-]+)`", said["description"], re.MULTILINE)}
     doors = {each.code for each in vars(errors).values() if isinstance(each, type) and each.__module__ == errors.__name__}
-    return published | doors | {NotFound.code, NotSetUp.code, Refused.code}
+    return published | doors | {NotFound.code, NotSetUp.code, Refused.code, Unavailable.code}
 
 
 def test_the_document_is_valid_without_a_warning(tmp_path: Path) -> None:

@@ -106,10 +106,14 @@ class StepRules(Seeing):
             self._must(not undoes or row["key"].startswith(UNDO), "once its end is decided a run only undoes", row["key"])
 
     def _looks(self, row: Row) -> None:
-        """Not before its call can't be carried out any more, by whatever is still at work."""
+        """Not before its call can't be carried out any more, by whatever is still at work, as far as any clock has been."""
         attempt, _, key = row["key"].removeprefix(LOOK).partition(":")
         call = self._read("SELECT * FROM runs_call WHERE run_id = ? AND step = ? AND attempt = ? AND ordinal = 0", row["run_id"], key, attempt)
-        self._must(bool(call) and (self._now - call[0]["not_after"]).total_seconds() >= 5, "nobody looks before a call's time is up", row["key"])
+        self._must(
+            bool(call) and (self.world.latest().replace(tzinfo=None) - call[0]["not_after"]).total_seconds() >= 5,
+            "nobody looks before a call's time is up",
+            row["key"],
+        )
 
 
 def _dashed(value: str) -> str:
