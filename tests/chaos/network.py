@@ -33,7 +33,8 @@ class Network:
     def __init__(self) -> None:
         self._hosts: dict[str, int] = {}
         _ip("link", "set", "lo", "up")
-        _ip("link", "add", "name", _BRIDGE, "type", "bridge")
+        # An address of its own: else it has that of one of its ports, and another when that port is gone, which its hosts would have to learn first.
+        _ip("link", "add", "name", _BRIDGE, "address", "02:00:00:00:00:01", "type", "bridge")
         _ip("addr", "add", f"{ADDRESS}/24", "dev", _BRIDGE)
         _ip("link", "set", _BRIDGE, "up")
 

@@ -73,7 +73,7 @@ def _agents(tell_s: int) -> list[str]:
         agent("reader", "work:read", timeout="30s", more="cost: 0.002 USD"),
         agent("shaky", "work:shaky", timeout="30s"),
         agent("broken", "work:broken", timeout="30s"),
-        agent("actor", "work:act", role="act", timeout="30s", more=_KEYED),
+        agent("actor", "work:act", role="act", timeout="60s", more=_KEYED),
         agent("teller", "work:tell", role="act", timeout=f"{tell_s}s", more="cost: 0.003 USD"),
         finder,
     ]
