@@ -182,7 +182,7 @@ def check_proxies(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Chec
         Warning(
             "TLS ends before Orchestra, but no proxy is counted: all sign-ins seem to come from one address, and too many wrong ones lock it.",
             hint="Set ORCHESTRA_PROXIES to how many proxies of yours a request passes (mostly 1); each must add to X-Forwarded-For.",
-            id="orchestra.W005",
+            id="orchestra.W006",
         )
     ]
 

@@ -262,7 +262,7 @@ def test_a_header_that_no_proxy_of_ours_wrote_changes_nothing(passwords: dict[st
 def test_tls_without_a_counted_proxy_is_a_warning(settings: Any) -> None:
     assert checks.check_proxies(None) == []
     settings.ORCHESTRA_HTTPS = True
-    assert [found.id for found in checks.check_proxies(None)] == ["orchestra.W005"]
+    assert [found.id for found in checks.check_proxies(None)] == ["orchestra.W006"]
     settings.ORCHESTRA_PROXIES = 1
     assert checks.check_proxies(None) == []
 
