@@ -53,7 +53,6 @@ class Pool:
         """
         child: Child | None = None
         talk: Conversation | None = None
-        burial: asyncio.Task[None] | None = None
         clock = asyncio.timeout(timeout_s)
         try:
             async with clock:
@@ -68,8 +67,7 @@ class Pool:
         except Ended as ended:
             result = Broken("crashed", f"the child interpreter did not start ({ended})")
         finally:
-            if child is not None:
-                burial = self._give_back(child, talk)
+            burial = None if child is None else self._give_back(child, talk)
         if burial is not None:
             await asyncio.shield(burial)
         if self._closed:
