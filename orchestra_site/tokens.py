@@ -50,17 +50,19 @@ class Made:
 
 
 def create_token(
-    username: str, *, actor: Actor, days: int | None = None, name: str = "", within: datetime | None = None, now: datetime | None = None
+    username: str, *, actor: Actor, days: int | None = None, name: str = "", by: Token | None = None, now: datetime | None = None
 ) -> Made:
-    """A token for oneself, or by the shell for anybody active. `within`: the end of the token that asks, which the new one never outlives.
+    """A token for oneself, or by the shell for anybody active. `by`: the token that asks, which the new one never outlives.
 
-    Invalid (the days, the name), NotGranted (for somebody else), UnknownPerson (or one who may not sign in).
+    Invalid (the days, the name), NotGranted (for somebody else, or by a token that has just ended), UnknownPerson (or one who may not sign in).
     """
     try:
         with transaction.atomic(durable=True):
             person = _person(username, actor)
             at = now or clock.now()
-            ends = _end(days, within, at)
+            if by is not None and not Token.objects.filter(pk=by.pk, expiry__gt=at).exists():  # the person's row is locked, as for whoever ends it
+                raise NotGranted("the token that asks has ended just now; sign in, or ask with another")
+            ends = _end(days, None if by is None else by.expiry, at)
             Token.objects.filter(user=person, expiry__lte=at).delete()
             made = _made(person, _name(name), ends)
             facts = {"token": str(made.token.id), "person": person.pk, "expires": clock.to_text(ends)}

@@ -64,8 +64,8 @@ class TokensView(Door):
         refuses=(Invalid, NotGranted),
     )
     def post(self, asked: Asked) -> Response:
-        within = asked.credential.expiry if isinstance(asked.credential, Token) else None
-        made = create_token(asked.actor.id, actor=asked.actor, days=asked.body.get("days"), name=asked.body.get("name", ""), within=within)
+        by = asked.credential if isinstance(asked.credential, Token) else None
+        made = create_token(asked.actor.id, actor=asked.actor, days=asked.body.get("days"), name=asked.body.get("name", ""), by=by)
         return Response({**rendered(made.token), "token": made.text}, status=201)
 
     @operation(

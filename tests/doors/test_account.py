@@ -304,3 +304,13 @@ def test_all_tokens_of_a_person_are_revoked_in_a_shell(passwords: dict[str, str]
     assert run("token", "alice", "--revoke-all") == ["alice: 2 tokens revoked"]
     with pytest.raises(CommandError, match="no person 'zoe'"):
         run("token", "zoe", "--revoke-all")
+
+
+def test_a_token_that_has_ended_while_it_asked_makes_no_other(passwords: dict[str, str]) -> None:
+    alice = User.objects.get(username="alice")
+    actor = actor_for(alice, auth="token")
+    by = create_token("alice", actor=actor).token
+    registry.change_password("alice", old=passwords["alice"], new=NEW, actor=actor)
+    with pytest.raises(NotGranted, match="has ended just now"):
+        create_token("alice", actor=actor, by=by)
+    assert not Token.objects.filter(user=alice).exists()
