@@ -19,9 +19,9 @@ def double(n: int) -> dict:
 def use(got: object = None) -> dict:
     return {"got": got}
 
-def fail(lie: bool = False) -> dict:
-    if lie:
-        return {"lie": True}
+def fail(lie: bool = False, unclear: bool = False) -> dict:
+    if lie or unclear:
+        return {"lie": lie, "unclear": unclear}
     raise ValueError("no luck")
 
 def slow(log: str) -> dict:

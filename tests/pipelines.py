@@ -26,7 +26,7 @@ import orchestra
 def check(claim: dict) -> orchestra.Verdict:
     digest = hashlib.sha256(json.dumps(claim, sort_keys=True).encode()).hexdigest()
     read = [orchestra.Source(source="claim", digest=digest, at=datetime.now(UTC))]
-    word = "fail" if claim.get("lie") else "pass"
+    word = "fail" if claim.get("lie") else "inconclusive" if claim.get("unclear") else "pass"
     return orchestra.Verdict(checks=[orchestra.Check(criterion="honest", verdict=word, why="looked at it", read=read)])
 """
 

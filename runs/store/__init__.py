@@ -3,7 +3,7 @@
 Used by the worker, use-cases and sweeps. Decides nothing: what changes was decided by the engine.
 """
 
-from .claims import MAX_ATTEMPTS, children_at_work, claim, forfeit_lease, heartbeat, look, release_lease
+from .claims import MAX_ATTEMPTS, claim, family_at_work, forfeit_lease, heartbeat, look, release_lease
 from .committer import Committer
 from .loading import Loaded, Problem, load, load_rows, plan_of, plan_of_run
 from .pacing import pace_of
@@ -25,11 +25,11 @@ __all__ = [
     "Transition",
     "abandoned",
     "call_records",
-    "children_at_work",
     "claim",
     "commit",
     "confirmed",
     "failed",
+    "family_at_work",
     "forfeit_lease",
     "heartbeat",
     "load",

@@ -111,11 +111,15 @@ def _key(value: Any) -> UUID:
     return value if isinstance(value, UUID) else UUID(value)
 
 
-def children_at_work(runs: Collection[UUID]) -> bool:
-    """Whether a run below one of these is queued or at work, here or elsewhere, or time has ended it and nobody has written that yet."""
+def family_at_work(runs: Collection[UUID]) -> bool:
+    """Whether one of these is ready, or a run below one is queued or at work, here or elsewhere, or ended by time and nobody has written that yet.
+
+    A ready one counts because a claim passes over rows that somebody has locked at that moment.
+    """
     now = clock.now()
     goes_on = Q(state__in=AT_WORK_RUN) | Q(state=RunState.WAITING, wake_at__lte=now) | Q(state=RunState.WAITING, deadline_at__lte=now)
-    return Run.objects.filter(goes_on, root_run__in=list(runs), integrity=Integrity.INTACT).exists()
+    below = Run.objects.filter(goes_on, root_run__in=list(runs), integrity=Integrity.INTACT)
+    return below.exists() or Run.objects.ready(now).filter(id__in=list(runs)).exists()
 
 
 def _ready(now: datetime) -> list[Any]:

@@ -226,7 +226,7 @@ class Engine:
     def _claimed(self, room: int, wanted: Collection[UUID] | None, held: Counter[tuple[UUID, UUID]] | None) -> tuple[list[Run], _Read | None]:
         """In a committer thread: claimed and read in one visit. What can't be read is looked at run by run."""
         # Before the claim: a child that ends after this look has made its parent ready, and the next claim finds that one.
-        self._family_at_work = wanted is not None and store.children_at_work(wanted)
+        self._family_at_work = wanted is not None and store.family_at_work(wanted)
         runs = store.claim(owner=self.id, ttl=self.options.ttl, limit=room, only=wanted, held=None if wanted is not None else held)
         try:
             return runs, self._read(runs) if runs else None

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from agents import registry
-from audit import reports
-from runs import services
+from audit import clock, reports
+from runs import services, store
 from runs.models import Run, Wait
 from tests import families, pipelines
 from tests.families import INNER, child_of, pipeline
@@ -43,6 +43,22 @@ def test_a_child_of_a_child_gives_its_result_all_the_way_up(path: Path) -> None:
     assert (said["result"], [each.depth for each in families.generations(run)]) == ({"n": 10}, [1, 2, 3])
 
 
+def test_a_run_whose_row_somebody_holds_when_its_child_has_ended_is_taken_up_at_the_next_look(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    families.publish(path, INNER)
+    run = pipelines.start(input={"n": 4})
+    claim, missed = store.claim, []
+
+    def passes_over(**asked: Any) -> list[Run]:
+        found = Run.objects.ready(clock.now()).filter(id=run.id)
+        if not missed and found.filter(children__state="finished").exists():
+            missed.append(run)
+            return []
+        return claim(**asked)
+
+    monkeypatch.setattr(store, "claim", passes_over)
+    assert (pipelines.drive(run)["outcome"], missed) == ("verified", [run])
+
+
 def test_children_run_side_by_side_in_a_loop(path: Path) -> None:
     loop = "- {id: each, for_each: =input.list, as: one, max_concurrency: 2, do: [{id: sub, pipeline: inner, with: {n: =one}}]}"
     show = "- {id: after, agent: user, with: {got: =steps.each}}"
@@ -65,6 +81,13 @@ def test_a_rejected_child_says_whose_work_was_rejected(path: Path) -> None:
     _, said = ran(path, inner)
     assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "rejected", "agent:loser")
     assert "honest: looked at it" in said["failure"]["message"]
+
+
+def test_a_child_that_nobody_could_judge_is_a_failure_of_the_cause_unverified(path: Path) -> None:
+    inner = pipeline("inner", "- {id: murmurs, agent: loser, with: {unclear: true}}")
+    run, said = ran(path, inner)
+    assert (child_of(run).outcome, said["outcome"], said["failure"]["cause"]) == ("unverified", "failed", "unverified")
+    assert (said["failure"]["step"], "inconclusive: honest: looked at it" in said["failure"]["message"]) == ("sub", True)
 
 
 def test_a_child_that_fails_may_be_a_missing_part(path: Path) -> None:
