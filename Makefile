@@ -70,10 +70,11 @@ worker: .venv/run.stamp
 
 # Changing it ------------------------------------------------------------------------------------------------------------------------
 
-# make test ARGS="-k ledger" narrows; ORCHESTRA_TEST_DATABASE=postgresql and ORCHESTRA_TEST_QUEUE=redis start private servers.
+# make test ARGS="-k ledger" narrows, COVERAGE= is quicker; ORCHESTRA_TEST_DATABASE=postgresql and ORCHESTRA_TEST_QUEUE=redis start private servers.
+COVERAGE ?= yes
 test: .venv/dev.stamp
-	@$(PYTEST) --cov --cov-report=term $(ARGS)
-	@$(BIN)/python -m coverage json --quiet -o - | $(BIN)/python -c 'import json, sys; t = json.load(sys.stdin)["totals"]; \
+	@$(PYTEST) $(if $(COVERAGE),--cov --cov-report=term) $(ARGS)
+	@[ -z "$(COVERAGE)" ] || $(BIN)/python -m coverage json --quiet -o - | $(BIN)/python -c 'import json, sys; t = json.load(sys.stdin)["totals"]; \
 	  print("Lines covered: %d of %d (%.1f %%). Branches: %d of %d (%.1f %%)." % ( \
 	  t["covered_lines"], t["num_statements"], 100 * t["covered_lines"] / max(t["num_statements"], 1), \
 	  t["covered_branches"], t["num_branches"], 100 * t["covered_branches"] / max(t["num_branches"], 1)))'

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from agents.errors import NotGranted
 from audit.errors import Invalid
 
 MAX_RULE = 1_000
@@ -99,17 +98,3 @@ def decide(permissions: Sequence[str], verb: str, resource: str) -> Decision:
             return Decision(allowed=False, rule=text, needs_approval=True)
         allowing = allowing or text
     return Decision(allowed=allowing is not None, rule=allowing)
-
-
-def require(permissions: Sequence[str], verb: str, resource: str, *, agent: str) -> Decision:
-    """As `decide`, but a refusal is raised as NotGranted, naming the agent and the line that would allow it."""
-    decision = decide(permissions, verb, resource)
-    if not decision.allowed:
-        raise NotGranted(
-            f"agent '{agent}' may not {verb} {resource}: none of its {len(permissions)} permissions allows it; "
-            f'add "allow {verb} {resource}" to its permissions and apply again',
-            agent=agent,
-            verb=verb,
-            resource=resource,
-        )
-    return decision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class AuditConfig(AppConfig):
@@ -11,6 +12,7 @@ class AuditConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from audit import exports, ledger  # noqa: PLC0415 - models exist only from here on
+        from audit import exports, guard, ledger  # noqa: PLC0415 - models exist only from here on
 
         ledger.register(*exports.VERBS)
+        post_migrate.connect(guard.put_back, sender=self)

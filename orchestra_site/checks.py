@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import DatabaseError, connection
 
-from audit import clock
+from audit import clock, guard
 from audit.visible import visible
 from orchestra_site import env
 from runs.models import Engine
@@ -157,6 +157,17 @@ def check_one_host(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Che
     hint = "Set ORCHESTRA_DATABASE_URL to a PostgreSQL, the same on every host. Where that host is gone, wait for three heartbeats."
     said = f"Another host ({', '.join(visible(host, 80) for host in hosts)}) works on this SQLite file, which only one may use."
     return [Error(said, hint=hint, id="orchestra.E008")] if hosts else []
+
+
+@register(TAG, deploy=True)
+def check_ledger(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A dump that was restored without its triggers, or a replica that skips them, would let an entry be changed without a word."""
+    try:
+        missing = guard.unguarded()
+    except DatabaseError:  # nobody answers: whoever needs the tables says so
+        return []
+    hint = "`manage.py migrate` puts them back. Find out who took them away: what was written meanwhile had no guard."
+    return [Error(f"The ledger is not guarded: {', '.join(missing)} missing or off.", hint=hint, id="orchestra.E009")] if missing else []
 
 
 @register(TAG, deploy=True)

@@ -36,11 +36,6 @@ class Prepared:
     """Files that aliases name, as artifacts by digest."""
 
     @property
-    def has_code(self) -> bool:
-        """Whether an agent runs code of this folder, so that the folder must be stored."""
-        return any(document.spec["run"].keys() & {"python", "command"} for document in self.parsed.agents)
-
-    @property
     def documents(self) -> list[Document]:
         """All documents, owners before what they own."""
         return [*self.parsed.teams, *self.parsed.models, *self.parsed.agents, *self.parsed.pipelines]

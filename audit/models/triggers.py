@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+TABLE = "audit_entry"
 # REPLACE deletes without firing DELETE triggers unless recursive_triggers is on, and that is each connection's own
 # choice; so a row is also refused if it would collide: by id, by (run, seq), or by a rowid given on purpose (it reads
 # -1 where SQLite is to choose it).

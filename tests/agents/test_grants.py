@@ -3,7 +3,6 @@
 import pytest
 
 from agents import grants
-from agents.errors import NotGranted
 
 FEEDS = ["allow read feed:metrics/*", "allow call tool:fetch"]
 
@@ -59,13 +58,6 @@ def test_what_requires_an_approval_says_nothing_of_other_things() -> None:
 def test_a_rule_that_does_not_parse_and_was_not_to_allow_forbids_everything(text: str) -> None:
     assert grants.decide(["allow read feed:*", text], "read", "feed:cpu") == grants.Decision(allowed=False, rule=text)
     assert grants.decide(["allow read feed:*", "allow read"], "read", "feed:cpu").allowed
-
-
-def test_require_names_the_line_that_would_allow_it() -> None:
-    with pytest.raises(NotGranted) as refused:
-        grants.require(FEEDS, "write", "feed:x", agent="writer")
-    assert 'add "allow write feed:x"' in refused.value.message
-    assert grants.require(FEEDS, "call", "tool:fetch", agent="writer").allowed
 
 
 @pytest.mark.parametrize("resource", ["file:data/../secret", "file:data/a/../../secret", "file:data/..", "file:data/..\\secret"])

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
 from audit import ledger
 from audit.identity import new_id
 from audit.ledger import Draft
 from audit.models import Entry, Message, triggers
+from orchestra_site import checks
 
 pytestmark = pytest.mark.django_db
 
@@ -129,6 +131,16 @@ def test_dropped_triggers_are_found_missing_and_can_be_made_again(entry: Entry) 
     triggers.create(connection)
     triggers.create(connection)
     assert triggers.missing(connection) == []
+    refused("DELETE FROM audit_entry")
+
+
+def test_migrate_puts_back_what_a_restored_dump_lacks_and_the_check_names_it_until_then(entry: Entry, caplog: pytest.LogCaptureFixture) -> None:
+    assert checks.check_ledger(None) == []
+    triggers.drop(connection)
+    [error] = checks.check_ledger(None)
+    assert (error.id, all(name in error.msg for name in triggers.missing(connection))) == ("orchestra.E009", True)
+    call_command("migrate", verbosity=0)
+    assert (checks.check_ledger(None), "put back" in caplog.text) == ([], True)
     refused("DELETE FROM audit_entry")
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.simulation.playing import Simulation, simulating
 
 SEEDS = int(os.environ.get("ORCHESTRA_TEST_SEEDS", "500"))
+ON_ANOTHER = os.environ.get("ORCHESTRA_TEST_DATABASE", "sqlite") != "sqlite"
+"""The suite's database is another one. The simulation always plays in one of its own, so that a few seeds show that it does not matter."""
 
 
 @pytest.fixture(scope="module")

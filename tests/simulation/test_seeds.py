@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from audit import canonical
-from tests.simulation.conftest import SEEDS
+from tests.simulation.conftest import ON_ANOTHER, SEEDS
 from tests.simulation.invariants import Watch
 from tests.simulation.playing import Simulation
 from tests.simulation.scenarios import FAULTS, scenario
@@ -23,6 +23,8 @@ GROUPS = 10
 
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_every_invariant_holds_whatever_befalls(simulation: Simulation, group: int) -> None:
+    if ON_ANOTHER and group:
+        pytest.skip("plays in a database of its own: all seeds are played where the suite runs on SQLite")
     for seed in range(group, SEEDS, GROUPS):
         played = simulation.play(seed)
         assert not played.invariant, played.said
