@@ -1,7 +1,7 @@
-"""What an agent may do: rules "allow VERB RESOURCE" and "require_approval VERB RESOURCE", denied by default.
+"""What an agent may do: rules "allow", "require_approval" or "deny", each VERB RESOURCE; what none names is denied.
 
-Pure over its arguments: the caller passes the agent's live permissions. Called by the boundary before each call and by
-the registry when files are applied. Conditions and deny rules join here when something enforces them.
+Pure over its arguments: the caller passes the agent's live permissions. Called by the boundary before each call, by the registry
+when files are applied, and by whoever asks beforehand. Conditions join here when something enforces them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from audit.errors import Invalid
 MAX_RULE = 1_000
 ALLOW = "allow"
 REQUIRE_APPROVAL = "require_approval"
-EFFECTS = (ALLOW, REQUIRE_APPROVAL)
-_VERB = re.compile(r"[a-z][a-z-]{0,62}")
+DENY = "deny"
+EFFECTS = (ALLOW, REQUIRE_APPROVAL, DENY)
+"""In the order in which one gives way to the next."""
+VERB = re.compile(r"[a-z][a-z-]{0,62}")
 
 
 class RuleInvalid(Invalid):
-    """A permission reads: allow (or require_approval) VERB RESOURCE, such as "allow read feed:*"."""
+    """A permission reads: allow (or require_approval, or deny) VERB RESOURCE, such as "allow read feed:*"."""
 
     code = "permission-invalid"
 
@@ -51,14 +53,21 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`rule` is the text of the rule that decided, None where none speaks of it (and so it is refused).
+    """`effect` is one of EFFECTS; `rule` is the text of the rule that decided, None where none speaks of it (and so it is denied)."""
 
-    `needs_approval`: it is not allowed by itself, and would be with a person's yes.
-    """
+    effect: str
+    rule: str | None = None
+    is_readable: bool = True
+    """Whether that rule could be read: one that can't, and isn't there to allow, denies everything."""
 
-    allowed: bool
-    rule: str | None
-    needs_approval: bool = False
+    @property
+    def allowed(self) -> bool:
+        return self.effect == ALLOW
+
+    @property
+    def needs_approval(self) -> bool:
+        """It is not allowed by itself, and would be with a person's yes."""
+        return self.effect == REQUIRE_APPROVAL
 
 
 @lru_cache(maxsize=4096)
@@ -69,9 +78,8 @@ def parse_rule(text: str) -> Rule:
         raise RuleInvalid(f'permission {text!r:.200} has not three words; it reads: allow VERB RESOURCE, such as "allow read feed:*"')
     effect, verb, resource = words
     if effect not in EFFECTS:
-        known = " and ".join(EFFECTS)
-        raise RuleInvalid(f"permission {text!r} starts with {effect!r}; this version knows {known} (all else is refused anyway)")
-    if not _VERB.fullmatch(verb):
+        raise RuleInvalid(f"permission {text!r} starts with {effect!r}; it begins with one of {', '.join(EFFECTS)}")
+    if not VERB.fullmatch(verb):
         raise RuleInvalid(f"permission {text!r}: {verb!r} is no verb; write a lower-case word such as read, write or call")
     if "*" in resource[:-1]:
         raise RuleInvalid(f"permission {text!r}: a * may stand only at the very end of the resource")
@@ -80,21 +88,36 @@ def parse_rule(text: str) -> Rule:
 
 
 def decide(permissions: Sequence[str], verb: str, resource: str) -> Decision:
-    """Whether these permissions allow VERB on RESOURCE, and which of them says so. What requires an approval wins over what allows.
+    """Whether these permissions allow VERB on RESOURCE, and which of them says so: deny wins, then require_approval, then allow.
 
     A rule that does not parse allows nothing, and one that was not to allow forbids everything: an error in a policy is a refusal.
     """
-    allowing: str | None = None
+    found: dict[str, str] = {}
     for text in permissions:
         try:
             rule = parse_rule(text)
         except RuleInvalid:
             if text.split()[:1] != [ALLOW]:
-                return Decision(allowed=False, rule=text)
+                return Decision(DENY, text, is_readable=False)
             continue
-        if not rule.covers(verb, resource):
-            continue
-        if rule.effect == REQUIRE_APPROVAL:
-            return Decision(allowed=False, rule=text, needs_approval=True)
-        allowing = allowing or text
-    return Decision(allowed=allowing is not None, rule=allowing)
+        if rule.covers(verb, resource):
+            found.setdefault(rule.effect, text)
+    effect = next((effect for effect in reversed(EFFECTS) if effect in found), DENY)
+    return Decision(effect, found.get(effect))
+
+
+def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
+    """Why it is decided so, and what would change that: two clauses for people. A change holds once it is applied with --publish."""
+    rule = f'the permission "{decision.rule}"'
+    if decision.rule is None:
+        return "no permission allows it", f'Add "{ALLOW} {verb} {resource}"'
+    if not decision.is_readable:
+        return f"{rule} can't be read and may forbid it", "Mend it"
+    if decision.effect == DENY:
+        return f"{rule} wins over whatever allows it", "Change it"
+    if decision.needs_approval:
+        return (
+            f"{rule} asks for a person's yes, and nobody can give one in this version",
+            f'Leave it out, or change it to "{ALLOW} {verb} {resource}"',
+        )
+    return f"{rule} allows it", f'Take it out, or add "{DENY} {verb} {resource}"'

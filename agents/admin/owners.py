@@ -10,11 +10,13 @@ from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from agents import registry
 from agents.admin import publishing
 from agents.admin.differences import differences
 from agents.admin.histories import history_of
@@ -24,7 +26,7 @@ from agents.models import Agent, Pipeline, Release, Role, Standing, Team, Versio
 from agents.registry.changes import compare
 from agents.registry.composing import users_of
 from audit import clock
-from audit.admin import ReadOnlyAdmin, choice, link_to
+from audit.admin import ReadOnlyAdmin, choice, link_to, text_field
 from audit.requests import actor_of
 from audit.visible import visible
 
@@ -106,10 +108,24 @@ class AgentPage(OwnerAdmin):
         return {
             **super().page_context(request, row),
             "permissions": in_words(row.permissions),
+            **_asked(request, row),
             "overdue": row.review_by is not None and row.review_by < clock.now().date(),
             "used_by": [(one.name, link_to(one)) for one in using if one.pk in seen],
             "used_elsewhere": len(using) - len(seen),
         }
+
+
+class MayForm(forms.Form):
+    """What somebody wants to know of an agent."""
+
+    verb = text_field("May it", longest=63, help_text="A verb, such as read, write, call or connect.")
+    resource = text_field("this", longest=1_000, help_text="Kind and name, such as feed:metrics.")
+
+
+def _asked(request: HttpRequest, agent: Agent) -> dict[str, Any]:
+    form = MayForm(request.GET if "verb" in request.GET else None)
+    answer = registry.may(agent.name, **form.cleaned_data, actor=actor_of(request)) if form.is_valid() else None
+    return {"may_form": form, "may": answer}
 
 
 class PipelinePage(OwnerAdmin):

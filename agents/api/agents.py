@@ -6,7 +6,7 @@ from rest_framework.response import Response
 
 from agents import registry
 from agents.api import finding, rendering
-from agents.api.shapes import AGENT_ROLLBACK_ASKED, PUBLISH_ASKED, REASON_ASKED
+from agents.api.shapes import AGENT_ROLLBACK_ASKED, MAY_ASKED, PUBLISH_ASKED, REASON_ASKED
 from agents.errors import NoSuchVersion, NotGranted, NotPublishable, NotPublished, Retired, UnknownAgent
 from agents.models import Agent, Role, Standing
 from audit import clock, reports
@@ -54,6 +54,24 @@ class AgentView(Door):
         last = reports.last_run_of(found.name, actor=asked.actor)
         at_work = None if last is None else {"run": str(last[0]), "at": clock.to_text(last[1])}
         return Response({**rendering.agent(found), **finding.stands(found), "last_run": at_work})
+
+
+class MayView(Door):
+    @operation(
+        id="may_agent",
+        tag=TAG,
+        summary="Say whether an agent may do something",
+        does=(
+            "The answer that the boundary would give now, the permission that decides and what would change it: deny wins over require_approval, "
+            "that over allow, and what no permission names is denied. A price, a rate or an account may refuse the call all the same."
+        ),
+        query=MAY_ASKED,
+        needs=("verb", "resource"),
+        gives=ref("May"),
+        refuses=(UnknownAgent,),
+    )
+    def get(self, asked: Asked, agent: str) -> Response:
+        return Response(registry.may(agent, asked.query["verb"], asked.query["resource"], actor=asked.actor).as_record())
 
 
 class SuspendView(Door):

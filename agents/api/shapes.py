@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from agents.grants import EFFECTS
 from agents.models import Role, Standing, VersionState
 from audit.api.shapes import (
     PERSON_PATTERN,
+    PRINTABLE,
     Shape,
     anything,
     flag,
@@ -235,6 +237,22 @@ ROLLBACK_ASKED: Final = given(
     optional=("version", "release"),
     examples=[{}, {"version": 2}],
 )
+MAY_ASKED: Final[dict[str, Shape]] = {
+    "verb": text("such as read, write, call or connect", pattern=PRINTABLE, example="read"),
+    "resource": text("kind and name", pattern="^[^\\x00-\\x1f\\x7f-\\x9f]{1,1000}$", example="feed:metrics"),
+}
+MAY: Final = given(
+    agent=text(),
+    state=one_of(*Standing),
+    verb=text(),
+    resource=text(),
+    effect=one_of(*EFFECTS, meaning="what the boundary would say now"),
+    rule=maybe(text("the permission that decides; null where none names it, and it is denied")),
+    why=text(),
+    change=text("what would change the answer"),
+    draft=maybe(one_of(*EFFECTS, meaning="what it would be once the draft is published, where that is something else")),
+    meaning="Whether an agent may do something.",
+)
 AGENT_ROLLBACK_ASKED: Final = given(version=ROLLBACK_ASKED["properties"]["version"], optional=("version",), examples=[{}, {"version": 2}])
 
 COMPONENTS: Final = {
@@ -255,6 +273,7 @@ COMPONENTS: Final = {
     "Agent": AGENT,
     "AgentPage": page_of(ref("Agent")),
     "ShownAgent": SHOWN_AGENT,
+    "May": MAY,
     "Pipeline": PIPELINE,
     "PipelinePage": page_of(ref("Pipeline")),
     "ShownPipeline": SHOWN_PIPELINE,

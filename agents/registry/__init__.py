@@ -9,6 +9,7 @@ from .accounts import Place, change_password, create_person, people_visible_to, 
 from .applying import apply_folder
 from .changes import Applied, Change, FieldChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .composing import starts_runs
+from .entitlement import May, may
 from .folders import private_files, unpacked
 from .groups import (
     GroupPlace,
@@ -39,6 +40,7 @@ __all__ = [
     "FieldChange",
     "GroupPlace",
     "MadeRelease",
+    "May",
     "Pin",
     "Place",
     "Preview",
@@ -57,6 +59,7 @@ __all__ = [
     "groups_visible_to",
     "hide_team",
     "hide_team_from_group",
+    "may",
     "nearest",
     "new_pipeline",
     "people_of",

@@ -80,7 +80,7 @@ def agent() -> Schema:
             "memory": {"type": "string", "pattern": "^[0-9]+ ?(?:MB|MiB|GB|GiB)$"},
             "mode": {"anyOf": [{"enum": ["read", "at_most_once"]}, idempotent]},
             "uses": TEXTS,
-            "permissions": {"type": "array", "items": {"type": "string", "pattern": "^(?:allow|require_approval) "}},
+            "permissions": {"type": "array", "items": {"type": "string", "pattern": "^(?:allow|require_approval|deny) "}},
             "cost": MONEY,
             "rate": {"type": "string", "pattern": "^[0-9]+/(?:[0-9]+(?:ms|s|m|h|d))+$", "examples": ["60/1m"]},
             "breaker": _object({"failures": {"type": "integer", "minimum": 1, "maximum": MOST_FAILURES}, "rest": DURATION}, ["failures", "rest"]),

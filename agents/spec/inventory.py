@@ -22,7 +22,7 @@ MAX_PERMISSIONS = 500
 MAX_PERMISSION = 200
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
-_PERMISSION = re.compile(r"(?:allow|require_approval) [a-z][a-z-]* (?:[^\s*]+\*?|\*)")
+_PERMISSION = re.compile(r"(?:allow|require_approval|deny) [a-z][a-z-]* (?:[^\s*]+\*?|\*)")
 _USE = re.compile(r"[a-z][a-z-]* \S.*")
 _LATER_RUN = {
     "a2a": "use python: module:function for now",
@@ -221,9 +221,7 @@ def _permissions(fields: Fields) -> list[str]:
             said = f"the permission {permission[:80]!r} has {len(permission)} characters; write at most {MAX_PERMISSION}"
             fields.page.problem((*fields.raw, "permissions", index), said)
         if not _PERMISSION.fullmatch(permission):
-            hint = "write: allow read feed:metrics, or with a * at the end: allow read feed:*"
-            if permission.split(" ")[0] == "deny":
-                hint = "'deny' is not supported by this version; whatever no line allows is refused anyway"
+            hint = "write allow, require_approval or deny, as in: allow read feed:metrics, or with a * at the end: deny read feed:secret/*"
             fields.page.problem((*fields.raw, "permissions", index), f"the permission {permission[:80]!r} can't be read; {hint}")
     return permissions
 

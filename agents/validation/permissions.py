@@ -3,15 +3,20 @@
 Must not decide a live call: grants do, on the filled-in resource. Here only what can be seen beforehand is refused.
 """
 
+from collections.abc import Sequence
+
 from agents.spec import Path
 from agents.validation.findings import Findings, Spec
 
 
 def check_uses(name: str, spec: Spec, findings: Findings, path: Path) -> None:
-    """Refuses a use that no permission can cover, whatever its template is filled with."""
+    """Refuses a use that no permission can cover, whatever its template is filled with, and one that is denied whatever allows it."""
     for use in spec["uses"]:
         verb, _, resource = use.partition(" ")
-        if not any(_may_cover(permission, verb, resource) for permission in spec["permissions"]):
+        denied = _denied(spec["permissions"], verb, resource)
+        if denied is not None:
+            findings.add(path, f"agent {name!r} uses {use!r} and its permission {denied!r} wins over whatever allows that; take out one of the two")
+        elif not any(_may_cover(permission, verb, resource) for permission in spec["permissions"]):
             findings.add(path, f"agent {name!r} uses {use!r} and none of its permissions allows that; add: allow {verb} {_before_hole(resource)}")
 
 
@@ -25,6 +30,19 @@ def _may_cover(permission: str, verb: str, resource: str) -> bool:
         return pattern.startswith(fixed) if open_ended else pattern == fixed
     start = pattern[:-1]
     return fixed.startswith(start) or (open_ended and start.startswith(fixed))
+
+
+def _denied(permissions: Sequence[str], verb: str, resource: str) -> str | None:
+    """The line that denies every resource that the template can name."""
+    fixed, open_ended = _fixed(resource), "{" in resource.replace("{{", "")
+    for permission in permissions:
+        words = permission.split(" ")
+        if len(words) != 3 or words[:2] != ["deny", verb]:
+            continue
+        pattern = words[2]
+        if fixed.startswith(pattern[:-1]) if pattern.endswith("*") else not open_ended and pattern == fixed:
+            return permission
+    return None
 
 
 def _fixed(resource: str) -> str:

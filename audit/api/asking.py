@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -40,16 +40,16 @@ class Asked:
     credential: Any = None
 
 
-def read(request: Request, *, query: Mapping[str, Shape], headers: Mapping[str, Shape], body: Shape | None) -> Asked:
+def read(request: Request, *, query: Mapping[str, Shape], needs: Collection[str], headers: Mapping[str, Shape], body: Shape | None) -> Asked:
     """BadQuery or BadBody with every problem; LengthRequired for a body whose end nobody announced."""
-    asked = _query(request, query)
+    asked = _query(request, query, needs)
     named = _headers(request, headers)
     said = {} if body is None else _body(request, body)
     django = request._request  # noqa: SLF001 - the middleware and the authentication put the actor there
     return Asked(actor_of(django), asked, said, named, request.path, request.auth)
 
 
-def _query(request: Request, shapes: Mapping[str, Shape]) -> dict[str, Any]:
+def _query(request: Request, shapes: Mapping[str, Shape], needs: Collection[str]) -> dict[str, Any]:
     problems: list[str] = []
     values: dict[str, Any] = {}
     for name, texts in request.query_params.lists():
@@ -60,7 +60,7 @@ def _query(request: Request, shapes: Mapping[str, Shape]) -> dict[str, Any]:
             problems.append(f"{name}: given {len(texts)} times; give it once")
         else:
             values[name] = _typed(texts[0], shapes[name])
-    problems += _violations({"type": "object", "properties": dict(shapes)}, values)
+    problems += _violations({"type": "object", "properties": dict(shapes), "required": list(needs)}, values)
     if not problems:
         values = _with_instants(values, shapes, problems)
     if problems:

@@ -6,7 +6,7 @@ A door gets an Asked and calls one use-case. Knows no use-case. Every app's `api
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec
 
@@ -53,13 +53,15 @@ def operation(
     status: int = 200,
     also: Mapping[int, str] | None = None,
     query: Mapping[str, Shape] | None = None,
+    needs: Collection[str] = (),
     headers: Mapping[str, Shape] | None = None,
     takes: Shape | None = None,
     refuses: Iterable[Refusal] = (),
 ) -> Callable[[Handler[P]], Callable[..., Response]]:
     """Declare what a method of a door takes, gives and refuses; the method then gets checked input.
 
-    `also` names further statuses of success with what each means; `refuses` the errors of the use-case beyond those of every door.
+    `needs` names what of the query may not be left out. `also` names further statuses of success with what each means; `refuses`
+    the errors of the use-case beyond those of every door.
     """
     asked_for, named = dict(query or {}), dict(headers or {})
 
@@ -69,10 +71,15 @@ def operation(
 
         @wraps(handle)
         def answer(self: Any, request: Request, *args: P.args, **kwargs: P.kwargs) -> Response:
-            return handle(self, asking.read(request, query=asked_for, headers=named, body=body), *args, **kwargs)
+            return handle(self, asking.read(request, query=asked_for, needs=needs, headers=named, body=body), *args, **kwargs)
 
         refusals = [*_of_every_door(writes=writes, pages="cursor" in asked_for), *refuses]
-        parameters = [*_parameters(_places(handle), "path"), *_parameters(asked_for, "query"), *_parameters(named, "header"), *_later(refusals)]
+        parameters = [
+            *_parameters(_places(handle), "path"),
+            *_parameters(asked_for, "query", needs),
+            *_parameters(named, "header"),
+            *_later(refusals),
+        ]
         said: dict[str, Any] = {"operation_id": id, "tags": [tag], "summary": summary, "description": f"{does}\n\n{_told(refusals)}"}
         taken = None if takes is None else {"application/json": takes}
         given_back = {**_successes(gives, status, also or {}), **_problems(refusals)}
@@ -96,9 +103,11 @@ def _places(handle: Callable[..., Any]) -> dict[str, Shape]:
     return {name: PARAMETERS[name] for name in list(inspect.signature(handle).parameters)[2:]}
 
 
-def _parameters(shapes: Mapping[str, Shape], location: Literal["query", "path", "header"]) -> list[OpenApiParameter]:
+def _parameters(shapes: Mapping[str, Shape], location: Literal["query", "path", "header"], needs: Collection[str] = ()) -> list[OpenApiParameter]:
     return [
-        OpenApiParameter(name, type={**shape}, location=location, required=location == "path", description=shape.get("description", ""))
+        OpenApiParameter(
+            name, type={**shape}, location=location, required=location == "path" or name in needs, description=shape.get("description", "")
+        )
         for name, shape in shapes.items()
     ]
 

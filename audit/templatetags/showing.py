@@ -27,10 +27,15 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 # A word and a sign for everything that has a colour, so that nobody needs to see the colour.
 _TONES: Final[Mapping[str, tuple[str, str]]] = {
-    **dict.fromkeys(("verified", "returned", "pass", "active", "published", "confirmed", "done", "answered", "resolved_done"), ("good", "✓")),
-    **dict.fromkeys(("rejected", "failed", "fail", "refused"), ("bad", "✗")),
+    **dict.fromkeys(
+        ("verified", "returned", "pass", "active", "published", "confirmed", "done", "answered", "resolved_done", "allow"), ("good", "✓")
+    ),
+    **dict.fromkeys(("rejected", "failed", "fail", "refused", "deny"), ("bad", "✗")),
     **dict.fromkeys(("broken",), ("broken", "⚠")),
-    **dict.fromkeys(("degraded", "unverified", "inconclusive", "suspended", "unresolved", "proposed", "expired", "resolved_not_done"), ("wary", "!")),
+    **dict.fromkeys(
+        ("degraded", "unverified", "inconclusive", "suspended", "unresolved", "proposed", "expired", "resolved_not_done", "require_approval"),
+        ("wary", "!"),
+    ),
     **dict.fromkeys(("running", "queued", "retrying", "dispatched", "waiting", "open"), ("live", "…")),
     **dict.fromkeys(("cancelled", "skipped", "retired", "draft", "expected"), ("mute", "–")),
 }

@@ -69,26 +69,22 @@ def _stop(asked: _Asked) -> Refusal | None:
 
 
 def _grants(asked: _Asked) -> Refusal | None:
-    permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
-    for verb, resource in asked.request.uses:
-        decision = grants.decide(permissions, verb, resource)
-        if decision.allowed or decision.needs_approval:
-            continue
-        why = "no permission allows it" if decision.rule is None else f'the permission "{decision.rule}" can\'t be read and may forbid it'
-        advice = f'Add "allow {verb} {resource}"' if decision.rule is None else "Mend it"
-        return Refusal(Cause.DENIED, f"'{name}' may not {verb} {resource}: {why}. {advice} and apply again with --publish")
-    return None
+    return _forbidden(asked, lambda decision: not decision.allowed and not decision.needs_approval, "may not {} {}")
 
 
 def _approval(asked: _Asked) -> Refusal | None:
     """Nobody can give an approval in this version, so what requires one is refused: closed until there is somebody to ask."""
-    permissions, name = asked.standing.permissions if asked.standing is not None else (), asked.request.agent.name
+    return _forbidden(asked, lambda decision: decision.needs_approval, "may {} {} only with an approval")
+
+
+def _forbidden(asked: _Asked, forbids: Callable[[grants.Decision], bool], said: str) -> Refusal | None:
+    permissions = asked.standing.permissions if asked.standing is not None else ()
     for verb, resource in asked.request.uses:
         decision = grants.decide(permissions, verb, resource)
-        if decision.needs_approval:
-            message = f"'{name}' may {verb} {resource} only with an approval (\"{decision.rule}\"), and nobody can give one in this version"
-            advice = f'Leave it out, or change the permission to "allow {verb} {resource}" and apply again with --publish'
-            return Refusal(Cause.DENIED, f"{message}. {advice}")
+        if forbids(decision):
+            why, change = grants.explained(decision, verb, resource)
+            message = f"'{asked.request.agent.name}' {said.format(verb, resource)}: {why}. {change} and apply again with --publish"
+            return Refusal(Cause.DENIED, message)
     return None
 
 

@@ -233,7 +233,7 @@ def test_the_same_name_twice_is_a_problem_that_names_both_places() -> None:
         ('uses: ["read feed:{"]', "lone"),
         ("uses: [read]", "a verb and a resource"),
         ("uses: read", "must be a list"),
-        ("permissions: [deny read x]", "'deny' is not supported"),
+        ("permissions: [forbid read x]", "write allow, require_approval or deny"),
         ('permissions: ["allow read a*b"]', "* at the end"),
         ("rate: 60", "such as 60/1m"),
         ("rate: 60/min", "such as 60/1m"),
@@ -271,8 +271,9 @@ def test_a_pace_of_an_inline_check_would_hold_for_nothing_and_is_refused(line: s
     assert any("inline checks make no calls" in message for _, message in said(text + line + "\n"))
 
 
-def test_a_permission_may_require_an_approval() -> None:
-    assert read(AGENT + 'permissions: ["require_approval read feed:*"]\n').agents[0].spec["permissions"] == ["require_approval read feed:*"]
+@pytest.mark.parametrize("permission", ["require_approval read feed:*", "deny read feed:secret/*"])
+def test_a_permission_may_require_an_approval_or_deny(permission: str) -> None:
+    assert read(f'{AGENT}permissions: ["{permission}"]\n').agents[0].spec["permissions"] == [permission]
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,12 @@ def test_the_id_of_the_final_verify_is_no_steps_id() -> None:
         ("read feed:{input.feed}", ["allow read feed:host"], True),
         ("read feed:{input.feed}", ["allow read model:*"], False),
         ("read {{x}}:a", ["allow read {x}:*"], True),
+        ("read feed:host", ["allow read feed:*", "deny read feed:host"], False),
+        ("read feed:host", ["allow read feed:*", "deny read feed:ho*"], False),
+        ("read feed:host", ["allow read feed:*", "deny read feed:hos", "deny write feed:*"], True),
+        ("read feed:{input.feed}", ["allow read feed:*", "deny read feed:secret/*"], True),
+        ("read feed:a/{input.feed}", ["allow read feed:*", "deny read feed:a/*"], False),
+        ("read feed:a/{input.feed}", ["allow read feed:*", "deny read feed:a/"], True),
     ],
 )
 def test_a_use_that_no_permission_can_cover_is_refused(uses: str, permissions: list[str], allowed: bool) -> None:

@@ -34,8 +34,8 @@ def test_a_call_that_requires_an_approval_is_denied_and_says_why_and_what_to_do(
     failure = done.document["failure"]
     assert (done.status, failure["cause"], failure["owner"], failure["step"]) == (12, "denied", "agent:worker", "work")
     assert failure["message"] == (
-        "'worker' may read feed:cpu only with an approval (\"require_approval read feed:*\"), and nobody can give one in this version. "
-        'Leave it out, or change the permission to "allow read feed:cpu" and apply again with --publish'
+        "'worker' may read feed:cpu only with an approval: the permission \"require_approval read feed:*\" asks for a person's yes, "
+        'and nobody can give one in this version. Leave it out, or change it to "allow read feed:cpu" and apply again with --publish'
     )
     assert not Call.objects.filter(step="work").exists()
 
@@ -47,12 +47,24 @@ def test_what_requires_an_approval_wins_over_a_line_that_allows_it(publish: Publ
     assert (said["failure"]["cause"], "only with an approval" in said["failure"]["message"]) == ("denied", True)
 
 
+def test_what_is_denied_is_refused_whatever_allows_it_and_named(publish: Publish) -> None:
+    publish("allow read feed:*", "deny read feed:secret/*")
+    assert pipelines.run(input={"feed": "cpu"})["outcome"] == "verified"
+    failure = pipelines.run(input={"feed": "secret/cpu"})["failure"]
+    assert (failure["cause"], failure["owner"]) == ("denied", "agent:worker")
+    assert failure["message"] == (
+        "'worker' may not read feed:secret/cpu: the permission \"deny read feed:secret/*\" wins over whatever allows it. "
+        "Change it and apply again with --publish"
+    )
+    assert not Call.objects.filter(step="work", run__input_digest=Run.objects.latest("created_at").input_digest).exists()
+
+
 def test_a_permission_that_nobody_can_read_forbids_until_it_is_mended(publish: Publish) -> None:
     publish("allow read feed:*")
-    Agent.objects.filter(name="worker").update(permissions=["allow read feed:*", "deny read feed:secret"])
+    Agent.objects.filter(name="worker").update(permissions=["allow read feed:*", "refuse read feed:secret"])
     said = pipelines.run(input={"feed": "cpu"})
     assert (said["failure"]["cause"], said["calls"]) == ("denied", 0)
-    assert 'the permission "deny read feed:secret" can\'t be read' in said["failure"]["message"]
+    assert 'the permission "refuse read feed:secret" can\'t be read' in said["failure"]["message"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a child from the network")
@@ -62,10 +74,13 @@ def test_a_permission_that_nobody_can_read_forbids_until_it_is_mended(publish: P
         (["allow connect network:db.internal"], False),
         (["allow connect network:db.internal", "require_approval connect network:*"], True),
         (["require_approval connect network:db.internal"], True),
+        (["allow connect network:*", "deny connect network:db.internal"], True),
         ([], True),
     ],
 )
-def test_one_host_that_requires_an_approval_keeps_the_whole_network_away(publish: Publish, permissions: list[str], contained: bool) -> None:
+def test_one_host_that_is_denied_or_requires_an_approval_keeps_the_whole_network_away(
+    publish: Publish, permissions: list[str], contained: bool
+) -> None:
     publish("allow read feed:*", *permissions)
     said = pipelines.run(input={"feed": "cpu"})
     assert said["outcome"] == "verified"

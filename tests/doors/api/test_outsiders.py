@@ -43,6 +43,7 @@ BODIES: dict[str, Any] = {
     "<name:signal>/": {"payload": {"amount": 1}},
 }
 
+QUERIES = {"<name:agent>/may/": "?verb=read&resource=feed:metrics"}
 
 ALL = [each for each in rest.addresses() if each[1] not in OPEN]
 READS = [path for method, path in ALL if method == "get"]
@@ -65,7 +66,8 @@ def places(caller: Caller, alice: User, tmp_path: Path) -> dict[str, str]:
 
 
 def filled(path: str, places: dict[str, str]) -> str:
-    return f"{V1}/" + re.sub(r"<\w+:(\w+)>", lambda found: places[found[1]], path)
+    query = next((query for end, query in QUERIES.items() if path.endswith(end)), "")
+    return f"{V1}/" + re.sub(r"<\w+:(\w+)>", lambda found: places[found[1]], path) + query
 
 
 def body_of(method: str, path: str) -> Any:

@@ -1,0 +1,119 @@
+"""Whether an agent may do something: the same answer by command, over REST and on its page, and the one that the boundary then gives."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError
+
+from agents import registry
+from agents.errors import UnknownAgent
+from agents.models import Agent
+from tests import pipelines
+from tests.doors import world
+from tests.pipelines import SYSTEM, agent
+from tests.rest import Caller
+from tests.shell import typed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+RULES = ("allow read feed:*", "require_approval write feed:*", "deny read feed:secret/*")
+ASKED = [
+    (("read", "feed:cpu"), "allow", "allow read feed:*", 0),
+    (("write", "feed:cpu"), "require_approval", "require_approval write feed:*", 13),
+    (("read", "feed:secret/keys"), "deny", "deny read feed:secret/*", 12),
+    (("read", "file:cpu"), "deny", None, 12),
+    (("Merge", "repo:main"), "deny", None, 12),
+]
+
+
+def permit(path: Path, *rules: str, publish: bool = True, uses: str = "[]") -> None:
+    listed = ", ".join(f'"{rule}"' for rule in rules)
+    worker = agent("worker", "work:work", more=f"permissions: [{listed}]\nuses: {uses}")
+    folder = pipelines.folder(path, functions=world.WORK, agents=[worker], steps="- {id: only, agent: worker, with: {feed: =input.feed}}")
+    registry.apply_folder(folder, actor=SYSTEM, publish=publish)
+
+
+@pytest.fixture(autouse=True)
+def path(tmp_path: Path) -> Path:
+    permit(tmp_path / "p", *RULES)
+    return tmp_path / "p"
+
+
+@pytest.mark.parametrize(("asked", "effect", "rule", "status"), ASKED)
+def test_the_command_begins_with_the_answer_and_ends_with_its_status(asked: tuple[str, str], effect: str, rule: str | None, status: int) -> None:
+    done = typed("can", "worker", *asked)
+    assert (done.out.split()[0], done.status, "What would change it: " in done.out) == (effect, status, True)
+    said = typed("can", "worker", *asked, "--json").document
+    assert (said["effect"], said["rule"], said["verb"], said["resource"]) == (effect, rule, *asked)
+
+
+@pytest.mark.parametrize(("asked", "effect", "rule", "status"), ASKED)
+def test_rest_and_the_page_say_the_same(alice: User, asked: tuple[str, str], effect: str, rule: str | None, status: int) -> None:
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    answer = Caller.of(alice).get(f"/agents/worker/may/?verb={asked[0]}&resource={asked[1]}")
+    assert (answer.status, answer.body) == (200, typed("can", "worker", *asked, "--json").document)
+    User.objects.filter(username="alice").update(is_staff=True)
+    page = f"/admin/agents/agent/{Agent.objects.get(name='worker').pk}/change/"
+    shown = world.signed_in("alice").get(page, {"verb": asked[0], "resource": asked[1]}).content.decode()
+    told = shown.partition('id="may"')[2].partition("</div>")[0]
+    assert effect in told and (rule is None or rule in told) and "What would change it" in told
+
+
+def test_the_answer_is_the_one_that_the_boundary_gives(path: Path) -> None:
+    permit(path, *RULES, uses='["read feed:{input.feed}"]')
+    for feed, effect in (("cpu", "allow"), ("secret/keys", "deny")):
+        assert registry.may("worker", "read", f"feed:{feed}", actor=SYSTEM).effect == effect
+        said = pipelines.run(input={"feed": feed})
+        assert (said["failure"] is None, (said["failure"] or {}).get("cause")) == (effect == "allow", None if effect == "allow" else "denied")
+
+
+def test_a_suspended_agent_may_nothing_until_it_is_resumed() -> None:
+    registry.suspend("worker", actor=SYSTEM, reason="looks odd")
+    answer = registry.may("worker", "read", "feed:cpu", actor=SYSTEM)
+    assert (answer.effect, "suspended" in answer.why, answer.change) == (
+        "deny", True, 'Resume it; it is then allow: the permission "allow read feed:*" allows it.',
+    )  # fmt: skip
+
+
+def test_a_draft_that_would_change_the_answer_is_named_and_changes_nothing_yet(path: Path) -> None:
+    permit(path, "allow read file:*", publish=False)
+    there = registry.may("worker", "read", "feed:cpu", actor=SYSTEM)
+    assert (there.effect, there.draft, there.change) == ("allow", "deny", "Publish the draft of 'worker': it makes this deny.")
+    assert (registry.may("worker", "read", "file:x", actor=SYSTEM).draft, registry.may("worker", "call", "x", actor=SYSTEM).draft) == ("allow", None)
+
+
+@pytest.mark.parametrize("resource", ["", " ", "feed:a b", "feed:\x00", "feed:\u202e", "x" * 1_001])
+def test_what_is_no_resource_is_denied_and_shown_harmlessly(resource: str) -> None:
+    answer = registry.may("worker", "read", resource, actor=SYSTEM)
+    assert (answer.effect, answer.rule, "no resource" in answer.why, answer.resource.isprintable()) == ("deny", None, True, True)
+
+
+def test_nobody_learns_what_an_agent_of_others_may(charlie: User) -> None:
+    said = Caller.of(charlie).get("/agents/worker/may/?verb=read&resource=feed:cpu")
+    assert (said.status, said.code) == (404, "unknown-agent")
+    with pytest.raises(UnknownAgent, match="did you mean 'worker'"):
+        registry.may("wroker", "read", "feed:cpu", actor=SYSTEM)
+    with pytest.raises(CommandError) as error:
+        typed("can", "nobody\x1b", "read", "feed:cpu")
+    assert error.value.returncode == 2 and "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "word"), [("verb=read", "resource"), ("", "verb"), ("verb=read&resource=%00", "resource"), ("verb=a&verb=b", "verb")]
+)
+def test_rest_says_what_a_question_lacks(alice: User, query: str, word: str) -> None:
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    said = Caller.of(alice).get(f"/agents/worker/may/?{query}")
+    assert (said.status, said.code, word in str(said.body["problems"])) == (400, "bad-query", True)
+
+
+def test_the_page_says_each_permission_in_words_and_what_it_lacks_of_a_question(alice: User) -> None:
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    User.objects.filter(username="alice").update(is_staff=True)
+    row = Agent.objects.get(name="worker")
+    Agent.objects.filter(pk=row.pk).update(permissions=[*RULES, "forbid all"])
+    page: Any = world.signed_in("alice").get(f"/admin/agents/agent/{row.pk}/change/", {"verb": "read"}).content.decode()
+    assert "It may read all feeds" in page and "may never read feeds that begin with secret/, whatever allows it" in page
+    assert "may write all feeds, only with a person&#x27;s yes" in page and "it forbids everything until it is mended" in page
+    assert "This field is required" in page and 'id="may"' not in page
