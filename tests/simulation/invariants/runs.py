@@ -32,6 +32,8 @@ class RunRules(FamilyRules):
         elif row["lease_until"] != before["lease_until"] and before["state"] != "waiting":
             holder = self.holders.get(name)
             self._must(writer in (holder, 0), "only its holder prolongs a lease or gives it back", f"{writer} did, and {holder} holds it")
+            if row["lease_until"] is None and writer == holder:
+                self.claims[name] = max(self.claims[name] - 1, 0)  # whoever gives a run back has not died of it
         if row["cancel_requested_at"] is not None and before["cancel_requested_at"] is None:
             in_time = before["state"] in LIVE and row["cancel_requested_at"] < row["deadline_at"]
             self._must(in_time, "only what lives and is in time is cancelled", name)
