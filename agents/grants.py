@@ -114,7 +114,7 @@ def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
     if not decision.is_readable:
         return f"{rule} can't be read and may forbid it", "Mend it"
     if decision.effect == DENY:
-        return f"{rule} wins over whatever allows it", "Change it"
+        return f"{rule} wins over whatever allows it", "Take it out, or narrow it"
     if decision.needs_approval:
         return (
             f"{rule} asks for a person's yes, and nobody can give one in this version",

@@ -57,7 +57,7 @@ def may(name: str, verb: str, resource: str, *, actor: Actor) -> May:
     elif draft == effect:
         draft = None
     change = f"Publish the draft of '{name}': it makes this {draft}" if draft is not None else change
-    return May(agent, verb, resource, effect, decision.rule, f"{why}.", f"{change}.", draft)
+    return May(agent, verb, resource, effect, decision.rule, f"{why[0].upper()}{why[1:]}.", f"{change}.", draft)
 
 
 def _agent(name: str, actor: Actor) -> Agent:
@@ -72,7 +72,7 @@ def _odd(verb: str, resource: str) -> tuple[str, str] | None:
     if not grants.VERB.fullmatch(verb):
         return f"'{visible(verb, 80)}' is no verb, so no permission can allow it.", "Ask for a lower-case word such as read, write or call."
     if not resource or len(resource) > LONGEST or not resource.isprintable() or " " in resource:
-        said = f"no resource can be named so: it has 1 to {LONGEST:,} printable characters without a space."
+        said = f"No resource can be named so: it has 1 to {LONGEST:,} printable characters without a space."
         return said, "Ask for one such as feed:metrics or network:api.example.com."
     return None
 

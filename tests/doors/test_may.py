@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("asked", "effect", "rule", "status"), ASKED)
 def test_the_command_begins_with_the_answer_and_ends_with_its_status(asked: tuple[str, str], effect: str, rule: str | None, status: int) -> None:
     done = typed("can", "worker", *asked)
-    assert (done.out.split()[0], done.status, "What would change it: " in done.out) == (effect, status, True)
+    assert (done.out.split()[0], done.status, "To change that: " in done.out) == (effect, status, True)
     said = typed("can", "worker", *asked, "--json").document
     assert (said["effect"], said["rule"], said["verb"], said["resource"]) == (effect, rule, *asked)
 
@@ -57,7 +57,7 @@ def test_rest_and_the_page_say_the_same(alice: User, asked: tuple[str, str], eff
     page = f"/admin/agents/agent/{Agent.objects.get(name='worker').pk}/change/"
     shown = world.signed_in("alice").get(page, {"verb": asked[0], "resource": asked[1]}).content.decode()
     told = shown.partition('id="may"')[2].partition("</div>")[0]
-    assert effect in told and (rule is None or rule in told) and "What would change it" in told
+    assert effect in told and (rule is None or rule in told) and "To change that" in told
 
 
 def test_the_answer_is_the_one_that_the_boundary_gives(path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_draft_that_would_change_the_answer_is_named_and_changes_nothing_yet(p
 @pytest.mark.parametrize("resource", ["", " ", "feed:a b", "feed:\x00", "feed:\u202e", "x" * 1_001])
 def test_what_is_no_resource_is_denied_and_shown_harmlessly(resource: str) -> None:
     answer = registry.may("worker", "read", resource, actor=SYSTEM)
-    assert (answer.effect, answer.rule, "no resource" in answer.why, answer.resource.isprintable()) == ("deny", None, True, True)
+    assert (answer.effect, answer.rule, "No resource" in answer.why, answer.resource.isprintable()) == ("deny", None, True, True)
 
 
 def test_nobody_learns_what_an_agent_of_others_may(charlie: User) -> None:

@@ -54,7 +54,7 @@ def test_what_is_denied_is_refused_whatever_allows_it_and_named(publish: Publish
     assert (failure["cause"], failure["owner"]) == ("denied", "agent:worker")
     assert failure["message"] == (
         "'worker' may not read feed:secret/cpu: the permission \"deny read feed:secret/*\" wins over whatever allows it. "
-        "Change it and apply again with --publish"
+        "Take it out, or narrow it and apply again with --publish"
     )
     assert not Call.objects.filter(step="work", run__input_digest=Run.objects.latest("created_at").input_digest).exists()
 

@@ -51,6 +51,6 @@ class Command(BaseCommand):
         else:
             shown.line(f"{answer.effect}  {answer.agent.name} {visible(answer.verb)} {visible(answer.resource, 300)}", _STYLES[answer.effect])
             shown.line(f"    {visible(answer.why, 1_000)}")
-            shown.line(f"    What would change it: {visible(answer.change, 1_000)}", "hint")
+            shown.line(f"    To change that: {visible(answer.change, 1_000)}", "hint")
         if STATUS[answer.effect]:
             sys.exit(STATUS[answer.effect])
