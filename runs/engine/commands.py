@@ -3,8 +3,8 @@
 A `Move` is the whole answer of `machine` to one input. The store writes it, the worker carries it out.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -63,9 +63,10 @@ class Move:
         """Both as one, `later` decided over this one's snapshot: what this one opened is written as the later one left it."""
         opened = dict.fromkeys(step.key for step in (*self.opened, *later.opened))
         changed = dict.fromkeys(step.key for step in (*self.moved, *later.moved) if step.key not in opened)
-        steps = later.snapshot.steps
+        snapshot = without_unstarted(later.snapshot, opened)
+        steps = snapshot.steps
         return Move(
-            snapshot=later.snapshot,
+            snapshot=snapshot,
             opened=tuple(steps[key] for key in opened),
             moved=tuple(steps[key] for key in changed),
             facts=(*self.facts, *later.facts),
@@ -76,3 +77,14 @@ class Move:
             finish=later.finish,
             wake_at=later.wake_at,
         )
+
+
+def without_unstarted(snapshot: Snapshot, opened: Iterable[str]) -> Snapshot:
+    """Of the steps that are opened in one move, those that it ends again start no run: what was put aside for that is given back."""
+    ended = [step for key in opened if (step := snapshot.steps[key]).start is not None and step.wait is None]
+    if not ended:
+        return snapshot
+    starts = [step.start for step in ended if step.start is not None]
+    held, calls = sum(start.held_nano for start in starts), sum(start.held_calls for start in starts)
+    run = replace(snapshot.run, reserved=snapshot.run.reserved - held, calls=snapshot.run.calls - calls)
+    return replace(snapshot, run=run, steps={**snapshot.steps, **{step.key: replace(step, start=None) for step in ended}})

@@ -10,7 +10,7 @@ from typing import Any
 
 from audit import canonical
 from runs.engine import absorbing, undoing, verdicts, waiting
-from runs.engine.commands import Fact, Finish, Move
+from runs.engine.commands import Fact, Finish, Move, without_unstarted
 from runs.engine.limits import failure, seconds
 from runs.engine.outcomes import Failed, Result, Returned, Unresolved
 from runs.engine.patterns import waits
@@ -213,11 +213,11 @@ def _finish(walk: Walk, ending: Ending) -> Move:
 
 
 def _move(walk: Walk, finish: Finish | None) -> Move:
-    snapshot = walk.snapshot(walk.run)
+    snapshot = without_unstarted(walk.snapshot(walk.run), walk.opened)
     return Move(
         snapshot=snapshot,
-        opened=tuple(walk.steps[key] for key in walk.opened),
-        moved=tuple(walk.steps[key] for key in walk.moved),
+        opened=tuple(snapshot.steps[key] for key in walk.opened),
+        moved=tuple(snapshot.steps[key] for key in walk.moved),
         facts=tuple(walk.facts),
         perform=tuple(walk.perform),
         abandon=tuple(walk.abandon),

@@ -115,6 +115,14 @@ def test_what_a_degraded_child_goes_without_is_still_missing_after_a_crash(path:
     assert pipelines.drive(run)["outcome"] == "degraded"
 
 
+def test_a_node_whose_neighbour_fails_in_the_moment_in_which_it_begins_starts_no_run_and_holds_no_money(path: Path) -> None:
+    beside = '{a: [{id: sub, pipeline: inner, with: {n: 1}}], b: [{id: bad, agent: user, with: {got: "=input.list[7]"}}]}'
+    run, said = ran(path, INNER, steps=(f"- {{id: both, parallel: {beside}}}",), given={"n": 1, "list": [1]}, more="limits: {calls: 9}")
+    assert (said["outcome"], said["failure"]["step"], Run.objects.count()) == ("failed", "both/b/bad", 1)
+    assert Run.objects.get(id=run.id).calls_used == 0
+    assert pipelines.step(said, "both/a/sub")["state"] == "cancelled"
+
+
 def test_a_child_whose_node_s_condition_does_not_hold_is_never_started(path: Path) -> None:
     steps = ('- {id: sub, pipeline: inner, with: {n: 1}, when: "input.n > 9"}', "- {id: after, agent: user, with: {got: =steps.sub}}")
     _, said = ran(path, INNER, steps=steps)

@@ -14,6 +14,8 @@ from .seeing import FINISHED, LIVE, UNDO, Row
 
 ENDS = ("runs.call.confirmed", "runs.call.refused", "runs.call.unresolved")
 MOST_CLAIMS = store.MAX_ATTEMPTS
+_NO_PROGRESS = ("runs.run.resumed", "runs.call.resent", "runs.call.resolved", "runs.run.cancel_requested")
+"""What claims, and what people write beside a run that is at work: neither says that a worker got anywhere."""
 
 
 class RunRules(FamilyRules):
@@ -177,5 +179,5 @@ class RunRules(FamilyRules):
             self._must(many <= MOST_CLAIMS, "who takes a run after so many claims ends it", f"resumed at claim {many} without progress")
         stands = verb == "runs.wait.answered" and name in self.runs and self.runs[name]["state"] != "waiting"
         clock = verb == "runs.run.waiting" and "because_of" in facts
-        if not stands and not clock and verb not in ("runs.run.resumed", "runs.call.resent", "runs.run.cancel_requested"):
+        if not stands and not clock and verb not in _NO_PROGRESS:
             self.claims[name] = 0
