@@ -37,7 +37,7 @@ MOST_LATE: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class PipelineHealth:
-    """`failing`: the newest ended runs in a row without a verified result. `overdue`: live runs past their deadline that nobody has ended."""
+    """`failing`: the runs that ended last, in a row without a verified result. `overdue`: live runs past their deadline that nobody has ended."""
 
     pipeline: str
     team: str
@@ -84,7 +84,7 @@ def pipelines_health(*, actor: Actor, now: datetime, most: int = MOST_PIPELINES)
             pipeline=pipeline.name,
             team=pipeline.team.name,
             last_outcome=next(iter(words[pipeline.pk]), None),
-            last_ended_at=next((run.finished_at or run.deadline_at for run in ended[pipeline.pk]), None),
+            last_ended_at=next(map(_end, ended[pipeline.pk]), None),
             verified_at=verified.get(pipeline.pk),
             failing=_in_a_row(words[pipeline.pk]),
             overdue=sum(run.deadline_at <= now - LATE for run in overdue[pipeline.pk]),
@@ -97,7 +97,7 @@ def pipelines_health(*, actor: Actor, now: datetime, most: int = MOST_PIPELINES)
 
 
 def _ended(pipelines: Sequence[UUID], overdue: Mapping[UUID, Sequence[Run]]) -> dict[UUID, list[Run]]:
-    """The newest that have ended, newest first; a run past its deadline has, though nobody wrote it yet.
+    """Those that have ended last, newest first; a run past its deadline has, though nobody wrote it yet.
 
     Overdue ones are read before: one that somebody ends in between is in both, never in neither, and counts as it was written.
     """
@@ -106,8 +106,12 @@ def _ended(pipelines: Sequence[UUID], overdue: Mapping[UUID, Sequence[Run]]) -> 
     for key in pipelines:
         failed = [run for run in overdue[key] if not (run.draft or run.reverifies_id or run.trigger == SPREAD)]
         runs = {run.id: run for run in (*failed, *newest[key])}
-        found[key] = sorted(runs.values(), key=lambda run: (run.created_at, run.id), reverse=True)[:NEWEST]
+        found[key] = sorted(runs.values(), key=lambda run: (_end(run), run.id), reverse=True)[:NEWEST]
     return found
+
+
+def _end(run: Run) -> datetime:
+    return run.finished_at or run.deadline_at
 
 
 def _judged(ended: Mapping[UUID, Sequence[Run]]) -> dict[UUID, Integrity]:
@@ -162,7 +166,7 @@ def _in_a_row(words: Iterable[str]) -> int:
 
 
 _SAID: Final = (
-    *("id", "pipeline_id", "state", "outcome", "integrity", "as_of", "created_at", "deadline_at", "wake_at", "finished_at"),
+    *("id", "pipeline_id", "state", "outcome", "integrity", "as_of", "deadline_at", "wake_at", "finished_at"),
     *("draft", "reverifies_id", "trigger", "seq", "result_digest"),
 )
 _TELLS: Final = f"NOT draft AND reverifies_id IS NULL AND NOT (trigger = '{SPREAD}')"
@@ -182,17 +186,17 @@ CLAIMS: Final = f"{_TELLS} AND integrity = '{Integrity.INTACT}' AND outcome IN (
 
 
 def _newest(pipelines: Sequence[UUID], which: str, most: int) -> dict[UUID, list[Run]]:
-    """The newest of each by the index of that condition. Either database takes only its own way of saying "for each"."""
+    """Those of each that ended last, by the index of that condition. Either database takes only its own way of saying "for each"."""
     found: dict[UUID, list[Run]] = defaultdict(list)
     if not pipelines:
         return found
     columns = ", ".join(f"r.{name}" for name in _SAID)
-    of_each = f"FROM runs_run WHERE pipeline_id = p.id AND {which} ORDER BY created_at DESC, id DESC LIMIT %s"
+    of_each = f"FROM runs_run WHERE pipeline_id = p.id AND {which} ORDER BY finished_at DESC, id DESC LIMIT %s"
     if connection.vendor == "postgresql":
         source = f"agents_pipeline p CROSS JOIN LATERAL (SELECT * {of_each}) r"
     else:
         source = f"agents_pipeline p JOIN runs_run r ON r.id IN (SELECT id {of_each})"
-    sql = f"SELECT {columns} FROM {source} WHERE p.id IN ({_marks(pipelines)}) ORDER BY r.created_at DESC, r.id DESC"  # noqa: S608 - our own words
+    sql = f"SELECT {columns} FROM {source} WHERE p.id IN ({_marks(pipelines)}) ORDER BY r.finished_at DESC, r.id DESC"  # noqa: S608 - our own words
     for run in Run.objects.raw(sql, [most, *map(_key, pipelines)]):
         found[run.pipeline_id].append(run)
     return found

@@ -123,7 +123,7 @@ def test_a_verified_run_is_seen_behind_second_judgements_of_a_pipeline_that_fail
 
 
 def test_a_run_past_its_deadline_that_nobody_has_ended_is_among_the_failed_ones(both: tuple[Run, Run], asks: Client) -> None:
-    Run.objects.filter(id=both[0].id).update(created_at=F("created_at") - timedelta(hours=1))
+    Run.objects.filter(id=both[0].id).update(finished_at=F("finished_at") - timedelta(hours=1))
     for number in range(FAILING):
         live(both[0], age_s=30 - number, left_s=-1)
     live(both[0], age_s=1, left_s=600)
@@ -131,12 +131,21 @@ def test_a_run_past_its_deadline_that_nobody_has_ended_is_among_the_failed_ones(
     assert (status, said["last_outcome"], said["failing_in_a_row"], said["overdue"]) == (503, "failed", FAILING, 0)
 
 
+def test_what_ended_last_is_the_news_whatever_began_before_it(both: tuple[Run, Run], asks: Client) -> None:
+    long = another(both[0], age_s=-1, outcome="verified")
+    Run.objects.filter(id=long.id).update(created_at=F("created_at") - timedelta(hours=1))
+    for number in range(FAILING):
+        another(both[0], age_s=number + 1, outcome="failed")
+    said = of(asks)[1]
+    assert (said["healthy"], said["last_outcome"], said["failing_in_a_row"]) == (True, "verified", 0)
+
+
 def test_what_is_asked_about_many_runs_is_read_along_the_index_of_those_that_count(both: tuple[Run, Run], asks: Client) -> None:
     for number in range(NEWEST):
         another(both[0], age_s=-number - 1, outcome="failed")
     with CaptureQueriesContext(connection) as asked:
         of(asks)
-    found = [plan_of(each["sql"]) for each in asked.captured_queries if "created_at DESC" in each["sql"] and "LIMIT" in each["sql"]]
+    found = [plan_of(each["sql"]) for each in asked.captured_queries if "finished_at DESC" in each["sql"] and "LIMIT" in each["sql"]]
     assert [re.findall(r"run_(?:counts|good|of_\w+|newest)", plan) for plan in found] == [["run_counts"], ["run_good"]], found
     assert not any(re.search(r"SCAN runs_run|Seq Scan on runs_run", plan) for plan in found), found
 
