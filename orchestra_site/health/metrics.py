@@ -1,6 +1,7 @@
 """`/metrics`: figures in the text format of Prometheus, read from the database when they are asked for. No process keeps any.
 
-For whoever sees everything. Labels are pipelines (a capped number), outcomes and states; never a run, a person or a text of a model.
+For whoever sees everything. Labels are pipelines and engines (a capped number of each), outcomes and states; never a run, a person or a text of a
+model.
 """
 
 import threading
@@ -98,7 +99,7 @@ def _of_pipelines(pipelines: list[PipelineHealth], now: datetime) -> Iterator[Me
 
     keys = {each: (visible(each.pipeline, 80), visible(each.team, 80)) for each in pipelines}
     ages = {keys[each]: _age(each.verified_at, now) for each in pipelines if each.verified_at is not None}
-    yield gauge("verified_age_seconds", "Age of the last verified outcome; absent where there is none among the newest 1,000 runs.", ages)
+    yield gauge("verified_age_seconds", "Age of the last verified outcome; absent where there is none.", ages)
     yield gauge("failing", "Newest ended runs in a row without a verified result (20 at most).", {keys[each]: each.failing for each in pipelines})
     yield gauge("queued", "Runs that wait to be begun, counted up to the bound.", {keys[each]: each.queued for each in pipelines})
     yield gauge("healthy", "1 where /health/outcomes has nothing against it.", {keys[each]: float(not each.faults(now)) for each in pipelines})
@@ -115,22 +116,28 @@ def _of_processes(found: Figures, now: datetime) -> Iterator[Metric]:
         yield _one(
             "orchestra_sweep_age_seconds", "Since an engine at work last swept, as it said with its last heartbeat.", _age(found.swept_at, now)
         )
-    taken = CounterMetricFamily("orchestra_runs_taken", "Runs that engines have claimed, of the engines of the last day.")
-    taken.add_metric([], found.counts.get("runs", 0))
+    yield from _counted(found)
+
+
+def _counted(found: Figures) -> Iterator[Metric]:
+    """What engines count since they started, each for itself: a series ends with its engine, and never falls. Bounds of batches are their own."""
+    taken = CounterMetricFamily("orchestra_runs_taken", "Runs that an engine has claimed.", labels=("engine",))
+    sizes = HistogramMetricFamily("orchestra_commit_transitions", "Transitions that an engine has committed together.", labels=("engine",))
+    for engine, counts in found.counts.items():
+        taken.add_metric([str(engine)], counts.get("runs", 0))
+        buckets = _cumulative(counts.get("batches", {}))
+        sizes.add_metric([str(engine)], buckets=buckets, sum_value=float(counts.get("transitions", 0)))
     yield taken
-    yield _batches(found)
+    yield sizes
 
 
-def _batches(found: Figures) -> Metric:
-    """Cumulative, as the format wants it. Its bounds are the engines' own."""
-    sizes = {int(bound): number for bound, number in found.counts["batches"].items()}
+def _cumulative(batches: Mapping[str, int]) -> list[tuple[str, float]]:
+    sizes = {int(bound): number for bound, number in batches.items()}
     buckets, total = [], 0
     for bound in sorted(sizes):
         total += sizes[bound]
         buckets.append((str(float(bound)), float(total)))
-    family = HistogramMetricFamily("orchestra_commit_transitions", "Transitions that were committed together, of the engines of the last day.")
-    family.add_metric([], buckets=[*buckets, ("+Inf", float(total))], sum_value=float(found.counts.get("transitions", 0)))
-    return family
+    return [*buckets, ("+Inf", float(total))]
 
 
 def _gauge(name: str, said: str, labels: tuple[str, ...], values: Values) -> Metric:

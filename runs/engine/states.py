@@ -41,6 +41,10 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+GOOD: Final = frozenset({Outcome.VERIFIED, Outcome.DEGRADED})
+"""Somebody else than who did the work has found that the result is right."""
+
+
 class Integrity(StrEnum):
     INTACT = "intact"
     BROKEN = "broken"

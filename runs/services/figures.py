@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import Count
 
 from audit.actors import Actor
-from runs.engine.states import RunState
+from runs.engine.states import Integrity, RunState
 from runs.models import Call, Engine, Kind, Run
 from runs.services.health import LATE, MOST_LATE, by_live_index, ready_since
 
@@ -20,6 +21,9 @@ DAY: Final = timedelta(days=1)
 MOST: Final = 50_000
 """Rows that are counted at most; what reaches this is said as this."""
 MOST_PROCESSES: Final = 1_000
+MOST_COUNTING: Final = 200
+HEARD: Final = timedelta(minutes=10)
+"""So long the counts of an engine are told after its last heartbeat: whoever asks less often than it lives learns what it counted last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +39,15 @@ class Figures:
     silent: Mapping[str, int]
     driving: int
     swept_at: datetime | None
-    counts: Mapping[str, Any]
+    counts: Mapping[UUID, Mapping[str, Any]]
+    """By engine, since it started. Never summed: a sum would fall when an engine is no longer in it."""
 
 
 def figures(*, actor: Actor, now: datetime) -> Figures:
     """Of everything, so for whoever sees everything; seven queries."""
     if not actor.sees_everything:
         raise PermissionError("figures of the whole installation are for whoever sees everything")
-    processes = list(Engine.objects.order_by("-started_at")[:MOST_PROCESSES])
+    processes = list(Engine.objects.order_by("-beat_at")[:MOST_PROCESSES])  # those at work first, however many have left since they started
     alive = [each for each in processes if each.stands(now) == "at work"]
     return Figures(
         live={str(state): number for state, number in _live().items()},
@@ -54,7 +59,7 @@ def figures(*, actor: Actor, now: datetime) -> Figures:
         silent=_by_kind([each for each in processes if each.stands(now) == "silent"]),
         driving=sum(each.driving for each in alive),
         swept_at=max((each.swept_at for each in alive if each.swept_at is not None), default=None),
-        counts=_summed(processes),
+        counts=_counts(processes, now),
     )
 
 
@@ -63,10 +68,16 @@ def _live() -> Counter[str]:
 
 
 def _outcomes(now: datetime) -> dict[tuple[str, str], int]:
-    """Of runs that began within the last day, the newest of them where they are many: by pipeline and outcome."""
+    """Of runs that began within the last day, the newest of them where they are many: by pipeline and outcome, or `broken` where a check found that.
+
+    They are too many to be held against the ledger each time.
+    """
     newest = Run.objects.whole().filter(created_at__gte=now - DAY).order_by("-created_at").values("id")[:MOST]
-    found = Run.objects.filter(id__in=newest, outcome__isnull=False).order_by().values_list("pipeline__name", "outcome").annotate(number=Count("id"))
-    return {(pipeline, outcome): number for pipeline, outcome, number in found if outcome is not None}
+    ended = Run.objects.filter(id__in=newest, outcome__isnull=False).order_by()
+    found: Counter[tuple[str, str]] = Counter()
+    for pipeline, outcome, integrity, number in ended.values_list("pipeline__name", "outcome", "integrity").annotate(number=Count("id")):
+        found[pipeline, str(outcome) if integrity == Integrity.INTACT else integrity] += number
+    return found
 
 
 def _calls() -> dict[str, int]:
@@ -80,11 +91,7 @@ def _by_kind(processes: list[Engine]) -> dict[str, int]:
     return {str(kind): sum(each.kind == kind for each in processes) for kind in Kind}
 
 
-def _summed(processes: list[Engine]) -> dict[str, Any]:
-    """Over all that have been there within the last day. Rows go after that, which counters show as a restart."""
-    total: Counter[str] = Counter()
-    batches: Counter[str] = Counter()
-    for each in processes:
-        total.update({name: each.counts.get(name, 0) for name in ("runs", "transitions")})
-        batches.update(each.counts.get("batches", {}))
-    return {**total, "batches": dict(batches)}
+def _counts(processes: list[Engine], now: datetime) -> dict[UUID, Mapping[str, Any]]:
+    """Of engines that take any run, those that started first where they are many. One that drives a single run says nothing that the run doesn't."""
+    heard = [each for each in processes if each.kind == Kind.ENGINE and each.serves_all and each.beat_at >= now - HEARD]
+    return {each.id: each.counts for each in sorted(heard, key=lambda each: (each.started_at, each.id))[:MOST_COUNTING]}

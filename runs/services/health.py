@@ -1,10 +1,11 @@
 """How pipelines do, by their outcomes: when each was last verified, how often it has failed since, what is late. A read for monitoring.
 
-Looks at the newest runs of each pipeline and at live ones, so that it costs the same with a hundred finished runs and with a million.
+Looks at the newest of each pipeline's runs that say something of it and at live ones, so that it costs the same with a hundred finished runs and
+with a million. What claims a verified result is held against the ledger before it is believed.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,25 +18,26 @@ from django.db.models import QuerySet
 from agents.models import Pipeline, Standing
 from audit.actors import Actor
 from audit.instants import readable
-from runs.engine.states import LIVE_RUN, SPREAD, Integrity, Outcome, RunState
+from runs.engine.states import GOOD, LIVE_RUN, SPREAD, Integrity, Outcome
 from runs.models import Run, RunQuerySet
+from runs.models.run import integrity_of
 
 NEWEST: Final = 20
 """Runs of each pipeline that are looked at."""
-FURTHEST: Final = 1_000
-"""Runs of a pipeline among which its last verified one is looked for."""
+FURTHER: Final = 2 * NEWEST
+"""Runs of a pipeline that claim to be verified, among which the last one that is is looked for where none of its newest is."""
+AT_ONCE: Final = 200
+"""Runs that are held against the ledger together: their results are read for that, and some are large."""
 FAILING: Final = 3
 """So many in a row without a verified result, and the pipeline is not healthy: one may be its source's bad day."""
 LATE: Final = timedelta(seconds=60)
 MOST_PIPELINES: Final = 500
 MOST_LATE: Final = 10_000
 
-GOOD: Final = frozenset({Outcome.VERIFIED, Outcome.DEGRADED})
-
 
 @dataclass(frozen=True, slots=True)
 class PipelineHealth:
-    """`failing`: the newest ended runs in a row without a verified result. `overdue`: live runs past their deadline that nobody has ended."""
+    """`failing`: the runs that ended last, in a row without a verified result. `overdue`: live runs past their deadline that nobody has ended."""
 
     pipeline: str
     team: str
@@ -65,27 +67,27 @@ class PipelineHealth:
 def pipelines_health(*, actor: Actor, now: datetime, most: int = MOST_PIPELINES) -> list[PipelineHealth]:
     """The pipelines that this actor may see and that are not retired, by name; drafts' runs and second judgements are left out.
 
-    Six queries, however many runs there are.
+    Five queries and those that hold a few runs of each pipeline against the ledger, however many runs there are.
     """
     shown = Pipeline.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team").order_by("name")
     pipelines = list(shown[: min(most, MOST_PIPELINES)])
     if not pipelines:
         return []
-    newest = _newest([pipeline.pk for pipeline in pipelines])
     overdue, waiting = _overdue(now), _waiting(now)
+    ended = _ended([pipeline.pk for pipeline in pipelines], overdue)
     queued, most_queued = queued_of([pipeline.pk for pipeline in pipelines]), int(settings.ORCHESTRA_MOST_QUEUED_OF_PIPELINE)
-    ended = {pipeline.pk: _ended(newest[pipeline.pk], now) for pipeline in pipelines}
-    verified = {key: next((run.finished_at for run, word in runs if word in GOOD), None) for key, runs in ended.items()}
-    verified |= _verified_before([key for key, at in verified.items() if at is None and newest[key]])
+    judged = _judged(ended)
+    verified = _verified(ended, judged)
+    words = {key: [_word(run, judged, now) for run in runs] for key, runs in ended.items()}
     return [
         PipelineHealth(
             pipeline=pipeline.name,
             team=pipeline.team.name,
-            last_outcome=next((word for _, word in ended[pipeline.pk]), None),
-            last_ended_at=next((run.finished_at or run.deadline_at for run, _ in ended[pipeline.pk]), None),
-            verified_at=verified[pipeline.pk],
-            failing=_in_a_row(word for _, word in ended[pipeline.pk]),
-            overdue=overdue[pipeline.pk],
+            last_outcome=next(iter(words[pipeline.pk]), None),
+            last_ended_at=next(map(_end, ended[pipeline.pk]), None),
+            verified_at=verified.get(pipeline.pk),
+            failing=_in_a_row(words[pipeline.pk]),
+            overdue=sum(run.deadline_at <= now - LATE for run in overdue[pipeline.pk]),
             waiting_since=waiting.get(pipeline.pk),
             queued=queued[pipeline.pk],
             most_queued=most_queued,
@@ -94,11 +96,64 @@ def pipelines_health(*, actor: Actor, now: datetime, most: int = MOST_PIPELINES)
     ]
 
 
-def _ended(runs: Sequence[Run], now: datetime) -> list[tuple[Run, str]]:
-    """Newest first, each with what it reads as. A cancelled one says nothing about its pipeline."""
-    read = [(run, run.effective(now)) for run in runs if not run.draft and run.reverifies_id is None]
-    words = [(run, "broken" if run.integrity == Integrity.BROKEN else str(each.outcome)) for run, each in read if each.state is RunState.FINISHED]
-    return [(run, word) for run, word in words if word != Outcome.CANCELLED]
+def _ended(pipelines: Sequence[UUID], overdue: Mapping[UUID, Sequence[Run]]) -> dict[UUID, list[Run]]:
+    """Those that have ended last, newest first; a run past its deadline has, though nobody wrote it yet.
+
+    Overdue ones are read before: one that somebody ends in between is in both, never in neither, and counts as it was written.
+    """
+    newest = _newest(pipelines, COUNTS, NEWEST)
+    found = {}
+    for key in pipelines:
+        failed = [run for run in overdue[key] if not (run.draft or run.reverifies_id or run.trigger == SPREAD)]
+        runs = {run.id: run for run in (*failed, *newest[key])}
+        found[key] = sorted(runs.values(), key=lambda run: (_end(run), run.id), reverse=True)[:NEWEST]
+    return found
+
+
+def _end(run: Run) -> datetime:
+    return run.finished_at or run.deadline_at
+
+
+def _judged(ended: Mapping[UUID, Sequence[Run]]) -> dict[UUID, Integrity]:
+    """What the ledger says of each pipeline's newest run, and of its newest that claims to be verified; where that is broken, of its other claims.
+
+    Of no more: a run without a claim has no verified result either way.
+    """
+    claims = {key: [run for run in runs if _claims(run)] for key, runs in ended.items()}
+    found = _held(run for key, runs in ended.items() for run in (*runs[:1], *claims[key][:1]))
+    return found | _held(run for each in claims.values() if each and found[each[0].id] is Integrity.BROKEN for run in each[1:])
+
+
+def _claims(run: Run) -> bool:
+    return run.outcome in GOOD and run.integrity == Integrity.INTACT
+
+
+def _held(runs: Iterable[Run]) -> dict[UUID, Integrity]:
+    """Each against its finishing entry, once."""
+    listed = list({run.id: run for run in runs}.values())
+    found: dict[UUID, Integrity] = {}
+    for start in range(0, len(listed), AT_ONCE):
+        found |= integrity_of(listed[start : start + AT_ONCE])
+    return found
+
+
+def _verified(ended: Mapping[UUID, Sequence[Run]], judged: Mapping[UUID, Integrity]) -> dict[UUID, datetime | None]:
+    """When each pipeline's last verified run ended; looked for further back where none of the newest is one, and there may be more."""
+    found = _last_of(ended, judged)
+    further = _newest([key for key, runs in ended.items() if key not in found and len(runs) == NEWEST], CLAIMS, FURTHER)
+    unknown = {key: [run for run in runs if run.id not in judged] for key, runs in further.items()}
+    return found | _last_of(unknown, _judged(unknown))
+
+
+def _last_of(ended: Mapping[UUID, Sequence[Run]], judged: Mapping[UUID, Integrity]) -> dict[UUID, datetime | None]:
+    holding = {key: [run for run in runs if _claims(run) and judged.get(run.id) is Integrity.INTACT] for key, runs in ended.items()}
+    return {key: runs[0].finished_at for key, runs in holding.items() if runs}
+
+
+def _word(run: Run, judged: Mapping[UUID, Integrity], now: datetime) -> str:
+    """What it reads as; as the last check stored it where nothing hangs on it."""
+    read = run.effective(now, judged.get(run.id))
+    return str(Integrity.BROKEN) if read.integrity is Integrity.BROKEN else str(read.outcome)
 
 
 def _in_a_row(words: Iterable[str]) -> int:
@@ -110,40 +165,48 @@ def _in_a_row(words: Iterable[str]) -> int:
     return failing
 
 
-_SAID: Final = "id pipeline_id state outcome integrity as_of deadline_at wake_at finished_at draft reverifies_id".split()
+_SAID: Final = (
+    *("id", "pipeline_id", "state", "outcome", "integrity", "as_of", "deadline_at", "wake_at", "finished_at"),
+    *("draft", "reverifies_id", "trigger", "seq", "result_digest"),
+)
+_TELLS: Final = f"NOT draft AND reverifies_id IS NULL AND NOT (trigger = '{SPREAD}')"
 
 
-def _newest(pipelines: Sequence[UUID]) -> dict[UUID, list[Run]]:
-    """The newest runs of each, by the index of a pipeline's runs. Either database takes only its own way of saying "for each"."""
+def _listed(outcomes: Iterable[Outcome]) -> str:
+    return ", ".join(f"'{outcome}'" for outcome in sorted(outcomes))
+
+
+_JUDGED: Final = _listed(set(Outcome) - {Outcome.CANCELLED})
+COUNTS: Final = f"{_TELLS} AND (outcome IN ({_JUDGED}) OR (integrity = '{Integrity.BROKEN}' AND outcome = '{Outcome.CANCELLED}'))"
+"""Ended runs that say something of their pipeline: the condition of the index `run_counts`, as SQLite has to read it to take that. A cancelled run
+says nothing, unless its row was found not to be what was written.
+"""
+CLAIMS: Final = f"{_TELLS} AND integrity = '{Integrity.INTACT}' AND outcome IN ({_listed(GOOD)})"
+"""Those of a verified result, as far as their rows say: the condition of `run_good`."""
+
+
+def _newest(pipelines: Sequence[UUID], which: str, most: int) -> dict[UUID, list[Run]]:
+    """Those of each that ended last, by the index of that condition. Either database takes only its own way of saying "for each"."""
+    found: dict[UUID, list[Run]] = defaultdict(list)
+    if not pipelines:
+        return found
     columns = ", ".join(f"r.{name}" for name in _SAID)
-    of_each = f"FROM runs_run WHERE pipeline_id = p.id AND trigger <> '{SPREAD}' ORDER BY created_at DESC LIMIT %s"
+    of_each = f"FROM runs_run WHERE pipeline_id = p.id AND {which} ORDER BY finished_at DESC, id DESC LIMIT %s"
     if connection.vendor == "postgresql":
         source = f"agents_pipeline p CROSS JOIN LATERAL (SELECT * {of_each}) r"
     else:
         source = f"agents_pipeline p JOIN runs_run r ON r.id IN (SELECT id {of_each})"
-    sql = f"SELECT {columns} FROM {source} WHERE p.id IN ({_marks(pipelines)}) ORDER BY r.created_at DESC"  # noqa: S608 - as above
-    found: dict[UUID, list[Run]] = defaultdict(list)
-    for run in Run.objects.raw(sql, [NEWEST, *map(_key, pipelines)]):
+    sql = f"SELECT {columns} FROM {source} WHERE p.id IN ({_marks(pipelines)}) ORDER BY r.finished_at DESC, r.id DESC"  # noqa: S608 - our own words
+    for run in Run.objects.raw(sql, [most, *map(_key, pipelines)]):
         found[run.pipeline_id].append(run)
     return found
 
 
-def _verified_before(pipelines: Sequence[UUID]) -> dict[UUID, datetime | None]:
-    """Of pipelines without a verified run among their newest: looked for further back, and not without end."""
-    if not pipelines:
-        return {}
-    further = f"SELECT * FROM runs_run WHERE pipeline_id = p.id AND trigger <> '{SPREAD}' ORDER BY created_at DESC LIMIT %s"  # noqa: S608 - as above
-    good = ", ".join(f"'{outcome}'" for outcome in sorted(GOOD))
-    last = f"(SELECT id FROM ({further}) n WHERE outcome IN ({good}) AND NOT draft ORDER BY created_at DESC LIMIT 1)"  # noqa: S608 - our own names
-    sql = f"SELECT r.* FROM agents_pipeline p JOIN runs_run r ON r.id = {last} WHERE p.id IN ({_marks(pipelines)})"  # noqa: S608 - as above
-    found = {run.pipeline_id: run.finished_at for run in Run.objects.raw(sql, [FURTHEST, *map(_key, pipelines)])}
-    return {pipeline: found.get(pipeline) for pipeline in pipelines}
-
-
-def _overdue(now: datetime) -> dict[UUID, int]:
-    found: dict[UUID, int] = defaultdict(int)
-    for pipeline in by_live_index(Run.objects.overdue(now - LATE)).values_list("pipeline_id", flat=True)[:MOST_LATE]:
-        found[pipeline] += 1
+def _overdue(now: datetime) -> dict[UUID, list[Run]]:
+    """Live runs past their deadline, by pipeline."""
+    found: dict[UUID, list[Run]] = defaultdict(list)
+    for run in by_live_index(Run.objects.overdue(now)).only(*_SAID)[:MOST_LATE]:
+        found[run.pipeline_id].append(run)
     return found
 
 
