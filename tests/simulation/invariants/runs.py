@@ -103,7 +103,9 @@ class RunRules(FamilyRules):
     def _parked(self, before: Row, row: Row) -> None:
         wake = row["wake_at"]
         if row["remaining_ms"] is None:  # its clock runs on: a child is at work
-            self._must(row["deadline_at"] == before["deadline_at"], "only a wait moves a deadline", f"{row['id']} waits for a child")
+            due = self._since_it_stood(row) or before["deadline_at"]
+            told = f"{row['id']} waits for a child until {row['deadline_at']}, and not {due}"
+            self._must(row["deadline_at"] == due, "only a wait moves a deadline", told)
             return
         left = timedelta(milliseconds=row["remaining_ms"])
         told = f"{row['id']} wakes {wake} with {row['remaining_ms']} ms left, and its deadline is {row['deadline_at']}"
@@ -116,6 +118,13 @@ class RunRules(FamilyRules):
         if not self._clocks_jump:  # it was decided before it was written
             least = before["deadline_at"] - self._now - timedelta(milliseconds=1)
             self._must(least <= left <= before["deadline_at"] - before["created_at"], "the work clock stands still while a run waits", told)
+
+    def _since_it_stood(self, row: Row) -> Any:
+        """Its deadline where one commit let its clock stand, as it had been decided, and run again for a child that was taken up beside it."""
+        written = self._read("SELECT verb, body FROM audit_entry WHERE run = ? AND seq > ? ORDER BY seq", row["id"], self.heads[row["id"]][0])
+        facts = [json.loads(bytes(entry["body"]))["facts"] for entry in written if entry["verb"] == "runs.run.waiting"]
+        stood = next((each["remaining_ms"] for each in facts if each["remaining_ms"] is not None), None)
+        return None if stood is None else min(self._now + timedelta(milliseconds=stood), row["lifetime_until"])
 
     def _brought_back(self, before: Row, row: Row) -> None:
         told = f"{row['id']} goes on until {row['deadline_at']}, with {before['remaining_ms']} ms left"
