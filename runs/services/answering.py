@@ -203,9 +203,9 @@ def _put_right(call: Call, said: Mapping[str, Any], actor: Actor) -> None:
 
 def _resolve(call: Call, said: Mapping[str, Any], now: datetime) -> None:
     state = RESOLVED.get(Resolution(said["decision"]))
-    if state is None:
-        return  # nobody can say: it stays what it is, and its step fails
-    if not Call.objects.filter(key=call.key, state=CallState.UNRESOLVED).update(state=state, settled_at=now):
+    open_still = Call.objects.filter(key=call.key, state=CallState.UNRESOLVED)
+    said_first = open_still.exists() if state is None else open_still.update(state=state, settled_at=now)  # nobody can say: it stays what it is
+    if not said_first:
         raise AlreadyAnswered(f"somebody else has just said what became of call {call.id}")
 
 
