@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from knox.crypto import hash_token
 from knox.models import get_digest_token
@@ -49,20 +50,27 @@ class Made:
     text: str
 
 
-def create_token(
-    username: str, *, actor: Actor, days: int | None = None, name: str = "", by: Token | None = None, now: datetime | None = None
-) -> Made:
-    """A token for oneself, or by the shell for anybody active. `by`: the token that asks, which the new one never outlives.
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A browser's session as its request knows it: the key of its row, and its hash of the password that it was opened with."""
 
-    Invalid (the days, the name), NotGranted (for somebody else, or by a token that has just ended), UnknownPerson (or one who may not sign in).
+    key: str
+    auth_hash: str
+
+
+def create_token(
+    username: str, *, actor: Actor, days: int | None = None, name: str = "", by: Token | OpenSession | None = None, now: datetime | None = None
+) -> Made:
+    """A token for oneself, or by the shell for anybody active. `by`: what a person asks with; a token is never outlived by what it makes.
+
+    Invalid (the days, the name), NotGranted (for somebody else, or by what has just ended), UnknownPerson (or one who may not sign in).
     """
     try:
         with transaction.atomic(durable=True):
             person = _person(username, actor)
             at = now or clock.now()
-            if by is not None and not Token.objects.filter(pk=by.pk, expiry__gt=at).exists():  # the person's row is locked, as for whoever ends it
-                raise NotGranted("the token that asks has ended just now; sign in, or ask with another")
-            ends = _end(days, None if by is None else by.expiry, at)
+            _refuse_ended(by, person, actor, at)
+            ends = _end(days, by.expiry if isinstance(by, Token) else None, at)
             Token.objects.filter(user=person, expiry__lte=at).delete()
             made = _made(person, _name(name), ends)
             facts = {"token": str(made.token.id), "person": person.pk, "expires": clock.to_text(ends)}
@@ -139,6 +147,19 @@ def _person(username: str, actor: Actor) -> User:
     if person is None:
         raise UnknownPerson(f"there is no person '{visible(username, 80)}' who may sign in; `manage.py person NAME --create` makes an account")
     return person
+
+
+def _refuse_ended(by: Token | OpenSession | None, person: User, actor: Actor, now: datetime) -> None:
+    """What asks was looked at when the request came; whoever ends it holds the person's row, as this transaction does now, or the session's."""
+    if isinstance(by, Token):
+        if not Token.objects.filter(pk=by.pk, expiry__gt=now).exists():
+            raise NotGranted("the token that asks has ended just now; sign in, or ask with another")
+    elif by is not None:
+        row = Session.objects.select_for_update().filter(session_key=by.key, expire_date__gt=now).first()
+        if row is None or not compare_digest(by.auth_hash, person.get_session_auth_hash()):
+            raise NotGranted("the session that asks has ended just now; sign in again")
+    elif actor.kind != "system":
+        raise NotGranted("a person makes a token with a session or a token that is open; sign in")
 
 
 def _end(days: int | None, within: datetime | None, now: datetime) -> datetime:
