@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "orchestra_site.nul.nul_middleware",
 ]
 
 ROOT_URLCONF = "orchestra_site.urls"
