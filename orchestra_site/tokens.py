@@ -11,6 +11,7 @@ from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import transaction
@@ -21,7 +22,7 @@ from knox.settings import CONSTANTS
 from agents.errors import NotGranted, UnknownPerson
 from audit import clock, ledger
 from audit.actors import Actor
-from audit.errors import Invalid, NotFound, OrchestraError
+from audit.errors import Conflict, Invalid, NotFound, OrchestraError
 from audit.visible import visible
 from orchestra_site.models import USE_IS_KNOWN_TO, Token
 
@@ -34,6 +35,12 @@ CREATED = ledger.Verb("site.token.created", frozenset({"person", "name"}))
 REVOKED = ledger.Verb("site.token.revoked", frozenset({"person"}))
 REFUSED = ledger.Verb("site.token.refused", frozenset({"message"}))
 VERBS = (CREATED, REVOKED, REFUSED)
+
+
+class TooManyTokens(Conflict):
+    """This person has as many tokens as one may have; one has to be revoked, or to end, before the next."""
+
+    code = "too-many-tokens"
 
 
 class UnknownToken(NotFound):
@@ -63,7 +70,8 @@ def create_token(
 ) -> Made:
     """A token for oneself, or by the shell for anybody active. `by`: what a person asks with; a token is never outlived by what it makes.
 
-    Invalid (the days, the name), NotGranted (for somebody else, or by what has just ended), UnknownPerson (or one who may not sign in).
+    Invalid (the days, the name), NotGranted (for somebody else, or by what has just ended), UnknownPerson (or one who may not sign in),
+    TooManyTokens.
     """
     try:
         with transaction.atomic(durable=True):
@@ -72,10 +80,11 @@ def create_token(
             _refuse_ended(by, person, actor, at)
             ends = _end(days, by.expiry if isinstance(by, Token) else None, at)
             Token.objects.filter(user=person, expiry__lte=at).delete()
+            _refuse_too_many(person)
             made = _made(person, _name(name), ends)
             facts = {"token": str(made.token.id), "person": person.pk, "expires": clock.to_text(ends)}
             _record(CREATED, actor, made.token, at, facts, {"person": person.username, "name": made.token.name})
-    except (Invalid, NotGranted, UnknownPerson) as refusal:
+    except (Invalid, NotGranted, UnknownPerson, TooManyTokens) as refusal:
         raise _refused(refusal, actor) from None
     return made
 
@@ -160,6 +169,16 @@ def _refuse_ended(by: Token | OpenSession | None, person: User, actor: Actor, no
             raise NotGranted("the session that asks has ended just now; sign in again")
     elif actor.kind != "system":
         raise NotGranted("a person makes a token with a session or a token that is open; sign in")
+
+
+def _refuse_too_many(person: User) -> None:
+    """The person's row is locked, so two who ask at once are counted one after the other."""
+    number, most = Token.objects.filter(user=person).count(), settings.ORCHESTRA_MOST_TOKENS
+    if number >= most:
+        raise TooManyTokens(
+            f"'{person.username}' has {number:,} of at most {most:,} tokens that have not ended (ORCHESTRA_MOST_TOKENS); "
+            "revoke one that nothing uses any more"
+        )
 
 
 def _end(days: int | None, within: datetime | None, now: datetime) -> datetime:

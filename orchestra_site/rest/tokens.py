@@ -15,7 +15,7 @@ from audit.api.shapes import given, ref, text, whole
 from audit.errors import Invalid
 from orchestra_site.models import Token
 from orchestra_site.signing_in import session_of
-from orchestra_site.tokens import DAYS, MOST_DAYS, MOST_NAME, UnknownToken, create_token, revoke_token, revoke_tokens
+from orchestra_site.tokens import DAYS, MOST_DAYS, MOST_NAME, TooManyTokens, UnknownToken, create_token, revoke_token, revoke_tokens
 
 TAG = "tokens"
 NEWEST = Order("created", "id", newest_first=True)
@@ -62,7 +62,7 @@ class TokensView(Door):
         ),
         gives=ref("MadeToken"),
         status=201,
-        refuses=(Invalid, NotGranted),
+        refuses=(Invalid, NotGranted, TooManyTokens),
     )
     def post(self, asked: Asked) -> Response:
         token = asked.credential

@@ -246,6 +246,16 @@ def test_a_token_has_no_page_of_its_own(passwords: dict[str, str]) -> None:
         assert signed_in("alice").get(reverse("admin:orchestra_site_token_change", args=[key])).status_code == 404
 
 
+def test_one_token_too_many_is_refused_on_the_form_and_in_a_shell(passwords: dict[str, str], settings: Any) -> None:
+    settings.ORCHESTRA_MOST_TOKENS = 1
+    create_token("alice", actor=SYSTEM)
+    form = signed_in("alice").post(reverse("admin:orchestra_site_token_make"), {"days": 3, "name": "mine"})
+    assert form.status_code == 409 and "has 1 of at most 1 tokens" in form.content.decode()
+    with pytest.raises(CommandError, match="1 of at most 1 tokens"):
+        call_command("token", "alice", stderr=StringIO())
+    assert Token.objects.count() == 1
+
+
 def test_all_tokens_are_revoked_over_rest(passwords: dict[str, str]) -> None:
     alice, bob = (Caller.of(User.objects.get(username=name)) for name in ("alice", "bob"))
     create_token("alice", actor=SYSTEM)
