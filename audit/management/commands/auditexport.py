@@ -20,13 +20,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from audit import clock
 from audit.actors import Actor
-from audit.errors import NotSetUp
+from audit.errors import NotSetUp, Unavailable
 from audit.exports import FORMS, Export, make_export
-from audit.management.tables import tables_expected
+from audit.management.database import BAD_INPUT, database_expected, exit_status
 from audit.reports import Filters, matching
 from audit.visible import visible
 
-BAD_INPUT = 2
 ON_STDOUT = "-"
 
 EPILOG = """\
@@ -74,10 +73,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         filters = _filters(options)
         try:
-            with tables_expected():
+            with database_expected():
                 made = self._export(options, filters)
-        except NotSetUp as error:
-            raise _bad(error.message) from error
+        except (NotSetUp, Unavailable) as error:
+            raise CommandError(error.message, returncode=exit_status(error)) from error
         self.stderr.write(_summary(made, options["output"]), self.style.SUCCESS)
 
     def _export(self, options: dict[str, Any], filters: Filters) -> Export:
