@@ -12,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from audit import bulk
 from audit.instants import recorded
+from audit.visible import visible
 
 
 def now() -> datetime:
@@ -27,12 +28,21 @@ def to_text(instant: datetime) -> str:
     return recorded(_utc(instant))
 
 
-def from_text(text: str) -> datetime:
-    """The instant that an RFC 3339 text names, in UTC; ValueError for anything else and for a missing offset."""
+def from_text(text: str, *, utc_assumed: bool = False) -> datetime:
+    """The instant that an RFC 3339 text names, in UTC: what every door reads times with.
+
+    ValueError, whose sentence a door may show, for anything else, also for a missing offset. `utc_assumed`: a text without one, such as
+    a bare day, is UTC.
+    """
     try:
-        return _utc(datetime.fromisoformat(text))
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        like = "2026-11-20 or 2026-11-20T11:44:48Z" if utc_assumed else "it like 2026-11-20T11:44:48Z"
+        raise ValueError(f"'{visible(text, 60)}' is not an instant; write {like}") from None
+    try:
+        return _utc(instant.replace(tzinfo=UTC) if utc_assumed and instant.tzinfo is None else instant)
     except OverflowError:  # the first day of year 1 east of Greenwich, the last of 9999 west of it
-        raise ValueError(f"{text} is, in UTC, before the year 1 or after the year 9999") from None
+        raise ValueError(f"{text} is, in UTC, before the year 1 or after the year 9999; those are the years there are here") from None
 
 
 def _utc(instant: datetime) -> datetime:

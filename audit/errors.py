@@ -69,6 +69,7 @@ class Unavailable(OrchestraError):
 
     code = "unavailable"
     http_status = 503
+    retry_after_s: ClassVar[int] = 2
 
 
 class UnknownVerb(OrchestraError):

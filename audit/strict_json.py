@@ -15,6 +15,10 @@ from audit.visible import visible
 DEEPEST = 64
 
 
+class NoJson(BadJson):
+    """This is not JSON at all, where other refusals are about what JSON may hold."""
+
+
 def loads(data: bytes, what: str = "the body") -> Any:
     """The value, or BadJson with what is wrong and where; `what` names the text in that sentence."""
     try:
@@ -30,11 +34,11 @@ def read(text: str, what: str) -> Any:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
         _refuse_odd(value)
     except _Odd as error:
-        raise BadJson(f"{what} {error}") from None
+        raise (NoJson if isinstance(error, _Constant) else BadJson)(f"{what} {error}") from None
     except RecursionError:
         raise BadJson(f"{what} {_TOO_DEEP}") from None
     except ValueError as error:
-        raise BadJson(f"{what} is not JSON: {visible(error, 200)}") from None
+        raise NoJson(f"{what} is not JSON: {visible(error, 200)}") from None
     return value
 
 
@@ -43,6 +47,10 @@ _TOO_DEEP = f"is nested deeper than {DEEPEST} levels"
 
 class _Odd(ValueError):
     """What is wrong, as the end of a sentence about the text."""
+
+
+class _Constant(_Odd):
+    """A word of JavaScript that JSON does not have."""
 
 
 def _refuse_odd(value: Any) -> None:
@@ -80,7 +88,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise _Odd(f"holds {name}, which is not JSON; leave the member out, or say null where that is allowed")
+    raise _Constant(f"holds {name}, which is not JSON; leave the member out, or say null where that is allowed")
 
 
 def _finite(text: str) -> float:

@@ -5,19 +5,38 @@ Knows no command: each says its own line. Called by manage.py.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from textwrap import wrap
 from typing import Final
 
 from django.core.management import ManagementUtility, get_commands, load_command_class
 
+from audit.errors import NotSetUp, Unavailable
+from audit.management.database import database_expected, exit_status
+
+TRACEBACK: Final = "--traceback"
+MAKES_TABLES: Final = "migrate"
 APPS: Final = ("agents", "runs", "audit", "orchestra_site")
-SERVED: Final = ("migrate", "check", "changepassword", "shell")
+SERVED: Final = (MAKES_TABLES, "check", "changepassword", "shell")
 """Of Django's: those that an installation needs."""
 
 
 class Utility(ManagementUtility):
-    """Django's, with our words for help without a command."""
+    """Django's, with our words for help without a command, and a sentence where the database is what fails a command."""
+
+    def execute(self) -> None:
+        """Also for Django's own commands, and for what ours do before and after their use-case."""
+        if TRACEBACK in self.argv:
+            return super().execute()
+        try:
+            with database_expected():
+                return super().execute()
+        except (NotSetUp, Unavailable) as error:
+            if isinstance(error, NotSetUp) and MAKES_TABLES in self.argv[1:2]:
+                raise  # it would tell somebody to type what they have just typed
+            sys.stderr.write(f"{error.message}\n")
+            sys.exit(exit_status(error))
 
     def main_help_text(self, commands_only: bool = False) -> str:
         return super().main_help_text(commands_only=True) if commands_only else "\n".join(_lines())

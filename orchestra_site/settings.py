@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "orchestra_site.nul.nul_middleware",
 ]
 
 ROOT_URLCONF = "orchestra_site.urls"
@@ -175,6 +176,7 @@ ORCHESTRA_TRIES = env.whole("ORCHESTRA_TRIES", 10, least=1, most=1_000)  # wrong
 ORCHESTRA_TRIES_PER_ADDRESS = env.whole("ORCHESTRA_TRIES_PER_ADDRESS", 100, least=1, most=100_000)
 ORCHESTRA_TRIES_PER_NAME = env.whole("ORCHESTRA_TRIES_PER_NAME", 100, least=1, most=100_000)  # from all addresses that are new to it
 ORCHESTRA_LOCK_S = env.whole("ORCHESTRA_LOCK_S", 900, least=10, most=86_400)
+ORCHESTRA_MOST_TOKENS = env.whole("ORCHESTRA_MOST_TOKENS", 100, least=1, most=10_000)  # of one person, that have not ended
 ORCHESTRA_PROXIES = env.whole(
     "ORCHESTRA_PROXIES", 0, least=0, most=10
 )  # how many of ours a request passes; never by itself: a client writes the header too

@@ -5,14 +5,17 @@ Knows knox's way to make and hash them, and no request. Called by the command, R
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.contrib.sessions.models import Session
+from django.db import OperationalError, transaction
 from knox.crypto import hash_token
 from knox.models import get_digest_token
 from knox.settings import CONSTANTS
@@ -20,7 +23,7 @@ from knox.settings import CONSTANTS
 from agents.errors import NotGranted, UnknownPerson
 from audit import clock, ledger
 from audit.actors import Actor
-from audit.errors import Invalid, NotFound, OrchestraError
+from audit.errors import Conflict, Invalid, NotFound, OrchestraError
 from audit.visible import visible
 from orchestra_site.models import USE_IS_KNOWN_TO, Token
 
@@ -33,6 +36,12 @@ CREATED = ledger.Verb("site.token.created", frozenset({"person", "name"}))
 REVOKED = ledger.Verb("site.token.revoked", frozenset({"person"}))
 REFUSED = ledger.Verb("site.token.refused", frozenset({"message"}))
 VERBS = (CREATED, REVOKED, REFUSED)
+
+
+class TooManyTokens(Conflict):
+    """This person has as many tokens as one may have; one has to be revoked, or to end, before the next."""
+
+    code = "too-many-tokens"
 
 
 class UnknownToken(NotFound):
@@ -49,25 +58,34 @@ class Made:
     text: str
 
 
-def create_token(
-    username: str, *, actor: Actor, days: int | None = None, name: str = "", by: Token | None = None, now: datetime | None = None
-) -> Made:
-    """A token for oneself, or by the shell for anybody active. `by`: the token that asks, which the new one never outlives.
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A browser's session as its request knows it: the key of its row, and its hash of the password that it was opened with."""
 
-    Invalid (the days, the name), NotGranted (for somebody else, or by a token that has just ended), UnknownPerson (or one who may not sign in).
+    key: str
+    auth_hash: str
+
+
+def create_token(
+    username: str, *, actor: Actor, days: int | None = None, name: str = "", by: Token | OpenSession | None = None, now: datetime | None = None
+) -> Made:
+    """A token for oneself, or by the shell for anybody active. `by`: what a person asks with; a token is never outlived by what it makes.
+
+    Invalid (the days, the name), NotGranted (for somebody else, or by what has just ended), UnknownPerson (or one who may not sign in),
+    TooManyTokens.
     """
     try:
         with transaction.atomic(durable=True):
             person = _person(username, actor)
             at = now or clock.now()
-            if by is not None and not Token.objects.filter(pk=by.pk, expiry__gt=at).exists():  # the person's row is locked, as for whoever ends it
-                raise NotGranted("the token that asks has ended just now; sign in, or ask with another")
-            ends = _end(days, None if by is None else by.expiry, at)
+            _refuse_ended(by, person, actor, at)
+            ends = _end(days, by.expiry if isinstance(by, Token) else None, at)
             Token.objects.filter(user=person, expiry__lte=at).delete()
+            _refuse_too_many(person)
             made = _made(person, _name(name), ends)
             facts = {"token": str(made.token.id), "person": person.pk, "expires": clock.to_text(ends)}
             _record(CREATED, actor, made.token, at, facts, {"person": person.username, "name": made.token.name})
-    except (Invalid, NotGranted, UnknownPerson) as refusal:
+    except (Invalid, NotGranted, UnknownPerson, TooManyTokens) as refusal:
         raise _refused(refusal, actor) from None
     return made
 
@@ -123,7 +141,8 @@ def holder_of(said: str) -> Token | None:
     rows = Token.objects.live(now).filter(token_key=said[: CONSTANTS.TOKEN_KEY_LENGTH]).select_related("user")
     found = next((each for each in rows if compare_digest(digest, each.digest) and each.user.is_active), None)
     if found is not None and (found.used_at is None or found.used_at <= now - USE_IS_KNOWN_TO):
-        Token.objects.filter(pk=found.pk).note_use(now)
+        with suppress(OperationalError):  # a database that is busy with something else: to have looked at the token is enough
+            Token.objects.filter(pk=found.pk).note_use(now)
     return found
 
 
@@ -139,6 +158,29 @@ def _person(username: str, actor: Actor) -> User:
     if person is None:
         raise UnknownPerson(f"there is no person '{visible(username, 80)}' who may sign in; `manage.py person NAME --create` makes an account")
     return person
+
+
+def _refuse_ended(by: Token | OpenSession | None, person: User, actor: Actor, now: datetime) -> None:
+    """What asks was looked at when the request came; whoever ends it holds the person's row, as this transaction does now, or the session's."""
+    if isinstance(by, Token):
+        if not Token.objects.filter(pk=by.pk, expiry__gt=now).exists():
+            raise NotGranted("the token that asks has ended just now; sign in, or ask with another")
+    elif by is not None:
+        row = Session.objects.select_for_update().filter(session_key=by.key, expire_date__gt=now).first()
+        if row is None or not compare_digest(by.auth_hash, person.get_session_auth_hash()):
+            raise NotGranted("the session that asks has ended just now; sign in again")
+    elif actor.kind != "system":
+        raise NotGranted("a person makes a token with a session or a token that is open; sign in")
+
+
+def _refuse_too_many(person: User) -> None:
+    """The person's row is locked, so two who ask at once are counted one after the other."""
+    number, most = Token.objects.filter(user=person).count(), settings.ORCHESTRA_MOST_TOKENS
+    if number >= most:
+        raise TooManyTokens(
+            f"'{person.username}' has {number:,} of at most {most:,} tokens that have not ended (ORCHESTRA_MOST_TOKENS); "
+            "revoke one that nothing uses any more"
+        )
 
 
 def _end(days: int | None, within: datetime | None, now: datetime) -> datetime:

@@ -16,6 +16,7 @@ def nothing(request: HttpRequest) -> Never:  # noqa: ARG001 - Django's signature
     raise Http404
 
 
+handler500 = "orchestra_site.failing.failed"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     re_path(r"^admin/(?:r/.*|search/|autocomplete/)$", nothing),

@@ -109,6 +109,11 @@ def test_the_ledger_page_has_every_verb_with_its_openings() -> None:
     assert said == {verb.name: set(verb.openings) for verb in ledger.registered()}
 
 
+def test_the_ledger_page_says_of_every_refusal_what_was_asked() -> None:
+    said = [row[1] for row in documents.table_rows(REFERENCE / "ledger-record.md", "asked")]
+    assert sorted(said) == sorted(verb.name for verb in ledger.registered() if verb.name.endswith(".refused"))
+
+
 def test_the_causes_page_has_every_cause() -> None:
     assert {row[0] for row in documents.table_rows(REFERENCE / "causes.md", "cause") if row[0]} == {str(cause) for cause in Cause}
 

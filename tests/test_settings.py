@@ -307,6 +307,9 @@ def test_a_name_that_is_taken_makes_no_first_admin(db, django_user_model, capsys
     django_user_model.objects.create_user("admin")
     call_command("createfirstadmin")
     assert "person NAME --create --administrator" in capsys.readouterr().err
+    django_user_model.objects.update(username="Admin")
+    call_command("createfirstadmin")
+    assert "'admin' differs from that only in capital letters" in capsys.readouterr().err
     assert not django_user_model.objects.filter(is_superuser=True).exists()
 
 

@@ -121,7 +121,7 @@ class ReinstateView(Door):
         id="reinstate_agent",
         tag=TAG,
         summary="Bring a retired agent back",
-        does=f"It is active again, or a draft if it was never published. {MEMBER}",
+        does=f"It comes back suspended, until `resume/` lets it work; or as a draft if it was never published. {MEMBER}",
         gives=ref("Agent"),
         refuses=(UnknownAgent, NotGranted, Conflict),
     )

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from agents import registry
 from agents.api.shapes import GROUP_ASKED, NEW_GROUP_ASKED, PERSON_ASKED
-from agents.api.teams import MANAGES, TAG, people
+from agents.api.teams import MANAGES, OWN, TAG, people
 from agents.errors import NotGranted, UnknownGroup, UnknownPerson, UnknownTeam
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import BY_NAME, PAGING, page
@@ -116,7 +116,7 @@ class OnlookerGroupsView(Door):
         id="show_team_to_group",
         tag=TAG,
         summary="Show a team to a group",
-        does=f"Everybody in the group may look at what the team owns, and change nothing. {MANAGES}",
+        does=f"Everybody in the group may look at what the team owns, and change nothing. {OWN}",
         takes=GROUP_ASKED,
         gives=ref("People"),
         refuses=OF_A_TEAM,

@@ -18,6 +18,7 @@ from audit.errors import Conflict
 
 TAG = "teams and people"
 MANAGES = "Needs the permission manage-people."
+OWN = "Needs the permission manage-people, and that you belong to the team yourself, or administer."
 REFUSALS = (NotGranted, UnknownTeam, UnknownPerson, Conflict)
 
 
@@ -61,7 +62,7 @@ class MembersView(Door):
         id="add_member",
         tag=TAG,
         summary="Make a person a member",
-        does=f"From their next request on the person sees what the team owns, and may act for it. {MANAGES}",
+        does=f"From their next request on the person sees what the team owns, and may act for it. {OWN}",
         takes=PERSON_ASKED,
         gives=ref("People"),
         refuses=REFUSALS,
@@ -90,7 +91,7 @@ class OnlookersView(Door):
         id="show_team_to_person",
         tag=TAG,
         summary="Show a team to a person",
-        does=f"The person may look at what the team owns, and change nothing. {MANAGES}",
+        does=f"The person may look at what the team owns, and change nothing. {OWN}",
         takes=PERSON_ASKED,
         gives=ref("People"),
         refuses=REFUSALS,

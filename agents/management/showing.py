@@ -13,16 +13,14 @@ from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO, cast
 
 from django.core.management.base import CommandError, DjangoHelpFormatter, OutputWrapper
-from django.db import OperationalError
 from rich.console import Console
 from rich.text import Text
 
 from agents.registry import Change, MadeRelease, Preview, Published
-from audit.errors import OrchestraError, Unavailable
-from audit.management.tables import tables_expected
+from audit.errors import OrchestraError
+from audit.management.database import database_expected, exit_status
 from audit.visible import visible
 
-BAD_INPUT = 2
 MAX_FIELDS = 40
 MAX_PROBLEMS = 200
 MAX_MESSAGE = 1_000
@@ -100,14 +98,12 @@ class Shown:
 
 @contextmanager
 def refusals_shown(stream: OutputWrapper) -> Iterator[None]:
-    """Turns Orchestra's errors, and a database that has no tables or no time, into lines on stderr and exit status 2."""
+    """Turns Orchestra's errors, and a database that has no tables or no time, into lines on stderr and exit status 2, or 75."""
     try:
-        with tables_expected():
+        with database_expected():
             yield
     except OrchestraError as error:
         refuse(error, stream)
-    except OperationalError:
-        refuse(Unavailable(), stream)
 
 
 def refuse(error: OrchestraError, stream: OutputWrapper) -> NoReturn:
@@ -118,7 +114,7 @@ def refuse(error: OrchestraError, stream: OutputWrapper) -> NoReturn:
         shown.line(visible(problem, MAX_MESSAGE), "problem")
     if len(problems) > MAX_PROBLEMS:
         shown.line(f"… and {len(problems) - MAX_PROBLEMS} more problems", "problem")
-    raise CommandError(visible(error.message, MAX_MESSAGE), returncode=BAD_INPUT)
+    raise CommandError(visible(error.message, MAX_MESSAGE), returncode=exit_status(error))
 
 
 def _value(value: Any) -> str:

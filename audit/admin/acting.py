@@ -83,6 +83,8 @@ def _asking(
     }
     answer = page.page(request, deed.template, title=deed.title, **said)
     answer.status_code = status
+    if isinstance(refusal, Unavailable):
+        answer.headers["Retry-After"] = str(refusal.retry_after_s)
     return answer
 
 

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest
 
 from audit.admin.base import ReadOnlyAdmin
 from audit.lanes import first_of, lanes_of
+from audit.places import place_read
 from audit.requests import actor_of
 
 BEFORE, AFTER = "before", "after"
@@ -76,14 +76,7 @@ class Pages(ChangeList):
 
     def _place(self, request: HttpRequest, name: str) -> list[Any] | None:
         """Where to go on; None where nothing sensible was said."""
-        said = request.GET.get(name, "").split(_SEPARATOR)
-        fields: list[Any] = [self.opts.get_field(each) for each in self.model_admin.keyset]
-        if len(said) != len(fields):
-            return None
-        try:
-            return [field.to_python(text) for field, text in zip(fields, said, strict=True)]
-        except (ValidationError, ValueError):
-            return None
+        return place_read(self.model, self.model_admin.keyset, request.GET.get(name, "").split(_SEPARATOR))
 
     def _address(self, name: str, row: models.Model, without: str) -> str:
         values = [getattr(row, each) for each in self.model_admin.keyset]

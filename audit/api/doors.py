@@ -20,7 +20,7 @@ from audit.api.asking import Asked
 from audit.api.bodies import MOST_BYTES
 from audit.api.places import PARAMETERS
 from audit.api.shapes import Shape, given, ref
-from audit.errors import BadJson, OrchestraError
+from audit.errors import BadJson, NotSetUp, OrchestraError, Unavailable
 
 P = ParamSpec("P")
 Handler = Callable[Concatenate[Any, Asked, P], Response]
@@ -90,7 +90,7 @@ def operation(
 
 
 def _of_every_door(*, writes: bool, pages: bool) -> list[Refusal]:
-    found: list[Refusal] = [errors.BadQuery, errors.Unauthenticated]
+    found: list[Refusal] = [errors.BadQuery, errors.Unauthenticated, NotSetUp, Unavailable]
     if pages:
         found.append(errors.BadCursor)
     if writes:

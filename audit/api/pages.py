@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from django.core.exceptions import ValidationError
-from django.db.models import DateTimeField, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from audit import clock
 from audit.api.asking import Asked
 from audit.api.errors import BadCursor
 from audit.api.shapes import MOST_PER_PAGE, PER_PAGE, Shape, text, whole
 from audit.lanes import first_of
+from audit.places import place_read
 
 Row = TypeVar("Row", bound=Model)
 
@@ -95,19 +95,11 @@ def _written(place: list[str]) -> str:
 
 def _read(cursor: str, order: Order, model: type[Model]) -> list[Any]:
     """The place, each part as its column has it; whatever no row of the model could have was never given out."""
-    fields = [model._meta.get_field(name) for name in (order.by, order.tie) if name]  # noqa: SLF001 - Django's documented way to a model's fields
     try:
-        place = json.loads(urlsafe_b64decode(cursor.encode()))
-        if not (isinstance(place, list) and all(isinstance(part, str) for part in place)):
-            raise ValueError("not a place")
-        return [_part(field, said) for field, said in zip(fields, place, strict=True)]
-    except (ValueError, OverflowError, RecursionError, ValidationError):
+        said = json.loads(urlsafe_b64decode(cursor.encode()))
+    except (ValueError, RecursionError):
         raise BadCursor from None
-
-
-def _part(field: Any, said: str) -> Any:
-    if isinstance(field, DateTimeField):
-        return clock.from_text(said)
-    if not said.isprintable():
-        raise ValueError("not a value")
-    return field.clean(said, None)
+    place = place_read(model, [name for name in (order.by, order.tie) if name], said) if isinstance(said, list) else None
+    if place is None:
+        raise BadCursor
+    return place

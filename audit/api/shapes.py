@@ -121,7 +121,9 @@ ENTRY: Final = given(
     id=ident(),
     at=instant("when it was true"),
     verb=text("what happened", example="audit.export.made"),
-    actor=given(kind=text("person or system"), id=text(), auth=text("how we know: shell, session, token, worker"), meaning="who did it"),
+    actor=given(
+        kind=text("person or system"), id=text(), auth=text("how we know: shell, session, token, worker, sweep and their like"), meaning="who did it"
+    ),
     on_behalf_of=maybe(text()),
     team=maybe(text()),
     agent=maybe(text()),

@@ -11,14 +11,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from audit.api import errors
-from audit.errors import NotFound, NotSetUp, OrchestraError, Refused, Unavailable
-from audit.management.tables import tables_expected
+from audit.errors import NotFound, OrchestraError, Refused, Unavailable
+from audit.management.database import database_trouble
 from audit.visible import visible
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -47,11 +46,16 @@ def handle(raised: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler: nothing gets past it, and nothing of our inside gets out."""
     error = raised if isinstance(raised, OrchestraError) and raised.http_status != 500 else _translated(raised)
     request = context.get("request")
-    wait = "2" if isinstance(error, Unavailable) else error.details.get("seconds")
-    said = {"WWW-Authenticate": getattr(raised, "auth_header", None), "Retry-After": str(wait) if wait else None}
+    said = {"WWW-Authenticate": getattr(raised, "auth_header", None), "Retry-After": _wait(error)}
     headers = {name: value for name, value in said.items() if value}
     body = problem(error, request.path if request is not None else "")
     return Response(body, status=error.http_status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def _wait(error: OrchestraError) -> str | None:
+    """In how many seconds to ask again, where that is worth it."""
+    seconds = error.retry_after_s if isinstance(error, Unavailable) else error.details.get("seconds")
+    return str(seconds) if seconds else None
 
 
 def _translated(raised: Exception) -> OrchestraError:
@@ -62,17 +66,13 @@ def _translated(raised: Exception) -> OrchestraError:
 
 
 def _unexpected(raised: Exception) -> OrchestraError:
-    try:
-        with tables_expected():
-            raise raised
-    except NotSetUp as error:
-        return error
-    except OperationalError:
-        _log.exception("a REST door had no database")
-        return Unavailable()
-    except Exception:  # noqa: BLE001 - it is logged whole, and whoever asked learns only that it was us
-        _log.exception("a REST door failed")
+    trouble = database_trouble(raised)
+    if trouble is None:
+        _log.error("a REST door failed", exc_info=raised)  # whole; whoever asked learns only that it was us
         return errors.Internal()
+    if isinstance(trouble, Unavailable):
+        _log.error("a REST door had no database", exc_info=raised)
+    return trouble
 
 
 _DRF: Final[dict[type[Exception], Callable[[Any], OrchestraError]]] = {
@@ -96,11 +96,16 @@ def problems_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
         said = response.headers.get("Content-Type", "").partition(";")[0]
         if response.status_code < 400 or said == CONTENT_TYPE or not request.path_info.startswith(ROOT):
             return response
-        body = problem(_of_status(response.status_code)(), request.path, response.status_code)
-        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-        return HttpResponse(json.dumps(body), status=response.status_code, content_type=CONTENT_TYPE, headers=headers)
+        return problem_response(_of_status(response.status_code)(), request.path, response.status_code)
 
     return middleware
+
+
+def problem_response(error: OrchestraError, path: str, status: int | None = None) -> HttpResponse:
+    """The same where no door of DRF's answers."""
+    later = {"Retry-After": wait} if (wait := _wait(error)) else {}
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", **later}
+    return HttpResponse(json.dumps(problem(error, path, status)), status=status or error.http_status, content_type=CONTENT_TYPE, headers=headers)
 
 
 def _of_status(status: int) -> type[OrchestraError]:

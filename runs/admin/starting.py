@@ -65,7 +65,7 @@ class StartForm(forms.Form):
             if text:
                 clock.from_text(text)
         except ValueError as error:
-            raise forms.ValidationError(f"this is no instant: {error}") from None
+            raise forms.ValidationError(str(error)) from None
         return text
 
 

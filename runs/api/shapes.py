@@ -25,10 +25,14 @@ _HEADER: Final[dict[str, Shape]] = {
     "finished_at": maybe(instant()),
     "deadline_at": maybe(instant("past it, the run has failed")),
 }
+_KINDS: Final = (
+    "timer: for a time; signal: for somebody's word; remote: for a child run; unresolved: for a person who says what became of a call; "
+    "incompatible: for an engine that can go on with it"
+)
 _WAIT: Final[dict[str, Shape]] = {
     "id": ident(),
     "step": maybe(text("the step that waits; null where the whole run does", example="paid")),
-    "kind": one_of(*WaitKind, meaning="timer: for a time; signal: for somebody's word; unresolved: for a person who says what became of a call"),
+    "kind": one_of(*WaitKind, meaning=_KINDS),
     "subject": maybe(text("the signal's name, or the agent of an unresolved call", example="payment")),
     "call": maybe(ident("the unresolved call, to be settled")),
     "opened_at": instant(),

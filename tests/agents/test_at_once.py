@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection, connections
 
 from agents import registry
 from agents.errors import NotPublishable
 from agents.models import Agent, Pipeline, Version, VersionState
-from agents.registry import applying, pricing, publishing, retiring, rollbacks
+from agents.registry import accounts, applying, pricing, publishing, retiring, rollbacks
 from audit.errors import Conflict
 from tests.agents.folders import AUDITOR, PIPELINE, READER, READING, TEAM, numbers
 from tests.agents.inventory import SYSTEM, facts_of, pinned, publish, release
@@ -174,3 +175,10 @@ def test_an_apply_and_a_look_through_the_prices_never_wait_for_each_other(tmp_pa
     numbers(folder, team=both.format("after"))
     meeting = Meeting(monkeypatch, pricing, "ensure")
     assert meeting.of(lambda: registry.apply_folder(folder, actor=SYSTEM), lambda: registry.update_prices(actor=SYSTEM)) == {}
+
+
+def test_of_two_names_that_differ_only_in_capitals_the_first_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    meeting = Meeting(monkeypatch, accounts, "_refuse_taken")
+    refused = meeting.of(lambda: registry.create_person("Zoe", actor=SYSTEM), lambda: registry.create_person("zoe", actor=SYSTEM))
+    assert list(refused) == ["second"] and isinstance(refused["second"], Conflict)
+    assert [person.username for person in User.objects.all()] == ["Zoe"]

@@ -161,6 +161,14 @@ def test_a_new_person_signs_in_with_a_password_that_is_kept_as_a_hash_only() -> 
         registry.create_person("fay", actor=MEMBER)
 
 
+def test_a_name_that_differs_only_in_capitals_is_a_refusal_with_an_entry() -> None:
+    registry.create_person("Zoe", actor=SYSTEM)
+    for name in ("zoe", "ZOE", "Zoe"):
+        with pytest.raises(Conflict, match="there is a person 'Zoe' already"):
+            registry.create_person(name, actor=SYSTEM)
+    assert len(facts_of("agents.person.refused")) == 3 and User.objects.filter(username__iexact="zoe").count() == 1
+
+
 def test_a_deactivated_person_is_nobody(alice: User) -> None:
     registry.add_member("platform", "alice", actor=SYSTEM)
     registry.set_active("alice", active=False, actor=SYSTEM)

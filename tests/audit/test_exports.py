@@ -215,6 +215,8 @@ def test_the_commands_filters_choose(draft: Make, now: datetime, arguments: tupl
         (("--run", "nope"), "--run 'nope' is not the id of a run"),
         (("--since", "yesterday"), "--since 'yesterday' is not an instant; write 2026-11-20"),
         (("--until", "2026-13-01"), "--until '2026-13-01' is not an instant"),
+        (("--since", "0001-01-01T00:00:00+05:00"), "--since 0001-01-01T00:00:00+05:00 is, in UTC, before the year 1 or after the year 9999"),
+        (("--until", "9999-12-31T23:59:59-05:00"), "--until 9999-12-31T23:59:59-05:00 is, in UTC, before the year 1 or after the year 9999"),
         (("--since", "2026-11-21", "--until", "2026-11-20"), "--since must be before --until"),
         (("--agent", ""), "--agent '' is not a name"),
         (("--person", "a\x00b"), "--person 'a␀b' is not a name"),

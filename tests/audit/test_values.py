@@ -65,6 +65,11 @@ def test_every_year_is_written_with_four_digits_and_every_second_with_six_more(i
     assert clock.from_text(text) == instant
 
 
+def test_a_day_or_a_time_without_offset_is_utc_only_where_that_is_said() -> None:
+    for text in ("2026-11-20", "2026-11-20T00:00:00", "2026-11-20T01:00:00+01:00"):
+        assert clock.from_text(text, utc_assumed=True) == datetime(2026, 11, 20, tzinfo=UTC)
+
+
 def test_an_instant_beyond_the_calendar_is_refused_in_words() -> None:
     for beyond in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
         with pytest.raises(ValueError, match="before the year 1 or after the year 9999"):

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -20,8 +20,8 @@ from audit.errors import Conflict
 from audit.models import Entry, Opening
 from orchestra_site.models import Token
 from orchestra_site.people import actor_for
-from orchestra_site.signing_in import change_own_password
-from orchestra_site.tokens import create_token
+from orchestra_site.signing_in import change_own_password, session_of
+from orchestra_site.tokens import OpenSession, create_token
 from tests.doors.world import signed_in
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
@@ -246,6 +246,16 @@ def test_a_token_has_no_page_of_its_own(passwords: dict[str, str]) -> None:
         assert signed_in("alice").get(reverse("admin:orchestra_site_token_change", args=[key])).status_code == 404
 
 
+def test_one_token_too_many_is_refused_on_the_form_and_in_a_shell(passwords: dict[str, str], settings: Any) -> None:
+    settings.ORCHESTRA_MOST_TOKENS = 1
+    create_token("alice", actor=SYSTEM)
+    form = signed_in("alice").post(reverse("admin:orchestra_site_token_make"), {"days": 3, "name": "mine"})
+    assert form.status_code == 409 and "has 1 of at most 1 tokens" in form.content.decode()
+    with pytest.raises(CommandError, match="1 of at most 1 tokens"):
+        call_command("token", "alice", stderr=StringIO())
+    assert Token.objects.count() == 1
+
+
 def test_all_tokens_are_revoked_over_rest(passwords: dict[str, str]) -> None:
     alice, bob = (Caller.of(User.objects.get(username=name)) for name in ("alice", "bob"))
     create_token("alice", actor=SYSTEM)
@@ -309,8 +319,57 @@ def test_all_tokens_of_a_person_are_revoked_in_a_shell(passwords: dict[str, str]
 def test_a_token_that_has_ended_while_it_asked_makes_no_other(passwords: dict[str, str]) -> None:
     alice = User.objects.get(username="alice")
     actor = actor_for(alice, auth="token")
-    by = create_token("alice", actor=actor).token
+    by = create_token("alice", actor=SYSTEM).token
     registry.change_password("alice", old=passwords["alice"], new=NEW, actor=actor)
     with pytest.raises(NotGranted, match="has ended just now"):
         create_token("alice", actor=actor, by=by)
     assert not Token.objects.filter(user=alice).exists()
+
+
+def a_session_of(client: Client) -> OpenSession:
+    """As a request knows it that was let in a moment ago."""
+    request = RequestFactory().post("/")
+    request.session = client.session
+    return session_of(request)
+
+
+def refused_as_ended(by: OpenSession | None, says: str = "has ended just now; sign in again") -> None:
+    with pytest.raises(NotGranted, match=says):
+        create_token("alice", actor=actor_for(User.objects.get(username="alice"), auth="session"), by=by)
+    assert not Token.objects.exists()
+    assert Entry.objects.filter(verb="site.token.refused").exists()
+
+
+def test_a_session_whose_password_was_reset_while_it_asked_makes_no_token(passwords: dict[str, str]) -> None:
+    by = a_session_of(signed_in("alice"))
+    registry.reset_password("alice", actor=SYSTEM)
+    refused_as_ended(by)
+
+
+def test_a_session_that_signed_out_while_it_asked_makes_no_token(passwords: dict[str, str]) -> None:
+    client = signed_in("alice")
+    by = a_session_of(client)
+    client.logout()
+    refused_as_ended(by)
+
+
+def test_a_session_that_is_open_makes_a_token_and_a_person_without_one_makes_none(passwords: dict[str, str]) -> None:
+    refused_as_ended(None, "with a session or a token that is open")
+    alice = User.objects.get(username="alice")
+    assert create_token("alice", actor=actor_for(alice, auth="session"), by=a_session_of(signed_in("alice"))).token.user == alice
+
+
+def test_a_password_that_is_reset_while_a_page_asks_leaves_no_token(passwords: dict[str, str]) -> None:
+    """The reset lands between the look at the session and the transaction, at both doors that a browser has."""
+    said, checked = {"days": 3, "name": "mine"}, actor_for
+
+    def reset_meanwhile(*args: Any, **given: Any) -> Any:
+        actor = checked(*args, **given)
+        registry.reset_password("alice", actor=SYSTEM)
+        return actor
+
+    with mock.patch("orchestra_site.people.actor_for", side_effect=reset_meanwhile):
+        form = signed_in("alice").post(reverse("admin:orchestra_site_token_make"), said)
+        rest = signed_in("alice").post("/api/v1/tokens/", said, content_type="application/json")
+    assert (form.status_code, rest.status_code) == (403, 403)
+    assert "has ended just now" in form.content.decode() and not Token.objects.exists()

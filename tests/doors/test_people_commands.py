@@ -68,6 +68,12 @@ def test_a_person_is_made_and_the_password_shown_once() -> None:
     assert "already" in refused("person", "erin", "--create")
 
 
+def test_a_name_that_differs_from_another_only_in_capitals_is_refused(alice: User) -> None:
+    assert "a person 'alice' already, and 'ALICE' differs from that only in capital letters" in refused("person", "ALICE", "--create")
+    assert refused("person", "alice", "--create") == "there is a person 'alice' already"
+    assert "al_ce" in run("person", "al_ce", "--create")[0]  # no letter that stands for any other
+
+
 def test_people_are_listed_and_shown(alice: User) -> None:
     run("person", "root", "--create", "--administrator")
     run("members", "platform", "--add", "alice")

@@ -191,6 +191,21 @@ def test_every_unreadable_value_and_unknown_name_is_said_at_once(typed_input: No
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [('{"n": 1, "n": 2}', "has the key 'n' twice"), ('{"n": 1e999}', "larger than any"), ('"\\ud800"', "half of a surrogate pair")],
+)
+def test_json_that_rest_refuses_is_refused_here_too(typed_input: None, tmp_path: Path, text: str, why: str) -> None:
+    file = tmp_path / "input.json"
+    file.write_text(text)
+    with pytest.raises(BadInput, match=f"--input-file .*{why}"):
+        given(file=file)
+    for name in ("any", "list"):  # one takes anything, and text is something
+        with pytest.raises(BadInput, match=f"--input {name} .*{why}"):
+            given(f"{name}={text}")
+    assert given("any=NaN", "any=[no json") == {"any": "[no json"}
+
+
 def test_inputs_win_over_the_file(typed_input: None, tmp_path: Path) -> None:
     file = tmp_path / "input.json"
     file.write_text('{"file": "from the file", "n": 1}')
@@ -209,6 +224,11 @@ def test_an_instant_needs_its_offset() -> None:
     assert instant_given("2014-02-28T15:25:00+01:00") == instant_given("2014-02-28T14:25:00Z")
     with pytest.raises(BadInput, match="no time zone"):
         instant_given("2014-02-28")
+    for beyond in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        with pytest.raises(BadInput, match=r"--as-of: .* before the year 1 or after the year 9999"):
+            instant_given(beyond)
+    with pytest.raises(BadInput, match="--as-of: 'now␀' is not an instant; write it like"):
+        instant_given("now\x00")
 
 
 # --- watching ---

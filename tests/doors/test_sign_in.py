@@ -101,6 +101,13 @@ def test_wrong_passwords_are_forgotten_after_a_while(passwords: dict[str, str]) 
     assert not entries()
 
 
+def test_two_whose_names_differ_only_in_capitals_sign_in_each_as_themselves(passwords: dict[str, str]) -> None:
+    """No two are made any more; there may be such from before."""
+    User.objects.create_user("Erin", password="another one", is_staff=True)
+    assert sign_in("Erin", "another one") is None and sign_in("erin", passwords["erin"]) is None
+    assert sign_in("Erin", passwords["erin"]) and sign_in("erin", "another one") and sign_in("ERIN", passwords["erin"])
+
+
 def test_a_session_and_a_token_go_on_while_their_person_is_locked(passwords: dict[str, str]) -> None:
     inside = Client(REMOTE_ADDR=HERE)
     assert inside.post(reverse("admin:login"), {"username": "erin", "password": passwords["erin"]}).status_code == 302

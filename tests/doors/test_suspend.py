@@ -49,11 +49,12 @@ def test_what_cannot_be_done_ends_with_2_and_a_reason() -> None:
     assert "a suspension needs a reason" in refused("suspend", "reader", "--reason", " ")
 
 
-def test_a_database_that_has_no_time_ends_with_2_and_says_so() -> None:
+def test_a_database_that_has_no_time_ends_with_75_and_says_so() -> None:
     busy = OperationalError("canceling statement due to lock timeout")
-    with mock.patch("agents.registry.locking._hold", side_effect=busy):
-        said = refused("retire", "numbers", "--reason", "old")
-    assert said.startswith("The database is busy or can't be reached")
+    with mock.patch("agents.registry.locking._hold", side_effect=busy), pytest.raises(CommandError) as error:
+        run("retire", "numbers", "--reason", "old")
+    assert error.value.returncode == 75
+    assert str(error.value).startswith("the database is busy or can't be reached (canceling statement due to lock timeout); look what became of it")
 
 
 def test_the_export_says_who_and_when_and_only_the_opening_why_as_the_how_to_says(tmp_path: Path) -> None:

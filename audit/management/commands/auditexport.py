@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -18,14 +18,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from audit import clock
 from audit.actors import Actor
-from audit.errors import NotSetUp
+from audit.errors import NotSetUp, Unavailable
 from audit.exports import FORMS, Export, make_export
-from audit.management.tables import tables_expected
+from audit.management.database import BAD_INPUT, database_expected, exit_status
 from audit.reports import Filters, matching
 from audit.visible import visible
 
-BAD_INPUT = 2
 ON_STDOUT = "-"
 
 EPILOG = """\
@@ -73,10 +73,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         filters = _filters(options)
         try:
-            with tables_expected():
+            with database_expected():
                 made = self._export(options, filters)
-        except NotSetUp as error:
-            raise _bad(error.message) from error
+        except (NotSetUp, Unavailable) as error:
+            raise CommandError(error.message, returncode=exit_status(error)) from error
         self.stderr.write(_summary(made, options["output"]), self.style.SUCCESS)
 
     def _export(self, options: dict[str, Any], filters: Filters) -> Export:
@@ -140,10 +140,9 @@ def _instant(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
-        raise _bad(f"{option} {visible(text, 80)!r} is not an instant; write 2026-11-20 or 2026-11-20T11:44:48Z") from None
-    return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
+        return clock.from_text(text, utc_assumed=True)
+    except ValueError as error:
+        raise _bad(f"{option} {error}") from None
 
 
 def _bad(sentence: str) -> CommandError:

@@ -23,9 +23,9 @@ class Command(BaseCommand):
             return
         try:
             _, password = create_person(NAME, actor=Actor.system("shell"), administrator=True)
-        except Conflict:  # another `make serve` was quicker, or the name is taken
+        except Conflict as taken:  # another `make serve` was quicker, or the name is taken
             self.stderr.write(
-                f"There is a user {NAME!r} already; none was made. `manage.py person NAME --create --administrator` makes another; "
+                f"None was made: {taken.message}. `manage.py person NAME --create --administrator` makes another; "
                 "`manage.py person NAME --activate` lets one in again."
             )
             return

@@ -38,7 +38,7 @@ exit status:
   15  unverified        no verdict could be had; also every passing --draft run
   16  broken            its rows and its ledger differ
    2  bad input         nothing was started
-  75  try later         too many runs wait to be begun; nothing was started
+  75  try later         too many runs wait to be begun, and nothing was started; or the database is busy or out of reach
 """
 
 

@@ -3,7 +3,6 @@
 All problems are said at once. Knows which schema applies, not whether the input fits it: the use-case refuses that.
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,7 +13,7 @@ from typing import Any
 from agents import registry
 from audit import clock, strict_json
 from audit.actors import Actor
-from audit.errors import OrchestraError
+from audit.errors import BadJson, OrchestraError
 from audit.visible import visible
 from runs.errors import BadInput
 
@@ -30,8 +29,7 @@ def instant_given(text: str | None) -> datetime | None:
     try:
         return clock.from_text(text)
     except ValueError as error:
-        why = str(error) if "time zone" in str(error) else f"'{visible(text, 60)}' is no instant"
-        raise BadInput(f"--as-of: {why}; write it like 2014-02-28T14:25:00Z") from None
+        raise BadInput(f"--as-of: {error}") from None
 
 
 def inputs_given(pipeline: str, *, pairs: Sequence[str], file: str | None, draft: bool, actor: Actor) -> dict[str, Any]:
@@ -72,27 +70,29 @@ def _schema_of(pipeline: str, *, draft: bool, actor: Actor) -> Mapping[str, Any]
 
 
 def _value(name: str, text: str, schema: Mapping[str, Any], problems: list[str]) -> Any:
-    """Text where the schema takes text; else JSON; where it does not say, JSON if it is some and text if not."""
+    """Text where the schema takes text; else JSON; where it does not say, JSON if it is some and text if not.
+
+    JSON that REST would refuse (a key twice, a number beyond all bounds) is refused here too, and never taken for text.
+    """
     types = _types(schema, name)
     if "string" in types:
         return text
+    said = f"--input {visible(name, 60)}"
     try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        return strict_json.read(text, said)
+    except strict_json.NoJson:
         if not types:
             return text
-        problems.append(f"--input {visible(name, 60)}={visible(text, 60)}: it takes {' or '.join(_SAID.get(each, each) for each in sorted(types))}")
-        return _UNSAID
+        problems.append(f"{said}={visible(text, 60)}: it takes {' or '.join(_SAID.get(each, each) for each in sorted(types))}")
+    except BadJson as odd:
+        problems.append(odd.message)
+    return _UNSAID
 
 
 def _types(schema: Mapping[str, Any], name: str) -> frozenset[str]:
     said = schema.get("properties", {}).get(name, {})
     types = said.get("type", ()) if isinstance(said, Mapping) else ()
     return frozenset([types] if isinstance(types, str) else types)
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
 
 
 def _unknown(given: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
@@ -111,9 +111,9 @@ def _unknown(given: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
 def _from_file(name: str) -> dict[str, Any]:
     said = f"--input-file {visible(name, 200)}"
     try:
-        given = json.loads(_bytes(name, said), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{said} is not JSON: {visible(error, 200)}") from None
+        given = strict_json.loads(_bytes(name, said), said)
+    except BadJson as odd:
+        raise BadInput(odd.message) from None
     if not isinstance(given, dict):
         raise BadInput(f"{said} holds {type(given).__name__}; a run's input is one JSON object")
     return given

@@ -1,6 +1,6 @@
 """Where a command's words go: the answer to stdout, everything on the way to stderr, colour only for people.
 
-Owns the consoles, refusals (exit status 2) and the JSON form. Knows nothing of runs.
+Owns the consoles, refusals (exit status 2, or 75) and the JSON form. Knows nothing of runs.
 """
 
 import contextlib
@@ -16,12 +16,9 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from audit.errors import OrchestraError
-from audit.management.tables import tables_expected
+from audit.management.database import database_expected, exit_status
 from audit.visible import visible
 
-BAD_INPUT = 2
-TRY_LATER = 75
-"""As sysexits.h has it: nothing is wrong with what was asked but its moment."""
 MAX_MESSAGE = 1_000
 MAX_PROBLEMS = 50
 WIDTH_OF_A_FILE = 120
@@ -76,16 +73,15 @@ class Screen:
 
     @contextlib.contextmanager
     def refusals(self) -> Iterator[None]:
-        """Orchestra's errors, and a database without tables, become lines and exit status 2."""
+        """Orchestra's errors, and a database that has no tables, no time or can't be reached, become lines and exit status 2 or 75."""
         try:
-            with tables_expected():
+            with database_expected():
                 yield
         except OrchestraError as error:
             self.refuse(error)
 
     def refuse(self, error: OrchestraError) -> NoReturn:
-        status = TRY_LATER if error.details.get("seconds") else BAD_INPUT
-        self._refuse(error.code, error.message, [str(problem) for problem in error.details.get("problems") or ()], status)
+        self._refuse(error.code, error.message, [str(problem) for problem in error.details.get("problems") or ()], exit_status(error))
 
     def _refuse(self, code: str, message: str, problems: list[str], status: int) -> NoReturn:
         if self.json:

@@ -46,6 +46,17 @@ def test_every_door_is_in_the_document_and_nothing_else(document: Any) -> None:
     assert {(method, path) for path, method, _ in operations(document)} == served
 
 
+@pytest.mark.parametrize(("kind", "state"), [("agents/{agent}", "suspended"), ("pipelines/{pipeline}", "active")])
+def test_what_is_reinstated_comes_back_as_the_document_says(document: Any, kind: str, state: str) -> None:
+    said = document["paths"][f"/api/v1/{kind}/reinstate/"]["post"]["description"]
+    assert [each for each in ("suspended", "active") if re.search(rf"(is|back) {each}", said)] == [state]
+
+
+def test_every_kind_of_wait_is_explained(document: Any) -> None:
+    kind = document["components"]["schemas"]["Wait"]["properties"]["kind"]
+    assert {part.split(":")[0].strip() for part in kind["description"].split(";")} == set(kind["enum"])
+
+
 def test_every_operation_says_what_it_does_needs_and_refuses(document: Any) -> None:
     for path, method, said in operations(document):
         at = f"{method} {path}"

@@ -101,6 +101,13 @@ def test_a_team_is_shown_to_a_group_and_hidden_again(people: dict[str, User]) ->
     assert facts("agents.team.shown_to_group") == facts("agents.team.hidden_from_group") == [{"group": "auditors"}]
 
 
+def test_a_name_that_differs_from_another_only_in_capitals_is_refused(people: dict[str, User]) -> None:
+    refused = Caller.of(people["root"]).post("/people/", {"name": "Charlie"})
+    assert (refused.status, refused.code) == (409, "conflict")
+    assert "'charlie' already, and 'Charlie' differs" in refused.body["detail"]
+    assert not User.objects.filter(username="Charlie").exists()
+
+
 def test_only_an_administrator_makes_another_one(people: dict[str, User]) -> None:
     asked = {"name": "boss", "administrator": True}
     assert Caller.of(people["alice"]).post("/people/", asked).code == "denied" and not User.objects.filter(username="boss").exists()

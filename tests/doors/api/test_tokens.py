@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -13,7 +14,7 @@ from audit import clock
 from audit.errors import Invalid
 from audit.models import Entry, Opening
 from orchestra_site.models import Token
-from orchestra_site.tokens import create_token
+from orchestra_site.tokens import TooManyTokens, create_token
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
 
@@ -70,6 +71,25 @@ def test_a_life_out_of_bounds_is_refused_with_the_bounds(alice: User, days: int)
     with pytest.raises(Invalid, match=f"1 to 365 days .asked {days}"):
         create_token("alice", actor=SYSTEM, days=days)
     assert not Token.objects.exists()
+
+
+def test_a_person_has_so_many_tokens_and_no_more_until_one_goes(alice: User, bob: User, settings: Any) -> None:
+    settings.ORCHESTRA_MOST_TOKENS = 2
+    caller, other = Caller.of(alice), Caller.of(bob)
+    second = caller.post("/tokens/", {}).body["id"]
+    refused = caller.post("/tokens/", {})
+    assert (refused.status, refused.code, verbs()[-1]) == (409, "too-many-tokens", "site.token.refused")
+    assert "'alice' has 2 of at most 2 tokens that have not ended (ORCHESTRA_MOST_TOKENS)" in refused.body["detail"]
+    assert other.post("/tokens/", {}).status == 201
+    assert caller.delete(f"/tokens/{second}/").status == 204 and caller.post("/tokens/", {}).status == 201
+
+
+def test_a_token_that_has_ended_is_not_counted(alice: User, settings: Any) -> None:
+    settings.ORCHESTRA_MOST_TOKENS = 1
+    create_token("alice", actor=SYSTEM, days=1)
+    with pytest.raises(TooManyTokens):
+        create_token("alice", actor=SYSTEM)
+    assert create_token("alice", actor=SYSTEM, now=clock.now() + timedelta(days=1))
 
 
 def test_an_ended_token_is_refused_by_a_request_that_writes_nothing_and_goes_with_the_next_one_made(alice: User) -> None:
