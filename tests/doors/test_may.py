@@ -100,7 +100,7 @@ def test_nobody_learns_what_an_agent_of_others_may(charlie: User) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "word"), [("verb=read", "resource"), ("", "verb"), ("verb=read&resource=%00", "resource"), ("verb=a&verb=b", "verb")]
+    ("query", "word"), [("verb=read", "resource"), ("", "verb"), ("verb=read&resource=%01", "resource"), ("verb=a&verb=b", "verb")]
 )
 def test_rest_says_what_a_question_lacks(alice: User, query: str, word: str) -> None:
     registry.add_member("platform", "alice", actor=SYSTEM)
