@@ -7,9 +7,9 @@ import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import DatabaseError, close_old_connections, connection, connections
 
@@ -36,6 +36,7 @@ class Committer:
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="committer")
         self._waiting: list[tuple[Transition, asyncio.Future[Written]]] = []  # of each run that is driven here one: it waits for its answer
         self._flushing: set[asyncio.Task[None]] = set()
+        self._lasting: set[asyncio.Task[None]] = set()
         self._busy = 0
         self.sizes: Counter[int] = Counter()
         """How many groups of how many transitions were written, for whoever looks on."""
@@ -55,9 +56,16 @@ class Committer:
             task.add_done_callback(self._flushing.discard)
         return await answer
 
+    async def lasting(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what must be written to its end, though whoever waits for it is cancelled; `close` waits for it as well."""
+        task = asyncio.create_task(work)
+        self._lasting.add(task)
+        task.add_done_callback(self._lasting.discard)
+        await asyncio.shield(task)
+
     async def close(self) -> None:
-        while self._flushing:
-            await asyncio.wait(self._flushing)
+        while under_way := self._flushing | self._lasting:
+            await asyncio.wait(under_way)
         # A connection belongs to its thread: the barrier gives each thread exactly one of these.
         together = threading.Barrier(self._threads)
         await asyncio.gather(*(self.call(_close_own_connection, together) for _ in range(self._threads)))

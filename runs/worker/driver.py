@@ -90,7 +90,7 @@ class Driver:
             log.exception("run %s: driving it failed", self.run)
             await self._end_as_lost(error)
         finally:
-            await asyncio.shield(self._let_go())  # whoever cancels it twice must not lose what was answered either
+            await self.tools.committer.lasting(self._let_go())  # whoever cancels it twice must not lose what was answered either
 
     async def _let_go(self) -> None:
         """Nobody goes on here. What was answered, written or not, is written as the calls' own truth: conditional on each being dispatched."""
