@@ -130,10 +130,10 @@ def heartbeat(*, owner: UUID, ttl: timedelta, runs: Sequence[UUID]) -> set[UUID]
     """Prolong the leases of these runs; returns those that are still ours. Whoever is missing has been lost."""
     with transaction.atomic(durable=True):
         held = Run.objects.filter(lease_owner=owner, id__in=runs)
-        list(held.order_by("id").select_for_update().values_list("id"))  # in the order of commits, or each might wait for the other's next row
+        ours = _locked_in_order(held)
         now = clock.now()
-        held.filter(state__in=LIVE_RUN).update(lease_until=now + ttl)
-        return set(held.values_list("id", flat=True))
+        ours.filter(state__in=LIVE_RUN).update(lease_until=now + ttl)
+        return set(ours.values_list("id", flat=True))
 
 
 def look(runs: Sequence[UUID]) -> dict[UUID, Look]:
@@ -146,18 +146,17 @@ def release_lease(*, owner: UUID, runs: Sequence[UUID]) -> None:
     """Give live runs back, so that another worker need not wait for the lease to run out. That is no crash: it counts as no attempt."""
     held = Run.objects.filter(lease_owner=owner, id__in=runs, state__in=LIVE_RUN)
     with transaction.atomic(durable=True):
-        _lock_in_order(held)
-        held.update(lease_owner=None, lease_until=None, attempt=Greatest(F("attempt") - 1, 0))
+        _locked_in_order(held).update(lease_owner=None, lease_until=None, attempt=Greatest(F("attempt") - 1, 0))
 
 
 def forfeit_lease(*, owner: UUID) -> None:
     """Free the runs of a worker that is known to be dead. They were claimed in vain, so that counts as an attempt."""
     held = Run.objects.filter(lease_owner=owner, state__in=LIVE_RUN)
     with transaction.atomic(durable=True):
-        _lock_in_order(held)
-        held.update(lease_until=clock.now())
+        _locked_in_order(held).update(lease_until=clock.now())
 
 
-def _lock_in_order(held: "QuerySet[Run]") -> None:
-    """In the order of commits, or each might wait for the other's next row."""
-    list(held.order_by("id").select_for_update(no_key=True).values_list("id"))
+def _locked_in_order(held: "QuerySet[Run]") -> "QuerySet[Run]":
+    """In the order of commits, or each might wait for the other's next row. These and no others: what meets the condition only since would be
+    taken out of order by the next statement."""
+    return Run.objects.filter(id__in=list(held.order_by("id").select_for_update(no_key=True).values_list("id", flat=True)))

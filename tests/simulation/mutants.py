@@ -117,8 +117,8 @@ MUTANTS = (
     _one(
         "prolong the leases of others",
         CLAIMS,
-        "held = Run.objects.filter(lease_owner=owner, id__in=runs)\n        list",
-        "held = Run.objects.filter(id__in=runs)\n        list",
+        "held = Run.objects.filter(lease_owner=owner, id__in=runs)\n        ours",
+        "held = Run.objects.filter(id__in=runs)\n        ours",
     ),
     _one(
         "give back the leases of others",
