@@ -167,6 +167,7 @@ RUN: Final = given(
     steps=listing(ref("Step")),
     parent=maybe(given(run=ident(), step=text(), meaning="the run and the step that it belongs to, where that is shown to you")),
     children=listing(ref("ChildRun"), "the runs below this one that are shown to you, each after the one above it; the first 200"),
+    more_children=whole("how many more of them there are"),
     reverifies=maybe(ident("the run that this one judges again")),
     reverified_by=listing(given(run=ident(), label=text(), finished_at=maybe(instant())), "newer judgements of this one"),
     entries=whole("seq of its last ledger entry"),

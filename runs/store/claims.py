@@ -90,19 +90,21 @@ def _taken(owner: UUID, now: datetime, until: datetime, parts: Sequence[_Part]) 
     return bulk.instances(Run, bulk.statement(sql, [*given, bulk.adapted(owner), bulk.adapted(until), *_ready(now)]))
 
 
-_QUEUED: Final = "FROM runs_run WHERE pipeline_id = p.id AND state = 'queued'"
+_QUEUED: Final = f"FROM runs_run WHERE pipeline_id = p.id AND state = 'queued' AND {_READY}"
+# In the order of the index of queued runs: without it PostgreSQL looks for the few of a pipeline through all the others.
 _HEADS: Final = (
-    f"SELECT p.team_id, p.id, r.priority, (SELECT count(*) FROM (SELECT 1 AS one {_QUEUED} LIMIT %s) AS ready) "  # noqa: S608 - our own names
+    f"SELECT p.team_id, p.id, r.priority, (SELECT count(*) FROM (SELECT 1 AS one {_QUEUED} ORDER BY created_at LIMIT %s) AS ready) "  # noqa: S608 - our own names
     f"FROM agents_pipeline p JOIN runs_run r ON r.id = (SELECT id {_QUEUED} ORDER BY created_at LIMIT 1)"
 )
 
 
 def _fair_parts(held: Mapping[Place, int], room: int) -> list[_Part]:
-    """A look-up by index for each pipeline, however many runs wait."""
+    """A look-up by index for each pipeline, however many runs wait. Room goes to what can be taken, not to what only stands in the queue."""
     if room <= 0:
         return []
-    rows = bulk.statement(_HEADS, [room])
-    queues = [Queue(_key(team), _key(pipeline), priority, ready) for team, pipeline, priority, ready in rows]
+    ready = _ready(clock.now())
+    rows = bulk.statement(_HEADS, [*ready, room, *ready])
+    queues = [Queue(_key(team), _key(pipeline), priority, many) for team, pipeline, priority, many in rows]
     wanted = fairness.shares(queues, held, room)
     return [_Part(" AND state = 'queued' AND pipeline_id = %s", [bulk.adapted(pipeline)], count) for pipeline, count in wanted.items()]
 
