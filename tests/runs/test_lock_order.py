@@ -34,8 +34,8 @@ PATIENCE_S: Final = 120.0
 
 @pytest.fixture
 def ids(tmp_path: Path) -> list[UUID]:
-    """Runs that one worker holds. Their rows lie in the table the other way round than by id, and each second one is a
-    child of the one after it: what takes rows as a plan meets them, or a run before those above it, takes them in another order."""
+    """Runs that one worker holds. Their rows lie in the table the other way round than by id, and each second one is a child of the one before
+    it: what takes rows as a plan meets them, or a run before those above it, takes them in another order."""
     if connection.vendor != "postgresql":
         pytest.skip("only PostgreSQL locks rows")
     steps = "- {id: one, agent: same, with: {}}"
@@ -44,7 +44,7 @@ def ids(tmp_path: Path) -> list[UUID]:
     for _ in range(RUNS):
         pipelines.start()
     ids = sorted(run.id for run in store.claim(owner=OWNER, ttl=TTL, limit=RUNS))
-    for child, parent in zip(ids[::2], ids[1::2], strict=True):
+    for parent, child in zip(ids[::2], ids[1::2], strict=True):
         Run.objects.filter(id=child).update(parent_run=parent, root_run=parent, parent_step="sub", depth=2)
     for run in reversed(ids):
         Run.objects.filter(id=run).update(checked_at=clock.now())
