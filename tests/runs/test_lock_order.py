@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
@@ -82,44 +83,45 @@ def all_at_once(*uses: Callable[[random.Random], object]) -> list[Error]:
     return against
 
 
+def some(ids: list[UUID], chance: random.Random) -> list[UUID]:
+    return chance.sample(ids, RUNS // 2)
+
+
+def commit(ids: list[UUID], chance: random.Random) -> None:
+    """Something of each that lives, over what its row says by now; where another was quicker, a stale one takes its row all the same."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_nestloop = off; SET enable_mergejoin = off")  # a plan that meets rows as they lie, as for many runs
+    live = [each for each in store.load(some(ids, chance)) if each.run.state != "finished"]
+    store.commit([said(each) for each in live])
+
+
+def release(ids: list[UUID], chance: random.Random) -> None:
+    store.release_lease(owner=OWNER, runs=some(ids, chance))
+    for run in ids:
+        Run.objects.filter(id=run).update(lease_owner=OWNER, lease_until=clock.now() + TTL)
+
+
+def settle(ids: list[UUID], chance: random.Random) -> None:
+    services.settle_late(run=chance.choice(ids), team="platform", ends=(), actor=pipelines.SYSTEM)
+
+
+def answer(ids: list[UUID], chance: random.Random) -> None:
+    """As whoever answers several, or tells a run above of its end."""
+    with transaction.atomic(durable=True):
+        family.lock(some(ids, chance))
+
+
+def cancel(ids: list[UUID], chance: random.Random) -> None:
+    with contextlib.suppress(AlreadyFinished):
+        services.cancel_run(run=str(chance.choice(ids)), actor=pipelines.SYSTEM)
+
+
 def test_nobody_who_takes_several_runs_waits_for_anothers_next_row(ids: list[UUID]) -> None:
-    def some(chance: random.Random) -> list[UUID]:
-        return chance.sample(ids, RUNS // 2)
-
-    def commit(chance: random.Random) -> None:
-        """Something of each that lives, over what its row says by now; where another was quicker, a stale one takes its row all the same."""
-        with connection.cursor() as cursor:
-            cursor.execute("SET enable_nestloop = off; SET enable_mergejoin = off")  # a plan that meets rows as they lie, as for many runs
-        live = [each for each in store.load(some(chance)) if each.run.state != "finished"]
-        store.commit([said(each) for each in live])
-
-    def release(chance: random.Random) -> None:
-        store.release_lease(owner=OWNER, runs=some(chance))
-        for run in ids:
-            Run.objects.filter(id=run).update(lease_owner=OWNER, lease_until=clock.now() + TTL)
-
-    def settle(chance: random.Random) -> None:
-        services.settle_late(run=chance.choice(ids), team="platform", ends=(), actor=pipelines.SYSTEM)
-
-    def answer(chance: random.Random) -> None:
-        """As whoever answers several, or tells a run above of its end."""
-        with transaction.atomic(durable=True):
-            family.lock(some(chance))
-
-    def cancel(chance: random.Random) -> None:
-        with contextlib.suppress(AlreadyFinished):
-            services.cancel_run(run=str(chance.choice(ids)), actor=pipelines.SYSTEM)
-
     against = all_at_once(
-        commit,
-        commit,
-        lambda chance: store.heartbeat(owner=OWNER, ttl=TTL, runs=some(chance)),
+        *(partial(use, ids) for use in (commit, commit, release, settle, answer, cancel)),
+        lambda chance: store.heartbeat(owner=OWNER, ttl=TTL, runs=some(ids, chance)),
         lambda chance: store.heartbeat(owner=OWNER, ttl=TTL, runs=ids),
-        release,
         lambda chance: store.forfeit_lease(owner=OWNER),
-        settle,
-        answer,
-        cancel,
         lambda chance: sweeps.check_integrity(),
     )
     assert not against, "\n".join([str(against[0]), *against[0].__notes__])
