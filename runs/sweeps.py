@@ -8,9 +8,10 @@ import os
 import socket
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 from uuid import UUID, uuid4
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F
 
 from audit import clock, ledger
@@ -55,11 +56,15 @@ def fit_engines() -> None:
 
 
 def _ended(run: UUID, actor: Actor) -> bool:
+    """One odd run must not keep the others open, nor be tried every second for ever: what the database does not say passes, is its own fault."""
     try:
         return services.end_unattended(run, actor=actor)
-    except Exception:
-        log.exception("run %s could not be ended; the next sweep tries again", run)  # one odd run must not keep the others open
-        return False
+    except DatabaseError:
+        log.exception("run %s could not be ended; the next sweep tries again", run)
+    except Exception as error:
+        log.exception("run %s is over, and its end can't be written", run)
+        mark_broken(Run.objects.select_related("team").get(id=run), why=f"its end can't be written ({type(error).__name__})")
+    return False
 
 
 def check_integrity(batch: int = BATCH) -> tuple[int, int]:
@@ -78,8 +83,11 @@ def check_integrity(batch: int = BATCH) -> tuple[int, int]:
     return len(runs), len(broken)
 
 
-def mark_broken(run: Run) -> None:
-    """Persist that a run's row and ledger differ, once, and say it aloud. One that has moved since it was read is not the one that was judged."""
+DIFFERS: Final = "its row or result differs from its finishing entry"
+
+
+def mark_broken(run: Run, *, why: str = DIFFERS) -> None:
+    """Persist that a run can't be trusted or read, once, and say it aloud. One that has moved since it was read is not the one that was judged."""
     with transaction.atomic(durable=True):
         marked = Run.objects.filter(id=run.id, revision=run.revision, integrity=Integrity.INTACT).update(integrity=Integrity.BROKEN)
         if not marked:
@@ -88,7 +96,7 @@ def mark_broken(run: Run) -> None:
         facts = {"outcome": run.outcome, "result": run.result_digest or None, "seq": run.seq}
         draft = Draft(verb=Verb.RUN_BROKEN, actor=Actor.system("sweep"), subject=run.subject, team=run.team.name, run=run.id, facts=facts)
         ledger.record([draft], now=now)
-    log.error("run %s is broken: its row or result differs from its finishing entry", run.id)
+    log.error("run %s is broken: %s", run.id, why)
 
 
 def sweep() -> Swept:

@@ -22,7 +22,9 @@ CEL_WORDS = frozenset(
     {"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "namespace"}
     | {"null", "package", "return", "true", "var", "void", "while"}
 )
-MAX_KEY = 190  # a step's key names it in the ledger (`step:KEY`), where a name has at most 200 characters
+MAX_KEY = 190  # a step's key names it in the ledger (`step:KEY`, of a compensation `step:undo:KEY`), where a name has at most 200 characters
+MAX_KEY_LOOKED_UP = 179  # a look-up stands there as `step:look:ATTEMPT:KEY`, with an attempt of up to ten digits
+MAX_KEY_SPREAD = 177  # a share of a loop stands there as `step:KEY/FIRST-LAST`, with numbers of up to eight digits each
 MAX_RETRIES = 10
 DEEPEST = 8  # runs one below the other: a run, its child and so on; the rows of runs hold no more
 MAX_BACKOFF_MS = 3_600_000
@@ -56,8 +58,9 @@ class Walk:
             place = (*path, index)
             name = node["id"]
             key = f"{around}{name}"
-            if len(key) > MAX_KEY:
-                message = f"with the names around it, {name!r} has {len(key)} characters ({key[:60]}…) and the limit is {MAX_KEY}; shorten some"
+            limit, why = _longest_key(node)
+            if len(key) > limit:
+                message = f"with the names around it, {name!r} has {len(key)} characters ({key[:60]}…) and the limit is {limit}{why}; shorten some"
                 self.findings.add((*place, "id"), message)
             if name in RESERVED | CEL_WORDS:
                 self.findings.add((*place, "id"), f"the id {name!r} is a reserved word; choose another")
@@ -295,6 +298,13 @@ def placed_bodies(node: Node, path: Path) -> list[tuple[Path, list[dict[str, Any
     if node["kind"] == "switch":
         return [((*path, "cases", index, "do"), body) for index, body in enumerate(bodies(node))]
     return [((*path, "do"), body) for body in bodies(node)]
+
+
+def _longest_key(node: Node) -> tuple[int, str]:
+    """What a node's key may have, and why it is less than that of others: the turns that stand beside it are named by it too."""
+    if node.get("lookup"):
+        return MAX_KEY_LOOKED_UP, " where it has a lookup"
+    return (MAX_KEY_SPREAD, " where it spreads") if node.get("spread") else (MAX_KEY, "")
 
 
 def _part(node: Node, body: Path) -> str:

@@ -29,6 +29,15 @@ _KINDS: Final = (
     "timer: for a time; signal: for somebody's word; remote: for a child run; unresolved: for a person who says what became of a call; "
     "incompatible: for an engine that can go on with it"
 )
+_TOLD_LATE: Final = maybe(
+    given(
+        said=one_of("done", "not_done", "failed", meaning="done, it never went out, or it was answered with a failure, which settles nothing"),
+        cause=maybe(text("of a failure, or of why it never went out", example="exception")),
+        result=anything("what it gave, where it was done"),
+        at=instant("when it was recorded"),
+        meaning="What the worker that made the call was answered, after the call had been given up.",
+    )
+)
 _WAIT: Final[dict[str, Shape]] = {
     "id": ident(),
     "step": maybe(text("the step that waits; null where the whole run does", example="paid")),
@@ -40,6 +49,7 @@ _WAIT: Final[dict[str, Shape]] = {
     "on_expiry": one_of("continue", "fail", meaning="what silence means"),
     "who": text("who can end it", example="any member of team 'platform'"),
     "silence": text("what silence means, in words", example="the step fails as expired"),
+    "told_late": _TOLD_LATE,
 }
 _OF_RUN: Final[dict[str, Shape]] = {"run": ident(), "pipeline": text("the pipeline's name", example="ops-digest"), "team": text()}
 RUN_WAIT: Final = given(_WAIT, meaning="What a run waits for.")
@@ -70,6 +80,7 @@ _UNRESOLVED: Final[dict[str, Shape]] = {
     "wait": maybe(ident("the wait of its run; null where the run has ended, and only the record is put right")),
     "expires_at": maybe(instant("how long its run waits for an answer")),
     "who": text("who can settle it"),
+    "told_late": _TOLD_LATE,
 }
 UNRESOLVED_LISTED: Final = given(_UNRESOLVED, meaning="A call that may or may not have been carried out.")
 UNRESOLVED: Final = given(
@@ -160,6 +171,7 @@ RUN: Final = given(
     steps=listing(ref("Step")),
     parent=maybe(given(run=ident(), step=text(), meaning="the run and the step that it belongs to, where that is shown to you")),
     children=listing(ref("ChildRun"), "the runs below this one that are shown to you, each after the one above it; the first 200"),
+    more_children=whole("how many more of them there are"),
     reverifies=maybe(ident("the run that this one judges again")),
     reverified_by=listing(given(run=ident(), label=text(), finished_at=maybe(instant())), "newer judgements of this one"),
     entries=whole("seq of its last ledger entry"),

@@ -16,6 +16,8 @@ from runs.engine.values import Step, StepNode, Waiting, instant_text
 LOOK: Final = "look:"
 ZOMBIE: Final = timedelta(seconds=5)
 """A call that was out may still be carried out until its time is up, and a little longer by a worker that was stopped meanwhile."""
+LONGEST_KEY: Final = 195
+"""The ledger names a step `step:KEY`, in at most 200 characters."""
 RETRIES: Final = 2
 BACKOFF_MS: Final = 30_000
 RESOLVED: Final = {Resolution.DONE: CallState.RESOLVED_DONE, Resolution.NOT_DONE: CallState.RESOLVED_NOT_DONE}
@@ -36,8 +38,9 @@ def node_of(node: StepNode) -> StepNode:
 
 
 def look_at(step: Step, not_after: datetime) -> datetime | None:
-    """When it can be looked at: not before the call can't be carried out any more."""
-    return not_after + ZOMBIE if step.work.lookup is not None else None
+    """When it can be looked at: not before the call can't be carried out any more. Publishing refuses a name that is too long for it; of
+    releases of before, such a call is left to people."""
+    return not_after + ZOMBIE if step.work.lookup is not None and len(key_of(step)) <= LONGEST_KEY else None
 
 
 def is_due(walk: Walk, step: Step) -> bool:

@@ -212,6 +212,7 @@ class Verb(StrEnum):
     CALL_REFUSED = "runs.call.refused"
     CALL_UNRESOLVED = "runs.call.unresolved"
     CALL_RESOLVED = "runs.call.resolved"
+    CALL_TOLD_LATE = "runs.call.told_late"
     WAIT_ANSWERED = "runs.wait.answered"
     ANSWER_REFUSED = "runs.answer.refused"
 
@@ -224,6 +225,7 @@ OPENINGS: Final[dict[Verb, frozenset[str]]] = {
     Verb.STEP_STARTED: frozenset({"input"}),
     Verb.STEP_WAITING: frozenset({"failure"}),
     Verb.CALL_RESOLVED: frozenset({"response", "reason"}),
+    Verb.CALL_TOLD_LATE: frozenset({"answer"}),
     Verb.WAIT_ANSWERED: frozenset({"answer"}),
     Verb.ANSWER_REFUSED: frozenset({"message"}),
     Verb.STEP_RETRIED: frozenset({"failure"}),

@@ -6,6 +6,7 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 from .answering import Settlement, send_signal, settle_call, why_not
 from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
+from .late import settle_late, take_late
 from .listing import OUTCOMES, Listed, Wanted, lanes_of_runs, newest_runs, read_as, runs_wanted
 from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run_document, runs_visible_to, steps_in_short
 from .refusals import refused_starts
@@ -61,8 +62,10 @@ __all__ = [
     "runs_wanted",
     "send_signal",
     "settle_call",
+    "settle_late",
     "start_run",
     "steps_in_short",
+    "take_late",
     "takes",
     "unanswered",
     "unresolved_calls",

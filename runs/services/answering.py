@@ -75,13 +75,14 @@ def _not_waiting(run: Run, signal: str, ended: Sequence[Wait]) -> OrchestraError
 
 def _refuse_misfit(wait: Wait, payload: Any) -> None:
     contract = contract_of(wait)
-    wrong = _unwritable(payload) or ([] if contract is None else list(contract.violations(payload)))
+    wrong = unwritable(payload) or ([] if contract is None else list(contract.violations(payload)))
     if wrong:
         said = f"the payload of signal '{wait.subject}' is not what step '{wait.step}' takes: {'; '.join(wrong)}"
         raise BadAnswer(f"{said}. The wait is still open; send it again", problems=wrong)
 
 
-def _unwritable(value: Any) -> list[str]:
+def unwritable(value: Any) -> list[str]:
+    """Why this value can't stand in the ledger, where it can't."""
     try:
         canonical.canonical_bytes(value, depth=canonical.MAX_DEPTH)
     except canonical.NotCanonical as error:
@@ -126,7 +127,7 @@ def settle_call(*, call: str, settlement: Settlement, actor: Actor) -> Call:
         elif run.effective(clock.now()).outcome is None:
             raise NotWaiting(f"run {run.id} does not wait for an answer about call {found.id}; its worker has yet to come to it")
         else:
-            _put_right(found, said, actor)
+            put_right(found, said, actor)
     queue.ring(run.id)
     found.refresh_from_db()
     return found
@@ -180,20 +181,21 @@ def _refuse_early(call: Call) -> None:
 def _refuse_unfit(call: Call, settlement: Settlement) -> None:
     if not settlement.reason.strip() or len(settlement.reason) > MOST_REASON:
         raise BadAnswer(f"say how you know, in 1 to {MOST_REASON} characters (reason)")
-    if _unwritable(settlement.reason):
+    if unwritable(settlement.reason):
         raise BadAnswer("the reason can't be written: it holds what is no text")
     if settlement.decision is not Resolution.DONE:
         if settlement.result is not None:
             raise BadAnswer("a result belongs to a call that was done; leave it out")
         return
     contract = contract_of(call)
-    wrong = _unwritable(settlement.result) or ([] if contract is None else list(contract.violations(settlement.result)))
+    wrong = unwritable(settlement.result) or ([] if contract is None else list(contract.violations(settlement.result)))
     if wrong:
         said = f"the result breaks the contract of '{call.agent}': {'; '.join(wrong)}"
         raise BadAnswer(f"{said}. A call that was done has given something: say what, as its agent would have", problems=wrong)
 
 
-def _put_right(call: Call, said: Mapping[str, Any], actor: Actor) -> None:
+def put_right(call: Call, said: Mapping[str, Any], actor: Actor) -> None:
+    """Say of a call whose run has ended what became of it: only the record changes."""
     with transaction.atomic(durable=True):
         Run.objects.filter(id=call.run_id).update(revision=F("revision") + 1)
         now = clock.now()

@@ -102,7 +102,7 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
         "waits": _waits(run, actor, now),
         "steps": [_step(step, made.get(step.key, ()), opened, usage) for step in steps],
         "parent": relatives.parent_of(run, actor=actor),
-        "children": relatives.below(run, actor=actor, now=now),
+        **relatives.below(run, actor=actor, now=now),
         "reverifies": _judged_run(run, actor),
         "reverified_by": _judgements(run, actor, now),
         "entries": run.seq,

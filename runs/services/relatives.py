@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from agents import registry
+from agents.validation import DEEPEST
 from audit.actors import Actor
 from runs.models import Run
 from runs.models.run import integrity_of
@@ -19,16 +20,18 @@ def parent_of(run: Run, *, actor: Actor) -> dict[str, str] | None:
     return {"run": str(run.parent_run_id), "step": run.parent_step} if seen else None
 
 
-def below(run: Run, *, actor: Actor, now: datetime) -> list[dict[str, Any]]:
-    """Every run below this one, each after the one above it, in the order in which they began."""
+def below(run: Run, *, actor: Actor, now: datetime) -> dict[str, Any]:
+    """`children`: the runs below this one, each after the one above it, in the order in which they began, as far as a document goes;
+    `more_children`: how many more there are. However large a family is, a bounded part of it is read."""
     if not registry.starts_runs(run.release.manifest):
-        return []
-    links = _links(run)
-    rows = Run.objects.visible_to(actor).select_related("pipeline").filter(id__in=_tree(run.id, links)).defer("release")
+        return {"children": [], "more_children": 0}
+    tree = _tree(run.id, _links(run))
+    rows = Run.objects.visible_to(actor).select_related("pipeline").filter(id__in=tree).defer("release")
     found = {row.id: row for row in rows}
     intact = integrity_of(found.values())
-    listed = [found[id_] for id_ in _tree(run.id, links) if id_ in found]
-    return [_record(each, run.depth, each.effective(now, intact[each.id])) for each in listed]
+    listed = [_record(found[id_], run.depth, found[id_].effective(now, intact[id_])) for id_ in tree if id_ in found]
+    more = _many_below(run, actor) - len(listed) if len(tree) == MOST_SHOWN else 0
+    return {"children": listed, "more_children": more}
 
 
 def _record(run: Run, above: int, reads: Any) -> dict[str, Any]:
@@ -46,12 +49,29 @@ def _record(run: Run, above: int, reads: Any) -> dict[str, Any]:
 
 
 def _links(run: Run) -> Mapping[UUID, list[UUID]]:
-    """Whose children are whose, among the first of the family."""
-    root = run.root_run_id or run.id
+    """Whose children are whose, among the first of each level."""
     links: dict[UUID, list[UUID]] = {}
-    for child, parent in Run.objects.filter(root_run=root, depth__gt=run.depth).order_by("depth", "created_at", "id").values_list("id", "parent_run"):
-        links.setdefault(UUID(str(parent)), []).append(child)
+    level = [run.id]
+    for _ in range(DEEPEST):
+        children = Run.objects.filter(parent_run__in=level).order_by("parent_run__created_at", "parent_run", "created_at", "id")
+        pairs = list(children.values_list("id", "parent_run_id")[:MOST_SHOWN])
+        for child, parent in pairs:
+            links.setdefault(UUID(str(parent)), []).append(child)
+        level = [child for child, _ in pairs]
+        if not level:
+            break
     return links
+
+
+def _many_below(run: Run, actor: Actor) -> int:
+    """Counted in the database: a root's by its family, another's level by level."""
+    shown = Run.objects.visible_to(actor)
+    if run.parent_run_id is None:
+        return shown.filter(root_run=run).count()
+    many, place = 0, "parent_run"
+    for _ in range(DEEPEST - run.depth):
+        many, place = many + shown.filter(**{place: run.id}).count(), f"{place}__parent_run"
+    return many
 
 
 def _tree(run: UUID, links: Mapping[UUID, list[UUID]]) -> list[UUID]:

@@ -3,7 +3,7 @@
 Reads only; `answering` answers. Called by doors and by the run document.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -88,7 +88,8 @@ def wait_records(waits: Collection[Wait]) -> list[dict[str, Any]]:
     """Each as a run document says it; one statement for all the calls that they are about."""
     keys = [wait.subject for wait in waits if wait.kind == WaitKind.UNRESOLVED]
     calls = {call.key: call for call in Call.objects.filter(key__in=keys)} if keys else {}
-    return [_record(wait, calls.get(wait.subject)) for wait in waits]
+    late = _told_late(calls.values())
+    return [{**_record(wait, calls.get(wait.subject)), "told_late": late.get(wait.subject)} for wait in waits]
 
 
 def listed_waits(waits: Collection[Wait]) -> list[dict[str, Any]]:
@@ -112,7 +113,15 @@ def call_records(calls: Collection[Call]) -> list[dict[str, Any]]:
     """Calls without a known fate; one statement for the waits of all of them."""
     keys = [call.key for call in calls]
     waits = {wait.subject: wait for wait in Wait.objects.filter(kind=WaitKind.UNRESOLVED, state=WaitState.OPEN, subject__in=keys)}
-    return [_call_record(call, waits.get(call.key)) for call in calls]
+    late = _told_late(calls)
+    return [{**_call_record(call, waits.get(call.key)), "told_late": late.get(call.key)} for call in calls]
+
+
+def _told_late(calls: Iterable[Call]) -> dict[str, Any]:
+    """What was said too late of calls that had been given up, by the worker that sent each: seldom anything, and then one statement."""
+    entries = {call.response_entry: call.key for call in calls if call.response_entry is not None}
+    found = reports.openings_of(entries) if entries else {}
+    return {entries[entry]: values["answer"] for entry, values in found.items() if "answer" in values}
 
 
 def call_document(call: Call) -> dict[str, Any]:

@@ -90,19 +90,21 @@ def _taken(owner: UUID, now: datetime, until: datetime, parts: Sequence[_Part]) 
     return bulk.instances(Run, bulk.statement(sql, [*given, bulk.adapted(owner), bulk.adapted(until), *_ready(now)]))
 
 
-_QUEUED: Final = "FROM runs_run WHERE pipeline_id = p.id AND state = 'queued'"
+_QUEUED: Final = f"FROM runs_run WHERE pipeline_id = p.id AND state = 'queued' AND {_READY}"
+# In the order of the index of queued runs: without it PostgreSQL looks for the few of a pipeline through all the others.
 _HEADS: Final = (
-    f"SELECT p.team_id, p.id, r.priority, (SELECT count(*) FROM (SELECT 1 AS one {_QUEUED} LIMIT %s) AS ready) "  # noqa: S608 - our own names
+    f"SELECT p.team_id, p.id, r.priority, (SELECT count(*) FROM (SELECT 1 AS one {_QUEUED} ORDER BY created_at LIMIT %s) AS ready) "  # noqa: S608 - our own names
     f"FROM agents_pipeline p JOIN runs_run r ON r.id = (SELECT id {_QUEUED} ORDER BY created_at LIMIT 1)"
 )
 
 
 def _fair_parts(held: Mapping[Place, int], room: int) -> list[_Part]:
-    """A look-up by index for each pipeline, however many runs wait."""
+    """A look-up by index for each pipeline, however many runs wait. Room goes to what can be taken, not to what only stands in the queue."""
     if room <= 0:
         return []
-    rows = bulk.statement(_HEADS, [room])
-    queues = [Queue(_key(team), _key(pipeline), priority, ready) for team, pipeline, priority, ready in rows]
+    ready = _ready(clock.now())
+    rows = bulk.statement(_HEADS, [*ready, room, *ready])
+    queues = [Queue(_key(team), _key(pipeline), priority, many) for team, pipeline, priority, many in rows]
     wanted = fairness.shares(queues, held, room)
     return [_Part(" AND state = 'queued' AND pipeline_id = %s", [bulk.adapted(pipeline)], count) for pipeline, count in wanted.items()]
 
@@ -130,10 +132,10 @@ def heartbeat(*, owner: UUID, ttl: timedelta, runs: Sequence[UUID]) -> set[UUID]
     """Prolong the leases of these runs; returns those that are still ours. Whoever is missing has been lost."""
     with transaction.atomic(durable=True):
         held = Run.objects.filter(lease_owner=owner, id__in=runs)
-        list(held.order_by("id").select_for_update().values_list("id"))  # in the order of commits, or each might wait for the other's next row
+        ours = _locked_in_order(held)
         now = clock.now()
-        held.filter(state__in=LIVE_RUN).update(lease_until=now + ttl)
-        return set(held.values_list("id", flat=True))
+        ours.filter(state__in=LIVE_RUN).update(lease_until=now + ttl)
+        return set(ours.values_list("id", flat=True))
 
 
 def look(runs: Sequence[UUID]) -> dict[UUID, Look]:
@@ -146,18 +148,17 @@ def release_lease(*, owner: UUID, runs: Sequence[UUID]) -> None:
     """Give live runs back, so that another worker need not wait for the lease to run out. That is no crash: it counts as no attempt."""
     held = Run.objects.filter(lease_owner=owner, id__in=runs, state__in=LIVE_RUN)
     with transaction.atomic(durable=True):
-        _lock_in_order(held)
-        held.update(lease_owner=None, lease_until=None, attempt=Greatest(F("attempt") - 1, 0))
+        _locked_in_order(held).update(lease_owner=None, lease_until=None, attempt=Greatest(F("attempt") - 1, 0))
 
 
 def forfeit_lease(*, owner: UUID) -> None:
     """Free the runs of a worker that is known to be dead. They were claimed in vain, so that counts as an attempt."""
     held = Run.objects.filter(lease_owner=owner, state__in=LIVE_RUN)
     with transaction.atomic(durable=True):
-        _lock_in_order(held)
-        held.update(lease_until=clock.now())
+        _locked_in_order(held).update(lease_until=clock.now())
 
 
-def _lock_in_order(held: "QuerySet[Run]") -> None:
-    """In the order of commits, or each might wait for the other's next row."""
-    list(held.order_by("id").select_for_update(no_key=True).values_list("id"))
+def _locked_in_order(held: "QuerySet[Run]") -> "QuerySet[Run]":
+    """In the order of commits, or each might wait for the other's next row. These and no others: what meets the condition only since would be
+    taken out of order by the next statement."""
+    return Run.objects.filter(id__in=list(held.order_by("id").select_for_update(no_key=True).values_list("id", flat=True)))

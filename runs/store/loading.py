@@ -3,11 +3,14 @@
 A result whose digest differs from its entry's is never handed out: the run then comes back with a problem instead.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
+
+from django.db import DatabaseError
 
 from agents.models import Release, Team
 from audit import bulk, canonical, ledger, reports
@@ -20,6 +23,8 @@ from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
 from runs.store import family
 from runs.store.transitions import Seen
+
+log = logging.getLogger(__name__)
 
 Opened = Mapping[UUID, Mapping[str, Any]]
 
@@ -124,6 +129,10 @@ def _loaded(run: Run, steps: list[Step], calls: list[Call], head: ledger.Head | 
             values = {key: _unlooked(step, values) for key, step in values.items()}
     except _Tampered as tampered:
         problem = Problem(Cause.TAMPERED, str(tampered))
+    except DatabaseError:
+        raise  # it may pass
+    except Exception as error:  # noqa: BLE001 - logged, and the run ends with it
+        problem, values = _unreadable(run, error), {}
     keys = frozenset(key for key, step in values.items() if step.state in OPEN_STEP)
     answered = {call.key: opened.get(call.response_entry, {}) for call in calls if call.response_entry is not None}
     responses = {key: values["response"] for key, values in answered.items() if "response" in values}
@@ -154,6 +163,14 @@ def plan_of(release: UUID) -> tuple[Plan, Problem | None]:
         return planner.unrunnable(row.manifest, digest=row.digest), Problem(Cause.INCOMPATIBLE, str(error))
     except planner.PlanError as error:
         return planner.unrunnable(row.manifest, digest=row.digest), Problem(Cause.DENIED, str(error))
+    except Exception as error:  # noqa: BLE001 - logged, and each run of it ends with it
+        return planner.unrunnable(row.manifest, digest=row.digest), _unreadable(row, error)
+
+
+def _unreadable(what: Run | Release, error: Exception) -> Problem:
+    """What can't be read here would be no more readable to the next worker, and would only be seen to hang until its deadline."""
+    log.error("%s %s can't be read", type(what).__name__.lower(), what.pk, exc_info=error)
+    return Problem(Cause.LOST, f"the platform can't read this run ({type(error).__name__}); the log says how")
 
 
 def _view(run: Run) -> RunView:

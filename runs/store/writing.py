@@ -280,7 +280,14 @@ def settle_late(run: UUID, team: str, settled: Sequence[CallSettled], actor: Act
 
 
 def _with_answer(settled: CallSettled) -> Fact:
-    return settled.fact if settled.late is None else replace(settled.fact, openings={**settled.fact.openings, "response": settled.late})
+    """What can't be written as JSON is no result that anybody could use, and must not keep the rest from being written."""
+    if settled.late is None:
+        return settled.fact
+    try:
+        canonical.canonical_bytes(settled.late)
+    except canonical.NotCanonical:
+        return settled.fact
+    return replace(settled.fact, openings={**settled.fact.openings, "response": settled.late})
 
 
 def _late_draft(run: UUID, team: str, fact: Fact, actor: Actor) -> Draft:

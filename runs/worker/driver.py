@@ -23,7 +23,7 @@ from runs.engine.values import Step
 from runs.performers import Refusal
 from runs.worker.messages import Asked, Ended, Event, Gone, Input, Planned, Poked, Settled, Tools, give
 from runs.worker.performing import Performing
-from runs.worker.planning import Calls, admitted, carried_on, diverged, judged_by, planned, record_of
+from runs.worker.planning import Calls, admitted, carried_on, diverged, judged_by, planned, record_of, told_late
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Driver:
         answered = [each for each in (*self._closing, *self._arrived()) if self._is_dispatched(each.call)]
         ends = {each.call.key: each for each in reversed([*answered, *self._left])}
         if ends:
-            await self.tools.committer.call(store.settle_late, self.run, self.team, list(ends.values()), self.tools.actor)
+            await self.tools.committer.call(services.settle_late, run=self.run, team=self.team, ends=list(ends.values()), actor=self.tools.actor)
 
     async def _end_as_lost(self, error: Exception) -> None:
         """What failed here by itself would fail at the next worker too, and the run would only be seen to hang until its deadline."""
@@ -195,6 +195,8 @@ class Driver:
             if written is not None:
                 self._advance(turn, written)
                 await self._tell_family(turn.transition.move, written.ready)
+                for call in told_late(turn.transition.move, self.loaded.calls):
+                    await self.tools.committer.call(services.take_late, call=call, actor=self.tools.actor)
                 return
         raise LostAuthority(f"a transition could not be written in {MOST_REREADS} tries")
 

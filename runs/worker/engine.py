@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,11 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
-from agents.errors import ArtifactRefused
 from audit import clock
 from audit.actors import Actor
 from runs import bell, performers, store, sweeps
-from runs.models import Cause, Run
-from runs.worker import presence
+from runs.models import Run
+from runs.worker import presence, unprepared
 from runs.worker.driver import Driver
 from runs.worker.messages import Tools
 from runs.worker.options import EngineOptions, unharmed
@@ -51,15 +50,6 @@ async def _first(event: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
-
-
-def _fitted(loaded: store.Loaded, unready: Mapping[str, str]) -> store.Loaded:
-    """A run whose model provider can't be used here says so and ends; it must not end the engine."""
-    lacking = sorted(performers.providers(loaded.snapshot.plan) & unready.keys())
-    if not lacking or loaded.problem is not None:
-        return loaded
-    message = f"the model provider '{lacking[0]}' can't be used where the worker runs: {unready[lacking[0]]}"
-    return replace(loaded, problem=store.Problem(Cause.INCOMPATIBLE, message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +239,7 @@ class Engine:
             read = await self._read_again(runs)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one run; it is logged or ends that run
             if len(runs) == 1:
-                await self._end_unprepared(runs[0].id, error)
+                await self._end_unprepared(runs[0], error)
                 return
             for run in runs:
                 await self._take([run])
@@ -278,15 +268,19 @@ class Engine:
             if each.is_broken:
                 await self._call(sweeps.mark_broken, each.run)
             else:
-                await self._start(_fitted(each, unready))
+                await self._start_or_end(unprepared.fitted(each, unready))
 
-    async def _end_unprepared(self, run: UUID, error: Exception) -> None:
-        """Code that is not what was published ends its run at once; a run that can't even be read is left to the sweep."""
-        if not isinstance(error, ArtifactRefused):
-            log.error("run %s can't be loaded", run, exc_info=error)
-            return
-        loaded = (await self._call(store.load, [run]))[0]
-        await self._start(replace(loaded, problem=store.Problem(Cause.TAMPERED, str(error))))
+    async def _start_or_end(self, loaded: store.Loaded) -> None:
+        try:
+            await self._start(loaded)
+        except Exception as error:  # noqa: BLE001 - a row that no driver can begin with must not end the engine
+            await self._end_unprepared(loaded.run, error)
+
+    async def _end_unprepared(self, run: Run, error: Exception) -> None:
+        """It ends here, is left to the next claim, or reads broken from now on."""
+        loaded: store.Loaded | None = await self._call(unprepared.to_be_ended, run, error)
+        if loaded is not None:
+            await self._start(loaded)
 
     async def _start(self, loaded: store.Loaded) -> None:
         former = self._driving.get(loaded.run.id)

@@ -14,8 +14,9 @@ from runs import performers, store
 from runs.engine import machine
 from runs.engine.commands import Move
 from runs.engine.outcomes import Failed, Result, Returned, Unresolved
-from runs.engine.states import CallKind, CallState, Cause, Mode
+from runs.engine.states import CallKind, CallState, Cause, Mode, WaitKind
 from runs.engine.values import Plan, RunView, Snapshot, Step
+from runs.models import Call
 from runs.performers import Boundary, Refusal, Request, Unshapable
 from runs.worker.messages import Planned
 
@@ -160,3 +161,9 @@ def judged_by(calls: Mapping[str, store.CallRecord], result: Result, settled: Se
 def _may_be_repeated(call: store.CallRecord) -> bool:
     """One that is made at most once is refused only where it never went out."""
     return call.mode is not Mode.AT_MOST_ONCE or call.state is CallState.REFUSED
+
+
+def told_late(move: Move, rows: Mapping[str, Call]) -> list[str]:
+    """Calls that steps wait for since this move and of which their own worker has said just before what became of them."""
+    subjects = [step.wait.subject for step in move.now_waiting if step.wait is not None and step.wait.kind is WaitKind.UNRESOLVED]
+    return [key for key in subjects if key in rows and rows[key].response_entry is not None]

@@ -4,6 +4,7 @@ Owns starting, looking at and ending them; must not decide when. The supervisor 
 """
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -21,6 +22,10 @@ STARTING_S = 60.0
 """Until an engine has said its first word: imports, a busy machine, a database that is slow to answer."""
 
 STANDSTILL_S = 5.0
+REAP_S = 10.0
+"""A process that was killed is gone at once, unless the kernel itself stands still in it (a disk that does not answer)."""
+
+log = logging.getLogger(__name__)
 
 
 def _manage(*arguments: str) -> list[str]:
@@ -40,7 +45,10 @@ def hang_s() -> float:
 
 
 class Started:
-    """A process beside us. Its standard input is its lifeline: the kernel closes our end whatever ends us, and it ends itself then."""
+    """A process beside us. Its standard input is its lifeline: the kernel closes our end whatever ends us, and it ends itself then.
+
+    Until it is killed here its end is looked at and not taken: as long as that is so, no other process or group can be given its number.
+    """
 
     name = "process"
 
@@ -54,22 +62,42 @@ class Started:
         return time.monotonic() - self.since
 
     @property
+    def status(self) -> int | None:
+        """What it has ended with, negative for a signal; None while it lives."""
+        if self.process.returncode is not None or not hasattr(os, "waitid"):
+            return self.process.poll()
+        try:
+            ended = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:  # somebody else in this process has taken its end
+            return self.process.poll()
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+    @property
     def has_ended(self) -> bool:
-        return self.process.poll() is not None
+        return self.status is not None
 
     def fault(self) -> str | None:
         """Why it must be replaced, where it must."""
-        return f"has ended with status {self.process.returncode}" if self.has_ended else None
+        return f"has ended with status {self.status}" if self.has_ended else None
 
     def ask_to_end(self) -> None:
         if not self.has_ended:
-            self.process.terminate()
+            os.kill(self.process.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """It and what it has forked; also where it is dead itself and what it forked is not."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        """It and what it has forked; also where it is dead itself and what it forked is not. What has been taken already is not ours any more:
+        its number may be a stranger's by now."""
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        try:
+            self.process.wait(timeout=REAP_S)
+        except subprocess.TimeoutExpired:
+            log.error(  # noqa: TRY400 - where it waited says nothing
+                "the %s (process %d) has not ended %g s after SIGKILL; it is left to the system", self.name, self.process.pid, REAP_S
+            )
         if self.process.stdin is not None:
             self.process.stdin.close()
 
@@ -99,7 +127,7 @@ class EngineProcess(Started):
     @property
     def has_left(self) -> bool:
         """By itself, as it was told to: nothing was ready for long enough."""
-        return self.process.poll() == 0
+        return self.status == 0
 
     def kill(self) -> None:
         super().kill()

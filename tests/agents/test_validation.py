@@ -296,6 +296,30 @@ def test_a_step_whose_key_no_ledger_could_hold_is_refused() -> None:
     only(pipeline(READ, loop), ("steps", 1, "do", 0, "cases", 0, "do", 0, "id"), "193 characters")
 
 
+@pytest.mark.parametrize(("more", "limit", "why"), [({"lookup": "namer"}, 179, "where it has a lookup"), ({}, 190, "190; shorten")])
+def test_the_turns_that_stand_beside_a_step_have_room_for_their_names(more: dict[str, Any], limit: int, why: str) -> None:
+    """`look:ATTEMPT:` stands before the key of a look-up, whatever the attempt."""
+
+    def said(length: int) -> list[str]:
+        inner = step("c" * (length - 117), "namer", with_={"name": "x"}, **more)
+        around = parallel("a" * 57, {"b" * 58: [inner]})
+        return [found.message for found in validation.check(pipeline(around), AGENTS, line_of=lambda _: 1) if "characters" in found.message]
+
+    assert said(limit) == []
+    (message,) = said(limit + 1)
+    assert f"has {limit + 1} characters" in message and f"the limit is {limit}" in message and why in message
+
+
+def test_a_loop_that_spreads_has_room_for_the_names_of_its_shares() -> None:
+    def said(length: int) -> list[str]:
+        loop = for_each("l" * (length - 117), "=input.list", "one", [step("s", "namer", with_={"name": "x"})]) | {"spread": 2}
+        around = parallel("a" * 57, {"b" * 58: [loop]})
+        return [found.message for found in validation.check(pipeline(around), AGENTS, line_of=lambda _: 1) if "characters" in found.message]
+
+    assert said(177) == []
+    assert ["the limit is 177 where it spreads" in message for message in said(178)] == [True]
+
+
 def test_too_deep_and_too_many_nodes_are_refused_before_anything_is_walked() -> None:
     nested: dict[str, Any] = step("x", "namer", with_={"name": "n"})
     for level in range(8):

@@ -1,9 +1,12 @@
 """Child runs at the doors: runs show the runs below and above them as far as somebody may see them, and lists leave them out unless asked."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from agents import registry
 from audit import clock
@@ -42,6 +45,32 @@ def test_a_run_shows_the_tree_below_it_and_each_child_what_it_is_part_of(run: Ru
     ]
     assert pipelines.document(child)["parent"] == {"run": str(root.id), "step": "sub"}
     assert [each["level"] for each in pipelines.document(child)["children"]] == [1]
+
+
+def test_of_a_large_family_so_much_is_read_as_is_shown_and_the_rest_is_counted(run: Run, monkeypatch: pytest.MonkeyPatch, alice: User) -> None:
+    root, child, grandchild = families.generations(run)
+    for at in range(6):
+        more = Run.objects.get(id=child.id)
+        more.id, more.parent_step, more.idempotency_key = uuid4(), f"each/{at}-{at}", None
+        more.save(force_insert=True)
+    whole = pipelines.document(root)
+    assert (len(whole["children"]), whole["more_children"]) == (8, 0)
+    monkeypatch.setattr("runs.services.relatives.MOST_SHOWN", 3)
+    part = pipelines.document(root)
+    assert [each["run"] for each in part["children"]] == [each["run"] for each in whole["children"]][:3]
+    assert part["more_children"] == 5
+    assert "… and 5 more" in typed("showrun", root.id).out
+    User.objects.filter(username="alice").update(is_staff=True)
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    assert "… and 5 more." in signed_in("alice").get(f"/admin/runs/run/{root.id}/change/").content.decode()
+    monkeypatch.setattr("runs.services.relatives.MOST_SHOWN", 1)
+    assert pipelines.document(child)["more_children"] == 0
+    assert [each["run"] for each in pipelines.document(child)["children"]] == [str(grandchild.id)]
+    monkeypatch.setattr("runs.services.relatives.MOST_SHOWN", 2)
+    with CaptureQueriesContext(connection) as queries:
+        pipelines.document(root)
+    read = [query["sql"] for query in queries if '"parent_run_id" IN (' in query["sql"] and "ORDER BY" in query["sql"]]
+    assert read and all("LIMIT 2" in sql for sql in read)
 
 
 def test_the_commands_show_and_list_them(run: Run) -> None:

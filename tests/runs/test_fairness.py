@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -73,3 +74,30 @@ def test_runs_that_have_begun_come_before_those_that_have_not(two: Callable[[int
     begun = Run.objects.latest("created_at")
     Run.objects.filter(id=begun.id).update(state="running", lease_until=clock.now() - timedelta(seconds=1))
     assert [run.id for run in store.claim(owner=uuid4(), ttl=TTL, limit=1, held=Counter())] == [begun.id]
+
+
+UNREADY: dict[str, dict[str, Any]] = {
+    "leased": {"lease_until": clock.now() + timedelta(days=1)},
+    "broken": {"integrity": "broken"},
+    "of another engine": {"engine_abi": 999},
+    "over": {"deadline_at": clock.now() - timedelta(days=1)},
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", UNREADY.values(), ids=UNREADY.keys())
+def test_runs_that_nobody_can_take_are_given_no_room(two: Callable[[int, int], tuple[UUID, UUID]], change: dict[str, Any]) -> None:
+    flood, quiet = two(4, 4)
+    Run.objects.filter(pipeline=flood).update(**change)
+    assert Counter(run.pipeline_id for run in store.claim(owner=uuid4(), ttl=TTL, limit=4, held=Counter())) == {quiet: 4}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_first_in_a_queue_is_the_first_that_can_be_taken(two: Callable[[int, int], tuple[UUID, UUID]]) -> None:
+    """Its priority is that of its pipeline's turn."""
+    flood, quiet = two(3, 2)
+    first, second, _ = Run.objects.filter(pipeline=flood).order_by("created_at")
+    Run.objects.filter(id=first.id).update(priority=1, integrity="broken")
+    taken = store.claim(owner=uuid4(), ttl=TTL, limit=2, held=Counter())
+    assert Counter(run.pipeline_id for run in taken) == {flood: 1, quiet: 1}
+    assert second in taken

@@ -327,11 +327,11 @@ def find(key: str, input: dict) -> dict:
 FOUND = "input: {type: object}\noutput: {type: object, required: [found], properties: {found: {type: boolean}}}"
 
 
-def looked_up(tmp_path: Path, bank: str | None) -> Run:
+def looked_up(tmp_path: Path, bank: str | None, *, step: str = "pay", around: str = "STEP") -> Run:
     """A payer that hung, with somebody declared who looks it up; its time to be carried out is over."""
     payer = agent("payer", "work:act", role="act", timeout="1s")
     finder = agent("finder", "work:find", role="gather").replace(f"input: {pipelines.ANY}\noutput: {pipelines.ANY}", FOUND)
-    steps = "- {id: pay, agent: payer, with: {log: =input.log}, lookup: finder}"
+    steps = "- " + around.replace("STEP", f"{{id: {step}, agent: payer, with: {{log: =input.log}}, lookup: finder}}")
     pipelines.publish(tmp_path / "sample", steps=steps, agents=[payer, finder], functions=WORK + FINDER)
     run = pipelines.start(input={"log": str(tmp_path / "log")})
     pipelines.drive(run)
@@ -350,6 +350,15 @@ def test_what_became_of_a_call_is_looked_up_by_its_key(tmp_path: Path) -> None:
     assert (said["outcome"], said["result"]) == ("verified", {"paid": True, "key": call.key})
     assert (call.state, Call.objects.get(run=run, step="look:1:pay").state) == ("resolved_done", "confirmed")
     assert (tmp_path / "log").read_text() == "acted\n"
+
+
+def test_a_look_up_has_room_for_its_name_whatever_the_attempt(tmp_path: Path) -> None:
+    around = f"{{id: {'a' * 57}, parallel: {{{'b' * 58}: [STEP]}}}}"
+    run = looked_up(tmp_path, "there", step="c" * 62, around=around)
+    Step.objects.filter(run=run).update(attempt=2**31 - 1)
+    assert pipelines.drive(run)["outcome"] == "verified"
+    (look,) = Step.objects.filter(run=run, key__startswith="look:")
+    assert (len(look.key), look.state) == (195, "returned")
 
 
 def test_a_call_that_is_not_found_is_made_anew(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ WRITING, CLAIMS, SETTLING, ENDING = "runs.store.writing", "runs.store.claims", "
 FAMILY, BEGINNINGS, CHILDREN, LIMITS = "runs.store.family", "runs.store.beginnings", "runs.engine.patterns.children", "runs.engine.limits"
 RESUMES = '"deadline_at": _within_life(later(now, run.remaining_ms), run)'
 ADMISSION, LEDGER, STOPPING, ANSWERING = "runs.boundary.admission", "audit.ledger", "runs.services.stopping", "runs.services.answering"
+LATE = "runs.services.late"
 ABSORBING, WAITING, UNDOING, LOOKING = "runs.engine.absorbing", "runs.engine.waiting", "runs.engine.undoing", "runs.engine.looking"
 WALK, WAITS, CHANGES = (f"runs.engine.patterns.{name}" for name in ("walk", "waits", "changes"))
 ROWS = "rows = [_run_row(each, notes[each.run]) for each in ordered]"
@@ -116,8 +117,8 @@ MUTANTS = (
     _one(
         "prolong the leases of others",
         CLAIMS,
-        "held = Run.objects.filter(lease_owner=owner, id__in=runs)\n        list",
-        "held = Run.objects.filter(id__in=runs)\n        list",
+        "held = Run.objects.filter(lease_owner=owner, id__in=runs)\n        ours",
+        "held = Run.objects.filter(id__in=runs)\n        ours",
     ),
     _one(
         "give back the leases of others",
@@ -244,10 +245,12 @@ MUTANTS = (
         "deadline = min(step_deadline(timeout_ms, run, now), lifetime)",
         "deadline = later(now, timeout_ms)",
     ),
+    _one("drop what comes late of a call that was given up", LATE, "if said is not None and _recorded(", "if False and _recorded("),
     _one("a child that stands too high", BEGINNINGS, "depth=parent.depth + 1", "depth=2"),
 )
 
 NOTICED_BY: dict[str, int] = {
+    "drop what comes late of a call that was given up": 248,
     "a child that stands too high": 0,
     "change a run from below without a new revision": 27,
     "answer a run that was cancelled": 174,

@@ -44,7 +44,7 @@ def _sections(document: Mapping[str, Any]) -> Iterator[Section]:
     word = word_of(document)
     yield "Waiting", waits_lines(document["waits"], document["id"])
     yield "Steps", [steps_table(document["steps"])] if document["steps"] else []
-    yield "Child runs", [_children(document["children"])] if document["children"] else []
+    yield "Child runs", [_children(document["children"]), *_more(document["more_children"])] if document["children"] else []
     if document["verdict"] is not None:
         yield "Verdict", verdict_lines(document["verdict"])
     if document["failure"] is not None:
@@ -145,6 +145,10 @@ def _children(children: Sequence[Mapping[str, Any]]) -> Table:
         reads_as = styled(child["outcome"] or child["state"], child["label"])
         table.add_row(step, Text(visible(child["pipeline"], 80)), reads_as, Text(child["run"], style="dim"))
     return table
+
+
+def _more(children: int) -> list[RenderableType]:
+    return [Text(f"… and {children:,} more")] if children else []
 
 
 def _where(document: Mapping[str, Any]) -> list[RenderableType]:

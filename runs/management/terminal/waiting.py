@@ -40,6 +40,15 @@ def command(wait: Mapping[str, Any], run: str) -> str | None:
     return None
 
 
+def told_late(said: Mapping[str, Any] | None) -> str:
+    """What the call's own worker was answered after it had been given up."""
+    if said is None:
+        return ""
+    words = {"done": "it was done", "not_done": "it never went out"}
+    failed = f"it was answered with a failure ({visible(said['cause'] or '?', 40)}), and may have acted before that"
+    return f"its own worker says: {words.get(said['said'], failed)}"
+
+
 def waits_lines(waits: Sequence[Mapping[str, Any]], run: str) -> list[RenderableType]:
     """One block for each wait of a run."""
     lines = [part for wait in waits[:MOST] for part in block(wait, run)]
@@ -59,6 +68,7 @@ def block(wait: Mapping[str, Any], run: str, *, of: str = "") -> list[Renderable
         ("since", instant(wait["opened_at"])),
         ("until", f"{instant(wait['expires_at'])}; after that {visible(wait['silence'], 200)}"),
         ("who", visible(wait["who"], 300)),
+        ("told late", told_late(wait["told_late"])),
         ("type", command(wait, run) or ""),
     )
     for name, said in rows:

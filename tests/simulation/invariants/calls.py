@@ -7,6 +7,7 @@ from .families import FamilyRules
 from .seeing import WRITES_FAIL, Row
 
 RESOLVED = {"resolved_done": "done", "resolved_not_done": "not_done"}
+GIVEN_UP = frozenset({"unresolved", *RESOLVED})
 
 
 class CallRules(FamilyRules):
@@ -16,8 +17,10 @@ class CallRules(FamilyRules):
         if before is None:
             self._must(row["state"] == "dispatched" and self.dispatched[row["key"]] == 1, "an intent is told once", row["key"])
             self._intent(row, run, steps[row["run_id"], row["step"]], writer)
-        elif before["state"] == "unresolved":
+        elif before["state"] == "unresolved" and before["state"] != row["state"]:
             self._resolved(before, row)
+        elif before["state"] in GIVEN_UP:
+            self._told_late(before, row)
         else:
             self._must(before["state"] == "dispatched", "a call that has ended never changes", f"{dict(before)} became {dict(row)}")
             if row["state"] != "dispatched":
@@ -53,6 +56,12 @@ class CallRules(FamilyRules):
         self._must(RESOLVED.get(row["state"]) == decision, "an unresolved call becomes what somebody said", f"{what}: {row['state']}, {decision}")
         same = ("cost_nano", "reserved_nano", "cause", "dispatched_at", "attempt", "response_entry")
         self._must(all(before[name] == row[name] for name in same), "a call that has ended never changes", what)
+
+    def _told_late(self, before: Row, row: Row) -> None:
+        """The worker that made it has had an answer after all: it stands beside the call, once, and nothing else of it changes."""
+        what = f"{row['step']} {row['attempt']}.{row['ordinal']}"
+        told = before["response_entry"] is None is not row["response_entry"] and self.late[row["key"]] == 1
+        self._must(told and {**before, "response_entry": None} == {**row, "response_entry": None}, "a call that has ended never changes", what)
 
     def _account(self, run: Row) -> None:
         """Its own calls, what is held for its children, and what those took that have ended."""
@@ -102,13 +111,17 @@ class CallRules(FamilyRules):
     def _writes_what_was_answered(self) -> None:
         for key, sent in list(self.unwritten.items()):
             process = self.world.processes[sent.process - 1]
-            if not process.alive or key not in self.calls or self.calls[key]["state"] != "dispatched":
+            if not process.alive or key not in self.calls or self._knows_its_answer(self.calls[key]):
                 del self.unwritten[key]
                 continue
             free_since = max(sent.answered_at, process.hindered_until, process.stopped_until)
             soon = free_since + 2.0 + 5 * self.world.scenario.latency
             told = f"{sent.request.step} to {sent.process}"
             self._must(bool(process.busy) or self.world.seconds <= soon, "what was answered is written", told)
+
+    def _knows_its_answer(self, call: Row) -> bool:
+        """A call that somebody gave up may have been answered to the worker that made it: that is told beside it."""
+        return call["state"] != "dispatched" and (call["state"] not in GIVEN_UP or call["response_entry"] is not None)
 
     def left(self, process: Any) -> None:
         """Who was asked to go writes first what was answered to it."""

@@ -11,6 +11,7 @@ from runs import store
 
 from .families import FamilyRules
 from .seeing import FINISHED, LIVE, UNDO, Row
+from .steps import dashed
 
 ENDS = ("runs.call.confirmed", "runs.call.refused", "runs.call.unresolved")
 MOST_CLAIMS = store.MAX_ATTEMPTS
@@ -150,7 +151,8 @@ class RunRules(FamilyRules):
             self._must(said["prev"] == digest, "each event names the one before", f"{verb} {entry['seq']}")
             self._must(last != FINISHED, "the finish is the last event", f"{verb} after it")
             self.heads[name] = (entry["seq"], canonical.digest_bytes(body), verb)
-            if entry["actor"] == "worker" and not self._comes_from_family(verb, said["facts"], run):
+            from_outside = self._comes_from_family(verb, said["facts"], run) or self._comes_late(verb, entry["subject"]) or self._is_unattended(name)
+            if said["actor"]["auth"] == "worker" and not from_outside:
                 told = f"{writer} wrote {verb}; {self.holders.get(name)} holds it"
                 self._must(self.holders.get(name) == writer, "only the holder writes events", told)
             self._progress(name, verb, said["facts"])
@@ -167,6 +169,8 @@ class RunRules(FamilyRules):
             self.resent[key] += 1
         elif verb == "runs.call.dispatched":
             self.dispatched[key] += 1
+        elif verb == "runs.call.told_late":
+            self.late[key] += 1
         elif verb == "runs.call.resolved":
             self._must(self.resolved.get(key, facts)["decision"] in ("unknown", facts["decision"]), "what became of a call is said once", subject)
             self.resolved[key] = facts
@@ -181,6 +185,19 @@ class RunRules(FamilyRules):
         clock = verb == "runs.run.waiting" and "because_of" in facts
         below = run["parent_run_id"] is not None and verb in ("runs.run.queued", "runs.run.cancel_requested")
         return answers or clock or below
+
+    def _comes_late(self, verb: str, subject: str) -> bool:
+        """Who has lost a run still says what became of its calls: that answers the wait for it."""
+        key = subject.partition(":")[2]
+        return (verb == "runs.call.resolved" and key in self.late) or (verb == "runs.wait.answered" and self._waits_for(key) in self.late)
+
+    def _is_unattended(self, name: str) -> bool:
+        """Cancelled, and nobody's: whoever has cancelled it, the holder of the run above, writes its end too."""
+        row = self.runs.get(name)
+        return row is not None and row["cancel_requested_at"] is not None and (row["lease_until"] is None or row["lease_until"] <= self._now)
+
+    def _waits_for(self, wait: str) -> str:
+        return next((row["subject"] for row in self.waits.values() if dashed(row["id"]) == wait), "")
 
     def _progress(self, name: str, verb: str, facts: Mapping[str, Any]) -> None:
         if verb == "runs.run.resumed":

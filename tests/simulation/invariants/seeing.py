@@ -44,6 +44,7 @@ class Seeing:
         self.acted: Counter[tuple[str, str, int]] = Counter()
         self.said: dict[str, str] = {}
         self.resolved: dict[str, Mapping[str, Any]] = {}
+        self.late: Counter[str] = Counter()
         self.unwritten: dict[str, Any] = {}
         self.orphaned_since: dict[str, float] = {}
         self.read_to = 0

@@ -75,7 +75,7 @@ class StepRules(Seeing):
             return [canonical.digest({"at": at}) for at in INSTANTS]
         wait = rows[-1]
         if wait["state"] == "answered":
-            return [self.said[str(_dashed(wait["id"]))]]
+            return [self.said[str(dashed(wait["id"]))]]
         at = wait["expires_at"].isoformat(timespec="microseconds") + "Z"
         silence = {"at": at} if wait["kind"] == "timer" else None
         return [canonical.digest(silence)] if wait["state"] == "expired" and wait["expires_at"] <= row["finished_at"] and wait["goes_on"] else []
@@ -116,7 +116,7 @@ class StepRules(Seeing):
         )
 
 
-def _dashed(value: str) -> str:
+def dashed(value: str) -> str:
     return "-".join((value[:8], value[8:12], value[12:16], value[16:20], value[20:]))
 
 

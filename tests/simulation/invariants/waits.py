@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .seeing import LIVE, Row, Seeing
-from .steps import _dashed
+from .steps import dashed
 
 
 class WaitRules(Seeing):
@@ -22,7 +22,7 @@ class WaitRules(Seeing):
         fixed = ("run_id", "step", "kind", "subject", "opened_at", "expires_at", "look_at", "goes_on")
         self._must(all(before[name] == row[name] for name in fixed), "what was asked for never changes", what)
         if row["state"] == "answered":
-            told = _dashed(row["id"]) in self.said and row["ended_at"] < row["expires_at"]
+            told = dashed(row["id"]) in self.said and row["ended_at"] < row["expires_at"]
             self._must(told, "a late answer changes nothing", f"{what} was answered at {row['ended_at']}, and ended {row['expires_at']}")
             self._takes_answers(earlier, row, what)
         elif row["state"] == "expired" and not self._clocks_jump:

@@ -127,6 +127,7 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
             taken = process.engine.tools.boundary.children._taken
             self._must(bool(process.engine._driving) or not taken, "places are given back", f"{len(taken)} are taken")
         self._must(not any(row["state"] == "open" for row in self.waits.values()), "at the end nobody waits", str(len(self.waits)))
+        self._writes_what_was_answered()
         self._acts_at_most_once()
         self.raise_if_broken()
 
