@@ -155,7 +155,8 @@ DONE, OPEN, FAILED, ABSENT = "done", "open", "failed", "absent"
 class Model:
     """A second reading of the rows: which nodes must exist, and whether a part has failed. Shares nothing with the engine's walk."""
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Play, *, lives_on_ms: float | None = None) -> None:
+        self.lives_on_ms = lives_on_ms
         self.rows, self.given = {key: row.step.state for key, row in play.rows.steps.items()}, play.rows.run.input
         self.failures = 0
         self.status = self.block(play.rows.plan.root, "")
@@ -172,6 +173,8 @@ class Model:
         key = prefix + node.id
         if isinstance(node, WaitNode) and node.until == "=input.gone":
             return FAILED  # as a for_each without items, it has no row
+        if isinstance(node, WaitNode) and None not in (node.for_ms, self.lives_on_ms) and key not in self.rows and node.for_ms > self.lives_on_ms:
+            return FAILED  # nor has one that would outlive the run
         if isinstance(node, Turn):
             states = {StepState.RETURNED: DONE, StepState.SKIPPED: DONE, StepState.FAILED: FAILED}
             return states.get(self.rows[key], OPEN) if key in self.rows else ABSENT

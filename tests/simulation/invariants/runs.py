@@ -64,7 +64,7 @@ class RunRules(FamilyRules):
         told = f"{name} is {row['outcome']} {row['failure_cause']}, finished {row['finished_at']}"
         if before["deadline_at"] <= self._now:
             waits = before["state"] == "waiting"
-            causes = ("deadline", "tampered", *(("expired", "unresolved") if waits else ()))
+            causes = ("deadline", "tampered", *(("expired", "unresolved", "input") if waits else ()))  # what a wait's end decides needs no work
             with_its_wait = waits and before["wake_at"] == before["deadline_at"]  # and with whatever had failed before
             is_so = row["outcome"] != "verified" and (with_its_wait or row["failure_cause"] in causes)
             self._must(undoing or is_so, "past its deadline a run has failed", told)

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -83,7 +83,10 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
             self._accounted(run, mine)
         undoes = any(key.startswith(UNDO) for key in mine)
         if run["state"] in ("running", "waiting") and not undoes:
-            self._must(Model(self._play(run, mine)).status != ABSENT, "what can go on exists", f"{run['id']}: {sorted(mine)}")
+            lives_on_ms = (run["lifetime_until"] - self._now) / timedelta(milliseconds=1)
+            self._must(
+                Model(self._play(run, mine), lives_on_ms=lives_on_ms).status != ABSENT, "what can go on exists", f"{run['id']}: {sorted(mine)}"
+            )
 
     def _play(self, run: Row, mine: Mapping[str, Row]) -> Any:
         """As the second opinion on the rows takes them."""
