@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -36,27 +37,30 @@ def start_run(
     trigger: str = "cli",
     idempotency_key: str | None = None,
     ring: bool = True,
+    kept_for: UUID | None = None,
 ) -> Run:
     """Queue a run of the pipeline's current release (or of its newest drafts) and ring the bell, unless the caller drives it.
+
+    `kept_for`: the id of the engine with which the caller drives it. Nobody else takes it for one lease, and nobody rings.
 
     With an idempotency key the same start gives the same run, which then says `found_again`, also when the pipeline was retired
     since. Raises BadInput with every violation, and what the registry refuses; a refusal is an entry of its own.
     """
     try:
         found = registry.pipeline_to_run(pipeline, actor=actor)
-        run = _started(found, dict(input), actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=idempotency_key)
+        run = _started(found, dict(input), actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=idempotency_key, kept_for=kept_for)
     except OrchestraError as refusal:
         record_refusal(Verb.START_REFUSED, named("pipeline", pipeline), refusal, actor)
         raise
-    if ring:
+    if ring and kept_for is None:
         queue.ring(run.id)
     return run
 
 
-def reverify(*, run: str, actor: Actor, ring: bool = False) -> Run:
+def reverify(*, run: str, actor: Actor, ring: bool = False, kept_for: UUID | None = None) -> Run:
     """Judge a finished run's stored result again: a new run of the verify node alone, as of the old run's finish.
 
-    The caller drives it, unless it is to ring for a worker.
+    The caller drives it (`kept_for` as of `start_run`), unless it is to ring for a worker.
     """
     with refused_lookups(Verb.START_REFUSED, run=run, actor=actor):
         old = find_run(run, actor=actor)
@@ -71,7 +75,8 @@ def reverify(*, run: str, actor: Actor, ring: bool = False) -> Run:
     as_of = old.as_of or old.finished_at
     try:
         with transaction.atomic(durable=True):
-            new = _insert(old.release, spec, source, actor=actor, draft=old.draft, as_of=as_of, trigger="reverify", key=None, reverifies=old)
+            more: dict[str, Any] = {"trigger": "reverify", "key": None, "reverifies": old, "kept_for": kept_for}
+            new = _insert(old.release, spec, source, actor=actor, draft=old.draft, as_of=as_of, **more)
     except (TooManyQueued, Overloaded) as refusal:
         record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
         raise
@@ -123,6 +128,7 @@ def _started(
     as_of: datetime | None,
     trigger: str,
     key: str | None,
+    kept_for: UUID | None,
 ) -> Run:
     asked = (pipeline.pk, _digest(given), draft, as_of)
     earlier = _same_start(pipeline, asked, key)
@@ -133,7 +139,7 @@ def _started(
     _refuse_bad_input(spec, given, as_of)
     try:
         with transaction.atomic(durable=True), bulk.together():
-            return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key)
+            return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key, kept_for=kept_for)
     except (IntegrityError, TooManyQueued, Overloaded):
         earlier = _same_start(pipeline, asked, key)  # somebody used the key in the same moment
         if earlier is None:
@@ -168,10 +174,11 @@ def _insert(
     as_of: datetime | None,
     trigger: str,
     key: str | None,
+    kept_for: UUID | None,
     reverifies: Run | None = None,
 ) -> Run:
     room.refuse_beyond(release.pipeline, _bounds())
-    now, limits = clock.now(), spec["limits"]
+    now, limits, ttl = clock.now(), spec["limits"], timedelta(seconds=settings.ORCHESTRA_LEASE_TTL_S)
     run = Run(
         pipeline=release.pipeline,
         release=release,
@@ -183,6 +190,8 @@ def _insert(
         idempotency_key=key,
         reverifies=reverifies,
         created_at=now,
+        lease_owner=kept_for,
+        lease_until=None if kept_for is None else now + ttl,
         deadline_at=now + timedelta(milliseconds=limits["timeout_ms"]),
         lifetime_until=now + timedelta(milliseconds=planner.lifetime_ms(limits)),
         priority=beginnings.PRIORITIES[spec.get("priority", "normal")],
@@ -192,6 +201,11 @@ def _insert(
         cost_limit_nano=limits.get("cost_nano"),
         input_digest=canonical.digest(given),
     )
+    return _recorded(run, spec, given, actor, now)
+
+
+def _recorded(run: Run, spec: Mapping[str, Any], given: dict[str, Any], actor: Actor, now: datetime) -> Run:
+    """Its row, and its first entry."""
     queued = beginnings.queued(run, spec, given, actor)
     run.input_entry = queued.id
     ledger.record([queued], now=now, heads={run.id: Head()}, beside=[beginnings.rows_of([run])])

@@ -29,6 +29,9 @@ _READY: Final = (
     f"AND deadline_at > %s AND integrity = '{Integrity.INTACT}' AND engine_abi IN ({_ABIS})"
 )
 
+_OR_KEPT: Final = _READY.replace("lease_until <= %s)", "lease_until <= %s OR fence = 0 AND lease_owner = %s)", 1)
+"""Those too that were started for whoever asks and never taken: nobody else's for one lease."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -43,14 +46,16 @@ def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | N
     """Take up to `limit` ready runs as they are now. A conditional update each, so two workers never hold one fence.
 
     Oldest first; with `held` (how many runs of each team and pipeline the caller drives) those that have begun come first, and the
-    rest of the room is shared fairly between those that wait for it.
+    rest of the room is shared fairly between those that wait for it. With `only`, a run that was started for this owner is ready too.
     """
-    if connection.vendor == "sqlite" and not bulk.statement(f"SELECT 1 FROM runs_run WHERE {_READY} LIMIT 1", _ready(clock.now())):  # noqa: S608
+    kept_for = None if only is None else owner
+    ready, now = _READY if kept_for is None else _OR_KEPT, clock.now()
+    if connection.vendor == "sqlite" and not bulk.statement(f"SELECT 1 FROM runs_run WHERE {ready} LIMIT 1", _ready(now, kept_for)):  # noqa: S608
         return []  # a worker looks several times a second, and must not take the one write lock each time for nothing
     with transaction.atomic(durable=True), bulk.together():
         now = clock.now()
         if held is None:
-            found = _taken(owner, now, now + ttl, [_Part(_among(only), [bulk.adapted(run) for run in only or ()] * 2, limit)])
+            found = _taken(owner, now, now + ttl, [_Part(_among(only), [bulk.adapted(run) for run in only or ()] * 2, limit)], kept_for)
         else:
             found = _taken(owner, now, now + ttl, [_Part(" AND state <> 'queued'", [], limit)])
             parts = _fair_parts(held, limit - len(found))
@@ -73,21 +78,22 @@ def _among(only: Collection[UUID] | None) -> str:
     return "" if only is None else f" AND (id IN ({marks}) OR root_run_id IN ({marks}))"
 
 
-def _taken(owner: UUID, now: datetime, until: datetime, parts: Sequence[_Part]) -> list[Run]:
+def _taken(owner: UUID, now: datetime, until: datetime, parts: Sequence[_Part], kept_for: UUID | None = None) -> list[Run]:
+    ready, known = _READY if kept_for is None else _OR_KEPT, _ready(now, kept_for)
     # Skipping locked rows only keeps workers out of each other's way (SQLite has no such thing); the condition of the update decides.
     skip = " FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
     named = [
-        f"p{place}(found) AS (SELECT id FROM runs_run WHERE {_READY}{part.condition} ORDER BY created_at LIMIT %s{skip})"  # noqa: S608 - our own names
+        f"p{place}(found) AS (SELECT id FROM runs_run WHERE {ready}{part.condition} ORDER BY created_at LIMIT %s{skip})"  # noqa: S608 - our own names
         for place, part in enumerate(parts)
     ]
     union = " UNION ALL ".join(f"SELECT found FROM p{place}" for place, _ in enumerate(parts))  # noqa: S608
     sql = (
         f"WITH {', '.join(named)}, free(found) AS ({union}) "  # noqa: S608 - our own names
         f"UPDATE runs_run SET fence = fence + 1, attempt = attempt + 1, lease_owner = %s, lease_until = %s FROM free "
-        f"WHERE id = found AND {_READY} RETURNING {bulk.column_list(Run)}"
+        f"WHERE id = found AND {ready} RETURNING {bulk.column_list(Run)}"
     )
-    given = [value for part in parts for value in (*_ready(now), *part.values, part.limit)]
-    return bulk.instances(Run, bulk.statement(sql, [*given, bulk.adapted(owner), bulk.adapted(until), *_ready(now)]))
+    given = [value for part in parts for value in (*known, *part.values, part.limit)]
+    return bulk.instances(Run, bulk.statement(sql, [*given, bulk.adapted(owner), bulk.adapted(until), *known]))
 
 
 _QUEUED: Final = f"FROM runs_run WHERE pipeline_id = p.id AND state = 'queued' AND {_READY}"
@@ -124,8 +130,8 @@ def family_at_work(runs: Collection[UUID]) -> bool:
     return below.exists() or Run.objects.ready(now).filter(id__in=list(runs)).exists()
 
 
-def _ready(now: datetime) -> list[Any]:
-    return [bulk.adapted(now)] * 3
+def _ready(now: datetime, kept_for: UUID | None = None) -> list[Any]:
+    return [bulk.adapted(now), *([] if kept_for is None else [bulk.adapted(kept_for)]), bulk.adapted(now), bulk.adapted(now)]
 
 
 def heartbeat(*, owner: UUID, ttl: timedelta, runs: Sequence[UUID]) -> set[UUID]:

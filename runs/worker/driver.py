@@ -5,7 +5,7 @@ Holds the snapshot while the lease is held; reads the rows again only when the r
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -23,13 +23,12 @@ from runs.engine.values import Step
 from runs.performers import Refusal
 from runs.worker.messages import Asked, Ended, Event, Gone, Input, Planned, Poked, Settled, Tools, give
 from runs.worker.performing import Performing
-from runs.worker.planning import Calls, admitted, carried_on, diverged, judged_by, planned, record_of, told_late
+from runs.worker.planning import Calls, admitted, carried_on, diverged, is_under_way, judged_by, planned, record_of, told_late
 
 log = logging.getLogger(__name__)
 
 GRACE_S = 0.25
 """How long after a step's deadline the engine itself ends it: the boundary ends it at the deadline and keeps the evidence."""
-
 MOST_REREADS = 20
 _UNKNOWN: Final = frozenset({CallState.DISPATCHED, CallState.UNRESOLVED})
 
@@ -95,10 +94,13 @@ class Driver:
     async def _let_go(self) -> None:
         """Nobody goes on here. What was answered, written or not, is written as the calls' own truth: conditional on each being dispatched."""
         await self.performing.drop_all()
-        answered = [each for each in (*self._closing, *self._arrived()) if self._is_dispatched(each.call)]
+        answered = [each for each in (*self._closing, *self._arrived()) if self._is_open(each.call)]
         ends = {each.call.key: each for each in reversed([*answered, *self._left])}
         if ends:
-            await self.tools.committer.call(services.settle_late, run=self.run, team=self.team, ends=list(ends.values()), actor=self.tools.actor)
+            await self._tell_late(list(ends.values()))
+
+    async def _tell_late(self, ends: list[store.CallSettled]) -> None:
+        await self.tools.committer.call(services.settle_late, run=self.run, team=self.team, ends=ends, actor=self.tools.actor)
 
     async def _end_as_lost(self, error: Exception) -> None:
         """What failed here by itself would fail at the next worker too, and the run would only be seen to hang until its deadline."""
@@ -125,6 +127,8 @@ class Driver:
             case Ended(result=result, settled=settled):
                 self.performing.forget(event)
                 closing = () if settled is None else (settled,)
+                if settled is not None and not self._is_dispatched(settled.call) and self._is_open(settled.call):
+                    await self.tools.committer.lasting(self._tell_late([settled]))  # given up as it was answered
                 await self._settle(lambda: self._absorbed(result, closing), closing)
             case Asked():
                 await self._write_intent(event)
@@ -383,15 +387,14 @@ class Driver:
         known = self.calls.get(call.key)
         return known is not None and known.state is CallState.DISPATCHED
 
+    def _is_open(self, call: store.CallRecord) -> bool:
+        """Whether its own answer is news: it is out, or was given up."""
+        known = self.calls.get(call.key)
+        return known is not None and known.state in _UNKNOWN
+
     def _abandoned(self, move: Move, closing: set[str]) -> list[store.CallSettled]:
         """The calls of attempts that end without them; at the end of a run, every call that is still out. What has arrived of them is their truth."""
         out = [call for call in self.calls.values() if call.state is CallState.DISPATCHED and call.key not in closing]
-        without = [call for call in out if move.finish is not None or call.step in move.abandon or not _is_under_way(move.snapshot.steps, call)]
+        without = [call for call in out if move.finish is not None or call.step in move.abandon or not is_under_way(move.snapshot.steps, call)]
         arrived = {each.call.key: each for each in self._arrived()} if without else {}
         return [arrived.get(call.key) or store.abandoned(call, move.snapshot, run=self.run) for call in without]
-
-
-def _is_under_way(steps: Mapping[str, Step], call: store.CallRecord) -> bool:
-    """Whether the attempt that a call belongs to is still at work: a function that is cut short leaves the tool that it asked out."""
-    step = steps.get(call.step)
-    return step is not None and step.state is StepState.RUNNING and step.attempt == call.attempt

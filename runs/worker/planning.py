@@ -14,7 +14,7 @@ from runs import performers, store
 from runs.engine import machine
 from runs.engine.commands import Move
 from runs.engine.outcomes import Failed, Result, Returned, Unresolved
-from runs.engine.states import CallKind, CallState, Cause, Mode, WaitKind
+from runs.engine.states import CallKind, CallState, Cause, Mode, StepState, WaitKind
 from runs.engine.values import Plan, RunView, Snapshot, Step
 from runs.models import Call
 from runs.performers import Boundary, Refusal, Request, Unshapable
@@ -167,3 +167,9 @@ def told_late(move: Move, rows: Mapping[str, Call]) -> list[str]:
     """Calls that steps wait for since this move and of which their own worker has said just before what became of them."""
     subjects = [step.wait.subject for step in move.now_waiting if step.wait is not None and step.wait.kind is WaitKind.UNRESOLVED]
     return [key for key in subjects if key in rows and rows[key].response_entry is not None]
+
+
+def is_under_way(steps: Mapping[str, Step], call: store.CallRecord) -> bool:
+    """Whether the attempt that a call belongs to is still at work: a function that is cut short leaves the tool that it asked out."""
+    step = steps.get(call.step)
+    return step is not None and step.state is StepState.RUNNING and step.attempt == call.attempt

@@ -4,15 +4,17 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from audit import reports
 from audit.errors import Conflict
 from audit.models import Entry
-from runs import services
+from runs import services, store
 from runs.errors import BadInput
 from runs.management.terminal import inputs_given, instant_given
 from runs.models import Run
@@ -24,6 +26,7 @@ from tests.workers import worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+TTL = timedelta(seconds=30)
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202eevil"
 
 WORK = f"""
@@ -62,6 +65,24 @@ def sample(tmp_path: Path) -> None:
         - {id: work, agent: worker, with: {how: "=has(input.how) ? input.how : ''", folder: "=has(input.folder) ? input.folder : ''"}}
         """,
     )
+
+
+@pytest.mark.parametrize("command", ["runpipeline", "reverify"])
+def test_a_worker_that_looks_for_work_does_not_take_what_the_command_carries_out_itself(
+    sample: None, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    about = typed("runpipeline", "sample", "--json").run if command == "reverify" else "sample"
+    use_case = "start_run" if command == "runpipeline" else "reverify"
+    start, found = getattr(services, use_case), []
+
+    def started(**asked: Any) -> Run:
+        run: Run = start(**asked)
+        found.append(store.claim(owner=uuid4(), ttl=TTL, limit=10))
+        return run
+
+    monkeypatch.setattr(services, use_case, started)
+    done = typed(command, about, "--json")
+    assert (done.status, found, Run.objects.get(id=done.run).fence) == (0, [[]], 1)
 
 
 # --- how it ends ---

@@ -80,6 +80,18 @@ def test_a_run_is_claimed_by_one_worker_until_its_lease_runs_out(run: Run) -> No
     assert store.heartbeat(owner=theirs, ttl=TTL, runs=[run.id]) == {run.id}
 
 
+def test_a_run_that_was_started_for_an_engine_is_nobody_elses_for_one_lease_and_its_own_once(run: Run) -> None:
+    mine, theirs = uuid4(), uuid4()
+    kept = pipelines.start(input={}, kept_for=mine)
+    assert store.claim(owner=theirs, ttl=TTL, limit=10) == [run]
+    assert store.claim(owner=theirs, ttl=TTL, limit=10, only=[kept.id]) == []
+    assert store.claim(owner=mine, ttl=TTL, limit=10, only=[kept.id]) == [kept]
+    assert store.claim(owner=mine, ttl=TTL, limit=10, only=[kept.id]) == []  # it is driven now, and not taken again
+    left = pipelines.start(input={}, kept_for=mine)
+    Run.objects.filter(id=left.id).update(lease_until=left.created_at)
+    assert store.claim(owner=theirs, ttl=TTL, limit=10) == [left]
+
+
 def test_a_claim_takes_the_oldest_runs_first_and_no_more_than_asked(run: Run) -> None:
     second = pipelines.start(input={})
     pipelines.start(input={})

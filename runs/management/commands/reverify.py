@@ -1,6 +1,7 @@
 """`manage.py reverify`: parse, call runs.services.reverify, drive the new judgement here, say how it ended."""
 
 from typing import Any
+from uuid import uuid4
 
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -35,6 +36,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen, actor = Screen(options), Actor.system("shell")
         with screen.refusals():
-            run = services.reverify(run=options["run"], actor=actor)
+            run = services.reverify(run=options["run"], actor=actor, kept_for=uuid4())
         attend(run, screen=screen, actor=actor, drive=True)
         finish(str(run.id), screen=screen, actor=actor)

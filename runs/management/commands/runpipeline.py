@@ -1,6 +1,7 @@
 """`manage.py runpipeline`: parse, call runs.services.start_run, drive the run here (or queue it), say how it ended."""
 
 from typing import Any
+from uuid import uuid4
 
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -68,7 +69,8 @@ class Command(BaseCommand):
                     raise BadInput("--wait goes with --queue; without it the command waits anyway")
                 given = inputs_given(options["name"], pairs=options["input"], file=options["input_file"], draft=options["draft"], actor=actor)
                 as_of = instant_given(options["as_of"])
-            run = services.start_run(pipeline=options["name"], input=given, actor=actor, draft=options["draft"], as_of=as_of, ring=queue)
+            kept_for = None if queue else uuid4()
+            run = services.start_run(pipeline=options["name"], input=given, actor=actor, draft=options["draft"], as_of=as_of, kept_for=kept_for)
         if not queue or options["wait"]:
             attend(run, screen=screen, actor=actor, drive=not queue)
         finish(str(run.id), screen=screen, actor=actor)

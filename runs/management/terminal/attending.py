@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from enum import Enum
 from typing import TypeVar
+from uuid import uuid4
 
 from django.db import DatabaseError, connections
 
@@ -65,6 +66,8 @@ class _Attendance:
         self._signals = 0
         self._wakes_at: datetime | None = None
         self._drives = False
+        self._kept_for = run.lease_owner if run.fence == 0 else None
+        """The engine that it was started for: the first one here. Whoever comes later has an id of its own."""
 
     async def through(self, *, drive: bool) -> None:
         loop, self._drives = asyncio.get_running_loop(), drive
@@ -99,7 +102,8 @@ class _Attendance:
 
     async def _drive(self, loop: asyncio.AbstractEventLoop) -> None:
         """Past the deadline the run has failed whatever happens here, so nothing may keep this process any longer."""
-        engine = self._engine = Engine(EngineOptions(only=frozenset({self.run.id}), listener=self.tracker.hear))
+        engine = self._engine = Engine(EngineOptions(only=frozenset({self.run.id}), listener=self.tracker.hear, id=self._kept_for or uuid4()))
+        self._kept_for = None
         late = loop.call_later((self.run.deadline_at - clock.now()).total_seconds() + LATE_S, engine.stop)
         try:
             await engine.run()
@@ -140,12 +144,15 @@ class _Attendance:
         self.tracker.read(Step.objects.filter(run_id=self.run.id), now)
         if self.run.effective(now).state is RunState.FINISHED:
             return Standing.OVER
-        if Run.objects.ready(now).filter(id=self.run.id).exists():
+        if self._is_kept() or Run.objects.ready(now).filter(id=self.run.id).exists():
             return Standing.OPEN
         if self.run.state != RunState.WAITING:
             return Standing.ELSEWHERE
         waits = services.waits_wanted(WantedWaits(run=self.run.id), actor=self.actor, now=now)
         return Standing.NEEDS_SOMEBODY if waits.exclude(kind=WaitKind.TIMER).exists() else Standing.WAITS
+
+    def _is_kept(self) -> bool:
+        return self._kept_for is not None and (self.run.fence, self.run.lease_owner) == (0, self._kept_for)
 
     def _is_lonely(self) -> bool:
         return sweeps.needs_engine()

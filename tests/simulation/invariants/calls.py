@@ -120,8 +120,12 @@ class CallRules(FamilyRules):
             self._must(bool(process.busy) or self.world.seconds <= soon, "what was answered is written", told)
 
     def _knows_its_answer(self, call: Row) -> bool:
-        """A call that somebody gave up may have been answered to the worker that made it: that is told beside it."""
-        return call["state"] != "dispatched" and (call["state"] not in GIVEN_UP or call["response_entry"] is not None)
+        """A call that somebody gave up may have been answered to the worker that made it: that is told beside it.
+
+        Where a clock jumps, what came in time may be late by it, and is then no answer.
+        """
+        told = call["state"] not in GIVEN_UP or call["response_entry"] is not None or self._clocks_jump
+        return call["state"] != "dispatched" and told
 
     def left(self, process: Any) -> None:
         """Who was asked to go writes first what was answered to it."""
