@@ -88,6 +88,25 @@ def test_a_rejected_run_says_in_the_list_which_criterion_fails(looking: Client, 
     assert re.search(r"field-failed_for[^>]*>\s*honest", row)
 
 
+def test_a_result_that_was_rejected_or_changed_says_that_nobody_vouches_for_it(looking: Client, tmp_path: Path) -> None:
+    pipelines.publish(tmp_path / "p", functions=LIAR, agents=[agent("worker", "work:run")], steps="- {id: work, agent: worker}")
+    run = pipelines.start()
+    pipelines.drive(run)
+    page = looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode()
+    assert "✗ Result (rejected: nobody vouches for it)" in page
+    assert re.search(r'data-step="verify".*?o-t-bad[^>]*><span aria-hidden="true">✗<', page, re.DOTALL)
+    Run.objects.filter(id=run.id).update(outcome="verified")
+    assert "⚠ Result (broken: nobody vouches for it)" in looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode()
+
+
+def test_a_verified_result_needs_no_warning(looking: Client, tmp_path: Path) -> None:
+    pipelines.publish(tmp_path / "p", functions=world.WORK, agents=[agent("worker", "work:work")], steps=world.STEPS)
+    run = pipelines.start()
+    assert pipelines.drive(run)["outcome"] == "verified"
+    page = looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode()
+    assert "<h2>Result</h2>" in page and "vouches" not in page
+
+
 def test_a_worker_says_in_words_what_it_serves(looking: Client) -> None:
     now = clock.now()
     for serves_all in (True, False):
