@@ -20,7 +20,7 @@ from audit.visible import visible
 from audit.wording import instant, lasting
 from runs import services
 from runs.admin import doing, page
-from runs.admin.badges import listed, with_reasons
+from runs.admin.badges import listed, with_reasons, with_waits
 from runs.admin.outline import asked_of
 from runs.models import Engine, Kind, Outcome, Run
 from runs.services import Wanted
@@ -104,7 +104,7 @@ class RunAdmin(LongListAdmin):
         return queryset.filter(pipeline__name=words), False
 
     def listed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:  # noqa: ARG002 - as above
-        for one in with_reasons(listed(rows, clock.now())):
+        for one in with_waits(with_reasons(listed(rows, clock.now()))):
             one.run.reads = one  # type: ignore[attr-defined]
         return rows
 

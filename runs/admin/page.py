@@ -11,6 +11,7 @@ from audit import clock, reports
 from audit.actors import Actor
 from runs import services
 from runs.admin.advice import what_to_do, where_to_look
+from runs.admin.badges import what_for
 from runs.admin.findings import findings
 from runs.admin.outline import Asked, outline
 from runs.admin.phases import Work, phases, work_of
@@ -36,6 +37,7 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
     return {
         "run": document,
         "word": word,
+        "label": _label(document, word),
         "usable": word in USABLE,
         "phases": phases(document, _work(run, steps)),
         "timeline": timeline(document, now, told.folds),
@@ -64,6 +66,12 @@ def _work(run: Run, steps: Sequence[services.StepInShort]) -> Work:
 
 def word_of(document: Mapping[str, Any]) -> str:
     return "broken" if document["integrity"] == "broken" else str(document["outcome"] or document["state"])
+
+
+def _label(document: Mapping[str, Any], word: str) -> str:
+    """What it reads as; of a waiting run what for, where that is more than a time."""
+    waits = what_for([(one["kind"], one["subject"] or "") for one in document["waits"]]) if word == RunState.WAITING else ""
+    return f"waiting {waits}" if waits else str(document["label"])
 
 
 def _agents(document: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
