@@ -134,7 +134,9 @@ class RunAdmin(LongListAdmin):
     # The page, and what can be done ------------------------------------------------------------------------------------------------
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
-        return page.context(row, actor_of(request), asked_of(request.GET.dict()))
+        said = page.context(row, actor_of(request), asked_of(request.GET.dict()))
+        row.headed = said["title"]  # type: ignore[attr-defined]  # the frame's heading shows it before the row's own name
+        return said
 
     def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
         return [

@@ -9,6 +9,7 @@ from typing import Any, Final
 from agents.models import Agent
 from audit import clock, reports
 from audit.actors import Actor
+from audit.visible import visible
 from runs import services
 from runs.admin.advice import what_to_do, where_to_look
 from runs.admin.badges import what_for
@@ -36,6 +37,7 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
     changes, live, word = actor.may_change(run.team.name), document["outcome"] is None, word_of(document)
     return {
         "run": document,
+        "title": f"{visible(document['pipeline'], 80)}, {word}, {run.created_at:%H:%M}",
         "word": word,
         "label": _label(document, word),
         "usable": word in USABLE,

@@ -128,7 +128,9 @@ def test_a_page_is_headed_by_its_list_and_its_own_name(looking: Client, tmp_path
         ]
 
     assert [one.strip() for one in heading("agents_agent_change", worker.pk)] == ["Agents", "worker"]
-    assert [one.strip() for one in heading("runs_run_change", run.pk)] == ["Runs", str(run.pk)]
+    named = f"sample, failed, {run.created_at:%H:%M}"
+    assert [one.strip() for one in heading("runs_run_change", run.pk)] == ["Runs", named, str(run.pk)]
+    assert f"{named} | Orchestra" in looking.get(reverse("admin:runs_run_change", args=[run.pk])).content.decode()
     assert [one.strip() for one in heading("auth_user_changelist")] == ["People"]
     assert heading("audit_entry_change", run.input_entry)[0].strip() == "Audit log"
     assert [one.strip() for one in heading("agents_agent_suspend", worker.pk)] == ["Agents", "worker"]
