@@ -4,6 +4,7 @@ What a run reads as comes from `effective` and its integrity, never from the raw
 """
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from runs.models import Engine, Kind, Outcome, Run
 from runs.services import Wanted
 
 MOST_PIPELINES = 200
+SILENT_FOR = timedelta(days=1)
 
 
 class OutcomeFilter(admin.SimpleListFilter):
@@ -155,6 +157,27 @@ class RunAdmin(LongListAdmin):
         return doing.reverify(self, request, self.found(request, str(run_id)))
 
 
+class PresenceFilter(admin.SimpleListFilter):
+    """Those that are here, or fell silent within the last day, unless others are asked for: most of all that ever were have left."""
+
+    title = "presence"
+    parameter_name = "presence"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
+        return [("left", "those that left"), ("all", "all")]
+
+    def choices(self, changelist: Any) -> Any:
+        first, *others = super().choices(changelist)
+        return [{**first, "display": "here"}, *others]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002 - as above
+        if self.value() == "all":
+            return queryset
+        if self.value() == "left":
+            return queryset.filter(stopped_at__isnull=False)
+        return queryset.filter(stopped_at__isnull=True, beat_at__gte=clock.now() - SILENT_FOR)
+
+
 @admin.register(Engine)
 class EngineAdmin(LongListAdmin):
     """Engines and queues. Names of hosts are the installation's own: for those who see everything."""
@@ -163,6 +186,7 @@ class EngineAdmin(LongListAdmin):
     list_display = ("stands", "kind", shown("host"), "pid", "serves", "driving", "began", "heard", "left")
     fields: ClassVar[Any] = ("stands", "kind", shown("host"), "pid", "serves", "driving", "began", "heard", "left")
     list_filter: ClassVar[Any] = (
+        PresenceFilter,
         choice("kind", [kind.value for kind in Kind], title="kind"),
         choice("serves_all", ["True", "False"], title="serves all runs"),
     )
