@@ -21,11 +21,13 @@ from agents.admin import publishing
 from agents.admin.differences import differences
 from agents.admin.histories import history_of
 from agents.admin.picture import picture
+from agents.admin.running import running
 from agents.admin.words import in_words
-from agents.models import Agent, Pipeline, Release, Role, Standing, Team, Version
+from agents.models import Agent, ModelAlias, Pipeline, Release, Role, Standing, Team, Version, VersionState
 from agents.registry.changes import compare
 from agents.registry.composing import users_of
 from audit import clock
+from audit.actors import Actor
 from audit.admin import ReadOnlyAdmin, choice, link_to, text_field
 from audit.requests import actor_of
 from audit.visible import visible
@@ -109,10 +111,22 @@ class AgentPage(OwnerAdmin):
             **super().page_context(request, row),
             "permissions": in_words(row.permissions),
             **_asked(request, row),
+            **_running(row, actor),
             "overdue": row.review_by is not None and row.review_by < clock.now().date(),
             "used_by": [(one.name, link_to(one)) for one in using if one.pk in seen],
             "used_elsewhere": len(using) - len(seen),
         }
+
+
+def _running(agent: Agent, actor: Actor) -> dict[str, Any]:
+    """What runs now; where nothing is published, the newest draft."""
+    versions = Version.objects.of(agent).order_by("-number")
+    version = versions.filter(state=VersionState.PUBLISHED).first() or versions.first()
+    if version is None:
+        return {}
+    said = running(version.spec, agent.permissions)
+    alias = None if said.alias is None else ModelAlias.objects.visible_to(actor).filter(name=said.alias).first()
+    return {"running": said, "runs_version": version, "alias_row": alias}
 
 
 class MayForm(forms.Form):

@@ -106,7 +106,7 @@ class ReadOnlyAdmin(_ModelAdmin):
             raise PermissionDenied
         if self.page_template is None:
             return super().change_view(request, object_id, form_url, {"title": visible(row, 80), **(extra_context or {})})
-        return self.page(request, self.page_template, title=visible(row, 80), object=row, **self.page_context(request, row))
+        return self.page(request, self.page_template, **{"title": visible(row, 80), "object": row, **self.page_context(request, row)})
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:  # noqa: ARG002
         """What the page's template gets beside the row; for those that have a page of their own."""

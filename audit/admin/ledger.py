@@ -13,13 +13,14 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 
 from audit import clock, reports
 from audit.admin.base import Choice, shown
 from audit.admin.paging import LongListAdmin, a_lane_for_each_team
 from audit.models import Charge, Entry, Message, Opening, Pending
 from audit.models.entry import EntryQuerySet
-from audit.templatetags.showing import pretty
+from audit.templatetags.showing import badge, pretty
 from audit.visible import visible
 from audit.wording import instant, money
 
@@ -97,7 +98,7 @@ def _readable(body: bytes) -> str:
 
 @admin.register(Charge)
 class ChargeAdmin(LongListAdmin):
-    list_display = ("when", shown("agent"), shown("pipeline"), shown("team"), shown("model"), "amount", "estimated")
+    list_display = ("when", shown("agent"), shown("pipeline"), shown("team"), shown("model"), "amount", "guessed", "of_run")
     list_display_links = ("when",)
     list_filter = (Recent,)
     search_fields = ("run",)
@@ -111,6 +112,15 @@ class ChargeAdmin(LongListAdmin):
     @admin.display(description="amount")
     def amount(self, charge: Charge) -> str:
         return money(charge.amount_nano)
+
+    @admin.display(description="of that", empty_value="")
+    def guessed(self, charge: Charge) -> str | None:
+        """Of an amount that nobody reported; one that was reported needs no sign."""
+        return render_to_string("admin/audit/badge.html", badge("unverified", "estimated")) if charge.estimated else None
+
+    @admin.display(description="run", empty_value="-")
+    def of_run(self, charge: Charge) -> str | None:
+        return None if charge.run is None else render_to_string("admin/audit/of_run.html", {"run": charge.run})
 
     def lanes(self, request: HttpRequest) -> list[Q]:
         return a_lane_for_each_team(request)

@@ -154,6 +154,12 @@ def tone(word: Any) -> str:
     return _TONES.get(str(word), ("mute", "·"))[0]
 
 
+@register.filter
+def sign(word: Any) -> str:
+    """The sign of a state or outcome, for whoever doesn't see its colour."""
+    return _TONES.get(str(word), ("mute", "·"))[1]
+
+
 @register.inclusion_tag("admin/audit/badge.html")
 def badge(word: Any, label: Any = None) -> dict[str, str]:
     """A state or outcome as a coloured word with a sign; `label` is what it says where that is more than the word."""

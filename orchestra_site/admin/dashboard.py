@@ -16,14 +16,19 @@ from agents.models import Agent, Pipeline, Standing
 from audit import clock
 from audit.actors import Actor
 from audit.requests import actor_of
+from runs import services
 from runs.admin import LISTED, Listed, listed, with_reasons
-from runs.models import Engine, Run, RunState
+from runs.models import Engine, Run, RunState, WaitKind
+from runs.services import WantedWaits
 
 NEWEST: Final = 1_000
 AT_ONCE: Final = 200
 """Runs that are held against the ledger together: their results are read for that, and some are large."""
 MOST: Final = 10
 MOST_WAITING: Final = 1_000
+MOST_LOOKED_AT: Final = 100
+"""Open waits, those that end soonest, among which is looked for what this person may answer."""
+ANSWERED_BY_PEOPLE: Final = (WaitKind.SIGNAL, WaitKind.UNRESOLVED)
 ATTENTION: Final = ("broken", "failed", "rejected", "unverified")
 WORDS: Final = ("verified", "degraded", "rejected", "failed", "unverified", "cancelled", "broken")
 
@@ -50,7 +55,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     """Named in the settings; adds to what the frame of the page needs."""
     actor, now = actor_of(request), clock.now()
     runs = _newest(actor, now)
-    tallies = _tallies(runs, actor, now)
+    tallies, answers = _tallies(runs, actor, now), _answers(actor, now)
     agents = Agent.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team")
     stopped = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date())).order_by("name")
     return {
@@ -59,6 +64,8 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "tallies": tallies,
         "words": WORDS,
         "capped": NEWEST if len(runs) == NEWEST else None,
+        "answers": answers[:MOST],
+        "more_answers": len(answers) > MOST,
         "attention": _attention(runs, now),
         "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in stopped[:MOST]],
         "engines": Engine.objects.serving(now).count(),
@@ -82,6 +89,14 @@ def _waiting(actor: Actor, now: datetime) -> int:
     """However old they are: a run may wait for weeks. Looked for among the live ones, of which there is an index, not among all of a team's."""
     waiting = Run.objects.visible_to(actor).live().filter(state=RunState.WAITING, deadline_at__gt=now).order_by()
     return len(waiting.values_list("pk")[:MOST_WAITING])
+
+
+def _answers(actor: Actor, now: datetime) -> list[dict[str, Any]]:
+    """What this person may answer at this moment, what ends soonest first."""
+    waits = services.waits_wanted(WantedWaits(), actor=actor, now=now).filter(kind__in=ANSWERED_BY_PEOPLE)
+    mine = waits if actor.administers else waits.filter(run__team__name__in=actor.teams)
+    soonest = list(mine.order_by("expires_at", "id")[:MOST_LOOKED_AT])
+    return services.listed_waits(services.answerable(soonest, actor=actor))
 
 
 def _tallies(runs: Sequence[Listed], actor: Actor, now: datetime) -> list[Tally]:

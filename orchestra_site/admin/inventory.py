@@ -24,7 +24,7 @@ from audit.requests import actor_of
 from audit.templatetags.showing import badge
 from audit.visible import visible
 from audit.wording import instant
-from runs.admin import Listed, listed
+from runs.admin import Listed, listed, with_waits
 from runs.admin.doing import address_of_start
 from runs.admin.lately import failures_of, lately
 from runs.models import Outcome, Run
@@ -131,7 +131,7 @@ class AgentAdmin(AgentPage):
         runs = lately([row.name], actor)[row.name]
         newest = Run.objects.filter(id__in=[run.id for run in runs[:MOST_RUNS]]).select_related("pipeline").order_by("-created_at")
         failures = failures_of(row.name, runs, MOST_RUNS)
-        return {**super().page_context(request, row), "runs": listed(newest, clock.now()), "failures": failures}
+        return {**super().page_context(request, row), "runs": with_waits(listed(newest, clock.now())), "failures": failures}
 
 
 @admin.register(Pipeline)
@@ -161,7 +161,7 @@ class PipelineAdmin(PipelinePage):
     def page_context(self, request: HttpRequest, row: Pipeline) -> dict[str, Any]:
         actor = actor_of(request)
         newest = Run.objects.visible_to(actor).whole().filter(pipeline=row).select_related("pipeline").order_by("-created_at")[:STRIP]
-        found = listed(newest, clock.now())
+        found = with_waits(listed(newest, clock.now()))
         starts = actor.may_change(row.team.name) and row.state != "retired"
         return {
             **super().page_context(request, row),

@@ -4,6 +4,6 @@ Must not decide anything: it reads run documents and calls runs.services. Django
 """
 
 from . import lists, waits
-from .badges import LISTED, Listed, listed, with_reasons
+from .badges import LISTED, Listed, listed, with_reasons, with_waits
 
-__all__ = ["LISTED", "Listed", "listed", "lists", "waits", "with_reasons"]
+__all__ = ["LISTED", "Listed", "listed", "lists", "waits", "with_reasons", "with_waits"]

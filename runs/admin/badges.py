@@ -3,15 +3,16 @@
 Used by the lists here and by the site's pages that show runs beside agents and pipelines.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from audit import reports
+from audit.visible import visible
 from runs import services
-from runs.models import Effective, Integrity, Run, Step, Wait
+from runs.models import Effective, Integrity, Run, RunState, Step, Wait, WaitKind, WaitState
 from runs.models.run import integrity_of
 
 LISTED: Final = (
@@ -21,11 +22,20 @@ LISTED: Final = (
 """The columns of a run that `listed` reads, for whoever asks for many."""
 
 
+MOST_WAITS: Final = 1_000
+_FOR: Final[Mapping[str, str]] = {
+    WaitKind.SIGNAL: "for the signal {}",
+    WaitKind.UNRESOLVED: "for a word on a call",
+    WaitKind.INCOMPATIBLE: "for a worker that can carry it on",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A run with what it reads as; `word` is what filters and colours go by, `label` what a person reads.
 
-    `why` says of a rejected one which criterion fails and what it blames, where that was asked for (`with_reasons`).
+    `why` says of a rejected one which criterion fails and what it blames, where that was asked for (`with_reasons`); `waits` of a waiting one
+    what it waits for, where that is more than a time (`with_waits`).
     """
 
     run: Run
@@ -34,11 +44,12 @@ class Listed:
     cause: str
     owner: str
     why: str = ""
+    waits: str = ""
 
     @property
     def more(self) -> str:
-        """What the label says beyond the word: `as of …`."""
-        return self.label.removeprefix(self.word).strip().replace("T", " ").replace("Z", "") if self.label != self.word else ""
+        """What the label says beyond the word: `as of …`, or what is waited for."""
+        return self.waits or self.label.removeprefix(self.word).strip().replace("T", " ").replace("Z", "") if self.label != self.word else ""
 
     @property
     def seconds(self) -> float | None:
@@ -65,6 +76,28 @@ def with_reasons(rows: Sequence[Listed]) -> Sequence[Listed]:
     verdicts = reports.openings_of(places.values())
     said = {run: _reason(verdicts[entry].get("result")) for run, entry in places.items()}
     return [replace(one, why=said.get(one.run.id, "")) for one in rows]
+
+
+def with_waits(rows: Sequence[Listed]) -> Sequence[Listed]:
+    """The same, those that wait for more than a time with what for; one statement more where there are any that wait."""
+    parked = [one.run.id for one in rows if one.word == RunState.WAITING]
+    if not parked:
+        return rows
+    waits = Wait.objects.filter(run__in=parked, state=WaitState.OPEN, kind__in=_FOR).order_by("expires_at", "id")
+    found: dict[UUID, list[tuple[str, str]]] = {}
+    for run, kind, subject in waits.values_list("run_id", "kind", "subject")[:MOST_WAITS]:
+        found.setdefault(run, []).append((kind, subject))
+    said = {run: what_for(each) for run, each in found.items()}
+    return [replace(one, waits=said[one.run.id], label=f"waiting {said[one.run.id]}") if one.run.id in said else one for one in rows]
+
+
+def what_for(waits: Sequence[tuple[str, str]]) -> str:
+    """`for the signal payment, and more`, of (kind, subject); empty where time alone ends it."""
+    known = [(kind, subject) for kind, subject in waits if kind in _FOR]
+    if not known:
+        return ""
+    kind, subject = known[0]
+    return _FOR[kind].format(visible(subject, 60)) + (", and more" if len(known) > 1 else "")
 
 
 def _reason(verdict: Any) -> str:

@@ -4,6 +4,7 @@ What a run reads as comes from `effective` and its integrity, never from the raw
 """
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -20,12 +21,13 @@ from audit.visible import visible
 from audit.wording import instant, lasting
 from runs import services
 from runs.admin import doing, page
-from runs.admin.badges import listed, with_reasons
+from runs.admin.badges import listed, with_reasons, with_waits
 from runs.admin.outline import asked_of
 from runs.models import Engine, Kind, Outcome, Run
 from runs.services import Wanted
 
 MOST_PIPELINES = 200
+SILENT_FOR = timedelta(days=1)
 
 
 class OutcomeFilter(admin.SimpleListFilter):
@@ -104,7 +106,7 @@ class RunAdmin(LongListAdmin):
         return queryset.filter(pipeline__name=words), False
 
     def listed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:  # noqa: ARG002 - as above
-        for one in with_reasons(listed(rows, clock.now())):
+        for one in with_waits(with_reasons(listed(rows, clock.now()))):
             one.run.reads = one  # type: ignore[attr-defined]
         return rows
 
@@ -134,7 +136,9 @@ class RunAdmin(LongListAdmin):
     # The page, and what can be done ------------------------------------------------------------------------------------------------
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
-        return page.context(row, actor_of(request), asked_of(request.GET.dict()))
+        said = page.context(row, actor_of(request), asked_of(request.GET.dict()))
+        row.headed = said["title"]  # type: ignore[attr-defined]  # the frame's heading shows it before the row's own name
+        return said
 
     def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
         return [
@@ -153,6 +157,27 @@ class RunAdmin(LongListAdmin):
         return doing.reverify(self, request, self.found(request, str(run_id)))
 
 
+class PresenceFilter(admin.SimpleListFilter):
+    """Those that are here, or fell silent within the last day, unless others are asked for: most of all that ever were have left."""
+
+    title = "presence"
+    parameter_name = "presence"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
+        return [("left", "those that left"), ("all", "all")]
+
+    def choices(self, changelist: Any) -> Any:
+        first, *others = super().choices(changelist)
+        return [{**first, "display": "here"}, *others]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002 - as above
+        if self.value() == "all":
+            return queryset
+        if self.value() == "left":
+            return queryset.filter(stopped_at__isnull=False)
+        return queryset.filter(stopped_at__isnull=True, beat_at__gte=clock.now() - SILENT_FOR)
+
+
 @admin.register(Engine)
 class EngineAdmin(LongListAdmin):
     """Engines and queues. Names of hosts are the installation's own: for those who see everything."""
@@ -161,6 +186,7 @@ class EngineAdmin(LongListAdmin):
     list_display = ("stands", "kind", shown("host"), "pid", "serves", "driving", "began", "heard", "left")
     fields: ClassVar[Any] = ("stands", "kind", shown("host"), "pid", "serves", "driving", "began", "heard", "left")
     list_filter: ClassVar[Any] = (
+        PresenceFilter,
         choice("kind", [kind.value for kind in Kind], title="kind"),
         choice("serves_all", ["True", "False"], title="serves all runs"),
     )

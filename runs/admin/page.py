@@ -9,16 +9,19 @@ from typing import Any, Final
 from agents.models import Agent
 from audit import clock, reports
 from audit.actors import Actor
+from audit.visible import visible
 from runs import services
 from runs.admin.advice import what_to_do, where_to_look
+from runs.admin.badges import what_for
 from runs.admin.findings import findings
 from runs.admin.outline import Asked, outline
 from runs.admin.phases import Work, phases, work_of
 from runs.admin.timeline import timeline
-from runs.models import Run, RunState
+from runs.models import Outcome, Run, RunState
 
 MOST_ENTRIES: Final = 200
 MOST_MISSING: Final = 10
+USABLE: Final = frozenset({Outcome.VERIFIED, Outcome.DEGRADED})
 REFRESH_S: Final = 3
 REFRESH_WAITING_S: Final = 15
 """While it waits for somebody, who may be reading this."""
@@ -31,10 +34,13 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
     document, now = services.run_document(run, actor=actor, only=told.shown), clock.now()
     entries = reports.entries_of(run.id, limit=MOST_ENTRIES)
     look = where_to_look(document)
-    changes, live = actor.may_change(run.team.name), document["outcome"] is None
+    changes, live, word = actor.may_change(run.team.name), document["outcome"] is None, word_of(document)
     return {
         "run": document,
-        "word": _word(document),
+        "title": f"{visible(document['pipeline'], 80)}, {word}, {run.created_at:%H:%M}",
+        "word": word,
+        "label": _label(document, word),
+        "usable": word in USABLE,
         "phases": phases(document, _work(run, steps)),
         "timeline": timeline(document, now, told.folds),
         "outline": told,
@@ -60,8 +66,14 @@ def _work(run: Run, steps: Sequence[services.StepInShort]) -> Work:
     return work_of([(step.key, step.state) for step in steps if step.key != "verify" and ":" not in step.key], services.extent_of_work(run))
 
 
-def _word(document: Mapping[str, Any]) -> str:
+def word_of(document: Mapping[str, Any]) -> str:
     return "broken" if document["integrity"] == "broken" else str(document["outcome"] or document["state"])
+
+
+def _label(document: Mapping[str, Any], word: str) -> str:
+    """What it reads as; of a waiting run what for, where that is more than a time."""
+    waits = what_for([(one["kind"], one["subject"] or "") for one in document["waits"]]) if word == RunState.WAITING else ""
+    return f"waiting {waits}" if waits else str(document["label"])
 
 
 def _agents(document: Mapping[str, Any], actor: Actor) -> dict[str, Any]:

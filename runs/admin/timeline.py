@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from audit.wording import lasting
 from runs.admin.outline import Fold
-from runs.models import CallKind, Cause
+from runs.models import CallKind, Cause, StepState
 
 UNDO: Final = "undo:"
 THINNEST: Final = 0.7
@@ -21,6 +21,8 @@ OWN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND, CallKind.INLINE, Ca
 
 REFUSES: Final = frozenset({Cause.STALE, Cause.CONTRACT})
 """Causes of a step whose own call came back as it should, and what it brought did not pass."""
+
+VERDICTS: Final = frozenset({"pass", "fail", "inconclusive"})
 
 STEPS: Final[tuple[float, ...]] = (*(one * 10**power / 1000 for power in range(4) for one in (1, 2, 5)), 10, 20, 30, 60, 120, 300, 600, 1200, 1800,
                 *(hours * 3600 for hours in (1, 2, 4, 6, 12, 24, 48, 96, 240)))  # fmt: skip
@@ -73,6 +75,11 @@ class Row:
         states = {row.state for row in self.inner}
         return next((word for word in ("failed", "running", "retrying", "waiting", "returned", "cancelled") if word in states), "skipped")
 
+    @property
+    def reads(self) -> str:
+        """What its colour and sign go by: a verifier that did its work well may have said no."""
+        return self.state if self.step is None else said(self.step)
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
@@ -109,7 +116,7 @@ def timeline(document: Mapping[str, Any], now: datetime, folds: Mapping[str, Fol
         row.step, row.anchor = step, f"step-{number}"
         row.refused = refused(step)
         row.bar = _bar(step, scale, now)
-        row.calls = [_within(row.bar, _call(call, scale, now, call.get("id") in row.refused)) for call in step["calls"]]
+        row.calls = [_within(row.bar, _call(call, scale, now, row)) for call in step["calls"]]
     for place, fold in (folds or {}).items():
         _fold(_place(place, roots, places).inner if place else roots, place, fold)
     rows = _flat(_folded(roots))
@@ -118,6 +125,13 @@ def timeline(document: Mapping[str, Any], now: datetime, folds: Mapping[str, Fol
     tick = _tick(scale.seconds)
     width = round(tick / scale.seconds * 100, 3)
     return Timeline(rows, _marks(scale.seconds, tick), width, lasting(scale.seconds))
+
+
+def said(step: Mapping[str, Any]) -> str:
+    """A step's state, or, of one that has judged, its verdict. One whose words were erased has only returned."""
+    result = step.get("result")
+    verdict = result.get("verdict") if step["judges"] and isinstance(result, dict) else None
+    return str(verdict) if verdict in VERDICTS and step["state"] == StepState.RETURNED else str(step["state"])
 
 
 def refused(step: Mapping[str, Any]) -> frozenset[str]:
@@ -173,17 +187,19 @@ def _bar(step: Mapping[str, Any], scale: _Scale, now: datetime) -> Span:
     end = _read(step["finished_at"]) or now
     took = lasting((end - begin).total_seconds())
     again = f", attempt {step['attempt']}" if step["attempt"] > 1 else ""
-    return scale.span(begin, end, str(step["state"]), f"{step['key']}: {step['state']}, {took}{again}")
+    word, state = said(step), str(step["state"])
+    return scale.span(begin, end, word, f"{step['key']}: {state if word == state else f'says {word}'}, {took}{again}")
 
 
-def _call(call: Mapping[str, Any], scale: _Scale, now: datetime, refused: bool) -> Span:
+def _call(call: Mapping[str, Any], scale: _Scale, now: datetime, row: Row) -> Span:
     begin = _read(call["dispatched_at"]) or now
     end = _read(call["settled_at"]) or now
     took = lasting((end - begin).total_seconds())
-    state = "failed" if call["cause"] or refused else str(call["state"])
+    refused, brought = call.get("id") in row.refused, call["kind"] in OWN and row.reads in VERDICTS
+    state = "failed" if call["cause"] or refused else row.reads if brought else str(call["state"])
     why = f" ({call['cause']})" if call["cause"] else ""
-    said = "came back, its output was refused" if refused else f"{call['state']}{why}"
-    return scale.span(begin, end, state, f"{call['kind']} {call['name']}: {said}, {took}, attempt {call['attempt']}")
+    became = "came back, its output was refused" if refused else f"{call['state']}{why}"
+    return scale.span(begin, end, state, f"{call['kind']} {call['name']}: {became}, {took}, attempt {call['attempt']}")
 
 
 def _within(bar: Span, call: Span) -> Span:

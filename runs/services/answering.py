@@ -4,7 +4,7 @@ Each answer, the end of its wait and the run's way back to work are one transact
 later is told so. Called by doors; `answer` is what approvals, inputs and budgets will call too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -116,7 +116,7 @@ def settle_call(*, call: str, settlement: Settlement, actor: Actor) -> Call:
     run = found.run
     with _refusals(run, actor):
         require_member(run, actor)
-        _require_independent(found, actor)
+        _require_independent(found, actor, _Owners([found], actor))
         _refuse_settled(found)
         _refuse_early(found)
         _refuse_unfit(found, settlement)
@@ -137,13 +137,7 @@ def why_not(what: Wait | Call, *, actor: Actor) -> str | None:
     """Why this actor can't answer at this moment, as the refusal would say it; None where they can. Records nothing: nobody has tried."""
     call = Call.objects.select_related("run", "run__team").filter(key=what.subject).first() if isinstance(what, Wait) else what
     try:
-        require_member(what.run, actor)
-        if isinstance(what, Wait) and what.kind not in (WaitKind.SIGNAL, WaitKind.UNRESOLVED):
-            return "nobody answers this: it ends by itself"
-        if call is not None:
-            _require_independent(call, actor)
-            _refuse_settled(call)
-            _refuse_early(call)
+        _refuse_any(what, call, _Owners([call] if call else [], actor), actor)
         if isinstance(what, Wait) and not Wait.objects.open(clock.now()).filter(id=what.id).exists():
             raise _too_late(what)
     except OrchestraError as refusal:
@@ -151,7 +145,47 @@ def why_not(what: Wait | Call, *, actor: Actor) -> str | None:
     return None
 
 
-def _require_independent(call: Call, actor: Actor) -> None:
+def answerable(waits: Collection[Wait], *, actor: Actor) -> list[Wait]:
+    """Of waits that are open, those of which `why_not` has nothing to say; as many statements for many as for one."""
+    keys = [wait.subject for wait in waits if wait.kind == WaitKind.UNRESOLVED]
+    calls = {call.key: call for call in Call.objects.select_related("run", "run__team").filter(key__in=keys)} if keys else {}
+    owners = _Owners(calls.values(), actor)
+
+    def free(wait: Wait) -> bool:
+        try:
+            _refuse_any(wait, calls.get(wait.subject), owners, actor)
+        except OrchestraError:
+            return False
+        return True
+
+    return [wait for wait in waits if free(wait)]
+
+
+class _Owners:
+    """Who answers for the agents of these calls, and the names that this actor goes by; read once for all of them."""
+
+    def __init__(self, calls: Collection[Call], actor: Actor) -> None:
+        names = {call.agent for call in calls}
+        self._accountable = dict(Agent.objects.filter(name__in=names).values_list("name", "accountable")) if names else {}
+        emails = User.objects.filter(username=actor.id).exclude(email="").values_list("email", flat=True) if names else ()
+        self._mine = {name.casefold() for name in (actor.id, *emails)}
+
+    def is_owner_of(self, call: Call) -> bool:
+        return (self._accountable.get(call.agent) or "").casefold() in self._mine
+
+
+def _refuse_any(what: Wait | Call, call: Call | None, owners: _Owners, actor: Actor) -> None:
+    """What stands between this actor and an answer, whether or not the wait is still open."""
+    require_member(what.run, actor)
+    if isinstance(what, Wait) and what.kind not in (WaitKind.SIGNAL, WaitKind.UNRESOLVED):
+        raise NotWaiting("nobody answers this: it ends by itself")
+    if call is not None:
+        _require_independent(call, actor, owners)
+        _refuse_settled(call)
+        _refuse_early(call)
+
+
+def _require_independent(call: Call, actor: Actor, owners: _Owners) -> None:
     """Whoever started the run or owns the agent must not be the one who says that its work was done."""
     run = call.run
     if actor.kind != "person":
@@ -161,9 +195,7 @@ def _require_independent(call: Call, actor: Actor) -> None:
         )
     if run.started_by == f"person:{actor.id}":
         raise NotGranted(f"you started run {run.id}, so somebody else has to say what became of its call", call=str(call.id))
-    accountable = Agent.objects.filter(name=call.agent).values_list("accountable", flat=True).first() or ""
-    mine = {actor.id, *User.objects.filter(username=actor.id).exclude(email="").values_list("email", flat=True)}
-    if accountable.casefold() in {name.casefold() for name in mine}:
+    if owners.is_owner_of(call):
         raise NotGranted(f"you answer for agent '{call.agent}', so somebody else has to say what became of its call", call=str(call.id))
 
 

@@ -74,3 +74,13 @@ def test_a_change_that_is_posted_is_forbidden(root: Client, rows: None) -> None:
     for name, given in (("change", [entry.pk]), ("delete", [entry.pk]), ("add", [])):
         assert root.post(reverse(f"admin:audit_entry_{name}", args=given), {"subject": "forged"}).status_code == 403
     assert Entry.objects.get().subject == entry.subject
+
+
+def test_a_charge_says_only_of_a_guess_that_it_is_one_and_leads_to_its_run(root: Client, now: datetime, db: None) -> None:
+    run = new_id()
+    with transaction.atomic():
+        ledger.charge([ChargeDraft(amount_nano=1, run=run), ChargeDraft(amount_nano=2, estimated=True)], now=now)
+    page = root.get(reverse("admin:audit_charge_changelist")).content.decode()
+    assert page.count("estimated</span>") == 1 and "o-wary" in page
+    assert not [icon for icon in ("check_small", "close_small") if icon in page]
+    assert reverse("admin:runs_run_change", args=[run]) in page

@@ -1,6 +1,7 @@
 """The admin, for looking: every page of every model opens, changes nothing, and shows hostile text as text."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,55 @@ def test_a_rejected_run_says_in_the_list_which_criterion_fails(looking: Client, 
     assert re.search(r"field-failed_for[^>]*>\s*honest", row)
 
 
+def test_a_result_that_was_rejected_or_changed_says_that_nobody_vouches_for_it(looking: Client, tmp_path: Path) -> None:
+    pipelines.publish(tmp_path / "p", functions=LIAR, agents=[agent("worker", "work:run")], steps="- {id: work, agent: worker}")
+    run = pipelines.start()
+    pipelines.drive(run)
+    page = looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode()
+    assert "✗ Result (rejected: nobody vouches for it)" in page
+    assert re.search(r'data-step="verify".*?o-t-bad[^>]*><span aria-hidden="true">✗<', page, re.DOTALL)
+    Run.objects.filter(id=run.id).update(outcome="verified")
+    assert "⚠ Result (broken: nobody vouches for it)" in looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode()
+
+
+def test_a_verified_result_needs_no_warning(looking: Client, tmp_path: Path) -> None:
+    pipelines.publish(tmp_path / "p", functions=world.WORK, agents=[agent("worker", "work:work")], steps=world.STEPS)
+    run = pipelines.start()
+    assert pipelines.drive(run)["outcome"] == "verified"
+    page = looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode()
+    assert "<h2>Result</h2>" in page and "vouches" not in page
+
+
 def test_a_worker_says_in_words_what_it_serves(looking: Client) -> None:
     now = clock.now()
     for serves_all in (True, False):
         Engine.objects.create(id=new_id(), host="h", pid=1, serves_all=serves_all, started_at=now, beat_at=now)
     page = looking.get(reverse("admin:runs_engine_changelist")).content.decode()
     assert "all runs" in page and "its own run" in page and "close_small" not in page
+
+
+def test_workers_that_left_are_listed_where_somebody_asks_for_them(looking: Client) -> None:
+    now, long_ago = clock.now(), clock.now() - timedelta(days=2)
+    times = {"here": (now, None), "left": (now, now), "silent": (now - timedelta(hours=1), None), "gone": (long_ago, None)}
+    for host, (beat, stopped) in times.items():
+        Engine.objects.create(id=new_id(), host=host, pid=1, started_at=long_ago, beat_at=beat, stopped_at=stopped)
+
+    def hosts(**asked: str) -> set[str]:
+        return {row.host for row in looking.get(reverse("admin:runs_engine_changelist"), asked).context["cl"].result_list}
+
+    assert (hosts(), hosts(presence="left"), hosts(presence="all")) == ({"here", "silent"}, {"left"}, set(times))
+
+
+def test_what_was_found_for_a_check_that_holds_is_left_out_where_nothing_was_said(looking: Client, tmp_path: Path) -> None:
+    pipelines.publish(tmp_path / "p", functions=world.WORK, agents=[agent("worker", "work:work")], steps=world.STEPS)
+    run = pipelines.start()
+    pipelines.drive(run)
+    assert "<code>null</code>" not in looking.get(reverse("admin:runs_run_change", args=[run.id])).content.decode()
+
+
+def test_whoever_never_signed_in_is_said_to_have_never(looking: Client) -> None:
+    page = looking.get(reverse("admin:auth_user_change", args=[User.objects.create_user("erin").pk])).content.decode()
+    assert "<dt>Signed in last</dt><dd>never</dd>" in page
 
 
 def test_a_page_is_headed_by_its_list_and_its_own_name(looking: Client, tmp_path: Path) -> None:
@@ -109,7 +153,9 @@ def test_a_page_is_headed_by_its_list_and_its_own_name(looking: Client, tmp_path
         ]
 
     assert [one.strip() for one in heading("agents_agent_change", worker.pk)] == ["Agents", "worker"]
-    assert [one.strip() for one in heading("runs_run_change", run.pk)] == ["Runs", str(run.pk)]
+    named = f"sample, failed, {run.created_at:%H:%M}"
+    assert [one.strip() for one in heading("runs_run_change", run.pk)] == ["Runs", named, str(run.pk)]
+    assert f"{named} | Orchestra" in looking.get(reverse("admin:runs_run_change", args=[run.pk])).content.decode()
     assert [one.strip() for one in heading("auth_user_changelist")] == ["People"]
     assert heading("audit_entry_change", run.input_entry)[0].strip() == "Audit log"
     assert [one.strip() for one in heading("agents_agent_suspend", worker.pk)] == ["Agents", "worker"]

@@ -1,9 +1,11 @@
 """Waits and calls to settle in the admin: who sees them, who gets a form, what it does, and what hostile text does not."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
@@ -152,10 +154,17 @@ def test_of_a_call_that_was_not_done_no_result_is_taken(seen: dict[str, Client],
 def test_the_page_of_a_run_says_what_it_waits_for_and_leads_there(seen: dict[str, Client], tmp_path: Path) -> None:
     run = waiting.for_a_signal(tmp_path / "w")
     page = text(seen["alice"].get(page_of(run)))
-    assert page_of(waiting.wait_of(run)) in page and "Answer…" in page and "waiting until" in page and "o-waits" in page
+    assert (
+        page_of(waiting.wait_of(run)) in page
+        and "Answer…" in page
+        and "waiting for the signal payment" in page
+        and "waiting until" not in page
+        and "o-waits" in page
+    )
     assert "Answer…" not in text(seen["bob"].get(page_of(run)))
     assert "1 run waiting" in text(seen["alice"].get(reverse("admin:index")))
-    assert f"until {run.wake_at:%Y-%m-%d}" in text(seen["alice"].get(reverse("admin:runs_run_changelist")))
+    row = text(seen["alice"].get(reverse("admin:runs_run_changelist")))
+    assert "for the signal payment" in row and f"until {run.wake_at:%Y-%m-%d}" not in row
 
 
 def test_a_run_that_waited_in_vain_reads_so_in_lists_before_anybody_wrote_it(seen: dict[str, Client], tmp_path: Path) -> None:
@@ -170,6 +179,8 @@ def test_what_waits_for_a_time_has_a_page_and_no_form(seen: dict[str, Client], t
     run = waiting.parked()
     page = text(seen["alice"].get(page_of(waiting.wait_of(run))))
     assert "Nothing has to be done here" in page and "<textarea" not in page
+    until = f"until {run.wake_at:%Y-%m-%d}"
+    assert f"waiting {until}" in text(seen["alice"].get(page_of(run))) and until in text(seen["alice"].get(reverse("admin:runs_run_changelist")))
     assert seen["alice"].post(page_of(waiting.wait_of(run))).status_code == 409
 
 
@@ -201,3 +212,72 @@ def test_reasons_of_runs_that_wait_in_vain_take_one_statement_for_all(tmp_path: 
         return len(captured)
 
     assert asked(rows[:1]) == asked(rows) <= 4
+
+
+def overview(client: Client) -> HttpResponse:
+    return client.get(reverse("admin:index"))
+
+
+def test_the_overview_begins_with_what_its_reader_may_answer(seen: dict[str, Client], tmp_path: Path) -> None:
+    run = waiting.for_a_signal(tmp_path / "w")
+    page = text(overview(seen["alice"]))
+    assert "waits for you" in page and page_of(waiting.wait_of(run)) in page and "✓ No run failed" not in page
+    for name in ("bob", "dora", "charlie"):
+        assert not overview(seen[name]).context["answers"], name
+    assert "✓ No run failed" in text(overview(seen["bob"]))
+    seen["alice"].post(page_of(waiting.wait_of(run)), {"in-amount": "7"})
+    assert not overview(seen["alice"]).context["answers"]
+
+
+def test_what_became_of_a_call_is_asked_on_the_overview_of_whoever_may_say_it(seen: dict[str, Client], tmp_path: Path) -> None:
+    run = waiting.for_a_person(tmp_path / "w")
+    Run.objects.filter(id=run.id).update(started_by="person:alice")
+
+    def asked(name: str) -> list[str]:
+        return [one["run"] for one in overview(seen[name]).context["answers"]]
+
+    assert (asked("alice"), asked("erin"), asked("bob")) == ([], [str(run.id)], [])
+    Call.objects.filter(run=run).update(not_after=clock.now())
+    assert asked("erin") == []
+    User.objects.filter(username="erin").update(email="Carol@Example.com")
+    Call.objects.filter(run=run).update(not_after=clock.now() - timedelta(minutes=1))
+    assert asked("erin") == []
+
+
+def test_a_timer_is_nobodys_task_on_the_overview(seen: dict[str, Client], tmp_path: Path) -> None:
+    waiting.publish(tmp_path / "w", "- {id: paid, wait: {for: 3h}}", waiting.WORKED)
+    waiting.parked()
+    assert not overview(seen["alice"]).context["answers"] and "1 run waiting" in text(overview(seen["alice"]))
+
+
+def test_the_overview_asks_as_much_for_many_waits_as_for_few_and_shows_ten(seen: dict[str, Client], tmp_path: Path) -> None:
+    def asked() -> int:
+        overview(seen["erin"])
+        with CaptureQueriesContext(connection) as captured:
+            overview(seen["erin"])
+        return len(captured)
+
+    run = waiting.for_a_person(tmp_path / "p")
+    waiting.publish(tmp_path / "w", waiting.SIGNAL, waiting.WORKED)
+    waiting.parked()
+    few, now = asked(), clock.now()
+    for number in range(11):
+        wait = {"kind": "signal", "subject": "payment", "opened_at": now, "expires_at": now + timedelta(days=1)}
+        Wait.objects.create(run=run, step=f"other-{number}", **wait)
+    assert asked() == few
+    found = overview(seen["erin"])
+    assert len(found.context["answers"]) == 10 and "more that you may answer" in text(found)
+
+
+def test_a_run_that_waits_for_a_word_on_a_call_says_so_wherever_it_is_listed(seen: dict[str, Client], tmp_path: Path) -> None:
+    run = waiting.for_a_person(tmp_path / "w")
+    for url in (page_of(run), reverse("admin:runs_run_changelist"), reverse("admin:agents_pipeline_change", args=[run.pipeline_id])):
+        assert "for a word on a call" in text(seen["alice"].get(url)), url
+
+
+def test_the_name_of_a_signal_is_text_and_letters_of_it_stay(seen: dict[str, Client], tmp_path: Path) -> None:
+    run = waiting.for_a_signal(tmp_path / "w")
+    Wait.objects.filter(run=run).update(subject="TZ<b>\u202e")
+    for url in (page_of(run), reverse("admin:runs_run_changelist")):
+        page = text(seen["alice"].get(url))
+        assert "for the signal TZ&lt;b&gt;" in page and "\u202e" not in page, url

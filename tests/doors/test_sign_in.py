@@ -46,6 +46,13 @@ def sign_in(name: str, password: str, address: str = HERE, **more: str) -> str |
     return None if answer.status_code == 302 else " ".join(answer.context["form"].told())
 
 
+def test_after_a_wrong_password_the_name_that_was_typed_stays_as_text_and_nothing_looks_filled_in() -> None:
+    first = Client().get(reverse("admin:login")).content.decode()
+    again = Client(REMOTE_ADDR=HERE).post(reverse("admin:login"), {"username": '"><b>erin', "password": "never shown"}).content.decode()
+    assert 'name="username" value=' not in first and "placeholder=" not in first + again
+    assert 'value="&quot;&gt;&lt;b&gt;erin"' in again and "never shown" not in again
+
+
 def wrong(name: str, times: int, address: str = HERE) -> str:
     return [sign_in(name, "wrong", address) or "" for _ in range(times)][-1]
 

@@ -107,6 +107,29 @@ def test_the_replies_of_a_model_that_were_refused_are_marked_the_last_one_too(st
     assert [one.state for one in row.calls] == ["failed" if name in refused else "confirmed" for name in ("first", "last")]
 
 
+@pytest.mark.parametrize(
+    ("result", "reads"),
+    [
+        ({"verdict": "pass", "checks": []}, "pass"),
+        ({"verdict": "fail", "checks": []}, "fail"),
+        ({"verdict": "inconclusive", "checks": []}, "inconclusive"),
+        ({"verdict": "verified"}, "returned"),
+        (["fail"], "returned"),
+        (None, "returned"),
+    ],
+)
+def test_a_step_that_judged_is_shown_as_its_verdict_and_its_call_with_it(result: Any, reads: str) -> None:
+    row = timeline(document(step("verify", 0, 9, judges=True, result=result, calls=[call(1, 8)])), NOW).rows[0]
+    assert row.bar is not None and (row.reads, row.bar.state) == (reads, reads)
+    assert row.calls[0].state == ("confirmed" if reads == "returned" else reads)
+    assert (f"says {reads}" in row.bar.title) is (reads != "returned")
+
+
+def test_work_that_returns_something_called_a_verdict_has_only_returned() -> None:
+    row = timeline(document(step("work", 0, 9, result={"verdict": "fail"}, calls=[call(1, 8)])), NOW).rows[0]
+    assert (row.reads, row.calls[0].state) == ("returned", "confirmed")
+
+
 def test_a_call_that_is_settled_after_its_step_stays_within_the_bar() -> None:
     rows = timeline(document(step("one", 0, 5, calls=[call(1, 5.4)]), step("none", 6, 6, calls=[call(6.1, 6.1)])), NOW).rows
     for row in rows:

@@ -1,0 +1,106 @@
+"""What an agent runs and within which bounds, in words, for its page. Pure: a version's spec and live permissions in, rows out.
+
+Must not judge: the boundary and the engine do. Its texts are somebody's, so the template makes them visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agents.grants import ALLOW, RuleInvalid, parse_rule
+from audit.wording import lasting, money
+
+MOST_INSTRUCTIONS: Final = 20_000
+"""Characters of a model's instructions that a page shows."""
+_INLINE: Final = {"noop": "nothing: what goes in comes out", "same": "a check that comes with Orchestra: left and right must be the same"}
+_MODES: Final = {
+    "read": "reads: it changes nothing, so it may be made again",
+    "at_most_once": "at most once: a call whose fate nobody knows is never sent again by itself",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """`words` are what runs, each as it is; `bounds` are (name, value) pairs. `alias` and `instructions` only where a model is asked."""
+
+    kind: str
+    words: Sequence[str]
+    bounds: Sequence[tuple[str, str]]
+    input: Any
+    output: Any
+    alias: str | None = None
+    instructions: str = ""
+    longer_by: int = 0
+
+
+def running(spec: Mapping[str, Any], permissions: Sequence[Any]) -> Running:
+    kind, words = _what(spec.get("run") or {})
+    said = str(spec.get("instructions") or "") if kind == "model" else ""
+    alias = words[0] if kind == "model" else None
+    shown, more = said[:MOST_INSTRUCTIONS], max(len(said) - MOST_INSTRUCTIONS, 0)
+    return Running(kind, words, _bounds(spec, kind, permissions), spec.get("input"), spec.get("output"), alias, shown, more)
+
+
+def _what(run: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
+    if "model" in run:
+        return "model", [run["model"]["alias"]]
+    if "command" in run:
+        return "command", list(run["command"])
+    if "inline" in run:
+        return "inline check", [_INLINE.get(run["inline"], str(run["inline"]))]
+    return ("function", [run["python"]]) if "python" in run else ("tool", [str(run.get("tool", "?"))])
+
+
+def _bounds(spec: Mapping[str, Any], kind: str, permissions: Sequence[Any]) -> Sequence[tuple[str, str]]:
+    child, tokens = kind in ("function", "command"), ((spec.get("run") or {}).get("model") or {}).get("max_tokens")
+    age = spec.get("freshness")
+    said = {
+        "Timeout": "its step's or its pipeline's" if spec.get("timeout_ms") is None else lasting(spec["timeout_ms"] / 1000),
+        "Mode": _mode(spec.get("mode")),
+        "Memory": f"{spec['memory_mb']:,} MiB" if child else "",
+        "Network": _network(permissions) if child else _OTHERWISE.get(kind, ""),
+        "Rate": _rate(spec.get("rate")),
+        "Breaker": _breaker(spec.get("breaker")),
+        "Reply": f"at most {tokens:,} tokens" if tokens else "",
+        "Cost": f"at most {money(spec['cost_nano'])} a call" if spec.get("cost_nano") else "",
+        "Freshness": f"{age['field']} of the output, {lasting(age['max_age_ms'] / 1000)} old at most" if age else "",
+        "Touches": ", ".join(spec.get("uses") or ()),
+        "Derived from": str(spec.get("derived_from") or ""),
+    }
+    return [(name, value) for name, value in said.items() if value]
+
+
+_OTHERWISE: Final = {
+    "model": "none of its own: the worker asks the provider of the alias",
+    "tool": "none of its own: the worker reads what the permissions name",
+    "inline check": "none: it runs no code of anybody's",
+}
+
+
+def _mode(mode: Any) -> str:
+    if isinstance(mode, Mapping):
+        return f"idempotent: the same {str(mode.get('idempotent')).removeprefix('=')} is the same act, so it may be made again"
+    return _MODES.get(str(mode), str(mode))
+
+
+def _network(permissions: Sequence[Any]) -> str:
+    """As the boundary reads them: one line that doesn't allow keeps the whole network away."""
+    effects = set()
+    for text in permissions:
+        try:
+            rule = parse_rule(str(text))
+        except RuleInvalid:
+            continue
+        if rule.verb == "connect" and rule.resource.startswith("network:"):
+            effects.add(rule.effect)
+    return "all of it, by a permission to connect" if effects == {ALLOW} else "none of its own"
+
+
+def _rate(rate: Any) -> str:
+    return "" if not rate else f"{rate['calls']:,} calls in {lasting(rate['window_ms'] / 1000)}"
+
+
+def _breaker(breaker: Any) -> str:
+    return "" if not breaker else f"after {breaker['failures']} failures in a row it rests for {lasting(breaker['rest_ms'] / 1000)}"
