@@ -29,7 +29,7 @@ _READY: Final = (
     f"AND deadline_at > %s AND integrity = '{Integrity.INTACT}' AND engine_abi IN ({_ABIS})"
 )
 
-_OR_KEPT: Final = _READY.replace("lease_until <= %s)", "lease_until <= %s OR fence = 0 AND lease_owner = %s)", 1)
+_OR_KEPT: Final = _READY.replace("<= %s) AND (state", "<= %s OR fence = 0 AND lease_owner = %s) AND (state", 1)
 """Those too that were started for whoever asks and never taken: nobody else's for one lease."""
 
 

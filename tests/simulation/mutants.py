@@ -154,8 +154,8 @@ MUTANTS = (
     _one(
         "leave out what a run ends with",
         DRIVER,
-        "if move.finish is not None or call.step in move.abandon or not _is_under_way(move.snapshot.steps, call)]",
-        "if move.finish is None and (call.step in move.abandon or not _is_under_way(move.snapshot.steps, call))]",
+        "if move.finish is not None or call.step in move.abandon or not is_under_way(move.snapshot.steps, call)]",
+        "if move.finish is None and (call.step in move.abandon or not is_under_way(move.snapshot.steps, call))]",
     ),
     _one("open nothing after a result", ABSORBING, "    walk.step_done(done, held)\n    return None", "    return None"),
     _one("open nothing when a part has failed", ABSORBING, "        walk.step_failed(gone, record)", "        pass"),
