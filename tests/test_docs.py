@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -85,6 +86,20 @@ def test_every_page_is_linked_from_the_index() -> None:
     linked = {(ROOT / "docs" / target.partition("#")[0]).resolve() for target in documents.links(ROOT / "docs" / "README.md")}
     wanted = {page for page in documents.pages() if page.is_relative_to(ROOT / "docs")} - {ROOT / "docs" / "README.md"}
     assert wanted <= linked
+
+
+def test_the_readme_leads_to_every_page_on_how_to_explain_and_look_up() -> None:
+    linked = {(ROOT / target.partition("#")[0]).resolve() for target in documents.links(ROOT / "README.md")}
+    wanted = {page for kind in ("how-to", "reference", "explanation") for page in (ROOT / "docs" / kind).glob("*.md")}
+    assert wanted
+    assert wanted <= linked
+
+
+def test_the_version_is_the_one_that_the_changes_begin_with() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest and newest[1] == version
+    assert f"Version {version.rpartition('.')[0]}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_settings_page_has_every_variable() -> None:

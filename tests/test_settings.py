@@ -1,5 +1,6 @@
 """The environment's readers refuse odd values; the checks find mistakes between values that are fine alone."""
 
+import io
 import json
 import os
 import re
@@ -233,6 +234,19 @@ def test_an_old_sqlite_is_warned_of_where_several_write(on, monkeypatch):
     assert ids(checks.check_sqlite(None)) == ["orchestra.W001"]
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 3))
     assert checks.check_sqlite(None) == []
+
+
+@pytest.mark.django_db
+def test_who_serves_and_who_works_is_told_of_an_old_sqlite_once(on, monkeypatch, project_folder):
+    on("sqlite")
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 2))
+    monkeypatch.setattr("runs.management.commands.worker.Supervisor.run", lambda supervisor: None)
+    recipe = (project_folder / "Makefile").read_text(encoding="utf-8").partition("\nserve: ")[2].partition("\n\n")[0]
+    [check] = re.findall(r"manage\.py (check .*) >/dev/null", recipe)
+    for start in (check.split(), ["worker"]):
+        said = io.StringIO()
+        call_command(*start, stdout=io.StringIO(), stderr=said)
+        assert said.getvalue().count("orchestra.W001") == 1
 
 
 def test_a_shared_queue_over_a_file_is_warned_of(on, settings):

@@ -4,6 +4,7 @@ Must not know agents or scopes. Used by the pipeline reader.
 """
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from agents.spec.documents import Path
@@ -15,6 +16,10 @@ MAX_CONCURRENCY = 256
 MAX_SPREAD = 64
 
 _KINDS = ("parallel", "for_each", "switch", "verify", "wait", "pipeline")
+KEYS = frozenset(
+    "id agent with timeout progress_timeout retry fallback on_failure when compensate lookup min_success as max_concurrency do spread".split()
+) | set(_KINDS)
+"""What any node may say; which may say what is read node by node."""
 _LATER_NODES = {
     "supervisor": "use steps, parallel and for_each",
     "handoff": "use steps and switch",
@@ -72,8 +77,15 @@ class NodeReader:
         elif later:
             self.page.problem((*fields.raw, later[0]), f"the node {later[0]!r} is not supported by this version; {_LATER_NODES[later[0]]}")
         else:
-            known = ", ".join(("agent", *_KINDS))
-            self.page.problem(fields.raw, f"this node says nothing to do; it needs one of {known}")
+            self._refuse_nothing(fields)
+
+    def _refuse_nothing(self, fields: Fields) -> None:
+        """A node whose only fault may be that its kind is misspelt: then the near key says what to do."""
+        known = ("agent", *_KINDS)
+        if not any(near in known for key in fields.value.keys() - KEYS for near in get_close_matches(key, KEYS, n=1)):
+            self.page.problem(fields.raw, f"this node says nothing to do; it needs one of {', '.join(known)}")
+        fields.asked |= KEYS
+        fields.finish(_LATER_KEYS)
 
     def _id(self, fields: Fields, kind: str) -> str | None:
         """A composite's own id, else parallel_1, parallel_2, … in the order of the file."""

@@ -10,6 +10,7 @@ import yaml
 
 from agents import registry, spec
 from agents.registry.editor import editor_schema
+from agents.spec.nodes import KEYS
 from tests.agents.folders import AUDITOR, PIPELINE, READER, TEAM
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,3 +156,7 @@ def _schema_keys(value: Any) -> set[str]:
         own = set(value["properties"]) if isinstance(value.get("properties"), dict) else set()
         return own | {key for inner in value.values() for key in _schema_keys(inner)}
     return {key for inner in value for key in _schema_keys(inner)} if isinstance(value, list) else set()
+
+
+def test_the_reader_looks_for_a_misspelt_key_of_a_node_among_those_of_the_schema() -> None:
+    assert set().union(*(way["properties"] for way in editor_schema()["$defs"]["node"]["oneOf"])) == KEYS

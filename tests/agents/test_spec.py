@@ -289,6 +289,9 @@ def test_a_permission_may_require_an_approval_or_deny(permission: str) -> None:
         ("{for_each: =input.list, as: x, spread: 1, do: [{id: a, agent: x}]}", "'spread' of a for_each node is 1; write a whole number from 2 to 64"),
         ("{id: a, agent: x, approve_when: y}", "'approve_when' is not supported"),
         ("{id: a}", "says nothing to do"),
+        ("{id: a, wiht: {}}", "says nothing to do"),
+        ("{id: a, agnet: x}", "has no key 'agnet'; did you mean 'agent'?"),
+        ("{paralel: {a: []}}", "has no key 'paralel'; did you mean 'parallel'?"),
         ("{id: a, agent: x, switch: []}", "make two nodes"),
         ("{agent: x}", "has no 'id'"),
         ("{id: A-b, agent: x}", "underscores"),
@@ -329,3 +332,8 @@ def test_an_unknown_kind_suggests_the_nearest() -> None:
     assert "did you mean 'agent'" in said("kind: agnet\n")[0][1]
     assert "no kind" in said("name: x\n")[0][1]
     assert "must be a mapping" in said("- a\n")[0][1]
+
+
+def test_every_misspelt_key_of_a_node_without_a_kind_is_named_once() -> None:
+    problems = [message for _, message in said(PIPELINE.replace("agent: feed-reader, with", "agnet: feed-reader, wiht"))]
+    assert problems == ["a node has no key 'agnet'; did you mean 'agent'?", "a node has no key 'wiht'; did you mean 'with'?"]

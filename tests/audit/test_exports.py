@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -193,8 +194,6 @@ def test_the_command_prints_the_entries_and_nothing_else_on_stdout(draft: Make, 
     ids=str,
 )
 def test_the_commands_filters_choose(draft: Make, now: datetime, arguments: tuple[str, ...], count: int) -> None:
-    from uuid import UUID
-
     drafts = [
         draft(agent="reader", at=now - timedelta(hours=1)),
         draft(agent="reader"),
@@ -212,7 +211,11 @@ def test_the_commands_filters_choose(draft: Make, now: datetime, arguments: tupl
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--run", "nope"), "--run 'nope' is not the id of a run"),
+        (("--run", "nope"), "--run: 'nope' is not the id of a run"),
+        (("--run", "0199d3c"), "--run: '0199d3c' is too short: give at least 8"),
+        (("--run", "0199d3c1-5a52"), "--run: there is no entry of a run '0199d3c1-5a52'"),
+        (("--agent", "nobody"), "--agent: there is no entry about an agent 'nobody'"),
+        (("--person", "nobody"), "--person: there is no person 'nobody', and no entry names one"),
         (("--since", "yesterday"), "--since 'yesterday' is not an instant; write 2026-11-20"),
         (("--until", "2026-13-01"), "--until '2026-13-01' is not an instant"),
         (("--since", "0001-01-01T00:00:00+05:00"), "--since 0001-01-01T00:00:00+05:00 is, in UTC, before the year 1 or after the year 9999"),
@@ -227,6 +230,28 @@ def test_bad_input_exits_2_with_a_sentence_and_exports_nothing(arguments: tuple[
     status, message = refusal(*arguments)
     assert (status, message[: len(sentence)]) == (2, sentence)
     assert made_entries() == []
+
+
+@pytest.mark.django_db
+def test_a_run_is_named_by_an_unambiguous_beginning_of_its_id(draft: Make, now: datetime) -> None:
+    runs = [UUID("0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10"), UUID("0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f11"), UUID("0199d3c2-0000-7000-8000-000000000000")]
+    ledger.record([draft(run) for run in runs], now=now)
+    assert [json.loads(line)["run"] for line in command("--run", "0199D3C2")[0].splitlines()] == [str(runs[2])]
+    status, message = refusal("--run", "0199d3c1-5a52")
+    assert status == 2
+    assert f"more than one run's id, such as {runs[0]} and {runs[1]}" in message
+
+
+@pytest.mark.django_db
+def test_a_name_that_was_never_there_is_refused_with_what_is_near(draft: Make, now: datetime, django_user_model: Any) -> None:
+    behalf = Actor("person", "dora", "session", on_behalf_of="alina")
+    ledger.record([draft(agent="feed-reader"), draft(actor=Actor("person", "alice", "session")), draft(actor=behalf)], now=now)
+    django_user_model.objects.create_user("bob")
+    assert refusal("--agent", "feed-reeder")[1].endswith("did you mean 'feed-reader'?")
+    assert "'alice'" in refusal("--person", "alicia")[1]
+    assert refusal("--person", "bobb")[1].endswith("did you mean 'bob'?")
+    assert [len(command("--person", name)[0].splitlines()) for name in ("alice", "alina", "bob")] == [1, 1, 0]
+    assert made_entries()[-1]["facts"]["count"] == 0
 
 
 @pytest.mark.django_db

@@ -67,6 +67,15 @@ def test_a_draft_that_could_not_be_published_says_why(tmp_path: Path) -> None:
     assert "correct the above, then add --publish" in out
 
 
+def test_a_dry_run_says_with_its_last_line_which_one_fails_a_build(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / "one", reader=READER.replace("timeout: 5s\n", ""))
+    lines = run("apply", "-f", folder, "--dry-run").splitlines()
+    assert any(line.startswith("before it can be published: ") for line in lines)
+    assert "apply --dry-run --publish: it ends with 2" in lines[-1]
+    refused("apply", "-f", folder, "--dry-run", "--publish")
+    assert lines[-1] in run("apply", "-f", numbers(tmp_path / "two"), "--dry-run")
+
+
 def test_problems_go_to_stderr_each_with_file_and_line(tmp_path: Path) -> None:
     lines, error = refused("apply", "-f", numbers(tmp_path / "one", reader=READER + "tiemout: 1s\n", reading=READING + "\nimport nothing_here\n"))
     assert lines

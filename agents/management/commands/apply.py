@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -22,9 +22,13 @@ what happens:
 examples:
   manage.py apply -f my-pipeline --dry-run
   manage.py apply -f my-pipeline --publish
+  manage.py apply -f my-pipeline --dry-run --publish    the check for CI
 
-exit status: 0 applied (or nothing to do), 2 refused
+exit status: 0 applied (or nothing to do), 2 refused, 75 the database is busy
+  A draft may be unfinished: what keeps it from being published is said and, without --publish, is no refusal. So
+  --dry-run alone ends with 0 where --dry-run --publish ends with 2.
 """
+CHECK: Final = "the check for CI is apply --dry-run --publish: it ends with 2 where this could not be published; this look ends with 0"
 
 
 class Command(BaseCommand):
@@ -56,8 +60,15 @@ def _show(shown: Shown, applied: Applied) -> None:
         shown.line(f"before it can be published: {visible(warning, MAX_MESSAGE)}", "warning")
     for hint in applied.hints:
         shown.line(visible(hint, MAX_MESSAGE), "hint")
+    _end(shown, applied)
+
+
+def _end(shown: Shown, applied: Applied) -> None:
+    """What was not done, and what to type for it."""
     if applied.dry_run:
         shown.line("dry run: nothing was written", "hint")
     if applied.unpublished and not applied.publish:
         what = "not published yet: add --publish" if not applied.warnings else "not published yet: correct the above, then add --publish"
         shown.line(what, "hint")
+    if applied.dry_run and not applied.publish:
+        shown.line(CHECK, "hint")

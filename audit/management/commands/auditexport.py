@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
@@ -20,13 +20,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from audit import clock
 from audit.actors import Actor
-from audit.errors import NotSetUp, Unavailable
+from audit.errors import Invalid, NotFound, NotSetUp, Unavailable
 from audit.exports import FORMS, Export, make_export
 from audit.management.database import BAD_INPUT, database_expected, exit_status
+from audit.naming import agent_named, person_named, run_named
 from audit.reports import Filters, matching
 from audit.visible import visible
 
 ON_STDOUT = "-"
+Found = TypeVar("Found", str, UUID)
 
 EPILOG = """\
 formats:
@@ -44,9 +46,10 @@ what you get:
 examples:
   manage.py auditexport -o ledger.jsonl
   manage.py auditexport --format csv --agent feed-reader --since 2026-11-01 --until 2026-12-01 -o november.csv
-  manage.py auditexport --run 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10 | head -n 3
+  manage.py auditexport --run 0199d3c1-5a52-7c1e | head -n 3
 
-exit status: 0 exported (also when nothing matches, which is said), 1 it could not be written, 2 bad input
+exit status: 0 exported (also when nothing matches, which is said), 1 it could not be written, 2 bad input (also a run,
+an agent or a person that no entry names), 75 the database is busy
 """
 
 
@@ -63,7 +66,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add("--format", choices=sorted(FORMS), default="jsonl", help="jsonl (default) or csv, see below")
-        add("--run", metavar="ID", help="only entries of this run")
+        add("--run", metavar="ID", help="only entries of this run, by its id or the beginning of it (eight characters or more)")
         add("--agent", metavar="A", help="only entries about this agent")
         add("--person", metavar="P", help="only what this person did, and what was done on their behalf")
         add("--since", metavar="T", help="only from this instant on: 2026-11-20 or 2026-11-20T11:44:48Z; UTC unless it says")
@@ -71,10 +74,9 @@ class Command(BaseCommand):
         add("-o", dest="output", metavar="FILE", default=ON_STDOUT, help="write here; absent or '-' is stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        filters = _filters(options)
         try:
             with database_expected():
-                made = self._export(options, filters)
+                made = self._export(options, _filters(options))
         except (NotSetUp, Unavailable) as error:
             raise CommandError(error.message, returncode=exit_status(error)) from error
         self.stderr.write(_summary(made, options["output"]), self.style.SUCCESS)
@@ -115,19 +117,19 @@ def _filters(options: dict[str, Any]) -> Filters:
     if since and until and since >= until:
         raise _bad("--since must be before --until; as given nothing could match")
     return Filters(
-        run=_run(options["run"]),
-        agent=_name("--agent", options["agent"]),
-        person=_name("--person", options["person"]),
+        run=_named("--run", options["run"], run_named),
+        agent=_named("--agent", _name("--agent", options["agent"]), agent_named),
+        person=_named("--person", _name("--person", options["person"]), person_named),
         since=since,
         until=until,
     )
 
 
-def _run(text: str | None) -> UUID | None:
+def _named(option: str, text: str | None, find: Callable[..., Found]) -> Found | None:
     try:
-        return None if text is None else UUID(text)
-    except ValueError:
-        raise _bad(f"--run {visible(text, 80)!r} is not the id of a run; it looks like 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10") from None
+        return None if text is None else find(text, actor=Actor.system("shell"))
+    except (Invalid, NotFound) as error:
+        raise _bad(f"{option}: {error.message}") from None
 
 
 def _name(option: str, text: str | None) -> str | None:

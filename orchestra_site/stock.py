@@ -1,0 +1,131 @@
+"""What there is, as values: agents, pipelines, teams and aliases with how they stand and what they did lately; versions and releases of one.
+
+Reads agents and runs together, which neither of those apps may. Called by the command `inventory`; changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from django.db.models import Count
+
+from agents.api import finding, rendering
+from agents.errors import UnknownAgent
+from agents.models import Agent, ModelAlias, Pipeline, Release, Team, Version, VersionState
+from agents.registry import nearest
+from audit import clock
+from audit.actors import Actor
+from audit.visible import visible
+from orchestra_site.admin.inventory import lately_of
+from runs import services
+from runs.services import Wanted
+
+Record = dict[str, Any]
+MOST: Final = 1_000
+MOST_OF_ONE: Final = 100
+AT_ONCE: Final = 50
+
+
+def agents(actor: Actor, team: str | None = None, name: str | None = None) -> list[Record]:
+    """By name, with the newest run of each and when it last took part in a verified one; null for not lately."""
+    rows = list(_of(Agent.objects.visible_to(actor).select_related("team"), team, name))
+    stands = _stands(Version.objects.filter(agent__in=rows), "agent_id")
+    return [
+        {**rendering.agent(row), **stands.get(row.pk, _NOTHING), "last_run": _run(did.last), "last_verified_at": _text(did.verified_at)}
+        for first in range(0, len(rows), AT_ONCE)
+        for row, did in _with_lately(rows[first : first + AT_ONCE], actor)
+    ]
+
+
+def pipelines(actor: Actor, team: str | None = None, name: str | None = None) -> list[Record]:
+    """By name, with the release that runs start with and the newest run as it reads now."""
+    seen = Pipeline.objects.visible_to(actor).select_related("team", "current_release__version")
+    rows = list(_of(seen.defer("current_release__manifest", "current_release__version__spec"), team, name))
+    stands, now = _stands(Version.objects.filter(pipeline__in=rows), "pipeline_id"), clock.now()
+    return [
+        {
+            **rendering.pipeline(row),
+            **stands.get(row.pk, _NOTHING),
+            "version": row.current_release.version.number if row.current_release else None,
+            "last_run": _last_run(row.name, actor, now),
+        }
+        for row in rows
+    ]
+
+
+def teams(actor: Actor, team: str | None = None) -> list[Record]:
+    """By name, with how much each owns."""
+    rows = _of(Team.objects.visible_to(actor), None, team)
+    counted = rows.model._default_manager.filter(pk__in=[row.pk for row in rows])  # noqa: SLF001 - Django's way to a model's manager
+    owned = {what: dict(counted.annotate(number=Count(what)).values_list("pk", "number")) for what in ("agents", "pipelines")}
+    return [{**rendering.team(row), **{what: numbers[row.pk] for what, numbers in owned.items()}} for row in rows]
+
+
+def aliases(actor: Actor, team: str | None = None) -> list[Record]:
+    """By name; a secret is a reference."""
+    return [rendering.alias(row) for row in _of(ModelAlias.objects.visible_to(actor).select_related("team"), team, None)]
+
+
+KINDS: Final[dict[str, Callable[..., list[Record]]]] = {"agents": agents, "pipelines": pipelines, "teams": teams, "aliases": aliases}
+
+
+def one(name: str, actor: Actor) -> Record:
+    """An agent or a pipeline with its newest versions, and a pipeline with its newest releases; UnknownAgent for neither."""
+    owners: list[Any] = [*Agent.objects.visible_to(actor).filter(name=name), *Pipeline.objects.visible_to(actor).filter(name=name)]
+    if not owners:
+        names = [*Agent.objects.visible_to(actor).values_list("name", flat=True), *Pipeline.objects.visible_to(actor).values_list("name", flat=True)]
+        raise UnknownAgent(f"there is no agent or pipeline '{visible(name, 80)}'{nearest(name, names)}")
+    owner = owners[0]
+    versions = Version.objects.of(owner).select_related("agent", "pipeline").defer("spec").order_by("-number")[:MOST_OF_ONE]
+    found: Record = {"versions": [rendering.version(row) for row in versions]}
+    if isinstance(owner, Agent):
+        return {"agent": agents(actor, name=name)[0], **found}
+    releases = Release.objects.filter(pipeline=owner).select_related("pipeline", "version").defer("manifest", "version__spec")[:MOST_OF_ONE]
+    return {"pipeline": pipelines(actor, name=name)[0], "releases": [rendering.release(row) for row in releases], **found}
+
+
+def team_named(name: str, actor: Actor) -> str:
+    """UnknownTeam where there is none."""
+    return finding.team(name, actor).name
+
+
+_NOTHING: Final[Record] = {"published": None, "draft": None}
+
+
+def _of(rows: Any, team: str | None, name: str | None) -> Any:
+    wanted = {"team__name": team, "name": name}
+    return rows.filter(**{column: value for column, value in wanted.items() if value is not None}).order_by("name")[:MOST]
+
+
+def _stands(versions: Any, owner: str) -> dict[Any, Record]:
+    """The numbers of the published version and of the draft, of each owner."""
+    found: dict[Any, Record] = {}
+    rows = versions.filter(state__in=[VersionState.PUBLISHED, VersionState.DRAFT]).values_list(owner, "state", "number")
+    for pk, state, number in rows:
+        found.setdefault(pk, dict(_NOTHING))[str(state)] = number
+    return found
+
+
+def _with_lately(rows: Sequence[Agent], actor: Actor) -> list[tuple[Agent, Any]]:
+    did = lately_of(rows, actor)
+    return [(row, did[row.pk]) for row in rows]
+
+
+def _last_run(pipeline: str, actor: Actor, now: datetime) -> Record | None:
+    wanted = Wanted(pipeline=pipeline)
+    newest = services.read_as(services.newest_runs(wanted, actor=actor, now=now, most=1), wanted, now=now)
+    return {**_at(newest[0].run), "reads_as": newest[0].outcome or str(newest[0].effective.state)} if newest else None
+
+
+def _run(listed: Any) -> Record | None:
+    return None if listed is None else {**_at(listed.run), "reads_as": str(listed.word)}
+
+
+def _at(run: Any) -> Record:
+    return {"run": str(run.id), "at": clock.to_text(run.created_at)}
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else clock.to_text(at)
