@@ -157,9 +157,11 @@ class Doors:
         def settle() -> None:
             services.settle_call(call=call.key, settlement=said, actor=actor)
 
+        was_done = self.world.outside.was_done(call.key)
         self._maybe_twice(settle)
-        if self._asked(settle) and decision == "not_done":
-            self.world.outside.misled[call.run_id.hex, call.step] += self.world.outside.was_done(call.key)
+        self._asked(settle)
+        if was_done and Call.objects.filter(key=call.key, state="resolved_not_done").exists():  # also where the first of two said it
+            self.world.outside.misled[call.run_id.hex, call.step] += 1
 
     def _decision(self, key: str) -> str:
         if self.random.random() < 0.3:

@@ -194,7 +194,9 @@ class RunRules(FamilyRules):
     def _is_unattended(self, name: str) -> bool:
         """Cancelled, and nobody's: whoever has cancelled it, the holder of the run above, writes its end too."""
         row = self.runs.get(name)
-        return row is not None and row["cancel_requested_at"] is not None and (row["lease_until"] is None or row["lease_until"] <= self._now)
+        if row is None or row["cancel_requested_at"] is None:
+            return False
+        return row["state"] == "waiting" or row["lease_until"] is None or row["lease_until"] <= self._now
 
     def _waits_for(self, wait: str) -> str:
         return next((row["subject"] for row in self.waits.values() if dashed(row["id"]) == wait), "")
