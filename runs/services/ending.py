@@ -1,6 +1,7 @@
 """Ending a run that no worker attends to: what time or a cancel has decided already is written down."""
 
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from audit import clock
@@ -14,10 +15,10 @@ from runs.models import Run
 
 def end_unattended(run: UUID, *, actor: Actor) -> bool:
     """Write the end of an overdue or cancelled run. False: it has none yet, or somebody else was quicker."""
-    loaded = store.load([run])[0]
-    if loaded.is_broken or loaded.snapshot.run.state not in LIVE_RUN:
+    loaded, now = store.load([run])[0], clock.now()
+    if loaded.is_broken or loaded.snapshot.run.state not in LIVE_RUN or _is_attended(loaded.run, now):
         return False
-    move = machine.decide(_rebuilt(loaded), clock.now())
+    move = machine.decide(_rebuilt(loaded), now)
     if move.finish is None:
         return False
     out = [call for call in store.call_records(loaded.calls.values()).values() if call.state is CallState.DISPATCHED]
@@ -29,6 +30,12 @@ def end_unattended(run: UUID, *, actor: Actor) -> bool:
     for above in Run.objects.ready(clock.now()).filter(id__in=written[0].ready).values_list("id", flat=True):
         queue.ring(above)
     return True
+
+
+def _is_attended(run: Run, now: datetime) -> bool:
+    """Somebody has taken it since it was found, and is told of a cancel; whatever is overdue has ended all the same."""
+    is_held = run.state != RunState.WAITING and run.lease_until is not None and run.lease_until > now
+    return is_held and now < run.deadline_at
 
 
 def _rebuilt(loaded: store.Loaded) -> Snapshot:

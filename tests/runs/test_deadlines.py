@@ -3,12 +3,13 @@
 import time
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from audit import clock, reports
 from audit.actors import Actor
-from runs import services, sweeps
+from runs import services, store, sweeps
 from runs.models import Call, Outcome, Run
 from tests import pipelines
 from tests.pipelines import agent
@@ -136,6 +137,16 @@ def test_a_run_that_is_not_over_is_not_ended_by_anybody(tmp_path: Path) -> None:
     run = start("")
     assert not services.end_unattended(run.id, actor=Actor.system("sweep"))
     assert sweeps.end_overdue() == 0
+
+
+def test_a_cancelled_run_that_somebody_has_just_taken_is_theirs_to_end(tmp_path: Path) -> None:
+    publish(tmp_path)
+    run, ttl = start(""), timedelta(seconds=30)
+    assert store.claim(owner=uuid4(), ttl=ttl, limit=1) == [run]
+    Run.objects.filter(id=run.id).update(cancel_requested_at=clock.now(), cancel_requested_by="person:alice")
+    assert not services.end_unattended(run.id, actor=Actor.system("sweep"))
+    Run.objects.filter(id=run.id).update(lease_until=clock.now() - ttl)
+    assert services.end_unattended(run.id, actor=Actor.system("sweep"))
 
 
 def test_a_worker_whose_run_was_ended_by_a_sweep_stops_and_changes_nothing(tmp_path: Path) -> None:
