@@ -12,7 +12,7 @@ TOKEN: Final = given(
     person=person("whose it is"),
     created_at=instant(),
     expires_at=instant("from here on it is refused"),
-    used_at=maybe(instant("when it was used last, to the hour; null for never")),
+    used_at=maybe(instant("when it was used last, to the hour: it was used then, and perhaps again within the hour after; null for never")),
     meaning="A token, without its text: that is shown once, when it is made.",
 )
 MADE: Final = given(

@@ -1,5 +1,6 @@
 """Your account: what everybody finds of themselves, and their password and tokens; a changed password ends everything else."""
 
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 from unittest import mock
@@ -311,6 +312,8 @@ def test_all_tokens_of_a_person_are_revoked_in_a_shell(passwords: dict[str, str]
     for _ in range(2):
         create_token("alice", actor=SYSTEM)
     assert run("token", "alice", "--list")[0].split("  ")[2] == "never used"
+    Token.objects.update(used_at=datetime(2026, 11, 20, 12, 34, 56, 789, tzinfo=UTC))
+    assert run("token", "alice", "--list")[0].split("  ")[2] == "used within the hour from 2026-11-20T12:34:56Z"
     assert run("token", "alice", "--revoke-all") == ["alice: 2 tokens revoked"]
     with pytest.raises(CommandError, match="no person 'zoe'"):
         run("token", "zoe", "--revoke-all")

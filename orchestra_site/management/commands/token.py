@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from agents.management.showing import Shown, TeachingFormatter, refusals_shown
 from audit import clock
 from audit.actors import Actor
+from audit.instants import to_the_second
 from audit.visible import visible
 from orchestra_site.models import Token
 from orchestra_site.tokens import DAYS, MOST_DAYS, create_token, revoke_token, revoke_tokens
@@ -71,4 +72,5 @@ def _listed(person: str) -> list[str]:
 
 
 def _used(token: Token) -> str:
-    return "never used" if token.used_at is None else f"used {clock.to_text(token.used_at)}"
+    """Kept to the hour: a use within an hour of the one that is written is not written."""
+    return "never used" if token.used_at is None else f"used within the hour from {to_the_second(token.used_at)}"
