@@ -15,7 +15,10 @@ from tests.agents.pipeline_specs import for_each, parallel, step, switch
         ("allow call tool:fetch", "may call the tool fetch", False),
         ("allow read *", "may read anything", True),
         ("allow sing song:x", "may sing song x", False),
-        ("nonsense", "can't be read, so it allows nothing", False),
+        ("require_approval write repo:*", "may write all things of kind repo, only with a person's yes", True),
+        ("deny write repo:*", "may never write all things of kind repo, whatever allows it", False),
+        ("allow nonsense", "has a line that can't be read: it allows nothing", False),
+        ("nonsense", "has a line that can't be read: it forbids everything until it is mended", True),
     ],
 )
 def test_a_permission_is_said_in_words(text: str, said: str, wide: bool) -> None:

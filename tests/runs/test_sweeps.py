@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
 
 from audit import clock
 from runs import services, sweeps, tasks
@@ -32,20 +33,25 @@ def test_a_second_sweep_finds_nothing_left(runs: list[Run]) -> None:
     assert sweeps.sweep() == sweeps.Swept(ended=0, checked=4, broken=0)
 
 
+@pytest.mark.parametrize(
+    ("error", "said", "integrity"),
+    [(RuntimeError("odd"), "is over, and its end can't be written", "broken"), (OperationalError("busy"), "could not be ended; the next", "intact")],
+)
 def test_a_run_that_cannot_be_ended_does_not_keep_its_neighbours_open(
-    runs: list[Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, said: str, integrity: str
 ) -> None:
     let_pass(*runs)
     real = services.end_unattended
 
     def odd(run: object, **options: object) -> bool:
         if run == runs[1].id:
-            raise RuntimeError("odd")
+            raise error
         return real(run, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(services, "end_unattended", odd)
     assert sweeps.end_overdue() == 3
-    assert f"run {runs[1].id} could not be ended" in caplog.text
+    assert f"run {runs[1].id} {said}" in caplog.text
+    assert Run.objects.get(id=runs[1].id).integrity == integrity
 
 
 def test_a_worker_gets_a_second_to_write_its_own_end(runs: list[Run]) -> None:
