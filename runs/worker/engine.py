@@ -155,12 +155,12 @@ class Engine:
     async def _claiming(self) -> None:
         while True:
             self._room.clear()  # before the look: whoever rings while it is under way gets another
-            room = self._places()
+            room, was_idle = self._places(), not self._driving
             claimed = await self._claimed_or_none(room)
             self._looked_at = time.monotonic()
             if claimed:
                 self._last_work = time.monotonic()
-            if self._is_done():
+            if was_idle and self._is_done():  # else a run that parked meanwhile may have children that this look could not see
                 return
             if claimed < room or not self._places():  # nothing else is ready, or there is no room for it
                 await _first(self._room, CLAIM_S)
