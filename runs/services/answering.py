@@ -244,22 +244,22 @@ def _resolve(call: Call, said: Mapping[str, Any], now: datetime) -> None:
 
 
 def _resolved(call: Call, said: Mapping[str, Any], actor: Actor, *, sequenced: bool) -> Draft:
-    facts = {
-        "step": call.step,
-        "attempt": call.attempt,
-        "ordinal": call.ordinal,
-        "decision": said["decision"],
-        "result": canonical.digest(said["result"]),
-    }
+    facts = {"decision": said["decision"], "result": canonical.digest(said["result"])}
+    openings = {"reason": said["reason"], "response": said["result"]}
+    return said_of(call, Verb.CALL_RESOLVED, actor, facts, openings, sequenced=sequenced)
+
+
+def said_of(call: Call, verb: Verb, actor: Actor, facts: Mapping[str, Any], openings: Mapping[str, Any], *, sequenced: bool) -> Draft:
+    """The entry of what somebody says of a call after it has ended or was given up."""
     return Draft(
-        verb=Verb.CALL_RESOLVED,
+        verb=verb,
         actor=actor,
         subject=f"call:{call.key}",
         team=call.run.team.name,
         agent=call.agent,
         run=call.run_id,
-        facts=facts,
-        openings={"reason": said["reason"], "response": said["result"]},
+        facts={"step": call.step, "attempt": call.attempt, "ordinal": call.ordinal, **facts},
+        openings=openings,
         sequenced=sequenced,
     )
 

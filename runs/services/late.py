@@ -20,7 +20,7 @@ from runs.engine.states import CallKind, CallState, Cause, Mode, Resolution, Ver
 from runs.engine.values import instant_text
 from runs.errors import AlreadyAnswered, NotWaiting
 from runs.models import Call, Run, Wait
-from runs.services.answering import answer, put_right, unwritable
+from runs.services.answering import answer, put_right, said_of, unwritable
 
 log = logging.getLogger(__name__)
 
@@ -95,14 +95,5 @@ def _recorded(key: str, said: dict[str, Any], actor: Actor) -> bool:
 
 
 def _draft(call: Call, said: dict[str, Any], actor: Actor) -> Draft:
-    same = {"step": call.step, "attempt": call.attempt, "ordinal": call.ordinal, "state": call.state}
-    return Draft(
-        verb=Verb.CALL_TOLD_LATE,
-        actor=actor,
-        subject=f"call:{call.key}",
-        team=call.run.team.name,
-        agent=call.agent,
-        run=call.run_id,
-        facts={**same, "said": said["said"], "cause": said["cause"], "result": canonical.digest(said["result"])},
-        openings={"answer": said},
-    )
+    facts = {"state": call.state, "said": said["said"], "cause": said["cause"], "result": canonical.digest(said["result"])}
+    return said_of(call, Verb.CALL_TOLD_LATE, actor, facts, {"answer": said}, sequenced=False)
