@@ -43,9 +43,6 @@ class Ended(Exception):
 
 _endings: set[asyncio.Task[None]] = set()
 
-_Watch = Callable[..., None]
-_Unwatch = Callable[[int], bool]
-
 
 async def start(*, memory_bytes: int, network: bool, hidden: Sequence[Path] = ()) -> "Process":
     """A child that has said hello, as contained as this system allows. At the level full the files `hidden` are empty to it."""
@@ -80,6 +77,8 @@ class Process:
         self._printed = Output()
         self._said = bytearray()
         self._read_lately = 0
+        self._is_heard, self._is_mute = False, False
+        self._listener: asyncio.Future[None] | None = None
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self._open(memory_bytes, ["network" if network else "alone", *map(str, hidden)])
         self._loop.add_reader(self._status, self._on_status)
@@ -123,35 +122,61 @@ class Process:
             try:
                 view = view[os.write(self._down, view) :]
             except BlockingIOError:
-                await self._until_ready(self._loop.add_writer, self._loop.remove_writer, self._down)
+                await self._until_writable()
             except OSError:
                 return
 
     async def receive(self) -> frames.Frame:
-        """The next frame. Raises Ended, or BadFrame for what is none."""
+        """The next frame. Raises Ended, or BadFrame for what is none. One receiver at a time."""
         while (frame := self._splitter.pop()) is None:
-            try:
-                chunk = os.read(self._up, _READ)
-            except BlockingIOError:
-                if self.ended.done():
-                    raise Ended(self.how) from None
-                await self._until_ready(self._loop.add_reader, self._loop.remove_reader, self._up)
-                continue
-            if not chunk:  # every writer is gone: the keeper will say how, at once
+            if self._is_mute:  # every writer is gone: the keeper will say how, at once
                 await asyncio.wait([self.ended], timeout=_GRACE_S)
                 raise Ended(self.how)
-            self._splitter.feed(chunk)
+            if not self.ended.done():
+                await self._until_heard()
+            elif not self._read_up():
+                raise Ended(self.how)
         return frame
 
-    async def _until_ready(self, add: _Watch, remove: _Unwatch, fd: int) -> None:
-        """Until the pipe is ready or the child has ended; a forked stray may hold the other end open for ever."""
+    async def _until_heard(self) -> None:
+        """Until something has come up, or the child has ended; a forked stray may hold the other end open for ever."""
+        if not self._is_heard:
+            self._is_heard = True
+            self._loop.add_reader(self._up, self._on_up)
+        self._listener = self._loop.create_future()
+        try:
+            await self._listener
+        finally:
+            self._listener = None
+
+    def _on_up(self) -> None:
+        """Heard from one call to the next; what nobody waits for is left in the pipe, but for one read."""
+        self._read_up()
+        if self._listener is None or self._is_mute:
+            self._is_heard = False
+            self._loop.remove_reader(self._up)
+        if self._listener is not None:
+            _settle(self._listener)
+
+    def _read_up(self) -> bool:
+        """Whether there was anything; an end is something."""
+        try:
+            chunk = os.read(self._up, _READ)
+        except BlockingIOError:
+            return False
+        self._is_mute = not chunk
+        self._splitter.feed(chunk)
+        return True
+
+    async def _until_writable(self) -> None:
+        """Until the pipe takes more, or the child has ended."""
         ready: asyncio.Future[None] = self._loop.create_future()
-        add(fd, _settle, ready)
+        self._loop.add_writer(self._down, _settle, ready)
         try:
             await asyncio.wait([ready, self.ended], return_when=asyncio.FIRST_COMPLETED)
         finally:
             with contextlib.suppress(ValueError):
-                remove(fd)
+                self._loop.remove_writer(self._down)
             ready.cancel()
 
     @property
@@ -199,8 +224,9 @@ class Process:
         if not self.ended.done():
             self._loop.remove_reader(self._status)
             os.close(self._status)
-            self.ended.set_result(None)
+            self._over()
         self._loop.remove_reader(self._output)
+        self._loop.remove_reader(self._up)
         for fd in (self._down, self._up, self._output):
             os.close(fd)
 
@@ -221,7 +247,12 @@ class Process:
             if not said:
                 self._loop.remove_reader(self._status)
                 os.close(self._status)
-                _settle(self.ended)
+                self._over()
+
+    def _over(self) -> None:
+        _settle(self.ended)
+        if self._listener is not None:
+            _settle(self._listener)
 
     def _on_output(self) -> None:
         try:

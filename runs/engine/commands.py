@@ -54,6 +54,10 @@ class Move:
     def changes_nothing(self) -> bool:
         return not (self.opened or self.moved or self.facts or self.finish)
 
+    def at(self, snapshot: Snapshot) -> "Move":
+        """The same, with the account that its calls leave."""
+        return self if snapshot is self.snapshot else replace(self, snapshot=snapshot)
+
     @property
     def now_waiting(self) -> tuple[Step, ...]:
         """Steps that wait since this move, and whose waits have no rows yet."""

@@ -220,7 +220,7 @@ class Driver:
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
         known = Calls(self.calls, self.responses, self.unsent)
-        move = carried_on(replace(move, snapshot=store.with_account(move.snapshot, opened, closing)), known, self.tools.boundary)
+        move = carried_on(move.at(store.with_account(move.snapshot, opened, closing)), known, self.tools.boundary)
         also = self._abandoned(move, {each.call.key for each in closing})
         snapshot = store.with_account(move.snapshot, (), also)
         closing += also
@@ -233,7 +233,7 @@ class Driver:
             run=self.run,
             team=self.team,
             seen=self.seen,
-            move=replace(move, snapshot=snapshot),
+            move=move.at(snapshot),
             actor=self.tools.actor,
             attempt=self.attempt,
             deadline_at=self.snapshot.run.deadline_at,

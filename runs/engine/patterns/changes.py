@@ -32,8 +32,15 @@ class Changes:
 
     def snapshot(self, run: RunView) -> Snapshot:
         """Where this turn has come to, as a value, with this `run` in it."""
-        now = replace(self.before, run=run, steps=self.steps, open=frozenset(self.open), frames=self.frames)
-        return replace(now, missing=tuple(self.missing), ending=self.ending)
+        return replace(
+            self.before,
+            run=run,
+            steps=self.steps,
+            open=frozenset(self.open),
+            frames=self.frames,
+            missing=tuple(self.missing),
+            ending=self.ending,
+        )
 
     @property
     def is_over(self) -> bool:
