@@ -18,17 +18,13 @@ from audit.actors import Actor
 from audit.requests import actor_of
 from runs import services
 from runs.admin import LISTED, Listed, listed, with_reasons
-from runs.models import Engine, Run, RunState, WaitKind
-from runs.services import WantedWaits
+from runs.models import Engine, Run, RunState
 
 NEWEST: Final = 1_000
 AT_ONCE: Final = 200
 """Runs that are held against the ledger together: their results are read for that, and some are large."""
 MOST: Final = 10
 MOST_WAITING: Final = 1_000
-MOST_LOOKED_AT: Final = 100
-"""Open waits, those that end soonest, among which is looked for what this person may answer."""
-ANSWERED_BY_PEOPLE: Final = (WaitKind.SIGNAL, WaitKind.UNRESOLVED)
 ATTENTION: Final = ("broken", "failed", "rejected", "unverified")
 WORDS: Final = ("verified", "degraded", "rejected", "failed", "unverified", "cancelled", "broken")
 
@@ -88,15 +84,12 @@ def _newest(actor: Actor, now: datetime) -> list[Listed]:
 def _waiting(actor: Actor, now: datetime) -> int:
     """However old they are: a run may wait for weeks. Looked for among the live ones, of which there is an index, not among all of a team's."""
     waiting = Run.objects.visible_to(actor).live().filter(state=RunState.WAITING, deadline_at__gt=now).order_by()
-    return len(waiting.values_list("pk")[:MOST_WAITING])
+    return waiting.values("pk")[:MOST_WAITING].count()
 
 
 def _answers(actor: Actor, now: datetime) -> list[dict[str, Any]]:
-    """What this person may answer at this moment, what ends soonest first."""
-    waits = services.waits_wanted(WantedWaits(), actor=actor, now=now).filter(kind__in=ANSWERED_BY_PEOPLE)
-    mine = waits if actor.administers else waits.filter(run__team__name__in=actor.teams)
-    soonest = list(mine.order_by("expires_at", "id")[:MOST_LOOKED_AT])
-    return services.listed_waits(services.answerable(soonest, actor=actor))
+    """What this person may answer at this moment, what ends soonest first; one more than is shown."""
+    return services.listed_waits(services.asked_of(actor, now=now, most=MOST + 1))
 
 
 def _tallies(runs: Sequence[Listed], actor: Actor, now: datetime) -> list[Tally]:

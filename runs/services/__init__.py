@@ -3,7 +3,8 @@
 Each writes its ledger entry in its own transaction; a refusal is recorded after the rollback, in one of its own.
 """
 
-from .answering import Settlement, answerable, send_signal, settle_call, why_not
+from .answering import Settlement, send_signal, settle_call, why_not
+from .asked import asked_of
 from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
 from .late import settle_late, take_late
@@ -38,7 +39,7 @@ __all__ = [
     "StepInShort",
     "Wanted",
     "WantedWaits",
-    "answerable",
+    "asked_of",
     "call_document",
     "call_records",
     "calls_visible_to",
