@@ -231,7 +231,7 @@ def audit_fanout() -> Iterator[Figure]:
 
 
 def admin_pages() -> Iterator[Figure]:
-    """p50 and p95 of the pages of the admin over 100,000 runs, 1,000,000 entries and 10,000 waits, for an administrator and members of one and of three teams"""
+    """p50 and p95 of the admin's pages over 100,000 runs, 1,000,000 entries and 10,000 waits, for an administrator and members of teams"""
     for name in ("sqlite", "postgresql"):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-")))
