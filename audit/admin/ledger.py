@@ -98,6 +98,7 @@ def _readable(body: bytes) -> str:
 
 @admin.register(Charge)
 class ChargeAdmin(LongListAdmin):
+    nothing = "Each question to a model that has a price is charged, with the run, step and agent that it was for."
     list_display = ("when", shown("agent"), shown("pipeline"), shown("team"), shown("model"), "amount", "guessed", "of_run")
     list_display_links = ("when",)
     list_filter = (Recent,)
