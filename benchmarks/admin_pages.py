@@ -102,7 +102,7 @@ def _multiply(run: Run) -> None:
 def _park(run: Run) -> None:
     """Copies without their last entry, begun within the last week, and what each waits for; whatever the last team waits for, ends last."""
     entries = list(Entry.objects.filter(run=run.pk).order_by("seq"))[:-1]
-    call = Call.objects.filter(run=run.pk).first()
+    call = Call.objects.filter(run=run.pk)[0]
     owners = list(Pipeline.objects.order_by("name").select_related("current_release"))
     places = [_Parked(number, owners[number % len(owners)]) for number in range(WAITS)]
     with transaction.atomic():
