@@ -3,6 +3,7 @@
 `admin_pages.py` with ORCHESTRA_HOME and ORCHESTRA_DATABASE_URL set. A round is {"page": name, "as": person}; the answer is the median and the
 95th percentile of `TRIES` requests through Django's whole stack, in this process, and its processor time, which a busy machine changes little.
 Rows are copies of one real run and read intact as it does; one in fifty is given another outcome than its entries say, and reads broken.
+Ten thousand more are parked before their end, with what each waits for.
 """
 
 # ruff: noqa: E402 - Django is set up before its models are imported
@@ -35,11 +36,13 @@ from agents import registry
 from agents.models import Agent, Pipeline, Team
 from audit.actors import Actor
 from audit.models import Entry, Opening
-from runs.models import Run, Step
+from runs.models import Call, Run, Step, Wait
 from tests import pipelines
 
 ACTOR = Actor.system("shell")
 TEAMS, RUNS, ENTRIES = 10, int(os.environ.get("BENCH_RUNS", "100000")), int(os.environ.get("BENCH_ENTRIES", "1000000"))
+WAITS = int(os.environ.get("BENCH_WAITS", "10000"))
+"""Runs that wait: four in ten for a time, five for a signal, one for a word on a call. In the last team all wait for a time, but for three."""
 AGENTS = 5
 """Of each team; each has a pipeline of its own."""
 DAYS, TRIES, BATCH = 30, 20, 20_000
@@ -54,13 +57,14 @@ def prepare() -> None:
     for team in range(TEAMS):
         for number in range(AGENTS):
             _publish(folder, f"t{team}", f"p{team}-{number}")
-    for name, teams in (("root", 0), ("member", 1), ("wide", 3)):
+    for name, teams in (("root", range(0)), ("member", range(1)), ("wide", range(3)), ("few", range(TEAMS - 1, TEAMS))):
         registry.create_person(name, actor=ACTOR, administrator=name == "root")
-        for team in range(teams):
+        for team in teams:
             registry.add_member(f"t{team}", name, actor=ACTOR)
     run = pipelines.start("p0-0")
     pipelines.drive(run)
     _multiply(Run.objects.get(pk=run.pk))
+    _park(Run.objects.get(pk=run.pk))
     _lengthen(Run.objects.get(pk=run.pk))
     if connection.vendor == "postgresql":  # it does so by itself within a minute, which nobody waits here; SQLite never does
         with connection.cursor() as cursor:
@@ -93,6 +97,19 @@ def _multiply(run: Run) -> None:
             _insert(Step, ([place.step_of(step) for step in steps] for place in places))
             _insert(Entry, (place.entries_of(run, entries, spare) for place in places))
             _insert(Opening, (place.openings_of(entries, openings) for place in places))
+
+
+def _park(run: Run) -> None:
+    """Copies without their last entry, begun within the last week, and what each waits for; whatever the last team waits for, ends last."""
+    entries = list(Entry.objects.filter(run=run.pk).order_by("seq"))[:-1]
+    call = Call.objects.filter(run=run.pk)[0]
+    owners = list(Pipeline.objects.order_by("name").select_related("current_release"))
+    places = [_Parked(number, owners[number % len(owners)]) for number in range(WAITS)]
+    with transaction.atomic():
+        _insert(Run, ([place.run_of(run) | {"seq": len(entries)}] for place in places))
+        _insert(Entry, (place.entries_of(run, entries, 0) for place in places))
+        _insert(Call, (place.calls_of(call) for place in places))
+        _insert(Wait, ([place.wait_of()] for place in places))
 
 
 def _lengthen(run: Run) -> None:
@@ -146,6 +163,40 @@ class _Place:
     def openings_of(self, entries: list[Entry], openings: list[Opening]) -> list[dict[str, Any]]:
         rows = [_values(opening) | {"entry": _id(self.at, self.number, len(entries))} for opening in openings]
         return [{name: value for name, value in row.items() if name != "id"} for row in rows]
+
+
+class _Parked(_Place):
+    """One copy that waits: its numbers follow those of the runs that have ended."""
+
+    def __init__(self, number: int, owner: Pipeline) -> None:
+        super().__init__(RUNS + number, owner)
+        self.at = BEGIN + timedelta(days=DAYS - 6, seconds=number)
+        self.id = _id(self.at, self.number, 0)
+        self.until = datetime.now(UTC) + timedelta(days=1, seconds=number)
+        turn = number // (TEAMS * AGENTS) % 10
+        self.kind = "timer" if turn < 4 else "signal" if turn < 9 else "unresolved"
+        if owner.team.name == f"t{TEAMS - 1}":
+            self.kind = "signal" if number >= WAITS - 3 else "timer"
+
+    def run_of(self, run: Run) -> dict[str, Any]:
+        open_still = {"outcome": None, "finished_at": None, "checked_at": None, "result_digest": "", "state": "waiting", "remaining_ms": 1_000}
+        later = self.until + timedelta(days=1)
+        return super().run_of(run) | open_still | {"wake_at": self.until, "deadline_at": later, "lifetime_until": later}
+
+    def calls_of(self, call: Call) -> list[dict[str, Any]]:
+        """Of one that waits for a word on it."""
+        if self.kind != "unresolved":
+            return []
+        ids = {"key": f"key-{self.number}", "id": _id(self.at, self.number, 2), "run_id": self.id, "agent": f"{self.owner.name}-worker"}
+        said = {"state": "unresolved", "mode": "at_most_once", "not_after": self.at, "dispatched_at": self.at, "settled_at": self.at}
+        return [_values(call) | ids | said]
+
+    def wait_of(self) -> dict[str, Any]:
+        ids = {"id": _id(self.at, self.number, 3), "run_id": self.id, "step": "only", "kind": self.kind}
+        subject = {"signal": "payment", "unresolved": f"key-{self.number}", "timer": ""}[self.kind]
+        times = {"opened_at": self.at, "expires_at": self.until, "look_at": None, "ended_at": None}
+        nobody = {"failure_entry": None, "answer_entry": None, "answered_by": ""}
+        return ids | times | nobody | {"subject": subject, "state": "open", "goes_on": False}
 
 
 BEGIN = datetime.now(UTC).replace(microsecond=0) - timedelta(days=DAYS)
@@ -218,13 +269,15 @@ def _urls() -> dict[str, str]:
         "agent_page": f"/admin/agents/agent/{agent.pk}/change/",
         "pipeline_page": f"/admin/agents/pipeline/{pipeline.pk}/change/",
         "overview": "/admin/",
+        "waits_list": "/admin/runs/wait/",
         "team_page": f"/admin/agents/team/{Team.objects.get(name='t0').pk}/change/",
     }
 
 
 def main() -> None:
     prepare()
-    counted = {"runs": Run.objects.count(), "entries": Entry.objects.count(), "pages": list(_urls())}
+    asked = [[page, person] for page in _urls() for person in ("root", "member", "wide")] + [[page, "few"] for page in ("overview", "waits_list")]
+    counted = {"runs": Run.objects.count(), "entries": Entry.objects.count(), "waits": Wait.objects.count(), "asked": asked}
     print(json.dumps({"ready": True, **counted}), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)

@@ -67,6 +67,7 @@ class PriceForm(forms.Form):
 class PriceAdmin(LongListAdmin):
     """Each row is a version; the newest of a model is what releases made now hold."""
 
+    nothing = "A model without a price is never asked. Applying a folder with a model alias, or an administrator, sets one."
     list_display = (
         shown("provider"), shown("model"), "version", _column("input_nano", "in"), _column("cache_read_nano", "cache read"),
         _column("cache_write_nano", "cache write"), _column("output_nano", "out"), "limit", shown("source"), "since",

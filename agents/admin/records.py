@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 
 from agents.admin.differences import differences
 from agents.admin.histories import history_of
@@ -16,14 +17,20 @@ from agents.models.version import VersionQuerySet
 from agents.registry.changes import compare
 from audit.admin import LongListAdmin, ReadOnlyAdmin, choice, shown
 from audit.requests import actor_of
+from audit.templatetags.showing import badge
 
 
 @admin.register(Version)
 class VersionAdmin(LongListAdmin):
-    list_display = ("__str__", "state", shown("digest", 13), shown("author"), "created_at", "published_at")
+    nothing = "Each manage.py apply -f FOLDER that changes an agent or a pipeline makes a version."
+    list_display = ("__str__", "stands", shown("digest", 13), shown("author"), "created_at", "published_at")
     list_filter = (choice("state", VersionState.values),)
     list_select_related = ("agent", "pipeline")
     page_template = "admin/agents/version.html"
+
+    @admin.display(description="state")
+    def stands(self, version: Version) -> str:
+        return render_to_string("admin/audit/badge.html", badge(version.state))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("agent__team", "pipeline__team").defer("spec")
@@ -44,6 +51,7 @@ class VersionAdmin(LongListAdmin):
 
 @admin.register(Release)
 class ReleaseAdmin(LongListAdmin):
+    nothing = "Publishing a pipeline makes a release."
     list_display = ("__str__", "version", "created_at", "published_at")
     list_select_related = ("pipeline", "version__pipeline")
     page_template = "admin/agents/release.html"
@@ -75,6 +83,7 @@ class ArtifactAdmin(ReadOnlyAdmin):
 
 @admin.register(ModelAlias)
 class ModelAliasAdmin(ReadOnlyAdmin):
+    nothing = "An alias is a file of kind model in a folder that is applied: manage.py apply -f FOLDER. Agents without a model need none."
     list_display = (shown("name"), "team", shown("provider"), shown("model"), shown("endpoint"))
     list_filter = (TeamFilter,)
     list_select_related = ("team",)

@@ -61,6 +61,7 @@ class GroupForm(forms.Form):
 
 @admin.register(Team)
 class TeamAdmin(ReadOnlyAdmin):
+    nothing = "A team comes with the first folder that names it: manage.py apply -f FOLDER."
     list_display = (shown("name"), shown("accountable"), "created_at")
     search_fields = ("name",)
     search_help_text = "a part of a name"

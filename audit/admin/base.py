@@ -57,6 +57,9 @@ class ReadOnlyAdmin(_ModelAdmin):
     heading: ClassVar[str | None] = None
     """What people call the list, where that isn't the plural of the model's name."""
 
+    nothing: ClassVar[str] = ""
+    """What an empty list says beyond that it is empty: how something comes into it."""
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
         return False
 

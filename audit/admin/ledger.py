@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 
 from audit import clock, reports
-from audit.admin.base import Choice, shown
+from audit.admin.base import Choice, as_json, shown
 from audit.admin.paging import LongListAdmin, a_lane_for_each_team
 from audit.models import Charge, Entry, Message, Opening, Pending
 from audit.models.entry import EntryQuerySet
@@ -98,12 +98,20 @@ def _readable(body: bytes) -> str:
 
 @admin.register(Charge)
 class ChargeAdmin(LongListAdmin):
+    nothing = "Each question to a model that has a price is charged, with the run, step and agent that it was for."
     list_display = ("when", shown("agent"), shown("pipeline"), shown("team"), shown("model"), "amount", "guessed", "of_run")
     list_display_links = ("when",)
     list_filter = (Recent,)
     search_fields = ("run",)
     search_help_text = "a run's id"
     keyset = ("at", "id")
+
+    fields: ClassVar[Any] = (
+        *("when", "amount", "guessed", "of_run", shown("step"), "call", shown("agent"), "version", shown("pipeline"), shown("team")),
+        *(shown("provider"), shown("model"), "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", shown("price_version")),
+        *(shown("cost_centre"), as_json("tags"), "corrects", "id"),
+    )
+    """As the list says them, in place of an amount in nano-USD and a run that leads nowhere."""
 
     @admin.display(description="time (UTC)")
     def when(self, charge: Charge) -> str:

@@ -13,6 +13,7 @@ from django.db.models import Q, UniqueConstraint
 
 from audit.actors import Actor
 from audit.visible import visible
+from audit.wording import money
 
 
 class ChargeQuerySet(models.QuerySet["Charge"]):
@@ -63,4 +64,4 @@ class Charge(models.Model):
         ]
 
     def __str__(self) -> str:
-        return visible(f"{self.amount_nano} nano-USD {self.agent or self.provider}", 80)
+        return visible(f"{money(self.amount_nano)}, {self.agent or self.provider}", 80)

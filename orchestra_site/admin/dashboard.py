@@ -5,7 +5,7 @@ Looks at the newest runs only, as many as it says, so that it costs the same wit
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,17 +18,13 @@ from audit.actors import Actor
 from audit.requests import actor_of
 from runs import services
 from runs.admin import LISTED, Listed, listed, with_reasons
-from runs.models import Engine, Run, RunState, WaitKind
-from runs.services import WantedWaits
+from runs.models import Engine, Run, RunState
 
-NEWEST: Final = 1_000
+NEWEST: Final = 500
 AT_ONCE: Final = 200
 """Runs that are held against the ledger together: their results are read for that, and some are large."""
 MOST: Final = 10
 MOST_WAITING: Final = 1_000
-MOST_LOOKED_AT: Final = 100
-"""Open waits, those that end soonest, among which is looked for what this person may answer."""
-ANSWERED_BY_PEOPLE: Final = (WaitKind.SIGNAL, WaitKind.UNRESOLVED)
 ATTENTION: Final = ("broken", "failed", "rejected", "unverified")
 WORDS: Final = ("verified", "degraded", "rejected", "failed", "unverified", "cancelled", "broken")
 
@@ -66,7 +62,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "capped": NEWEST if len(runs) == NEWEST else None,
         "answers": answers[:MOST],
         "more_answers": len(answers) > MOST,
-        "attention": _attention(runs, now),
+        "attention": _attention(runs),
         "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in stopped[:MOST]],
         "engines": Engine.objects.serving(now).count(),
         "queued": sum(one.word == "queued" for one in runs),
@@ -88,15 +84,12 @@ def _newest(actor: Actor, now: datetime) -> list[Listed]:
 def _waiting(actor: Actor, now: datetime) -> int:
     """However old they are: a run may wait for weeks. Looked for among the live ones, of which there is an index, not among all of a team's."""
     waiting = Run.objects.visible_to(actor).live().filter(state=RunState.WAITING, deadline_at__gt=now).order_by()
-    return len(waiting.values_list("pk")[:MOST_WAITING])
+    return waiting.values("pk")[:MOST_WAITING].count()
 
 
 def _answers(actor: Actor, now: datetime) -> list[dict[str, Any]]:
-    """What this person may answer at this moment, what ends soonest first."""
-    waits = services.waits_wanted(WantedWaits(), actor=actor, now=now).filter(kind__in=ANSWERED_BY_PEOPLE)
-    mine = waits if actor.administers else waits.filter(run__team__name__in=actor.teams)
-    soonest = list(mine.order_by("expires_at", "id")[:MOST_LOOKED_AT])
-    return services.listed_waits(services.answerable(soonest, actor=actor))
+    """What this person may answer at this moment, what ends soonest first; one more than is shown."""
+    return services.listed_waits(services.asked_of(actor, now=now, most=MOST + 1))
 
 
 def _tallies(runs: Sequence[Listed], actor: Actor, now: datetime) -> list[Tally]:
@@ -112,6 +105,8 @@ def _tallies(runs: Sequence[Listed], actor: Actor, now: datetime) -> list[Tally]
     return sorted(tallies.values(), key=lambda tally: tally.pipeline.name)
 
 
-def _attention(runs: Sequence[Listed], now: datetime) -> Sequence[Listed]:
-    wanted = [one.run.id for one in runs if one.word in ATTENTION][:MOST]
-    return with_reasons(listed(Run.objects.filter(id__in=wanted).select_related("pipeline", "team").order_by("-created_at"), now))
+def _attention(runs: Sequence[Listed]) -> Sequence[Listed]:
+    """Held against the ledger already; what is read is whose each is."""
+    wanted = [one for one in runs if one.word in ATTENTION][:MOST]
+    whose = Run.objects.select_related("pipeline", "team").in_bulk([one.run.id for one in wanted])
+    return with_reasons([replace(one, run=whose[one.run.id]) for one in wanted])

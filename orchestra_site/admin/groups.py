@@ -37,6 +37,7 @@ class PersonForm(forms.Form):
 
 @admin.register(Group)
 class GroupAdmin(ReadOnlyAdmin):
+    nothing = "A group is people to whom teams are shown together."
     list_display = (shown("name", 150), "people", "teams")
     search_fields = ("name",)
     search_help_text = "a part of a name"

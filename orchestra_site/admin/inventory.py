@@ -85,6 +85,7 @@ class _Inventory(Listing):
 
 @admin.register(Agent)
 class AgentAdmin(AgentPage):
+    nothing = "manage.py new pipeline NAME writes a folder with agents, manage.py apply -f NAME --publish brings them here."
     list_display = ("called", "stands", "whose", "what_for", "risk", "allowed", "last_run", "last_verified")
     list_display_links = ("called",)
     ordering = ("name",)
@@ -136,6 +137,7 @@ class AgentAdmin(AgentPage):
 
 @admin.register(Pipeline)
 class PipelineAdmin(PipelinePage):
+    nothing = "manage.py new pipeline NAME writes one, manage.py apply -f NAME --publish brings it here."
     list_display = ("called", "state_badge", shown("team"), "running", shown("accountable"), "what_for")
     list_display_links = ("called",)
     ordering = ("name",)

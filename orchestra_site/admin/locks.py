@@ -31,6 +31,7 @@ def locks_of(person: User, actor: Actor) -> Sequence[Tries]:
 class LockAdmin(LongListAdmin):
     """The page of a lock is where it is lifted; the list says all else."""
 
+    nothing = "After too many wrong passwords none is looked at for a while. While that lasts it stands here, and can be lifted."
     list_display = ("what", "until")
     list_select_related = ("person",)
     change_list_template = "admin/site/locks.html"

@@ -77,6 +77,7 @@ class PipelineFilter(admin.SimpleListFilter):
 
 @admin.register(Run)
 class RunAdmin(LongListAdmin):
+    nothing = "A run is started from the page of its pipeline, over REST, or with manage.py runpipeline NAME."
     list_display = ("short_id", shown("pipeline"), "outcome_badge", "begun", "took", "failed_for", shown("team"))
     list_display_links = ("short_id",)
     list_filter = (OutcomeFilter, PipelineFilter, ChildrenFilter)
@@ -182,6 +183,7 @@ class PresenceFilter(admin.SimpleListFilter):
 class EngineAdmin(LongListAdmin):
     """Engines and queues. Names of hosts are the installation's own: for those who see everything."""
 
+    nothing = "manage.py worker starts one. Runs that are started here wait until then."
     heading = "Workers"
     list_display = ("stands", "kind", shown("host"), "pid", "serves", "driving", "began", "heard", "left")
     fields: ClassVar[Any] = ("stands", "kind", shown("host"), "pid", "serves", "driving", "began", "heard", "left")

@@ -67,7 +67,7 @@ def _design(document: Mapping[str, Any]) -> Phase:
     if document["started_at"] is None:
         if document["outcome"] is not None:
             return Phase("design", "skipped", "it ended before any worker took it", document["created_at"], document["finished_at"])
-        return Phase("design", "live", "waits for a worker", document["created_at"])
+        return Phase("design", "queued", "waits for a worker", document["created_at"])
     said = f"the plan of release {document['release'][:12]}, pinned"
     return Phase("design", "done", said, document["created_at"], document["started_at"])
 

@@ -70,6 +70,7 @@ class PressingAdmin(LongListAdmin):
 
 @admin.register(Wait)
 class WaitAdmin(PressingAdmin):
+    nothing = "Runs that wait for a time, a signal or somebody's word are listed here while they do."
     heading = "Waiting"
     list_display = ("what_for", "short_id", "place", "until", "silence", "who")
     list_display_links = ("what_for",)

@@ -30,15 +30,15 @@ _COUNTS = _TELLS & (Q(outcome__in=_JUDGED) | Q(outcome=Outcome.CANCELLED.value, 
 _CLAIMS = _TELLS & Q(outcome__in=_GOOD, integrity=Integrity.INTACT.value)
 
 
-def _literally(column: str, words: Sequence[str]) -> models.Func:
+def literally(column: str, words: Sequence[str]) -> models.Func:
     """A condition with its values in the statement: SQLite takes an index of some rows only where it reads there that no others are wanted."""
     listed = ", ".join(f"'{word}'" for word in words)
     condition = f" IN ({listed})" if len(words) > 1 else f" = {listed}"
     return models.Func(models.F(column), template=f"%(expressions)s{condition}", output_field=models.BooleanField())
 
 
-IS_LIVE: Final = Q(_literally("state", _LIVE))
-IS_BROKEN: Final = Q(_literally("integrity", [Integrity.BROKEN.value]))
+IS_LIVE: Final = Q(literally("state", _LIVE))
+IS_BROKEN: Final = Q(literally("integrity", [Integrity.BROKEN.value]))
 
 
 class RunQuerySet(models.QuerySet["Run"]):

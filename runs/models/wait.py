@@ -26,6 +26,10 @@ class WaitQuerySet(models.QuerySet["Wait"]):
         """Those that somebody can still answer: past its end a wait has ended, though nobody has written it yet."""
         return self.filter(state=WaitState.OPEN, expires_at__gt=now)
 
+    def answerable(self, now: datetime) -> Self:
+        """The open ones of runs that are neither over nor about to be."""
+        return self.open(now).filter(run__deadline_at__gt=now, run__cancel_requested_at__isnull=True)
+
 
 class Wait(models.Model):
     """`subject` is a signal's name or the key of an unresolved call; `look_at`: when it may be looked up; `goes_on`: its silence is no failure."""

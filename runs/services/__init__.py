@@ -3,11 +3,12 @@
 Each writes its ledger entry in its own transaction; a refusal is recorded after the rollback, in one of its own.
 """
 
-from .answering import Settlement, answerable, send_signal, settle_call, why_not
+from .answering import Settlement, send_signal, settle_call, why_not
+from .asked import asked_of
 from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
 from .late import settle_late, take_late
-from .listing import OUTCOMES, Listed, Wanted, lanes_of_runs, newest_runs, read_as, runs_wanted
+from .listing import OUTCOMES, Listed, Wanted, lanes_of_runs, newest_of_each, newest_runs, read_as, runs_wanted
 from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run_document, runs_visible_to, steps_in_short
 from .refusals import refused_starts
 from .starting import reverify, start_run
@@ -38,7 +39,7 @@ __all__ = [
     "StepInShort",
     "Wanted",
     "WantedWaits",
-    "answerable",
+    "asked_of",
     "call_document",
     "call_records",
     "calls_visible_to",
@@ -52,6 +53,7 @@ __all__ = [
     "find_wait",
     "lanes_of_runs",
     "listed_waits",
+    "newest_of_each",
     "newest_runs",
     "park_incompatible",
     "read_as",

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 
-from agents.models import Team
+from agents.models import Pipeline, Team
 from audit import clock
 from audit.actors import Actor
 from audit.lanes import first_of, teams_apart
@@ -82,6 +83,14 @@ def newest_runs(wanted: Wanted, *, actor: Actor, now: datetime, most: int, befor
         same = Q(created_at=before.created_at, id__lt=before.id)
         runs = runs.filter(Q(created_at__lt=before.created_at) | same, created_at__lte=before.created_at)
     return first_of(runs, lanes_of_runs(wanted, actor=actor, now=now), order=NEWEST_FIRST, most=most)
+
+
+def newest_of_each(pipelines: Sequence[UUID], *, actor: Actor, now: datetime) -> dict[UUID, Listed]:
+    """The newest run that somebody started of each of these, as it reads now; the same statements for one as for many."""
+    newest = Run.objects.visible_to(actor).roots().filter(pipeline=OuterRef("pk")).order_by(*NEWEST_FIRST).values("pk")[:1]
+    wanted = Pipeline.objects.filter(pk__in=pipelines).annotate(newest=Subquery(newest)).values_list("newest", flat=True)
+    rows = list(Run.objects.filter(id__in=[run for run in wanted if run is not None]).order_by())
+    return {each.run.pipeline_id: each for each in read_as(rows, Wanted(), now=now)}
 
 
 def read_as(runs: Sequence[Run], wanted: Wanted, *, now: datetime | None = None) -> list[Listed]:

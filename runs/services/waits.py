@@ -48,7 +48,7 @@ def waits_visible_to(actor: Actor) -> WaitQuerySet:
 def waits_wanted(wanted: WantedWaits, *, actor: Actor, now: datetime) -> WaitQuerySet:
     """Those that can still be answered: of runs that are neither over nor about to be."""
     given = {"kind": wanted.kind, "run__pipeline__name": wanted.pipeline, "run": wanted.run}
-    waits = waits_visible_to(actor).open(now).filter(run__deadline_at__gt=now, run__cancel_requested_at__isnull=True)
+    waits = waits_visible_to(actor).answerable(now)
     return waits.filter(**{name: value for name, value in given.items() if value is not None})
 
 

@@ -84,3 +84,5 @@ def test_a_charge_says_only_of_a_guess_that_it_is_one_and_leads_to_its_run(root:
     assert page.count("estimated</span>") == 1 and "o-wary" in page
     assert not [icon for icon in ("check_small", "close_small") if icon in page]
     assert reverse("admin:runs_run_change", args=[run]) in page
+    own = root.get(reverse("admin:audit_charge_change", args=[Charge.objects.get(run=run).pk])).content.decode()
+    assert reverse("admin:runs_run_change", args=[run]) in own and "0.000000001 USD" in own and "nano" not in own

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse, reverse_lazy
+from django.utils.html import escape
 
 from agents import registry
 from agents.models import Agent, Pipeline, Release, Team, Version
@@ -201,3 +202,13 @@ def test_entries_of_several_teams_are_listed_in_one_order(seen: dict[str, Client
     rows = seen["alice"].get(reverse("admin:audit_entry_changelist")).context["cl"].result_list
     assert {row.team for row in rows} == {"platform", "red"}
     assert [(row.at, row.id) for row in rows] == sorted(((row.at, row.id) for row in rows), reverse=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["agents_agent", "agents_pipeline", "agents_team", "agents_modelalias", "runs_run", "runs_wait", "runs_engine", "audit_charge"]
+)
+def test_an_empty_list_says_how_something_comes_into_it(name: str) -> None:
+    registry.create_person("root", actor=SYSTEM, administrator=True)
+    page = world.signed_in("root").get(reverse(f"admin:{name}_changelist"))
+    hint = page.context["cl"].model_admin.nothing
+    assert hint and escape(hint) in page.content.decode()

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from agents import registry
+from agents.models import Agent
 from audit import clock, reports
 from runs.admin.badges import listed
 from runs.models import Call, Run, Wait
@@ -262,11 +263,29 @@ def test_the_overview_asks_as_much_for_many_waits_as_for_few_and_shows_ten(seen:
     waiting.parked()
     few, now = asked(), clock.now()
     for number in range(11):
-        wait = {"kind": "signal", "subject": "payment", "opened_at": now, "expires_at": now + timedelta(days=1)}
+        wait = {"kind": "signal", "subject": "payment", "opened_at": now, "expires_at": now + timedelta(days=1_000)}
         Wait.objects.create(run=run, step=f"other-{number}", **wait)
     assert asked() == few
     found = overview(seen["erin"])
     assert len(found.context["answers"]) == 10 and "more that you may answer" in text(found)
+
+
+@pytest.mark.parametrize("why", ["they started it", "they answer for its agent", "they answer for it, in letters that only we fold"])
+def test_what_its_reader_may_not_answer_hides_nothing_on_the_overview(seen: dict[str, Client], tmp_path: Path, why: str) -> None:
+    run = waiting.for_a_person(tmp_path / "p")
+    waiting.publish(tmp_path / "w", waiting.SIGNAL, waiting.WORKED)
+    parked = waiting.parked()
+    (word,) = Wait.objects.filter(run=run)
+    if why == "they started it":
+        Run.objects.filter(id=run.id).update(started_by="person:erin")
+    else:
+        odd = "\u00c9rin@example.com" if "letters" in why else "ERIN@example.com"
+        Agent.objects.filter(name="payer").update(accountable=odd)
+        User.objects.filter(username="erin").update(email=odd.swapcase())
+    times = {"opened_at": word.opened_at, "expires_at": clock.now() + timedelta(hours=1)}
+    Wait.objects.bulk_create([Wait(run=run, step=f"other-{number}", kind=word.kind, subject=word.subject, **times) for number in range(130)])
+    assert [one["run"] for one in overview(seen["erin"]).context["answers"]] == [str(parked.id)], why
+    assert len(overview(seen["alice"]).context["answers"]) == 10
 
 
 def test_a_run_that_waits_for_a_word_on_a_call_says_so_wherever_it_is_listed(seen: dict[str, Client], tmp_path: Path) -> None:

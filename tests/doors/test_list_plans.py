@@ -133,9 +133,7 @@ def test_no_page_reads_all_runs_of_somebodys_teams(alice: Client) -> None:
         with CaptureQueriesContext(connection) as asked:
             assert alice.get(url).status_code == 200
         for sql in [
-            each["sql"]
-            for each in asked.captured_queries
-            if each["sql"].startswith('SELECT "runs_run"') and "created_at" not in each["sql"].partition("WHERE")[2]
+            each["sql"] for each in asked.captured_queries if '"runs_run"' in each["sql"] and "created_at" not in each["sql"].partition("WHERE")[2]
         ]:
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN QUERY PLAN {sql}".replace("%", "%%"))
