@@ -122,6 +122,17 @@ class Lines(Pipelines):
         expiry = pick.choice(["fail", "continue"])
         return {"kind": "wait", "id": name, **said, "on_expiry": expiry, "on_failure": pick.choice(["stop", "degrade"]), "when": None}
 
+    def _spreading(self, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Some with a loop whose items are shared among child runs; its choices are its own, so that they move nobody else's."""
+        pick = Random(f"spread {canonical.digest(nodes)}")
+        if pick.random() > SPREADS:
+            return nodes
+        rest = [node for node in nodes if node["kind"] != "for_each"]
+        body = _within_a_spread(next((node["do"] for node in nodes if node["kind"] == "for_each"), nodes))
+        said = {"on_failure": pick.choice(["stop", "degrade"]), "when": None, "min_success": pick.choice(["all", "all", "any", 1])}
+        loop = factories.for_each("s1", "=input.list", *body, wide=pick.randint(2, 4), item="one", spread=pick.choice([2, 3]), **said)
+        return [*rest[:1], loop, *rest[1:]] if body else nodes
+
     def step(self, name: str, seen: list[str]) -> dict[str, Any]:
         pick = self.random
         made = super().step(name, seen)
@@ -152,8 +163,31 @@ class Lines(Pipelines):
             "max_lifetime_ms": pick.choice([None, None, 45_000]),
         }
         spec = {"name": name, "verify": {"agent": "judge", "with": {"claim": "=result"}, "timeout_ms": None}, "limits": limits, "team": "lines"}
-        made = factories.manifest(*nodes, agents=AGENTS, **spec) | {"aliases": {"mind": ALIAS}, "engine_abi": 2}
+        nodes = self._spreading(nodes)
+        abi = 3 if any(node.get("spread") for node in nodes) else 2
+        made = factories.manifest(*nodes, agents=AGENTS, **spec) | {"aliases": {"mind": ALIAS}, "engine_abi": abi}
         return made | ({"pipelines": {each: _pinned(manifest) for each, manifest in self.below.items()}} if self.below else {})
+
+
+SPREADS = 0.12
+"""The chance that a pipeline has a loop that spreads."""
+
+
+def _within_a_spread(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What of them may stand in a loop that spreads: nothing that gives a verdict on the whole, and nothing that is undone."""
+    made = []
+    for node in nodes:
+        parts: dict[str, Any] = {"compensate": None} if "compensate" in node else {}
+        if "do" in node:
+            parts["do"] = _within_a_spread(node["do"])
+        if "branches" in node:
+            parts["branches"] = {name: _within_a_spread(do) for name, do in node["branches"].items()}
+        if "cases" in node:
+            parts["cases"] = [case | {"do": _within_a_spread(case["do"])} for case in node["cases"]]
+        blocks = [parts.get("do", [node]), *parts.get("branches", {}).values(), *(case["do"] for case in parts.get("cases", ()))]
+        if node["kind"] != "verify" and all(blocks):
+            made.append(node | parts)
+    return made
 
 
 def _pinned(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -206,6 +240,11 @@ class Scenario:
     @property
     def has_children(self) -> bool:
         return "part0" in self.manifests
+
+    @property
+    def spreads(self) -> bool:
+        """Whether a loop shares its items among child runs."""
+        return any(node.get("spread") for each in self.manifests.values() for node in each["pipeline"]["spec"]["steps"])
 
     def node(self, pipeline: str, name: str) -> dict[str, Any]:
         """What a pipeline says of one of its nodes."""

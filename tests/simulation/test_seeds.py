@@ -34,6 +34,10 @@ def test_the_seeds_bring_every_profile_of_faults_with_and_without_child_runs() -
     assert {(scenario(seed).profile, scenario(seed).has_children) for seed in range(150)} == {(each, has) for each in FAULTS for has in (True, False)}
 
 
+def test_some_seeds_share_the_items_of_a_loop_among_child_runs_with_every_kind_of_fault() -> None:
+    assert {scenario(seed).profile for seed in range(300) if scenario(seed).spreads} == set(FAULTS)
+
+
 def test_a_seed_is_played_the_same_way_again(simulation: Simulation) -> None:
     for seed in range(8):
         assert simulation.play(seed) == simulation.play(seed)

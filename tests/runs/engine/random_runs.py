@@ -194,9 +194,19 @@ class Model:
         if node.items == "=input.gone":
             return FAILED
         count = len(self.given["list"])
+        if node.spread is not None:
+            return self.spread(key, count)
         need = {"all": count, "any": min(1, count)}.get(str(node.min_success))
         parts = [self.block(node.body, f"{key}/{number}/") for number in range(count)]
         return self.fan(parts, min(int(node.min_success), count) if need is None else need, node.max_concurrency)
+
+    def spread(self, key: str, count: int) -> str:
+        """Items that other runs do: each has one. What they gave stands in those runs' rows, so whether it is enough is not said here."""
+        if not count:
+            return DONE
+        shares = [name.removeprefix(f"{key}/").partition("-") for name in self.rows if name.startswith(f"{key}/")]
+        done_by = sorted(item for first, _, last in shares for item in range(int(first), int(last) + 1))
+        return OPEN if done_by == list(range(count)) else ABSENT
 
     def fan(self, parts: list[str], need: int, window: int) -> str:
         failed, done = parts.count(FAILED), parts.count(DONE)

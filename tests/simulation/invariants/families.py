@@ -1,10 +1,12 @@
 """What must hold of a run that a step of another run has started, and of the run above it: place, share, clock, end, and who still waits for it."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from audit import canonical
+from runs.engine.states import SPREAD
 
 from .seeing import LIVE, WRITES_FAIL, Row, Seeing
 
@@ -23,12 +25,28 @@ class FamilyRules(Seeing):
         self._must(at_work and row["created_at"] < earlier["deadline_at"], "only what lives and is in time starts a child", what)
         root = above["root_run_id"] or above["id"]
         self._must((row["root_run_id"], row["depth"]) == (root, above["depth"] + 1), "a child stands in its place", what)
-        pinned = self.world.scenario.manifests[self._pipeline(above)]["pipelines"][node["pipeline"]]
-        said = self._read("SELECT digest FROM agents_release WHERE id = ?", row["release_id"])[0]["digest"]
-        self._must(said == pinned["release"], "a child is what was pinned above", what)
-        self._must(row["input_digest"] == canonical.digest(node["with"]), "a child is given what its node says", what)
+        if row["trigger"] == SPREAD:
+            self._begins_a_share(row, above, what)
+        else:
+            pinned = self.world.scenario.manifests[self._pipeline(above)]["pipelines"][node["pipeline"]]
+            said = self._read("SELECT digest FROM agents_release WHERE id = ?", row["release_id"])[0]["digest"]
+            self._must(said == pinned["release"], "a child is what was pinned above", what)
+            self._must(row["input_digest"] == canonical.digest(node["with"]), "a child is given what its node says", what)
         self._must(row["deadline_at"] <= earlier["deadline_at"], "a child's first deadline is not later than that of the run above", what)
         self._must(row["lifetime_until"] <= above["lifetime_until"], "no child outlives the lifetime of the run above", what)
+
+    def _begins_a_share(self, row: Row, above: Row, what: str) -> None:
+        """Some items of a loop of the run above, by the same release; no two runs do the same one."""
+        self._must(row["release_id"] == above["release_id"], "a share is done by the release of the run above", what)
+        told, items = self._given(row), self._given(above)["list"]
+        first, last = map(int, row["parent_step"].rpartition("/")[2].split("-"))
+        self._must(told["items"] == items[first : last + 1] and told["first"] == first, "a share is given its own items", what)
+        self._must(told["of"] == len(items), "a share knows of how many items it is a part", what)
+        loop = row["parent_step"].rpartition("/")[0]
+        beside = [each["parent_step"] for each in self._read("SELECT parent_step FROM runs_run WHERE parent_run_id = ?", above["id"])]
+        shares = [each.rpartition("/")[2].split("-") for each in beside if each.rpartition("/")[0] == loop]
+        done_by = [item for start, end in shares for item in range(int(start), int(end) + 1)]
+        self._must(len(done_by) == len(set(done_by)), "no item is done by two runs", f"{shares} of {above['id']}")
 
     def _ends_below(self, row: Row, above: Row) -> None:
         """In the transaction in which it ends: whoever waits for it is answered, unless that run is at its end itself."""
@@ -108,6 +126,11 @@ class FamilyRules(Seeing):
             return self._given(self._row(run["reverifies_id"]))
         if run["parent_run_id"] is None:
             return self.world.scenario.inputs[int(self._pipeline(run).removeprefix("line"))]
+        if run["trigger"] == SPREAD:
+            told: dict[str, Any] = json.loads(
+                self._read("SELECT value FROM audit_opening WHERE entry = ? AND path = 'input'", run["input_entry"])[0]["value"]
+            )
+            return told
         given: dict[str, Any] = self._node_of(self._row(run["parent_run_id"]), run["parent_step"])["with"]
         return given
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from audit import reports
 from runs import store
 from runs.engine import planner
+from runs.engine.states import SPREAD
 from runs.models import Run
 from runs.models.run import integrity_of
 from tests.runs.engine.random_runs import ABSENT, Model
@@ -82,7 +83,7 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
             self._must(not any(row["state"] in OPEN for row in mine.values()), "a finished run has nothing open", run["id"])
             self._accounted(run, mine)
         undoes = any(key.startswith(UNDO) for key in mine)
-        if run["state"] in ("running", "waiting") and not undoes:
+        if run["state"] in ("running", "waiting") and not undoes and run["trigger"] != SPREAD:
             lives_on_ms = (run["lifetime_until"] - self._now) / timedelta(milliseconds=1)
             self._must(
                 Model(self._play(run, mine), lives_on_ms=lives_on_ms).status != ABSENT, "what can go on exists", f"{run['id']}: {sorted(mine)}"
