@@ -24,9 +24,9 @@ examples:
   manage.py apply -f my-pipeline --publish
   manage.py apply -f my-pipeline --dry-run --publish    the check for CI
 
-exit status: 0 applied (or nothing to do), 2 refused, 75 the database is busy
-  A draft may be unfinished: what keeps it from being published is said and, without --publish, is no refusal. So
-  --dry-run alone ends with 0 where --dry-run --publish ends with 2.
+exit status: 0 applied (or nothing to do), 2 refused, 75 the database is busy or out of reach
+A draft may be unfinished: what keeps it from being published is said and, without --publish, is no refusal. So --dry-run
+alone ends with 0 where --dry-run --publish ends with 2.
 """
 CHECK: Final = "the check for CI is apply --dry-run --publish: it ends with 2 where this could not be published; this look ends with 0"
 

@@ -25,7 +25,7 @@ examples:
   manage.py runs --pipeline ops-digest --outcome rejected --limit 5
   manage.py runs --cause stale
 
-exit status: 0, also when there is none
+exit status: 0, also when there is none, 2 bad input, 75 the database is busy or out of reach
 """
 
 
