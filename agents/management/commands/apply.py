@@ -51,6 +51,7 @@ class Command(BaseCommand):
 def _show(shown: Shown, applied: Applied) -> None:
     for change in applied.changes:
         shown.change(change)
+    shown.code(applied.code)
     for release in applied.releases:
         shown.release(release, would=applied.dry_run)
     for release in applied.pending if not applied.warnings else ():
