@@ -215,6 +215,7 @@ class Verb(StrEnum):
     CALL_UNRESOLVED = "runs.call.unresolved"
     CALL_RESOLVED = "runs.call.resolved"
     CALL_TOLD_LATE = "runs.call.told_late"
+    CALL_CORRECTED = "runs.call.corrected"
     WAIT_ANSWERED = "runs.wait.answered"
     ANSWER_REFUSED = "runs.answer.refused"
 
