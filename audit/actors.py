@@ -6,11 +6,20 @@ Used by every use-case and by every `visible_to(actor)`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
 
 SEE_EVERYTHING = "see-everything"
 CHANGE_EVERYTHING = "change-everything"
 MANAGE_PEOPLE = "manage-people"
+
+
+class Credential(Protocol):
+    """What a person asks with, so that a deed can look at it once more in its own transaction."""
+
+    def require_open(self, now: datetime) -> None:
+        """NotGranted where it has ended since the request came; until the transaction ends nobody else can end it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,8 @@ class Actor:
     reads: frozenset[str] = frozenset()
     permissions: frozenset[str] = frozenset()
     on_behalf_of: str | None = None
+    by: Credential | None = field(default=None, compare=False, repr=False)
+    """None for the system; of a person whatever let the request in."""
 
     @classmethod
     def system(cls, auth: str = "shell") -> Actor:

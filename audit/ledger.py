@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import connection
@@ -180,6 +180,24 @@ def charge(charges: Sequence[ChargeDraft], *, now: datetime) -> list[UUID]:
     rows = [_charge(draft, now) for draft in charges]
     bulk.insert(Charge, _CHARGE_COLUMNS, rows)
     return [row[0] for row in rows]
+
+
+def take_back(calls: Collection[UUID], *, now: datetime) -> dict[UUID, int]:
+    """Correct what these calls were charged to nothing, each by a charge of its own; what each gets back, of those that were charged anything."""
+    _require_transaction()
+    charged: dict[UUID, list[Charge]] = {}
+    for row in Charge.objects.filter(call__in=calls).order_by("at", "id"):
+        charged.setdefault(cast("UUID", row.call), []).append(row)
+    back = {call: sum(row.amount_nano for row in rows) for call, rows in charged.items()}
+    charge([_reversed(charged[call]) for call, amount in back.items() if amount], now=now)
+    return {call: amount for call, amount in back.items() if amount}
+
+
+def _reversed(rows: Sequence[Charge]) -> ChargeDraft:
+    """The first of a call's charges with the signs of all of them turned."""
+    first, summed = rows[0], ("amount_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+    kept = {name: getattr(first, name) for name in _CHARGE_FIELDS if name not in (*summed, "estimated", "corrects")}
+    return ChargeDraft(**kept, **{name: -sum(getattr(row, name) for row in rows) for name in summed}, corrects=first.id)
 
 
 def _require_transaction() -> None:

@@ -111,6 +111,11 @@ def last_run_of(agent: str, *, actor: Actor) -> tuple[UUID, datetime] | None:
     return None if found is None or found[0] is None else (found[0], found[1])
 
 
+def is_said_of(subject: str, verb: str, *, run: UUID) -> bool:
+    """Whether a run has an entry of this kind about this subject."""
+    return Entry.objects.filter(run=run, verb=verb, subject=subject).exists()
+
+
 def bodies_at(pairs: Sequence[tuple[UUID, int]]) -> dict[UUID, dict[str, Any]]:
     """The envelope at exactly (run, seq) of each pair, by run; a run appears in one pair.
 

@@ -7,12 +7,19 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agents.management.showing import TeachingFormatter
+
 
 class Instead(BaseCommand):
     """Refuses whatever Django's command takes with the same sentence."""
 
     requires_system_checks = ()
     instead = ""
+    example = ""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        epilog = f"example of what to type instead:\n  {self.example}\n\nexit status: 2, whatever it is given"
+        return super().create_parser(prog_name, subcommand, epilog=epilog, formatter_class=TeachingFormatter, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("given", nargs="*", metavar="ANYTHING", help="nothing is read")

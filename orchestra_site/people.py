@@ -11,12 +11,13 @@ from django.utils.functional import SimpleLazyObject
 
 from agents.models import Team
 from agents.registry.people import PERMISSIONS, shown_to
-from audit.actors import CHANGE_EVERYTHING, Actor
+from audit.actors import CHANGE_EVERYTHING, Actor, Credential
+from orchestra_site.credentials import session_of
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
-def actor_for(user: AbstractBaseUser | AnonymousUser, *, auth: str) -> Actor:
+def actor_for(user: AbstractBaseUser | AnonymousUser, *, auth: str, by: Credential | None = None) -> Actor:
     """What this person may see and do now. Nobody, where they have not signed in or may not any more."""
     if not isinstance(user, User) or not user.is_active:
         return Actor.nobody()
@@ -27,6 +28,7 @@ def actor_for(user: AbstractBaseUser | AnonymousUser, *, auth: str) -> Actor:
         teams=frozenset(Team.objects.filter(members=user).values_list("name", flat=True)),
         reads=shown_to(user),
         permissions=_permissions(user),
+        by=by,
     )
 
 
@@ -39,7 +41,7 @@ def actor_middleware(get_response: GetResponse) -> GetResponse:
     """Puts the actor of the session on each request, read from the database only where somebody asks."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        request.actor = SimpleLazyObject(lambda: actor_for(request.user, auth="session"))  # type: ignore[attr-defined]
+        request.actor = SimpleLazyObject(lambda: actor_for(request.user, auth="session", by=session_of(request)))  # type: ignore[attr-defined]
         return get_response(request)
 
     return middleware

@@ -8,6 +8,7 @@ import os
 from audit.actors import Actor
 from audit.api.errors import Unauthenticated
 from orchestra_site import env
+from orchestra_site.credentials import token_of
 from orchestra_site.people import actor_for
 from orchestra_site.tokens import holder_of
 
@@ -23,4 +24,4 @@ def actor_of_shell() -> Actor:
     token = holder_of(said)
     if token is None:
         raise Unauthenticated(f"the token in {env.PERSONS_TOKEN} is unknown, has ended, was revoked, or its person may not sign in any more")
-    return actor_for(token.user, auth="token")
+    return actor_for(token.user, auth="token", by=token_of(token))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth import HASH_SESSION_KEY, update_session_auth_hash
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -22,7 +22,6 @@ from audit.actors import Actor
 from audit.errors import OrchestraError
 from orchestra_site import tries
 from orchestra_site.addresses import address_of
-from orchestra_site.tokens import OpenSession
 
 if TYPE_CHECKING:  # the theme ships no types
     _Form = AdminAuthenticationForm
@@ -90,11 +89,6 @@ def keep_session(request: HttpRequest, new: str) -> None:
     user = User.objects.get(username=request.user.get_username())
     if user.check_password(new):
         update_session_auth_hash(request, user)
-
-
-def session_of(request: HttpRequest) -> OpenSession:
-    """The session that this request came with, for whoever must know in their own transaction that it is still open."""
-    return OpenSession(request.session.session_key or "", str(request.session.get(HASH_SESSION_KEY, "")))
 
 
 def change_own_password(*, old: str, new: str, actor: Actor) -> int:

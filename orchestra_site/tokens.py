@@ -14,7 +14,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.db import OperationalError, transaction
 from knox.crypto import hash_token
 from knox.models import get_digest_token
@@ -25,6 +24,7 @@ from audit import clock, ledger
 from audit.actors import Actor
 from audit.errors import Conflict, Invalid, NotFound, OrchestraError
 from audit.visible import visible
+from orchestra_site.credentials import OpenToken
 from orchestra_site.models import USE_IS_KNOWN_TO, Token
 
 DAYS = 30
@@ -58,18 +58,8 @@ class Made:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpenSession:
-    """A browser's session as its request knows it: the key of its row, and its hash of the password that it was opened with."""
-
-    key: str
-    auth_hash: str
-
-
-def create_token(
-    username: str, *, actor: Actor, days: int | None = None, name: str = "", by: Token | OpenSession | None = None, now: datetime | None = None
-) -> Made:
-    """A token for oneself, or by the shell for anybody active. `by`: what a person asks with; a token is never outlived by what it makes.
+def create_token(username: str, *, actor: Actor, days: int | None = None, name: str = "", now: datetime | None = None) -> Made:
+    """A token for oneself, or by the shell for anybody active. A token is never outlived by what it makes.
 
     Invalid (the days, the name), NotGranted (for somebody else, or by what has just ended), UnknownPerson (or one who may not sign in),
     TooManyTokens.
@@ -78,8 +68,8 @@ def create_token(
         with transaction.atomic(durable=True):
             person = _person(username, actor)
             at = now or clock.now()
-            _refuse_ended(by, person, actor, at)
-            ends = _end(days, by.expiry if isinstance(by, Token) else None, at)
+            _refuse_ended(actor, at)
+            ends = _end(days, actor.by.ends if isinstance(actor.by, OpenToken) else None, at)
             Token.objects.filter(user=person, expiry__lte=at).delete()
             _refuse_too_many(person)
             made = _made(person, _name(name), ends)
@@ -160,15 +150,9 @@ def _person(username: str, actor: Actor) -> User:
     return person
 
 
-def _refuse_ended(by: Token | OpenSession | None, person: User, actor: Actor, now: datetime) -> None:
-    """What asks was looked at when the request came; whoever ends it holds the person's row, as this transaction does now, or the session's."""
-    if isinstance(by, Token):
-        if not Token.objects.filter(pk=by.pk, expiry__gt=now).exists():
-            raise NotGranted("the token that asks has ended just now; sign in, or ask with another")
-    elif by is not None:
-        row = Session.objects.select_for_update().filter(session_key=by.key, expire_date__gt=now).first()
-        if row is None or not compare_digest(by.auth_hash, person.get_session_auth_hash()):
-            raise NotGranted("the session that asks has ended just now; sign in again")
+def _refuse_ended(actor: Actor, now: datetime) -> None:
+    if actor.by is not None:
+        actor.by.require_open(now)
     elif actor.kind != "system":
         raise NotGranted("a person makes a token with a session or a token that is open; sign in")
 

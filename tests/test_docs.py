@@ -145,6 +145,33 @@ def test_the_commands_page_has_every_command_of_ours() -> None:
     assert ours <= said
 
 
+OURS = sorted(name for name, app in get_commands().items() if app in {"audit", "agents", "runs", "orchestra_site"})
+NO_DATABASE = {"new", "createsuperuser", "changepassword"}
+"""Commands that a busy database keeps from nothing."""
+
+
+def statuses_said(text: str) -> set[int]:
+    """Those that a list of exit statuses names, each before its meaning: `0 done, 2 refused (…), 75 …`, or one a line."""
+    return {int(number) for number in re.findall(r"(?:^|[,;(]|or)\s*(\d{1,2})(?=[\s,;.)]|$)", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_help_of_a_command_has_an_example_that_it_takes(name: str) -> None:
+    said = parser_of(name).format_help()
+    examples = re.findall(r"manage\.py \S.*", re.split(r"\nexamples?\b.*:\n", said, maxsplit=1)[1].partition("\nexit status:")[0])
+    assert name in ("createsuperuser", "changepassword") or any(example.split()[1] == name for example in examples)
+    for example in examples:
+        understood(example.removeprefix("manage.py "))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_help_of_a_command_lists_every_status_that_it_can_end_with(name: str) -> None:
+    said = statuses_said(parser_of(name).format_help().partition("\nexit status:")[2])
+    row = next(row for row in documents.table_rows(REFERENCE / "commands.md", "command") if row[0].split()[1] == name)
+    on_page = set(EXIT_STATUS.values()) if "run's" in row[2] or row[2] == "that run's" else set()
+    assert statuses_said(row[2]) | on_page | {2} | (set() if name in NO_DATABASE else {75}) <= said
+
+
 def options_of(name: str) -> set[str]:
     """The long options that a command has of its own."""
     plain = {option for action in CommandParser()._actions for option in action.option_strings}

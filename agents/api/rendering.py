@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from agents.models import Agent, ModelAlias, Pipeline, Release, Team, Version
-from agents.registry import Applied, FieldChange, MadeRelease, Preview, Published, RolledBack
+from agents.registry import Applied, CodeChange, FieldChange, MadeRelease, Preview, Published, RolledBack
 from audit import clock
 
 
@@ -75,7 +76,8 @@ def alias(row: ModelAlias) -> dict[str, Any]:
 def preview(told: Preview) -> dict[str, Any]:
     agents = [{"name": pin.name, "running": pin.running, "version": pin.version, "fields": _fields(pin.fields)} for pin in told.pins]
     problems = [str(each) for each in told.problems]
-    return {**_done(told), "fields": _fields(told.fields), "agents": agents, "unchanged": told.unchanged, "problems": problems, "seen": told.seen}
+    fields, code = _fields(told.fields), _code(told.code)
+    return {**_done(told), "fields": fields, "agents": agents, "unchanged": told.unchanged, "problems": problems, "seen": told.seen, "code": code}
 
 
 def published(done: Published) -> dict[str, Any]:
@@ -106,6 +108,7 @@ def applied(done: Applied) -> dict[str, Any]:
         "pending": _releases(done.pending),
         "warnings": [str(each) for each in done.warnings],
         "hints": done.hints,
+        "code": _code(done.code),
     }
 
 
@@ -120,6 +123,10 @@ def _done(done: Preview | Published | RolledBack) -> dict[str, Any]:
 
 def _fields(fields: Iterable[FieldChange]) -> list[dict[str, Any]]:
     return [{"path": each.path, "old": each.old, "new": each.new} for each in fields]
+
+
+def _code(changes: Iterable[CodeChange]) -> list[dict[str, Any]]:
+    return [asdict(change) for change in changes]
 
 
 def _releases(made: Iterable[MadeRelease]) -> list[dict[str, Any]]:

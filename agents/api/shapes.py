@@ -179,6 +179,24 @@ _PIN: Final = given(
     fields=_FIELDS,
     meaning="An agent that would run in another version. Of one of a team that is not shown to you, no fields.",
 )
+CODE: Final = given(
+    agents=listing(text(), "the agents that run from it"),
+    old=text("the folder that runs now, by its digest"),
+    new=text("the folder that would"),
+    files=listing(
+        given(
+            path=text(),
+            what=one_of("added", "removed", "changed"),
+            note=text("why only its name is here: it is no text, or too large; empty where its lines are here"),
+            lines=listing(text(), "of a unified diff; hidden characters are shown as glyphs, and long lines are cut"),
+            left_out=whole("how many more lines of the diff there are"),
+        ),
+        "the files in which they differ",
+    ),
+    more_files=whole("how many more of them there are"),
+    unreadable=flag("the code of one of them is not there, or can't be read"),
+    meaning="Code that is another one than what runs now.",
+)
 PREVIEW: Final = given(
     _DONE,
     fields=_FIELDS,
@@ -186,6 +204,7 @@ PREVIEW: Final = given(
     unchanged=flag("what would be published runs already"),
     problems=listing(text(), "what forbids it; empty: it can be published"),
     seen=text("the digest of what would be published, to publish exactly that"),
+    code=listing(ref("Code"), "what changed in the code of agents"),
     meaning="What publishing would do.",
 )
 PUBLISHED: Final = given(
@@ -215,6 +234,7 @@ APPLIED: Final = given(
     releases=listing(_MADE, "what pipelines run from now on"),
     pending=listing(_MADE, "what they would run if this were published"),
     warnings=listing(text(), "what forbids to publish this"),
+    code=listing(ref("Code"), "what changed in the code of agents"),
     hints=listing(text()),
 )  # fmt: skip
 
@@ -285,6 +305,7 @@ COMPONENTS: Final = {
     "ShownRelease": SHOWN_RELEASE,
     "ModelAlias": ALIAS,
     "ModelAliasPage": page_of(ref("ModelAlias")),
+    "Code": CODE,
     "Preview": PREVIEW,
     "Published": PUBLISHED,
     "RolledBack": ROLLED_BACK,

@@ -12,7 +12,7 @@ from pathlib import Path
 from agents.children.calls import Conversation
 from agents.children.process import Ended, start
 from agents.children.turns import Child, Key, Turns
-from agents.children.values import Broken, Job, MayGo, OnCall, OnProgress, PoolClosed, Returned
+from agents.children.values import Broken, Job, MayGo, NeverSent, OnCall, OnProgress, PoolClosed, Returned
 
 _CALLS_PER_CHILD = 500  # then a fresh one: whatever a team's module collects has an end
 
@@ -49,7 +49,7 @@ class Pool:
         The time spent waiting for a child counts. `progress_timeout_s` bounds the silence between two signs of life
         and rests while a tool call is in the boundary's hands. `on_call` returns the tool's value or raises CallError;
         it is cancelled when the deadline passes; any other exception of it ends the child and is raised here.
-        Raises PoolClosed.
+        Raises PoolClosed; NeverSent where it is cancelled while it waits.
         """
         child: Child | None = None
         talk: Conversation | None = None
@@ -64,6 +64,10 @@ class Pool:
             if not clock.expired():  # somebody else's, from on_call
                 raise
             result = self._late(talk, timeout_s)
+        except asyncio.CancelledError:
+            if talk is None:
+                raise NeverSent from None
+            raise
         except Ended as ended:
             result = Broken("crashed", f"the child interpreter did not start ({ended})")
         finally:

@@ -4,6 +4,7 @@ Knows nothing of processes, pipes or Django.
 Read by the pool, by `describe` and by whoever calls them.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,10 @@ class CallError(Exception):
 
 class PoolClosed(Exception):
     """The pool of child interpreters was closed while the call waited or ran; nothing is known of its result."""
+
+
+class NeverSent(asyncio.CancelledError):
+    """The call was cancelled while it waited for a child: it has not gone out."""
 
 
 @dataclass(frozen=True)

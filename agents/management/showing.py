@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO, cast
 
@@ -16,7 +16,7 @@ from django.core.management.base import CommandError, DjangoHelpFormatter, Outpu
 from rich.console import Console
 from rich.text import Text
 
-from agents.registry import Change, MadeRelease, Preview, Published
+from agents.registry import Change, CodeChange, MadeRelease, Preview, Published
 from audit.errors import OrchestraError
 from audit.management.database import database_expected, exit_status
 from audit.visible import visible
@@ -25,6 +25,7 @@ MAX_FIELDS = 40
 MAX_PROBLEMS = 200
 MAX_MESSAGE = 1_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_SIGNS = {"+": "green", "-": "red", "@": "cyan"}
 _STYLES = {"created": "green", "changed": "yellow", "published": "green", "unchanged": "dim", "hint": "cyan", "warning": "yellow", "problem": "red"}
 
 
@@ -90,10 +91,26 @@ class Shown:
             self.line(f"  with agent {pin.name} version {pin.version}, {was}", "changed")
         if told.unchanged:
             self.line("it runs already: there is nothing to publish", "hint")
+        self.code(told.code)
         for problem in told.problems:
             self.line(visible(problem, MAX_MESSAGE), "problem")
         if not (told.unchanged or told.problems):
             self.line(f"to publish exactly this: manage.py publish {told.name} --number {told.to_version} --seen {told.seen}", "hint")
+
+    def code(self, changes: Iterable[CodeChange]) -> None:
+        """What changed in the code of agents: each file with the lines of its diff, as far as they were made."""
+        for change in changes:
+            self.line(f"code of {', '.join(change.agents)}: {change.old[:12]} → {change.new[:12]}", "changed")
+            if change.unreadable:
+                self.line("  the code of one of them is not there, or can't be read", "warning")
+            for file in change.files:
+                self.line(f"  {visible(file.path)} {file.what}{f' ({file.note})' if file.note else ''}")
+                for line in file.lines:
+                    self.line(f"    {line}", _SIGNS.get(line[:1], "dim"))
+                if file.left_out:
+                    self.line(f"    … and {file.left_out} more lines", "hint")
+            if change.more_files:
+                self.line(f"  … and {change.more_files} more files", "hint")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .accounts import Place, change_password, create_person, people_visible_to, permit_person, person_shown, place_of, reset_password, set_active
 from .applying import apply_folder
-from .changes import Applied, Change, FieldChange, MadeRelease, Pin, Preview, Published, RolledBack
+from .changes import Applied, Change, CodeChange, FieldChange, FileChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .composing import starts_runs
 from .entitlement import May, may
 from .folders import private_files, unpacked
@@ -37,7 +37,9 @@ __all__ = [
     "VERBS",
     "Applied",
     "Change",
+    "CodeChange",
     "FieldChange",
+    "FileChange",
     "GroupPlace",
     "MadeRelease",
     "May",

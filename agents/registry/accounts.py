@@ -74,17 +74,11 @@ def _refuse_odd_name(username: str) -> None:
 
 def _refuse_taken(username: str) -> None:
     """Names are told apart by capital letters where somebody signs in, and by nobody who reads them."""
-    _one_at_a_time()
     taken = User.objects.filter(username__iexact=username).order_by("username").values_list("username", flat=True).first()
     if taken == username:
         raise Conflict(f"there is a person '{username}' already")
     if taken is not None:
         raise Conflict(f"there is a person '{taken}' already, and '{username}' differs from that only in capital letters; choose another name")
-
-
-def _one_at_a_time() -> None:
-    """Two who change at once what each looks at first would not see each other; held until the transaction ends."""
-    Permission.objects.select_for_update().get(content_type__app_label="agents", codename="manage_people")
 
 
 def set_active(username: str, *, active: bool, actor: Actor, now: datetime | None = None) -> User:
@@ -251,6 +245,5 @@ def _require_not_above(actor: Actor, person: User, *, may_have_more: bool = Fals
 
 def _require_another_administrator(person: User) -> None:
     """Conflict for the last one: only a shell could let anybody in again."""
-    _one_at_a_time()
     if not User.objects.filter(is_superuser=True, is_active=True).exclude(pk=person.pk).exists():
         raise Conflict(f"'{person.username}' is the last administrator who may sign in; make another one first")

@@ -21,6 +21,7 @@ from audit.visible import named
 
 from . import composing, modelling, pinning, releases, rows, versions
 from .changes import Applied, Change, FieldChange, MadeRelease
+from .diffs import code_changes
 from .judging import unpublishable
 from .locking import inventory_held
 from .owners import retired
@@ -91,6 +92,7 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     else:
         applied.pending = _pending(turn, [version for version, _ in written])
     applied.changes += [replace(change, version=version.number, draft=version.state == VersionState.DRAFT) for version, change in written]
+    applied.code = code_changes((change.name, change.fields) for _, change in written if change.kind == "agent")
 
 
 def _lock(prepared: Prepared) -> None:

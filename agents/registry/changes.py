@@ -22,6 +22,32 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file that was added, removed or changed: lines of a unified diff made visible, of which `left_out` more are not shown.
+
+    `note` says why a file is named only: it is no text, or too large.
+    """
+
+    path: str
+    what: str
+    note: str = ""
+    lines: tuple[str, ...] = ()
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CodeChange:
+    """The folder, by its digest, that some agents run from and the one that they would: the files in which they differ, and how many more do."""
+
+    agents: tuple[str, ...]
+    old: str
+    new: str
+    files: tuple[FileChange, ...] = ()
+    more_files: int = 0
+    unreadable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What happened to one object: `created`, `changed`, `published` (a draft that was there already) or `unchanged`.
 
@@ -63,6 +89,8 @@ class Applied:
     hints: list[str] = field(default_factory=list)
     pending: list[MadeRelease] = field(default_factory=list)
     """Without `publish`: the releases that publishing would put in the place of what pipelines run now."""
+    code: tuple[CodeChange, ...] = ()
+    """What changed in the code of the agents whose version is another one than before."""
 
     @property
     def unchanged(self) -> bool:
@@ -139,6 +167,7 @@ class Preview:
     problems: tuple[Problem, ...] = ()
     unchanged: bool = False
     seen: str = ""
+    code: tuple[CodeChange, ...] = ()
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:

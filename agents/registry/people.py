@@ -144,10 +144,22 @@ def _changed_team(name: str, username: str, actor: Actor, now: datetime | None, 
 
 
 def turn_of(actor: Actor, now: datetime | None, what: str) -> Turn:
-    """Of somebody who manages people; NotGranted says that `what` needs it."""
+    """Of somebody who manages people, by a credential that is still open; NotGranted says what is lacking.
+
+    First in the transaction, and one after the other: each holds the row of whoever asks and then that of whom it is about.
+    """
     if not actor.may_manage_people:
         raise NotGranted(f"you may not {what}: that needs the permission {MANAGE_PEOPLE}; ask whoever administers this installation")
-    return Turn(actor, now or clock.now())
+    _one_at_a_time()
+    turn = Turn(actor, now or clock.now())
+    if actor.by is not None:
+        actor.by.require_open(turn.now)
+    return turn
+
+
+def _one_at_a_time() -> None:
+    """Two who change at once what each looks at first would not see each other; held until the transaction ends."""
+    Permission.objects.select_for_update().get(content_type__app_label="agents", codename="manage_people")
 
 
 def require_own(actor: Actor, team: str) -> None:

@@ -20,6 +20,7 @@ from audit.visible import named
 from . import releases, versions
 from .changes import Pin, Preview, Published, compare
 from .composing import Composition, compose, refusals, shown, users_of
+from .diffs import code_changes
 from .locking import inventory_held
 from .owners import owner_named, owner_of_kind, require_in_use
 from .writing import Turn, record_refusal, require_member
@@ -77,22 +78,25 @@ def _previewed_agent(agent: Agent, target: Version) -> Preview:
     live = versions.published(agent)
     fields = compare({} if live is None else live.spec, target.spec)
     same = live is not None and live.pk == target.pk
-    return Preview("agent", agent.name, None if live is None else live.number, target.number, fields, unchanged=same, seen=target.digest)
+    code, number = code_changes([(agent.name, fields)]), None if live is None else live.number
+    return Preview("agent", agent.name, number, target.number, fields, unchanged=same, seen=target.digest, code=code)
 
 
 def _previewed_pipeline(pipeline: Pipeline, target: Version, actor: Actor) -> Preview:
     composition, current = compose(target, actor=actor, drafts=True), pipeline.current_release
     running = {"pipeline": {"version": None, "spec": {}}, "agents": {}} if current is None else current.manifest
+    pins = tuple(_pins(composition, running["agents"], actor))
     return Preview(
         kind="pipeline",
         name=pipeline.name,
         from_version=running["pipeline"]["version"],
         to_version=target.number,
         fields=compare(running["pipeline"]["spec"], target.spec),
-        pins=tuple(_pins(composition, running["agents"], actor)),
+        pins=pins,
         problems=tuple(refusals(composition)),
         unchanged=current is not None and composition.digest() == current.digest,
         seen=composition.digest(),
+        code=code_changes((pin.name, pin.fields) for pin in pins),
     )
 
 

@@ -6,23 +6,28 @@ For looking only. Search goes by what has an index: the id of a run or of an ent
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
-from audit import clock, reports
+from audit import clock, reports, sums
 from audit.admin.base import Choice, as_json, shown
 from audit.admin.paging import LongListAdmin, a_lane_for_each_team
 from audit.models import Charge, Entry, Message, Opening, Pending
 from audit.models.entry import EntryQuerySet
+from audit.requests import actor_of
 from audit.templatetags.showing import badge, pretty
 from audit.visible import visible
 from audit.wording import instant, money
+
+DAYS: Final = (1, 7, 30, 90, 365)
+MOST_OF_A_SUM: Final = 31
 
 
 class Recent(Choice):
@@ -42,6 +47,11 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def _days(text: str | None) -> int:
+    """One of those that are offered; a month where nothing sensible was said."""
+    return next((days for days in DAYS if str(days) == text), sums.PERIOD.days)
 
 
 def _person(words: str) -> str | None:
@@ -105,13 +115,25 @@ class ChargeAdmin(LongListAdmin):
     search_fields = ("run",)
     search_help_text = "a run's id"
     keyset = ("at", "id")
-
+    list_before_template = "admin/audit/to_sums.html"
     fields: ClassVar[Any] = (
         *("when", "amount", "guessed", "of_run", shown("step"), "call", shown("agent"), "version", shown("pipeline"), shown("team")),
         *(shown("provider"), shown("model"), "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", shown("price_version")),
         *(shown("cost_centre"), as_json("tags"), "corrects", "id"),
     )
     """As the list says them, in place of an amount in nano-USD and a run that leads nowhere."""
+
+    def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
+        return [("sums/", self.sums, "sums")]
+
+    def sums(self, request: HttpRequest) -> HttpResponse:
+        """What the charges of a period come to, by everything that one asks of them."""
+        days, now = _days(request.GET.get("days")), clock.now()
+        period = sums.Period(sums.Wanted(now - timedelta(days=days), now), actor=actor_of(request))
+        tables = [(name, *period.by(name, MOST_OF_A_SUM)) for name in sums.DIMENSIONS]
+        said = {"days": days, "choices": DAYS, "period": period, "total": period.total(), "tables": tables}
+        title = f"Charges of the last {days} days" if days > 1 else "Charges of the last day"
+        return self.page(request, "admin/audit/sums.html", title=title, **said)
 
     @admin.display(description="time (UTC)")
     def when(self, charge: Charge) -> str:

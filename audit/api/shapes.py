@@ -155,4 +155,26 @@ CHARGE: Final = given(
     meaning="A money fact. Corrections are charges of their own.",
 )
 
-COMPONENTS: Final = {"Problem": PROBLEM, "Entry": ENTRY, "Charge": CHARGE, "EntryPage": page_of(ref("Entry")), "ChargePage": page_of(ref("Charge"))}
+_SPENT: Final[dict[str, Shape]] = {
+    "amount_nano": NANO,
+    "estimated_nano": {**NANO, "description": "of that, what nobody reported and is the bound; nano-USD as text"},
+    "charges": whole("how many, corrections included"),
+    **{name: whole() for name in _COUNTED},
+}
+CHARGE_SUMMARY: Final = given(
+    since=instant("from here on; later than asked where `complete` is false"),
+    until=instant("up to here"),
+    complete=flag("false: there are more charges in the period than are looked at, so this is the newest part of it"),
+    total=given(_SPENT, meaning="What all of them come to."),
+    items=listing(given(_SPENT, name=text("of the team, agent, pipeline, provider/model or day; empty where a charge has none", example="platform"))),
+    more=flag("there are more groups than these"),
+    meaning="What charges come to, in USD.",
+)
+COMPONENTS: Final = {
+    "Problem": PROBLEM,
+    "Entry": ENTRY,
+    "Charge": CHARGE,
+    "ChargeSummary": CHARGE_SUMMARY,
+    "EntryPage": page_of(ref("Entry")),
+    "ChargePage": page_of(ref("Charge")),
+}

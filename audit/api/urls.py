@@ -8,4 +8,5 @@ urlpatterns = [
     path("entries/", views.EntriesView.as_view()),
     path("entries/<uuid:entry>/", views.EntryView.as_view()),
     path("charges/", views.ChargesView.as_view()),
+    path("charges/summary/", views.ChargesSummaryView.as_view()),
 ]

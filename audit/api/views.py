@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from rest_framework.response import Response
 
-from audit import reports
+from audit import clock, reports, sums
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import PAGING, Order, page
-from audit.api.shapes import PRINTABLE, Shape, ident, instant, person, ref, text
+from audit.api.shapes import PRINTABLE, Shape, ident, instant, one_of, person, ref, text
 from audit.clock import to_text
 from audit.errors import NotFound
 from audit.lanes import lanes_of
@@ -91,6 +92,35 @@ class ChargesView(Door):
         wanted = {columns[name]: value for name, value in asked.query.items() if name in columns}
         rows = Charge.objects.visible_to(asked.actor).filter(**wanted)
         return Response(page(rows, OLDEST, asked, charged, lanes=lanes_of(asked.actor)))
+
+
+class ChargesSummaryView(Door):
+    @operation(
+        id="sum_charges",
+        tag=TAG,
+        summary="Sum charges",
+        does=(
+            "What charges come to, in all and by team, agent, pipeline, model or day (in UTC): those of the last "
+            f"{sums.PERIOD.days} days unless `since` and `until` say otherwise. At most {sums.MOST_CHARGES:,} charges are looked at, the "
+            f"newest of the period; `complete` and `since` say whether that was all. The {sums.MOST_GROUPS} largest groups are listed, or the "
+            "newest days. What others than your teams spent is in no sum."
+        ),
+        query={"by": one_of(*sums.DIMENSIONS, meaning="what to sum by; by default team"), **CHARGED},
+        gives=ref("ChargeSummary"),
+    )
+    def get(self, asked: Asked) -> Response:
+        said = dict(asked.query)
+        by, until = said.pop("by", "team"), said.get("until", clock.now())
+        given = {**said, "until": until, "since": said.get("since", until - sums.PERIOD), "run": UUID(said["run"]) if "run" in said else None}
+        found = sums.summary(sums.Wanted(**given), by, actor=asked.actor)
+        items = [{**summed(group), "name": group.name} for group in found.groups]
+        period = {"since": to_text(found.since), "until": to_text(found.until), "complete": found.complete}
+        return Response({**period, "total": summed(found.total), "items": items, "more": found.more})
+
+
+def summed(group: sums.Group) -> dict[str, Any]:
+    counted = {name: value for name, value in asdict(group).items() if name != "name"}
+    return {**counted, "amount_nano": str(group.amount_nano), "estimated_nano": str(group.estimated_nano)}
 
 
 def charged(row: Charge) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from audit.admin import Deed, ReadOnlyAdmin, act, text_field
 from audit.requests import actor_of
 from audit.wording import ago, instant
 from orchestra_site.models import Token
-from orchestra_site.signing_in import change_own_password, keep_session, session_of
+from orchestra_site.signing_in import change_own_password, keep_session
 from orchestra_site.tokens import DAYS, MOST_DAYS, MOST_NAME, create_token, revoke_token, revoke_tokens
 
 MOST: Final = 200
@@ -123,7 +123,7 @@ class AccountAdmin(ReadOnlyAdmin):
         actor = actor_of(request)
 
         def perform(said: Mapping[str, Any]) -> HttpResponse:
-            made = create_token(actor.id, actor=actor, days=said["days"], name=said["name"], by=session_of(request))
+            made = create_token(actor.id, actor=actor, days=said["days"], name=said["name"])
             return self.page(request, "admin/site/token_once.html", title="A token, shown once", made=made, back=self.url("account"))
 
         says = [

@@ -15,6 +15,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from orchestra_site.credentials import token_of
 from orchestra_site.models import Token
 from orchestra_site.people import actor_for
 from orchestra_site.tokens import holder_of
@@ -33,7 +34,7 @@ class BearerAuthentication(_Knox):
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
         found = super().authenticate(request)
         if found is not None:
-            request._request.actor = actor_for(found[0], auth="token")  # type: ignore[attr-defined] # noqa: SLF001 - where doors look for it
+            request._request.actor = actor_for(found[0], auth="token", by=token_of(found[1]))  # type: ignore[attr-defined] # noqa: SLF001 - where doors look for it
         return found
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, Token]:

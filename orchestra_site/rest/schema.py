@@ -37,6 +37,8 @@ are signed in to the admin (a session needs the header `X-CSRFToken` for whateve
 those that are shown to you, and may act for the first. What you may not see does not exist (404); what you may see and not change is refused
 (403) with the reason.
 
+`GET /api/v1/` lists the addresses that need no name.
+
 ## The life of a run
 
 1. `GET /api/v1/pipelines/` and `GET /api/v1/pipelines/{pipeline}/`: what there is, and the `input` that a run of it takes, as JSON Schema.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from audit.api.shapes import given, ident, instant, listing, maybe, one_of, page_of, person, ref, text, whole
+from audit.api.shapes import given, ident, instant, listing, mapping, maybe, one_of, page_of, person, ref, text, whole
 
 TOKEN: Final = given(
     id=ident("what names it where it is revoked"),
@@ -49,7 +49,15 @@ LOCK: Final = given(
     ends_at=instant("from here on it is over by itself"),
     meaning="Somebody, or somewhere, from where no password is looked at after too many wrong ones.",
 )
+INDEX: Final = given(
+    version=text("of Orchestra", example="0.3.0"),
+    schema=text("the OpenAPI document; needs no credential", example="/api/v1/schema/"),
+    docs=text("the document as a page; needs no credential", example="/api/v1/docs/"),
+    addresses=mapping("what can be read without knowing a name, by its path", text(example="/api/v1/runs/")),
+    meaning="Where everything is.",
+)
 COMPONENTS: Final = {
+    "Index": INDEX,
     "Token": TOKEN,
     "MadeToken": MADE,
     "Me": ME,

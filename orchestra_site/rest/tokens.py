@@ -14,7 +14,6 @@ from audit.api.pages import PAGING, Order, page
 from audit.api.shapes import given, ref, text, whole
 from audit.errors import Invalid
 from orchestra_site.models import Token
-from orchestra_site.signing_in import session_of
 from orchestra_site.tokens import DAYS, MOST_DAYS, MOST_NAME, TooManyTokens, UnknownToken, create_token, revoke_token, revoke_tokens
 
 TAG = "tokens"
@@ -65,9 +64,7 @@ class TokensView(Door):
         refuses=(Invalid, NotGranted, TooManyTokens),
     )
     def post(self, asked: Asked) -> Response:
-        token = asked.credential
-        by = token if isinstance(token, Token) else session_of(self.request._request)  # noqa: SLF001 - Django's, which holds the session
-        made = create_token(asked.actor.id, actor=asked.actor, days=asked.body.get("days"), name=asked.body.get("name", ""), by=by)
+        made = create_token(asked.actor.id, actor=asked.actor, days=asked.body.get("days"), name=asked.body.get("name", ""))
         return Response({**rendered(made.token), "token": made.text}, status=201)
 
     @operation(

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from audit.api import errors, places
 from audit.api.doors import Door
-from orchestra_site.rest import passwords, schema, tokens
+from orchestra_site.rest import index, passwords, schema, tokens
 
 places.register()
 
@@ -25,7 +25,7 @@ class NoSuchPathView(Door):
 
 def _there_is_nothing(request: HttpRequest) -> str:
     hint = "" if request.path.endswith("/") else "; addresses end with a slash"
-    return f"there is nothing at {request.path}{hint}. GET /api/v1/schema/ lists what there is"
+    return f"there is nothing at {request.path}{hint}. GET /api/v1/ lists what there is, GET /api/v1/schema/ describes it"
 
 
 V1: list[URLPattern | URLResolver] = [
@@ -42,4 +42,5 @@ V1: list[URLPattern | URLResolver] = [
     path("", include("runs.api.urls")),
     path("", include("audit.api.urls")),
 ]
-urlpatterns = [path("v1/", include(V1)), re_path("", NoSuchPathView.as_view())]
+INDEX = path("", index.IndexView.as_view(addresses=index.addresses_of(V1)))
+urlpatterns = [path("v1/", include([INDEX, *V1])), re_path("", NoSuchPathView.as_view())]

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from agents.children import Broken, CallError, Job, MayGo, OnCall, OnProgress, Pool, PoolClosed, Returned
+from agents.children import Broken, CallError, Job, MayGo, NeverSent, OnCall, OnProgress, Pool, PoolClosed, Returned
 
-__all__ = ["Broken", "CallError", "Children", "Job", "MayGo", "OnCall", "OnProgress", "Place", "PoolClosed", "Returned"]
+__all__ = ["Broken", "CallError", "Children", "Job", "MayGo", "NeverSent", "OnCall", "OnProgress", "Place", "PoolClosed", "Returned"]
 
 
 MOST_PASSED_OVER: Final = 8

@@ -3,16 +3,15 @@
 Used by the lists here and by the site's pages that show runs beside agents and pipelines.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from audit import reports
-from audit.visible import visible
 from runs import services
-from runs.models import Effective, Integrity, Run, RunState, Step, Wait, WaitKind, WaitState
+from runs.models import Effective, Integrity, Run, Step
 from runs.models.run import integrity_of
 
 LISTED: Final = (
@@ -22,34 +21,32 @@ LISTED: Final = (
 """The columns of a run that `listed` reads, for whoever asks for many."""
 
 
-MOST_WAITS: Final = 1_000
-_FOR: Final[Mapping[str, str]] = {
-    WaitKind.SIGNAL: "for the signal {}",
-    WaitKind.UNRESOLVED: "for a word on a call",
-    WaitKind.INCOMPATIBLE: "for a worker that can carry it on",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A run with what it reads as; `word` is what filters and colours go by, `label` what a person reads.
 
-    `why` says of a rejected one which criterion fails and what it blames, where that was asked for (`with_reasons`); `waits` of a waiting one
-    what it waits for, where that is more than a time (`with_waits`).
+    `why` says of a rejected one which criterion fails and what it blames, where that was asked for (`with_reasons`); the label of a waiting one
+    what it waits for, where that is more than a time and was asked for (`with_waits`).
     """
 
     run: Run
-    word: str
-    label: str
+    reads: Effective
     cause: str
     owner: str
     why: str = ""
-    waits: str = ""
+
+    @property
+    def word(self) -> str:
+        return word_of(self.reads)
+
+    @property
+    def label(self) -> str:
+        return self.reads.label
 
     @property
     def more(self) -> str:
         """What the label says beyond the word: `as of …`, or what is waited for."""
-        return self.waits or self.label.removeprefix(self.word).strip().replace("T", " ").replace("Z", "") if self.label != self.word else ""
+        return self.reads.awaits or self.label.removeprefix(self.word).strip().replace("T", " ").replace("Z", "") if self.label != self.word else ""
 
     @property
     def seconds(self) -> float | None:
@@ -62,8 +59,8 @@ def listed(runs: Iterable[Run], now: datetime) -> Sequence[Listed]:
     rows = list(runs)
     found = integrity_of(rows)
     said = [(run, run.effective(now, found[run.id])) for run in rows]
-    silent = services.unanswered([run for run, effective in said if effective.overdue])
-    return [_listed(run, effective, silent.get(run.id)) for run, effective in said]
+    causes = services.causes(said)
+    return [Listed(run, reads, causes[run.id], run.failure_owner if causes[run.id] else "") for run, reads in said]
 
 
 def with_reasons(rows: Sequence[Listed]) -> Sequence[Listed]:
@@ -80,24 +77,8 @@ def with_reasons(rows: Sequence[Listed]) -> Sequence[Listed]:
 
 def with_waits(rows: Sequence[Listed]) -> Sequence[Listed]:
     """The same, those that wait for more than a time with what for; one statement more where there are any that wait."""
-    parked = [one.run.id for one in rows if one.word == RunState.WAITING]
-    if not parked:
-        return rows
-    waits = Wait.objects.filter(run__in=parked, state=WaitState.OPEN, kind__in=_FOR).order_by("expires_at", "id")
-    found: dict[UUID, list[tuple[str, str]]] = {}
-    for run, kind, subject in waits.values_list("run_id", "kind", "subject")[:MOST_WAITS]:
-        found.setdefault(run, []).append((kind, subject))
-    said = {run: what_for(each) for run, each in found.items()}
-    return [replace(one, waits=said[one.run.id], label=f"waiting {said[one.run.id]}") if one.run.id in said else one for one in rows]
-
-
-def what_for(waits: Sequence[tuple[str, str]]) -> str:
-    """`for the signal payment, and more`, of (kind, subject); empty where time alone ends it."""
-    known = [(kind, subject) for kind, subject in waits if kind in _FOR]
-    if not known:
-        return ""
-    kind, subject = known[0]
-    return _FOR[kind].format(visible(subject, 60)) + (", and more" if len(known) > 1 else "")
+    read = services.with_waits([(one.run, one.reads) for one in rows])
+    return [one if reads is one.reads else replace(one, reads=reads) for one, (_, reads) in zip(rows, read, strict=True)]
 
 
 def _reason(verdict: Any) -> str:
@@ -107,15 +88,6 @@ def _reason(verdict: Any) -> str:
         return ""
     blames = f", blames {failed[0]['blames']}" if failed[0].get("blames") else ""
     return f"{failed[0]['criterion']}{blames}" + (f" (and {len(failed) - 1} more)" if len(failed) > 1 else "")
-
-
-def _listed(run: Run, effective: Effective, silent: Wait | None) -> Listed:
-    cause = _overdue(silent) if effective.overdue else run.failure_cause  # no worker has written that yet, nor whose it is
-    return Listed(run, word_of(effective), effective.label, cause, run.failure_owner)
-
-
-def _overdue(silent: Wait | None) -> str:
-    return "deadline" if silent is None else str(services.cause_in_vain(silent))
 
 
 def word_of(effective: Effective) -> str:

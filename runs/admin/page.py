@@ -12,7 +12,6 @@ from audit.actors import Actor
 from audit.visible import visible
 from runs import services
 from runs.admin.advice import what_to_do, where_to_look
-from runs.admin.badges import what_for
 from runs.admin.findings import findings
 from runs.admin.outline import Asked, outline
 from runs.admin.phases import Work, phases, work_of
@@ -39,7 +38,7 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
         "run": document,
         "title": f"{visible(document['pipeline'], 80)}, {word}, {run.created_at:%H:%M}",
         "word": word,
-        "label": _label(document, word),
+        "label": document["label"],
         "usable": word in USABLE,
         "phases": phases(document, _work(run, steps)),
         "timeline": timeline(document, now, told.folds),
@@ -68,12 +67,6 @@ def _work(run: Run, steps: Sequence[services.StepInShort]) -> Work:
 
 def word_of(document: Mapping[str, Any]) -> str:
     return "broken" if document["integrity"] == "broken" else str(document["outcome"] or document["state"])
-
-
-def _label(document: Mapping[str, Any], word: str) -> str:
-    """What it reads as; of a waiting run what for, where that is more than a time."""
-    waits = what_for([(one["kind"], one["subject"] or "") for one in document["waits"]]) if word == RunState.WAITING else ""
-    return f"waiting {waits}" if waits else str(document["label"])
 
 
 def _agents(document: Mapping[str, Any], actor: Actor) -> dict[str, Any]:

@@ -104,9 +104,8 @@ class WaitAdmin(PressingAdmin):
 
     @admin.display(description="waits for")
     def what_for(self, row: Any) -> str:
-        subject = visible(row.said["subject"] or "", 80)
-        words = {WaitKind.SIGNAL: f"signal {subject}", WaitKind.TIMER: "its time", WaitKind.UNRESOLVED: f"a word on the call of {subject}"}
-        return words.get(row.kind, visible(row.kind, 40))
+        subject = row.said["subject"] or ""
+        return services.awaited(row.kind, subject, agent=subject)
 
     @admin.display(description="until (UTC)")
     def until(self, row: Any) -> str:

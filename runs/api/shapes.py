@@ -15,7 +15,7 @@ _HEADER: Final[dict[str, Shape]] = {
     "state": one_of(*RunState, meaning="whether it is alive, at this moment"),
     "outcome": maybe(one_of(*Outcome, meaning="whether its result is verified; null until finished")),
     "integrity": one_of(*Integrity, meaning="broken: its rows and the ledger say different things, so nothing it says counts"),
-    "label": text("one phrase for people: also `waiting until …`", example="verified as of 2014-02-28T14:25:00Z"),
+    "label": text("one phrase for people: also `waiting for …` and `waiting until …`", example="verified as of 2014-02-28T14:25:00Z"),
     "draft": flag("it ran drafts, so the best it can be is unverified"),
     "trigger": text("what started it: cli, api, admin, reverify, pipeline (a step of another run) or spread (some items of a loop of another run)"),
     "started_by": text("person:NAME or system:system", example="person:alice"),
@@ -90,7 +90,14 @@ UNRESOLVED: Final = given(
     why_not=maybe(text("why you can't settle it now; null where you can")),
     meaning="A call, and what is to be said of one that may or may not have been carried out.",
 )
-LISTED: Final = given(_HEADER, cost_nano=NANO, meaning="A run in a list; `GET /api/v1/runs/{run}/` has the rest.")
+LISTED: Final = given(
+    _HEADER,
+    failure_cause=maybe(one_of(*Cause, meaning="why it has failed, at this moment; null for a run that has not, and for a broken one")),
+    failure_owner=maybe(text("whose the failure is; null until it is written", example="agent:feed-reader")),
+    failure_team=maybe(text("the owner's team")),
+    cost_nano=NANO,
+    meaning="A run in a list; `GET /api/v1/runs/{run}/` has the rest.",
+)
 
 USAGE: Final = given(
     provider=text(example="anthropic"),
@@ -229,6 +236,7 @@ WAIT_FILTERS: Final[dict[str, Shape]] = {
 FILTERS: Final[dict[str, Shape]] = {
     "pipeline": named("only runs of this pipeline"),
     "outcome": one_of(*OUTCOMES, meaning="only runs that read so now; `broken` hides every other"),
+    "failure_cause": one_of(*Cause, meaning="only runs that have failed for this cause, or have no verdict for it"),
     "state": one_of(*RunState, meaning="only runs in this state now"),
     "since": instant("only runs started at this instant or later"),
     "children": flag("true: also runs that a step of another run has started"),

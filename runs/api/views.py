@@ -19,6 +19,7 @@ from runs.models import Run
 from runs.services import Listed, Wanted
 
 TAG = "runs"
+_FIELDS = {"failure_cause": "cause"}
 NEWEST = Order("created_at", "id", newest_first=True)
 
 
@@ -41,6 +42,9 @@ def rendered(listed: Listed) -> dict[str, Any]:
         "trigger": run.trigger,
         "started_by": run.started_by,
         **{name: _instant(getattr(run, name)) for name in ("as_of", "created_at", "started_at", "finished_at", "deadline_at")},
+        "failure_cause": listed.cause or None,
+        "failure_owner": listed.owner or None,
+        "failure_team": listed.team or None,
         "cost_nano": str(run.spent_nano),
     }
 
@@ -64,7 +68,7 @@ class RunsView(Door):
         gives=ref("RunPage"),
     )
     def get(self, asked: Asked) -> Response:
-        wanted = Wanted(**{name: value for name in FILTERS if (value := asked.query.get(name)) is not None})
+        wanted = Wanted(**{_FIELDS.get(name, name): value for name in FILTERS if (value := asked.query.get(name)) is not None})
         now = clock.now()
         lanes = services.lanes_of_runs(wanted, actor=asked.actor, now=now)
         found, following = cut(services.runs_wanted(wanted, actor=asked.actor, now=now), NEWEST, asked, lanes=lanes)

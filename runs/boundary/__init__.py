@@ -3,7 +3,7 @@
 Admission first; then the store writes the intent, then it is sent. Writes no rows. Called by performers.
 """
 
-from runs.adapters.children import CallError, OnCall, OnProgress, Place
+from runs.adapters.children import CallError, NeverSent, OnCall, OnProgress, Place
 
 from .admission import admit
 from .sending import Boundary, standings, stored_replies, target_resource, unpacked, with_bound
@@ -13,6 +13,7 @@ __all__ = [
     "Account",
     "Boundary",
     "CallError",
+    "NeverSent",
     "OnCall",
     "OnProgress",
     "Place",

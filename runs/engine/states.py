@@ -42,6 +42,8 @@ class Outcome(StrEnum):
 
 
 GOOD: Final = frozenset({Outcome.VERIFIED, Outcome.DEGRADED})
+FOR_A_CAUSE: Final = frozenset({Outcome.FAILED, Outcome.UNVERIFIED})
+"""How a run ends that has a failure of its own, with its cause and whose it is."""
 """Somebody else than who did the work has found that the result is right."""
 
 
@@ -213,6 +215,7 @@ class Verb(StrEnum):
     CALL_UNRESOLVED = "runs.call.unresolved"
     CALL_RESOLVED = "runs.call.resolved"
     CALL_TOLD_LATE = "runs.call.told_late"
+    CALL_CORRECTED = "runs.call.corrected"
     WAIT_ANSWERED = "runs.wait.answered"
     ANSWER_REFUSED = "runs.answer.refused"
 
@@ -261,12 +264,16 @@ class Effective:
     overdue: bool = False
     wake_at: datetime | None = None
     """While it waits: when time alone will bring it back, whether or not somebody answers before."""
+    awaits: str = ""
+    """While it waits for more than a time: `for the signal payment`, as whoever reads the waits says it."""
 
     @property
     def label(self) -> str:
-        """One phrase for people: `verified`, `verified as of …`, `broken`, `running`, `waiting until …`."""
+        """One phrase for people: `verified`, `verified as of …`, `broken`, `running`, `waiting for …`, `waiting until …`."""
         if self.integrity is Integrity.BROKEN:
             return "broken"
+        if self.outcome is None and self.awaits:
+            return f"{self.state} {self.awaits}"
         if self.outcome is None:
             return str(self.state) if self.wake_at is None else f"{self.state} until {to_the_second(self.wake_at)}"
         if self.as_of is not None and self.outcome in (Outcome.VERIFIED, Outcome.DEGRADED):

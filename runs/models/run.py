@@ -18,7 +18,20 @@ from agents.validation import DEEPEST
 from audit import reports
 from audit.actors import Actor
 from audit.identity import new_id
-from runs.engine.states import AT_WORK_RUN, GOOD, LIVE_RUN, SPREAD, SUPPORTED_ABIS, Effective, Integrity, Outcome, RunState, Verb, effective
+from runs.engine.states import (
+    AT_WORK_RUN,
+    FOR_A_CAUSE,
+    GOOD,
+    LIVE_RUN,
+    SPREAD,
+    SUPPORTED_ABIS,
+    Effective,
+    Integrity,
+    Outcome,
+    RunState,
+    Verb,
+    effective,
+)
 from runs.engine.values import instant_text
 
 _LIVE = sorted(state.value for state in LIVE_RUN)  # in order: a set would make a new migration every other time
@@ -91,12 +104,16 @@ class RunQuerySet(models.QuerySet["Run"]):
             return self.filter(Q(outcome=outcome) | IS_LIVE & Q(deadline_at__lte=now))
         return self.filter(outcome=outcome)
 
+    def failed_for(self, cause: str, now: datetime) -> Self:
+        """Runs with this cause, and overdue ones: whoever reads what those have waited for says their cause."""
+        return self.filter(Q(outcome__in=sorted(FOR_A_CAUSE), failure_cause=cause) | IS_LIVE & Q(deadline_at__lte=now))
+
     @staticmethod
     def ways_to_end_as(outcome: Outcome | None, now: datetime) -> list[Q]:
         """The same parted into conditions of which each has an index in the order of a list: no index has an `or`."""
         if outcome is Outcome.FAILED:
             return [Q(outcome=outcome), IS_LIVE & Q(deadline_at__lte=now)]
-        return [Q()]
+        return [Q()] if outcome is None else [Q(outcome=outcome)]
 
 
 class Run(models.Model):

@@ -3,7 +3,7 @@
 The worker's only way to the boundary.
 """
 
-from runs.boundary import Account, Boundary, CallError, Place, Refusal, Reply, Request, Standing, standings, unpacked
+from runs.boundary import Account, Boundary, CallError, NeverSent, Place, Refusal, Reply, Request, Standing, standings, unpacked
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
@@ -14,6 +14,7 @@ __all__ = [
     "Boundary",
     "CallError",
     "Dispatch",
+    "NeverSent",
     "Place",
     "Refusal",
     "Reply",

@@ -9,6 +9,7 @@ from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
 from .late import settle_late, take_late
 from .listing import OUTCOMES, Listed, Wanted, lanes_of_runs, newest_of_each, newest_runs, read_as, runs_wanted
+from .phrases import awaited, causes, with_waits
 from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run_document, runs_visible_to, steps_in_short
 from .refusals import refused_starts
 from .starting import reverify, start_run
@@ -40,12 +41,14 @@ __all__ = [
     "Wanted",
     "WantedWaits",
     "asked_of",
+    "awaited",
     "call_document",
     "call_records",
     "calls_visible_to",
     "cancel_orphans",
     "cancel_run",
     "cause_in_vain",
+    "causes",
     "end_unattended",
     "extent_of_work",
     "find_call",
@@ -77,4 +80,5 @@ __all__ = [
     "waits_visible_to",
     "waits_wanted",
     "why_not",
+    "with_waits",
 ]

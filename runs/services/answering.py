@@ -27,6 +27,7 @@ from runs.engine.states import LIVE_RUN, CallState, Resolution, Verb, WaitKind, 
 from runs.engine.values import instant_text
 from runs.errors import AlreadyAnswered, BadAnswer, NotWaiting, TooEarly, UnknownCall
 from runs.models import Call, Run, Wait, WaitQuerySet
+from runs.services import phrases
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
 from runs.services.waits import contract_of, find_call
@@ -69,8 +70,13 @@ def _not_waiting(run: Run, signal: str, ended: Sequence[Wait]) -> OrchestraError
     if ended:
         return _too_late(ended[-1])
     open_now = sorted(set(Wait.objects.filter(run=run, kind=WaitKind.SIGNAL, state=WaitState.OPEN).values_list("subject", flat=True)))
-    known = f"it waits for {', '.join(open_now)}" if open_now else f"it waits for no signal now ({run.effective(clock.now()).label})"
+    known = f"it waits for {', '.join(open_now)}" if open_now else f"it waits for no signal now ({_reads(run)})"
     return NotWaiting(f"run {run.id} does not wait for the signal '{name}': {known}. Send it again once the run has come to its wait")
+
+
+def _reads(run: Run) -> str:
+    [(_, reads)] = phrases.with_waits([(run, run.effective(clock.now()))])
+    return reads.label
 
 
 def _refuse_misfit(wait: Wait, payload: Any) -> None:

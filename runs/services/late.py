@@ -34,6 +34,9 @@ def settle_late(*, run: UUID, team: str, ends: Sequence[store.CallSettled], acto
     that was given up is told of it."""
     if store.settle_late(run, team, ends, actor) == len(ends):
         return
+    free = [end for end in ends if end.costs_nothing]
+    if free:
+        store.take_back(run, team, free, actor)
     for end in ends:
         said = _truth(end)
         if said is not None and _recorded(end.call.key, said, actor):

@@ -15,9 +15,10 @@ from agents.models import Pipeline, Team
 from audit import clock
 from audit.actors import Actor
 from audit.lanes import first_of, teams_apart
-from runs.engine.states import Effective, Integrity, Outcome, RunState
+from runs.engine.states import FOR_A_CAUSE, Effective, Integrity, Outcome, RunState
 from runs.models import Run, RunQuerySet
 from runs.models.run import IS_LIVE, integrity_of
+from runs.services import phrases
 from runs.services.reading import runs_visible_to
 
 BROKEN: Final = str(Integrity.BROKEN)
@@ -34,6 +35,7 @@ class Wanted:
     state: str | None = None
     since: datetime | None = None
     started_by: str | None = None
+    cause: str | None = None
     children: bool = False
     """Also runs that a step of another run has started."""
 
@@ -44,6 +46,17 @@ class Listed:
 
     run: Run
     effective: Effective
+    cause: str = ""
+    """Why it has failed, also where no worker has written that yet: then nobody has written whose it is either."""
+
+    @property
+    def owner(self) -> str:
+        return self.run.failure_owner if self.cause and not self.effective.overdue else ""
+
+    @property
+    def team(self) -> str:
+        """That of the owner."""
+        return self.run.failure_team if self.owner else ""
 
     @property
     def outcome(self) -> str | None:
@@ -62,6 +75,8 @@ def runs_wanted(wanted: Wanted, *, actor: Actor, now: datetime) -> RunQuerySet:
         runs = _in_state(runs, RunState(wanted.state), now)
     if wanted.outcome is not None and wanted.outcome != BROKEN:
         runs = runs.ended_as(Outcome(wanted.outcome), now)
+    if wanted.cause is not None:
+        runs = runs.failed_for(wanted.cause, now)
     return runs
 
 
@@ -72,8 +87,9 @@ def lanes_of_runs(wanted: Wanted, *, actor: Actor, now: datetime) -> list[Q]:
     """
     apart = [] if wanted.pipeline is not None else teams_apart(actor)
     teams = [Q(team=key) for key in Team.objects.filter(name__in=apart).values_list("pk", flat=True)] if apart else [Q()]
-    outcome = Outcome(wanted.outcome) if wanted.outcome in set(Outcome) else None
-    return [team & end for team in teams for end in RunQuerySet.ways_to_end_as(outcome, now)]
+    outcomes: Sequence[Outcome | None]
+    outcomes = [Outcome(wanted.outcome)] if wanted.outcome in set(Outcome) else sorted(FOR_A_CAUSE) if wanted.cause is not None else [None]
+    return [team & end for team in teams for outcome in outcomes for end in RunQuerySet.ways_to_end_as(outcome, now)]
 
 
 def newest_runs(wanted: Wanted, *, actor: Actor, now: datetime, most: int, before: Run | None = None) -> list[Run]:
@@ -97,8 +113,10 @@ def read_as(runs: Sequence[Run], wanted: Wanted, *, now: datetime | None = None)
     """Each run as it reads now, without those that read otherwise than wanted."""
     now = now or clock.now()
     found = integrity_of(runs)
-    listed = [Listed(run, run.effective(now, found[run.id])) for run in runs]
-    return [each for each in listed if wanted.outcome in (None, each.outcome)]
+    readings = phrases.with_waits([(run, run.effective(now, found[run.id])) for run in runs])
+    causes = phrases.causes(readings)
+    listed = [Listed(run, reads, causes[run.id]) for run, reads in readings]
+    return [each for each in listed if wanted.outcome in (None, each.outcome) and wanted.cause in (None, each.cause)]
 
 
 def _in_state(runs: RunQuerySet, state: RunState, now: datetime) -> RunQuerySet:

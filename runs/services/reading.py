@@ -17,7 +17,7 @@ from runs.engine.values import instant_text
 from runs.errors import UnknownRun
 from runs.models import Call, Run, RunQuerySet, Step, Wait
 from runs.models.run import integrity_of
-from runs.services import relatives
+from runs.services import phrases, relatives
 from runs.services.waits import WantedWaits, cause_in_vain, unanswered, wait_records, waits_wanted
 
 SHORTEST_PREFIX = 8
@@ -89,7 +89,7 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
         made.setdefault(call.step, []).append(call)
     judged = [step for step in steps if step.judges]
     verdict = opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None
-    effective = run.effective(now, _integrity(run, finish, verdict))
+    [(_, effective)] = phrases.with_waits([(run, run.effective(now, _integrity(run, finish, verdict)))])
     return {
         **_header(run, effective),
         "input": opened.get(run.input_entry, {}).get("input"),
@@ -194,11 +194,10 @@ def _judged_run(run: Run, actor: Actor) -> str | None:
 def _judgements(run: Run, actor: Actor, now: datetime) -> list[dict[str, Any]]:
     ids = list(Run.objects.filter(reverifies=run).order_by().values_list("id", flat=True))  # by its index: with the teams, all of theirs were read
     newer = Run.objects.visible_to(actor).filter(id__in=ids) if ids else ()
-    return [_judgement(each, now) for each in sorted(newer, key=lambda each: each.created_at)]
-
-
-def _judgement(run: Run, now: datetime) -> dict[str, Any]:
-    return {"run": str(run.id), "label": run.effective(now, integrity_of([run])[run.id]).label, "finished_at": instant_text(run.finished_at)}
+    rows = sorted(newer, key=lambda each: each.created_at)
+    intact = integrity_of(rows)
+    readings = phrases.with_waits([(each, each.effective(now, intact[each.id])) for each in rows])
+    return [{"run": str(each.id), "label": reads.label, "finished_at": instant_text(each.finished_at)} for each, reads in readings]
 
 
 def _step(step: Step, calls: Sequence[Call], opened: Mapping[UUID, Mapping[str, Any]], usage: Mapping[UUID, Mapping[str, Any]]) -> dict[str, Any]:

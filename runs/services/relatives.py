@@ -10,6 +10,7 @@ from agents.validation import DEEPEST
 from audit.actors import Actor
 from runs.models import Run
 from runs.models.run import integrity_of
+from runs.services import phrases
 
 MOST_SHOWN: Final = 200
 
@@ -29,7 +30,8 @@ def below(run: Run, *, actor: Actor, now: datetime) -> dict[str, Any]:
     rows = Run.objects.visible_to(actor).select_related("pipeline").filter(id__in=tree).defer("release")
     found = {row.id: row for row in rows}
     intact = integrity_of(found.values())
-    listed = [_record(found[id_], run.depth, found[id_].effective(now, intact[id_])) for id_ in tree if id_ in found]
+    readings = phrases.with_waits([(found[id_], found[id_].effective(now, intact[id_])) for id_ in tree if id_ in found])
+    listed = [_record(each, run.depth, reads) for each, reads in readings]
     more = _many_below(run, actor) - len(listed) if len(tree) == MOST_SHOWN else 0
     return {"children": listed, "more_children": more}
 

@@ -9,7 +9,7 @@ from .loading import Loaded, Problem, load, load_rows, plan_of, plan_of_run
 from .pacing import pace_of
 from .settling import abandoned, call_records, confirmed, failed, opened, resent, with_account
 from .transitions import CallOpened, CallRecord, CallSettled, Committed, Seen, Stale, Transition
-from .writing import commit, settle_late
+from .writing import commit, settle_late, take_back
 
 __all__ = [
     "MAX_ATTEMPTS",
@@ -42,5 +42,6 @@ __all__ = [
     "release_lease",
     "resent",
     "settle_late",
+    "take_back",
     "with_account",
 ]

@@ -64,6 +64,11 @@ class CallSettled:
     late: Mapping[str, Any] | None = None
     """What the call was answered, kept where its step's result can't be written: whoever drives the run now takes it from here."""
 
+    @property
+    def costs_nothing(self) -> bool:
+        """Whether that is known: it never went out, or whoever was asked says that nothing was done."""
+        return self.cost_nano == 0 and (self.charge is None or not self.charge.estimated)
+
 
 @dataclass(frozen=True, slots=True)
 class Transition:

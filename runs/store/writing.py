@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import F
 
-from audit import bulk, canonical, clock, ledger
+from audit import bulk, canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.identity import new_id
 from audit.ledger import Draft, Head
@@ -36,6 +36,7 @@ _STEP_CHANGES = (
 _STEP_COLUMNS = ("run", "key", "node", "judges", "started_at", "input_entry", *_STEP_CHANGES)
 _WAIT_COLUMNS = ("id", "run", "step", "kind", "subject", "state", "opened_at", "expires_at", "look_at", "goes_on", "failure_entry", "answered_by")
 _CALL_COLUMNS = ("run", "dispatched_at", *CallRecord.__slots__, "cost_nano")
+_NOT_DONE = sorted({CallState.REFUSED, CallState.UNRESOLVED, CallState.RESOLVED_NOT_DONE})
 _CALL_CHANGES = ["state", "settled_at", "cause", "contained", "cost_nano", "reserved_nano", "response_entry"]
 
 # A call is reserved only within the run's own limits; what was spent is recorded whatever the limit says.
@@ -277,6 +278,31 @@ def settle_late(run: UUID, team: str, settled: Sequence[CallSettled], actor: Act
         ledger.record([drafts[each.call.key] for each in mine], now=now)
         ledger.charge([each.charge for each in mine if each.charge is not None], now=now)
     return len(mine)
+
+
+def take_back(run: UUID, team: str, ends: Sequence[CallSettled], actor: Actor) -> None:
+    """Of calls that were paid for when they were given up and are known since to have cost nothing: their money comes back, with an entry each.
+
+    A call that another worker has sent again may cost in spite of what the first one knows, and so does one that was done.
+    """
+    with transaction.atomic(durable=True):
+        family.lock([run])
+        Run.objects.filter(id=run).update(revision=F("revision") + 1)
+        now = clock.now()
+        given_up = Call.objects.filter(key__in=[each.call.key for each in ends], state__in=_NOT_DONE, cost_nano__gt=0)
+        mine = [each for each in ends if each.call.key in set(given_up.values_list("key", flat=True))]
+        unsent = {each.call.id: each for each in mine if not reports.is_said_of(f"call:{each.call.key}", Verb.CALL_RESENT, run=run)}
+        back = ledger.take_back(unsent, now=now)
+        Call.objects.filter(id__in=back).update(cost_nano=0)
+        Run.objects.filter(id=run).update(spent_nano=F("spent_nano") - sum(back.values()))
+        family.pay_late(run, -sum(back.values()))
+        ledger.record([_late_draft(run, team, _corrected(unsent[call], amount), actor) for call, amount in back.items()], now=now)
+
+
+def _corrected(end: CallSettled, back_nano: int) -> Fact:
+    facts = {name: end.fact.facts[name] for name in ("step", "attempt", "ordinal", "kind", "name", "mode")}
+    facts |= {"cost_nano": "0", "back_nano": str(back_nano), "cause": end.call.cause or None}
+    return Fact(Verb.CALL_CORRECTED, end.fact.subject, end.fact.agent, facts)
 
 
 def _with_answer(settled: CallSettled) -> Fact:

@@ -21,7 +21,7 @@ from runs.engine.outcomes import Failed, Result, Unresolved
 from runs.engine.states import CallKind, CallState, Cause, Mode, RunState, StepState
 from runs.engine.values import Step
 from runs.performers import Refusal
-from runs.worker.messages import Asked, Ended, Event, Gone, Input, Planned, Poked, Settled, Tools, give
+from runs.worker.messages import Asked, Ended, Event, Gone, Input, Planned, Poked, Settled, Tools, Withdrawn, give, unread
 from runs.worker.performing import Performing
 from runs.worker.planning import Calls, admitted, carried_on, diverged, is_under_way, judged_by, planned, record_of, told_late
 
@@ -94,7 +94,7 @@ class Driver:
     async def _let_go(self) -> None:
         """Nobody goes on here. What was answered, written or not, is written as the calls' own truth: conditional on each being dispatched."""
         await self.performing.drop_all()
-        answered = [each for each in (*self._closing, *self._arrived()) if self._is_open(each.call)]
+        answered = [each for each in (*self._closing, *self._arrived()) if self._is_news(each)]
         ends = {each.call.key: each for each in reversed([*answered, *self._left])}
         if ends:
             await self._tell_late(list(ends.values()))
@@ -124,22 +124,28 @@ class Driver:
 
     async def _react(self, event: Input) -> None:
         match event:
-            case Ended(result=result, settled=settled):
-                self.performing.forget(event)
-                closing = () if settled is None else (settled,)
-                if settled is not None and not self._is_dispatched(settled.call) and self._is_open(settled.call):
-                    await self.tools.committer.lasting(self._tell_late([settled]))  # given up as it was answered
-                await self._settle(lambda: self._absorbed(result, closing), closing)
+            case Ended():
+                await self._take_end(event)
             case Asked():
                 await self._write_intent(event)
             case Settled():
                 await self._write_end(event)
+            case Withdrawn(settled=settled) if self._is_over(settled.call):
+                await self.tools.committer.lasting(self._tell_late([settled]))
             case Poked(revision=revision):
                 self._is_poked = False
                 if revision is not None and revision > self.seen.revision:
                     await self._reload(())
                 if not self.finished:
                     await self._settle(self._timed)
+
+    async def _take_end(self, event: Ended) -> None:
+        self.performing.forget(event)
+        closing = () if event.settled is None else (event.settled,)
+        late = [each for each in closing if not self._is_dispatched(each.call) and self._is_news(each)]
+        if late:
+            await self.tools.committer.lasting(self._tell_late(late))  # given up as it was answered
+        await self._settle(lambda: self._absorbed(event.result, closing), closing)
 
     def _first(self) -> Move:
         now, loaded = clock.now(), self.loaded
@@ -210,13 +216,14 @@ class Driver:
         for plan in turn.plans:
             self.performing.launch(plan)
         running = [key for key in sorted(self.snapshot.open) if self.snapshot.steps[key].state is StepState.RUNNING]
-        answered = {event.result.key for event in self._unread() if isinstance(event, Ended)} if reread else ()
+        answered = {event.result.key for event in unread(self.inbox) if isinstance(event, Ended)} if reread else ()
         idle = tuple(key for key in running if key not in self.performing and key not in answered)
         if reread and idle:
             await self._settle(lambda: Move(self.snapshot, perform=idle))
 
     def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> _Turn:
-        opened = [each for each in opened if each.call.key not in self.calls and self._may_open(each.call)]
+        new = [each for each in opened if each.call.key not in self.calls and self._is_at_work(each.call.step, each.call.attempt)]
+        opened = [each for each in new if clock.now() < each.call.not_after]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
         known = Calls(self.calls, self.responses, self.unsent)
@@ -297,7 +304,8 @@ class Driver:
         loaded = (await self.tools.committer.call(store.load, [self.run]))[0]
         self.finished = loaded.run.state == RunState.FINISHED
         if self.finished or loaded.seen.fence != self.seen.fence:
-            self._left = [*closing, *(self._in_flight(loaded) if self.finished else ())]
+            out = store.call_records(loaded.calls.values()).values() if self.finished else ()  # nobody will use what is still on its way
+            self._left = [*closing, *(store.abandoned(call, loaded.snapshot, run=self.run) for call in out if call.state is CallState.DISPATCHED)]
             if not self.finished:
                 raise LostAuthority
             return
@@ -310,18 +318,8 @@ class Driver:
 
     def _arrived(self) -> list[store.CallSettled]:
         """The ends of calls that lie in the inbox, and stay there: money and evidence are not dropped with it."""
-        return [event.settled for event in self._unread() if isinstance(event, (Ended, Settled)) and event.settled is not None]
-
-    def _unread(self) -> list[Input]:
-        events = [self.inbox.get_nowait() for _ in range(self.inbox.qsize())]
-        for event in events:
-            self.inbox.put_nowait(event)
-        return events
-
-    def _in_flight(self, loaded: store.Loaded) -> list[store.CallSettled]:
-        """Once a run has finished, nobody will use what is still on its way."""
-        records = store.call_records(loaded.calls.values()).values()
-        return [store.abandoned(call, loaded.snapshot, run=self.run) for call in records if call.state is CallState.DISPATCHED]
+        ends = [event for event in unread(self.inbox) if not isinstance(event, (Asked, Poked))]
+        return [end.settled for end in ends if end.settled is not None and (not isinstance(end, Withdrawn) or self._is_over(end.settled.call))]
 
     # --- calls ---
 
@@ -375,22 +373,23 @@ class Driver:
         step = self.snapshot.steps.get(key)
         return step is not None and step.state is StepState.RUNNING and step.attempt == attempt
 
-    def _may_open(self, call: store.CallRecord) -> bool:
-        return self._is_at_work(call.step, call.attempt) and clock.now() < call.not_after
-
     def _may_have_acted(self, step: Step) -> store.CallRecord | None:
         """The call of a step at work that may not be sent again, and of which nobody knows what became: it is out, or has been given up."""
         mine = (call for call in self.calls.values() if call.step == step.key and call.attempt == step.attempt)
         return next((call for call in mine if call.mode is Mode.AT_MOST_ONCE and call.state in _UNKNOWN), None)
 
+    def _is_over(self, call: store.CallRecord) -> bool:
+        """Whether nobody will send it any more; what a worker that leaves has not sent, the next one does."""
+        return self.finished or not self._is_at_work(call.step, call.attempt)
+
     def _is_dispatched(self, call: store.CallRecord) -> bool:
         known = self.calls.get(call.key)
         return known is not None and known.state is CallState.DISPATCHED
 
-    def _is_open(self, call: store.CallRecord) -> bool:
-        """Whether its own answer is news: it is out, or was given up."""
-        known = self.calls.get(call.key)
-        return known is not None and known.state in _UNKNOWN
+    def _is_news(self, end: store.CallSettled) -> bool:
+        """Whether a call's own end says what nobody knew: it was out, or given up, or paid for when it was given up and has cost nothing."""
+        known = self.calls.get(end.call.key)
+        return known is not None and (known.state in _UNKNOWN or (known.state is CallState.REFUSED and end.costs_nothing))
 
     def _abandoned(self, move: Move, closing: set[str]) -> list[store.CallSettled]:
         """The calls of attempts that end without them; at the end of a run, every call that is still out. What has arrived of them is their truth."""

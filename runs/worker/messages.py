@@ -73,13 +73,20 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A step was abandoned while its call still waited for a child: its intent was written, and it never went out."""
+
+    settled: store.CallSettled
+
+
+@dataclass(frozen=True, slots=True)
 class Poked:
     """Time passed, or somebody saw the row at this revision."""
 
     revision: int | None = None
 
 
-Input = Ended | Asked | Settled | Poked
+Input = Ended | Asked | Settled | Withdrawn | Poked
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +106,11 @@ class Planned:
 def give(answer: "asyncio.Future[Answer]", value: Answer) -> None:
     if not answer.done():
         answer.set_result(value)
+
+
+def unread(inbox: "asyncio.Queue[Input]") -> list[Input]:
+    """What lies in it, and stays there."""
+    events = [inbox.get_nowait() for _ in range(inbox.qsize())]
+    for event in events:
+        inbox.put_nowait(event)
+    return events

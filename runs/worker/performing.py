@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from agents.prices import Used
 from runs import performers, store
 from runs.engine.outcomes import Failed
 from runs.engine.states import CallKind, Cause
 from runs.engine.values import Plan
 from runs.performers import CallError, Refusal, Reply, Request
-from runs.worker.messages import Answer, Asked, Ended, Event, Gone, Input, Planned, Settled, Tools
+from runs.worker.messages import Answer, Asked, Ended, Event, Gone, Input, Planned, Settled, Tools, Withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Performing:
         self.run, self.plan, self.tools, self.inbox = run, plan, tools, inbox
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places: set[performers.Place] = set()
+        self._dropped: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -70,9 +72,11 @@ class Performing:
         task = self._tasks.pop(key, None)
         if task is not None:
             task.cancel()
+            self._dropped.add(task)
+            task.add_done_callback(self._dropped.discard)
 
     async def drop_all(self) -> None:
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._dropped]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -142,7 +146,13 @@ class Performing:
                 return Ended(Failed(request.step, request.attempt, answer.cause, answer.message, owner=answer.owner))
             assert isinstance(answer, store.CallRecord)
             record = answer
-        reply = await self._carried_out(request)
+        try:
+            reply = await self._carried_out(request)
+        except performers.NeverSent:
+            if not request.sent_before:
+                never = Reply(cause=Cause.STOPPED, message="its step ended before a child was free", answered=False, sent=False, used=Used(0))
+                self.inbox.put_nowait(Withdrawn(self._end_of(record, never, None)))
+            raise
         evidence = {"stderr": reply.stderr} if reply.stderr else None
         settled = self._end_of(record, reply, evidence)
         if reply.cause is None:

@@ -19,10 +19,11 @@ from agents.models import Team
 from audit import clock
 from audit.errors import Conflict
 from audit.models import Entry, Opening
+from orchestra_site.credentials import OpenSession, session_of, token_of
 from orchestra_site.models import Token
 from orchestra_site.people import actor_for
-from orchestra_site.signing_in import change_own_password, session_of
-from orchestra_site.tokens import OpenSession, create_token
+from orchestra_site.signing_in import change_own_password
+from orchestra_site.tokens import create_token
 from tests.doors.world import signed_in
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
@@ -321,24 +322,25 @@ def test_all_tokens_of_a_person_are_revoked_in_a_shell(passwords: dict[str, str]
 
 def test_a_token_that_has_ended_while_it_asked_makes_no_other(passwords: dict[str, str]) -> None:
     alice = User.objects.get(username="alice")
-    actor = actor_for(alice, auth="token")
-    by = create_token("alice", actor=SYSTEM).token
+    actor = actor_for(alice, auth="token", by=token_of(create_token("alice", actor=SYSTEM).token))
     registry.change_password("alice", old=passwords["alice"], new=NEW, actor=actor)
     with pytest.raises(NotGranted, match="has ended just now"):
-        create_token("alice", actor=actor, by=by)
+        create_token("alice", actor=actor)
     assert not Token.objects.filter(user=alice).exists()
 
 
 def a_session_of(client: Client) -> OpenSession:
     """As a request knows it that was let in a moment ago."""
     request = RequestFactory().post("/")
-    request.session = client.session
-    return session_of(request)
+    request.session, request.user = client.session, User.objects.get(pk=client.session["_auth_user_id"])
+    found = session_of(request)
+    assert found is not None
+    return found
 
 
 def refused_as_ended(by: OpenSession | None, says: str = "has ended just now; sign in again") -> None:
     with pytest.raises(NotGranted, match=says):
-        create_token("alice", actor=actor_for(User.objects.get(username="alice"), auth="session"), by=by)
+        create_token("alice", actor=actor_for(User.objects.get(username="alice"), auth="session", by=by))
     assert not Token.objects.exists()
     assert Entry.objects.filter(verb="site.token.refused").exists()
 
@@ -359,7 +361,7 @@ def test_a_session_that_signed_out_while_it_asked_makes_no_token(passwords: dict
 def test_a_session_that_is_open_makes_a_token_and_a_person_without_one_makes_none(passwords: dict[str, str]) -> None:
     refused_as_ended(None, "with a session or a token that is open")
     alice = User.objects.get(username="alice")
-    assert create_token("alice", actor=actor_for(alice, auth="session"), by=a_session_of(signed_in("alice"))).token.user == alice
+    assert create_token("alice", actor=actor_for(alice, auth="session", by=a_session_of(signed_in("alice")))).token.user == alice
 
 
 def test_a_password_that_is_reset_while_a_page_asks_leaves_no_token(passwords: dict[str, str]) -> None:

@@ -61,6 +61,20 @@ def test_the_button_publishes_what_its_page_showed_and_nothing_that_was_applied_
     assert "with worker 3" in text(seen["alice"].post(deed(pipeline, "publish"), {"seen": again}, follow=True))
 
 
+def test_the_page_shows_what_changed_in_the_code_before_it_is_published(seen: dict[str, Client], tmp_path: Path) -> None:
+    functions = world.WORK.replace("'n': 1", "'n': 2") + "X = '<script>\u202e'\n"
+    folder = pipelines.folder(tmp_path / "f", functions=functions, agents=[pipelines.agent("worker", "work:work")], steps=world.STEPS)
+    (folder / "picture.png").write_bytes(b"\x89PNG\0")
+    registry.apply_folder(folder, actor=SYSTEM)
+    page = text(seen["alice"].get(deed(Pipeline.objects.get(name="sample"), "publish")))
+    assert "<script>\u202e" not in page and "+X = &#x27;&lt;script&gt;&lt;U+202E&gt;&#x27;" in page
+    assert (
+        '<span class="o-removed">-    return {&#x27;n&#x27;: 1}</span>' in page
+        and '<span class="o-added">+    return {&#x27;n&#x27;: 2}</span>' in page
+    )
+    assert "picture.png" in page and "added: not a text: 0 bytes, now 5" in page
+
+
 def test_a_member_starts_a_run_from_the_contract_of_its_input(seen: dict[str, Client], tmp_path: Path) -> None:
     contract = "input: {type: object, required: [rows], properties: {rows: {type: integer, minimum: 1}, feed: {type: string}, more: {type: object}}}"
     folder = pipelines.folder(tmp_path / "f", functions=world.WORK, agents=[pipelines.agent("worker", "work:work")], steps=world.STEPS)

@@ -83,6 +83,7 @@ REST = [
     ("/api/v1/runs/", ""),
     ("/api/v1/runs/", "?outcome=rejected"),
     ("/api/v1/runs/", "?outcome=failed"),
+    ("/api/v1/runs/", "?failure_cause=stale"),
     ("/api/v1/entries/", ""),
     ("/api/v1/entries/", "?person=alice"),
 ]

@@ -30,9 +30,9 @@ def hear(tracker: Tracker, verb: str, **facts: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "subject", "said"),
     [
-        ("signal", "payment", "waits for the signal 'payment' until 2026-03-01T14:00:00Z"),
+        ("signal", "payment", "waits for the signal payment until 2026-03-01T14:00:00Z"),
         ("timer", "", "waits until 2026-03-01T14:00:00Z"),
-        ("unresolved", "o1", "waits until 2026-03-01T14:00:00Z for somebody who says what became of its call"),
+        ("unresolved", "o1", "waits for a word on a call until 2026-03-01T14:00:00Z"),
     ],
 )
 def test_a_step_that_waits_says_for_what_and_is_not_at_work(tracker: Tracker, kind: str, subject: str, said: str) -> None:
@@ -49,7 +49,11 @@ def test_a_compensation_is_its_own_agents_turn_and_takes_none_from_the_verifier(
     assert [seen.agent for seen in tracker.steps.values()] == ["booker", "canceller", "booker", "canceller", "judge"]
 
 
-def test_rows_of_somebody_elses_run_say_until_when_a_step_waits(tracker: Tracker) -> None:
+@pytest.mark.parametrize(
+    ("waits", "said"),
+    [({}, "waits until 2026-03-01T14:00:00Z"), ({"paid": ("signal", "payment")}, "waits for the signal payment until 2026-03-01T14:00:00Z")],
+)
+def test_rows_of_somebody_elses_run_say_for_what_and_until_when_a_step_waits(tracker: Tracker, waits: Any, said: str) -> None:
     row = Step(key="paid", agent="", state="waiting", attempt=1, started_at=NOW, deadline_at=NOW + timedelta(hours=2))
-    tracker.read([row], NOW + timedelta(minutes=1))
-    assert tracker.steps["paid"].note == "waits until 2026-03-01T14:00:00Z"
+    tracker.read([row], NOW + timedelta(minutes=1), waits)
+    assert tracker.steps["paid"].note == said

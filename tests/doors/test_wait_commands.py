@@ -44,7 +44,7 @@ def token_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_waits_says_for_what_until_when_what_silence_means_who_and_what_to_type(tmp_path: Path) -> None:
     run = waiting.for_a_signal(tmp_path)
     said = typed("waits").out
-    assert "for the signal 'payment'" in said and f"{run.id} of sample" in said
+    assert "for the signal payment" in said and f"{run.id} of sample" in said
     assert "after that the step fails as expired" in said and "any member of team 'platform'" in said
     assert f"manage.py signal {run.id} payment --payload JSON" in said
     (wait,) = typed("waits", "--json", "--pipeline", "sample", "--run", str(run.id)[:18]).document
@@ -54,7 +54,7 @@ def test_waits_says_for_what_until_when_what_silence_means_who_and_what_to_type(
 def test_waits_names_the_call_that_a_person_has_to_settle(tmp_path: Path) -> None:
     run = waiting.for_a_person(tmp_path)
     said = typed("waits").out
-    assert "somebody who says what became of a call of 'payer'" in said
+    assert "a word on a call of payer" in said
     assert f"manage.py settle {waiting.call_of(run).id} done|not-done|unknown --reason TEXT" in said
     assert "neither started the run nor answers for agent 'payer'" in " ".join(said.split())
 
@@ -172,10 +172,10 @@ def test_a_run_that_needs_somebody_ends_the_command_with_13_and_what_to_type(tmp
     waiting.publish(tmp_path, waiting.SIGNAL, waiting.WORKED)
     done = typed("runpipeline", "sample")
     run = Run.objects.get()
-    assert (done.status, done.out.split()[:2]) == (13, ["waiting", "until"])
-    assert "for the signal 'payment'; it holds no worker meanwhile" in done.out
+    assert (done.status, done.out.split()[:2]) == (13, ["waiting", "for"])
+    assert "for the signal payment; it holds no worker meanwhile" in done.out
     assert f"manage.py signal {run.id} payment --payload JSON" in done.out
-    assert "paid: waits for the signal 'payment' until" in done.err
+    assert "paid: waits for the signal payment until" in done.err
     assert typed("showrun", run.id).out == done.out
     assert [line.split()[2] for line in typed("runs", "--outcome", "waiting").out.splitlines()[1:]] == ["waiting"]
 

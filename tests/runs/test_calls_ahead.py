@@ -10,6 +10,9 @@ from asgiref.sync import sync_to_async
 
 from agents.children import turns
 from agents.models import Agent
+from audit import reports
+from audit.models import Charge
+from runs import services
 from runs.models import Call, Run
 from runs.worker import Engine
 from tests import pipelines
@@ -98,3 +101,21 @@ def test_a_call_that_waited_is_not_sent_once_its_agent_is_suspended_and_costs_no
     assert len(sent) == 1
     waited = next(call for call in out(run) if not call.step.endswith(sent[0]))
     assert (waited.state, waited.cause, waited.cost_nano, waited.reserved_nano) == ("refused", "stopped", 0, 0)
+
+
+def test_a_call_whose_run_is_cancelled_while_it_waits_for_its_child_costs_nothing_and_the_ledger_says_so(tmp_path: Path) -> None:
+    run = begun(tmp_path, more="cost: 0.10 USD")
+
+    async def cancel(_: Engine) -> None:
+        await sync_to_async(services.cancel_run)(run=str(run.id), actor=pipelines.SYSTEM)
+        await asyncio.to_thread(until, lambda: Run.objects.get(id=run.id).state == "finished", "the end of the run")
+
+    assert held(tmp_path, run, cancel)["outcome"] == "cancelled"
+    sent = [name for name in ("one", "two") if (tmp_path / name).exists()]
+    costs = {call.step.rpartition("/")[2]: call.cost_nano for call in out(run)}
+    assert len(sent) == 1 and costs == {name: 100_000_000 if name in sent else 0 for name in ("one", "two")}
+    run.refresh_from_db()
+    assert run.spent_nano == sum(Charge.objects.filter(run=run.id).values_list("amount_nano", flat=True)) == 200_000_000
+    (said,) = [entry["facts"] for entry in reports.entries_of(run.id) if entry["verb"] == "runs.call.corrected"]
+    assert (said["back_nano"], said["cost_nano"], said["cause"]) == ("100000000", "0", "stopped")
+    assert reports.chain_problems(run.id) == []

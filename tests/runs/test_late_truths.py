@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from agents.prices import Used
 from audit import clock, reports
 from audit.actors import Actor
+from audit.models import Charge
 from runs import services, store
 from runs.engine.outcomes import Unresolved
 from runs.engine.states import Cause
@@ -235,3 +237,63 @@ def test_a_value_that_cannot_be_written_keeps_nothing_else_from_being_written(ru
         assert (told(run)["said"], told(run)["cause"]) == ("failed", "contract")
     else:
         assert Call.objects.get(run=run).state == "confirmed"
+
+
+# --- what it has cost ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def priced(tmp_path: Path) -> Run:
+    """Its call may be made again, has a price, and was out when its worker died; then somebody has cancelled the run."""
+    payer = agent("payer", "work:act", role="act", timeout="60s", more="cost: 0.30 USD\nmode: {idempotent: =input.log}")
+    pipelines.publish(tmp_path / "p", steps="- {id: pay, agent: payer, with: {log: =input.log, fails: false}}", agents=[payer], functions=WORK)
+    run = pipelines.start(input={"log": str(tmp_path / "log"), "fails": False})
+    pipelines.crash(run, at="progress")
+    return run
+
+
+def unsent(run: Run) -> transitions.CallSettled:
+    record, loaded = record_of(run)
+    free = Used(0)
+    return store.failed(record, plan=loaded.snapshot.plan, run=run.id, contained=None, cause=Cause.STOPPED, message="", sent=False, used=free)
+
+
+def money_of(run: Run) -> tuple[int, int, int, int]:
+    """What the call, its charges and its run say, and how many corrections there are."""
+    charges = Charge.objects.filter(run=run.id)
+    run.refresh_from_db()
+    call = Call.objects.get(run=run)
+    return call.cost_nano, sum(charge.amount_nano for charge in charges), run.spent_nano, charges.filter(corrects__isnull=False).count()
+
+
+def given_up(run: Run) -> None:
+    services.cancel_run(run=str(run.id), actor=BOB)
+    assert money_of(run) == (300_000_000, 300_000_000, 300_000_000, 0)
+
+
+def test_a_call_that_was_paid_for_when_it_was_given_up_and_never_went_out_gets_its_money_back_once(priced: Run) -> None:
+    end = unsent(priced)
+    given_up(priced)
+    for _ in range(2):
+        tell(priced, end)
+    assert money_of(priced) == (0, 0, 0, 1)
+    (correction,) = Charge.objects.filter(run=priced.id, corrects__isnull=False)
+    assert (correction.amount_nano, correction.agent, correction.call, correction.estimated) == (-300_000_000, "payer", end.call.id, False)
+    assert verbs(priced).count("runs.call.corrected") == 1 and Call.objects.get(run=priced).state == "refused"
+    assert reports.chain_problems(priced.id) == []
+
+
+def test_a_call_of_which_nobody_knows_whether_it_went_out_stays_paid(priced: Run) -> None:
+    end = never_sent(priced, sent=True)
+    given_up(priced)
+    tell(priced, end)
+    assert money_of(priced) == (300_000_000, 300_000_000, 300_000_000, 0)
+
+
+def test_a_call_that_another_worker_has_sent_again_stays_paid(priced: Run) -> None:
+    end = unsent(priced)
+    pipelines.crash(priced, at="progress")
+    assert "runs.call.resent" in verbs(priced)
+    given_up(priced)
+    tell(priced, end)
+    assert money_of(priced) == (300_000_000, 300_000_000, 300_000_000, 0)

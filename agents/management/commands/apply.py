@@ -24,9 +24,9 @@ examples:
   manage.py apply -f my-pipeline --publish
   manage.py apply -f my-pipeline --dry-run --publish    the check for CI
 
-exit status: 0 applied (or nothing to do), 2 refused, 75 the database is busy
-  A draft may be unfinished: what keeps it from being published is said and, without --publish, is no refusal. So
-  --dry-run alone ends with 0 where --dry-run --publish ends with 2.
+exit status: 0 applied (or nothing to do), 2 refused, 75 the database is busy or out of reach
+A draft may be unfinished: what keeps it from being published is said and, without --publish, is no refusal. So --dry-run
+alone ends with 0 where --dry-run --publish ends with 2.
 """
 CHECK: Final = "the check for CI is apply --dry-run --publish: it ends with 2 where this could not be published; this look ends with 0"
 
@@ -51,6 +51,7 @@ class Command(BaseCommand):
 def _show(shown: Shown, applied: Applied) -> None:
     for change in applied.changes:
         shown.change(change)
+    shown.code(applied.code)
     for release in applied.releases:
         shown.release(release, would=applied.dry_run)
     for release in applied.pending if not applied.warnings else ():

@@ -24,7 +24,8 @@ examples:
   manage.py can feed-reader read feed:metrics
   manage.py can feed-reader read network:api.example.com --json
 
-exit status: 0 allow, 13 require_approval, 12 deny (also for what is no verb), 2 there is no such agent
+exit status: 0 allow, 13 require_approval, 12 deny (also for what is no verb), 2 there is no such agent,
+75 the database is busy or out of reach
 """
 STATUS: Final = {ALLOW: 0, REQUIRE_APPROVAL: 13, DENY: 12}
 _STYLES: Final = {ALLOW: "green", REQUIRE_APPROVAL: "yellow", DENY: "red"}

@@ -26,7 +26,8 @@ examples:
   manage.py group auditors --add dora
   manage.py group auditors
 
-exit status: 0 done, 2 refused (unknown group or person, a name that is taken, or it is so already)
+exit status: 0 done, 2 refused (unknown group or person, a name that is taken, or it is so already),
+75 the database is busy or out of reach
 """
 
 

@@ -23,7 +23,8 @@ examples:
   manage.py members platform --show dora
   manage.py members platform --show-group auditors
 
-exit status: 0 done, 2 refused (unknown team, person or group, or it is so already)
+exit status: 0 done, 2 refused (unknown team, person or group, or it is so already),
+75 the database is busy or out of reach
 """
 CHANGES: Final = {
     "add": add_member,

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from agents.management.showing import Shown, refusals_shown
+from agents.management.showing import Shown, TeachingFormatter, refusals_shown
 from agents.registry import people_visible_to
 from audit import clock
 from audit.actors import Actor
@@ -14,8 +14,20 @@ from audit.actors import Actor
 MOST = 10_000
 
 
+EPILOG = """\
+examples:
+  manage.py people
+  manage.py people --inactive
+
+exit status: 0, also when there is nobody, 2 bad input, 75 the database is busy or out of reach
+"""
+
+
 class Command(BaseCommand):
     help = "List accounts by name: whether they may sign in, who administers, when they signed in last."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--inactive", action="store_true", help="only those who may not sign in")

@@ -28,7 +28,8 @@ examples:
   manage.py person dora --give see-everything
   manage.py person alice --deactivate
 
-exit status: 0 done, 2 refused (unknown person, a name that is taken, or it is so already)
+exit status: 0 done, 2 refused (unknown person, a name that is taken, or it is so already),
+75 the database is busy or out of reach
 """
 
 

@@ -20,15 +20,16 @@ _STYLES = {"new": "created", "changed": "changed", "unchanged": "unchanged", "un
 
 EPILOG = """\
 what they are:
-  Nano-dollars per million tokens in four kinds, in versions that never change. A pipeline holds the version that it was published with, so a
-  changed price takes effect when it is applied with --publish again. A model without a price is never asked.
+  Four figures in USD per million tokens: going in, read from the provider's cache, written to it, coming out. A version of a price
+  never changes. A pipeline holds the version that it was published with, so a changed price takes effect when it is applied with
+  --publish again. A model without a price is never asked.
 
 examples:
   manage.py prices
   manage.py prices update
   manage.py prices set anthropic some-model --input 3 --output 15 --cache-read 0.30 --cache-write 3.75
 
-exit status: 0, 2 refused (an odd figure)
+exit status: 0 done, 2 refused (an odd figure), 75 the database is busy or out of reach
 """
 
 

@@ -14,7 +14,7 @@ EPILOG = """\
 example:
   manage.py reinstate old-digest
 
-exit status: 0 back in use, 2 refused (unknown name, not retired)
+exit status: 0 back in use, 2 refused (unknown name, not retired), 75 the database is busy or out of reach
 """
 
 

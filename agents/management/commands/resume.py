@@ -18,7 +18,7 @@ what happens:
 example:
   manage.py resume price-reader
 
-exit status: 0 resumed, 2 refused (unknown agent, not suspended)
+exit status: 0 resumed, 2 refused (unknown agent, not suspended), 75 the database is busy or out of reach
 """
 
 

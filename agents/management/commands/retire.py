@@ -19,7 +19,8 @@ example:
   manage.py retire old-digest --reason "replaced by ops-digest"
   manage.py reinstate old-digest
 
-exit status: 0 retired, 2 refused (unknown name, retired already, still needed, no reason)
+exit status: 0 retired, 2 refused (unknown name, retired already, still needed, no reason),
+75 the database is busy or out of reach
 """
 
 

@@ -22,7 +22,8 @@ examples:
   manage.py rollback my-pipeline --to 3
   manage.py rollback my-pipeline --release eff8e65857c4
 
-exit status: 0 rolled back, 2 refused (nothing older, runs already, unknown name, number or release); then nothing changed
+exit status: 0 rolled back, 2 refused (nothing older, runs already, unknown name, number or release); then nothing
+changed, 75 the database is busy or out of reach
 """
 
 

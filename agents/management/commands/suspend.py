@@ -20,7 +20,8 @@ example:
   manage.py suspend price-reader --reason "reads a page that is wrong since Monday"
   manage.py resume price-reader
 
-exit status: 0 suspended, 2 refused (unknown agent, suspended already, no reason)
+exit status: 0 suspended, 2 refused (unknown agent, suspended already, no reason),
+75 the database is busy or out of reach
 """
 
 

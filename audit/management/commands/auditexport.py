@@ -48,8 +48,8 @@ examples:
   manage.py auditexport --format csv --agent feed-reader --since 2026-11-01 --until 2026-12-01 -o november.csv
   manage.py auditexport --run 0199d3c1-5a52-7c1e | head -n 3
 
-exit status: 0 exported (also when nothing matches, which is said), 1 it could not be written, 2 bad input (also a run,
-an agent or a person that no entry names), 75 the database is busy
+exit status: 0 exported (also when nothing matches, which is said), 1 it could not be written, 2 bad input (also a
+run, an agent or a person that no entry names), 75 the database is busy or out of reach
 """
 
 

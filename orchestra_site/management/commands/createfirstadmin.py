@@ -6,8 +6,9 @@ Does nothing where an administrator may already sign in. Called by `make serve`.
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
+from agents.management.showing import TeachingFormatter
 from agents.registry import create_person
 from audit.actors import Actor
 from audit.errors import Conflict
@@ -15,8 +16,19 @@ from audit.errors import Conflict
 NAME = "admin"
 
 
+EPILOG = """\
+example:
+  manage.py createfirstadmin
+
+exit status: 0, also where nobody was made, 2 the database lacks tables, 75 the database is busy or out of reach
+"""
+
+
 class Command(BaseCommand):
     help = "Create the first administrator, 'admin', with a random password that is shown once; nothing where one exists."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if User.objects.filter(is_superuser=True, is_active=True).exists():

@@ -29,7 +29,8 @@ examples:
   manage.py inventory my-pipeline
   manage.py inventory pipelines --json
 
-exit status: 0, also where there is nothing, 2 there is no such agent, pipeline or team, 75 the database is busy
+exit status: 0, also where there is nothing, 2 there is no such agent, pipeline or team,
+75 the database is busy or out of reach
 """
 TITLES: Final = {
     "agents": ("agent", "team", "role", "state", "version", "last run", "verified"),

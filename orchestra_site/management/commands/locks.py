@@ -25,7 +25,7 @@ examples:
   manage.py locks
   manage.py locks --lift 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10
 
-exit status: 0 done, 2 refused (no such lock, or it has ended)
+exit status: 0 done, 2 refused (no such lock, or it has ended), 75 the database is busy or out of reach
 """
 
 

@@ -29,7 +29,8 @@ examples:
   manage.py settle 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10 done --result '{"paid": true}' --reason "today's bank statement"
   manage.py settle 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10 not-done --reason "the bank has no such transfer"
 
-exit status: 0 taken, 2 refused (no such call, not you, too early, answered already, not what the agent gives)
+exit status: 0 taken, 2 refused (no such call, not you, too early, answered already, not what the agent gives),
+75 the database is busy or out of reach
 """
 _SAID: Final = {
     Resolution.DONE: "carried out; its step returns the result",

@@ -22,7 +22,8 @@ examples:
   manage.py signal 01a1f994-20dc-7372 payment --payload '{"amount": 1250}'
   manage.py signal 01a1f994-20dc-7372 payment --payload-file payment.json
 
-exit status: 0 taken, 2 refused (no such run, it doesn't wait for this, answered already, not what it takes)
+exit status: 0 taken, 2 refused (no such run, it doesn't wait for this, answered already, not what it takes),
+75 the database is busy or out of reach
 """
 
 

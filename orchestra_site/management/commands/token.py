@@ -26,7 +26,7 @@ examples:
   manage.py token alice --list
   manage.py token alice --revoke 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10
 
-exit status: 0 done, 2 refused (unknown person or token, too long)
+exit status: 0 done, 2 refused (unknown person or token, too long), 75 the database is busy or out of reach
 """
 
 

@@ -17,7 +17,8 @@ what happens:
 example:
   manage.py cancel 01a1f994-20dc-7372
 
-exit status: 0 asked (or ended), 2 refused (no such run, or it has finished already: finished is final)
+exit status: 0 asked (or ended), 2 refused (no such run, or it has finished already: finished is final),
+75 the database is busy or out of reach
 """
 
 

@@ -18,8 +18,9 @@ what happens:
 example:
   manage.py reverify 01a1f994-20dc-7372
 
-exit status: that of the new run, as runpipeline's (0 verified, 11 rejected, 12 failed, 15 unverified …);
-2 if RUN has no result that could be judged, 75 if too many runs wait to be begun
+exit status: that of the new run, as runpipeline's (0 verified, 10 degraded, 11 rejected, 12 failed,
+13 not finished, 14 cancelled, 15 unverified, 16 broken), 2 RUN has no result that could be judged,
+75 too many runs wait to be begun, or the database is busy or out of reach
 """
 
 

@@ -12,7 +12,8 @@ from audit.visible import visible
 from audit.wording import instant, lasting
 from runs.management.terminal import Screen, add_json, teaching_parser
 from runs.management.terminal.listing import WORDS, Listed, as_record, recent
-from runs.management.terminal.words import styled
+from runs.management.terminal.words import styled, whose
+from runs.models import Cause
 
 MOST = 1_000
 SHORT_ID = 18
@@ -22,8 +23,9 @@ EPILOG = """\
 examples:
   manage.py runs
   manage.py runs --pipeline ops-digest --outcome rejected --limit 5
+  manage.py runs --cause stale
 
-exit status: 0, also when there is none
+exit status: 0, also when there is none, 2 bad input, 75 the database is busy or out of reach
 """
 
 
@@ -36,6 +38,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--pipeline", metavar="NAME", help="only runs of this pipeline")
         parser.add_argument("--outcome", choices=WORDS, help="only runs that read so now")
+        parser.add_argument("--cause", choices=[str(cause) for cause in Cause], metavar="CAUSE", help="only runs that failed for this cause")
         parser.add_argument("--limit", metavar="N", type=_limit, default=20, help="how many at most; by default 20")
         parser.add_argument("--all", action="store_true", help="also runs that a step of another run has started")
         add_json(parser, "print a JSON list on stdout and nothing else")
@@ -43,15 +46,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
-            asked = {"pipeline": options["pipeline"], "word": options["outcome"], "limit": options["limit"], "children": options["all"]}
-            found = recent(actor=Actor.system("shell"), **asked)
+            asked = {"pipeline": options["pipeline"], "word": options["outcome"], "cause": options["cause"]}
+            found = recent(actor=Actor.system("shell"), limit=options["limit"], children=options["all"], **asked)
         if screen.json:
             screen.document([as_record(listed) for listed in found])
         elif found:
             screen.show(_table(found))
             screen.note("manage.py showrun ID shows one (the beginning of an id will do)", "dim")
         else:
-            screen.note("no such run yet" if options["pipeline"] or options["outcome"] else "no run yet: manage.py runpipeline NAME starts one")
+            screen.note("no such run yet" if any(asked.values()) else "no run yet: manage.py runpipeline NAME starts one")
 
 
 def _limit(text: str) -> int:
@@ -70,6 +73,10 @@ def _table(found: list[Listed]) -> Table:
         reads_as = styled(each.word, each.label)
         if each.draft:
             reads_as.append(" (draft)", style="dim")
+        if each.cause:
+            reads_as.append(f" {each.cause}")
+        if each.owner:
+            reads_as.append(f", {whose(each.owner, each.team)}", style="dim")
         took = "–" if each.seconds is None else lasting(each.seconds)
         table.add_row(each.id[:SHORT_ID], Text(visible(each.pipeline, 80)), reads_as, started, took)
     return table

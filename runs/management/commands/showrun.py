@@ -13,7 +13,7 @@ examples:
   manage.py showrun 01a1f994-20dc-7372 --json
 
 exit status: the run's own, as runpipeline's (0 verified, 10 degraded, 11 rejected, 12 failed, 13 not finished,
-14 cancelled, 15 unverified, 16 broken); 2 if there is no such run
+14 cancelled, 15 unverified, 16 broken), 2 there is no such run, 75 the database is busy or out of reach
 """
 
 

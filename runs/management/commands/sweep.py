@@ -14,7 +14,11 @@ what happens:
   were compared for longest are compared with the ledger; one that differs reads `broken` from now on. Engines and the
   queue's schedule do the same by themselves; this is for hands and for cron. It may run as often as you like.
 
-exit status: 0, whatever it found (broken runs are said, and logged as errors)
+example:
+  manage.py sweep
+
+exit status: 0, whatever it found (broken runs are said, and logged as errors), 2 the database lacks tables,
+75 the database is busy or out of reach
 """
 
 

@@ -27,7 +27,7 @@ examples:
   manage.py waits --pipeline orders
   manage.py waits --run 01a1f994-20dc-7372 --json
 
-exit status: 0, also when there is none; 2 if there is no such run
+exit status: 0, also when there is none, 2 there is no such run, 75 the database is busy or out of reach
 """
 
 

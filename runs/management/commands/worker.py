@@ -8,12 +8,23 @@ from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
+from runs.management.terminal import teaching_parser
 from runs.worker import Engine, EngineOptions, watch
 from runs.worker.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
+
+
+EPILOG = """\
+examples:
+  manage.py worker
+  manage.py worker --no-queue --idle 60
+
+exit status: 0 it was told to end, 1 the deployment has a mistake that `manage.py check --deploy` names, 2 bad input,
+75 the database is busy or out of reach
+"""
 
 
 class Command(BaseCommand):
@@ -22,6 +33,9 @@ class Command(BaseCommand):
         "and takes over those of a worker that died once its lease has run out. SIGTERM and Ctrl-C let what is at work end for some "
         "seconds and give the rest back; a second one gives back at once."
     )
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--idle", type=float, metavar="SECONDS", help="leave when nothing has been ready for so long (default: never)")

@@ -21,7 +21,12 @@ what the words mean:
   silent    it has not: it was killed, or can't reach the database. Its runs are taken over when their leases run out
   left      it ended as it was told to, or its supervisor found it dead and replaced it (shown with --all)
 
-exit status: 0 where an engine that takes any run is at work, 1 where none is
+examples:
+  manage.py workers
+  manage.py workers --all --json
+
+exit status: 0 where an engine that takes any run is at work, 1 where none is, 2 bad input,
+75 the database is busy or out of reach
 """
 
 

@@ -25,7 +25,7 @@ from runs.management.terminal.progress import Progress
 from runs.management.terminal.screen import Screen
 from runs.management.terminal.tracking import Tracker
 from runs.management.terminal.words import instant_of
-from runs.models import Run, RunState, Step, WaitKind
+from runs.models import Run, RunState, Step, StepState, Wait, WaitKind, WaitState
 from runs.services import WantedWaits
 from runs.worker import Engine, EngineOptions
 
@@ -141,7 +141,9 @@ class _Attendance:
     def _stand(self) -> Standing:
         """Read anew: a wait has moved its deadline, and another worker may have it."""
         self.run, now = Run.objects.select_related("pipeline").get(id=self.run.id), clock.now()
-        self.tracker.read(Step.objects.filter(run_id=self.run.id), now)
+        rows = list(Step.objects.filter(run_id=self.run.id))
+        waits = Wait.objects.filter(run_id=self.run.id, state=WaitState.OPEN) if any(row.state == StepState.WAITING for row in rows) else ()
+        self.tracker.read(rows, now, {wait.step: (wait.kind, wait.subject) for wait in waits})
         if self.run.effective(now).state is RunState.FINISHED:
             return Standing.OVER
         if self._is_kept() or Run.objects.ready(now).filter(id=self.run.id).exists():

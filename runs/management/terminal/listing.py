@@ -26,13 +26,16 @@ class Listed:
     created_at: datetime
     started_at: datetime | None
     seconds: float | None
+    cause: str
+    owner: str
+    team: str
 
 
-def recent(*, actor: Actor, pipeline: str | None, word: str | None, limit: int, children: bool = False) -> list[Listed]:
+def recent(*, actor: Actor, pipeline: str | None, word: str | None, limit: int, cause: str | None = None, children: bool = False) -> list[Listed]:
     """The newest runs, at most `limit`."""
     now = clock.now()
     said = {"outcome": word} if word in OUTCOMES else {"state": word}
-    wanted = Wanted(pipeline=pipeline, children=children, **said)
+    wanted = Wanted(pipeline=pipeline, cause=cause, children=children, **said)
     found = (_row(listed, now) for page in _pages(wanted, actor, now) for listed in services.read_as(page, wanted, now=now))
     return list(islice((row for row in found if word in (None, row.word)), limit))
 
@@ -48,7 +51,8 @@ def _row(listed: services.Listed, now: datetime) -> Listed:
     ended = run.finished_at or (min(now, run.deadline_at) if run.started_at else None)
     seconds = (ended - run.started_at).total_seconds() if ended is not None and run.started_at is not None else None
     word = listed.outcome or str(listed.effective.state)
-    return Listed(str(run.id), run.pipeline.name, word, listed.effective.label, run.draft, run.created_at, run.started_at, seconds)
+    failed = (listed.cause, listed.owner, listed.team)
+    return Listed(str(run.id), run.pipeline.name, word, listed.effective.label, run.draft, run.created_at, run.started_at, seconds, *failed)
 
 
 def as_record(listed: Listed) -> dict[str, Any]:
@@ -57,6 +61,9 @@ def as_record(listed: Listed) -> dict[str, Any]:
         "pipeline": listed.pipeline,
         "outcome": listed.word,
         "label": listed.label,
+        "failure_cause": listed.cause or None,
+        "failure_owner": listed.owner or None,
+        "failure_team": listed.team or None,
         "draft": listed.draft,
         "created_at": clock.to_text(listed.created_at),
         "started_at": None if listed.started_at is None else clock.to_text(listed.started_at),

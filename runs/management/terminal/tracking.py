@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from runs import services
 from runs.management.terminal.words import instant, instant_of
 from runs.models import Run, Step, StepState, WaitKind
 from runs.worker import Event
@@ -75,10 +76,11 @@ class Tracker:
             note = _waiting_for(event.facts) if event.verb == "runs.step.waiting" else ""
             self._moved(key, self.agents.get(_node(key), ""), _STATES[event.verb], int(event.facts.get("attempt") or 1), str(problem), note)
 
-    def read(self, rows: Iterable[Step], now: datetime) -> None:
-        """The rows of a run that somebody else drives."""
+    def read(self, rows: Iterable[Step], now: datetime, waits: Mapping[str, tuple[str, str]]) -> None:
+        """The rows of a run that somebody else drives; `waits`: kind and subject of what its steps wait for, by key."""
         for row in rows:
-            note = f"waits until {instant_of(row.deadline_at)}" if row.state == StepState.WAITING else ""
+            kind, subject = waits.get(row.key, (WaitKind.TIMER, ""))
+            note = _waits(kind, subject, instant_of(row.deadline_at)) if row.state == StepState.WAITING else ""
             seen = self._moved(row.key, row.agent, StepState(row.state), row.attempt, row.failure_cause, note)
             seen.began = time.monotonic() - (now - row.started_at).total_seconds()
             if row.finished_at is not None:
@@ -110,13 +112,11 @@ def _node(key: str) -> str:
 
 
 def _waiting_for(facts: Mapping[str, Any]) -> str:
-    until = instant(facts.get("until"))
-    match facts.get("kind"):
-        case WaitKind.SIGNAL:
-            return f"waits for the signal '{facts.get('subject')}' until {until}"
-        case WaitKind.UNRESOLVED:
-            return f"waits until {until} for somebody who says what became of its call"
-    return f"waits until {until}"
+    return _waits(str(facts.get("kind")), str(facts.get("subject") or ""), instant(facts.get("until")))
+
+
+def _waits(kind: str, subject: str, until: str) -> str:
+    return f"waits until {until}" if kind == WaitKind.TIMER else f"waits for {services.awaited(kind, subject)} until {until}"
 
 
 def agents_of(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.visible import visible
+from runs import services
 from runs.management.terminal.words import instant
 from runs.models import WaitKind
 
@@ -19,15 +20,8 @@ MOST: Final = 20
 
 
 def what(wait: Mapping[str, Any]) -> str:
-    subject = visible(wait["subject"] or "?", 80)
-    match wait["kind"]:
-        case WaitKind.TIMER:
-            return "its time"
-        case WaitKind.SIGNAL:
-            return f"the signal '{subject}'"
-        case WaitKind.UNRESOLVED:
-            return f"somebody who says what became of a call of '{subject}'"
-    return visible(wait["kind"], 40)
+    subject = wait["subject"] or ""
+    return services.awaited(wait["kind"], subject, agent=subject)
 
 
 def command(wait: Mapping[str, Any], run: str) -> str | None:

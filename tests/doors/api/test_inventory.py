@@ -53,6 +53,14 @@ def test_a_pipeline_is_shown_with_the_input_that_a_run_takes(caller: Caller) -> 
     assert caller.get("/pipelines/?state=retired").body["items"] == []
 
 
+def test_the_preview_and_the_answer_of_applying_say_what_changed_in_the_code(caller: Caller, draft: Path) -> None:
+    files = {path.name: path.read_text() for path in draft.iterdir() if path.is_file()}
+    (code,) = caller.post("/apply/", {"files": {**files, "work.py": files["work.py"] + "X = '<b>'\n"}}).body["code"]
+    assert [(file["path"], file["what"], file["left_out"]) for file in code["files"]] == [("work.py", "changed", 0)]
+    (told,) = caller.get("/agents/worker/preview/").body["code"]
+    assert (told["agents"], told["files"][0]["lines"][-2:]) == (["worker"], ["+X = '<b>'", " "])
+
+
 def test_a_draft_is_previewed_then_published_then_rolled_back(caller: Caller, draft: Path) -> None:
     told = caller.get("/pipelines/sample/preview/").body
     assert {"path": "input.properties.number.maximum", "old": 9, "new": 8} in told["fields"]

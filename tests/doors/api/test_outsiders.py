@@ -21,7 +21,7 @@ from tests.rest import V1, Caller
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OPEN = {"schema/", "docs/"}
-OWN = {"me/", "me/password/", "tokens/"}  # about oneself
+OWN = {"", "me/", "me/password/", "tokens/"}  # about oneself, or the same for everybody
 BODIES: dict[str, Any] = {
     "runs/": {"pipeline": "sample", "input": {"number": 1}},
     "suspend/": {"reason": "x"},
@@ -111,6 +111,8 @@ def test_an_outsider_sees_nothing_and_changes_nothing(outsider: Caller, places: 
             assert answer.status == 404 and answer.code.startswith(("unknown-", "no-such-")), path
         elif path == "people/":
             assert [each["name"] for each in answer.body["items"]] == ["charlie"]
+        elif path == "charges/summary/":
+            assert (answer.body["total"]["charges"], answer.body["items"]) == (0, [])
         elif path not in OWN:
             assert answer.body == {"items": [], "next": None}, path
     for method, path in WRITES:

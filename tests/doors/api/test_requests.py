@@ -2,6 +2,8 @@
 
 import json
 import logging
+import tomllib
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -187,3 +189,15 @@ def test_debug_changes_no_refusal(somebody: Caller) -> None:
 def test_each_refusal_of_the_doors_says_something_by_default() -> None:
     kinds = [each for each in vars(errors).values() if isinstance(each, type) and each.__module__ == errors.__name__]
     assert all(kind().message and kind.http_status >= 400 for kind in kinds)
+
+
+def test_the_index_leads_to_everything_that_needs_no_name(somebody: Caller) -> None:
+    index = somebody.get("/").body
+    assert {"agents", "runs", "entries", "calls/unresolved", "me"} <= set(index["addresses"]) and not {"schema", "apply"} & set(index["addresses"])
+    for address in [*index["addresses"].values(), index["schema"], index["docs"]]:
+        assert somebody.get(address).status == 200, address
+
+
+def test_the_index_says_the_version_that_is_installed(somebody: Caller) -> None:
+    said = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert somebody.get("/").body["version"] == said["project"]["version"]

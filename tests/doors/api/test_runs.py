@@ -15,8 +15,10 @@ from runs import sweeps
 from runs.api import watching
 from runs.models import Run
 from tests import pipelines
+from tests.doors import world
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
+from tests.shell import typed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -123,6 +125,36 @@ def test_lists_say_how_runs_read_now(caller: Caller) -> None:
     assert (listed("outcome=failed"), listed("outcome=verified")) == ([late], [done])
     assert (listed("started_by=person:alice&pipeline=sample&limit=1"), listed("pipeline=other")) == ([late], [])
     assert listed("since=2999-01-01T00:00:00Z") == []
+
+
+def test_lists_say_for_what_a_run_failed_and_whose_that_is(caller: Caller, tmp_path: Path) -> None:
+    world.platform(tmp_path / "failing", function="fail")
+    done, late = (caller.post("/runs/", {"pipeline": "sample"}).body["id"] for _ in range(2))
+    pipelines.drive(Run.objects.get(id=done))
+    Run.objects.filter(id=late).update(deadline_at=clock.now() - timedelta(seconds=1))
+
+    def listed(query: str) -> list[tuple[str, ...]]:
+        named = ("id", "failure_cause", "failure_owner", "failure_team")
+        return [tuple(each[name] for name in named) for each in caller.get(f"/runs/?{query}").body["items"]]
+
+    failed, overdue = (done, "exception", "agent:worker", "platform"), (late, "deadline", None, None)
+    assert listed("") == listed("outcome=failed") == [overdue, failed]
+    assert (listed("failure_cause=exception"), listed("failure_cause=deadline"), listed("failure_cause=stale")) == ([failed], [overdue], [])
+    assert (listed("failure_cause=exception&outcome=failed"), listed("failure_cause=exception&outcome=verified")) == ([failed], [])
+    assert caller.get("/runs/?failure_cause=worse").code == "bad-query"
+    (row,) = typed("runs", "--cause", "exception", "--json").document
+    assert (row["id"], row["failure_cause"], row["failure_owner"], row["failure_team"]) == failed
+    assert "exception, agent worker, team platform" in " ".join(typed("runs", "--cause", "exception").out.split())
+
+
+def test_a_broken_run_has_no_cause_that_counts(caller: Caller, tmp_path: Path) -> None:
+    world.platform(tmp_path / "failing", function="fail")
+    run = caller.post("/runs/", {"pipeline": "sample"}).body["id"]
+    pipelines.drive(Run.objects.get(id=run))
+    Run.objects.filter(id=run).update(result_digest="0" * 64)
+    (broken,) = caller.get("/runs/").body["items"]
+    assert (broken["label"], broken["failure_cause"], broken["failure_owner"]) == ("broken", None, None)
+    assert caller.get("/runs/?failure_cause=exception").body["items"] == []
 
 
 def test_a_page_of_runs_costs_as_many_queries_however_many_there_are(caller: Caller) -> None:

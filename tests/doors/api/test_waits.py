@@ -9,9 +9,10 @@ from django.contrib.auth.models import User
 from agents import registry
 from audit import reports
 from runs.models import Call, Run, Wait
-from tests import pipelines, waiting
+from tests import families, pipelines, waiting
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
+from tests.shell import typed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -147,3 +148,18 @@ def test_a_wait_that_nobody_answered_reads_expired_before_anybody_wrote_it(calle
     assert (caller.get("/waits/").body["items"], caller.get(f"/waits/{wait.id}/").body["state"]) == ([], "expired")
     said = caller.get(f"/runs/{run.id}/").body
     assert (said["outcome"], said["failure"]["cause"], said["waits"]) == ("failed", "expired", [])
+
+
+def test_every_document_and_list_says_in_the_same_words_what_a_run_waits_for(caller: Caller, tmp_path: Path) -> None:
+    run = waiting.for_a_signal(tmp_path / "w")
+    (listed,) = caller.get("/runs/?state=waiting").body["items"]
+    assert listed["label"] == caller.get(f"/runs/{run.id}/").body["label"] == "waiting for the signal payment"
+    (row,) = typed("runs", "--json").document
+    assert row["label"] == listed["label"] and listed["label"] in typed("showrun", run.id).out
+
+
+def test_a_child_that_waits_says_for_what_in_the_document_of_the_run_above(tmp_path: Path) -> None:
+    inner = families.pipeline("inner", waiting.SIGNAL, "- {id: use, agent: user, with: {got: =steps.paid}}")
+    families.publish(tmp_path / "sample", inner, steps=("- {id: sub, pipeline: inner, with: {n: 1}}",))
+    run = waiting.parked()
+    assert [child["label"] for child in pipelines.document(run)["children"]] == ["waiting for the signal payment"]

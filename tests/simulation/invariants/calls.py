@@ -7,6 +7,7 @@ from .families import FamilyRules
 from .seeing import WRITES_FAIL, Row
 
 RESOLVED = {"resolved_done": "done", "resolved_not_done": "not_done"}
+NOT_DONE = frozenset({"refused", "unresolved", "resolved_not_done"})
 GIVEN_UP = frozenset({"unresolved", *RESOLVED})
 
 
@@ -19,6 +20,8 @@ class CallRules(FamilyRules):
             self._intent(row, run, steps[row["run_id"], row["step"]], writer)
         elif before["state"] == "unresolved" and before["state"] != row["state"]:
             self._resolved(before, row)
+        elif before["state"] == row["state"] and before["cost_nano"] != row["cost_nano"]:
+            self._corrected(before, row)
         elif before["state"] in GIVEN_UP:
             self._told_late(before, row)
         else:
@@ -62,6 +65,13 @@ class CallRules(FamilyRules):
         what = f"{row['step']} {row['attempt']}.{row['ordinal']}"
         told = before["response_entry"] is None is not row["response_entry"] and self.late[row["key"]] == 1
         self._must(told and {**before, "response_entry": None} == {**row, "response_entry": None}, "a call that has ended never changes", what)
+
+    def _corrected(self, before: Row, row: Row) -> None:
+        """It was paid for when it was given up, and never went out: it costs nothing, and nothing else of it changes."""
+        what = f"{row['step']} {row['attempt']}.{row['ordinal']}"
+        told = row["state"] in NOT_DONE and row["cost_nano"] == 0 and self.corrected[row["key"]] == 1
+        self._must(told and {**before, "cost_nano": 0} == {**row}, "a call that has ended never changes", what)
+        self._must(not self._sent(row["key"]) or row["kind"] == "model", "what went out is paid for", what)
 
     def _account(self, run: Row) -> None:
         """Its own calls, what is held for its children, and what those took that have ended."""

@@ -171,6 +171,8 @@ class RunRules(FamilyRules):
             self.dispatched[key] += 1
         elif verb == "runs.call.told_late":
             self.late[key] += 1
+        elif verb == "runs.call.corrected":
+            self.corrected[key] += 1
         elif verb == "runs.call.resolved":
             self._must(self.resolved.get(key, facts)["decision"] in ("unknown", facts["decision"]), "what became of a call is said once", subject)
             self.resolved[key] = facts

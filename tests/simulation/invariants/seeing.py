@@ -45,6 +45,7 @@ class Seeing:
         self.said: dict[str, str] = {}
         self.resolved: dict[str, Mapping[str, Any]] = {}
         self.late: Counter[str] = Counter()
+        self.corrected: Counter[str] = Counter()
         self.unwritten: dict[str, Any] = {}
         self.orphaned_since: dict[str, float] = {}
         self.read_to = 0
