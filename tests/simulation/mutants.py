@@ -36,7 +36,7 @@ MUTANTS = (
         (
             Edit(WRITING, "        if late:\n", "        if False:\n"),
             Edit(ADMISSION, "if asked.now >= asked.request.not_after:", "if False:"),
-            Edit(DRIVER, " and clock.now() < call.not_after", ""),
+            Edit(DRIVER, " if clock.now() < each.call.not_after", ""),
         ),
     ),
     Mutant(
@@ -246,6 +246,19 @@ MUTANTS = (
         "deadline = later(now, timeout_ms)",
     ),
     _one("drop what comes late of a call that was given up", LATE, "if said is not None and _recorded(", "if False and _recorded("),
+    _one(
+        "give each share of a loop all of its items",
+        "runs.engine.patterns.spreading",
+        '"items": [items[item] for item in part]',
+        '"items": list(items)',
+    ),
+    _one("take back the money of a call that was done", WRITING, "state__in=_NOT_DONE, ", ""),
+    _one(
+        "take back the money of a call that went out again",
+        WRITING,
+        'if not reports.is_said_of(f"call:{each.call.key}", Verb.CALL_RESENT, run=run)',
+        "if True",
+    ),
     _one("a child that stands too high", BEGINNINGS, "depth=parent.depth + 1", "depth=2"),
 )
 
