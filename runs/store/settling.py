@@ -44,10 +44,11 @@ def _facts(call: CallRecord) -> dict[str, Any]:
     return {"step": call.step, "attempt": call.attempt, "ordinal": call.ordinal, "kind": str(call.kind), "name": call.name, "mode": str(call.mode)}
 
 
-def opened(call: CallRecord, request: Mapping[str, Any] | None) -> CallOpened:
-    """The intent. `request` is what a tool was asked; a function's own input stands with its step already."""
+def opened(call: CallRecord, request: Mapping[str, Any] | None, grants: tuple[str, ...] = ()) -> CallOpened:
+    """The intent. `request` is what a tool was asked; a function's own input stands with its step already. `grants`: what it makes use of."""
     facts = _facts(call) | {"request": call.request_digest, "not_after": instant_text(call.not_after), "reserved_nano": str(call.reserved_nano)}
-    return CallOpened(call, Fact(Verb.CALL_DISPATCHED, f"call:{call.key}", call.agent, facts, {} if request is None else {"request": request}))
+    fact = Fact(Verb.CALL_DISPATCHED, f"call:{call.key}", call.agent, facts, {} if request is None else {"request": request})
+    return CallOpened(call, fact, grants)
 
 
 def resent(call: CallRecord) -> Fact:

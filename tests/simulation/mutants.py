@@ -79,13 +79,13 @@ MUTANTS = (
     _one(
         "forget the intent before the call",
         PLANNING,
-        "return Planned(step, request, opened=(store.opened(record_of(request), None),), place=place)",
+        "return Planned(step, request, opened=(store.opened(record_of(request), None, granted),), place=place)",
         "return Planned(step, request, record=record_of(request), place=place)",
     ),
     _one(
         "forget a tool's intent",
         DRIVER,
-        "await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening),))",
+        "await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening, granted),))",
         "self.calls[record.key] = record",
     ),
     _one(
