@@ -69,7 +69,7 @@ class _Indexed:
         return [rule for _, rule in sorted(found, key=lambda each: each[0])]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _indexed(permissions: tuple[str, ...]) -> _Indexed:
     index = _Indexed()
     lengths: dict[str, set[int]] = {}

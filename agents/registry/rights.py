@@ -5,6 +5,7 @@ Reads only. What a call really meets depends on its arguments as well: `may` ans
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -66,11 +67,12 @@ def rights(name: str, *, actor: Actor, now: datetime | None = None) -> Rights:
     held = agent.in_force
     used = {row.rule: row for row in GrantUse.objects.filter(agent=agent.name, digest__in=[uses.digest_of(agent.name, text) for text in held])}
     since = max(agent.created_at, _noted_since())
-    return Rights(agent, since, tuple(_right(agent, text, used.get(text), since, now) for text in held))
+    stronger = _stronger(held, now)
+    return Rights(agent, since, tuple(_right(text, used.get(text), since, now, agent, _now(agent, text, stronger, now)) for text in held))
 
 
-def _right(agent: Agent, text: str, use: GrantUse | None, since: datetime, now: datetime) -> Right:
-    effect, why = _now(agent, text, now)
+def _right(text: str, use: GrantUse | None, since: datetime, now: datetime, agent: Agent, says: tuple[str, str]) -> Right:
+    effect, why = says
     rule, source = readable(text), source_of(agent, text)
     used_at = None if use is None else use.used_at
     if rule is None or rule.effect != ALLOW:  # nothing is let through by it, so it is never used
@@ -79,7 +81,7 @@ def _right(agent: Agent, text: str, use: GrantUse | None, since: datetime, now: 
     return Right(text, source, effect, why, used_at, is_unused, None if rule.rate is None else uses.count(use, rule.rate, now))
 
 
-def _now(agent: Agent, text: str, now: datetime) -> tuple[str, str]:
+def _now(agent: Agent, text: str, stronger: Sequence[Rule], now: datetime) -> tuple[str, str]:
     """What it says now, and why; the first that keeps it from saying anything decides."""
     rule = readable(text)
     if rule is None:
@@ -87,18 +89,22 @@ def _now(agent: Agent, text: str, now: datetime) -> tuple[str, str]:
         return (DENY, "it can't be read, and forbids everything until it is mended") if forbids else (SILENT, "it can't be read, and allows nothing")
     if agent.state in (Standing.SUSPENDED, Standing.RETIRED) and rule.effect != DENY:
         return SILENT, f"the agent is {agent.state}, so no call of it is sent"
-    for silent in (agent.team.vocabulary.problem_of(rule.verb, rule.resource, prefix=rule.prefix), rule.out_of_time(now), _beaten(agent, rule, now)):
+    for silent in (agent.team.vocabulary.problem_of(rule.verb, rule.resource, prefix=rule.prefix), rule.out_of_time(now), _beaten(rule, stronger)):
         if silent is not None:
             return SILENT, silent
     return rule.effect, _bounded(rule)
 
 
-def _beaten(agent: Agent, rule: Rule, now: datetime) -> str | None:
-    """A stronger one that covers all of it, whatever a call is given: then this one never decides."""
-    for other in map(readable, agent.in_force):
-        if other is None or other.verb != rule.verb or other.when is not None or other.out_of_time(now) is not None:
-            continue
-        if EFFECTS.index(other.effect) > EFFECTS.index(rule.effect) and _covers_all(other, rule):
+def _stronger(held: Sequence[str], now: datetime) -> list[Rule]:
+    """Those that win over others at this moment whatever a call is given."""
+    rules = [rule for rule in map(readable, held) if rule is not None and rule.effect != ALLOW]
+    return [rule for rule in rules if rule.when is None and rule.out_of_time(now) is None]
+
+
+def _beaten(rule: Rule, stronger: Sequence[Rule]) -> str | None:
+    """One that covers all of it: then this one never decides."""
+    for other in stronger:
+        if other.verb == rule.verb and EFFECTS.index(other.effect) > EFFECTS.index(rule.effect) and _covers_all(other, rule):
             return f'"{other.text}" wins over all of it'
     return None
 
