@@ -38,6 +38,8 @@ class Decision:
     """Why nothing could be decided, so that it is denied: a word that nobody registered, a condition that failed."""
     missed: tuple[str, str] | None = None
     """A rule that would have allowed it, and what keeps it from doing so now."""
+    observed: tuple[str, ...] = ()
+    """Rules that are only observed, and would have refused what is allowed."""
 
     @property
     def allowed(self) -> bool:
@@ -112,9 +114,10 @@ def decide(
         return Decision(DENY, problem=unknown)
     found: dict[str, Rule] = {}
     missed: tuple[str, str] | None = None
-    for rule in index.covering(verb, resource):
+    speaking = index.covering(verb, resource)
+    for rule in speaking:
         try:
-            why_not = rule.out_of_time(now) or _unmet(rule, args)
+            why_not = rule.out_of_time(now) or ("is only observed" if rule.observe else _unmet(rule, args))
         except ExpressionError as error:
             return Decision(DENY, rule.text, problem=f"its condition can't be judged: {error.message}")
         if why_not is None:
@@ -122,8 +125,20 @@ def decide(
         elif rule.effect == ALLOW and missed is None:
             missed = (rule.text, why_not)
     effect = next((effect for effect in reversed(EFFECTS) if effect in found), DENY)
+    if effect == ALLOW:
+        return Decision(ALLOW, found[ALLOW].text, observed=tuple(rule.text for rule in speaking if _would_refuse(rule, args, now)))
     deciding = found.get(effect)
     return Decision(effect, deciding.text if deciding is not None else None, missed=None if found else missed)
+
+
+def _would_refuse(rule: Rule, args: Mapping[str, Any], now: datetime) -> bool:
+    """Whether a rule that is only observed would, if it were enforced; one whose condition fails would."""
+    if not rule.observe or rule.out_of_time(now) is not None:
+        return False
+    try:
+        return rule.effect != ALLOW and _unmet(rule, args) is None
+    except ExpressionError:
+        return True
 
 
 def _unmet(rule: Rule, args: Mapping[str, Any]) -> str | None:
@@ -156,14 +171,16 @@ def opening(permissions: Sequence[str], *, args: Mapping[str, Any], now: datetim
     """The network addresses that rules allow to read by name, each exactly: only those may lie in a network that isn't public."""
     index = _indexed(tuple(permissions))
     for rule in index.every:
-        if rule.verb == "read" and rule.effect == ALLOW and not rule.prefix and rule.resource.startswith("network:") and _holds(rule, args, now):
+        exact = rule.verb == "read" and rule.effect == ALLOW and not rule.prefix and rule.resource.startswith("network:")
+        if exact and not rule.observe and _holds(rule, args, now):
             yield rule.resource
 
 
 def _holding(index: _Indexed, verb: str, args: Mapping[str, Any], now: datetime) -> Iterator[Rule]:
     """The rules about the network that hold now. Raises ExpressionError."""
     for rule in index.every:
-        if rule.verb == verb and rule.resource.startswith("network:") and rule.out_of_time(now) is None and _unmet(rule, args) is None:
+        speaks = rule.verb == verb and rule.resource.startswith("network:") and not rule.observe
+        if speaks and rule.out_of_time(now) is None and _unmet(rule, args) is None:
             yield rule
 
 
@@ -203,4 +220,5 @@ def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
             f"{rule} asks for a person's yes, and nobody can give one in this version",
             f'Leave it out, or change it to "{ALLOW} {verb} {resource}"',
         )
-    return f"{rule} allows it", f'Take it out, or add "{DENY} {verb} {resource}"'
+    observed = f', and "{decision.observed[0]}", which is only observed, would refuse it' if decision.observed else ""
+    return f"{rule} allows it{observed}", f'Take it out, or add "{DENY} {verb} {resource}"'

@@ -88,10 +88,10 @@ def _mode(mode: Any) -> str:
 def _network(permissions: Sequence[Any]) -> str:
     """As the boundary reads them: one line that doesn't allow keeps the whole network away. Those with bounds may do so at times."""
     rules = [rule for rule in map(readable, map(str, permissions)) if rule is not None]
-    connecting = [rule for rule in rules if rule.verb == "connect" and rule.resource.startswith("network:")]
+    connecting = [rule for rule in rules if rule.verb == "connect" and rule.resource.startswith("network:") and not rule.observe]
     if {rule.effect for rule in connecting} != {ALLOW}:
         return "none of its own"
-    bounded = all(rule.when is not None or rule.since is not None or rule.until is not None for rule in connecting)
+    bounded = all(rule.is_bounded for rule in connecting)
     return "all of it, by a permission to connect" + (", within its bounds" if bounded else "")
 
 

@@ -59,4 +59,4 @@ def _bounds(rule: Rule) -> str:
     said = {"from": rule.since and instant_said(rule.since), "until": rule.until and instant_said(rule.until), "only when": rule.when}
     bounds = [f"{name} {value}" for name, value in said.items() if value]
     often = [f"at most {rule.rate.uses:,} times in {lasting(rule.rate.window_ms / 1000)}"] if rule.rate is not None else []
-    return "".join(f", {each}" for each in [*often, *bounds])
+    return "".join(f", {each}" for each in [*often, *bounds, *(["only observed: recorded and not enforced"] if rule.observe else [])])

@@ -60,7 +60,7 @@ def permissions() -> Schema:
     """What somebody may, as texts or with bounds as mappings."""
     what: Schema = {"type": "string", "pattern": r"^\S+ \S+$", "examples": ["write deploy:staging"]}
     instant: Schema = {"type": "string", "examples": ["2027-01-01", "2027-01-01T08:00:00Z"]}
-    bounds = {"from": instant, "until": instant, "rate": {**RATE, "examples": ["10/hour"]}, "when": CONDITION}
+    bounds = {"from": instant, "until": instant, "rate": {**RATE, "examples": ["10/hour"]}, "observe": {"type": "boolean"}, "when": CONDITION}
     mapped: Schema = {"oneOf": [_object({effect: what, **bounds}, [effect]) for effect in EFFECTS]}
     plain: Schema = {"type": "string", "pattern": f"^(?:{'|'.join(EFFECTS)}) "}
     return {"type": "array", "maxItems": MAX_PERMISSIONS, "items": {"anyOf": [plain, mapped]}}

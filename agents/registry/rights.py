@@ -29,7 +29,8 @@ SILENT: Final = "none"
 class Right:
     """One permission. `effect`: what it says now, `none` where it says nothing; `why`: a clause about that.
 
-    `used_at`: when a call was last let through by it, to the hour; None for never since `known_since`. `used`: so much of its rate is used up.
+    `used_at`: when a call was last let through by it, or would have been refused if it weren't only observed; to the hour, None for never
+    since `known_since`. `used`: so much of its rate is used up.
     """
 
     rule: str
@@ -75,8 +76,8 @@ def _right(text: str, use: GrantUse | None, since: datetime, now: datetime, agen
     effect, why = says
     rule, source = readable(text), source_of(agent, text)
     used_at = None if use is None else use.used_at
-    if rule is None or rule.effect != ALLOW:  # nothing is let through by it, so it is never used
-        return Right(text, source, effect, why)
+    if rule is None or rule.effect != ALLOW or rule.observe:  # nothing is let through by it; one that is observed may have been met
+        return Right(text, source, effect, why, used_at)
     is_unused = (used_at or since) <= now - UNUSED_FOR
     return Right(text, source, effect, why, used_at, is_unused, None if rule.rate is None else uses.count(use, rule.rate, now))
 
@@ -89,6 +90,8 @@ def _now(agent: Agent, text: str, stronger: Sequence[Rule], now: datetime) -> tu
         return (DENY, "it can't be read, and forbids everything until it is mended") if forbids else (SILENT, "it can't be read, and allows nothing")
     if agent.state in (Standing.SUSPENDED, Standing.RETIRED) and rule.effect != DENY:
         return SILENT, f"the agent is {agent.state}, so no call of it is sent"
+    if rule.observe:
+        return SILENT, "it is only observed: what it would refuse is recorded, and not refused"
     for silent in (agent.team.vocabulary.problem_of(rule.verb, rule.resource, prefix=rule.prefix), rule.out_of_time(now), _beaten(rule, stronger)):
         if silent is not None:
             return SILENT, silent
@@ -97,7 +100,7 @@ def _now(agent: Agent, text: str, stronger: Sequence[Rule], now: datetime) -> tu
 
 def _stronger(held: Sequence[str], now: datetime) -> list[Rule]:
     """Those that win over others at this moment whatever a call is given."""
-    rules = [rule for rule in map(readable, held) if rule is not None and rule.effect != ALLOW]
+    rules = [rule for rule in map(readable, held) if rule is not None and rule.effect != ALLOW and not rule.observe]
     return [rule for rule in rules if rule.when is None and rule.out_of_time(now) is None]
 
 

@@ -36,6 +36,7 @@ ARGS: Final = "args"
 
 _RULE = re.compile(r"\s*(\S+)\s+(\S+)\s+(\S+)(?:\s+(\S.*?))?\s*")
 _CLAUSE = re.compile(r"(from|until|rate)\s+(\S+)\s*")
+_OBSERVE = re.compile(r"observe(?:\s+|$)")
 _CONDITION = re.compile(r"when\s+(\S.*)")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -69,6 +70,8 @@ class Rule:
     since: datetime | None = None
     until: datetime | None = None
     rate: Rate | None = None
+    observe: bool = False
+    """Decided and recorded, not enforced."""
     when: str | None = None
 
     def covers(self, verb: str, resource: str) -> bool:
@@ -92,6 +95,11 @@ class Rule:
         return None
 
     @property
+    def is_bounded(self) -> bool:
+        """Whether there are calls that it speaks of and doesn't hold for."""
+        return self.observe or self.when is not None or self.since is not None or self.until is not None
+
+    @property
     def words(self) -> str:
         """Its first three words: what it says without its bounds."""
         return f"{self.effect} {self.verb} {self.resource}{'*' if self.prefix else ''}"
@@ -100,7 +108,7 @@ class Rule:
         """The one way to write it: what is stored, and what digests are made of."""
         said = {"from": self.since and instant_said(self.since), "until": self.until and instant_said(self.until), "rate": self.rate}
         bounds = [f"{name} {value}" for name, value in said.items() if value is not None]
-        return " ".join([self.words, *bounds, *([f"when {self.when}"] if self.when is not None else [])])
+        return " ".join([self.words, *bounds, *(["observe"] if self.observe else []), *([f"when {self.when}"] if self.when is not None else [])])
 
 
 @lru_cache(maxsize=4096)
@@ -129,9 +137,11 @@ def _bounds(text: str, rest: str) -> dict[str, Any]:
         if key in bounds or (known := read(value)) is None:
             raise RuleInvalid(f"permission {text!r}: {name} {value!r} can't be read; write {hint}, once")
         bounds[key], rest = known, rest[found.end() :]
+    if (found := _OBSERVE.match(rest)) is not None:
+        bounds["observe"], rest = True, rest[found.end() :]
     condition = _CONDITION.fullmatch(rest)
     if rest and condition is None:
-        said = "from INSTANT, until INSTANT, rate 10/hour and, at the very end, when CONDITION"
+        said = "from INSTANT, until INSTANT, rate 10/hour, observe and, at the very end, when CONDITION"
         raise RuleInvalid(f"permission {text!r}: {rest!r:.80} can't be read; after the resource may follow {said}")
     return bounds | ({"when": condition[1]} if condition is not None else {})
 
@@ -140,8 +150,9 @@ def _judged(rule: Rule) -> Rule:
     """What two bounds say together."""
     if rule.since is not None and rule.until is not None and rule.since >= rule.until:
         raise RuleInvalid(f"permission {rule.text!r} would never hold: its `from` is not before its `until`")
-    if rule.rate is not None and (rule.effect == DENY or rule.verb == "connect"):
-        why = "what is denied is never used" if rule.effect == DENY else "what an agent does with the network itself can't be counted"
+    if rule.rate is not None and (rule.effect == DENY or rule.verb == "connect" or rule.observe):
+        unused = "what is denied is never used" if rule.effect == DENY else "what is only observed is never used"
+        why = unused if rule.observe or rule.effect == DENY else "what an agent does with the network itself can't be counted"
         raise RuleInvalid(f"permission {rule.text!r} has a rate, and {why}; leave it out")
     return rule
 
@@ -207,7 +218,8 @@ def _as_text(fields: Fields, item: Any, raw: tuple[Any, ...]) -> str | None:
         return None
     inner = Fields(fields.page, item, raw=raw, spec=(*fields.spec, "permissions", raw[-1]), what="this permission")
     effects = {effect: inner.text(effect) for effect in EFFECTS}
-    bounds = {name: inner.text(name) for name in ("from", "until", "rate", "when")}
+    bounds = {name: inner.text(name) for name in ("from", "until", "rate")}
+    bounds |= {"observe": "" if inner.boolean("observe") else None, "when": inner.text("when")}
     inner.finish()
     said = {effect: what for effect, what in effects.items() if what is not None}
     if len(said) != 1:
@@ -217,7 +229,7 @@ def _as_text(fields: Fields, item: Any, raw: tuple[Any, ...]) -> str | None:
     if len(what.split()) != 2:
         fields.page.problem((*raw, effect), f"{what!r:.80} must be a verb and a resource, as in {effect}: read feed:metrics")
         return None
-    return " ".join([effect, *what.split(), *(f"{name} {_one_line(value)}" for name, value in bounds.items() if value is not None)])
+    return " ".join([effect, *what.split(), *(f"{name} {_one_line(value)}".strip() for name, value in bounds.items() if value is not None)])
 
 
 def _one_line(text: str) -> str:

@@ -24,7 +24,7 @@ def check_uses(name: str, spec: Spec, findings: Findings, path: Path) -> None:
 def _may_cover(permission: str, verb: str, resource: str) -> bool:
     """Whatever bounds it has: they are judged at each call."""
     rule = _rule(permission)
-    if rule is None or rule.effect == DENY or rule.verb != verb:
+    if rule is None or rule.effect == DENY or rule.observe or rule.verb != verb:
         return False
     fixed, open_ended = _fixed(resource), "{" in resource.replace("{{", "")
     if not rule.prefix:
@@ -37,7 +37,7 @@ def _denied(permissions: Sequence[str], verb: str, resource: str) -> str | None:
     fixed, open_ended = _fixed(resource), "{" in resource.replace("{{", "")
     for permission in permissions:
         rule = _rule(permission)
-        if rule is None or rule.effect != DENY or rule.verb != verb or rule.when is not None or rule.since is not None or rule.until is not None:
+        if rule is None or rule.effect != DENY or rule.verb != verb or rule.is_bounded:
             continue
         if fixed.startswith(rule.resource) if rule.prefix else not open_ended and rule.resource == fixed:
             return permission

@@ -66,14 +66,17 @@ class Boundary:
             self._admitted.setdefault(agent, {})[request.key] = Admission(now, is_turn=request.ordinal == 0)
         return refusal
 
-    def granted(self, request: Request) -> tuple[str, ...]:
-        """The permissions that an admitted call makes use of, as far as that has to be written: those with a rate each time, others once an hour."""
+    def granted(self, request: Request) -> store.Granted:
+        """What an admitted call makes use of, as far as that is to be written: permissions with a rate each time, others once an hour."""
         if not request.uses:
-            return ()
+            return store.Granted()
         agent, now = request.agent.name, clock.now()
         full = {rule for rule, at in self._full.get(agent, {}).items() if at > now}
-        rules = {each.rule: None for each in decided(request, self.standings.get(agent), now, full=full) if each.allowed and each.rule is not None}
-        return tuple(rule for rule in rules if uses.is_counted(rule) or now - self._noted.get((agent, rule), uses.NEVER) >= uses.NOTED_FOR)
+        decisions = decided(request, self.standings.get(agent), now, full=full)
+        observed = tuple(dict.fromkeys(rule for each in decisions for rule in each.observed))
+        rules = [*dict.fromkeys(each.rule for each in decisions if each.allowed and each.rule is not None), *observed]
+        due = [rule for rule in rules if uses.is_counted(rule) or now - self._noted.get((agent, rule), uses.NEVER) >= uses.NOTED_FOR]
+        return store.Granted(tuple(due), observed)
 
     def note(self, used: Iterable[uses.Used]) -> None:
         """These are written."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from agents import uses
 from agents.uses import Full
 from audit.actors import Actor
 from audit.ledger import ChargeDraft, Head
@@ -43,6 +44,19 @@ class CallRecord:
     reserved_nano: int
     state: CallState = CallState.DISPATCHED
     cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What an admitted call makes use of: permissions whose use is written with it, and those that are only observed and would have refused it."""
+
+    rules: tuple[str, ...] = ()
+    observed: tuple[str, ...] = ()
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether one of them has a rate."""
+        return any(map(uses.is_counted, self.rules))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from agents import uses
 from audit import clock
 from audit.identity import new_id
 from runs import performers, store
@@ -61,7 +60,7 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
     if refusal is not None:
         return Planned(step, request, ended=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
     granted = boundary.granted(request)
-    counted = any(map(uses.is_counted, granted))  # an intent of its own then, so that one that finds no room holds nothing else back
+    counted = granted.is_counted  # an intent of its own then, so that one that finds no room holds nothing else back
     if not counted and request.kind in (CallKind.MODEL, CallKind.TOOL):  # answered over the network, so it needs no child's place
         return Planned(step, request, opened=(store.opened(record_of(request), None, granted),))
     in_child = not counted and request.kind in (CallKind.FUNCTION, CallKind.COMMAND)

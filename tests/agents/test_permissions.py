@@ -76,6 +76,12 @@ def test_the_text_and_the_mapping_say_the_same_and_are_kept_as_one_text() -> Non
     assert (str(rule.rate), rule.when, rule.canonical()) == ("10/1h", "args.version != ''", mapped)
 
 
+def test_what_is_to_be_observed_is_said_before_the_condition() -> None:
+    (mapped,) = rules("  - {deny: read feed:x, observe: true, when: args.a == 1}")
+    assert mapped == "deny read feed:x observe when args.a == 1" and rules("  - deny read feed:x observe when args.a == 1") == [mapped]
+    assert rules("  - {deny: read feed:x, observe: false}") == ["deny read feed:x"]
+
+
 def test_a_condition_over_several_lines_is_one_line() -> None:
     (said,) = rules("  - allow: read feed:x\n    when: |\n      args.a == 1 &&\n      args.b == 2")
     assert said == "allow read feed:x when args.a == 1 && args.b == 2"
@@ -89,6 +95,8 @@ def test_a_condition_over_several_lines_is_one_line() -> None:
         ("{allow: write feed:x, from: 2027-01-01, until: 2026-01-01}", "would never hold"),
         ("{allow: write feed:x, rate: often}", "rate 'often' can't be read"),
         ("{allow: write feed:x, rate: 0/hour}", "can't be read"),
+        ("{require_approval: write feed:x, rate: 1/hour, observe: true}", "what is only observed is never used"),
+        ("{deny: write feed:x, observe: perhaps}", "write true or false"),
         ("{deny: write feed:x, rate: 1/hour}", "what is denied is never used"),
         ("{allow: connect network:x, rate: 1/hour}", "can't be counted"),
         ("{allow: write feed:x, wenn: args.x}", "has no key 'wenn'; did you mean 'when'?"),
@@ -124,6 +132,20 @@ def test_a_rule_that_holds_later_or_held_before_is_named_where_nothing_allows() 
     assert "holds only from 2026-11-27T12:00:01Z" in grants.explained(early, "read", "feed:x")[0]
     assert decide(["allow read feed:x from 2026-11-27T12:00:00Z"], "read", "feed:x").allowed
     assert not decide(["allow read feed:x until 2026-11-27T12:00:00Z"], "read", "feed:x").allowed
+
+
+def test_what_is_only_observed_is_said_and_neither_refuses_nor_allows() -> None:
+    rules = ["allow read feed:*", "deny read feed:x observe", "require_approval read feed:y observe when args.big", "allow write feed:* observe"]
+    allowed = decide(rules, "read", "feed:x")
+    assert (allowed.effect, allowed.observed) == ("allow", ("deny read feed:x observe",))
+    assert "which is only observed, would refuse it" in grants.explained(allowed, "read", "feed:x")[0]
+    assert decide(rules, "read", "feed:y", args={"big": False}).observed == ()
+    assert len(decide(rules, "read", "feed:y", args={"big": True}).observed) == len(decide(rules, "read", "feed:y").observed) == 1
+    written = decide(rules, "write", "feed:x")
+    assert (written.effect, written.missed) == ("deny", ("allow write feed:* observe", "is only observed"))
+    assert grants.connects(["allow connect network:a", "deny connect network:b observe"], args={}, now=NOW)
+    assert not grants.connects(["allow connect network:a observe"], args={}, now=NOW)
+    assert list(grants.opening(["allow read network:10.0.0.1:80 observe"], args={}, now=NOW)) == []
 
 
 def test_a_thousand_rules_decide_as_one_by_one() -> None:

@@ -221,6 +221,22 @@ def test_a_call_that_is_never_written_uses_nothing() -> None:
     assert full.fits_at == at + timedelta(days=1)
 
 
+# --- observed ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_only_observed_lets_the_call_go_and_is_in_its_entry(publish: Publish) -> None:
+    publish("allow write deploy:*", "{deny: write deploy:staging, observe: true}")
+    run = ran()
+    assert run["outcome"] == "verified"
+    entries = Entry.objects.filter(run=pipelines.id_of(run), verb="runs.call.dispatched")
+    (entry,) = [each for each in entries if each.envelope()["facts"].get("observed")]
+    assert entry.envelope()["facts"]["observed"] == 1
+    assert Opening.objects.get(entry=entry.pk, path="observed").held == b'["deny write deploy:staging observe"]'
+    met = {right.rule: right for right in registry.rights("worker", actor=pipelines.SYSTEM).every}["deny write deploy:staging observe"]
+    assert met.effect == "none" and met.used_at is not None
+    assert "which is only observed, would refuse it" in registry.may("worker", "write", "deploy:staging", actor=pipelines.SYSTEM).why
+
+
 # --- what a team grants ------------------------------------------------------------------------------------------------
 
 

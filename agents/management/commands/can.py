@@ -91,5 +91,5 @@ class Command(BaseCommand):
 def _last(right: Right) -> str:
     if right.used_at is None and not right.is_unused:
         return ""
-    used = f"; last used {readable(right.used_at)}" if right.used_at is not None else "; never used"
+    used = f"; last {'used' if right.effect != 'none' else 'met'} {readable(right.used_at)}" if right.used_at is not None else "; never used"
     return f"{used}: unused for 90 days, take it out if nobody misses it" if right.is_unused else used
