@@ -29,7 +29,7 @@ from agents.registry.composing import users_of
 from audit import clock
 from audit.actors import Actor
 from audit.admin import ReadOnlyAdmin, choice, link_to, text_field
-from audit.errors import BadJson, Invalid
+from audit.errors import Invalid
 from audit.requests import actor_of
 from audit.visible import visible
 
@@ -146,7 +146,7 @@ class MayForm(forms.Form):
     def clean_args(self) -> dict[str, Any] | None:
         try:
             return registry.arguments_of(self.cleaned_data["args"]) if self.cleaned_data["args"] else None
-        except (BadJson, Invalid) as error:
+        except Invalid as error:
             raise forms.ValidationError(visible(error.message, 300)) from None
 
 

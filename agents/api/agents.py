@@ -13,7 +13,7 @@ from audit import clock, reports
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import BY_NAME, PAGING, page
 from audit.api.shapes import Shape, named, one_of, ref, whole
-from audit.errors import BadJson, Conflict, Invalid
+from audit.errors import Conflict, Invalid
 
 TAG = "agents"
 MEMBER = "You must be a member of its team."
@@ -69,7 +69,7 @@ class MayView(Door):
         query=MAY_ASKED,
         needs=("verb", "resource"),
         gives=ref("May"),
-        refuses=(UnknownAgent, BadJson, Invalid),
+        refuses=(UnknownAgent, Invalid),
     )
     def get(self, asked: Asked, agent: str) -> Response:
         finding.agent(agent, asked.actor)  # whoever may not see it learns nothing of the arguments either

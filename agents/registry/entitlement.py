@@ -16,7 +16,7 @@ from agents.errors import UnknownAgent
 from agents.models import Agent, Standing, Version, VersionState
 from audit import clock, strict_json
 from audit.actors import Actor
-from audit.errors import Invalid
+from audit.errors import BadJson, Invalid
 from audit.visible import visible
 
 from .releases import nearest
@@ -88,7 +88,10 @@ class _Asked:
 
 def arguments_of(text: str) -> dict[str, Any]:
     """A call's arguments as somebody wrote them: one JSON object. Invalid says what is wrong with it."""
-    said = strict_json.read(text, "the arguments")
+    try:
+        said = strict_json.read(text, "the text of the arguments")
+    except BadJson as error:
+        raise Invalid(error.message) from None
     if not isinstance(said, dict):
         raise Invalid('the arguments of a call are one JSON object, such as {"version": "1.4.2"}')
     return said
