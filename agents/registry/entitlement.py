@@ -18,6 +18,7 @@ from audit import clock, strict_json
 from audit.actors import Actor
 from audit.errors import BadJson, Invalid
 from audit.visible import visible
+from audit.wording import ended
 
 from .releases import nearest
 
@@ -69,7 +70,7 @@ def may(name: str, verb: str, resource: str, *, actor: Actor, args: Mapping[str,
         draft = None
     change = f"Publish the draft of '{name}': it makes this {draft}" if draft is not None else change
     source = None if decision.rule is None else source_of(agent, decision.rule)
-    return May(agent, visible(verb, 80), resource, effect, decision.rule, f"{why[0].upper()}{why[1:]}.", f"{change}.", draft, source)
+    return May(agent, visible(verb, 80), resource, effect, decision.rule, ended(f"{why[0].upper()}{why[1:]}"), ended(change), draft, source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final
 
 from agents import grants
 from agents.grants import Decision
-from audit.wording import money
+from audit.wording import ended, money
 from runs.boundary.values import Account, Refusal, Request, Standing
 from runs.engine import pacing
 from runs.engine.pacing import Admission, Pace
@@ -118,7 +118,7 @@ def _forbidden(asked: _Asked, forbids: Callable[[grants.Decision], bool], said: 
     for (verb, resource), decision in zip(asked.request.uses, asked.decisions, strict=False):
         if forbids(decision):
             why, change = grants.explained(decision, verb, resource)
-            message = f"'{asked.request.agent.name}' {said.format(verb, resource)}: {why}. {change} and apply again with --publish"
+            message = f"'{asked.request.agent.name}' {said.format(verb, resource)}: {ended(why)} {change} and apply again with --publish"
             return Refusal(Cause.DENIED, message)
     return None
 

@@ -217,3 +217,4 @@ def test_what_a_team_grants_waits_for_publish_and_is_an_entry(tmp_path: Path) ->
     assert (Team.objects.get().permissions, entry.subject) == (["allow write deploy:*"], "team:platform")
     answer = registry.may("worker", "write", "deploy:x", actor=SYSTEM)
     assert (answer.effect, answer.source) == ("allow", "team:platform")
+    assert registry.may("worker", "wirte", "deploy:x", actor=SYSTEM).why == "There is no verb 'wirte'; did you mean 'write'?"
