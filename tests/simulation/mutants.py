@@ -36,7 +36,7 @@ MUTANTS = (
         (
             Edit(WRITING, "        if late:\n", "        if False:\n"),
             Edit(ADMISSION, "if asked.now >= asked.request.not_after:", "if False:"),
-            Edit(DRIVER, " and clock.now() < call.not_after", ""),
+            Edit(DRIVER, " and clock.now() < each.call.not_after", ""),
         ),
     ),
     Mutant(
