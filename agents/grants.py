@@ -1,54 +1,29 @@
-"""What an agent may do: rules "allow", "require_approval" or "deny", each VERB RESOURCE; what none names is denied.
+"""What an agent may do: rules "allow", "require_approval" or "deny", each VERB RESOURCE, within bounds; what none names is denied.
 
-Pure over its arguments: the caller passes the agent's live permissions. Called by the boundary before each call, by the registry
-when files are applied, and by whoever asks beforehand. Conditions join here when something enforces them.
+Pure over its arguments: the caller passes the live permissions, the instant and the call's arguments. Called by the boundary before
+each call, by the registry when files are applied, and by whoever asks beforehand.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
+from typing import Any, Final
 
-from audit.errors import Invalid
+from agents import expressions
+from agents.errors import ExpressionError
+from agents.spec.permissions import ALLOW, ARGS, DENY, EFFECTS, MAX_RULE, REQUIRE_APPROVAL, Rate, Rule, RuleInvalid, parse_rule
+from agents.spec.vocabulary import BUILT_IN, VERB, Vocabulary
 
-MAX_RULE = 1_000
-ALLOW = "allow"
-REQUIRE_APPROVAL = "require_approval"
-DENY = "deny"
-EFFECTS = (ALLOW, REQUIRE_APPROVAL, DENY)
-"""In the order in which one gives way to the next."""
-VERB = re.compile(r"[a-z][a-z-]{0,62}")
+__all__ = [
+    "ALLOW", "BUILT_IN", "DENY", "EFFECTS", "MAX_RULE", "REQUIRE_APPROVAL", "VERB", "Decision", "Rate", "Rule", "RuleInvalid", "Vocabulary",
+    "connects", "decide", "explained", "opening", "parse_rule", "readable",
+]  # fmt: skip
 
-
-class RuleInvalid(Invalid):
-    """A permission reads: allow (or require_approval, or deny) VERB RESOURCE, such as "allow read feed:*"."""
-
-    code = "permission-invalid"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One permission. `resource` is exact, or a prefix where `prefix` is set (the text ends with `*`)."""
-
-    text: str
-    effect: str
-    verb: str
-    resource: str
-    prefix: bool
-
-    def covers(self, verb: str, resource: str) -> bool:
-        """Whether this rule speaks of the verb and the resource. Case matters; a `*` asked for is an ordinary character."""
-        if verb != self.verb:
-            return False
-        if not self.prefix:
-            return resource == self.resource
-        if not resource.startswith(self.resource):
-            return False
-        # file:* is every file; file:data/* is what lies below data, and data/../secret does not, however it begins.
-        whole_kind = self.resource == "" or self.resource.endswith(":")
-        return whole_kind or ".." not in resource[len(self.resource) :].replace("\\", "/").split("/")
+_NOTHING: Final[Mapping[str, Any]] = {}
+_NOBODY: Final[Collection[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +34,12 @@ class Decision:
     rule: str | None = None
     is_readable: bool = True
     """Whether that rule could be read: one that can't, and isn't there to allow, denies everything."""
+    problem: str | None = None
+    """Why nothing could be decided, so that it is denied: a word that nobody registered, a condition that failed."""
+    missed: tuple[str, str] | None = None
+    """A rule that would have allowed it, and what keeps it from doing so now."""
+    observed: tuple[str, ...] = ()
+    """Rules that are only observed, and would have refused what is allowed."""
 
     @property
     def allowed(self) -> bool:
@@ -70,46 +51,165 @@ class Decision:
         return self.effect == REQUIRE_APPROVAL
 
 
-@lru_cache(maxsize=4096)
-def parse_rule(text: str) -> Rule:
-    """The rule that a text says; RuleInvalid tells what is wrong with it."""
-    words = text.split() if len(text) <= MAX_RULE else []
-    if len(words) != 3:
-        raise RuleInvalid(f'permission {text!r:.200} has not three words; it reads: allow VERB RESOURCE, such as "allow read feed:*"')
-    effect, verb, resource = words
-    if effect not in EFFECTS:
-        raise RuleInvalid(f"permission {text!r} starts with {effect!r}; it begins with one of {', '.join(EFFECTS)}")
-    if not VERB.fullmatch(verb):
-        raise RuleInvalid(f"permission {text!r}: {verb!r} is no verb; write a lower-case word such as read, write or call")
-    if "*" in resource[:-1]:
-        raise RuleInvalid(f"permission {text!r}: a * may stand only at the very end of the resource")
-    prefix = resource.endswith("*")
-    return Rule(text=text, effect=effect, verb=verb, resource=resource.removesuffix("*") if prefix else resource, prefix=prefix)
+@dataclass(slots=True)
+class _Indexed:
+    """An agent's rules, found by what they say: exact resources, and prefixes by their length."""
+
+    unreadable: str | None = None
+    exact: dict[tuple[str, str], list[tuple[int, Rule]]] = field(default_factory=dict)
+    prefixes: dict[tuple[str, str], list[tuple[int, Rule]]] = field(default_factory=dict)
+    lengths: dict[str, list[int]] = field(default_factory=dict)
+    every: list[Rule] = field(default_factory=list)
+
+    def covering(self, verb: str, resource: str) -> list[Rule]:
+        """Those that speak of it, in the order in which they stand."""
+        found = list(self.exact.get((verb, resource), ()))
+        for length in self.lengths.get(verb, ()):
+            if length > len(resource):
+                break
+            found += [each for each in self.prefixes.get((verb, resource[:length]), ()) if each[1].covers(verb, resource)]
+        return [rule for _, rule in sorted(found, key=lambda each: each[0])]
 
 
-def decide(permissions: Sequence[str], verb: str, resource: str) -> Decision:
-    """Whether these permissions allow VERB on RESOURCE, and which of them says so: deny wins, then require_approval, then allow.
-
-    A rule that does not parse allows nothing, and one that was not to allow forbids everything: an error in a policy is a refusal.
-    """
-    found: dict[str, str] = {}
-    for text in permissions:
+@lru_cache(maxsize=256)
+def _indexed(permissions: tuple[str, ...]) -> _Indexed:
+    index = _Indexed()
+    lengths: dict[str, set[int]] = {}
+    for place, text in enumerate(permissions):
         try:
             rule = parse_rule(text)
         except RuleInvalid:
-            if text.split()[:1] != [ALLOW]:
-                return Decision(DENY, text, is_readable=False)
+            if text.split()[:1] != [ALLOW] and index.unreadable is None:
+                index.unreadable = text
             continue
-        if rule.covers(verb, resource):
-            found.setdefault(rule.effect, text)
+        index.every.append(rule)
+        table = index.prefixes if rule.prefix else index.exact
+        table.setdefault((rule.verb, rule.resource), []).append((place, rule))
+        if rule.prefix:
+            lengths.setdefault(rule.verb, set()).add(len(rule.resource))
+    index.lengths = {verb: sorted(each) for verb, each in lengths.items()}
+    return index
+
+
+def decide(
+    permissions: Sequence[str],
+    verb: str,
+    resource: str,
+    *,
+    now: datetime,
+    args: Mapping[str, Any] = _NOTHING,
+    vocabulary: Vocabulary = BUILT_IN,
+    full: Collection[str] = _NOBODY,
+) -> Decision:
+    """Whether these permissions allow VERB on RESOURCE now, and which of them says so: deny wins, then require_approval, then allow.
+
+    A rule that does not parse allows nothing, and one that was not to allow forbids everything; so does a condition that fails on `args`,
+    of whichever rule speaks of this: an error in a policy is a refusal. `full`: texts of rules whose rate is used up; another goes first.
+    """
+    index = _indexed(tuple(permissions))
+    if index.unreadable is not None:
+        return Decision(DENY, index.unreadable, is_readable=False)
+    unknown = vocabulary.problem_of(verb, resource)
+    if unknown is not None:
+        return Decision(DENY, problem=unknown)
+    found: dict[str, Rule] = {}
+    missed: tuple[str, str] | None = None
+    speaking = index.covering(verb, resource)
+    for rule in speaking:
+        try:
+            why_not = rule.out_of_time(now) or ("is only observed" if rule.observe else _unmet(rule, args))
+        except ExpressionError as error:
+            return Decision(DENY, rule.text, problem=f"its condition can't be judged: {error.message}")
+        if why_not is None:
+            found[rule.effect] = _better(found.get(rule.effect), rule, full)
+        elif rule.effect == ALLOW and missed is None:
+            missed = (rule.text, why_not)
     effect = next((effect for effect in reversed(EFFECTS) if effect in found), DENY)
-    return Decision(effect, found.get(effect))
+    if effect == ALLOW:
+        return Decision(ALLOW, found[ALLOW].text, observed=tuple(rule.text for rule in speaking if _would_refuse(rule, args, now)))
+    deciding = found.get(effect)
+    return Decision(effect, deciding.text if deciding is not None else None, missed=None if found else missed)
+
+
+def _would_refuse(rule: Rule, args: Mapping[str, Any], now: datetime) -> bool:
+    """Whether a rule that is only observed would, if it were enforced; one whose condition fails would."""
+    if not rule.observe or rule.out_of_time(now) is not None:
+        return False
+    try:
+        return rule.effect != ALLOW and _unmet(rule, args) is None
+    except ExpressionError:
+        return True
+
+
+def _unmet(rule: Rule, args: Mapping[str, Any]) -> str | None:
+    """Raises ExpressionError where the condition can't be judged."""
+    return None if rule.when is None or expressions.holds(rule.when, {ARGS: args}) else "has a condition that these arguments don't meet"
+
+
+def _better(first: Rule | None, rule: Rule, full: Collection[str]) -> Rule:
+    """The first of one effect decides; of those that allow, one that isn't counted, or has room, before one that is used up."""
+    if first is None or (first.rate is not None and (rule.rate is None or (first.text in full and rule.text not in full))):
+        return rule
+    return first
+
+
+def connects(permissions: Sequence[str], *, args: Mapping[str, Any], now: datetime) -> bool:
+    """Whether a child gets the network itself: only where a rule says `connect network:…`.
+
+    It is the whole network, so one host that is denied or requires an approval, or whose rule can't be judged, keeps all of it away.
+    """
+    index = _indexed(tuple(permissions))
+    if index.unreadable is not None:
+        return False
+    try:
+        return {rule.effect for rule in _holding(index, "connect", args, now)} == {ALLOW}
+    except ExpressionError:
+        return False
+
+
+def opening(permissions: Sequence[str], *, args: Mapping[str, Any], now: datetime) -> Iterator[str]:
+    """The network addresses that rules allow to read by name, each exactly: only those may lie in a network that isn't public."""
+    index = _indexed(tuple(permissions))
+    for rule in index.every:
+        exact = rule.verb == "read" and rule.effect == ALLOW and not rule.prefix and rule.resource.startswith("network:")
+        if exact and not rule.observe and _holds(rule, args, now):
+            yield rule.resource
+
+
+def _holding(index: _Indexed, verb: str, args: Mapping[str, Any], now: datetime) -> Iterator[Rule]:
+    """The rules about the network that hold now. Raises ExpressionError."""
+    for rule in index.every:
+        speaks = rule.verb == verb and rule.resource.startswith("network:") and not rule.observe
+        if speaks and rule.out_of_time(now) is None and _unmet(rule, args) is None:
+            yield rule
+
+
+def _holds(rule: Rule, args: Mapping[str, Any], now: datetime) -> bool:
+    try:
+        return rule.out_of_time(now) is None and _unmet(rule, args) is None
+    except ExpressionError:
+        return False
+
+
+def readable(text: str) -> Rule | None:
+    """The rule of a text, or None where it can't be read."""
+    try:
+        return parse_rule(text)
+    except RuleInvalid:
+        return None
 
 
 def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
     """Why it is decided so, and what would change that: two clauses for people. A change holds once it is applied with --publish."""
     rule = f'the permission "{decision.rule}"'
+    if decision.problem is not None:
+        if decision.rule is None:
+            return decision.problem, "Write a verb and a kind that are registered, or register yours in the team's document"
+        return f"{rule} speaks of it, and {decision.problem}", "Mend the condition (ask has(…) for what may be missing), or give what it asks for"
     if decision.rule is None:
+        if decision.missed is not None:
+            text, why = decision.missed
+            return f'no permission allows it now: "{text}" {why}', f'Meet that, or add "{ALLOW} {verb} {resource}"'
         return "no permission allows it", f'Add "{ALLOW} {verb} {resource}"'
     if not decision.is_readable:
         return f"{rule} can't be read and may forbid it", "Mend it"
@@ -120,4 +220,5 @@ def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
             f"{rule} asks for a person's yes, and nobody can give one in this version",
             f'Leave it out, or change it to "{ALLOW} {verb} {resource}"',
         )
-    return f"{rule} allows it", f'Take it out, or add "{DENY} {verb} {resource}"'
+    observed = f', and "{decision.observed[0]}", which is only observed, would refuse it' if decision.observed else ""
+    return f"{rule} allows it{observed}", f'Take it out, or add "{DENY} {verb} {resource}"'

@@ -49,3 +49,8 @@ def ago(at: datetime, now: datetime) -> str:
     units = ((86_400 * 2, 86_400, "d"), (3_600 * 2, 3_600, "h"), (120, 60, "min"), (0, 1, "s"))
     said = next(f"{int(gone // size)} {unit}" for least, size, unit in units if gone >= least)
     return f"{said} ago" if seconds >= 0 else f"in {said}"
+
+
+def ended(text: str) -> str:
+    """With a full stop, where it has no end yet."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."

@@ -207,6 +207,32 @@ def _interpreters() -> float:
     return statistics.median(took) * 1000
 
 
+# --- what it takes to decide ---------------------------------------------------------------------------------------------------------
+
+
+def grants_decide() -> Iterator[Figure]:
+    """decisions a second over an agent with a thousand permissions, without conditions and with one at each"""
+    took = _deciding()
+    yield figure("grants.decide", 1 / took["plain"], "1/s")
+    yield figure("grants.decide.condition", 1 / took["condition"], "1/s")
+
+
+def boundary_call() -> Iterator[Figure]:
+    """what the boundary's stages take for one call in this process, its permissions ten or a thousand, and for one that uses none"""
+    took = _deciding()
+    for held in ("few", "many", "bare"):
+        yield figure(f"boundary.call.{held}", took[f"admit.{held}"] * 1_000_000, "us")
+
+
+def _deciding() -> dict[str, float]:
+    """In a process of its own: the boundary needs Django, and this one has none."""
+    with tempfile.TemporaryDirectory(prefix="orchestra-bench-") as folder:
+        environment = {**os.environ, "ORCHESTRA_HOME": folder}
+        done = subprocess.run([sys.executable, str(HERE / "deciding.py")], env=environment, capture_output=True, text=True, check=True)
+    took: dict[str, float] = json.loads(done.stdout)
+    return took
+
+
 # --- fan-out -------------------------------------------------------------------------------------------------------------------------
 
 
@@ -265,6 +291,8 @@ ALL: dict[str, Measure] = {
     "engines.two": scale.engines_two,
     "export.jsonl": export_jsonl,
     "call.function": call_function,
+    "grants.decide": grants_decide,
+    "boundary.call": boundary_call,
     "audit.fanout": audit_fanout,
     "admin.pages": admin_pages,
 }

@@ -29,6 +29,7 @@ from agents.registry.composing import users_of
 from audit import clock
 from audit.actors import Actor
 from audit.admin import ReadOnlyAdmin, choice, link_to, text_field
+from audit.errors import Invalid
 from audit.requests import actor_of
 from audit.visible import visible
 
@@ -109,7 +110,7 @@ class AgentPage(OwnerAdmin):
         seen = set(Pipeline.objects.visible_to(actor).filter(pk__in=[one.pk for one in using]).values_list("pk", flat=True))
         return {
             **super().page_context(request, row),
-            "permissions": in_words(row.permissions),
+            **_rights(row, actor),
             **_asked(request, row),
             **_running(row, actor),
             "overdue": row.review_by is not None and row.review_by < clock.now().date(),
@@ -118,13 +119,19 @@ class AgentPage(OwnerAdmin):
         }
 
 
+def _rights(agent: Agent, actor: Actor) -> dict[str, Any]:
+    """Each permission in words, beside what it says now and when it was used."""
+    found = registry.rights(agent.name, actor=actor)
+    return {"rights": list(zip(in_words(agent.in_force), found.every, strict=True)), "known_since": found.known_since}
+
+
 def _running(agent: Agent, actor: Actor) -> dict[str, Any]:
     """What runs now; where nothing is published, the newest draft."""
     versions = Version.objects.of(agent).order_by("-number")
     version = versions.filter(state=VersionState.PUBLISHED).first() or versions.first()
     if version is None:
         return {}
-    said = running(version.spec, agent.permissions)
+    said = running(version.spec, agent.in_force)
     alias = None if said.alias is None else ModelAlias.objects.visible_to(actor).filter(name=said.alias).first()
     return {"running": said, "runs_version": version, "alias_row": alias}
 
@@ -134,6 +141,13 @@ class MayForm(forms.Form):
 
     verb = text_field("May it", longest=63, help_text="A verb, such as read, write, call or connect.")
     resource = text_field("this", longest=1_000, help_text="Kind and name, such as feed:metrics.")
+    args = text_field("given", longest=8_000, required=False, help_text="The call's arguments as a JSON object, for permissions with a condition.")
+
+    def clean_args(self) -> dict[str, Any] | None:
+        try:
+            return registry.arguments_of(self.cleaned_data["args"]) if self.cleaned_data["args"] else None
+        except Invalid as error:
+            raise forms.ValidationError(visible(error.message, 300)) from None
 
 
 def _asked(request: HttpRequest, agent: Agent) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agents.grants import ALLOW, RuleInvalid, parse_rule
+from agents.grants import ALLOW, readable
 from audit.wording import lasting, money
 
 MOST_INSTRUCTIONS: Final = 20_000
@@ -86,16 +86,13 @@ def _mode(mode: Any) -> str:
 
 
 def _network(permissions: Sequence[Any]) -> str:
-    """As the boundary reads them: one line that doesn't allow keeps the whole network away."""
-    effects = set()
-    for text in permissions:
-        try:
-            rule = parse_rule(str(text))
-        except RuleInvalid:
-            continue
-        if rule.verb == "connect" and rule.resource.startswith("network:"):
-            effects.add(rule.effect)
-    return "all of it, by a permission to connect" if effects == {ALLOW} else "none of its own"
+    """As the boundary reads them: one line that doesn't allow keeps the whole network away. Those with bounds may do so at times."""
+    rules = [rule for rule in map(readable, map(str, permissions)) if rule is not None]
+    connecting = [rule for rule in rules if rule.verb == "connect" and rule.resource.startswith("network:") and not rule.observe]
+    if {rule.effect for rule in connecting} != {ALLOW}:
+        return "none of its own"
+    bounded = all(rule.is_bounded for rule in connecting)
+    return "all of it, by a permission to connect" + (", within its bounds" if bounded else "")
 
 
 def _rate(rate: Any) -> str:

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 
 from agents import registry
 from agents.admin.histories import history_of
+from agents.admin.words import in_words
 from agents.models import Agent, Pipeline, Team
 from audit.actors import Actor
 from audit.admin import Deed, ReadOnlyAdmin, act, link_to, shown, text_field
@@ -79,6 +80,7 @@ class TeamAdmin(ReadOnlyAdmin):
             "may_let_in": actor.may_manage_people and actor.may_change(row.name),
             "agents": Agent.objects.visible_to(actor).filter(team=row)[:MOST],
             "pipelines": Pipeline.objects.visible_to(actor).filter(team=row)[:MOST],
+            "permissions": in_words(row.permissions),
             "history": history_of(row, actor),
             "urls": {name.replace("-", "_"): self.url(name, row.pk) for name in _DEEDS},
         }

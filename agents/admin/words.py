@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agents.grants import ALLOW, DENY, REQUIRE_APPROVAL, RuleInvalid, parse_rule
+from agents.grants import ALLOW, DENY, REQUIRE_APPROVAL, Rule, RuleInvalid, parse_rule
+from agents.spec.permissions import instant_said
+from audit.wording import lasting
 
 _KINDS: Final = {
     "feed": "the feed", "file": "the file", "network": "the network address", "tool": "the tool", "model": "the model", "agent": "the agent",
+    "repo": "the repository", "deploy": "the deployment", "table": "the table", "pipeline": "the pipeline", "ticket": "the ticket",
 }  # fmt: skip
 _MANY: Final = {
     "feed": "feeds", "file": "files", "network": "network addresses", "tool": "tools", "model": "models", "agent": "agents",
+    "repo": "repositories", "deploy": "deployments", "table": "tables", "pipeline": "pipelines", "ticket": "tickets",
 }  # fmt: skip
 
 
@@ -47,4 +51,12 @@ def _said(text: str) -> Permission:
         what, wide = "anything" if not kind else f"anything that begins with {kind}", True
     else:
         what, wide = f"all {many}" if not name else f"{many} that begin with {name}", not name
-    return Permission(text, f"{may} {rule.verb} {what}{only}", wide=wide and rule.effect != DENY)
+    return Permission(text, f"{may} {rule.verb} {what}{only}{_bounds(rule)}", wide=wide and rule.effect != DENY)
+
+
+def _bounds(rule: Rule) -> str:
+    """In the order in which they are judged."""
+    said = {"from": rule.since and instant_said(rule.since), "until": rule.until and instant_said(rule.until), "only when": rule.when}
+    bounds = [f"{name} {value}" for name, value in said.items() if value]
+    often = [f"at most {rule.rate.uses:,} times in {lasting(rule.rate.window_ms / 1000)}"] if rule.rate is not None else []
+    return "".join(f", {each}" for each in [*often, *bounds, *(["only observed: recorded and not enforced"] if rule.observe else [])])

@@ -63,15 +63,34 @@ class MayView(Door):
         summary="Say whether an agent may do something",
         does=(
             "The answer that the boundary would give now, the permission that decides and what would change it: deny wins over require_approval, "
-            "that over allow, and what no permission names is denied. A price, a rate or an account may refuse the call all the same."
+            "that over allow, and what no permission names is denied. Permissions are the agent's own and its team's; one with a condition is judged "
+            "by `args`. A price, a rate or an account may refuse the call all the same."
         ),
         query=MAY_ASKED,
         needs=("verb", "resource"),
         gives=ref("May"),
+        refuses=(UnknownAgent, Invalid),
+    )
+    def get(self, asked: Asked, agent: str) -> Response:
+        finding.agent(agent, asked.actor)  # whoever may not see it learns nothing of the arguments either
+        args = registry.arguments_of(asked.query["args"]) if "args" in asked.query else None
+        return Response(registry.may(agent, asked.query["verb"], asked.query["resource"], actor=asked.actor, args=args).as_record())
+
+
+class RightsView(Door):
+    @operation(
+        id="rights_of_agent",
+        tag=TAG,
+        summary="List all that an agent may do",
+        does=(
+            "Each permission of it and of its team: what it says now (`none` where it says nothing), why, and when a call was last let through by "
+            "it, to the hour. `unused`: not for 90 days, so somebody may take it out."
+        ),
+        gives=ref("Rights"),
         refuses=(UnknownAgent,),
     )
     def get(self, asked: Asked, agent: str) -> Response:
-        return Response(registry.may(agent, asked.query["verb"], asked.query["resource"], actor=asked.actor).as_record())
+        return Response(registry.rights(agent, actor=asked.actor).as_record())
 
 
 class SuspendView(Door):

@@ -13,7 +13,8 @@ from audit import clock
 
 
 def team(row: Team) -> dict[str, Any]:
-    return {"name": row.name, "accountable": row.accountable, "created_at": clock.to_text(row.created_at)}
+    kept = ("name", "accountable", "permissions", "verbs", "resources")
+    return {**{name: getattr(row, name) for name in kept}, "created_at": clock.to_text(row.created_at)}
 
 
 def agent(row: Agent) -> dict[str, Any]:

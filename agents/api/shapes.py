@@ -29,7 +29,15 @@ from audit.api.shapes import (
 
 _DIGEST: Final = text("SHA-256 of the canonical content", example="3f9a77c0d1…")
 
-TEAM: Final = given(name=text(), accountable=text("who answers for it"), created_at=instant(), meaning="Owns agents and pipelines.")
+TEAM: Final = given(
+    name=text(),
+    accountable=text("who answers for it"),
+    permissions=listing(text(), "what each of its agents may, beside its own permissions"),
+    verbs=listing(text(), "verbs of its own that its agents' permissions may use"),
+    resources=listing(text(), "kinds of resource of its own"),
+    created_at=instant(),
+    meaning="Owns agents and pipelines.",
+)
 PEOPLE: Final = given(
     team=text(),
     members=listing(text(), "people who belong to it, and may act for it"),
@@ -260,6 +268,7 @@ ROLLBACK_ASKED: Final = given(
 MAY_ASKED: Final[dict[str, Shape]] = {
     "verb": text("such as read, write, call or connect", pattern=PRINTABLE, example="read"),
     "resource": text("kind and name", pattern="^[^\\x00-\\x1f\\x7f-\\x9f]{1,1000}$", example="feed:metrics"),
+    "args": text("what the call would be given, as one JSON object, for permissions with a condition", least=2, most=8_000),
 }
 MAY: Final = given(
     agent=text(),
@@ -268,10 +277,28 @@ MAY: Final = given(
     resource=text(),
     effect=one_of(*EFFECTS, meaning="what the boundary would say now"),
     rule=maybe(text("the permission that decides; null where none names it, and it is denied")),
+    source=maybe(text("who holds it: the agent or its team", example="agent:deployer")),
     why=text(),
     change=text("what would change the answer"),
     draft=maybe(one_of(*EFFECTS, meaning="what it would be once the draft is published, where that is something else")),
     meaning="Whether an agent may do something.",
+)
+RIGHT: Final = given(
+    rule=text("the permission", example="allow write deploy:staging"),
+    source=text("who holds it: the agent or its team", example="agent:deployer"),
+    effect=one_of(*EFFECTS, "none", meaning="what it says now; none: nothing"),
+    why=text(),
+    used_at=maybe(instant("when a call was last let through by it, to the hour")),
+    unused=flag("not used for 90 days"),
+    used=maybe(whole("how much of its rate is used up; null where it has none")),
+    meaning="A permission in force.",
+)
+RIGHTS: Final = given(
+    agent=text(),
+    state=one_of(*Standing),
+    known_since=instant("uses before that were not noted"),
+    permissions=listing(ref("Right"), "its own, then its team's"),
+    meaning="All that an agent may do now.",
 )
 AGENT_ROLLBACK_ASKED: Final = given(version=ROLLBACK_ASKED["properties"]["version"], optional=("version",), examples=[{}, {"version": 2}])
 
@@ -294,6 +321,8 @@ COMPONENTS: Final = {
     "AgentPage": page_of(ref("Agent")),
     "ShownAgent": SHOWN_AGENT,
     "May": MAY,
+    "Right": RIGHT,
+    "Rights": RIGHTS,
     "Pipeline": PIPELINE,
     "PipelinePage": page_of(ref("Pipeline")),
     "ShownPipeline": SHOWN_PIPELINE,

@@ -25,6 +25,7 @@ urlpatterns = [
     path("people/<person:person>/permissions/", people.PermissionsView.as_view()),
     path("agents/", agents.AgentsView.as_view()),
     path("agents/<name:agent>/", agents.AgentView.as_view()),
+    path("agents/<name:agent>/permissions/", agents.RightsView.as_view()),
     path("agents/<name:agent>/may/", agents.MayView.as_view()),
     path("agents/<name:agent>/suspend/", agents.SuspendView.as_view()),
     path("agents/<name:agent>/resume/", agents.ResumeView.as_view()),

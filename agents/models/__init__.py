@@ -8,6 +8,7 @@ from __future__ import annotations
 from .agent import Agent, Role, Standing
 from .alias import ModelAlias
 from .artifact import Artifact
+from .grant import GrantUse
 from .pipeline import Pipeline
 from .price import Price, PriceImmutable
 from .release import Release, ReleaseImmutable, ReleaseUse
@@ -18,6 +19,7 @@ from .version import Version, VersionImmutable, VersionState
 __all__ = [
     "Agent",
     "Artifact",
+    "GrantUse",
     "ModelAlias",
     "Pipeline",
     "Price",

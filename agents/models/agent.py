@@ -98,6 +98,11 @@ class Agent(models.Model):
         """How ledger entries name it."""
         return f"agent:{self.name}"
 
+    @property
+    def in_force(self) -> list[str]:
+        """Every permission that it is judged by: its own, then its team's."""
+        return [*self.permissions, *self.team.permissions]
+
     def live_values(self) -> dict[str, Any]:
         """What may change without a new version, as comparable values."""
         return {

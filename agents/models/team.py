@@ -11,6 +11,7 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 
+from agents.spec.vocabulary import BUILT_IN, Vocabulary
 from audit.actors import Actor
 from audit.identity import new_id
 
@@ -32,6 +33,9 @@ class Team(models.Model):
     name = models.CharField(max_length=63, unique=True)
     accountable = models.CharField(max_length=254, blank=True, default="")
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, blank=True, related_name="orchestra_teams")
+    verbs = models.JSONField(default=list, blank=True)
+    resources = models.JSONField(default=list, blank=True)
+    permissions = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField()
 
     objects = TeamQuerySet.as_manager()
@@ -48,3 +52,8 @@ class Team(models.Model):
     def subject(self) -> str:
         """How ledger entries name it."""
         return f"team:{self.name}"
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words that permissions of its agents may use: everybody's and its own."""
+        return BUILT_IN.and_also(self.verbs, self.resources)

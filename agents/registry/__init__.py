@@ -9,7 +9,7 @@ from .accounts import Place, change_password, create_person, people_visible_to, 
 from .applying import apply_folder
 from .changes import Applied, Change, CodeChange, FieldChange, FileChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .composing import starts_runs
-from .entitlement import May, may
+from .entitlement import May, arguments_of, may
 from .folders import private_files, unpacked
 from .groups import (
     GroupPlace,
@@ -27,6 +27,7 @@ from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
 from .releases import nearest, pipeline_to_run, release_for, release_of
 from .retiring import reinstate, retire
+from .rights import Right, Rights, rights
 from .rollbacks import rollback
 from .scaffolding import new_pipeline
 from .sent import apply_files
@@ -48,11 +49,14 @@ __all__ = [
     "Preview",
     "Priced",
     "Published",
+    "Right",
+    "Rights",
     "RolledBack",
     "add_member",
     "add_to_group",
     "apply_files",
     "apply_folder",
+    "arguments_of",
     "change_password",
     "create_group",
     "create_person",
@@ -80,6 +84,7 @@ __all__ = [
     "reset_password",
     "resume",
     "retire",
+    "rights",
     "rollback",
     "set_active",
     "set_price",

@@ -26,6 +26,7 @@ from .judging import unpublishable
 from .locking import inventory_held
 from .owners import retired
 from .preparing import Prepared, prepare
+from .registered import unregistered
 from .writing import Turn, record_refusal
 
 
@@ -68,19 +69,19 @@ def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     """Refuses with all problems together; what only stops a publication is a warning where none is asked for."""
     _refuse_taken(prepared, turn.actor)  # first: what else is said must not depend on what has the name
     later = unpublishable(prepared, turn.actor)
-    unknown = [*_unknown_teams(prepared), *_unknown_aliases(prepared, turn.actor)]
+    unknown = [*_unknown_teams(prepared), *_unknown_aliases(prepared, turn.actor), *unregistered(prepared)]
     found = [*prepared.problems, *unknown, *_taken_names(prepared), *_retired(prepared), *(later if applied.publish else ())]
     if found:
         ordered = sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
         many = f"{len(ordered)} problems" if len(ordered) > 1 else "1 problem"
         raise NotPublishable(f"{prepared.taken.name}: {many}; nothing was written", problems=ordered)
     applied.warnings = later
-    applied.hints += _unbounded(prepared)
+    applied.hints += [*_unbounded(prepared), *([] if applied.publish else _held_back(prepared))]
 
 
 def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     parsed = prepared.parsed
-    applied.changes += [rows.write_team(turn, document) for document in parsed.teams]
+    applied.changes += [rows.write_team(turn, document, publish=applied.publish) for document in parsed.teams]
     named = {document.spec["team"] for document in [*parsed.models, *parsed.agents, *parsed.pipelines]}
     teams = {team.name: team for team in Team.objects.filter(name__in=named)}
     modelling.store(turn, prepared.attached)
@@ -155,6 +156,14 @@ def _unbounded(prepared: Prepared) -> list[str]:
         f"{document.file}:{document.line}: agent '{document.name}' has no timeout, so each step that uses it must say one; write `timeout: 30s` in it"
         for document in alone
     ]
+
+
+def _held_back(prepared: Prepared) -> list[str]:
+    """A team has no versions: what it grants waits for --publish all the same, as its agents' own permissions do."""
+    said = {document.name: document for document in prepared.parsed.teams if "permissions" in document.spec}
+    stored = dict(Team.objects.filter(name__in=said).values_list("name", "permissions"))
+    waiting = [document for name, document in said.items() if document.spec["permissions"] != stored.get(name, [])]
+    return [f"{one.file}:{one.line}: the permissions of team '{one.name}' change for all its agents with --publish" for one in waiting]
 
 
 def _write_one(turn: Turn, document: Document, team: Team, prepared: Prepared) -> tuple[Version, Change]:

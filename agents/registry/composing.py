@@ -148,7 +148,7 @@ def _versions(names: set[str], actor: Actor, *, drafts: bool) -> dict[str, Versi
 def refusals(composition: Composition, document: Document | None = None) -> list[Problem]:
     """What forbids to publish this, each with its place: file and line, or the path in the spec where no file is at hand."""
     everybody = {**composition.lineage, **composition.agents}
-    agents = {name: {**one.spec, "executable": spec.executable(one.spec, composition.aliases)} for name, one in everybody.items()}
+    agents = {name: {**one.spec, **_judged_by(one), "executable": spec.executable(one.spec, composition.aliases)} for name, one in everybody.items()}
     line_of: Callable[[spec.Path], int] = document.line_of if document else lambda _path: 1
     name = composition.pipeline.owner.name
     pins, unusable = composition.pipelines, composition.unusable
@@ -158,6 +158,12 @@ def refusals(composition: Composition, document: Document | None = None) -> list
         return [Problem(document.file, line, message) for line, message in [*((one.line, one.message) for one in found), *unasked]]
     said = [f"{'.'.join(map(str, refusal.path))}: {refusal.message}" for refusal in found]
     return [Problem(f"pipeline '{name}'", 1, message) for message in [*said, *(message for _, message in unasked)]]
+
+
+def _judged_by(version: Version) -> dict[str, Any]:
+    """The permissions that its agent would have: the version's, and its team's."""
+    assert version.agent is not None  # one of an agent
+    return {"permissions": [*version.spec["permissions"], *version.agent.team.permissions]}
 
 
 def _out_of_use(composition: Composition) -> list[tuple[int, str]]:

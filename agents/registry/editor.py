@@ -13,6 +13,7 @@ from agents.spec.inventory import INLINE, MAX_WORDS, ROLES, TOOLS
 from agents.spec.model_agents import DEFAULT_MAX_TOKENS, MAX_MODEL, MAX_TOKENS, PROVIDERS
 from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES, MAX_SPREAD
 from agents.spec.pace import MOST_FAILURES
+from agents.spec.permissions import EFFECTS, MAX_PERMISSIONS
 from agents.spec.pipelines import PRIORITIES
 
 Schema = dict[str, Any]
@@ -20,6 +21,7 @@ Schema = dict[str, Any]
 NAMED: Schema = {"type": "string", "pattern": f"^(?:{NAME.pattern})$"}
 IDENTIFIED: Schema = {"type": "string", "pattern": f"^(?:{IDENTIFIER.pattern})$"}
 DURATION: Schema = {"type": "string", "pattern": "^(?:[0-9]+(?:ms|s|m|h|d))+$", "examples": ["500ms", "10s", "15m", "2h"]}
+RATE: Schema = {"type": "string", "pattern": "^[0-9]+/(?:(?:[0-9]+(?:ms|s|m|h|d))+|second|minute|hour|day)$"}
 MONEY: Schema = {"type": "string", "pattern": r"^[0-9]+(?:\.[0-9]{1,9})? ?USD$", "examples": ["0.50 USD"]}
 CONDITION: Schema = {"type": "string", "description": "a CEL condition, without a leading ="}
 TEXT: Schema = {"type": "string"}
@@ -29,6 +31,7 @@ WITH: Schema = {"type": "object", "description": "values; a string that begins w
 NODES: Schema = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/node"}}
 MIN_SUCCESS: Schema = {"anyOf": [{"enum": ["all", "any"]}, {"type": "integer", "minimum": 1}]}
 JUDGEMENT: Schema = {"agent": NAMED, "with": WITH, "timeout": DURATION}
+PERMITTED: Schema = {"$ref": "#/$defs/permissions"}
 COMMON: Schema = {"on_failure": {"enum": ["stop", "degrade"]}, "when": CONDITION}
 
 
@@ -42,13 +45,25 @@ def editor_schema() -> Schema:
         "required": ["kind", "name"],
         "properties": {"kind": {"enum": list(kinds)}},
         "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in kinds],
-        "$defs": {**kinds, "node": node()},
+        "$defs": {**kinds, "node": node(), "permissions": permissions()},
     }
 
 
 def team() -> Schema:
     """Who owns."""
-    return _object({"kind": {"const": "team"}, "name": NAMED, "accountable": TEXT}, ["kind", "name"])
+    words: Schema = {"type": "array", "items": NAMED, "maxItems": MAX_WORDS}
+    own: Schema = {"permissions": PERMITTED, "verbs": words, "resources": words}
+    return _object({"kind": {"const": "team"}, "name": NAMED, "accountable": TEXT, **own}, ["kind", "name"])
+
+
+def permissions() -> Schema:
+    """What somebody may, as texts or with bounds as mappings."""
+    what: Schema = {"type": "string", "pattern": r"^\S+ \S+$", "examples": ["write deploy:staging"]}
+    instant: Schema = {"type": "string", "examples": ["2027-01-01", "2027-01-01T08:00:00Z"]}
+    bounds = {"from": instant, "until": instant, "rate": {**RATE, "examples": ["10/hour"]}, "observe": {"type": "boolean"}, "when": CONDITION}
+    mapped: Schema = {"oneOf": [_object({effect: what, **bounds}, [effect]) for effect in EFFECTS]}
+    plain: Schema = {"type": "string", "pattern": f"^(?:{'|'.join(EFFECTS)}) "}
+    return {"type": "array", "maxItems": MAX_PERMISSIONS, "items": {"anyOf": [plain, mapped]}}
 
 
 def model() -> Schema:
@@ -80,9 +95,9 @@ def agent() -> Schema:
             "memory": {"type": "string", "pattern": "^[0-9]+ ?(?:MB|MiB|GB|GiB)$"},
             "mode": {"anyOf": [{"enum": ["read", "at_most_once"]}, idempotent]},
             "uses": TEXTS,
-            "permissions": {"type": "array", "items": {"type": "string", "pattern": "^(?:allow|require_approval|deny) "}},
+            "permissions": PERMITTED,
             "cost": MONEY,
-            "rate": {"type": "string", "pattern": "^[0-9]+/(?:[0-9]+(?:ms|s|m|h|d))+$", "examples": ["60/1m"]},
+            "rate": {**RATE, "examples": ["60/1m", "60/minute"]},
             "breaker": _object({"failures": {"type": "integer", "minimum": 1, "maximum": MOST_FAILURES}, "rest": DURATION}, ["failures", "rest"]),
             "derived_from": NAMED,
             "risk_tier": TEXT,

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.models import Agent
+from agents.models import Agent, Team
 from audit.canonical import digest
+from audit.ledger import Verb
 
 from . import verbs
 from .changes import FieldChange, compare
@@ -40,14 +41,23 @@ def _set_pace(turn: Turn, agent: Agent, pace: dict[str, Any]) -> tuple[FieldChan
     return compare(before, pace)
 
 
+def permit_team(turn: Turn, team: Team, permissions: list[str]) -> tuple[FieldChange, ...]:
+    """What every agent of the team may, from now on; returns what that changed."""
+    return _granted(turn, verbs.TEAM_PERMITTED, team, permissions, team=team.name)
+
+
 def _permit(turn: Turn, agent: Agent, permissions: list[str]) -> tuple[FieldChange, ...]:
-    before = list(agent.permissions)
+    return _granted(turn, verbs.AGENT_PERMITTED, agent, permissions, team=agent.team.name, agent=agent.name)
+
+
+def _granted(turn: Turn, verb: Verb, row: Agent | Team, permissions: list[str], **whose: str) -> tuple[FieldChange, ...]:
+    before = list(row.permissions)
     if before == permissions:
         return ()
-    agent.permissions = permissions
-    agent.save(update_fields=["permissions"])
+    row.permissions = permissions
+    row.save(update_fields=["permissions"])
     had, has = set(before), set(permissions)
     moved = {"granted": [rule for rule in permissions if rule not in had], "withdrawn": [rule for rule in before if rule not in has]}
     facts = {**{what: len(rules) for what, rules in moved.items()}, "digest": digest(permissions)}
-    turn.note(verbs.AGENT_PERMITTED, agent.subject, team=agent.team.name, agent=agent.name, facts=facts, openings={"permissions": moved})
+    turn.note(verb, row.subject, facts=facts, openings={"permissions": moved}, **whose)
     return (FieldChange("permissions", before, permissions),)

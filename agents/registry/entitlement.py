@@ -6,14 +6,19 @@ is for the boundary to say, when there is one. Called by doors.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from agents import grants
 from agents.errors import UnknownAgent
 from agents.models import Agent, Standing, Version, VersionState
+from audit import clock, strict_json
 from audit.actors import Actor
+from audit.errors import BadJson, Invalid
 from audit.visible import visible
+from audit.wording import ended
 
 from .releases import nearest
 
@@ -22,7 +27,7 @@ LONGEST = 1_000
 
 @dataclass(frozen=True, slots=True)
 class May:
-    """`effect`: allow, require_approval or deny. `rule`: the line that decides, None where none names it.
+    """`effect`: allow, require_approval or deny. `rule`: the line that decides, None where none names it; `source`: who holds it.
 
     `why` and `change` are sentences. `draft`: the effect once the draft is published, where that is another one.
     """
@@ -35,32 +40,71 @@ class May:
     why: str
     change: str
     draft: str | None = None
+    source: str | None = None
 
     def as_record(self) -> dict[str, Any]:
         """As JSON says it."""
         said = {"agent": self.agent.name, "state": str(self.agent.state), "verb": self.verb, "resource": self.resource, "effect": self.effect}
-        return {**said, "rule": self.rule, "why": self.why, "change": self.change, "draft": self.draft}
+        return {**said, "rule": self.rule, "source": self.source, "why": self.why, "change": self.change, "draft": self.draft}
 
 
-def may(name: str, verb: str, resource: str, *, actor: Actor) -> May:
-    """Whether the agent may do VERB on RESOURCE as everything stands now. UnknownAgent. What is no verb or no resource is denied."""
-    agent = _agent(name, actor)
-    odd = _odd(verb, resource)
+def may(name: str, verb: str, resource: str, *, actor: Actor, args: Mapping[str, Any] | None = None, now: datetime | None = None) -> May:
+    """Whether the agent may do VERB on RESOURCE as everything stands now. UnknownAgent. What is no verb or no resource is denied.
+
+    `args`: what the call would be given, for permissions with a condition.
+    """
+    agent = agent_shown(name, actor)
+    odd = _odd(resource)
     if odd is not None:
         return May(agent, visible(verb, 80), visible(resource, 80), grants.DENY, None, *odd)
-    decision = grants.decide(agent.permissions, verb, resource)
+    asked = _Asked(agent, verb, resource, args or {}, now or clock.now())
+    decision = asked.decided(agent.permissions)
     why, change = grants.explained(decision, verb, resource)
-    effect, draft = decision.effect, _draft_of(agent, verb, resource)
+    if args is None and decision.rule is not None and decision.problem is not None:
+        change = "Ask again with the arguments of the call; if they don't say it either, mend the condition"
+    effect, draft = decision.effect, _draft_of(asked)
     if agent.state in (Standing.SUSPENDED, Standing.RETIRED):
         effect, draft = grants.DENY, None
         why, change = _standing_still(agent, decision, why)
     elif draft == effect:
         draft = None
     change = f"Publish the draft of '{name}': it makes this {draft}" if draft is not None else change
-    return May(agent, verb, resource, effect, decision.rule, f"{why[0].upper()}{why[1:]}.", f"{change}.", draft)
+    source = None if decision.rule is None else source_of(agent, decision.rule)
+    return May(agent, visible(verb, 80), resource, effect, decision.rule, ended(f"{why[0].upper()}{why[1:]}"), ended(change), draft, source)
 
 
-def _agent(name: str, actor: Actor) -> Agent:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    agent: Agent
+    verb: str
+    resource: str
+    args: Mapping[str, Any]
+    now: datetime
+
+    def decided(self, permissions: Sequence[str]) -> grants.Decision:
+        """By these of the agent's own, and its team's."""
+        held = [*permissions, *self.agent.team.permissions]
+        return grants.decide(held, self.verb, self.resource, now=self.now, args=self.args, vocabulary=self.agent.team.vocabulary)
+
+
+def arguments_of(text: str) -> dict[str, Any]:
+    """A call's arguments as somebody wrote them: one JSON object. Invalid says what is wrong with it."""
+    try:
+        said = strict_json.read(text, "the text of the arguments")
+    except BadJson as error:
+        raise Invalid(error.message) from None
+    if not isinstance(said, dict):
+        raise Invalid('the arguments of a call are one JSON object, such as {"version": "1.4.2"}')
+    return said
+
+
+def source_of(agent: Agent, rule: str) -> str:
+    """Who holds a permission of an agent: itself, or its team."""
+    return agent.subject if rule in agent.permissions or rule not in agent.team.permissions else agent.team.subject
+
+
+def agent_shown(name: str, actor: Actor) -> Agent:
+    """The agent of this name, if the actor may see it; UnknownAgent."""
     rows = Agent.objects.visible_to(actor)
     found = rows.select_related("team").filter(name=name).first() if name.isprintable() else None
     if found is None:
@@ -68,18 +112,16 @@ def _agent(name: str, actor: Actor) -> Agent:
     return found
 
 
-def _odd(verb: str, resource: str) -> tuple[str, str] | None:
-    if not grants.VERB.fullmatch(verb):
-        return f"'{visible(verb, 80)}' is no verb, so no permission can allow it.", "Ask for a lower-case word such as read, write or call."
+def _odd(resource: str) -> tuple[str, str] | None:
     if not resource or len(resource) > LONGEST or not resource.isprintable() or " " in resource:
         said = f"No resource can be named so: it has 1 to {LONGEST:,} printable characters without a space."
         return said, "Ask for one such as feed:metrics or network:api.example.com."
     return None
 
 
-def _draft_of(agent: Agent, verb: str, resource: str) -> str | None:
-    draft = Version.objects.of(agent).filter(state=VersionState.DRAFT).values_list("spec", flat=True).first()
-    return None if draft is None else grants.decide(draft["permissions"], verb, resource).effect
+def _draft_of(asked: _Asked) -> str | None:
+    draft = Version.objects.of(asked.agent).filter(state=VersionState.DRAFT).values_list("spec", flat=True).first()
+    return None if draft is None else asked.decided(draft["permissions"]).effect
 
 
 def _standing_still(agent: Agent, decision: grants.Decision, why: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ The rules are `agents.validation`'s; here it is put together which agents they a
 
 from __future__ import annotations
 
-from agents.models import Agent, Pipeline, Version
+from agents.models import Agent, Pipeline, Team, Version
 from agents.spec import Document, Problem
 from audit.actors import Actor
 
@@ -22,7 +22,9 @@ def unpublishable(prepared: Prepared, actor: Actor) -> list[Problem]:
     for document in parsed.agents:
         if document.name not in named:  # of the others validation says it
             found += _missing_contracts(document, prepared)
-    here = {document.name: Version(agent=Agent(name=document.name), spec=document.spec) for document in parsed.agents}
+    teams = _teams(prepared)
+    agents = [(document, Agent(name=document.name, team=teams[document.spec["team"]])) for document in parsed.agents]
+    here = {document.name: Version(agent=agent, spec=document.spec) for document, agent in agents}
     aliases = {document.name: document.spec for document in parsed.models}
     documents = {document.name: document for document in parsed.pipelines}
     ordered, circular = pinning.children_first({name: document.spec for name, document in documents.items()})
@@ -37,6 +39,16 @@ def unpublishable(prepared: Prepared, actor: Actor) -> list[Problem]:
             manifest = composition.manifest()
             pins[document.name] = pinning.pin_of(manifest, composition.digest(), actor=actor)
     return list(dict.fromkeys(found))
+
+
+def _teams(prepared: Prepared) -> dict[str, Team]:
+    """The teams of the folder's agents, with what they will grant."""
+    names = {document.spec["team"] for document in prepared.parsed.agents}
+    teams = {name: Team(name=name) for name in names} | {team.name: team for team in Team.objects.filter(name__in=names)}
+    for document in prepared.parsed.teams:
+        if document.name in teams and "permissions" in document.spec:
+            teams[document.name].permissions = document.spec["permissions"]
+    return teams
 
 
 def _is_guesswork(document: Document, composition: Composition) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from agents import children, contracts, spec
 from agents.children import Described, DescribedFunction
 from agents.spec import Document, Parsed, Problem
+from agents.spec.permissions import conditions_of
 from audit.actors import Actor
 from audit.canonical import MAX_INTEGER, NotCanonical, canonical_bytes
 
@@ -59,6 +60,8 @@ def prepare(folder: Path, *, actor: Actor) -> Prepared:
         prepared.problems += _wrong_schemas(document)
     for document in prepared.parsed.pipelines:
         prepared.problems += _uncompiled(document, described)
+    for document in _holders(prepared.parsed):
+        prepared.problems += _uncompiled_conditions(document, described)
     for document in prepared.documents:
         prepared.problems += _unstorable(document)
     return prepared
@@ -81,10 +84,16 @@ def _clashes(parsed: Parsed) -> list[Problem]:
     ]
 
 
+def _holders(parsed: Parsed) -> list[Document]:
+    """Who may have permissions."""
+    return [*parsed.teams, *parsed.agents]
+
+
 def _describe(prepared: Prepared) -> Described:
     parsed = prepared.parsed
     functions = sorted({document.spec["run"]["python"] for document in parsed.agents if "python" in document.spec["run"]})
-    sources = sorted({source for document in parsed.pipelines for _, source in expressions_of(document.spec)})
+    conditions = {source for document in _holders(parsed) for _, source in conditions_of(document.spec)}
+    sources = sorted(conditions.union(source for document in parsed.pipelines for _, source in expressions_of(document.spec)))
     if not functions and not sources:
         return Described({}, {})
     with tempfile.TemporaryDirectory(prefix="orchestra-describe-") as scratch:
@@ -143,6 +152,12 @@ def _uncompiled(document: Document, described: Described) -> Iterator[Problem]:
     for path, source in expressions_of(document.spec):
         if (reason := described.expressions.get(source)) is not None:
             yield _at(document, path, f"expression {source!r:.200}: {reason.partition(chr(10))[0]}")
+
+
+def _uncompiled_conditions(document: Document, described: Described) -> Iterator[Problem]:
+    for index, source in conditions_of(document.spec):
+        if (reason := described.expressions.get(source)) is not None:
+            yield _at(document, ("permissions", index), f"condition {source!r:.200}: {reason.partition(chr(10))[0]}")
 
 
 def _unstorable(document: Document) -> Iterator[Problem]:

@@ -17,27 +17,29 @@ from audit.ledger import Verb
 
 from . import pricing, verbs, versions
 from .changes import Change, FieldChange, compare
-from .enforcing import put_in_force
+from .enforcing import permit_team, put_in_force
 from .writing import Turn, require_member
 
 Owned = TypeVar("Owned", Agent, Pipeline, ModelAlias)
 
 
-def write_team(turn: Turn, document: Document) -> Change:
-    """Create or change a team; who belongs to it is not said in files."""
+def write_team(turn: Turn, document: Document, *, publish: bool) -> Change:
+    """Create or change a team; who belongs to it is not said in files. What it grants to its agents moves only with `publish`."""
     require_member(turn.actor, document.name, f"team '{document.name}'")
-    accountable = document.spec["accountable"] or ""
-    team, created = Team.objects.get_or_create(name=document.name, defaults={"accountable": accountable, "created_at": turn.now})
-    subject = f"team:{document.name}"
+    words: dict[str, Any] = {key: document.spec[key] for key in ("verbs", "resources") if key in document.spec}
+    values: dict[str, Any] = {"accountable": document.spec["accountable"] or "", **words}
+    team, created = Team.objects.get_or_create(name=document.name, defaults={**values, "created_at": turn.now})
     if created:
-        turn.note(verbs.TEAM_CREATED, subject, team=document.name, openings={"changes": {"accountable": accountable}})
-        return Change("team", document.name, "created")
-    fields = compare({"accountable": team.accountable}, {"accountable": accountable})
+        turn.note(verbs.TEAM_CREATED, team.subject, team=team.name, openings={"changes": values})
+    fields = () if created else compare({key: getattr(team, key) for key in values}, values)
     if fields:
-        team.accountable = accountable
-        team.save(update_fields=["accountable"])
-        turn.note_changes(verbs.TEAM_CHANGED, subject, team=document.name, agent=None, fields=fields)
-    return Change("team", document.name, "changed" if fields else "unchanged", fields=fields)
+        for key, value in values.items():
+            setattr(team, key, value)
+        team.save(update_fields=list(values))
+        turn.note_changes(verbs.TEAM_CHANGED, team.subject, team=team.name, agent=None, fields=fields)
+    if publish and "permissions" in document.spec:
+        fields += permit_team(turn, team, document.spec["permissions"])
+    return Change("team", document.name, "created" if created else "changed" if fields else "unchanged", fields=() if created else fields)
 
 
 def write_alias(turn: Turn, document: Document, team: Team) -> Change:

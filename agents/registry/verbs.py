@@ -12,6 +12,7 @@ _CHANGES = frozenset({"changes"})
 
 TEAM_CREATED = Verb("agents.team.created", _CHANGES)
 TEAM_CHANGED = Verb("agents.team.changed", _CHANGES)
+TEAM_PERMITTED = Verb("agents.team.permitted", frozenset({"permissions"}))
 AGENT_CREATED = Verb("agents.agent.created", _CHANGES)
 AGENT_CHANGED = Verb("agents.agent.changed", _CHANGES)
 # However long a list is, its entry is short: the facts count it and say a digest, the list itself is an opening.
@@ -56,6 +57,7 @@ VERSION_REFUSED = Verb("agents.version.refused", frozenset({"problems"}))
 VERBS = (
     TEAM_CREATED,
     TEAM_CHANGED,
+    TEAM_PERMITTED,
     AGENT_CREATED,
     AGENT_CHANGED,
     AGENT_PERMITTED,

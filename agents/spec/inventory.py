@@ -11,18 +11,17 @@ from agents.expressions.paths import bare_path
 from agents.spec.fields import NAME, Fields
 from agents.spec.model_agents import fill_in_model, read_model, read_model_run
 from agents.spec.pace import read_pace
+from agents.spec.permissions import read_permissions
 from agents.spec.verdict import VERDICT_SCHEMA
+from agents.spec.vocabulary import KIND, VERB
 
 ROLES = ("gather", "decide", "act", "check")
 INLINE = ("noop", "same")
 TOOLS = ("fetch",)
 DEFAULT_MEMORY_MB = 512
 MAX_WORDS = 64
-MAX_PERMISSIONS = 500
-MAX_PERMISSION = 200
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
-_PERMISSION = re.compile(r"(?:allow|require_approval|deny) [a-z][a-z-]* (?:[^\s*]+\*?|\*)")
 _USE = re.compile(r"[a-z][a-z-]* \S.*")
 _LATER_RUN = {
     "a2a": "use python: module:function for now",
@@ -54,11 +53,24 @@ _SAME_INPUT: dict[str, Any] = {
 
 
 def read_team(fields: Fields) -> dict[str, Any]:
-    """{"name", "accountable"}; who belongs to a team is not said in files."""
-    return {
-        "name": fields.name("name", required="name: my-team"),
-        "accountable": fields.text("accountable"),
-    }
+    """{"name", "accountable"}, and of `verbs`, `resources` and `permissions` those that are said; who belongs to it is not said in files."""
+    spec: dict[str, Any] = {"name": fields.name("name", required="name: my-team"), "accountable": fields.text("accountable")}
+    said = {"verbs": _words(fields, "verbs", VERB), "resources": _words(fields, "resources", KIND)}
+    said["permissions"] = read_permissions(fields) if fields.has("permissions") else None
+    return spec | {key: value for key, value in said.items() if value is not None}
+
+
+def _words(fields: Fields, key: str, shape: "re.Pattern[str]") -> list[str] | None:
+    """None where nothing is said: what the team has stays as it is."""
+    if fields.get(key) is None:
+        return None
+    words = fields.texts(key)
+    for index, word in enumerate(words):
+        if not shape.fullmatch(word):
+            fields.page.problem((*fields.raw, key, index), f"{word[:80]!r} is no word; write small letters and hyphens, a letter first, at most 63")
+    if len(words) > MAX_WORDS:
+        fields.wrong(key, f"has {len(words)} words; write at most {MAX_WORDS}")
+    return sorted(set(words))
 
 
 def read_agent(fields: Fields) -> dict[str, Any]:
@@ -78,7 +90,7 @@ def read_agent(fields: Fields) -> dict[str, Any]:
         "memory_mb": fields.memory("memory", default=DEFAULT_MEMORY_MB),
         "mode": _mode(fields, role),
         "uses": _uses(fields),
-        "permissions": _permissions(fields),
+        "permissions": read_permissions(fields),
         "cost_nano": fields.money("cost", default=0),
         "derived_from": fields.name("derived_from"),
         "risk_tier": fields.text("risk_tier"),
@@ -210,20 +222,6 @@ def _uses(fields: Fields) -> list[str]:
             if reference[0] != "input":
                 fields.page.problem(place, f"the use {use[:80]!r} may name only {{input.…}}, what the agent is given")
     return uses
-
-
-def _permissions(fields: Fields) -> list[str]:
-    permissions = fields.texts("permissions")
-    if len(permissions) > MAX_PERMISSIONS:
-        fields.wrong("permissions", f"has {len(permissions)} lines; write at most {MAX_PERMISSIONS}, with a * at the end of what belongs together")
-    for index, permission in enumerate(permissions):
-        if len(permission) > MAX_PERMISSION:
-            said = f"the permission {permission[:80]!r} has {len(permission)} characters; write at most {MAX_PERMISSION}"
-            fields.page.problem((*fields.raw, "permissions", index), said)
-        if not _PERMISSION.fullmatch(permission):
-            hint = "write allow, require_approval or deny, as in: allow read feed:metrics, or with a * at the end: deny read feed:secret/*"
-            fields.page.problem((*fields.raw, "permissions", index), f"the permission {permission[:80]!r} can't be read; {hint}")
-    return permissions
 
 
 __all__ = ["INLINE", "NAME", "ROLES", "read_agent", "read_model", "read_team"]

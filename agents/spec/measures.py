@@ -9,7 +9,8 @@ _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(?:[0-9]{1,12}(?:ms|s|m|h|d))+")
 _PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
 _MONEY = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))? ?USD")
-_RATE = re.compile(r"([0-9]{1,6})/((?:[0-9]{1,12}(?:ms|s|m|h|d))+)")
+_RATE = re.compile(r"([0-9]{1,6})/((?:[0-9]{1,12}(?:ms|s|m|h|d))+|second|minute|hour|day)")
+_SPANS = {"second": "1s", "minute": "1m", "hour": "1h", "day": "1d"}
 _MEMORY = re.compile(r"([0-9]{1,7}) ?(MB|MiB|GB|GiB)")
 
 MAX_DURATION_MS = 366 * _UNITS["d"]
@@ -32,10 +33,21 @@ def money_nano(text: str) -> int | None:
 
 
 def rate_of(text: str) -> tuple[int, int] | None:
-    """Calls and milliseconds of "60/1m"; None for anything else."""
+    """Calls and milliseconds of "60/1m" or "60/minute"; None for anything else."""
     found = _RATE.fullmatch(text)
-    window = duration_ms(found[2]) if found is not None else None
+    window = duration_ms(_SPANS.get(found[2], found[2])) if found is not None else None
     return None if found is None or window is None else (int(found[1]), window)
+
+
+def duration_text(ms: int) -> str:
+    """As files write it: 90s, 1m, 500ms."""
+    unit, size = next((unit, size) for unit, size in reversed(_UNITS.items()) if ms % size == 0)
+    return f"{ms // size}{unit}"
+
+
+def rate_text(calls: int, window_ms: int) -> str:
+    """As files write it: 60/1m."""
+    return f"{calls}/{duration_text(window_ms)}"
 
 
 def memory_mb(text: str) -> int | None:

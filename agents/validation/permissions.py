@@ -6,6 +6,7 @@ Must not decide a live call: grants do, on the filled-in resource. Here only wha
 from collections.abc import Sequence
 
 from agents.spec import Path
+from agents.spec.permissions import DENY, Rule, RuleInvalid, parse_rule
 from agents.validation.findings import Findings, Spec
 
 
@@ -21,28 +22,33 @@ def check_uses(name: str, spec: Spec, findings: Findings, path: Path) -> None:
 
 
 def _may_cover(permission: str, verb: str, resource: str) -> bool:
-    words = permission.split(" ")
-    if len(words) != 3 or words[0] not in ("allow", "require_approval") or words[1] != verb:
+    """Whatever bounds it has: they are judged at each call."""
+    rule = _rule(permission)
+    if rule is None or rule.effect == DENY or rule.observe or rule.verb != verb:
         return False
-    fixed, pattern = _fixed(resource), words[2]
-    open_ended = "{" in resource.replace("{{", "")
-    if not pattern.endswith("*"):
-        return pattern.startswith(fixed) if open_ended else pattern == fixed
-    start = pattern[:-1]
-    return fixed.startswith(start) or (open_ended and start.startswith(fixed))
+    fixed, open_ended = _fixed(resource), "{" in resource.replace("{{", "")
+    if not rule.prefix:
+        return rule.resource.startswith(fixed) if open_ended else rule.resource == fixed
+    return fixed.startswith(rule.resource) or (open_ended and rule.resource.startswith(fixed))
 
 
 def _denied(permissions: Sequence[str], verb: str, resource: str) -> str | None:
-    """The line that denies every resource that the template can name."""
+    """The line that denies every resource that the template can name, always."""
     fixed, open_ended = _fixed(resource), "{" in resource.replace("{{", "")
     for permission in permissions:
-        words = permission.split(" ")
-        if len(words) != 3 or words[:2] != ["deny", verb]:
+        rule = _rule(permission)
+        if rule is None or rule.effect != DENY or rule.verb != verb or rule.is_bounded:
             continue
-        pattern = words[2]
-        if fixed.startswith(pattern[:-1]) if pattern.endswith("*") else not open_ended and pattern == fixed:
+        if fixed.startswith(rule.resource) if rule.prefix else not open_ended and rule.resource == fixed:
             return permission
     return None
+
+
+def _rule(permission: str) -> Rule | None:
+    try:
+        return parse_rule(permission)
+    except RuleInvalid:
+        return None
 
 
 def _fixed(resource: str) -> str:

@@ -116,7 +116,7 @@ class AgentAdmin(AgentPage):
 
     @admin.display(description="may")
     def allowed(self, agent: Agent) -> str:
-        return render_to_string("admin/agents/allowed.html", {"permissions": in_words(agent.permissions)})
+        return render_to_string("admin/agents/allowed.html", {"permissions": in_words(agent.in_force)})
 
     @admin.display(description="last run")
     def last_run(self, agent: Any) -> str:

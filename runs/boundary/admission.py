@@ -1,19 +1,21 @@
 """Whether a call may go out: stage by stage, the first that refuses decides. Pure; reads no row and no clock.
 
-Order: identity, stop switch, grants, approval, rate, breaker, price, budget, deadline.
+Order: identity, stop switch, grants, approval, rate, breaker, price, budget, deadline, and last the rates of the permissions themselves.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from agents import grants
-from audit.wording import money
+from agents.grants import Decision
+from audit.wording import ended, money
 from runs.boundary.values import Account, Refusal, Request, Standing
 from runs.engine import pacing
 from runs.engine.pacing import Admission, Pace
 from runs.engine.states import CallKind, Cause
+from runs.engine.values import instant_text
 
 ABLE: Final = frozenset({"draft", "active"})
 
@@ -27,6 +29,8 @@ class _Asked:
     account: Account
     own: Mapping[str, Admission]
     now: datetime
+    decisions: Sequence[Decision] = ()
+    """What the grants say of each of the request's uses, in their order."""
 
     @property
     def pace(self) -> Pace | None:
@@ -37,23 +41,56 @@ class _Asked:
 Stage = Callable[[_Asked], Refusal | None]
 
 
-def admit(request: Request, *, standing: Standing | None, account: Account, own: Mapping[str, Admission], now: datetime) -> Refusal | None:
+_NO_RATE: Final[Mapping[str, datetime]] = {}
+
+
+def admit(
+    request: Request,
+    *,
+    standing: Standing | None,
+    account: Account,
+    own: Mapping[str, Admission],
+    now: datetime,
+    full: Mapping[str, datetime] = _NO_RATE,
+) -> Refusal | None:
     """Every stage in order; the first that refuses decides. None: the call may be written down and sent.
 
     `own`: calls of the same agent that this process has admitted lately, by key; the standing may not know them yet.
+    `full`: permissions of the agent that are used up, and when the next use of each fits.
     """
-    asked = _Asked(request, standing, account, own, now)
+    open_again = {text: at for text, at in full.items() if at > now}
+    asked = _Asked(request, standing, account, own, now, decided(request, standing, now, full=open_again))
     for stage in STAGES:
         refusal = stage(asked)
         if refusal is not None:
             return refusal
-    return None
+    return _used_up(request.agent.name, asked.decisions, open_again)
 
 
-def withdrawn(request: Request, *, standing: Standing | None) -> Refusal | None:
+def withdrawn(request: Request, *, standing: Standing | None, now: datetime) -> Refusal | None:
     """What keeps an admitted call, which had to wait, from being sent after all: its agent's standing as it is now. Its account has paid already."""
-    asked = _Asked(request, standing, Account(0, None, 0, None), {}, request.not_after)
+    asked = _Asked(request, standing, Account(0, None, 0, None), {}, now, decided(request, standing, now))
     return next((refusal for stage in STANDING_STAGES if (refusal := stage(asked)) is not None), None)
+
+
+def decided(request: Request, standing: Standing | None, now: datetime, *, full: Collection[str] = ()) -> Sequence[Decision]:
+    """What the grants say of each thing that a call touches, on its actual arguments."""
+    if standing is None:
+        return ()
+    return [
+        grants.decide(standing.permissions, verb, resource, now=now, args=request.arguments, vocabulary=standing.vocabulary, full=full)
+        for verb, resource in request.uses
+    ]
+
+
+def _used_up(agent: str, decisions: Sequence[Decision], full: Mapping[str, datetime]) -> Refusal | None:
+    for decision in decisions:
+        if decision.rule is not None and decision.rule in full:
+            rule = grants.parse_rule(decision.rule)
+            used = f"the permission \"{rule.text}\" of '{agent}' is used up: at most {rule.rate} over all runs"
+            said = f"{used}; the next use fits at {instant_text(full[decision.rule])}. Give the step a `retry` with a back-off, or raise its rate"
+            return Refusal(Cause.RATE, f"{said} and apply again with --publish")
+    return None
 
 
 def _identity(asked: _Asked) -> Refusal | None:
@@ -78,12 +115,10 @@ def _approval(asked: _Asked) -> Refusal | None:
 
 
 def _forbidden(asked: _Asked, forbids: Callable[[grants.Decision], bool], said: str) -> Refusal | None:
-    permissions = asked.standing.permissions if asked.standing is not None else ()
-    for verb, resource in asked.request.uses:
-        decision = grants.decide(permissions, verb, resource)
+    for (verb, resource), decision in zip(asked.request.uses, asked.decisions, strict=False):
         if forbids(decision):
             why, change = grants.explained(decision, verb, resource)
-            message = f"'{asked.request.agent.name}' {said.format(verb, resource)}: {why}. {change} and apply again with --publish"
+            message = f"'{asked.request.agent.name}' {said.format(verb, resource)}: {ended(why)} {change} and apply again with --publish"
             return Refusal(Cause.DENIED, message)
     return None
 

@@ -1,20 +1,20 @@
 """The adapters of one engine process, and how an admitted call reaches them. Writes no rows; knows no steps' meaning."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from agents import grants, registry
+from agents import grants, registry, uses
 from agents.models import Agent as AgentRow
+from agents.models import Team
 from agents.prices import Used
 from audit import bulk, clock
 from runs import store
 from runs.adapters import commands, http, inline, models
 from runs.adapters.children import Broken, Children, Job, MayGo, OnCall, OnProgress, Returned
-from runs.boundary.admission import admit, withdrawn
+from runs.boundary.admission import admit, decided, withdrawn
 from runs.boundary.values import Account, Refusal, Reply, Request, Standing
 from runs.engine import pacing
 from runs.engine.pacing import Admission
@@ -30,8 +30,13 @@ FETCH_S: Final = 30.0
 
 def standings(names: Sequence[str]) -> dict[str, Standing]:
     """The live standing of agents, by name. One indexed read, and those of `store.pace_of` for agents with a rate or a breaker."""
-    rows, now = bulk.read(AgentRow, match=["name"], rows=[[name] for name in names]), clock.now()
-    return {row.name: Standing(row.state, tuple(row.permissions), store.pace_of(row.name, row.pace, now) if row.pace else None) for row in rows}
+    rows, now = bulk.read_pairs(AgentRow, Team, on=("team", "id"), match=["name"], rows=[[name] for name in names]), clock.now()
+    return {agent.name: _standing(agent, team, now) for agent, team in rows}
+
+
+def _standing(agent: AgentRow, team: Team, now: datetime) -> Standing:
+    pace = store.pace_of(agent.name, agent.pace, now) if agent.pace else None
+    return Standing(agent.state, (*agent.permissions, *team.permissions), pace, team.vocabulary)
 
 
 def unpacked(digests: Sequence[str]) -> dict[str, Path]:
@@ -49,19 +54,46 @@ class Boundary:
         self.standings: dict[str, Standing] = {}
         self._asked_at: dict[str, datetime] = {}
         self._admitted: dict[str, dict[str, Admission]] = {}
+        self._full: dict[str, dict[str, datetime]] = {}
+        self._noted: dict[uses.Used, datetime] = {}
 
     def admit(self, request: Request, account: Account, *, now: datetime) -> Refusal | None:
         """As `admit`, over what this process knows. What it admits of an agent with a pace, it counts from now on."""
         agent = request.agent.name
         standing, own = self.standings.get(agent), self._admitted.get(agent, {})
-        refusal = admit(request, standing=standing, account=account, own=own, now=now)
+        refusal = admit(request, standing=standing, account=account, own=own, now=now, full=self._full.get(agent, {}))
         if refusal is None and standing is not None and standing.pace is not None and request.kind is not CallKind.INLINE:
             self._admitted.setdefault(agent, {})[request.key] = Admission(now, is_turn=request.ordinal == 0)
         return refusal
 
+    def granted(self, request: Request) -> store.Granted:
+        """What an admitted call makes use of, as far as that is to be written: permissions with a rate each time, others once an hour."""
+        if not request.uses:
+            return store.Granted()
+        agent, now = request.agent.name, clock.now()
+        full = {rule for rule, at in self._full.get(agent, {}).items() if at > now}
+        decisions = decided(request, self.standings.get(agent), now, full=full)
+        observed = tuple(dict.fromkeys(rule for each in decisions for rule in each.observed))
+        rules = [*dict.fromkeys(each.rule for each in decisions if each.allowed and each.rule is not None), *observed]
+        due = [rule for rule in rules if uses.is_counted(rule) or now - self._noted.get((agent, rule), uses.NEVER) >= uses.NOTED_FOR]
+        return store.Granted(tuple(due), observed)
+
+    def note(self, used: Iterable[uses.Used]) -> None:
+        """These are written."""
+        self._noted.update(dict.fromkeys(used, clock.now()))
+
+    def fill(self, full: Iterable[uses.Full]) -> None:
+        """Permissions that have no room, as the database says: nothing is admitted by them until the next use fits."""
+        for each in full:
+            self._full.setdefault(each.agent, {})[each.rule] = each.fits_at
+
+    def has_room(self, agent: str, rules: Iterable[str]) -> bool:
+        full, now = self._full.get(agent, {}), clock.now()
+        return all(full.get(rule, uses.NEVER) <= now for rule in rules)
+
     def withdrawn(self, request: Request) -> Refusal | None:
         """What keeps an admitted call from being sent, or sent again, as this process knows it now."""
-        return withdrawn(request, standing=self.standings.get(request.agent.name))
+        return withdrawn(request, standing=self.standings.get(request.agent.name), now=clock.now())
 
     def learn(self, standings: Mapping[str, Standing], *, asked_at: datetime) -> None:
         """Take over what was read of these agents, and forget the admissions that it can't have missed. What was asked for earlier may come later."""
@@ -108,18 +140,29 @@ class Boundary:
 
     async def fetch(self, request: Request) -> Reply:
         """The tool `fetch`: one GET, each hop asked of the grants again."""
-        permissions = self._permissions(request.agent.name)
+        permissions, now = self._permissions(request.agent.name), clock.now()
         asked = http.FetchRequest(
             url=request.arguments["url"],
-            allowed_private=_private_endpoints(permissions),
+            allowed_private=http.endpoints_named(grants.opening(permissions, args=request.arguments, now=now)),
             timeout_s=min(max((request.not_after - clock.now()).total_seconds(), 0.0), FETCH_S),
             headers=request.arguments.get("headers") or {},
         )
-        answer = await http.fetch(asked, may=lambda resource: grants.decide(permissions, "read", resource).allowed)
+        answer = await http.fetch(asked, may=self._may_read(request))
         if isinstance(answer, http.FetchFailed):
             owner = "tool:fetch" if answer.cause == "upstream" else None
             return Reply(cause=Cause(answer.cause), message=answer.message, details=dict(answer.details), owner=owner)
         return Reply(value={**_plain(answer), "fetched_at": answer.fetched_at})
+
+    def _may_read(self, request: Request) -> Callable[[str], bool]:
+        """Asked before each hop. One whose permission has a rate is counted for what was asked for first, and for nothing else."""
+        standing, counted = self.standings.get(request.agent.name), {resource for _, resource in request.uses}
+
+        def may(resource: str) -> bool:
+            (decision,) = decided(replace(request, uses=(("read", resource),)), standing, clock.now()) or (grants.Decision(grants.DENY),)
+            rule = grants.parse_rule(decision.rule) if decision.allowed and decision.rule is not None else None
+            return rule is not None and (rule.rate is None or resource in counted)
+
+        return may
 
     async def get_ready(self, providers: Iterable[str]) -> dict[str, str]:
         """Model providers that can't be used here, and why."""
@@ -157,7 +200,7 @@ class Boundary:
             arguments=dict(request.arguments),
             context=self._context(request),
             memory_bytes=spec["memory_mb"] * MIB,
-            network=self._has_network(request.agent.name),
+            network=self._has_network(request),
             key=request.agent.digest,
         )
 
@@ -169,7 +212,7 @@ class Boundary:
             refusal = self.withdrawn(request)
             if refusal is not None:
                 return Broken(refusal.cause, refusal.message, {"waited": True})
-            if job.network and not self._has_network(name):
+            if job.network and not self._has_network(request):
                 return Broken(Cause.DENIED, f"'{name}' may not connect to the network any more", {"waited": True})
             return None
 
@@ -188,13 +231,9 @@ class Boundary:
         standing = self.standings.get(agent)
         return standing.permissions if standing is not None else ()
 
-    def _has_network(self, agent: str) -> bool:
-        """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none.
-
-        It is the whole network, so one host that requires an approval keeps all of it away.
-        """
-        effects = {rule.effect for rule in _network_rules(self._permissions(agent)) if rule.verb == "connect"}
-        return effects == {grants.ALLOW}
+    def _has_network(self, request: Request) -> bool:
+        """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none."""
+        return grants.connects(self._permissions(request.agent.name), args=request.arguments, now=clock.now())
 
 
 def with_bound(request: Request) -> Request:
@@ -214,28 +253,6 @@ def _left_s(request: Request) -> float:
 def target_resource(url: str) -> str:
     """What reading a URL touches, as grants name it. OddUrl says what is wrong with it."""
     return http.target_of(url).resource
-
-
-def _opens_private(rule: grants.Rule) -> bool:
-    """Only what allows reading one endpoint by name lets `fetch` go to an address that isn't public."""
-    return rule.effect == grants.ALLOW and rule.verb == "read" and not rule.prefix
-
-
-@lru_cache(maxsize=256)
-def _private_endpoints(permissions: tuple[str, ...]) -> frozenset[str]:
-    return http.endpoints_named(rule.resource for rule in _network_rules(permissions) if _opens_private(rule))
-
-
-def _network_rules(permissions: Sequence[str]) -> list[grants.Rule]:
-    rules = []
-    for text in permissions:
-        try:
-            rule = grants.parse_rule(text)
-        except grants.RuleInvalid:
-            continue  # a rule that doesn't parse allows nothing
-        if rule.resource.startswith("network:"):
-            rules.append(rule)
-    return rules
 
 
 def _plain(answer: http.Fetched) -> dict[str, Any]:

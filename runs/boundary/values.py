@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from agents.grants import BUILT_IN, Vocabulary
 from agents.prices import Used
 from audit import canonical
 from runs.engine.pacing import Pace
@@ -16,11 +17,12 @@ from runs.engine.values import Agent
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What an agent may do now: live, never pinned to a release."""
+    """What an agent may do now: live, never pinned to a release. `permissions` are its own and its team's; `vocabulary` is the team's."""
 
     state: str
     permissions: tuple[str, ...]
     pace: Pace | None = None
+    vocabulary: Vocabulary = BUILT_IN
 
 
 @dataclass(frozen=True, slots=True)

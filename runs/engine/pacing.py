@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from agents.spec.measures import duration_text
 from runs.engine.states import Cause
 from runs.engine.values import instant_text
 
@@ -21,8 +22,6 @@ All other causes (a refusal by the boundary, a cancel, the platform) say nothing
 """
 
 WRITTEN_WITHIN: Final = timedelta(seconds=5)
-
-_UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
 
 
 class Unreadable(Exception):
@@ -129,6 +128,4 @@ def unwritten(own: Mapping[str, Admission], now: datetime) -> dict[str, Admissio
 
 def span_text(span: timedelta) -> str:
     """As files write it: 90s, 1m, 500ms."""
-    whole = round(span / timedelta(milliseconds=1))
-    unit, size = next((unit, size) for unit, size in _UNITS if whole % size == 0)
-    return f"{whole // size}{unit}"
+    return duration_text(round(span / timedelta(milliseconds=1)))

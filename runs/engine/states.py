@@ -235,7 +235,7 @@ OPENINGS: Final[dict[Verb, frozenset[str]]] = {
     Verb.STEP_RETURNED: frozenset({"result", "undo", "lacks"}),
     Verb.STEP_JUDGED: frozenset({"result"}),
     Verb.STEP_FAILED: frozenset({"failure"}),
-    Verb.CALL_DISPATCHED: frozenset({"request"}),
+    Verb.CALL_DISPATCHED: frozenset({"request", "observed"}),
     Verb.CALL_CONFIRMED: frozenset({"response"}),
     Verb.CALL_REFUSED: frozenset({"failure"}),
 }

@@ -8,7 +8,7 @@ from .committer import Committer
 from .loading import Loaded, Problem, load, load_rows, plan_of, plan_of_run
 from .pacing import pace_of
 from .settling import abandoned, call_records, confirmed, failed, opened, resent, with_account
-from .transitions import CallOpened, CallRecord, CallSettled, Committed, Seen, Stale, Transition
+from .transitions import CallOpened, CallRecord, CallSettled, Committed, Granted, Seen, Stale, Transition
 from .writing import commit, settle_late, take_back
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "CallSettled",
     "Committed",
     "Committer",
+    "Granted",
     "Loaded",
     "Problem",
     "Seen",

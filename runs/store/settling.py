@@ -14,7 +14,7 @@ from runs.engine.commands import Fact
 from runs.engine.states import CallKind, CallState, Cause, Mode, StepState, Verb
 from runs.engine.values import Plan, Snapshot, instant_text
 from runs.models import Call
-from runs.store.transitions import CallOpened, CallRecord, CallSettled
+from runs.store.transitions import CallOpened, CallRecord, CallSettled, Granted
 
 
 def call_records(rows: Iterable[Call]) -> dict[str, CallRecord]:
@@ -44,10 +44,16 @@ def _facts(call: CallRecord) -> dict[str, Any]:
     return {"step": call.step, "attempt": call.attempt, "ordinal": call.ordinal, "kind": str(call.kind), "name": call.name, "mode": str(call.mode)}
 
 
-def opened(call: CallRecord, request: Mapping[str, Any] | None) -> CallOpened:
+_NOTHING = Granted()
+
+
+def opened(call: CallRecord, request: Mapping[str, Any] | None, granted: Granted = _NOTHING) -> CallOpened:
     """The intent. `request` is what a tool was asked; a function's own input stands with its step already."""
     facts = _facts(call) | {"request": call.request_digest, "not_after": instant_text(call.not_after), "reserved_nano": str(call.reserved_nano)}
-    return CallOpened(call, Fact(Verb.CALL_DISPATCHED, f"call:{call.key}", call.agent, facts, {} if request is None else {"request": request}))
+    openings: dict[str, Any] = {} if request is None else {"request": request}
+    if granted.observed:
+        facts, openings = facts | {"observed": len(granted.observed)}, {**openings, "observed": list(granted.observed)}
+    return CallOpened(call, Fact(Verb.CALL_DISPATCHED, f"call:{call.key}", call.agent, facts, openings), granted.rules)
 
 
 def resent(call: CallRecord) -> Fact:

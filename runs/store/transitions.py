@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from agents import uses
+from agents.uses import Full
 from audit.actors import Actor
 from audit.ledger import ChargeDraft, Head
 from runs.engine.commands import Fact, Move
@@ -45,11 +47,25 @@ class CallRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """What an admitted call makes use of: permissions whose use is written with it, and those that are only observed and would have refused it."""
+
+    rules: tuple[str, ...] = ()
+    observed: tuple[str, ...] = ()
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether one of them has a rate."""
+        return any(map(uses.is_counted, self.rules))
+
+
+@dataclass(frozen=True, slots=True)
 class CallOpened:
-    """A call's intent: the row stands, dispatched, before anything goes out."""
+    """A call's intent: the row stands, dispatched, before anything goes out. `grants`: permissions of its agent whose use is written with it."""
 
     call: CallRecord
     fact: Fact
+    grants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +133,13 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """Not written: the run moved on. `lost` says that the fence moved too, so somebody else holds it."""
+    """Not written: the run moved on. `lost` says that the fence moved too, so somebody else holds it.
+
+    `full`: it is decided anew for another reason: a permission of a call that it would open has no room in its rate.
+    """
 
     lost: bool
+    full: tuple[Full, ...] = ()
 
 
 Written = Committed | Stale

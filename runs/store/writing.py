@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import F
 
+from agents import uses
 from audit import bulk, canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.identity import new_id
@@ -55,17 +56,31 @@ class _TooLate(Exception):
         self.runs = runs
 
 
+class _TooMuch(Exception):
+    """Permissions of calls that these runs would open have no room; nothing is written."""
+
+    def __init__(self, full: dict[UUID, tuple[uses.Full, ...]]) -> None:
+        super().__init__()
+        self.full = full
+
+
 def commit(batch: Sequence[Transition]) -> list[Written]:
     """Write what can be written; the answer to each transition, in the order given.
 
-    What was decided in time and would be written past a deadline is stale too: it is decided anew.
+    What was decided in time and would be written past a deadline is stale too: it is decided anew. So is what would exceed a permission's rate.
     """
     try:
         return _committed(batch)
     except _TooLate as late:
-        others = [each for each in batch if each.run not in late.runs]
-        answers = dict(zip((each.run for each in others), commit(others) if others else [], strict=True))
-        return [answers.get(each.run, Stale(lost=False)) for each in batch]
+        return _without(batch, dict.fromkeys(late.runs, Stale(lost=False)))
+    except _TooMuch as much:
+        return _without(batch, {run: Stale(lost=False, full=full) for run, full in much.full.items()})
+
+
+def _without(batch: Sequence[Transition], stale: dict[UUID, Stale]) -> list[Written]:
+    others = [each for each in batch if each.run not in stale]
+    answers: dict[UUID, Written] = dict(zip((each.run for each in others), commit(others) if others else [], strict=True))
+    return [answers.get(each.run) or stale[each.run] for each in batch]
 
 
 def _committed(batch: Sequence[Transition]) -> list[Written]:
@@ -83,6 +98,7 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
         late = {each.run for each in written if each.holds_until is not None and now >= each.holds_until}
         if late:
             raise _TooLate(late)
+        _make_use(written, now)
         children, first = beginnings.children_of(written, now)
         heads = _write(written, notes, now, children, first) if written else {}
         _tell([each for each in concerning if each.run in alive], now)
@@ -91,6 +107,19 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
     for each in written:
         answers[each.run] = Committed(_seen_next(each, heads[each.run]), now, notes[each.run].entries, _made_ready(each, children))
     return [answers[each.run] for each in batch]
+
+
+def _make_use(written: Sequence[Transition], now: datetime) -> None:
+    """Of the permissions of the calls that these open. Behind the runs' own locks, and before anything is written."""
+    wanted = {each.run: [(opened.call.agent, rule) for opened in each.opened for rule in opened.grants] for each in written}
+    every = {used for used_here in wanted.values() for used in used_here}
+    if not every:
+        return
+    rows = uses.lock(every, now)
+    full = {run: tuple(found) for run, used_here in wanted.items() if (found := uses.take(rows, used_here, now))}
+    if full:
+        raise _TooMuch(full)
+    uses.write(rows)
 
 
 def _lock_in_order(runs: Sequence[UUID]) -> None:

@@ -6,7 +6,7 @@ Holds the snapshot while the lease is held; reads the rows again only when the r
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -21,9 +21,9 @@ from runs.engine.outcomes import Failed, Result, Unresolved
 from runs.engine.states import CallKind, CallState, Cause, Mode, RunState, StepState
 from runs.engine.values import Step
 from runs.performers import Refusal
-from runs.worker.messages import Asked, Ended, Event, Gone, Input, Planned, Poked, Settled, Tools, Withdrawn, give, unread
+from runs.worker.messages import Asked, Ended, Event, Gone, Input, Poked, Settled, Tools, Withdrawn, give, unread
 from runs.worker.performing import Performing
-from runs.worker.planning import Calls, admitted, carried_on, diverged, is_under_way, judged_by, planned, record_of, told_late
+from runs.worker.planning import Calls, Turn, admitted, carried_on, diverged, is_under_way, judged_by, planned, record_of, told_late
 
 log = logging.getLogger(__name__)
 
@@ -35,19 +35,6 @@ _UNKNOWN: Final = frozenset({CallState.DISPATCHED, CallState.UNRESOLVED})
 
 class LostAuthority(Exception):
     """Somebody else holds the run: nothing more may be done for it here."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """A decided transition and what is performed once it is written."""
-
-    transition: store.Transition
-    plans: tuple[Planned, ...]
-
-    @property
-    def is_empty(self) -> bool:
-        each = self.transition
-        return each.move.changes_nothing and not (each.opened or each.settled or each.facts)
 
 
 class Driver:
@@ -210,7 +197,7 @@ class Driver:
                 return
         raise LostAuthority(f"a transition could not be written in {MOST_REREADS} tries")
 
-    async def _go_on(self, turn: _Turn, *, reread: bool) -> None:
+    async def _go_on(self, turn: Turn, *, reread: bool) -> None:
         """Nothing to write. After a commit whose answer was lost, what it opened is written and in nobody's hands."""
         self.snapshot = turn.transition.move.snapshot
         for plan in turn.plans:
@@ -221,9 +208,9 @@ class Driver:
         if reread and idle:
             await self._settle(lambda: Move(self.snapshot, perform=idle))
 
-    def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> _Turn:
+    def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> Turn:
         new = [each for each in opened if each.call.key not in self.calls and self._is_at_work(each.call.step, each.call.attempt)]
-        opened = [each for each in new if clock.now() < each.call.not_after]
+        opened = [each for each in new if clock.now() < each.call.not_after and self.tools.boundary.has_room(each.call.agent, each.grants)]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
         known = Calls(self.calls, self.responses, self.unsent)
@@ -248,9 +235,9 @@ class Driver:
             settled=(*closing, *(each for plan in plans for each in plan.settled)),
             facts=tuple(fact for plan in plans for fact in plan.facts),
         )
-        return _Turn(transition, tuple(plans))
+        return Turn(transition, tuple(plans))
 
-    async def _written(self, turn: _Turn) -> store.Committed | None:
+    async def _written(self, turn: Turn) -> store.Committed | None:
         try:
             answer: store.Committed | store.Stale = await self.tools.committer.commit(turn.transition)
         except DatabaseError as error:
@@ -261,17 +248,18 @@ class Driver:
             raise
         if isinstance(answer, store.Committed):
             return answer
+        self.tools.boundary.fill(answer.full)
         self._give_back(turn)
         self.unsent |= {each.call.key for each in turn.transition.opened}
         await self._reload(turn.transition.settled)
         return None
 
-    def _give_back(self, turn: _Turn) -> None:
+    def _give_back(self, turn: Turn) -> None:
         for plan in turn.plans:
             if plan.place is not None:
                 plan.place.give_back()
 
-    def _advance(self, turn: _Turn, written: store.Committed) -> None:
+    def _advance(self, turn: Turn, written: store.Committed) -> None:
         transition = turn.transition
         self.snapshot, self.seen = transition.move.snapshot, written.seen
         for call in (*(each.call for each in transition.opened), *(each.call for each in transition.settled)):
@@ -279,6 +267,7 @@ class Driver:
             self.unsent.discard(call.key)
         for key, state in transition.move.resolved.items():
             self.calls[key] = replace(self.calls[key], state=state)
+        self.tools.boundary.note((each.call.agent, rule) for each in transition.opened for rule in each.grants)
         self.attempt = 0 if transition.is_progress else self.attempt
         self.finished = transition.move.finish is not None
         for fact in (*transition.facts, *transition.move.facts):
@@ -352,15 +341,20 @@ class Driver:
         await self._settle(lambda: Move(self.snapshot), (end,))
 
     async def _write_new_intent(self, asked: Asked) -> None:
+        """Admitted again where a permission turns out to have no room: another one may have, or the refusal says when the next use fits."""
         request = asked.request
-        refusal = admitted(request, self.snapshot.run, self.tools.boundary)
-        if refusal is not None:
-            give(asked.answer, refusal)
-            return
-        record = record_of(request)
-        await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening),))
-        if request.key in self.calls:  # else its step or the run has ended meanwhile, and nothing goes out any more
-            give(asked.answer, record)
+        for _ in range(MOST_REREADS):
+            refusal = admitted(request, self.snapshot.run, self.tools.boundary)
+            if refusal is not None:
+                give(asked.answer, refusal)
+                return
+            record, granted = record_of(request), self.tools.boundary.granted(request)
+            await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening, granted),))
+            if request.key in self.calls:
+                give(asked.answer, record)
+                return
+            if self.finished or not self._is_at_work(request.step, request.attempt):
+                return  # its step or the run has ended meanwhile, and nothing goes out any more
 
     async def _write_end(self, ended: Settled) -> None:
         await self._settle(lambda: Move(self.snapshot), (ended.settled,))

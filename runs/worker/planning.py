@@ -30,6 +30,19 @@ class Calls:
     unsent: Collection[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A decided transition and what is performed once it is written."""
+
+    transition: store.Transition
+    plans: tuple[Planned, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        each = self.transition
+        return each.move.changes_nothing and not (each.opened or each.settled or each.facts)
+
+
 def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) -> Planned:
     """`snapshot.run` holds the account, with what this transition has reserved so far."""
     try:
@@ -46,12 +59,15 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
     refusal = admitted(request, snapshot.run, boundary)
     if refusal is not None:
         return Planned(step, request, ended=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
-    if request.kind in (CallKind.MODEL, CallKind.TOOL):  # answered over the network, so it needs no child's place
-        return Planned(step, request, opened=(store.opened(record_of(request), None),))
-    place = None if request.kind is CallKind.INLINE else boundary.children.take_now(request.run, request.agent.digest, ahead=request.may_wait)
+    granted = boundary.granted(request)
+    counted = granted.is_counted  # an intent of its own then, so that one that finds no room holds nothing else back
+    if not counted and request.kind in (CallKind.MODEL, CallKind.TOOL):  # answered over the network, so it needs no child's place
+        return Planned(step, request, opened=(store.opened(record_of(request), None, granted),))
+    in_child = not counted and request.kind in (CallKind.FUNCTION, CallKind.COMMAND)
+    place = boundary.children.take_now(request.run, request.agent.digest, ahead=request.may_wait) if in_child else None
     if place is None:
         return Planned(step, request)
-    return Planned(step, request, opened=(store.opened(record_of(request), None),), place=place)
+    return Planned(step, request, opened=(store.opened(record_of(request), None, granted),), place=place)
 
 
 MOST_CARRIED_ON: Final = 64

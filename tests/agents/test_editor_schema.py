@@ -56,7 +56,11 @@ timeout: 5s
 memory: 256MB
 mode: {idempotent: =input.x}
 uses: ["read feed:{input.x}"]
-permissions: ["allow read feed:*"]
+permissions:
+  - allow read feed:*
+  - {allow: write feed:x, from: "2027-01-01", until: "2028-01-01T00:00:00Z", rate: 10/hour, when: args.x != ''}
+  - {require_approval: write feed:y}
+  - {deny: write feed:z, observe: true}
 cost: 0.01 USD
 rate: 60/1m
 breaker: {failures: 5, rest: 1m}
@@ -107,6 +111,9 @@ secret: env:KEY
 kind: team
 name: platform
 accountable: someone
+permissions: ["allow read feed:*"]
+verbs: [refund]
+resources: [order]
 """
 
 

@@ -8,7 +8,7 @@ import pytest
 from agents import registry
 from agents.errors import NotGranted, UnknownAgent
 from agents.models import Agent, Standing
-from agents.spec.inventory import MAX_PERMISSIONS
+from agents.spec.permissions import MAX_PERMISSIONS
 from audit.canonical import digest
 from audit.errors import Conflict, Invalid
 from audit.models import Entry, Opening

@@ -68,6 +68,9 @@ def test_the_document_is_of_what_was_asked(published: Pipeline) -> None:
     assert document("teams")["teams"][0] | {"created_at": ""} == {
         "name": "platform",
         "accountable": "",
+        "permissions": [],
+        "verbs": [],
+        "resources": [],
         "created_at": "",
         "agents": 2,
         "pipelines": 1,

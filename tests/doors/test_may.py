@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import User
@@ -117,3 +118,41 @@ def test_the_page_says_each_permission_in_words_and_what_it_lacks_of_a_question(
     assert "It may read all feeds" in page and "may never read feeds that begin with secret/, whatever allows it" in page
     assert "may write all feeds, only with a person&#x27;s yes" in page and "it forbids everything until it is mended" in page
     assert "This field is required" in page and 'id="may"' not in page
+
+
+# --- conditions ------------------------------------------------------------------------------------------------------
+
+BIG = """allow write table:* when args.size < 10"""
+
+
+@pytest.mark.parametrize(
+    ("args", "effect", "why"),
+    [
+        ('{"size": 3}', "allow", "allows it"),
+        ('{"size": 30}', "deny", "don't meet"),
+        ('{"other": 1}', "deny", "can't be judged"),
+        (None, "deny", "can't be judged"),
+    ],
+)
+def test_a_condition_is_asked_with_the_arguments_at_every_door(path: Path, alice: User, args: str | None, effect: str, why: str) -> None:
+    permit(path, BIG)
+    given = () if args is None else ("--args", args)
+    done = typed("can", "worker", "write", "table:x", *given)
+    assert (done.out.split()[0], why in done.out) == (effect, True)
+    assert args is not None or "Ask again with the arguments" in done.out
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    query = "" if args is None else f"&args={quote(args)}"
+    answer = Caller.of(alice).get(f"/agents/worker/may/?verb=write&resource=table:x{query}")
+    assert (answer.status, answer.body["effect"], why in answer.body["why"]) == (200, effect, True)
+    User.objects.filter(username="alice").update(is_staff=True)
+    page = f"/admin/agents/agent/{Agent.objects.get(name='worker').pk}/change/"
+    shown = world.signed_in("alice").get(page, {"verb": "write", "resource": "table:x", "args": args or ""}).content.decode()
+    assert effect in shown.partition('id="may"')[2].partition("</div>")[0]
+
+
+@pytest.mark.parametrize("args", ["3", "{", '{"a": 1, "a": 2}', "[]", "\x00"])
+def test_arguments_that_are_no_object_are_refused_at_every_door(alice: User, args: str) -> None:
+    with pytest.raises(CommandError):
+        typed("can", "worker", "read", "feed:cpu", "--args", args)
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    assert Caller.of(alice).get(f"/agents/worker/may/?verb=read&resource=feed:cpu&args={quote(args)}").status in (400, 422)

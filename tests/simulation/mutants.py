@@ -36,7 +36,7 @@ MUTANTS = (
         (
             Edit(WRITING, "        if late:\n", "        if False:\n"),
             Edit(ADMISSION, "if asked.now >= asked.request.not_after:", "if False:"),
-            Edit(DRIVER, " if clock.now() < each.call.not_after", ""),
+            Edit(DRIVER, "clock.now() < each.call.not_after and ", ""),
         ),
     ),
     Mutant(
@@ -79,13 +79,13 @@ MUTANTS = (
     _one(
         "forget the intent before the call",
         PLANNING,
-        "return Planned(step, request, opened=(store.opened(record_of(request), None),), place=place)",
+        "return Planned(step, request, opened=(store.opened(record_of(request), None, granted),), place=place)",
         "return Planned(step, request, record=record_of(request), place=place)",
     ),
     _one(
         "forget a tool's intent",
         DRIVER,
-        "await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening),))",
+        "await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening, granted),))",
         "self.calls[record.key] = record",
     ),
     _one(
@@ -252,7 +252,6 @@ MUTANTS = (
         '"items": [items[item] for item in part]',
         '"items": list(items)',
     ),
-    _one("take back the money of a call that was done", WRITING, "state__in=_NOT_DONE, ", ""),
     _one(
         "take back the money of a call that went out again",
         WRITING,
@@ -265,6 +264,8 @@ MUTANTS = (
 NOTICED_BY: dict[str, int] = {
     "drop what comes late of a call that was given up": 248,
     "a child that stands too high": 0,
+    "give each share of a loop all of its items": 41,
+    "take back the money of a call that went out again": 177,
     "change a run from below without a new revision": 27,
     "answer a run that was cancelled": 174,
     "end the unattended without its revision": 174,

@@ -6,25 +6,32 @@ import json
 import sys
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agents.grants import ALLOW, DENY, REQUIRE_APPROVAL
 from agents.management.showing import Shown, TeachingFormatter, refusals_shown
-from agents.registry import may
+from agents.registry import Right, arguments_of, may, rights
 from audit.actors import Actor
+from audit.instants import readable
 from audit.visible import visible
 
 EPILOG = """\
 what it says:
-  The first word is the answer that the boundary would give now: allow, require_approval or deny. Then which of the agent's
-  permissions decides, and what would change that. Deny wins over require_approval, and that over allow; what no permission
-  names is denied. Whether a price, a rate or an account would refuse the call as well depends on the call.
+  The first word is the answer that the boundary would give now: allow, require_approval or deny. Then which permission of the
+  agent or its team decides, and what would change that. Deny wins over require_approval, and that over allow; what no permission
+  names is denied, and so is a verb or a kind of resource that nobody registered. A permission with a condition is judged by --args.
+  Whether a price, a rate or an account would refuse the call as well depends on the call.
+
+  Without VERB and RESOURCE it lists all that the agent may: what each permission says now (none: nothing), who holds it, why, and
+  when it was last used, to the hour.
 
 examples:
+  manage.py can feed-reader
   manage.py can feed-reader read feed:metrics
   manage.py can feed-reader read network:api.example.com --json
+  manage.py can deployer write deploy:staging --args '{"version": "1.4.2"}'
 
-exit status: 0 allow, 13 require_approval, 12 deny (also for what is no verb), 2 there is no such agent,
+exit status: 0 allow or a list, 13 require_approval, 12 deny (also for an unknown verb or kind), 2 there is no such agent,
 75 the database is busy or out of reach
 """
 STATUS: Final = {ALLOW: 0, REQUIRE_APPROVAL: 13, DENY: 12}
@@ -39,19 +46,51 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("agent", metavar="AGENT", help="the agent's name")
-        parser.add_argument("verb", metavar="VERB", help="such as read, write, call or connect")
-        parser.add_argument("resource", metavar="RESOURCE", help="kind and name, such as feed:metrics")
+        parser.add_argument(
+            "verb", metavar="VERB", nargs="?", help="such as read, write, call or connect; without it, all that the agent may is listed"
+        )
+        parser.add_argument("resource", metavar="RESOURCE", nargs="?", help="kind and name, such as feed:metrics")
+        parser.add_argument("--args", dest="arguments", metavar="JSON", help="what the call would be given, for permissions with a condition")
         parser.add_argument("--json", action="store_true", help="one JSON object instead of lines for people")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["verb"] is None:
+            self._list(options["agent"], as_json=options["json"])
+            return
+        if options["resource"] is None:
+            raise CommandError("say what it is about too, as in: can feed-reader read feed:metrics", returncode=2)
         with refusals_shown(self.stderr):
-            answer = may(options["agent"], options["verb"], options["resource"], actor=Actor.system("shell"))
+            given = None if options["arguments"] is None else arguments_of(options["arguments"])
+            answer = may(options["agent"], options["verb"], options["resource"], actor=Actor.system("shell"), args=given)
         shown = Shown(self.stdout)
         if options["json"]:
             shown.line(json.dumps(answer.as_record(), ensure_ascii=False))
         else:
+            held = f" It is held by {visible(answer.source)}." if answer.source is not None else ""
             shown.line(f"{answer.effect}  {answer.agent.name} {visible(answer.verb)} {visible(answer.resource, 300)}", _STYLES[answer.effect])
-            shown.line(f"    {visible(answer.why, 1_000)}")
+            shown.line(f"    {visible(answer.why, 1_000)}{held}")
             shown.line(f"    To change that: {visible(answer.change, 1_000)}", "hint")
         if STATUS[answer.effect]:
             sys.exit(STATUS[answer.effect])
+
+    def _list(self, agent: str, *, as_json: bool) -> None:
+        with refusals_shown(self.stderr):
+            found = rights(agent, actor=Actor.system("shell"))
+        shown = Shown(self.stdout)
+        if as_json:
+            shown.line(json.dumps(found.as_record(), ensure_ascii=False))
+            return
+        known = readable(found.known_since)
+        shown.line(
+            f"{found.agent.name} ({found.agent.state}): {len(found.every)} permissions; what none names is denied. Uses are known since {known}"
+        )
+        for each in found.every:
+            shown.line(f"{each.effect:<17}{visible(each.rule, 300)}", _STYLES.get(each.effect, "hint"))
+            shown.line(f"    {visible(each.source)}; {visible(each.why, 300)}{_last(each)}")
+
+
+def _last(right: Right) -> str:
+    if right.used_at is None and not right.is_unused:
+        return ""
+    used = f"; last {'used' if right.effect != 'none' else 'met'} {readable(right.used_at)}" if right.used_at is not None else "; never used"
+    return f"{used}: unused for 90 days, take it out if nobody misses it" if right.is_unused else used

@@ -1,0 +1,84 @@
+"""Whether the words of permissions are registered, and whether what their conditions name can be there: said when files are applied.
+
+The words are everybody's and the team's own, as its document says them or, where it says nothing, as they are stored. Called by applying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Final
+
+from agents import expressions
+from agents.grants import BUILT_IN, Vocabulary, parse_rule
+from agents.models import Team
+from agents.spec import Document, Problem
+from agents.spec.permissions import ARGS
+
+from .preparing import Prepared
+
+_OF_A_FETCH: Final = frozenset({"url", "headers"})
+"""What a function's own fetch is given: its agent's permissions are judged by that too."""
+
+
+def unregistered(prepared: Prepared) -> list[Problem]:
+    """Every verb and kind of resource that nobody registered, with the nearest known one; every condition that can never hold."""
+    known = vocabularies(prepared)
+    found = []
+    for document in [*prepared.parsed.teams, *prepared.parsed.agents]:
+        team = document.name if document.kind == "team" else document.spec["team"]
+        words = known.get(team, BUILT_IN)
+        said = [*_of_permissions(document, words), *_of_uses(document, words), *_of_conditions(document)]
+        found += [Problem(document.file, document.line_of(path), f"{document.kind} '{document.name}': {message}") for path, message in said]
+    return found
+
+
+def vocabularies(prepared: Prepared) -> dict[str, Vocabulary]:
+    """The words of each team that the folder names, as they will be."""
+    said = {document.name: document.spec for document in prepared.parsed.teams}
+    names = {*said, *(document.spec["team"] for document in prepared.parsed.agents)}
+    stored = {team.name: team for team in Team.objects.filter(name__in=names)}
+    known = {}
+    for name in names:
+        row, spec = stored.get(name, Team(name=name)), said.get(name, {})
+        known[name] = BUILT_IN.and_also(spec.get("verbs", row.verbs), spec.get("resources", row.resources))
+    return known
+
+
+_Found = Iterator[tuple[tuple[str | int, ...], str]]
+
+
+def _of_permissions(document: Document, words: Vocabulary) -> _Found:
+    for index, text in enumerate(document.spec.get("permissions") or ()):
+        rule = parse_rule(text)
+        problem = words.problem_of(rule.verb, rule.resource, prefix=rule.prefix)
+        if problem is not None:
+            yield ("permissions", index), f"permission {rule.words!r:.120}: {problem}"
+
+
+def _of_uses(document: Document, words: Vocabulary) -> _Found:
+    """Only what stands before the first hole is known here; the boundary judges the rest, filled in."""
+    for index, use in enumerate(document.spec.get("uses") or ()):
+        verb, _, resource = use.partition(" ")
+        fixed, hole, _ = resource.partition("{")
+        problem = words.problem_of(verb, fixed, prefix=bool(hole))
+        if problem is not None:
+            yield ("uses", index), f"use {use!r:.120}: {problem}"
+
+
+def _of_conditions(document: Document) -> _Found:
+    """A name that the agent's input contract rules out would make every call an error, which denies it."""
+    schema = document.spec.get("input") if document.kind == "agent" else None
+    if not isinstance(schema, Mapping) or schema.get("additionalProperties") is not False:
+        return
+    there = {*(schema.get("properties") or {}), *(_OF_A_FETCH if "python" in (document.spec["run"] or {}) else ())}
+    for index, text in enumerate(document.spec["permissions"]):
+        for name in sorted(_names(parse_rule(text).when) - there):
+            near = get_close_matches(name, sorted(there), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(sorted(there)) or 'nothing'}"
+            yield ("permissions", index), f"the condition of {parse_rule(text).words!r:.120} names {ARGS}.{name}, which its input never holds; {hint}"
+
+
+def _names(condition: str | None) -> set[Any]:
+    """What a condition names directly below `args`; what it only asks for with has(…) too."""
+    return set() if condition is None else {reference[1] for reference in expressions.references(condition) if len(reference) > 1}

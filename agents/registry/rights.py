@@ -1,0 +1,129 @@
+"""All that an agent may do as everything stands now: each permission, who holds it, whether it holds, and when it was last used.
+
+Reads only. What a call really meets depends on its arguments as well: `may` answers for one. Called by doors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.migrations.recorder import MigrationRecorder
+
+from agents import uses
+from agents.grants import ALLOW, DENY, EFFECTS, Rule, readable
+from agents.models import Agent, GrantUse, Standing
+from audit import clock
+from audit.actors import Actor
+
+from .entitlement import agent_shown, source_of
+
+UNUSED_FOR: Final = timedelta(days=90)
+SILENT: Final = "none"
+"""A permission that says nothing at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One permission. `effect`: what it says now, `none` where it says nothing; `why`: a clause about that.
+
+    `used_at`: when a call was last let through by it, or would have been refused if it weren't only observed; to the hour, None for never
+    since `known_since`. `used`: so much of its rate is used up.
+    """
+
+    rule: str
+    source: str
+    effect: str
+    why: str
+    used_at: datetime | None = None
+    is_unused: bool = False
+    used: int | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        """As JSON says it."""
+        used_at = None if self.used_at is None else clock.to_text(self.used_at)
+        said = {"rule": self.rule, "source": self.source, "effect": self.effect, "why": self.why}
+        return {**said, "used_at": used_at, "unused": self.is_unused, "used": self.used}
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Everything that one agent may do now. `known_since`: uses before that instant were not noted."""
+
+    agent: Agent
+    known_since: datetime
+    every: tuple[Right, ...]
+
+    def as_record(self) -> dict[str, Any]:
+        """As JSON says it."""
+        said = {"agent": self.agent.name, "state": str(self.agent.state), "known_since": clock.to_text(self.known_since)}
+        return {**said, "permissions": [each.as_record() for each in self.every]}
+
+
+def rights(name: str, *, actor: Actor, now: datetime | None = None) -> Rights:
+    """The agent's own permissions, then its team's. UnknownAgent."""
+    agent, now = agent_shown(name, actor), now or clock.now()
+    held = agent.in_force
+    used = {row.rule: row for row in GrantUse.objects.filter(agent=agent.name, digest__in=[uses.digest_of(agent.name, text) for text in held])}
+    since = max(agent.created_at, _noted_since())
+    stronger = _stronger(held, now)
+    return Rights(agent, since, tuple(_right(text, used.get(text), since, now, agent, _now(agent, text, stronger, now)) for text in held))
+
+
+def _right(text: str, use: GrantUse | None, since: datetime, now: datetime, agent: Agent, says: tuple[str, str]) -> Right:
+    effect, why = says
+    rule, source = readable(text), source_of(agent, text)
+    used_at = None if use is None else use.used_at
+    if rule is None or rule.effect != ALLOW or rule.observe:  # nothing is let through by it; one that is observed may have been met
+        return Right(text, source, effect, why, used_at)
+    is_unused = (used_at or since) <= now - UNUSED_FOR
+    return Right(text, source, effect, why, used_at, is_unused, None if rule.rate is None else uses.count(use, rule.rate, now))
+
+
+def _now(agent: Agent, text: str, stronger: Sequence[Rule], now: datetime) -> tuple[str, str]:
+    """What it says now, and why; the first that keeps it from saying anything decides."""
+    rule = readable(text)
+    if rule is None:
+        forbids = text.split()[:1] != [ALLOW]
+        return (DENY, "it can't be read, and forbids everything until it is mended") if forbids else (SILENT, "it can't be read, and allows nothing")
+    if agent.state in (Standing.SUSPENDED, Standing.RETIRED) and rule.effect != DENY:
+        return SILENT, f"the agent is {agent.state}, so no call of it is sent"
+    if rule.observe:
+        return SILENT, "it is only observed: what it would refuse is recorded, and not refused"
+    for silent in (agent.team.vocabulary.problem_of(rule.verb, rule.resource, prefix=rule.prefix), rule.out_of_time(now), _beaten(rule, stronger)):
+        if silent is not None:
+            return SILENT, silent
+    return rule.effect, _bounded(rule)
+
+
+def _stronger(held: Sequence[str], now: datetime) -> list[Rule]:
+    """Those that win over others at this moment whatever a call is given."""
+    rules = [rule for rule in map(readable, held) if rule is not None and rule.effect != ALLOW and not rule.observe]
+    return [rule for rule in rules if rule.when is None and rule.out_of_time(now) is None]
+
+
+def _beaten(rule: Rule, stronger: Sequence[Rule]) -> str | None:
+    """One that covers all of it: then this one never decides."""
+    for other in stronger:
+        if other.verb == rule.verb and EFFECTS.index(other.effect) > EFFECTS.index(rule.effect) and _covers_all(other, rule):
+            return f'"{other.text}" wins over all of it'
+    return None
+
+
+def _covers_all(wide: Rule, narrow: Rule) -> bool:
+    if wide.prefix:
+        return narrow.resource.startswith(wide.resource) and ".." not in narrow.resource
+    return not narrow.prefix and narrow.resource == wide.resource
+
+
+def _bounded(rule: Rule) -> str:
+    if rule.when is not None:
+        return "where its condition is true of the call"
+    return "always" if rule.until is None else "until then"
+
+
+def _noted_since() -> datetime:
+    """When this installation began to note uses."""
+    return MigrationRecorder.Migration.objects.filter(app="agents", name__endswith="grant_uses").latest("applied").applied  # type: ignore[no-any-return]
