@@ -14,7 +14,7 @@ from agents.children.process import Ended, start
 from agents.children.turns import Child, Key, Turns
 from agents.children.values import Broken, Job, MayGo, NeverSent, OnCall, OnProgress, PoolClosed, Returned
 
-_CALLS_PER_CHILD = 500  # then a fresh one: whatever a team's module collects has an end
+_CALLS_PER_CHILD = 10_000  # then a fresh one: whatever a team's module collects has an end
 
 
 class Pool:

@@ -20,8 +20,8 @@ AT_REST_S = 1.0
 """A child that has had nothing to do for so long is anybody's, also a call's that could wait for a quick one of its own version."""
 LONGEST_S = 1.0
 """After so long a call takes whichever child comes next, of whatever version."""
-AHEAD_S = 0.05
-MOST_AHEAD = 8
+AHEAD_S = 0.2
+MOST_AHEAD = 64
 """So many calls may stand before a child that answers them within `AHEAD_S`."""
 
 
