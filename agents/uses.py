@@ -28,11 +28,12 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """There is no room in a permission's rate; `fits_at` is when the next use fits."""
+    """There is no room in a permission's rate at `now`, as the database's clock says; `fits_at` is when the next use fits, by the same."""
 
     agent: str
     rule: str
     fits_at: datetime
+    now: datetime
 
 
 def is_counted(rule: str) -> bool:
@@ -82,7 +83,7 @@ def _room(row: GrantUse, now: datetime) -> Full | None:
     recent = [] if rate is None else _within(row, rate, now)
     if rate is None or len(recent) < rate.uses:
         return None
-    return Full(row.agent, row.rule, _EPOCH + recent[-rate.uses] * _MICROSECOND + timedelta(milliseconds=rate.window_ms))
+    return Full(row.agent, row.rule, _EPOCH + recent[-rate.uses] * _MICROSECOND + timedelta(milliseconds=rate.window_ms), now)
 
 
 def _count(row: GrantUse, now: datetime) -> None:

@@ -225,6 +225,7 @@ class Process:
             self._loop.remove_reader(self._status)
             os.close(self._status)
             self._over()
+        self._is_mute = True  # nothing is read from what is closed now
         self._loop.remove_reader(self._output)
         self._loop.remove_reader(self._up)
         for fd in (self._down, self._up, self._output):

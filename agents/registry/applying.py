@@ -21,7 +21,7 @@ from audit.visible import named
 
 from . import composing, modelling, pinning, releases, rows, versions
 from .changes import Applied, Change, FieldChange, MadeRelease
-from .diffs import code_changes
+from .diffs import Folders, code_changes, folders_of
 from .judging import unpublishable
 from .locking import inventory_held
 from .owners import retired
@@ -40,14 +40,14 @@ def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, pub
     NotPublishable (or ArtifactRefused) lists every problem in `details["problems"]`, and then nothing was written. Conflict. What is refused
     with `publish` is an entry.
     """
-    applied = Applied(dry_run=dry_run, publish=publish)
+    applied, folders = Applied(dry_run=dry_run, publish=publish), list[Folders]()
     try:
         prepared = prepare(folder, actor=actor)
         with inventory_held():
             _lock(prepared)
             turn = Turn(actor, now or clock.now())
             _judge(turn, applied, prepared)
-            _write_all(turn, applied, prepared)
+            folders = _write_all(turn, applied, prepared)
             turn.close()
             if dry_run:
                 raise _Undo
@@ -57,6 +57,7 @@ def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, pub
         if (publish or isinstance(error, NotGranted)) and not dry_run:
             _record(error, folder, actor, now, publish=publish)
         raise
+    applied.code = code_changes(folders)  # nobody waits for it any more
     return applied
 
 
@@ -79,7 +80,8 @@ def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     applied.hints += [*_unbounded(prepared), *([] if applied.publish else _held_back(prepared))]
 
 
-def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
+def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> list[Folders]:
+    """Returns the code that is another one now."""
     parsed = prepared.parsed
     applied.changes += [rows.write_team(turn, document, publish=applied.publish) for document in parsed.teams]
     named = {document.spec["team"] for document in [*parsed.models, *parsed.agents, *parsed.pipelines]}
@@ -93,7 +95,7 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     else:
         applied.pending = _pending(turn, [version for version, _ in written])
     applied.changes += [replace(change, version=version.number, draft=version.state == VersionState.DRAFT) for version, change in written]
-    applied.code = code_changes((change.name, change.fields) for _, change in written if change.kind == "agent")
+    return folders_of((change.name, change.fields) for _, change in written if change.kind == "agent")
 
 
 def _lock(prepared: Prepared) -> None:

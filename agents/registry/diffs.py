@@ -25,17 +25,20 @@ LONGEST_LINE: Final = 1_000
 LARGEST_FILE: Final = 128 * 1024
 MOST_LINES_OF_A_FILE: Final = 2_000
 """Comparing takes more than twice as long for twice as many lines; a file that is longer is named only."""
+MOST_COMPARED: Final = 8_000
+"""So many lines of all files together, before and after: some seconds at the worst."""
 _AROUND: Final = 3
 _FOLDER: Final = "artifact"
 
 
 @dataclass(slots=True)
 class Room:
-    """How much may still be shown, of all files together."""
+    """How much may still be shown and compared, of all files together."""
 
     lines: int = MOST_LINES
     characters: int = MOST_CHARACTERS
     files: int = MOST_FILES
+    compared: int = MOST_COMPARED
 
     def takes(self, line: str) -> bool:
         if not self.lines or len(line) > self.characters:
@@ -45,19 +48,35 @@ class Room:
         return True
 
 
-def code_changes(changed: Iterable[tuple[str, Sequence[FieldChange]]]) -> tuple[CodeChange, ...]:
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Two folders by digest, the agents that run from them, and their files; None of one that can't be read."""
+
+    agents: Sequence[str]
+    old: str
+    new: str
+    before: Mapping[str, bytes] | None
+    after: Mapping[str, bytes] | None
+
+
+def folders_of(changed: Iterable[tuple[str, Sequence[FieldChange]]]) -> list[Folders]:
     """Of agents with their changed fields, those whose folder is another one: each pair of folders once, with the agents that run from it."""
     agents: dict[tuple[str, str], list[str]] = {}
     for name, fields in changed:
         for field in fields:
             if field.path == _FOLDER and field.old and field.new:
                 agents.setdefault((field.old, field.new), []).append(name)
+    return [Folders(names, old, new, _files(old), _files(new)) for (old, new), names in agents.items()]
+
+
+def code_changes(folders: Iterable[Folders]) -> tuple[CodeChange, ...]:
+    """Compare them. It takes its time: call it in no transaction that others wait for."""
     room = Room()
-    return tuple(_changed(names, old, new, room) for (old, new), names in agents.items())
+    return tuple(_changed(each, room) for each in folders)
 
 
-def _changed(agents: Sequence[str], old: str, new: str, room: Room) -> CodeChange:
-    before, after = _files(old), _files(new)
+def _changed(folders: Folders, room: Room) -> CodeChange:
+    agents, old, new, before, after = folders.agents, folders.old, folders.new, folders.before, folders.after
     if before is None or after is None:
         return CodeChange(tuple(agents), old, new, unreadable=True)
     paths = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
@@ -86,6 +105,9 @@ def file_change(path: str, before: bytes | None, after: bytes | None, room: Room
     one, other = ([] if lines is None else lines for lines in texts)
     if max(len(before or b""), len(after or b"")) > LARGEST_FILE or max(len(one), len(other)) > MOST_LINES_OF_A_FILE:
         return FileChange(path, what, f"too large to be compared here: {size}")
+    if not room.lines or len(one) + len(other) > room.compared:
+        return FileChange(path, what, f"not compared, the files before it are all that is shown here: {size}")
+    room.compared -= len(one) + len(other)
     lines = [_shown(line) for line in _unified(one, other)]
     fit = next((number for number, line in enumerate(lines) if not room.takes(line)), len(lines))
     return FileChange(path, what, "", tuple(lines[:fit]), len(lines) - fit)

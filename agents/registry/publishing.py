@@ -20,7 +20,7 @@ from audit.visible import named
 from . import releases, versions
 from .changes import Pin, Preview, Published, compare
 from .composing import Composition, compose, refusals, shown, users_of
-from .diffs import code_changes
+from .diffs import code_changes, folders_of
 from .locking import inventory_held
 from .owners import owner_named, owner_of_kind, require_in_use
 from .writing import Turn, record_refusal, require_member
@@ -78,7 +78,7 @@ def _previewed_agent(agent: Agent, target: Version) -> Preview:
     live = versions.published(agent)
     fields = compare({} if live is None else live.spec, target.spec)
     same = live is not None and live.pk == target.pk
-    code, number = code_changes([(agent.name, fields)]), None if live is None else live.number
+    code, number = code_changes(folders_of([(agent.name, fields)])), None if live is None else live.number
     return Preview("agent", agent.name, number, target.number, fields, unchanged=same, seen=target.digest, code=code)
 
 
@@ -96,7 +96,7 @@ def _previewed_pipeline(pipeline: Pipeline, target: Version, actor: Actor) -> Pr
         problems=tuple(refusals(composition)),
         unchanged=current is not None and composition.digest() == current.digest,
         seen=composition.digest(),
-        code=code_changes((pin.name, pin.fields) for pin in pins),
+        code=code_changes(folders_of((pin.name, pin.fields) for pin in pins)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ MIB: Final = 1024 * 1024
 MODEL_MARGIN_S: Final = 1.0
 """A model that doesn't answer fails so long before its step's deadline, or a tenth of its time: it is its alias's failure then, not the agent's."""
 FETCH_S: Final = 30.0
+_SOONEST: Final = timedelta(milliseconds=50)
+"""A permission that was full a moment ago is not asked for again at once."""
 """One fetch takes at most so long, however much time its step has left."""
 
 
@@ -83,9 +85,9 @@ class Boundary:
         self._noted.update(dict.fromkeys(used, clock.now()))
 
     def fill(self, full: Iterable[uses.Full]) -> None:
-        """Permissions that have no room, as the database says: nothing is admitted by them until the next use fits."""
+        """Permissions that have no room, as the database says: nothing is admitted by them until the next use fits, by this machine's clock."""
         for each in full:
-            self._full.setdefault(each.agent, {})[each.rule] = each.fits_at
+            self._full.setdefault(each.agent, {})[each.rule] = clock.now() + max(each.fits_at - each.now, _SOONEST)
 
     def has_room(self, agent: str, rules: Iterable[str]) -> bool:
         full, now = self._full.get(agent, {}), clock.now()

@@ -42,9 +42,9 @@ class Outcome(StrEnum):
 
 
 GOOD: Final = frozenset({Outcome.VERIFIED, Outcome.DEGRADED})
+"""Somebody else than who did the work has found that the result is right."""
 FOR_A_CAUSE: Final = frozenset({Outcome.FAILED, Outcome.UNVERIFIED})
 """How a run ends that has a failure of its own, with its cause and whose it is."""
-"""Somebody else than who did the work has found that the result is right."""
 
 
 class Integrity(StrEnum):

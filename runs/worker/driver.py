@@ -355,6 +355,8 @@ class Driver:
                 return
             if self.finished or not self._is_at_work(request.step, request.attempt):
                 return  # its step or the run has ended meanwhile, and nothing goes out any more
+        message = f"'{request.agent.name}' found no permission with room in {MOST_REREADS} tries: others use them up as fast as they free themselves"
+        give(asked.answer, Refusal(Cause.RATE, message))
 
     async def _write_end(self, ended: Settled) -> None:
         await self._settle(lambda: Move(self.snapshot), (ended.settled,))

@@ -1,5 +1,6 @@
 """The bounds of a child as a whole: how many processes it has, and what they hold together."""
 
+import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -77,3 +78,14 @@ async def test_what_forked_processes_share_counts_once(run: Run) -> None:
     """Six of them see 60 MiB each, which none of them writes to: one copy, within 200 MiB."""
     outcome = await run(forking(count=5, mebibytes=1, rest=0.5, before="many = b'x' * (60 << 20)\n"), memory_mib=200)
     assert isinstance(outcome, Returned), outcome
+
+
+async def test_a_child_whose_pipes_are_closed_before_its_keeper_has_gone_has_ended_for_whoever_listens() -> None:
+    child = await process.start(memory_bytes=256 * 1024 * 1024, network=False)
+    listening = asyncio.create_task(child.receive())
+    await asyncio.sleep(0)
+    child._close()
+    with pytest.raises(process.Ended):
+        await listening
+    child._popen.kill()
+    child._popen.wait()

@@ -109,3 +109,11 @@ def test_the_command_shows_the_diff_before_it_publishes(redrafted: Path) -> None
     call_command("publish", "numbers", dry_run=True, stdout=out)
     said = out.getvalue()
     assert '    -    return {"number": 1}\n    +    return {"number": 2}\n' in said and "picture.png added (not a text: 0 bytes, now 5)" in said
+
+
+def test_files_for_which_there_is_no_room_are_named_and_not_compared() -> None:
+    """Comparing is what takes time, and nobody would see what comes of it."""
+    full = Room(lines=0)
+    assert "not compared" in file_change("b.py", b"one", b"two", full).note and full.compared == diffs.MOST_COMPARED
+    narrow = Room(compared=5)
+    assert file_change("a.py", b"1\n2", b"1\n3", narrow).lines and "not compared" in file_change("b.py", b"1", b"2", narrow).note

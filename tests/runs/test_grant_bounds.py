@@ -256,3 +256,26 @@ def test_a_word_that_the_team_has_registered_no_more_is_denied_and_says_so(publi
     Team.objects.update(resources=[])
     cause, message = said(ran())
     assert cause == "denied" and "there is no kind of resource 'order'" in message
+
+
+def test_a_clock_that_runs_ahead_of_the_databases_takes_no_more_and_no_run_is_dropped_for_it(
+    publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the next use fits is said by the database's clock, and asked of a machine's."""
+    publish("{allow: write deploy:*, rate: 1/2s}")
+    behind = timedelta(seconds=1)
+    monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) - (behind if connections["default"].in_atomic_block else timedelta(0)))
+    assert said(ran()) == ("verified", "")
+    asyncio.run(asyncio.sleep(1.2))  # there is room again by this machine's clock as far as it knows, and not yet by the database's
+    assert said(ran())[0] == "rate" and not Run.objects.exclude(state="finished").exists()
+
+
+def test_a_call_of_very_many_full_permissions_is_answered(publish: Publish) -> None:
+    """Each try finds one of them full; whoever asked waits for an answer all the same."""
+    publish(*[f"{{allow: write deploy:*, rate: {number}/day}}" for number in range(1, 23)])
+    now = clock.now()
+    for rule in Agent.objects.get(name="worker").permissions:
+        rate = int(rule.split("rate ")[1].split("/")[0])
+        recent = [int(now.timestamp() * 1_000_000)] * rate
+        GrantUse.objects.create(digest=uses.digest_of("worker", rule), agent="worker", rule=rule, used_at=now, recent=recent)
+    assert said(ran())[0] == "rate"
