@@ -84,7 +84,8 @@ def test_a_run_that_nobody_knows_is_refused(sample: None, run: str) -> None:
     ]
 
 
-def test_runs_lists_the_newest_first_as_they_read_now(sample: None) -> None:
+def test_runs_lists_the_newest_first_as_they_read_now(sample: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # in a narrow window what a run reads as takes two lines
     for how in ("fine", "lie", "raise"):
         pipelines.run(input={"how": how})
     lines = typed("runs").out.splitlines()

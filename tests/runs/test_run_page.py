@@ -258,7 +258,7 @@ VERDICT = {"verdict": "pass", "by": "judge", "checks": [{"criterion": "honest", 
 def test_the_phases_follow_a_run_from_its_queue_to_its_verdict() -> None:
     work, judge = step("work", 0, 5), step("verify", 5, 9, judges=True)
     queued = document(started_at=None, finished_at=None, outcome=None)
-    assert words(queued) == ["done", "live", "expected", "expected"]
+    assert words(queued) == ["done", "queued", "expected", "expected"]
     assert words(document(step("work", 0, None, "running"), finished_at=None, outcome=None)) == ["done", "done", "live", "expected"]
     judging = document(work, step("verify", 5, None, "running", judges=True), finished_at=None, outcome=None)
     assert words(judging) == ["done", "done", "done", "live"]

@@ -127,7 +127,8 @@ def test_lists_say_how_runs_read_now(caller: Caller) -> None:
     assert listed("since=2999-01-01T00:00:00Z") == []
 
 
-def test_lists_say_for_what_a_run_failed_and_whose_that_is(caller: Caller, tmp_path: Path) -> None:
+def test_lists_say_for_what_a_run_failed_and_whose_that_is(caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     world.platform(tmp_path / "failing", function="fail")
     done, late = (caller.post("/runs/", {"pipeline": "sample"}).body["id"] for _ in range(2))
     pipelines.drive(Run.objects.get(id=done))
