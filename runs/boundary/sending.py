@@ -1,6 +1,6 @@
 """The adapters of one engine process, and how an admitted call reaches them. Writes no rows; knows no steps' meaning."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -140,29 +140,35 @@ class Boundary:
 
     async def fetch(self, request: Request) -> Reply:
         """The tool `fetch`: one GET, each hop asked of the grants again."""
-        permissions, now = self._permissions(request.agent.name), clock.now()
         asked = http.FetchRequest(
             url=request.arguments["url"],
-            allowed_private=http.endpoints_named(grants.opening(permissions, args=request.arguments, now=now)),
             timeout_s=min(max((request.not_after - clock.now()).total_seconds(), 0.0), FETCH_S),
             headers=request.arguments.get("headers") or {},
         )
-        answer = await http.fetch(asked, may=self._may_read(request))
+        answer = await http.fetch(asked, self._policy(request))
         if isinstance(answer, http.FetchFailed):
             owner = "tool:fetch" if answer.cause == "upstream" else None
             return Reply(cause=Cause(answer.cause), message=answer.message, details=dict(answer.details), owner=owner)
         return Reply(value={**_plain(answer), "fetched_at": answer.fetched_at})
 
-    def _may_read(self, request: Request) -> Callable[[str], bool]:
-        """Asked before each hop. One whose permission has a rate is counted for what was asked for first, and for nothing else."""
+    def _policy(self, request: Request) -> http.Policy:
+        """Each hop is judged as if its URL had been asked for; a permission with a rate is counted for what was asked for first alone."""
         standing, counted = self.standings.get(request.agent.name), {resource for _, resource in request.uses}
+        permissions = self._permissions(request.agent.name)
 
-        def may(resource: str) -> bool:
-            (decision,) = decided(replace(request, uses=(("read", resource),)), standing, clock.now()) or (grants.Decision(grants.DENY),)
+        def given(target: http.Target) -> dict[str, Any]:
+            return {**request.arguments, "url": target.url}
+
+        def may(target: http.Target) -> bool:
+            hop = replace(request, uses=(("read", target.resource),), arguments=given(target))
+            (decision,) = decided(hop, standing, clock.now()) or (grants.Decision(grants.DENY),)
             rule = grants.parse_rule(decision.rule) if decision.allowed and decision.rule is not None else None
-            return rule is not None and (rule.rate is None or resource in counted)
+            return rule is not None and (rule.rate is None or target.resource in counted)
 
-        return may
+        def private(target: http.Target) -> frozenset[str]:
+            return http.endpoints_named(grants.opening(permissions, args=given(target), now=clock.now()))
+
+        return http.Policy(may, private)
 
     async def get_ready(self, providers: Iterable[str]) -> dict[str, str]:
         """Model providers that can't be used here, and why."""

@@ -102,6 +102,25 @@ def test_what_a_function_asks_for_on_its_way_is_judged_by_its_own_arguments(publ
     assert feed.paths == ["/ok"]
 
 
+def test_each_redirect_is_judged_by_its_own_url(publish: Publish) -> None:
+    with feeds.feed() as feed:
+        publish("allow write deploy:*", f"""{{allow: "read network:{feed.endpoint}", when: "args.url.contains('/to/')"}}""")
+        assert "no permission allows" in ran(url=f"{feed.url}/to/secret")["result"]["denied"]
+        deny = f"""{{deny: "read network:*", when: "args.url == '{feed.url}/secret'"}}"""
+        publish("allow write deploy:*", f"allow read network:{feed.endpoint}", deny)
+        assert "no permission allows" in ran(url=f"{feed.url}/to/secret")["result"]["denied"]
+        assert ran(url=f"{feed.url}/to/ok")["result"] == {"to": "staging"}
+    assert feed.paths == ["/to/secret", "/to/secret", "/to/ok", "/ok"]
+
+
+def test_a_private_address_that_one_url_opens_stays_shut_for_a_redirect_to_another(publish: Publish) -> None:
+    with feeds.feed() as feed:
+        open_one = f"""{{allow: "read network:{feed.endpoint}", when: "args.url.contains('/to/')"}}"""
+        publish("allow write deploy:*", "allow read network:*", open_one)
+        assert "isn't public" in ran(url=f"{feed.url}/to/secret")["result"]["denied"]
+    assert feed.paths == ["/to/secret"]
+
+
 # --- validity --------------------------------------------------------------------------------------------------------
 
 
