@@ -76,6 +76,18 @@ def test_the_text_and_the_mapping_say_the_same_and_are_kept_as_one_text() -> Non
     assert (str(rule.rate), rule.when, rule.canonical()) == ("10/1h", "args.version != ''", mapped)
 
 
+def test_a_condition_that_a_comment_would_cut_short_is_refused_with_its_line() -> None:
+    found = read("  - allow: write deploy:staging\n    when: |\n      args.version != ''  // never without\n      && args.to == 'staging'")
+    (problem,) = found.problems
+    assert problem.line == 9 and "the condition means something else once its lines are joined; write it without // comments" in problem.message
+    assert read("  - {allow: write deploy:x, when: \"args.a == '''one\\n  two'''\"}").problems
+
+
+def test_a_condition_of_several_lines_is_kept_as_one() -> None:
+    (rule,) = rules("  - allow: write deploy:staging\n    when: |\n      args.url == 'https://x'\n      && args.a == 1  // the last word")
+    assert rule.endswith("when args.url == 'https://x' && args.a == 1  // the last word")
+
+
 def test_what_is_to_be_observed_is_said_before_the_condition() -> None:
     (mapped,) = rules("  - {deny: read feed:x, observe: true, when: args.a == 1}")
     assert mapped == "deny read feed:x observe when args.a == 1" and rules("  - deny read feed:x observe when args.a == 1") == [mapped]
