@@ -26,6 +26,7 @@ MODEL_MARGIN_S: Final = 1.0
 """A model that doesn't answer fails so long before its step's deadline, or a tenth of its time: it is its alias's failure then, not the agent's."""
 FETCH_S: Final = 30.0
 """One fetch takes at most so long, however much time its step has left."""
+_IN_CHILDREN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND})
 
 
 def standings(names: Sequence[str]) -> dict[str, Standing]:
@@ -68,13 +69,15 @@ class Boundary:
 
     def granted(self, request: Request) -> store.Granted:
         """What an admitted call makes use of, as far as that is to be written: permissions with a rate each time, others once an hour."""
-        if not request.uses:
+        network = self._network(request) if request.kind in _IN_CHILDREN and request.ordinal == 0 else grants.Network()
+        if not request.uses and not network.by:
             return store.Granted()
         agent, now = request.agent.name, clock.now()
         full = {rule for rule, at in self._full.get(agent, {}).items() if at > now}
         decisions = decided(request, self.standings.get(agent), now, full=full)
-        observed = tuple(dict.fromkeys(rule for each in decisions for rule in each.observed))
-        rules = [*dict.fromkeys(each.rule for each in decisions if each.allowed and each.rule is not None), *observed]
+        observed = tuple(dict.fromkeys([*(rule for each in decisions for rule in each.observed), *network.observed]))
+        allowing = [each.rule for each in decisions if each.allowed and each.rule is not None]
+        rules = [*dict.fromkeys([*allowing, *network.by]), *observed]
         due = [rule for rule in rules if uses.is_counted(rule) or now - self._noted.get((agent, rule), uses.NEVER) >= uses.NOTED_FOR]
         return store.Granted(tuple(due), observed)
 
@@ -239,7 +242,10 @@ class Boundary:
 
     def _has_network(self, request: Request) -> bool:
         """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none."""
-        return grants.connects(self._permissions(request.agent.name), args=request.arguments, now=clock.now())
+        return bool(self._network(request).by)
+
+    def _network(self, request: Request) -> grants.Network:
+        return grants.network(self._permissions(request.agent.name), args=request.arguments, now=clock.now())
 
 
 def with_bound(request: Request) -> Request:

@@ -146,6 +146,15 @@ def test_a_rule_that_holds_later_or_held_before_is_named_where_nothing_allows() 
     assert not decide(["allow read feed:x until 2026-11-27T12:00:00Z"], "read", "feed:x").allowed
 
 
+@pytest.mark.parametrize("wide", ["*", "net*", "network*", "network:*"])
+def test_a_star_speaks_of_the_network_wherever_it_begins(wide: str) -> None:
+    for effect in ("deny", "require_approval"):
+        found = grants.network(["allow connect network:a", f"{effect} connect {wide}"], args={}, now=NOW)
+        assert (found.by, found.against) == ((), f"{effect} connect {wide}")
+    assert grants.network([f"allow connect {wide}"], args={}, now=NOW).by
+    assert not grants.network(["allow connect tool:*", f"allow read {wide}"], args={}, now=NOW).by
+
+
 def test_what_is_only_observed_is_said_and_neither_refuses_nor_allows() -> None:
     rules = ["allow read feed:*", "deny read feed:x observe", "require_approval read feed:y observe when args.big", "allow write feed:* observe"]
     allowed = decide(rules, "read", "feed:x")
@@ -155,8 +164,9 @@ def test_what_is_only_observed_is_said_and_neither_refuses_nor_allows() -> None:
     assert len(decide(rules, "read", "feed:y", args={"big": True}).observed) == len(decide(rules, "read", "feed:y").observed) == 1
     written = decide(rules, "write", "feed:x")
     assert (written.effect, written.missed) == ("deny", ("allow write feed:* observe", "is only observed"))
-    assert grants.connects(["allow connect network:a", "deny connect network:b observe"], args={}, now=NOW)
-    assert not grants.connects(["allow connect network:a observe"], args={}, now=NOW)
+    found = grants.network(["allow connect network:a", "deny connect network:b observe"], args={}, now=NOW)
+    assert (found.by, found.observed) == (("allow connect network:a",), ("deny connect network:b observe",))
+    assert not grants.network(["allow connect network:a observe"], args={}, now=NOW).by
     assert list(grants.opening(["allow read network:10.0.0.1:80 observe"], args={}, now=NOW)) == []
 
 

@@ -256,6 +256,22 @@ def test_what_is_only_observed_lets_the_call_go_and_is_in_its_entry(publish: Pub
     assert "which is only observed, would refuse it" in registry.may("worker", "write", "deploy:staging", actor=pipelines.SYSTEM).why
 
 
+def test_a_permission_to_connect_is_used_by_each_call_that_has_the_network_and_an_observed_one_is_met(publish: Publish) -> None:
+    publish("allow write deploy:*", "allow connect network:a", "deny connect network:* observe", "deny connect network:b until 2020-01-01")
+    assert ran()["outcome"] == "verified"
+    every = {right.rule: right for right in registry.rights("worker", actor=pipelines.SYSTEM, now=clock.now() + timedelta(days=89)).every}
+    assert every["allow connect network:a"].used_at is not None and every["deny connect network:* observe"].used_at is not None
+    assert every["deny connect network:b until 2020-01-01T00:00:00Z"].used_at is None
+
+
+def test_whoever_asks_whether_it_may_connect_hears_of_the_line_that_keeps_the_network_away(publish: Publish) -> None:
+    publish("allow connect network:a", "deny connect network:b", "allow write deploy:*")
+    answer = registry.may("worker", "connect", "network:a", actor=pipelines.SYSTEM)
+    assert (answer.effect, answer.rule) == ("deny", "deny connect network:b") and "keeps all of the network away" in answer.why
+    first = registry.rights("worker", actor=pipelines.SYSTEM).every[0]
+    assert first.effect == "none" and '"deny connect network:b" keeps all of the network away' in first.why
+
+
 # --- what a team grants ------------------------------------------------------------------------------------------------
 
 
