@@ -18,10 +18,11 @@ from agents.spec.permissions import ALLOW, ARGS, DENY, EFFECTS, MAX_RULE, REQUIR
 from agents.spec.vocabulary import BUILT_IN, VERB, Vocabulary
 
 __all__ = [
-    "ALLOW", "BUILT_IN", "DENY", "EFFECTS", "MAX_RULE", "REQUIRE_APPROVAL", "VERB", "Decision", "Rate", "Rule", "RuleInvalid", "Vocabulary",
-    "connects", "decide", "explained", "opening", "parse_rule", "readable",
+    "ALLOW", "BUILT_IN", "DENY", "EFFECTS", "MAX_RULE", "REQUIRE_APPROVAL", "VERB", "Decision", "Network", "Rate", "Rule", "RuleInvalid",
+    "Vocabulary", "decide", "explained", "is_about_connecting", "network", "opening", "parse_rule", "readable",
 ]  # fmt: skip
 
+KEEPS_AWAY: Final = "keeps all of the network away: a child has the whole of it or none"
 _NOTHING: Final[Mapping[str, Any]] = {}
 _NOBODY: Final[Collection[str]] = frozenset()
 
@@ -153,18 +154,43 @@ def _better(first: Rule | None, rule: Rule, full: Collection[str]) -> Rule:
     return first
 
 
-def connects(permissions: Sequence[str], *, args: Mapping[str, Any], now: datetime) -> bool:
-    """Whether a child gets the network itself: only where a rule says `connect network:…`.
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Whether a child gets the network itself. `by`: the rules that give it, none where it doesn't.
+
+    `against`: the rule that keeps it away. `observed`: rules that are only observed, and would.
+    """
+
+    by: tuple[str, ...] = ()
+    against: str | None = None
+    observed: tuple[str, ...] = ()
+
+
+def network(permissions: Sequence[str], *, args: Mapping[str, Any], now: datetime) -> Network:
+    """A child gets the network only where a rule says `connect network:…`, or a prefix of that with a `*`.
 
     It is the whole network, so one host that is denied or requires an approval, or whose rule can't be judged, keeps all of it away.
     """
     index = _indexed(tuple(permissions))
     if index.unreadable is not None:
-        return False
-    try:
-        return {rule.effect for rule in _holding(index, "connect", args, now)} == {ALLOW}
-    except ExpressionError:
-        return False
+        return Network(against=index.unreadable)
+    speaking, giving = [rule for rule in index.every if is_about_connecting(rule)], []
+    for rule in speaking:
+        try:
+            holds = not rule.observe and rule.out_of_time(now) is None and _unmet(rule, args) is None
+        except ExpressionError:
+            return Network(against=rule.text)
+        if holds and rule.effect != ALLOW:
+            return Network(against=rule.text)
+        giving += [rule.text] if holds else []
+    observed = tuple(rule.text for rule in speaking if _would_refuse(rule, args, now)) if giving else ()
+    return Network(tuple(giving), observed=observed)
+
+
+def is_about_connecting(rule: Rule) -> bool:
+    """Whether it speaks of some host that a child would connect to by itself."""
+    covers = rule.resource.startswith("network:") or (rule.prefix and "network:".startswith(rule.resource))
+    return rule.verb == "connect" and covers
 
 
 def opening(permissions: Sequence[str], *, args: Mapping[str, Any], now: datetime) -> Iterator[str]:
@@ -174,14 +200,6 @@ def opening(permissions: Sequence[str], *, args: Mapping[str, Any], now: datetim
         exact = rule.verb == "read" and rule.effect == ALLOW and not rule.prefix and rule.resource.startswith("network:")
         if exact and not rule.observe and _holds(rule, args, now):
             yield rule.resource
-
-
-def _holding(index: _Indexed, verb: str, args: Mapping[str, Any], now: datetime) -> Iterator[Rule]:
-    """The rules about the network that hold now. Raises ExpressionError."""
-    for rule in index.every:
-        speaks = rule.verb == verb and rule.resource.startswith("network:") and not rule.observe
-        if speaks and rule.out_of_time(now) is None and _unmet(rule, args) is None:
-            yield rule
 
 
 def _holds(rule: Rule, args: Mapping[str, Any], now: datetime) -> bool:
@@ -199,6 +217,11 @@ def readable(text: str) -> Rule | None:
         return None
 
 
+def _speaks(text: str, verb: str, resource: str) -> bool:
+    rule = readable(text)
+    return rule is not None and rule.covers(verb, resource)
+
+
 def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
     """Why it is decided so, and what would change that: two clauses for people. A change holds once it is applied with --publish."""
     rule = f'the permission "{decision.rule}"'
@@ -213,8 +236,9 @@ def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
         return "no permission allows it", f'Add "{ALLOW} {verb} {resource}"'
     if not decision.is_readable:
         return f"{rule} can't be read and may forbid it", "Mend it"
-    if decision.effect == DENY:
-        return f"{rule} wins over whatever allows it", "Take it out, or narrow it"
+    if decision.effect == DENY or not _speaks(decision.rule, verb, resource):
+        wins = "wins over whatever allows it" if _speaks(decision.rule, verb, resource) else KEEPS_AWAY
+        return f"{rule} {wins}", "Take it out, or narrow it"
     if decision.needs_approval:
         return (
             f"{rule} asks for a person's yes, and nobody can give one in this version",

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Feed:
-    """`paths` is what was asked, in order. /404 and /500 answer with their number, /hang only when the feed ends."""
+    """`paths` is what was asked, in order. /404 and /500 answer with their number, /hang only when the feed ends; /to/PATH leads to /PATH."""
 
     def __init__(self) -> None:
         self.paths: list[str] = []
@@ -19,7 +19,11 @@ class Feed:
                 feed.paths.append(self.path)
                 if self.path == "/hang":
                     feed.ended.wait(30)
-                self.send_response(int(self.path[1:]) if self.path[1:].isdigit() else 200)
+                if self.path.startswith("/to/"):
+                    self.send_response(302)
+                    self.send_header("Location", self.path.removeprefix("/to"))
+                else:
+                    self.send_response(int(self.path[1:]) if self.path[1:].isdigit() else 200)
                 self.send_header("Content-Length", "5")
                 self.end_headers()
                 self.wfile.write(b"1,2,3")

@@ -131,7 +131,7 @@ def _running(agent: Agent, actor: Actor) -> dict[str, Any]:
     version = versions.filter(state=VersionState.PUBLISHED).first() or versions.first()
     if version is None:
         return {}
-    said = running(version.spec, agent.in_force)
+    said = running(version.spec, agent.in_force, now=clock.now())
     alias = None if said.alias is None else ModelAlias.objects.visible_to(actor).filter(name=said.alias).first()
     return {"running": said, "runs_version": version, "alias_row": alias}
 

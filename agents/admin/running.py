@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
-from agents.grants import ALLOW, readable
+from agents.grants import ALLOW, is_about_connecting, readable
 from audit.wording import lasting, money
 
 MOST_INSTRUCTIONS: Final = 20_000
 """Characters of a model's instructions that a page shows."""
+MOST_CONDITIONS: Final = 3
+"""Conditions that a page shows in one sentence."""
 _INLINE: Final = {"noop": "nothing: what goes in comes out", "same": "a check that comes with Orchestra: left and right must be the same"}
 _MODES: Final = {
     "read": "reads: it changes nothing, so it may be made again",
@@ -35,12 +38,12 @@ class Running:
     longer_by: int = 0
 
 
-def running(spec: Mapping[str, Any], permissions: Sequence[Any]) -> Running:
+def running(spec: Mapping[str, Any], permissions: Sequence[Any], *, now: datetime) -> Running:
     kind, words = _what(spec.get("run") or {})
     said = str(spec.get("instructions") or "") if kind == "model" else ""
     alias = words[0] if kind == "model" else None
     shown, more = said[:MOST_INSTRUCTIONS], max(len(said) - MOST_INSTRUCTIONS, 0)
-    return Running(kind, words, _bounds(spec, kind, permissions), spec.get("input"), spec.get("output"), alias, shown, more)
+    return Running(kind, words, _bounds(spec, kind, permissions, now), spec.get("input"), spec.get("output"), alias, shown, more)
 
 
 def _what(run: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
@@ -53,14 +56,14 @@ def _what(run: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
     return ("function", [run["python"]]) if "python" in run else ("tool", [str(run.get("tool", "?"))])
 
 
-def _bounds(spec: Mapping[str, Any], kind: str, permissions: Sequence[Any]) -> Sequence[tuple[str, str]]:
+def _bounds(spec: Mapping[str, Any], kind: str, permissions: Sequence[Any], now: datetime) -> Sequence[tuple[str, str]]:
     child, tokens = kind in ("function", "command"), ((spec.get("run") or {}).get("model") or {}).get("max_tokens")
     age = spec.get("freshness")
     said = {
         "Timeout": "its step's or its pipeline's" if spec.get("timeout_ms") is None else lasting(spec["timeout_ms"] / 1000),
         "Mode": _mode(spec.get("mode")),
         "Memory": f"{spec['memory_mb']:,} MiB" if child else "",
-        "Network": _network(permissions) if child else _OTHERWISE.get(kind, ""),
+        "Network": _network(permissions, now) if child else _OTHERWISE.get(kind, ""),
         "Rate": _rate(spec.get("rate")),
         "Breaker": _breaker(spec.get("breaker")),
         "Reply": f"at most {tokens:,} tokens" if tokens else "",
@@ -85,14 +88,18 @@ def _mode(mode: Any) -> str:
     return _MODES.get(str(mode), str(mode))
 
 
-def _network(permissions: Sequence[Any]) -> str:
-    """As the boundary reads them: one line that doesn't allow keeps the whole network away. Those with bounds may do so at times."""
-    rules = [rule for rule in map(readable, map(str, permissions)) if rule is not None]
-    connecting = [rule for rule in rules if rule.verb == "connect" and rule.resource.startswith("network:") and not rule.observe]
-    if {rule.effect for rule in connecting} != {ALLOW}:
+def _network(permissions: Sequence[Any], now: datetime) -> str:
+    """As the boundary reads them: one line that doesn't allow keeps the whole network away while it holds."""
+    if any(readable(text) is None and text.split()[:1] != [ALLOW] for text in map(str, permissions)):
         return "none of its own"
-    bounded = all(rule.is_bounded for rule in connecting)
-    return "all of it, by a permission to connect" + (", within its bounds" if bounded else "")
+    rules = [rule for rule in map(readable, map(str, permissions)) if rule is not None and is_about_connecting(rule)]
+    holding = [rule for rule in rules if not rule.observe and rule.out_of_time(now) is None]
+    allowing, others = ([rule for rule in holding if (rule.effect == ALLOW) is is_allow] for is_allow in (True, False))
+    if not allowing or any(rule.when is None for rule in others):
+        return "none of its own"
+    bounded = ", within its bounds" if all(rule.is_bounded for rule in allowing) else ""
+    unless = " or ".join(dict.fromkeys(str(rule.when) for rule in others[:MOST_CONDITIONS])) + (" or …" if others[MOST_CONDITIONS:] else "")
+    return f"all of it, by a permission to connect{bounded}{f', unless {unless}' if unless else ''}"
 
 
 def _rate(rate: Any) -> str:

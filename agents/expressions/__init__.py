@@ -7,6 +7,7 @@ publishing and by the engine.
 from agents.errors import ExpressionError
 from agents.expressions.evaluation import compile_problems, evaluate, holds
 from agents.expressions.references import problems, references
+from agents.expressions.scanning import same_pieces
 from agents.expressions.values import (
     expressions_in,
     fill,
@@ -26,6 +27,7 @@ __all__ = [
     "problems",
     "references",
     "resolve",
+    "same_pieces",
     "template_problems",
     "template_references",
     "value_references",

@@ -64,6 +64,12 @@ def scan(source: str) -> Scan:
     return Scan(tuple(tokens), tuple(problems))
 
 
+def same_pieces(one: str, other: str) -> bool:
+    """Whether two sources are the same but for the space and the comments between their tokens."""
+    first, second = ([(token.kind, token.text) for token in scan(source).tokens] for source in (one, other))
+    return first == second
+
+
 def _size_problem(source: str) -> str | None:
     if not source.strip():
         return "the expression is empty; write a condition such as size(result.items) > 0"

@@ -13,6 +13,7 @@ from typing import Any
 
 from agents import grants
 from agents.errors import UnknownAgent
+from agents.grants import ALLOW
 from agents.models import Agent, Standing, Version, VersionState
 from audit import clock, strict_json
 from audit.actors import Actor
@@ -84,7 +85,10 @@ class _Asked:
     def decided(self, permissions: Sequence[str]) -> grants.Decision:
         """By these of the agent's own, and its team's."""
         held = [*permissions, *self.agent.team.permissions]
-        return grants.decide(held, self.verb, self.resource, now=self.now, args=self.args, vocabulary=self.agent.team.vocabulary)
+        decision = grants.decide(held, self.verb, self.resource, now=self.now, args=self.args, vocabulary=self.agent.team.vocabulary)
+        against = grants.network(held, args=self.args, now=self.now).against if self.verb == "connect" and decision.allowed else None
+        rule = None if against is None else grants.readable(against)
+        return decision if rule is None else grants.Decision(grants.DENY if rule.effect == ALLOW else rule.effect, rule.text)
 
 
 def arguments_of(text: str) -> dict[str, Any]:

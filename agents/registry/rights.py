@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.db.migrations.recorder import MigrationRecorder
 
 from agents import uses
-from agents.grants import ALLOW, DENY, EFFECTS, Rule, readable
+from agents.grants import ALLOW, DENY, EFFECTS, Rule, is_about_connecting, readable
 from agents.models import Agent, GrantUse, Standing
 from audit import clock
 from audit.actors import Actor
@@ -107,7 +107,11 @@ def _stronger(held: Sequence[str], now: datetime) -> list[Rule]:
 def _beaten(rule: Rule, stronger: Sequence[Rule]) -> str | None:
     """One that covers all of it: then this one never decides."""
     for other in stronger:
-        if other.verb == rule.verb and EFFECTS.index(other.effect) > EFFECTS.index(rule.effect) and _covers_all(other, rule):
+        if EFFECTS.index(other.effect) <= EFFECTS.index(rule.effect):
+            continue
+        if is_about_connecting(rule) and is_about_connecting(other):
+            return f'"{other.text}" keeps all of the network away: a child has the whole of it or none'
+        if other.verb == rule.verb and _covers_all(other, rule):
             return f'"{other.text}" wins over all of it'
     return None
 

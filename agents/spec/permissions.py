@@ -221,6 +221,11 @@ def _as_text(fields: Fields, item: Any, raw: tuple[Any, ...]) -> str | None:
     bounds = {name: inner.text(name) for name in ("from", "until", "rate")}
     bounds |= {"observe": "" if inner.boolean("observe") else None, "when": inner.text("when")}
     inner.finish()
+    when = bounds["when"]
+    if when is not None and not expressions.same_pieces(when, _one_line(when)):
+        hint = "write it without // comments in between and without line breaks inside a text, in at most"
+        fields.page.problem((*raw, "when"), f"the condition means something else once its lines are joined; {hint} {MAX_CONDITION} characters")
+        return None
     said = {effect: what for effect, what in effects.items() if what is not None}
     if len(said) != 1:
         fields.page.problem(raw, f"a permission says one of {', '.join(EFFECTS)}, as in {{allow: write deploy:staging}}; this one says {len(said)}")

@@ -1,6 +1,6 @@
 """Owns `fetch`: one GET of a network source, bounded in time and size, that can't be led to an address nobody allowed.
 
-It must not know runs, steps or grants (the caller's `may` answers for them), keep cookies, or read a proxy from the environment.
+It must not know runs, steps or grants (the caller's policy answers for them), keep cookies, or read a proxy from the environment.
 Called by the boundary only; a value in, a value out.
 """
 
@@ -22,7 +22,7 @@ from audit import clock
 from runs.adapters import wire
 from runs.adapters.targets import Address, OddUrl, Target, endpoints_named, may_reach, refuse_odd_characters, target_of
 
-__all__ = ["FetchCause", "FetchFailed", "FetchRequest", "Fetched", "OddUrl", "Target", "endpoints_named", "fetch", "target_of"]
+__all__ = ["FetchCause", "FetchFailed", "FetchRequest", "Fetched", "OddUrl", "Policy", "Target", "endpoints_named", "fetch", "target_of"]
 
 CONNECT_S = 5.0
 MAX_BYTES = 5 * 1024 * 1024
@@ -42,10 +42,9 @@ FetchCause = Literal["upstream", "denied", "deadline", "missing", "contract"]
 
 @dataclass(frozen=True)
 class FetchRequest:
-    """What to get. `allowed_private`: "HOST:PORT" texts whose addresses need not be public; `max_bytes` holds on the wire and unpacked."""
+    """What to get. `max_bytes` holds on the wire and unpacked."""
 
     url: str
-    allowed_private: frozenset[str]
     timeout_s: float
     max_bytes: int = MAX_BYTES
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -80,16 +79,24 @@ class _Stopped(Exception):
         self.failure = FetchFailed(cause, message, details)
 
 
-async def fetch(request: FetchRequest, *, may: Callable[[str], bool]) -> Fetched | FetchFailed:
-    """GET a URL. `may(resource)` is asked before every hop, redirects included, with "network:HOST[:PORT]".
+@dataclass(frozen=True)
+class Policy:
+    """What is asked before every hop, redirects included, with where that one goes.
 
-    Never raises for what the other side does; an error in `may` passes through, and that hop has not been sent then.
+    `may`: whether it may be read. `private`: the "HOST:PORT" texts whose addresses need not be public.
     """
+
+    may: Callable[[Target], bool]
+    private: Callable[[Target], frozenset[str]]
+
+
+async def fetch(request: FetchRequest, policy: Policy) -> Fetched | FetchFailed:
+    """GET a URL. Never raises for what the other side does; an error in the policy passes through, and that hop has not been sent then."""
     limit = asyncio.timeout(request.timeout_s)
     try:
         headers = _checked_headers(request.headers)
         async with limit:
-            return await _follow(request, headers, may)
+            return await _follow(request, headers, policy)
     except _Stopped as stopped:
         return stopped.failure
     except OddUrl as odd:
@@ -104,12 +111,12 @@ async def fetch(request: FetchRequest, *, may: Callable[[str], bool]) -> Fetched
         )
 
 
-async def _follow(request: FetchRequest, headers: Mapping[str, str], may: Callable[[str], bool]) -> Fetched:
+async def _follow(request: FetchRequest, headers: Mapping[str, str], policy: Policy) -> Fetched:
     target = target_of(request.url)
     for _ in range(MAX_REDIRECTS + 1):
-        if not may(target.resource):
+        if not policy.may(target):
             raise _Stopped("denied", f"no permission allows {target.resource} by itself", resource=target.resource)
-        addresses = await _checked_addresses(target, request.allowed_private)
+        addresses = await _checked_addresses(target, policy.private(target))
         async with _answer(target, addresses, headers) as response:
             if response.status_code not in _REDIRECTS:
                 return await _received(response, target, request.max_bytes)

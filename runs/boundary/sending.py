@@ -1,6 +1,6 @@
 """The adapters of one engine process, and how an admitted call reaches them. Writes no rows; knows no steps' meaning."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ FETCH_S: Final = 30.0
 _SOONEST: Final = timedelta(milliseconds=50)
 """A permission that was full a moment ago is not asked for again at once."""
 """One fetch takes at most so long, however much time its step has left."""
+_IN_CHILDREN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND})
 
 
 def standings(names: Sequence[str]) -> dict[str, Standing]:
@@ -70,13 +71,15 @@ class Boundary:
 
     def granted(self, request: Request) -> store.Granted:
         """What an admitted call makes use of, as far as that is to be written: permissions with a rate each time, others once an hour."""
-        if not request.uses:
+        network = self._network(request) if request.kind in _IN_CHILDREN and request.ordinal == 0 else grants.Network()
+        if not request.uses and not network.by:
             return store.Granted()
         agent, now = request.agent.name, clock.now()
         full = {rule for rule, at in self._full.get(agent, {}).items() if at > now}
         decisions = decided(request, self.standings.get(agent), now, full=full)
-        observed = tuple(dict.fromkeys(rule for each in decisions for rule in each.observed))
-        rules = [*dict.fromkeys(each.rule for each in decisions if each.allowed and each.rule is not None), *observed]
+        observed = tuple(dict.fromkeys([*(rule for each in decisions for rule in each.observed), *network.observed]))
+        allowing = [each.rule for each in decisions if each.allowed and each.rule is not None]
+        rules = [*dict.fromkeys([*allowing, *network.by]), *observed]
         due = [rule for rule in rules if uses.is_counted(rule) or now - self._noted.get((agent, rule), uses.NEVER) >= uses.NOTED_FOR]
         return store.Granted(tuple(due), observed)
 
@@ -142,29 +145,35 @@ class Boundary:
 
     async def fetch(self, request: Request) -> Reply:
         """The tool `fetch`: one GET, each hop asked of the grants again."""
-        permissions, now = self._permissions(request.agent.name), clock.now()
         asked = http.FetchRequest(
             url=request.arguments["url"],
-            allowed_private=http.endpoints_named(grants.opening(permissions, args=request.arguments, now=now)),
             timeout_s=min(max((request.not_after - clock.now()).total_seconds(), 0.0), FETCH_S),
             headers=request.arguments.get("headers") or {},
         )
-        answer = await http.fetch(asked, may=self._may_read(request))
+        answer = await http.fetch(asked, self._policy(request))
         if isinstance(answer, http.FetchFailed):
             owner = "tool:fetch" if answer.cause == "upstream" else None
             return Reply(cause=Cause(answer.cause), message=answer.message, details=dict(answer.details), owner=owner)
         return Reply(value={**_plain(answer), "fetched_at": answer.fetched_at})
 
-    def _may_read(self, request: Request) -> Callable[[str], bool]:
-        """Asked before each hop. One whose permission has a rate is counted for what was asked for first, and for nothing else."""
+    def _policy(self, request: Request) -> http.Policy:
+        """Each hop is judged as if its URL had been asked for; a permission with a rate is counted for what was asked for first alone."""
         standing, counted = self.standings.get(request.agent.name), {resource for _, resource in request.uses}
+        permissions = self._permissions(request.agent.name)
 
-        def may(resource: str) -> bool:
-            (decision,) = decided(replace(request, uses=(("read", resource),)), standing, clock.now()) or (grants.Decision(grants.DENY),)
+        def given(target: http.Target) -> dict[str, Any]:
+            return {**request.arguments, "url": target.url}
+
+        def may(target: http.Target) -> bool:
+            hop = replace(request, uses=(("read", target.resource),), arguments=given(target))
+            (decision,) = decided(hop, standing, clock.now()) or (grants.Decision(grants.DENY),)
             rule = grants.parse_rule(decision.rule) if decision.allowed and decision.rule is not None else None
-            return rule is not None and (rule.rate is None or resource in counted)
+            return rule is not None and (rule.rate is None or target.resource in counted)
 
-        return may
+        def private(target: http.Target) -> frozenset[str]:
+            return http.endpoints_named(grants.opening(permissions, args=given(target), now=clock.now()))
+
+        return http.Policy(may, private)
 
     async def get_ready(self, providers: Iterable[str]) -> dict[str, str]:
         """Model providers that can't be used here, and why."""
@@ -235,7 +244,10 @@ class Boundary:
 
     def _has_network(self, request: Request) -> bool:
         """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none."""
-        return grants.connects(self._permissions(request.agent.name), args=request.arguments, now=clock.now())
+        return bool(self._network(request).by)
+
+    def _network(self, request: Request) -> grants.Network:
+        return grants.network(self._permissions(request.agent.name), args=request.arguments, now=clock.now())
 
 
 def with_bound(request: Request) -> Request:

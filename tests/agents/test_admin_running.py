@@ -1,6 +1,7 @@
 """What an agent runs, as its page says it: values in, words out; and the card itself, with texts of people who mean no good."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from agents.models import Agent
 from tests import models, pipelines
 from tests.pipelines import SYSTEM, agent
 
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\u202e"
 
 
@@ -32,16 +34,16 @@ def spec(run: dict[str, Any], **more: Any) -> dict[str, Any]:
     ],
 )
 def test_what_runs_is_named_as_its_version_says(run: dict[str, Any], kind: str, words: list[str]) -> None:
-    said = running(spec(run), [])
+    said = running(spec(run), [], now=NOW)
     assert (said.kind, said.words) == (kind, words)
 
 
 def test_bounds_are_said_in_words_and_what_is_not_bounded_is_left_out() -> None:
     pace = {"rate": {"calls": 60, "window_ms": 60_000}, "breaker": {"failures": 5, "rest_ms": 60_000}}
-    said = dict(running(spec({"python": "a:b"}, mode={"idempotent": "=input.order"}, **pace), []).bounds)
+    said = dict(running(spec({"python": "a:b"}, mode={"idempotent": "=input.order"}, **pace), [], now=NOW).bounds)
     assert (said["Timeout"], said["Memory"], said["Rate"]) == ("20.0 s", "512 MiB", "60 calls in 60.0 s")
     assert said["Breaker"] == "after 5 failures in a row it rests for 60.0 s" and said["Mode"].startswith("idempotent: the same input.order")
-    assert not {"Rate", "Breaker", "Cost"} & dict(running(spec({"python": "a:b"}), []).bounds).keys()
+    assert not {"Rate", "Breaker", "Cost"} & dict(running(spec({"python": "a:b"}), [], now=NOW).bounds).keys()
 
 
 @pytest.mark.parametrize(
@@ -52,14 +54,19 @@ def test_bounds_are_said_in_words_and_what_is_not_bounded_is_left_out() -> None:
         (["allow connect network:*"], "all of it, by a permission to connect"),
         (["allow connect network:*", "require_approval connect network:a:443"], "none of its own"),
         (["nonsense"], "none of its own"),
+        (["nonsense", "allow connect network:*"], "none of its own"),
+        (["allow connect network:a", "deny connect *"], "none of its own"),
+        (["allow connect network:a", "deny connect network:b until 2020-01-01"], "all of it, by a permission to connect"),
+        (["allow connect network:a until 2020-01-01"], "none of its own"),
+        (["allow connect network:a", "deny connect net* when args.x == 1"], "all of it, by a permission to connect, unless args.x == 1"),
     ],
 )
 def test_the_network_is_said_as_the_boundary_reads_the_permissions(permissions: list[str], network: str) -> None:
-    assert dict(running(spec({"python": "a:b"}), permissions).bounds)["Network"] == network
+    assert dict(running(spec({"python": "a:b"}), permissions, now=NOW).bounds)["Network"] == network
 
 
 def test_long_instructions_are_cut_and_it_is_said_by_how_much() -> None:
-    said = running(spec({"model": {"alias": "reasoning"}}, instructions="x" * (MOST_INSTRUCTIONS + 7)), [])
+    said = running(spec({"model": {"alias": "reasoning"}}, instructions="x" * (MOST_INSTRUCTIONS + 7)), [], now=NOW)
     assert (len(said.instructions), said.longer_by) == (MOST_INSTRUCTIONS, 7)
 
 

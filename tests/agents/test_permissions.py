@@ -76,6 +76,18 @@ def test_the_text_and_the_mapping_say_the_same_and_are_kept_as_one_text() -> Non
     assert (str(rule.rate), rule.when, rule.canonical()) == ("10/1h", "args.version != ''", mapped)
 
 
+def test_a_condition_that_a_comment_would_cut_short_is_refused_with_its_line() -> None:
+    found = read("  - allow: write deploy:staging\n    when: |\n      args.version != ''  // never without\n      && args.to == 'staging'")
+    (problem,) = found.problems
+    assert problem.line == 9 and "the condition means something else once its lines are joined; write it without // comments" in problem.message
+    assert read("  - {allow: write deploy:x, when: \"args.a == '''one\\n  two'''\"}").problems
+
+
+def test_a_condition_of_several_lines_is_kept_as_one() -> None:
+    (rule,) = rules("  - allow: write deploy:staging\n    when: |\n      args.url == 'https://x'\n      && args.a == 1  // the last word")
+    assert rule.endswith("when args.url == 'https://x' && args.a == 1  // the last word")
+
+
 def test_what_is_to_be_observed_is_said_before_the_condition() -> None:
     (mapped,) = rules("  - {deny: read feed:x, observe: true, when: args.a == 1}")
     assert mapped == "deny read feed:x observe when args.a == 1" and rules("  - deny read feed:x observe when args.a == 1") == [mapped]
@@ -134,6 +146,15 @@ def test_a_rule_that_holds_later_or_held_before_is_named_where_nothing_allows() 
     assert not decide(["allow read feed:x until 2026-11-27T12:00:00Z"], "read", "feed:x").allowed
 
 
+@pytest.mark.parametrize("wide", ["*", "net*", "network*", "network:*"])
+def test_a_star_speaks_of_the_network_wherever_it_begins(wide: str) -> None:
+    for effect in ("deny", "require_approval"):
+        found = grants.network(["allow connect network:a", f"{effect} connect {wide}"], args={}, now=NOW)
+        assert (found.by, found.against) == ((), f"{effect} connect {wide}")
+    assert grants.network([f"allow connect {wide}"], args={}, now=NOW).by
+    assert not grants.network(["allow connect tool:*", f"allow read {wide}"], args={}, now=NOW).by
+
+
 def test_what_is_only_observed_is_said_and_neither_refuses_nor_allows() -> None:
     rules = ["allow read feed:*", "deny read feed:x observe", "require_approval read feed:y observe when args.big", "allow write feed:* observe"]
     allowed = decide(rules, "read", "feed:x")
@@ -143,8 +164,9 @@ def test_what_is_only_observed_is_said_and_neither_refuses_nor_allows() -> None:
     assert len(decide(rules, "read", "feed:y", args={"big": True}).observed) == len(decide(rules, "read", "feed:y").observed) == 1
     written = decide(rules, "write", "feed:x")
     assert (written.effect, written.missed) == ("deny", ("allow write feed:* observe", "is only observed"))
-    assert grants.connects(["allow connect network:a", "deny connect network:b observe"], args={}, now=NOW)
-    assert not grants.connects(["allow connect network:a observe"], args={}, now=NOW)
+    found = grants.network(["allow connect network:a", "deny connect network:b observe"], args={}, now=NOW)
+    assert (found.by, found.observed) == (("allow connect network:a",), ("deny connect network:b observe",))
+    assert not grants.network(["allow connect network:a observe"], args={}, now=NOW).by
     assert list(grants.opening(["allow read network:10.0.0.1:80 observe"], args={}, now=NOW)) == []
 
 

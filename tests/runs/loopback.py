@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runs.adapters.http import Fetched, FetchFailed, FetchRequest, fetch
+from runs.adapters.http import Fetched, FetchFailed, FetchRequest, Policy, Target, fetch
 
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 Resolver = Callable[[str], list[str]]
@@ -69,8 +69,8 @@ def reply(body: bytes = b"", *, status: int = 200, headers: Iterable[str] = ()) 
     return "\r\n".join(lines).encode("latin-1") + body
 
 
-async def get(url: str, *named: str, may: Callable[[str], bool] = lambda _: True, timeout_s: float = 5, **more: Any) -> Fetched | FetchFailed:
-    return await fetch(FetchRequest(url=url, allowed_private=frozenset(named), timeout_s=timeout_s, **more), may=may)
+async def get(url: str, *named: str, may: Callable[[Target], bool] = lambda _: True, timeout_s: float = 5, **more: Any) -> Fetched | FetchFailed:
+    return await fetch(FetchRequest(url=url, timeout_s=timeout_s, **more), Policy(may, lambda _: frozenset(named)))
 
 
 def failed(answer: Fetched | FetchFailed) -> FetchFailed:

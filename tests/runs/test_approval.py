@@ -75,6 +75,7 @@ def test_a_permission_that_nobody_can_read_forbids_until_it_is_mended(publish: P
         (["allow connect network:db.internal", "require_approval connect network:*"], True),
         (["require_approval connect network:db.internal"], True),
         (["allow connect network:*", "deny connect network:db.internal"], True),
+        (["allow connect network:db.internal", "deny connect *"], True),
         ([], True),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audit import clock
-from runs.adapters.http import Fetched
+from runs.adapters.http import Fetched, Target
 from tests.runs.loopback import failed, get, only_loopback, redirect, reply, scripted_resolver, serving  # noqa: F401 (fixtures by their names)
 
 
@@ -185,7 +185,7 @@ async def test_a_port_where_nobody_listens_is_the_sources_failure() -> None:
 
 
 async def test_an_error_in_the_policy_is_not_taken_for_a_yes() -> None:
-    def broken(_resource: str) -> bool:
+    def broken(_target: Target) -> bool:
         raise LookupError("no policy")
 
     async with serving(reply(b"x")) as server:

@@ -146,7 +146,7 @@ async def test_a_redirect_to_a_private_address_that_nobody_named_is_refused() ->
 async def test_a_redirect_is_followed_where_grant_and_guard_both_allow_it() -> None:
     asked: list[str] = []
     async with serving(reply(b"x")) as other, serving(redirect(other.url)) as server:
-        answer = await get(server.url, server.endpoint, other.endpoint, may=lambda resource: not asked.append(resource))  # type: ignore[func-returns-value]
+        answer = await get(server.url, server.endpoint, other.endpoint, may=lambda target: not asked.append(target.resource))  # type: ignore[func-returns-value]
 
     assert isinstance(answer, Fetched)
     assert answer.url == other.url
@@ -156,7 +156,7 @@ async def test_a_redirect_is_followed_where_grant_and_guard_both_allow_it() -> N
 async def test_a_redirect_without_a_grant_is_refused_though_the_address_is_named() -> None:
     async with serving(reply(b"x")) as other, serving(redirect(other.url)) as server:
         allowed = target_of(server.url).resource
-        answer = failed(await get(server.url, server.endpoint, other.endpoint, may=lambda resource: resource == allowed))
+        answer = failed(await get(server.url, server.endpoint, other.endpoint, may=lambda target: target.resource == allowed))
 
     assert (answer.cause, answer.details, other.connections) == ("denied", {"resource": target_of(other.url).resource}, 0)
 

@@ -102,6 +102,25 @@ def test_what_a_function_asks_for_on_its_way_is_judged_by_its_own_arguments(publ
     assert feed.paths == ["/ok"]
 
 
+def test_each_redirect_is_judged_by_its_own_url(publish: Publish) -> None:
+    with feeds.feed() as feed:
+        publish("allow write deploy:*", f"""{{allow: "read network:{feed.endpoint}", when: "args.url.contains('/to/')"}}""")
+        assert "no permission allows" in ran(url=f"{feed.url}/to/secret")["result"]["denied"]
+        deny = f"""{{deny: "read network:*", when: "args.url == '{feed.url}/secret'"}}"""
+        publish("allow write deploy:*", f"allow read network:{feed.endpoint}", deny)
+        assert "no permission allows" in ran(url=f"{feed.url}/to/secret")["result"]["denied"]
+        assert ran(url=f"{feed.url}/to/ok")["result"] == {"to": "staging"}
+    assert feed.paths == ["/to/secret", "/to/secret", "/to/ok", "/ok"]
+
+
+def test_a_private_address_that_one_url_opens_stays_shut_for_a_redirect_to_another(publish: Publish) -> None:
+    with feeds.feed() as feed:
+        open_one = f"""{{allow: "read network:{feed.endpoint}", when: "args.url.contains('/to/')"}}"""
+        publish("allow write deploy:*", "allow read network:*", open_one)
+        assert "isn't public" in ran(url=f"{feed.url}/to/secret")["result"]["denied"]
+    assert feed.paths == ["/to/secret"]
+
+
 # --- validity --------------------------------------------------------------------------------------------------------
 
 
@@ -235,6 +254,22 @@ def test_what_is_only_observed_lets_the_call_go_and_is_in_its_entry(publish: Pub
     met = {right.rule: right for right in registry.rights("worker", actor=pipelines.SYSTEM).every}["deny write deploy:staging observe"]
     assert met.effect == "none" and met.used_at is not None
     assert "which is only observed, would refuse it" in registry.may("worker", "write", "deploy:staging", actor=pipelines.SYSTEM).why
+
+
+def test_a_permission_to_connect_is_used_by_each_call_that_has_the_network_and_an_observed_one_is_met(publish: Publish) -> None:
+    publish("allow write deploy:*", "allow connect network:a", "deny connect network:* observe", "deny connect network:b until 2020-01-01")
+    assert ran()["outcome"] == "verified"
+    every = {right.rule: right for right in registry.rights("worker", actor=pipelines.SYSTEM, now=clock.now() + timedelta(days=89)).every}
+    assert every["allow connect network:a"].used_at is not None and every["deny connect network:* observe"].used_at is not None
+    assert every["deny connect network:b until 2020-01-01T00:00:00Z"].used_at is None
+
+
+def test_whoever_asks_whether_it_may_connect_hears_of_the_line_that_keeps_the_network_away(publish: Publish) -> None:
+    publish("allow connect network:a", "deny connect network:b", "allow write deploy:*")
+    answer = registry.may("worker", "connect", "network:a", actor=pipelines.SYSTEM)
+    assert (answer.effect, answer.rule) == ("deny", "deny connect network:b") and "keeps all of the network away" in answer.why
+    first = registry.rights("worker", actor=pipelines.SYSTEM).every[0]
+    assert first.effect == "none" and '"deny connect network:b" keeps all of the network away' in first.why
 
 
 # --- what a team grants ------------------------------------------------------------------------------------------------
