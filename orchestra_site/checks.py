@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import DatabaseError, connection
 
+from agents import registry
 from audit import clock, guard
 from audit.visible import visible
 from orchestra_site import env
@@ -23,6 +24,7 @@ from runs.models import Engine
 TAG = "orchestra"
 SQLITE_WITHOUT_WAL_RESET_BUG = (3, 51, 3)
 LONGEST_CHORE_S = 30
+MOST_NAMED = 5
 
 
 @register(TAG)
@@ -168,6 +170,19 @@ def check_ledger(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
         return []
     hint = "`manage.py migrate` puts them back. Find out who took them away: what was written meanwhile had no guard."
     return [Error(f"The ledger is not guarded: {', '.join(missing)} missing or off.", hint=hint, id="orchestra.E009")] if missing else []
+
+
+@register(TAG, deploy=True)
+def check_words(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Rows in force from before words were registered: whoever updates hears of them before a run is denied."""
+    try:
+        found = registry.unregistered_in_force()
+    except DatabaseError:  # not migrated yet
+        return []
+    listed = "; ".join(f"{visible(name, 80)}: {visible(problem, 200)}" for name, problem in found[:MOST_NAMED])
+    more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    hint = "Register them in the team's document (`verbs`, `resources`), or change the permission, and apply with --publish."
+    return [Warning(f"Permissions in force say nothing: {listed}{more}.", hint=hint, id="orchestra.W007")] if found else []
 
 
 @register(TAG, deploy=True)

@@ -122,7 +122,7 @@ class AgentPage(OwnerAdmin):
 def _rights(agent: Agent, actor: Actor) -> dict[str, Any]:
     """Each permission in words, beside what it says now and when it was used."""
     found = registry.rights(agent.name, actor=actor)
-    return {"rights": list(zip(in_words(agent.in_force), found.every, strict=True)), "known_since": found.known_since}
+    return {"rights": list(zip(in_words(found.agent.in_force), found.every, strict=True)), "known_since": found.known_since}
 
 
 def _running(agent: Agent, actor: Actor) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from .groups import (
 from .people import add_member, hide_team, people_of, remove_member, show_team
 from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
+from .registered import unregistered_in_force
 from .releases import nearest, pipeline_to_run, release_for, release_of
 from .retiring import reinstate, retire
 from .rights import Right, Rights, rights
@@ -94,5 +95,6 @@ __all__ = [
     "suspend",
     "take_from_group",
     "unpacked",
+    "unregistered_in_force",
     "update_prices",
 ]

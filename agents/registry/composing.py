@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import F
 
 from agents import spec, validation
-from agents.models import Agent, Pipeline, Standing, Version, VersionState
+from agents.models import Agent, Pipeline, Standing, Team, Version, VersionState
 from agents.spec import Document, Problem
 from audit.actors import Actor
 from audit.canonical import digest
@@ -161,9 +161,11 @@ def refusals(composition: Composition, document: Document | None = None) -> list
 
 
 def _judged_by(version: Version) -> dict[str, Any]:
-    """The permissions that its agent would have: the version's, and its team's."""
+    """The permissions that its agent would have: the version's, and those of its team, into which a publication moves it."""
     assert version.agent is not None  # one of an agent
-    return {"permissions": [*version.spec["permissions"], *version.agent.team.permissions]}
+    team, named = version.agent.team, version.spec["team"]
+    team = team if team.name == named else Team.objects.get(name=named)
+    return {"permissions": [*version.spec["permissions"], *team.permissions]}
 
 
 def _out_of_use(composition: Composition) -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""What of a version is live and judged at run time: role, permissions, rate and breaker. Putting a version in force makes them so.
+"""What of a version is live and judged at run time: team, role, permissions, rate and breaker. Putting a version in force makes them so.
 
 Runs inside a Turn, with an entry for each that moves. Called by publishing, and by applying for an agent that was never published.
 """
@@ -13,13 +13,26 @@ from audit.ledger import Verb
 
 from . import verbs
 from .changes import FieldChange, compare
-from .writing import Turn
+from .writing import Turn, require_member
 
 
 def put_in_force(turn: Turn, agent: Agent, spec: dict[str, Any]) -> tuple[FieldChange, ...]:
-    """The spec's role, permissions and pace hold from now on, also for runs at work; returns what that changed."""
+    """The spec's team, role, permissions and pace hold from now on, also for runs at work; returns what that changed."""
+    moved = _move(turn, agent, spec["team"])
     pace = {key: spec[key] for key in ("rate", "breaker") if spec.get(key) is not None}
-    return _cast(turn, agent, spec["role"]) + _permit(turn, agent, list(spec["permissions"])) + _set_pace(turn, agent, pace)
+    return moved + _cast(turn, agent, spec["role"]) + _permit(turn, agent, list(spec["permissions"])) + _set_pace(turn, agent, pace)
+
+
+def _move(turn: Turn, agent: Agent, team: str) -> tuple[FieldChange, ...]:
+    """From one team's permissions to another's: for members of both. NotGranted."""
+    fields = compare({"team": agent.team.name}, {"team": team})
+    if fields:
+        for name in (agent.team.name, team):
+            require_member(turn.actor, name, f"agent '{agent.name}'")
+        agent.team = Team.objects.get(name=team)
+        agent.save(update_fields=["team"])
+        turn.note_changes(verbs.AGENT_CHANGED, agent.subject, team=team, agent=agent.name, fields=fields)
+    return fields
 
 
 def _cast(turn: Turn, agent: Agent, role: str) -> tuple[FieldChange, ...]:

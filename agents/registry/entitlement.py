@@ -14,7 +14,7 @@ from typing import Any
 from agents import grants
 from agents.errors import UnknownAgent
 from agents.grants import ALLOW
-from agents.models import Agent, Standing, Version, VersionState
+from agents.models import Agent, Standing, Team, Version, VersionState
 from audit import clock, strict_json
 from audit.actors import Actor
 from audit.errors import BadJson, Invalid
@@ -59,7 +59,7 @@ def may(name: str, verb: str, resource: str, *, actor: Actor, args: Mapping[str,
     if odd is not None:
         return May(agent, visible(verb, 80), visible(resource, 80), grants.DENY, None, *odd)
     asked = _Asked(agent, verb, resource, args or {}, now or clock.now())
-    decision = asked.decided(agent.permissions)
+    decision = asked.decided(agent.permissions, agent.team)
     why, change = grants.explained(decision, verb, resource)
     if args is None and decision.rule is not None and decision.problem is not None:
         change = "Ask again with the arguments of the call; if they don't say it either, mend the condition"
@@ -82,10 +82,10 @@ class _Asked:
     args: Mapping[str, Any]
     now: datetime
 
-    def decided(self, permissions: Sequence[str]) -> grants.Decision:
-        """By these of the agent's own, and its team's."""
-        held = [*permissions, *self.agent.team.permissions]
-        decision = grants.decide(held, self.verb, self.resource, now=self.now, args=self.args, vocabulary=self.agent.team.vocabulary)
+    def decided(self, permissions: Sequence[str], team: Team) -> grants.Decision:
+        """By these of the agent's own, and those of a team."""
+        held = [*permissions, *team.permissions]
+        decision = grants.decide(held, self.verb, self.resource, now=self.now, args=self.args, vocabulary=team.vocabulary)
         against = grants.network(held, args=self.args, now=self.now).against if self.verb == "connect" and decision.allowed else None
         rule = None if against is None else grants.readable(against)
         return decision if rule is None else grants.Decision(grants.DENY if rule.effect == ALLOW else rule.effect, rule.text)
@@ -125,7 +125,10 @@ def _odd(resource: str) -> tuple[str, str] | None:
 
 def _draft_of(asked: _Asked) -> str | None:
     draft = Version.objects.of(asked.agent).filter(state=VersionState.DRAFT).values_list("spec", flat=True).first()
-    return None if draft is None else asked.decided(draft["permissions"]).effect
+    if draft is None:
+        return None
+    team = asked.agent.team if draft["team"] == asked.agent.team.name else Team.objects.get(name=draft["team"])
+    return asked.decided(draft["permissions"], team).effect
 
 
 def _standing_still(agent: Agent, decision: grants.Decision, why: str) -> tuple[str, str]:

@@ -10,8 +10,8 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from agents import expressions
-from agents.grants import BUILT_IN, Vocabulary, parse_rule
-from agents.models import Team
+from agents.grants import BUILT_IN, Vocabulary, parse_rule, readable
+from agents.models import Agent, Standing, Team
 from agents.spec import Document, Problem
 from agents.spec.permissions import ARGS
 
@@ -30,6 +30,20 @@ def unregistered(prepared: Prepared) -> list[Problem]:
         words = known.get(team, BUILT_IN)
         said = [*_of_permissions(document, words), *_of_uses(document, words), *_of_conditions(document)]
         found += [Problem(document.file, document.line_of(path), f"{document.kind} '{document.name}': {message}") for path, message in said]
+    return found
+
+
+def unregistered_in_force() -> list[tuple[str, str]]:
+    """Agents and teams whose stored permissions have such words, each with its first problem: nothing is allowed by that one."""
+    rows = [*Agent.objects.exclude(state=Standing.RETIRED).select_related("team").order_by("name"), *Team.objects.order_by("name")]
+    found = []
+    for row in rows:
+        words = row.vocabulary if isinstance(row, Team) else row.team.vocabulary
+        rules = [rule for text in row.permissions if (rule := readable(text)) is not None]
+        problems = (words.problem_of(rule.verb, rule.resource, prefix=rule.prefix) for rule in rules)
+        problem = next((each for each in problems if each is not None), None)
+        if problem is not None:
+            found.append((row.subject, problem))
     return found
 
 

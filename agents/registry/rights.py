@@ -18,7 +18,7 @@ from agents.models import Agent, GrantUse, Standing
 from audit import clock
 from audit.actors import Actor
 
-from .entitlement import agent_shown, source_of
+from .entitlement import agent_shown
 
 UNUSED_FOR: Final = timedelta(days=90)
 SILENT: Final = "none"
@@ -69,12 +69,13 @@ def rights(name: str, *, actor: Actor, now: datetime | None = None) -> Rights:
     used = {row.rule: row for row in GrantUse.objects.filter(agent=agent.name, digest__in=[uses.digest_of(agent.name, text) for text in held])}
     since = max(agent.created_at, _noted_since())
     stronger = _stronger(held, now)
-    return Rights(agent, since, tuple(_right(text, used.get(text), since, now, agent, _now(agent, text, stronger, now)) for text in held))
+    held_by = [*([agent.subject] * len(agent.permissions)), *([agent.team.subject] * len(agent.team.permissions))]
+    every = [_right(text, source, used.get(text), since, now, _now(agent, text, stronger, now)) for text, source in zip(held, held_by, strict=True)]
+    return Rights(agent, since, tuple(every))
 
 
-def _right(text: str, use: GrantUse | None, since: datetime, now: datetime, agent: Agent, says: tuple[str, str]) -> Right:
-    effect, why = says
-    rule, source = readable(text), source_of(agent, text)
+def _right(text: str, source: str, use: GrantUse | None, since: datetime, now: datetime, says: tuple[str, str]) -> Right:
+    (effect, why), rule = says, readable(text)
     used_at = None if use is None else use.used_at
     if rule is None or rule.effect != ALLOW or rule.observe:  # nothing is let through by it; one that is observed may have been met
         return Right(text, source, effect, why, used_at)

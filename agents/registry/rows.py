@@ -69,7 +69,7 @@ def _require_trusted(actor: Actor, document: Document) -> None:
 
 
 def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool, tuple[FieldChange, ...]]:
-    """Create or change an agent's live values. Role, permissions and pace are its version's: only a publication moves those of a published agent."""
+    """Create or change an agent's live values. Team, role, permissions and pace are its version's: a publication moves those of a published one."""
     said = document.spec
     row = Agent.objects.select_related("team").filter(name=document.name).first()
     in_force = row is not None and versions.published(row) is not None
@@ -81,6 +81,9 @@ def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool
         "data_classes": list(said.get("data_classes") or []),
         "review_by": date.fromisoformat(said["review_by"]) if said.get("review_by") else None,
     }
+    if row is not None and in_force:
+        require_member(turn.actor, team.name, f"agent '{document.name}'")
+        team = row.team
     agent, fields, created = _write(turn, Agent, row, document, team, values, (verbs.AGENT_CREATED, verbs.AGENT_CHANGED))
     return agent, created, fields if in_force else fields + put_in_force(turn, agent, said)
 

@@ -40,7 +40,7 @@ KINDS: Final = {
     "tool": "a tool",
 }
 VERB: Final = re.compile(r"[a-z][a-z-]{0,62}")
-KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
+KIND: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Vocabulary:
             return None if kind in self.kinds else f"there is no kind of resource {kind!r:.80}; {_nearest(kind, self.kinds, 'resources')}"
         if prefix and any(known.startswith(kind) for known in self.kinds):
             return None
-        return f"{resource!r:.80} doesn't begin with a kind of resource; write kind:name, such as feed:metrics. {_known(self.kinds, 'resources')}"
+        return f"{resource!r:.80} doesn't begin with a kind of resource; write kind:name, such as feed:metrics; {_known(self.kinds, 'resources')}"
 
 
 def _nearest(word: str, known: Collection[str], key: str) -> str:
@@ -72,7 +72,7 @@ def _nearest(word: str, known: Collection[str], key: str) -> str:
 
 
 def _known(known: Collection[str], key: str) -> str:
-    return f"Known are: {', '.join(sorted(known))}; the team's document may add others (`{key}: [...]`)"
+    return f"known are: {', '.join(sorted(known))}; the team's document may add others (`{key}: [...]`)"
 
 
 BUILT_IN: Final = Vocabulary(frozenset(VERBS), frozenset(KINDS))

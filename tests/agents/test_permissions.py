@@ -39,7 +39,7 @@ def rules(permissions: str) -> list[str]:
     ("verb", "resource", "said"),
     [
         ("raed", "feed:x", "there is no verb 'raed'; did you mean 'read'?"),
-        ("frobnicate", "feed:x", "Known are: call, "),
+        ("frobnicate", "feed:x", "known are: call, "),
         ("read", "feeed:x", "there is no kind of resource 'feeed'; did you mean 'feed'?"),
         ("read", "metrics", "'metrics' doesn't begin with a kind of resource"),
         ("Read", "feed:x", "there is no verb 'Read'; did you mean 'read'?"),

@@ -150,6 +150,12 @@ def test_a_condition_is_asked_with_the_arguments_at_every_door(path: Path, alice
     assert effect in shown.partition('id="may"')[2].partition("</div>")[0]
 
 
+def test_a_list_of_all_takes_no_arguments_of_a_call(alice: User) -> None:
+    with pytest.raises(CommandError, match="say VERB and RESOURCE too"):
+        typed("can", "worker", "--args", "{}")
+
+
+
 @pytest.mark.parametrize("args", ["3", "{", '{"a": 1, "a": 2}', "[]", "\x00"])
 def test_arguments_that_are_no_object_are_refused_at_every_door(alice: User, args: str) -> None:
     with pytest.raises(CommandError):

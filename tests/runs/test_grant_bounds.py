@@ -14,6 +14,7 @@ from agents import registry, uses
 from agents.models import Agent, GrantUse, Team
 from audit import clock
 from audit.models import Entry, Opening
+from orchestra_site import checks
 from runs.models import Call, Run
 from runs.worker import Engine, EngineOptions
 from tests import feeds, pipelines
@@ -314,3 +315,38 @@ def test_a_call_of_very_many_full_permissions_is_answered(publish: Publish) -> N
         recent = [int(now.timestamp() * 1_000_000)] * rate
         GrantUse.objects.create(digest=uses.digest_of("worker", rule), agent="worker", rule=rule, used_at=now, recent=recent)
     assert said(ran())[0] == "rate"
+
+
+def test_an_agent_leaves_what_its_team_denies_only_with_a_publication(tmp_path: Path) -> None:
+    worker = agent("worker", "work:run", role="act", more='mode: read\nuses: ["write deploy:production"]\npermissions: ["allow write deploy:*"]')
+    folder = pipelines.folder(tmp_path / "p", functions=WORK, agents=[worker], steps="- {id: work, agent: worker}")
+    registry.apply_folder(folder, actor=pipelines.SYSTEM, publish=True)
+    (tmp_path / "t").mkdir()
+    teams = 'kind: team\nname: platform\npermissions: ["deny write deploy:production"]\n---\nkind: team\nname: other\n'
+    (tmp_path / "t" / "team.yaml").write_text(teams)
+    registry.apply_folder(tmp_path / "t", actor=pipelines.SYSTEM, publish=True)
+    file = folder / "pipeline.yaml"
+    file.write_text(file.read_text().replace("name: worker\nteam: platform", "name: worker\nteam: other", 1))
+    registry.apply_folder(folder, actor=pipelines.SYSTEM)
+    assert Agent.objects.get(name="worker").team.name == "platform"
+    assert said(pipelines.run(input={}))[0] == "denied"
+    asked = registry.may("worker", "write", "deploy:production", actor=pipelines.SYSTEM)
+    assert (asked.effect, asked.draft) == ("deny", "allow")
+    registry.apply_folder(folder, actor=pipelines.SYSTEM, publish=True)
+    assert Agent.objects.get(name="worker").team.name == "other"
+    assert said(pipelines.run(input={})) == ("verified", "")
+
+
+def test_a_permission_that_agent_and_team_both_have_is_listed_once_for_each(publish: Publish) -> None:
+    publish("allow write deploy:*", team='permissions: ["allow write deploy:*"]')
+    listed = registry.rights("worker", actor=pipelines.SYSTEM).every
+    assert [(each.rule, each.source) for each in listed] == [("allow write deploy:*", "agent:worker"), ("allow write deploy:*", "team:platform")]
+
+
+def test_who_has_words_in_force_that_nobody_registered_is_named_before_a_run_is_denied(publish: Publish) -> None:
+    publish("allow write deploy:*")
+    assert checks.check_words(None) == []
+    Agent.objects.filter(name="worker").update(permissions=["allow fetch feed:x"])
+    Team.objects.filter(name="platform").update(permissions=["allow read metrics"])
+    [warning] = checks.check_words(None)
+    assert warning.id == "orchestra.W007" and "agent:worker: there is no verb 'fetch'" in warning.msg and "team:platform: 'metrics'" in warning.msg

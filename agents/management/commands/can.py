@@ -31,8 +31,8 @@ examples:
   manage.py can feed-reader read network:api.example.com --json
   manage.py can deployer write deploy:staging --args '{"version": "1.4.2"}'
 
-exit status: 0 allow or a list, 13 require_approval, 12 deny (also for an unknown verb or kind), 2 there is no such agent,
-75 the database is busy or out of reach
+exit status: 0 allow or a list, 13 require_approval, 12 deny (also for an unknown verb or kind), 2 there is no such agent, or
+what was given can't be read, 75 the database is busy or out of reach
 """
 STATUS: Final = {ALLOW: 0, REQUIRE_APPROVAL: 13, DENY: 12}
 _STYLES: Final = {ALLOW: "green", REQUIRE_APPROVAL: "yellow", DENY: "red"}
@@ -55,6 +55,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["verb"] is None:
+            if options["arguments"] is not None:
+                raise CommandError("--args is what one call would be given: say VERB and RESOURCE too", returncode=2)
             self._list(options["agent"], as_json=options["json"])
             return
         if options["resource"] is None:
