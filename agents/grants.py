@@ -242,7 +242,7 @@ def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
     if decision.needs_approval:
         return (
             f"{rule} asks for a person's yes, and nobody can give one in this version",
-            f'Leave it out, or change it to "{ALLOW} {verb} {resource}"',
+            f'Change it to "{ALLOW} {verb} {resource}" if that needs nobody',
         )
     observed = f', and "{decision.observed[0]}", which is only observed, would refuse it' if decision.observed else ""
     return f"{rule} allows it{observed}", f'Take it out, or add "{DENY} {verb} {resource}"'

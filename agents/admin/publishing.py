@@ -68,7 +68,7 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
         return f"Version {done.to_version} of '{done.name}' is published{agents}.{_staying(done)}"
 
     old = f"in the place of version {seen.from_version}" if seen.from_version is not None else "for the first time"
-    says = [f"Publish version {seen.to_version} of '{owner.name}' {old}. New runs use it at once; runs at work keep what they started with."]
+    says = [f"Publish version {seen.to_version} of '{owner.name}' {old}. {_effect(owner)}"]
     pins = [(pin, differences(pin.fields)) for pin in seen.pins[:MOST_PINS]]
     nothing = f"New runs of '{owner.name}' use exactly this already: there is nothing to publish." if seen.unchanged else None
     deed = Deed(
@@ -80,6 +80,14 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
         },
     )  # fmt: skip
     return act(page, request, deed)
+
+
+def _effect(owner: Owner) -> str:
+    """When it holds for which runs."""
+    said = "New runs use it at once; runs at work keep what they started with."
+    if isinstance(owner, Pipeline):
+        return said
+    return f"{said} But its team, permissions, rate and breaker hold for runs at work too, within half a second."
 
 
 def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResponse:
@@ -98,7 +106,7 @@ def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpRes
 
     what = "release" if isinstance(owner, Pipeline) else "version"
     says = [
-        f"An earlier {what} is published again, code included: new runs use it at once, runs at work keep what they started with.",
+        f"An earlier {what} is published again, code included. {_effect(owner)}",
         "Nothing is lost: the present one stays and can be gone back to in the same way.",
     ]
     if not older:

@@ -36,6 +36,8 @@ class Composition:
     pipelines: Mapping[str, Pin] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
     """Why pipelines that it names can't be pinned."""
+    others: frozenset[str] = frozenset()
+    """Where it names an agent that there isn't: those that there are, one of which may have been meant."""
 
     def manifest(self) -> dict[str, Any]:
         """What a release is the digest of."""
@@ -126,6 +128,7 @@ def compose(
         parents = {version.spec.get("derived_from") for version in found.values()}
         wanted = {name for name in parents if name} - known.keys()
     used = {name: version for name, version in known.items() if name in named}
+    others = {*(instead or {}), *Agent.objects.visible_to(actor).values_list("name", flat=True)} if named - used.keys() else ()
     lineage = {name: version for name, version in known.items() if name not in named}
     as_they_are = aliases or {}
     asked = (used.values(), as_they_are, actor)
@@ -133,7 +136,7 @@ def compose(
     given_pins = {name: pin for name, pin in (pins or {}).items() if name in run}
     found_pins, unusable = pinning.current(run - given_pins.keys(), actor=actor)
     pipelines = dict(sorted({**found_pins, **given_pins}.items()))
-    return Composition(pipeline, used, lineage, modelling.pinned(*asked), modelling.foreign(*asked), pipelines, unusable)
+    return Composition(pipeline, used, lineage, modelling.pinned(*asked), modelling.foreign(*asked), pipelines, unusable, frozenset(others))
 
 
 def _versions(names: set[str], actor: Actor, *, drafts: bool) -> dict[str, Version]:
@@ -152,7 +155,7 @@ def refusals(composition: Composition, document: Document | None = None) -> list
     line_of: Callable[[spec.Path], int] = document.line_of if document else lambda _path: 1
     name = composition.pipeline.owner.name
     pins, unusable = composition.pipelines, composition.unusable
-    found = validation.check(composition.pipeline.spec, agents, line_of=line_of, pipelines=pins, unusable=unusable)
+    found = validation.check(composition.pipeline.spec, agents, line_of=line_of, pipelines=pins, unusable=unusable, others=composition.others)
     unasked = [*_unknown_aliases(composition), *_out_of_use(composition)]
     if document is not None:
         return [Problem(document.file, line, message) for line, message in [*((one.line, one.message) for one in found), *unasked]]

@@ -5,7 +5,7 @@ Reads only. What a call really meets depends on its arguments as well: `may` ans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -67,7 +67,7 @@ def rights(name: str, *, actor: Actor, now: datetime | None = None) -> Rights:
     agent, now = agent_shown(name, actor), now or clock.now()
     held = agent.in_force
     used = {row.rule: row for row in GrantUse.objects.filter(agent=agent.name, digest__in=[uses.digest_of(agent.name, text) for text in held])}
-    since = max(agent.created_at, _noted_since())
+    since = max([agent.created_at, *_noted_since()])
     stronger = _stronger(held, now)
     held_by = [*([agent.subject] * len(agent.permissions)), *([agent.team.subject] * len(agent.team.permissions))]
     every = [_right(text, source, used.get(text), since, now, _now(agent, text, stronger, now)) for text, source in zip(held, held_by, strict=True)]
@@ -129,6 +129,6 @@ def _bounded(rule: Rule) -> str:
     return "always" if rule.until is None else "until then"
 
 
-def _noted_since() -> datetime:
-    """When this installation began to note uses."""
-    return MigrationRecorder.Migration.objects.filter(app="agents", name__endswith="grant_uses").latest("applied").applied  # type: ignore[no-any-return]
+def _noted_since() -> Iterable[datetime]:
+    """When this installation began to note uses, if that is still known."""
+    return MigrationRecorder.Migration.objects.filter(app="agents", name__endswith="grant_uses").values_list("applied", flat=True)

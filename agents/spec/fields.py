@@ -59,12 +59,14 @@ class Fields:
     def __init__(self, page: Page, value: Any, *, raw: Path, spec: Path, what: str) -> None:
         self.page, self.raw, self.spec, self.what = page, raw, spec, what
         self.asked: set[str] = set()
+        self.known: set[str] = set()
         self.value: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
         page.mark(raw, spec)
         if not isinstance(value, Mapping):
             page.problem(raw, f"{what} must be a mapping (key: value), not {described(value)}")
 
     def has(self, key: str) -> bool:
+        self.known.add(key)
         return key in self.value
 
     def get(self, key: str, *, spec_key: str | None = None, required: str = "") -> Any:
@@ -198,8 +200,8 @@ class Fields:
             if key in unsupported:
                 self.page.problem((*self.raw, key), f"{key!r} is not supported by this version; {unsupported[key]}")
                 continue
-            near = get_close_matches(key, self.asked, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(sorted(self.asked))}"
+            near = get_close_matches(key, known := self.asked | self.known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(sorted(known))}"
             self.page.problem((*self.raw, key), f"{self.what} has no key {key[:80]!r}; {hint}")
 
 

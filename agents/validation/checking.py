@@ -3,7 +3,7 @@
 Must not know rows, files or which versions are current: the caller hands the specs over. Used by the registry.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from agents import contracts
@@ -28,13 +28,15 @@ def check(
     line_of: Callable[[Path], int],
     pipelines: Mapping[str, Mapping[str, Any]] = _NONE,
     unusable: Mapping[str, str] = _NO_REASONS,
+    others: Collection[str] = (),
 ) -> list[Refusal]:
     """Everything that publishing refuses, in the order of the pipeline's lines.
 
     `agents` maps names to normalised specs and may hold more than the pipeline uses (ancestors for derived_from).
     `line_of` maps a path in the pipeline to its line. `pipelines` are what would be pinned of those that it runs, `unusable` why others can't be.
+    `others`: names of further agents, one of which may have been meant.
     """
-    findings = Findings(agents, line_of, pipelines=pipelines, unusable=unusable)
+    findings = Findings(agents, line_of, pipelines=pipelines, unusable=unusable, others=others)
     if _too_large(pipeline["steps"], findings):
         return list(findings.refusals)
     _check_input(pipeline["input"], findings)

@@ -3,7 +3,7 @@
 Must not judge anything. Used by every rule beside it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -34,6 +34,8 @@ class Findings:
     refusals: dict[Refusal, None] = field(default_factory=dict)
     pipelines: Mapping[str, Spec] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
+    others: Collection[str] = ()
+    """Agents that the pipeline doesn't name, one of which may have been meant."""
 
     def add(self, path: Path, message: str) -> None:
         self.refusals[Refusal(path, self.line_of(path), message)] = None
@@ -42,7 +44,7 @@ class Findings:
         """The agent's spec; an unknown one is a refusal."""
         spec = self.agents.get(name) if isinstance(name, str) else None
         if spec is None and name:
-            self.add(path, f"there is no agent {name!r}{nearest(name, self.agents)}")
+            self.add(path, f"there is no agent {name!r}{nearest(name, {*self.agents, *self.others})}")
         return spec
 
     def pipeline(self, name: Any, path: Path) -> Spec | None:

@@ -340,3 +340,9 @@ def test_a_release_of_hundreds_of_agents_with_long_names_fits_into_its_entry(fol
         made = releases.make(turn, Composition(pipeline, many))
         turn.close()
     assert facts_of("agents.release.made")[-1] == {"digest": made.digest, "version": 1, "agents": 500}
+
+
+def test_an_agent_that_the_pipeline_misspells_is_suggested_though_the_pipeline_names_it_nowhere_else(tmp_path: Path) -> None:
+    """The only agents that it names rightly are others."""
+    found = problems_of(numbers(tmp_path, pipeline=PIPELINE.replace("agent: reader", "agent: raeder")), publish=True)
+    assert any("there is no agent 'raeder'; did you mean 'reader'?" in problem for problem in found), found

@@ -337,3 +337,7 @@ def test_an_unknown_kind_suggests_the_nearest() -> None:
 def test_every_misspelt_key_of_a_node_without_a_kind_is_named_once() -> None:
     problems = [message for _, message in said(PIPELINE.replace("agent: feed-reader, with", "agnet: feed-reader, wiht"))]
     assert problems == ["a node has no key 'agnet'; did you mean 'agent'?", "a node has no key 'wiht'; did you mean 'with'?"]
+
+
+def test_a_key_that_may_be_left_out_is_offered_where_it_is_misspelt() -> None:
+    assert "did you mean 'permissions'?" in said("kind: team\nname: shop\npermission: []\n")[0][1]

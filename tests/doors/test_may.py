@@ -155,7 +155,6 @@ def test_a_list_of_all_takes_no_arguments_of_a_call(alice: User) -> None:
         typed("can", "worker", "--args", "{}")
 
 
-
 @pytest.mark.parametrize("args", ["3", "{", '{"a": 1, "a": 2}', "[]", "\x00"])
 def test_arguments_that_are_no_object_are_refused_at_every_door(alice: User, args: str) -> None:
     with pytest.raises(CommandError):

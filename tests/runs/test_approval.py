@@ -35,7 +35,7 @@ def test_a_call_that_requires_an_approval_is_denied_and_says_why_and_what_to_do(
     assert (done.status, failure["cause"], failure["owner"], failure["step"]) == (12, "denied", "agent:worker", "work")
     assert failure["message"] == (
         "'worker' may read feed:cpu only with an approval: the permission \"require_approval read feed:*\" asks for a person's yes, "
-        'and nobody can give one in this version. Leave it out, or change it to "allow read feed:cpu" and apply again with --publish'
+        'and nobody can give one in this version. Change it to "allow read feed:cpu" if that needs nobody and apply again with --publish'
     )
     assert not Call.objects.filter(step="work").exists()
 
