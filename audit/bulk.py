@@ -93,26 +93,50 @@ def update_where(
     `also` is a further condition in SQL over `t.<column>` and `v.<changed field>`; it is written in the code and never holds a value.
     Without `answers` nobody asks which rows those were.
     """
-    keys, changed = tuple(match), tuple(change)
+    sent = _updates(model, tuple(match), tuple(change), rows, also)
+    return sent() if answers else set()
+
+
+def updating(model: type[models.Model], *, match: Sequence[str], change: Sequence[str], rows: Rows, also: str = "") -> Callable[[], set[Any]]:
+    """As `update_where`, whose answer can be asked for later: what is sent meanwhile travels with it."""
+    return _updates(model, tuple(match), tuple(change), rows, also)
+
+
+def _updates(model: type[models.Model], keys: tuple[str, ...], changed: tuple[str, ...], rows: Rows, also: str) -> Callable[[], set[Any]]:
     _, _, answer = _columns(model, keys[:1], connection.vendor).readers[0]
-    updated: set[Any] = set()
+    answers = []
     for portion in _portions(rows, len(keys) + len(changed)):
         sql = _update_sql(model, keys, changed, also, _text_size(portion), connection.vendor)
-        updated |= {answer(row[0]) for row in statement(sql, _parameters(model, keys + changed, portion), answers=answers)}
-    return updated
+        answers.append(send(sql, _parameters(model, keys + changed, portion)))
+    return lambda: {answer(row[0]) for rows_of in answers for row in rows_of()}
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Statements of a transaction travel together as far as nobody waits for an answer, where the database can do that.
+def atomic() -> Iterator[None]:
+    """A durable transaction whose statements travel together as far as nobody waits for an answer, its commit too, where the database can do that.
 
-    An error of one is raised where the next answer is read, at the latest at the end of this block; so the commit belongs outside of it.
+    An error of one is raised where the next answer is read, at the latest at the end of this block. After an error the database passes over
+    everything up to there, so that a commit that was sent behind it commits nothing.
     """
-    if connection.vendor != "postgresql":
+    with transaction.atomic(durable=True):
+        if connection.vendor != "postgresql":
+            yield
+            return
+        with connection.wrap_database_errors, _first_error(), connection.connection.pipeline():
+            yield
+            if not connection.savepoint_ids:  # a test may stand around it, with a transaction of its own
+                send("COMMIT", ())
+
+
+@contextmanager
+def _first_error() -> Iterator[None]:
+    """What follows an error is only said to be aborted, and may be heard first."""
+    import psycopg  # noqa: PLC0415 - only where the database is PostgreSQL
+
+    try:
         yield
-        return
-    with connection.wrap_database_errors, connection.connection.pipeline():
-        yield
+    except psycopg.errors.PipelineAborted as aborted:
+        raise (aborted.__context__ if isinstance(aborted.__context__, psycopg.Error) else aborted) from None
 
 
 def statement(sql: str, parameters: Sequence[Any], *, answers: bool = True, prepared: bool = False) -> list[tuple[Any, ...]]:
@@ -122,17 +146,26 @@ def statement(sql: str, parameters: Sequence[Any], *, answers: bool = True, prep
 
     Past Django's cursors: on PostgreSQL they would write every value into the statement's text, on SQLite rewrite it every time.
     """
+    sent = send(sql, parameters, prepared=prepared)
+    return sent() if answers else []
+
+
+def send(sql: str, parameters: Sequence[Any], *, prepared: bool = False) -> Callable[[], list[tuple[Any, ...]]]:
+    """As `statement`, whose answer is read by calling what this returns, if ever."""
     here = connections[DEFAULT_DB_ALIAS]  # once: the proxy `connection` looks for its thread's own each time it is asked
     if here.queries_logged:  # somebody listens to what Django's cursors are given
         with here.cursor() as cursor:
             cursor.execute(sql, parameters)
-            return list(cursor.fetchall()) if answers else []
+            logged = [] if cursor.description is None else list(cursor.fetchall())
+        return lambda: logged
     here.ensure_connection()
     with here.wrap_database_errors:
         if here.vendor == "postgresql":
-            return _on_postgresql(here.connection, sql, parameters, answers=answers, prepared=prepared)
+            raw = arrays.cursor(here.connection)
+            raw.execute(_numbered(sql), parameters, prepare=prepared)
+            return _answer_of(here, raw)
         found: list[tuple[Any, ...]] = here.connection.execute(_marked(sql), parameters).fetchall()
-        return found if answers else []
+        return lambda: found
 
 
 def column_list(model: type[models.Model]) -> str:
@@ -185,6 +218,15 @@ def portions(query: models.QuerySet[Any, Any], size: int) -> Generator[list[Any]
         cursor.execute(sql, parameters, binary=True)
         while rows := cursor.fetchmany(size):
             yield [row[0] for row in rows]
+
+
+def _answer_of(here: Any, raw: Any) -> Callable[[], list[tuple[Any, ...]]]:
+    def answer() -> list[tuple[Any, ...]]:
+        with here.wrap_database_errors:
+            found: list[tuple[Any, ...]] = raw.fetchall()
+            return found
+
+    return answer
 
 
 # --- statements, made once -----------------------------------------------------------------------------------------------------------
@@ -292,12 +334,6 @@ def _converted(row: Sequence[Any], writers: Sequence[tuple[int, Callable[[Any], 
         if values[place] is not None:
             values[place] = convert(values[place])
     return values
-
-
-def _on_postgresql(raw_connection: Any, sql: str, parameters: Sequence[Any], *, answers: bool, prepared: bool) -> list[tuple[Any, ...]]:
-    raw = arrays.cursor(raw_connection)
-    raw.execute(_numbered(sql), parameters, prepare=prepared)
-    return raw.fetchall() if answers else []
 
 
 @lru_cache(maxsize=1024)

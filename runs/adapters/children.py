@@ -8,6 +8,7 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from operator import attrgetter
 from pathlib import Path
 from typing import Final
@@ -26,7 +27,7 @@ MOST_PASSED_OVER: Final = 8
 class _Waiter:
     run: UUID
     key: str
-    ahead: bool
+    ahead: float
     turn: "asyncio.Future[Place]"
     passed_over: int = 0
 
@@ -51,7 +52,8 @@ class Children:
     """The pool, with places that are taken before a call's intent is written: who waits for a child isn't dispatched yet.
 
     There are as many as children, and some more for calls whose children answer quickly, which would stand idle while each intent is
-    committed: those may wait a moment with their intent written. What may never be sent twice (`ahead` is false) never waits so.
+    committed: those may wait a moment with their intent written. `ahead` is the share of these that a call may take: all, or a few where it is
+    the first of its run, or none where it may never be sent twice.
     The oldest run goes first, so that what has begun comes to its end. A `key` is that of the pool's jobs: the agent version that a
     child serves.
     """
@@ -62,7 +64,7 @@ class Children:
         self._waiting: list[_Waiter] = []
         self._handing_out = False
 
-    def take_now(self, run: UUID, key: str, *, ahead: bool = False) -> Place | None:
+    def take_now(self, run: UUID, key: str, *, ahead: float = 0) -> Place | None:
         """A place if there is one. While others wait it is only for a call that finds its child warm; before older runs only so often."""
         first = self._first()
         if first is None:
@@ -75,7 +77,7 @@ class Children:
             first.passed_over += 1
         return self._place(key)
 
-    async def take(self, run: UUID, key: str, *, ahead: bool = False) -> Place:
+    async def take(self, run: UUID, key: str, *, ahead: float = 0) -> Place:
         place = self.take_now(run, key, ahead=ahead)
         if place is not None:
             return place
@@ -114,16 +116,16 @@ class Children:
         self._taken[key] += 1
         return Place(self, key)
 
-    def _has_room(self, key: str, ahead: bool) -> bool:
-        more = self._pool.ahead(key) if ahead else 0
+    def _has_room(self, key: str, ahead: float) -> bool:
+        more = ceil(self._pool.ahead(key) * ahead)
         return self._taken[key] < self._pool.living(key) + more if more else self._occupied(ahead) < self._pool.size
 
-    def _occupied(self, ahead: bool) -> int:
+    def _occupied(self, ahead: float) -> int:
         """How many children are needed. Quick ones of a version soon have time: all but one of them are taken for whoever may wait."""
         return sum(min(taken, 1 if ahead else self._pool.living(key)) if self._pool.ahead(key) else taken for key, taken in self._taken.items())
 
-    def _is_warm(self, key: str, ahead: bool) -> bool:
-        more = self._pool.ahead(key) if ahead else 0
+    def _is_warm(self, key: str, ahead: float) -> bool:
+        more = ceil(self._pool.ahead(key) * ahead)
         return self._has_room(key, ahead) and self._taken[key] < self._pool.living(key) + more
 
     def _first(self) -> _Waiter | None:
@@ -137,7 +139,7 @@ class Children:
             chosen.turn.set_result(self._place(chosen.key))
 
     def _oldest_warm(self) -> _Waiter | None:
-        cold: set[tuple[str, bool]] = set()  # many wait for few versions
+        cold: set[tuple[str, float]] = set()  # many wait for few versions
         for waiter in self._waiting:
             asked = waiter.key, waiter.ahead
             if asked in cold or waiter.turn.done():

@@ -138,7 +138,7 @@ def _started(
     spec = release.manifest["pipeline"]["spec"]
     _refuse_bad_input(spec, given, as_of)
     try:
-        with transaction.atomic(durable=True), bulk.together():
+        with bulk.atomic():
             return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key, kept_for=kept_for)
     except (IntegrityError, TooManyQueued, Overloaded):
         earlier = _same_start(pipeline, asked, key)  # somebody used the key in the same moment

@@ -52,7 +52,7 @@ def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | N
     ready, now = _READY if kept_for is None else _OR_KEPT, clock.now()
     if connection.vendor == "sqlite" and not bulk.statement(f"SELECT 1 FROM runs_run WHERE {ready} LIMIT 1", _ready(now, kept_for)):  # noqa: S608
         return []  # a worker looks several times a second, and must not take the one write lock each time for nothing
-    with transaction.atomic(durable=True), bulk.together():
+    with bulk.atomic():
         now = clock.now()
         if held is None:
             found = _taken(owner, now, now + ttl, [_Part(_among(only), [bulk.adapted(run) for run in only or ()] * 2, limit)], kept_for)

@@ -87,13 +87,14 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
     ordered = sorted(batch, key=lambda each: each.run)
     notes = {each.run: _Notes(each) for each in ordered}
     concerning = family.concerning(ordered)
-    with transaction.atomic(durable=True), bulk.together():
+    with bulk.atomic():
         if concerning:
             family.lock(each.run for each in ordered)
         _lock_in_order([each.run for each in ordered])
         rows = [_run_row(each, notes[each.run]) for each in ordered]
-        alive = bulk.update_where(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
-        now = clock.now()
+        updated = bulk.updating(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
+        now = clock.now()  # behind it, and answered with it
+        alive = updated()
         written = [each for each in ordered if each.run in alive]
         late = {each.run for each in written if each.holds_until is not None and now >= each.holds_until}
         if late:

@@ -23,7 +23,7 @@ from runs.engine.values import Step
 from runs.performers import Refusal
 from runs.worker.messages import Asked, Ended, Event, Gone, Input, Poked, Settled, Tools, Withdrawn, give, unread
 from runs.worker.performing import Performing
-from runs.worker.planning import Calls, Turn, admitted, carried_on, diverged, is_under_way, judged_by, planned, record_of, told_late
+from runs.worker.planning import Calls, Turn, admitted, carried_on, diverged, first_in_child, is_under_way, judged_by, planned, record_of, told_late
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,8 @@ class Driver:
     async def drive(self) -> None:
         """Until the run has finished, waits, or is no longer ours."""
         try:
+            if (call := first_in_child(self.snapshot)) is not None:
+                await self.performing.room_for(call, self.snapshot.run.deadline_at)
             await self._settle(self._first)
             while not (self.finished or self.parked):
                 await self._react(await self._next())
@@ -97,6 +99,7 @@ class Driver:
     def poke(self, revision: int | None = None) -> None:
         if not self._is_poked:  # one that has yet to be read says enough: the rows are then read as they are
             self._is_poked = True
+            self.performing.hurry()
             self.inbox.put_nowait(Poked(revision))
 
     async def _next(self) -> Input:

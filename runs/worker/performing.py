@@ -8,11 +8,13 @@ import logging
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from agents.prices import Used
+from audit import clock
 from runs import performers, store
 from runs.engine.outcomes import Failed
 from runs.engine.states import CallKind, Cause
@@ -22,18 +24,47 @@ from runs.worker.messages import Answer, Asked, Ended, Event, Gone, Input, Plann
 
 log = logging.getLogger(__name__)
 
+FIRST_SHARE: Final = 0.1
+"""Of the places for calls ahead of quick children, for runs that have yet to begin: so what has begun finds one as it ends its last step."""
+
 
 class Performing:
     """The tasks of one run."""
 
     def __init__(self, run: UUID, plan: Plan, tools: Tools, inbox: "asyncio.Queue[Input]") -> None:
         self.run, self.plan, self.tools, self.inbox = run, plan, tools, inbox
+        self._children = tools.boundary.children
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places: set[performers.Place] = set()
         self._dropped: set[asyncio.Task[None]] = set()
+        self._room: asyncio.Task[performers.Place] | None = None
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    async def room_for(self, first: Request, until: datetime) -> None:
+        """A run that would only wait for a child isn't begun yet: that takes no transaction, and no step's time runs.
+
+        Returns when there is a place for its first call, free for whoever asks before anything is awaited, or nobody is to wait any longer.
+        """
+        share = FIRST_SHARE if first.may_wait else 0
+        place = self._children.take_now(first.run, first.agent.digest, ahead=share)
+        if place is not None:
+            place.give_back()
+            return
+        self._room = room = asyncio.create_task(self._children.take(first.run, first.agent.digest, ahead=share))
+        try:
+            await asyncio.wait([room], timeout=(until - clock.now()).total_seconds())
+        finally:
+            self._room = None
+            if room.done() and not room.cancelled():
+                room.result().give_back()
+            room.cancel()
+
+    def hurry(self) -> None:
+        """Something has happened that is more important than room."""
+        if self._room is not None:
+            self._room.cancel()
 
     def launch(self, planned: Planned) -> None:
         """Start what a written transition has planned."""
@@ -104,7 +135,7 @@ class Performing:
 
     async def _in_child(self, request: Request, record: store.CallRecord | None, place: performers.Place | None) -> Ended:
         """Its place is given back when its end has been read, so that the run's next step can have it; at once if there is none."""
-        place = place or await self.tools.boundary.children.take(request.run, request.agent.digest, ahead=request.may_wait)
+        place = place or await self._children.take(request.run, request.agent.digest, ahead=request.may_wait)
         try:
             ended = replace(await self._performed(request, record), place=place)
         except BaseException:

@@ -14,11 +14,13 @@ from runs import performers, store
 from runs.engine import machine
 from runs.engine.commands import Move
 from runs.engine.outcomes import Failed, Result, Returned, Unresolved
-from runs.engine.states import CallKind, CallState, Cause, Mode, StepState, WaitKind
+from runs.engine.states import CallKind, CallState, Cause, Mode, RunState, StepState, WaitKind
 from runs.engine.values import Plan, RunView, Snapshot, Step
 from runs.models import Call
 from runs.performers import Boundary, Refusal, Request, Unshapable
 from runs.worker.messages import Planned
+
+IN_CHILD: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,25 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
     counted = granted.is_counted  # an intent of its own then, so that one that finds no room holds nothing else back
     if not counted and request.kind in (CallKind.MODEL, CallKind.TOOL):  # answered over the network, so it needs no child's place
         return Planned(step, request, opened=(store.opened(record_of(request), None, granted),))
-    in_child = not counted and request.kind in (CallKind.FUNCTION, CallKind.COMMAND)
+    in_child = not counted and request.kind in IN_CHILD
     place = boundary.children.take_now(request.run, request.agent.digest, ahead=request.may_wait) if in_child else None
     if place is None:
         return Planned(step, request)
     return Planned(step, request, opened=(store.opened(record_of(request), None, granted),), place=place)
+
+
+def first_in_child(snapshot: Snapshot) -> Request | None:
+    """The call with which a run is to begin, if that is one for a child."""
+    if snapshot.run.state is not RunState.QUEUED:
+        return None
+    move = machine.begin(snapshot, clock.now())
+    if not move.perform or move.finish is not None or _is_inline(snapshot.plan, move.snapshot.steps[move.perform[0]]):
+        return None
+    try:
+        request = performers.shape(snapshot.plan, move.snapshot.run, move.snapshot.steps[move.perform[0]])
+    except Unshapable:
+        return None
+    return request if request.kind in IN_CHILD else None
 
 
 MOST_CARRIED_ON: Final = 64
@@ -81,7 +97,7 @@ def carried_on(move: Move, calls: Calls, boundary: Boundary) -> Move:
     a worker that dies, or a row that has moved meanwhile, and these pure steps are simply done again.
     """
     for _ in range(MOST_CARRIED_ON):
-        key = next((key for key in move.perform if _is_inline(move.snapshot, key)), None)
+        key = next((key for key in move.perform if _is_inline(move.snapshot.plan, move.snapshot.steps[key])), None)
         if key is None or move.finish is not None:
             break
         outcome = _answered(planned(move.snapshot.steps[key], move.snapshot, calls, boundary), boundary)
@@ -90,8 +106,8 @@ def carried_on(move: Move, calls: Calls, boundary: Boundary) -> Move:
     return move
 
 
-def _is_inline(snapshot: Snapshot, key: str) -> bool:
-    return "inline" in snapshot.plan.agents[snapshot.steps[key].agent].spec["run"]
+def _is_inline(plan: Plan, step: Step) -> bool:
+    return "inline" in plan.agents[step.agent].spec["run"]
 
 
 def _answered(plan: Planned, boundary: Boundary) -> Result:

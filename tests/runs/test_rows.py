@@ -1,5 +1,6 @@
 """Rows that are read past the ORM are the ORM's rows."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, timedelta
 from itertools import product
 from pathlib import Path
@@ -31,6 +32,17 @@ def run(tmp_path: Path) -> Run:
     pipelines.drive(run)
     Agent.objects.update(review_by=date(2031, 1, 2))
     return run
+
+
+def seen_by_another_connection(model: type[models.Model], **named: object) -> bool:
+    def look() -> bool:
+        try:
+            return model._default_manager.filter(**named).exists()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        return elsewhere.submit(look).result()
 
 
 @pytest.mark.parametrize("model", [Run, Step, Call, Entry, Opening, Charge, Agent, Pipeline, Team])
@@ -70,13 +82,46 @@ def test_a_statement_that_breaks_a_constraint_raises_as_the_orm_does_and_writes_
 def test_statements_that_travel_together_raise_within_their_transaction_and_the_next_one_is_written(run: Run) -> None:
     entry, before = uuid4(), Pending.objects.count()
     twice = [(Pending, ("entry",), [[entry]])] * 2
-    with pytest.raises(IntegrityError), transaction.atomic(), bulk.together():
-        bulk.insert_all(twice)
+    for _ in range(20):  # the commit that was sent behind them is answered in the same breath, or a moment later
+        with pytest.raises(IntegrityError), bulk.atomic():
+            bulk.insert_all(twice)
     assert Pending.objects.count() == before
-    with transaction.atomic(), bulk.together():
+    with bulk.atomic():
         bulk.insert(Pending, ("entry",), [[entry]])
         assert bulk.read(Pending, match=["entry"], rows=[[entry]])[0].entry == entry
-    assert Pending.objects.count() == before + 1
+    assert seen_by_another_connection(Pending, entry=entry)
+
+
+def test_what_is_wrong_only_at_the_end_of_a_transaction_is_raised_by_it_too(run: Run) -> None:
+    step = run.steps.first()
+    with pytest.raises(IntegrityError), bulk.atomic():
+        bulk.update_where(Step, match=["id"], change=["run"], rows=[[step.pk, uuid4()]], answers=False)  # there is no such run
+    assert run.steps.filter(pk=step.pk).exists()
+    with bulk.atomic():
+        assert bulk.read(Run, match=["id"], rows=[[run.id]]) == [run]
+
+
+def test_a_block_that_is_left_by_an_error_commits_nothing_that_was_sent(run: Run) -> None:
+    entry = uuid4()
+
+    def broken_off() -> None:
+        with bulk.atomic():
+            bulk.insert(Pending, ("entry",), [[entry]])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken_off()
+    assert not seen_by_another_connection(Pending, entry=entry)
+
+
+def test_the_answer_of_an_update_can_be_read_behind_what_was_asked_after_it(run: Run) -> None:
+    run.refresh_from_db()
+    with bulk.atomic():
+        done = bulk.updating(Run, match=["id", "revision"], change=["revision"], rows=[[run.id, run.revision, run.revision + 1]])
+        missed = bulk.updating(Run, match=["id", "revision"], change=["revision"], rows=[[run.id, run.revision, run.revision + 1]])
+        now = clock.now()
+        assert (done(), missed()) == ({run.id}, set())
+        assert now.tzinfo is not None
 
 
 def test_a_wrong_statement_is_a_database_error(run: Run) -> None:
