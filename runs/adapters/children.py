@@ -64,6 +64,11 @@ class Children:
         self._waiting: list[_Waiter] = []
         self._handing_out = False
 
+    @property
+    def are_free(self) -> bool:
+        """Nobody has a place, so whoever asks gets one."""
+        return not self._taken
+
     def take_now(self, run: UUID, key: str, *, ahead: float = 0) -> Place | None:
         """A place if there is one. While others wait it is only for a call that finds its child warm; before older runs only so often."""
         first = self._first()
