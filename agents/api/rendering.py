@@ -77,8 +77,8 @@ def alias(row: ModelAlias) -> dict[str, Any]:
 def preview(told: Preview) -> dict[str, Any]:
     agents = [{"name": pin.name, "running": pin.running, "version": pin.version, "fields": _fields(pin.fields)} for pin in told.pins]
     problems = [str(each) for each in told.problems]
-    fields, code = _fields(told.fields), _code(told.code)
-    return {**_done(told), "fields": fields, "agents": agents, "unchanged": told.unchanged, "problems": problems, "seen": told.seen, "code": code}
+    fields, kept = _fields(told.fields), {"unchanged": told.unchanged, "problems": problems, "seen": told.seen, "denied": list(told.denied)}
+    return {**_done(told), "fields": fields, "agents": agents, **kept, "code": _code(told.code)}
 
 
 def published(done: Published) -> dict[str, Any]:
@@ -88,6 +88,7 @@ def published(done: Published) -> dict[str, Any]:
         "releases": _releases(done.releases),
         "stay": list(done.stay),
         "stay_elsewhere": done.stay_elsewhere,
+        "denied": list(done.denied),
     }
 
 
@@ -108,6 +109,7 @@ def applied(done: Applied) -> dict[str, Any]:
         "releases": _releases(done.releases),
         "pending": _releases(done.pending),
         "warnings": [str(each) for each in done.warnings],
+        "denied": done.denied,
         "hints": done.hints,
         "code": _code(done.code),
     }

@@ -205,6 +205,7 @@ CODE: Final = given(
     unreadable=flag("the code of one of them is not there, or can't be read"),
     meaning="Code that is another one than what runs now.",
 )
+_DENIED: Final = listing(text(), "what runs already and is refused once the permissions are published, and where it fails")
 PREVIEW: Final = given(
     _DONE,
     fields=_FIELDS,
@@ -213,6 +214,7 @@ PREVIEW: Final = given(
     problems=listing(text(), "what forbids it; empty: it can be published"),
     seen=text("the digest of what would be published, to publish exactly that"),
     code=listing(ref("Code"), "what changed in the code of agents"),
+    denied=_DENIED,
     meaning="What publishing would do.",
 )
 PUBLISHED: Final = given(
@@ -221,6 +223,7 @@ PUBLISHED: Final = given(
     releases=listing(_MADE, "what pipelines run from now on"),
     stay=listing(text(), "pipelines that use the agent and stay as they are until they are published themselves"),
     stay_elsewhere=whole("how many more of these belong to teams that are not shown to you"),
+    denied=_DENIED,
 )
 ROLLED_BACK: Final = given(
     _DONE,
@@ -243,6 +246,7 @@ APPLIED: Final = given(
     pending=listing(_MADE, "what they would run if this were published"),
     warnings=listing(text(), "what forbids to publish this"),
     code=listing(ref("Code"), "what changed in the code of agents"),
+    denied=_DENIED,
     hints=listing(text()),
 )  # fmt: skip
 

@@ -73,6 +73,7 @@ class Shown:
             self.line(f"  with agent {name} version {number}", "created")
         for release in done.releases:
             self.release(release)
+        self.denied(done.denied)
         for name in done.stay:
             self.line(f"pipeline {name} stays as it is; manage.py publish {name} gives it the new version", "hint")
         if done.stay_elsewhere:
@@ -92,10 +93,16 @@ class Shown:
         if told.unchanged:
             self.line("it runs already: there is nothing to publish", "hint")
         self.code(told.code)
+        self.denied(told.denied)
         for problem in told.problems:
             self.line(visible(problem, MAX_MESSAGE), "problem")
         if not (told.unchanged or told.problems):
             self.line(f"to publish exactly this: manage.py publish {told.name} --number {told.to_version} --seen {told.seen}", "hint")
+
+    def denied(self, sentences: Iterable[str]) -> None:
+        """What runs already and is refused from then on."""
+        for sentence in sentences:
+            self.line(visible(sentence, MAX_MESSAGE), "warning")
 
     def code(self, changes: Iterable[CodeChange]) -> None:
         """What changed in the code of agents: each file with the lines of its diff, as far as they were made."""

@@ -265,6 +265,9 @@ def condition_problems(rule: Rule) -> Iterator[str]:
     if rule.when is None:
         return
     yield from expressions.problems(rule.when)
+    gives = expressions.never_true_or_false(rule.when)
+    if gives is not None:
+        yield f"its condition gives {gives} and never true or false; compare it, as in: size({ARGS}.version) > 0"
     for root in sorted({reference[0] for reference in expressions.references(rule.when)} - {ARGS}):
         yield f"its condition names {root!r}, and there is only {ARGS!r}, what the call is given, as in: {ARGS}.version != ''"
 
