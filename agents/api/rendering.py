@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from agents.models import Agent, ModelAlias, Pipeline, Release, Team, Version
-from agents.registry import Applied, CodeChange, FieldChange, MadeRelease, Preview, Published, RolledBack
+from agents.registry import Applied, CodeChange, FieldChange, MadeRelease, Preview, Published, RolledBack, Runs
 from audit import clock
 
 
@@ -18,8 +18,14 @@ def team(row: Team) -> dict[str, Any]:
 
 
 def agent(row: Agent) -> dict[str, Any]:
-    kept = ("role", "permissions", "risk_tier", "data_classes")
-    return {**_owned(row), **{name: getattr(row, name) for name in kept}, "review_by": row.review_by.isoformat() if row.review_by else None}
+    kept = {name: getattr(row, name) for name in ("role", "permissions", "risk_tier", "data_classes")}
+    review_by = row.review_by.isoformat() if row.review_by else None
+    return {**_owned(row), **kept, "team_permissions": row.team.permissions, "review_by": review_by}
+
+
+def runs(found: Iterable[Runs]) -> dict[str, int]:
+    """The version of an agent that each pipeline runs."""
+    return {each.pipeline: each.number for each in found}
 
 
 def pipeline(row: Pipeline) -> dict[str, Any]:

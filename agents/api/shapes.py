@@ -119,6 +119,7 @@ AGENT: Final = given(
     _OWNED,
     role=one_of(*Role, meaning="the one kind of work that it does and answers for"),
     permissions=listing(text(), "what it may, from its published version"),
+    team_permissions=listing(text(), "what it may beside that, as every agent of its team"),
     risk_tier=text(),
     data_classes=listing(anything()),
     review_by=maybe({"type": "string", "format": "date"}),
@@ -130,6 +131,7 @@ _STANDS: Final[dict[str, Shape]] = {
 }
 SHOWN_AGENT: Final = given(
     {**AGENT["properties"], **_STANDS},
+    runs=mapping("pipelines that are shown to you and run it, each with the version that it runs; after a rollback an older one", whole()),
     last_run=maybe(given(run=ident(), at=instant(), meaning="the newest run in which it did something")),
 )
 PIPELINE: Final = given(
@@ -274,7 +276,13 @@ MAY_ASKED: Final[dict[str, Shape]] = {
     "resource": text("kind and name", pattern="^[^\\x00-\\x1f\\x7f-\\x9f]{1,1000}$", example="feed:metrics"),
     "args": text("what the call would be given, as one JSON object, for permissions with a condition", least=2, most=8_000),
 }
+_ROOM: Final[dict[str, Shape]] = {
+    "used": maybe(whole("how much of the rate of that permission is used up now, over all runs; null where it has none")),
+    "of": maybe(whole("how many uses its rate has")),
+    "fits_at": maybe(instant("when the next one fits, where none fits now: a call before is refused with the cause rate")),
+}
 MAY: Final = given(
+    _ROOM,
     agent=text(),
     state=one_of(*Standing),
     verb=text(),
@@ -288,13 +296,13 @@ MAY: Final = given(
     meaning="Whether an agent may do something.",
 )
 RIGHT: Final = given(
+    _ROOM,
     rule=text("the permission", example="allow write deploy:staging"),
     source=text("who holds it: the agent or its team", example="agent:deployer"),
     effect=one_of(*EFFECTS, "none", meaning="what it says now; none: nothing"),
     why=text(),
-    used_at=maybe(instant("when a call was last let through by it, to the hour")),
+    used_at=maybe(instant("when a call was last let through by it; exact where it has a rate, else there may be more within the hour from then")),
     unused=flag("not used for 90 days"),
-    used=maybe(whole("how much of its rate is used up; null where it has none")),
     meaning="A permission in force.",
 )
 RIGHTS: Final = given(

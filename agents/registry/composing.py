@@ -202,6 +202,11 @@ def of_other_teams(number: int) -> str:
     return f"{number} pipeline{'' if number == 1 else 's'} of other teams"
 
 
+def many_use(name: str) -> int:
+    """How many pipelines run this agent, whoever may see them; none that is retired."""
+    return Pipeline.objects.exclude(state=Standing.RETIRED).filter(current_release__uses__agent=name).count()
+
+
 def users_of(names: Iterable[str]) -> dict[str, list[Pipeline]]:
     """The pipelines whose current release holds each of these agents, by name."""
     using: dict[str, list[Pipeline]] = {name: [] for name in names}

@@ -115,8 +115,8 @@ def test_the_page_says_each_permission_in_words_and_what_it_lacks_of_a_question(
     row = Agent.objects.get(name="worker")
     Agent.objects.filter(pk=row.pk).update(permissions=[*RULES, "forbid all"])
     page: Any = world.signed_in("alice").get(f"/admin/agents/agent/{row.pk}/change/", {"verb": "read"}).content.decode()
-    assert "It may read all feeds" in page and "may never read feeds that begin with secret/, whatever allows it" in page
-    assert "may write all feeds, only with a person&#x27;s yes" in page and "it forbids everything until it is mended" in page
+    assert "May read all feeds" in page and "May never read feeds that begin with secret/, whatever allows it" in page
+    assert "May write all feeds, only with a person&#x27;s yes" in page and "it forbids everything until it is mended" in page
     assert "This field is required" in page and 'id="may"' not in page
 
 
