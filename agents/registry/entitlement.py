@@ -70,9 +70,9 @@ def may(name: str, verb: str, resource: str, *, actor: Actor, args: Mapping[str,
         change = "Ask again with the arguments of the call; if they don't say it either, mend the condition"
     effect, draft = decision.effect, _draft_of(asked)
     if agent.state in (Standing.SUSPENDED, Standing.RETIRED):
-        effect, draft = grants.DENY, None
         why, change = _standing_still(agent, decision, why)
-    elif draft == effect:
+        return May(agent, visible(verb, 80), resource, grants.DENY, None, ended(f"{why[0].upper()}{why[1:]}"), ended(change))
+    if draft == effect:
         draft = None
     change = f"Publish the draft of '{name}': it makes this {draft}" if draft is not None else change
     source = None if decision.rule is None else source_of(agent, decision.rule)
@@ -144,5 +144,5 @@ def _draft_of(asked: _Asked) -> str | None:
 def _standing_still(agent: Agent, decision: grants.Decision, why: str) -> tuple[str, str]:
     if agent.state == Standing.RETIRED:
         return f"agent '{agent.name}' is retired, so no call of it is sent", "Reinstate it, and then resume it"
-    once = f"{decision.effect}: {why}"
-    return f"agent '{agent.name}' is suspended, so no call of it is sent", f"Resume it; it is then {once}"
+    once = f"then {why}" if decision.allowed else f"that alone is not enough, for {why}"
+    return f"agent '{agent.name}' is suspended, so no call of it is sent", f"Resume it (`manage.py resume {agent.name}`); {once}"

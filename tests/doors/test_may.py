@@ -73,8 +73,10 @@ def test_a_suspended_agent_may_nothing_until_it_is_resumed() -> None:
     registry.suspend("worker", actor=SYSTEM, reason="looks odd")
     answer = registry.may("worker", "read", "feed:cpu", actor=SYSTEM)
     assert (answer.effect, "suspended" in answer.why, answer.change) == (
-        "deny", True, 'Resume it; it is then allow: the permission "allow read feed:*" allows it.',
+        "deny", True, 'Resume it (`manage.py resume worker`); then the permission "allow read feed:*" allows it.',
     )  # fmt: skip
+    assert (answer.rule, answer.source) == (None, None) and "held by" not in typed("can", "worker", "read", "feed:cpu").out
+    assert "that alone is not enough, for no permission allows it" in registry.may("worker", "read", "file:x", actor=SYSTEM).change
 
 
 def test_a_draft_that_would_change_the_answer_is_named_and_changes_nothing_yet(path: Path) -> None:
