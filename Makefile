@@ -61,7 +61,9 @@ serve: .venv/run.stamp
 	  { echo "Port $(PORT) of $(ADDRESS) can't be served: something else uses it. Choose another: make serve PORT=8001" >&2; exit 1; }
 	@$(BIN)/python manage.py migrate --no-input --verbosity 0
 	@$(BIN)/python manage.py createfirstadmin
-	@$(BIN)/python manage.py check --tag orchestra --deploy --fail-level CRITICAL >/dev/null
+	@said=$$($(BIN)/python manage.py check --tag orchestra --deploy --fail-level CRITICAL 2>&1 >/dev/null); status=$$?; \
+	  [ -z "$$said" ] || printf '%s\n' "$$said" | sed -e '/^System check identified/d' -e '/^[A-Z]*S:$$/d' -e '/^$$/d' -e 's/^?: (\([^)]*\)) /\1: /' -e 's/^\tHINT: /  /' >&2; \
+	  exit $$status
 	@echo "Orchestra is at http://$(ADDRESS):$(PORT)/admin/ (Ctrl-C ends it; a forgotten password: manage.py person admin --password)"
 	@$(BIN)/python -m gunicorn orchestra_site.wsgi:application --bind $(ADDRESS):$(PORT) --worker-class gthread --workers 2 --threads 8 --log-level warning
 

@@ -37,8 +37,8 @@ class Decision:
     """Whether that rule could be read: one that can't, and isn't there to allow, denies everything."""
     problem: str | None = None
     """Why nothing could be decided, so that it is denied: a word that nobody registered, a condition that failed."""
-    missed: tuple[str, str] | None = None
-    """A rule that would have allowed it, and what keeps it from doing so now."""
+    missed: tuple[str, str, str] | None = None
+    """A rule that would have allowed it, what keeps it from doing so now, and what to do about that."""
     observed: tuple[str, ...] = ()
     """Rules that are only observed, and would have refused what is allowed."""
 
@@ -114,17 +114,17 @@ def decide(
     if unknown is not None:
         return Decision(DENY, problem=unknown)
     found: dict[str, Rule] = {}
-    missed: tuple[str, str] | None = None
+    missed: tuple[str, str, str] | None = None
     speaking = index.covering(verb, resource)
     for rule in speaking:
         try:
-            why_not = rule.out_of_time(now) or ("is only observed" if rule.observe else _unmet(rule, args))
+            why_not = _why_silent(rule, args, now)
         except ExpressionError as error:
             return Decision(DENY, rule.text, problem=f"its condition can't be judged: {error.message}")
         if why_not is None:
             found[rule.effect] = _better(found.get(rule.effect), rule, full)
         elif rule.effect == ALLOW and missed is None:
-            missed = (rule.text, why_not)
+            missed = (rule.text, *why_not)
     effect = next((effect for effect in reversed(EFFECTS) if effect in found), DENY)
     if effect == ALLOW:
         return Decision(ALLOW, found[ALLOW].text, observed=tuple(rule.text for rule in speaking if _would_refuse(rule, args, now)))
@@ -140,6 +140,18 @@ def _would_refuse(rule: Rule, args: Mapping[str, Any], now: datetime) -> bool:
         return rule.effect != ALLOW and _unmet(rule, args) is None
     except ExpressionError:
         return True
+
+
+def _why_silent(rule: Rule, args: Mapping[str, Any], now: datetime) -> tuple[str, str] | None:
+    """Why it says nothing of this call, and what to do about that; None where it does. Raises ExpressionError where the condition can't be judged."""
+    out = rule.out_of_time(now)
+    if out is not None:
+        is_early = rule.since is not None and now < rule.since
+        return out, "Wait until then, give that line an earlier `from`" if is_early else "Give that line a later `until`"
+    if rule.observe:
+        return "is only observed", "Take `observe` off that line"
+    unmet = _unmet(rule, args)
+    return None if unmet is None else (unmet, "Give the call what that condition asks for")
 
 
 def _unmet(rule: Rule, args: Mapping[str, Any]) -> str | None:
@@ -226,14 +238,9 @@ def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
     """Why it is decided so, and what would change that: two clauses for people. A change holds once it is applied with --publish."""
     rule = f'the permission "{decision.rule}"'
     if decision.problem is not None:
-        if decision.rule is None:
-            return decision.problem, "Write a verb and a kind that are registered, or register yours in the team's document"
-        return f"{rule} speaks of it, and {decision.problem}", "Mend the condition (ask has(…) for what may be missing), or give what it asks for"
+        return _undecided(decision, rule)
     if decision.rule is None:
-        if decision.missed is not None:
-            text, why = decision.missed
-            return f'no permission allows it now: "{text}" {why}', f'Meet that, or add "{ALLOW} {verb} {resource}"'
-        return "no permission allows it", f'Add "{ALLOW} {verb} {resource}"'
+        return _unnamed(decision, verb, resource)
     if not decision.is_readable:
         return f"{rule} can't be read and may forbid it", "Mend it"
     if decision.effect == DENY or not _speaks(decision.rule, verb, resource):
@@ -244,5 +251,24 @@ def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
             f"{rule} asks for a person's yes, and nobody can give one in this version",
             f'Change it to "{ALLOW} {verb} {resource}" if that needs nobody',
         )
-    observed = f', and "{decision.observed[0]}", which is only observed, would refuse it' if decision.observed else ""
-    return f"{rule} allows it{observed}", f'Take it out, or add "{DENY} {verb} {resource}"'
+    if decision.observed:
+        observed = f'"{decision.observed[0]}"'
+        return f"{rule} allows it, and {observed}, which is only observed, would refuse it", f"Take `observe` off {observed}: then it is refused"
+    return f"{rule} allows it", f'Take it out, or add "{DENY} {verb} {resource}"'
+
+
+def _undecided(decision: Decision, rule: str) -> tuple[str, str]:
+    problem = decision.problem or ""
+    if decision.rule is None:
+        return problem, "Write a verb and a kind that are registered, or register yours in the team's document"
+    return (
+        f"{rule} speaks of it, and {problem}",
+        "Give what it asks for, of the type that it compares, or mend it (ask has(…) for what may be missing)",
+    )
+
+
+def _unnamed(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
+    if decision.missed is None:
+        return "no permission allows it", f'Add "{ALLOW} {verb} {resource}"'
+    text, why, change = decision.missed
+    return f'no permission allows it now: "{text}" {why}', f'{change}, or add "{ALLOW} {verb} {resource}"'

@@ -9,13 +9,14 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
-from agents.grants import Rate, parse_rule
+from agents.grants import Rate, parse_rule, readable
 from agents.models import GrantUse
-from audit import bulk
+from audit import bulk, clock
+from audit.instants import to_the_second
 
 Used = tuple[str, str]
 """An agent's name and the text of a permission."""
@@ -69,9 +70,34 @@ def write(rows: Mapping[Used, GrantUse]) -> None:
     bulk.update_where(GrantUse, match=["digest"], change=["used_at", "recent"], rows=changed, answers=False)
 
 
-def count(row: GrantUse | None, rate: Rate, now: datetime) -> int:
-    """How much of its rate is used up now."""
-    return 0 if row is None else len(_within(row, rate, now))
+@dataclass(frozen=True, slots=True)
+class Room:
+    """`used` of the `of` uses that a rate has; `fits_at` is when the next one fits, where none fits now."""
+
+    used: int
+    of: int
+    fits_at: datetime | None = None
+
+    def __str__(self) -> str:
+        """A clause for people."""
+        full = "" if self.fits_at is None else f", the next fits at {to_the_second(self.fits_at)}"
+        return f"{self.used} of {self.of} used{full}"
+
+    def as_record(self) -> dict[str, Any]:
+        """As JSON says it."""
+        return {"used": self.used, "of": self.of, "fits_at": None if self.fits_at is None else clock.to_text(self.fits_at)}
+
+
+def rooms(agent: str, rules: Iterable[str], now: datetime) -> dict[str, Room]:
+    """Of those of an agent's permissions that have a rate; one statement. It is as the rows stand: the next call may find it otherwise."""
+    rated = {text: rule.rate for text in rules if (rule := readable(text)) is not None and rule.rate is not None}
+    rows = {row.rule: row for row in GrantUse.objects.filter(digest__in=[digest_of(agent, text) for text in rated])} if rated else {}
+    return {text: _room_in(rows.get(text), rate, now) for text, rate in rated.items()}
+
+
+def _room_in(row: GrantUse | None, rate: Rate, now: datetime) -> Room:
+    full = None if row is None else _room(row, now)
+    return Room(0 if row is None else len(_within(row, rate, now)), rate.uses, None if full is None else full.fits_at)
 
 
 def digest_of(agent: str, rule: str) -> str:

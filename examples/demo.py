@@ -144,6 +144,7 @@ def play(number: int, scene: Scene) -> Played:
     why = visible(scene.why(document), 600)
     console.print(Text.assemble("   ", (str(document["label"]), STYLES[scene.exit_status]), f"  exit status {done.returncode}"))
     for line in Text(why).wrap(console, console.width - 3):
+        line.rstrip()
         console.print(Text.assemble("   ", line))
     return Played(scene, document, why, seconds)
 

@@ -17,6 +17,7 @@ from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 
 from agents.errors import NotGranted
+from audit.actors import Actor
 from orchestra_site.models import Token
 
 
@@ -57,6 +58,16 @@ def session_of(request: HttpRequest) -> OpenSession | None:
 
 def token_of(token: Token) -> OpenToken:
     return OpenToken(token.user_id, token.id, token.expiry)
+
+
+def require_open_beside(actor: Actor, person: int, now: datetime) -> None:
+    """As the actor's credential does by itself, where what belongs to this person is locked next: both people's rows in one order.
+
+    Two who take each other's tokens at once then come one after the other, and neither waits for what the other holds.
+    """
+    if isinstance(actor.by, OpenSession | OpenToken):
+        list(User.objects.select_for_update().filter(pk__in=[actor.by.person, person]).order_by("pk").values_list("pk"))
+        actor.by.require_open(now)
 
 
 def _person(key: int) -> User | None:

@@ -14,7 +14,7 @@ from django.db.models import Count
 from agents.api import finding, rendering
 from agents.errors import UnknownAgent
 from agents.models import Agent, ModelAlias, Pipeline, Release, Team, Version, VersionState
-from agents.registry import nearest
+from agents.registry import nearest, versions_run
 from audit import clock
 from audit.actors import Actor
 from audit.visible import visible
@@ -32,9 +32,10 @@ MOST_READ: Final = 200
 def agents(actor: Actor, team: str | None = None, name: str | None = None) -> list[Record]:
     """By name, with the newest run of each and when it last took part in a verified one; null for not lately."""
     rows = list(_of(Agent.objects.visible_to(actor).select_related("team"), team, name))
-    stands = _stands(Version.objects.filter(agent__in=rows), "agent_id")
+    stands, runs = _stands(Version.objects.filter(agent__in=rows), "agent_id"), versions_run([row.name for row in rows], actor=actor)
+    kept = {row.pk: {**stands.get(row.pk, _NOTHING), "runs": rendering.runs(runs.get(row.name, ()))} for row in rows}
     return [
-        {**rendering.agent(row), **stands.get(row.pk, _NOTHING), "last_run": _run(did.last), "last_verified_at": _text(did.verified_at)}
+        {**rendering.agent(row), **kept[row.pk], "last_run": _run(did.last), "last_verified_at": _text(did.verified_at)}
         for first in range(0, len(rows), AT_ONCE)
         for row, did in _with_lately(rows[first : first + AT_ONCE], actor)
     ]
@@ -75,11 +76,10 @@ KINDS: Final[dict[str, Callable[..., list[Record]]]] = {"agents": agents, "pipel
 
 
 def one(name: str, actor: Actor) -> Record:
-    """An agent or a pipeline with its newest versions, and a pipeline with its newest releases; UnknownAgent for neither."""
+    """An agent or a pipeline with its newest versions, a pipeline with its newest releases; a team with what it owns. UnknownAgent for none."""
     owners: list[Any] = [*Agent.objects.visible_to(actor).filter(name=name), *Pipeline.objects.visible_to(actor).filter(name=name)]
     if not owners:
-        names = [*Agent.objects.visible_to(actor).values_list("name", flat=True), *Pipeline.objects.visible_to(actor).values_list("name", flat=True)]
-        raise UnknownAgent(f"there is no agent or pipeline '{visible(name, 80)}'{nearest(name, names)}")
+        return _team(name, actor)
     owner = owners[0]
     versions = Version.objects.of(owner).select_related("agent", "pipeline").defer("spec").order_by("-number")[:MOST_OF_ONE]
     found: Record = {"versions": [rendering.version(row) for row in versions]}
@@ -87,6 +87,14 @@ def one(name: str, actor: Actor) -> Record:
         return {"agent": agents(actor, name=name)[0], **found}
     releases = Release.objects.filter(pipeline=owner).select_related("pipeline", "version").defer("manifest", "version__spec")[:MOST_OF_ONE]
     return {"pipeline": pipelines(actor, name=name)[0], "releases": [rendering.release(row) for row in releases], **found}
+
+
+def _team(name: str, actor: Actor) -> Record:
+    found = teams(actor, name)
+    if not found:
+        names = [each for model in (Agent, Pipeline, Team) for each in model.objects.visible_to(actor).values_list("name", flat=True)]
+        raise UnknownAgent(f"there is no agent, pipeline or team '{visible(name, 80)}'{nearest(name, names)}")
+    return {"team": found[0], **{kind: read(actor, name) for kind, read in KINDS.items() if kind != "teams"}}
 
 
 def team_named(name: str, actor: Actor) -> str:

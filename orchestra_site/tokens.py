@@ -24,7 +24,7 @@ from audit import clock, ledger
 from audit.actors import Actor
 from audit.errors import Conflict, Invalid, NotFound, OrchestraError
 from audit.visible import visible
-from orchestra_site.credentials import OpenToken
+from orchestra_site.credentials import OpenToken, require_open_beside
 from orchestra_site.models import USE_IS_KNOWN_TO, Token
 
 DAYS = 30
@@ -81,46 +81,57 @@ def create_token(username: str, *, actor: Actor, days: int | None = None, name: 
 
 
 def revoke_token(token: UUID, *, actor: Actor, of: str | None = None, now: datetime | None = None) -> None:
-    """It is refused from its next use on. UnknownToken, also for one that the actor may not see or that isn't this person's."""
+    """It is refused from its next use on. UnknownToken, also for one that the actor may not see or that isn't this person's.
+
+    NotGranted where what asks has ended since it came.
+    """
     try:
         with transaction.atomic(durable=True):
-            rows = Token.objects.visible_to(actor).select_for_update(of=("self",)).select_related("user").filter(id=token)
+            at = now or clock.now()
+            rows = Token.objects.visible_to(actor).filter(id=token)
             if of is not None:
                 rows = rows.filter(user__username=of) if of.isprintable() else rows.none()
-            found = rows.first()
+            for person in rows.values_list("user", flat=True):
+                require_open_beside(actor, person, at)
+            found = rows.select_for_update(of=("self",)).select_related("user").first()
             if found is None:
                 raise UnknownToken(f"there is no token {token} that you may see", token=str(token))
             facts = {"token": str(found.id), "person": found.user.pk}
-            _record(REVOKED, actor, found, now or clock.now(), facts, {"person": found.user.username})
+            _record(REVOKED, actor, found, at, facts, {"person": found.user.username})
             found.delete()
-    except UnknownToken as refusal:
+    except (UnknownToken, NotGranted) as refusal:
         raise _refused(refusal, actor) from None
 
 
 def revoke_tokens(username: str, *, actor: Actor, now: datetime | None = None) -> int:
-    """All tokens of a person are refused from their next use on; how many there were. UnknownPerson, where the actor may see none of theirs."""
+    """All tokens of a person are refused from their next use on; how many there were. UnknownPerson, where the actor may see none of theirs.
+
+    NotGranted where what asks has ended since it came.
+    """
     try:
         with transaction.atomic(durable=True):
             at = now or clock.now()
-            _require_own(username, actor)
+            require_open_beside(actor, _require_own(username, actor), at)
             rows = Token.objects.visible_to(actor).live(at).select_for_update(of=("self",)).select_related("user")
             found = list(rows.filter(user__username=username))
             ledger.record(
                 [_draft(REVOKED, actor, each, {"token": str(each.id), "person": each.user.pk}, {"person": username}) for each in found], now=at
             )
             Token.objects.filter(pk__in=[each.pk for each in found]).delete()
-    except UnknownPerson as refusal:
+    except (UnknownPerson, NotGranted) as refusal:
         raise _refused(refusal, actor) from None
     return len(found)
 
 
-def _require_own(username: str, actor: Actor) -> None:
-    """One's own, or where one manages people those of anybody but an administrator; the rows themselves are filtered by it too."""
+def _require_own(username: str, actor: Actor) -> int:
+    """Whose they are: one's own, or where one manages people those of anybody but an administrator; the rows themselves are filtered by it too."""
     people = User.objects.filter(username=username) if username.isprintable() else User.objects.none()
     if not actor.administers:
         people = people.filter(is_superuser=False) if actor.may_manage_people else people.filter(username=actor.id)
-    if not people.exists():
+    found = people.values_list("pk", flat=True).first()
+    if found is None:
         raise UnknownPerson(f"there is no person '{visible(username, 80)}' whose tokens you may revoke")
+    return found
 
 
 def holder_of(said: str) -> Token | None:

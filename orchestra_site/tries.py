@@ -19,6 +19,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils.crypto import salted_hmac
 
+from agents.errors import NotGranted
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.errors import NotFound, OrchestraError
@@ -132,16 +133,21 @@ def note_wrong(bounds: Sequence[Bound], *, now: datetime | None = None) -> TooMa
 
 
 def lift_lock(lock: UUID, *, actor: Actor, now: datetime | None = None) -> str:
-    """Passwords are looked at again; what was locked, in words. UnknownLock, also for one that the actor may not see or that has ended."""
+    """Passwords are looked at again; what was locked, in words. UnknownLock, also for one that the actor may not see or that has ended.
+
+    NotGranted where what asks has ended since it came.
+    """
     at = now or clock.now()
     try:
         with transaction.atomic(durable=True):
+            if actor.by is not None:
+                actor.by.require_open(at)
             row = Tries.objects.locks(at).visible_to(actor).select_for_update(of=("self",)).select_related("person").filter(pk=lock).first()
             if row is None:
                 raise UnknownLock(f"there is no lock {lock} that you may see; it may have ended by itself", lock=str(lock))
             ledger.record([_draft(UNLOCKED, actor, row, {})], now=at)
             row.delete()
-    except UnknownLock as refusal:
+    except (UnknownLock, NotGranted) as refusal:
         draft = ledger.Draft(REFUSED.name, actor, "sign-in:?", facts={"code": refusal.code}, openings={"message": refusal.message})
         with transaction.atomic(durable=True):
             ledger.record([draft], now=at)

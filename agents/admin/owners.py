@@ -24,11 +24,11 @@ from agents.admin.picture import picture
 from agents.admin.running import running
 from agents.admin.words import in_words
 from agents.models import Agent, ModelAlias, Pipeline, Release, Role, Standing, Team, Version, VersionState
+from agents.registry import composing
 from agents.registry.changes import compare
-from agents.registry.composing import users_of
 from audit import clock
 from audit.actors import Actor
-from audit.admin import ReadOnlyAdmin, choice, link_to, text_field
+from audit.admin import ReadOnlyAdmin, choice, text_field
 from audit.errors import Invalid
 from audit.requests import actor_of
 from audit.visible import visible
@@ -106,31 +106,37 @@ class AgentPage(OwnerAdmin):
 
     def page_context(self, request: HttpRequest, row: Agent) -> dict[str, Any]:
         actor = actor_of(request)
-        using = users_of([row.name])[row.name]
-        seen = set(Pipeline.objects.visible_to(actor).filter(pk__in=[one.pk for one in using]).values_list("pk", flat=True))
+        runs = registry.versions_run([row.name], actor=actor).get(row.name, [])
         return {
             **super().page_context(request, row),
             **_rights(row, actor),
             **_asked(request, row),
-            **_running(row, actor),
+            **_running(row, runs, actor),
             "overdue": row.review_by is not None and row.review_by < clock.now().date(),
-            "used_by": [(one.name, link_to(one)) for one in using if one.pk in seen],
-            "used_elsewhere": len(using) - len(seen),
+            "used_by": [(one, reverse("admin:agents_pipeline_change", args=[one.id])) for one in runs],
+            "used_elsewhere": composing.many_use(row.name) - len(runs),
         }
 
 
 def _rights(agent: Agent, actor: Actor) -> dict[str, Any]:
     """Each permission in words, beside what it says now and when it was used."""
     found = registry.rights(agent.name, actor=actor)
-    return {"rights": list(zip(in_words(found.agent.in_force), found.every, strict=True)), "known_since": found.known_since}
+    words = in_words(found.agent.in_force)
+    return {"rights": [(*both, registry.last_used(both[1])) for both in zip(words, found.every, strict=True)], "known_since": found.known_since}
 
 
-def _running(agent: Agent, actor: Actor) -> dict[str, Any]:
-    """What runs now; where nothing is published, the newest draft."""
-    versions = Version.objects.of(agent).order_by("-number")
-    version = versions.filter(state=VersionState.PUBLISHED).first() or versions.first()
+def _running(agent: Agent, runs: Sequence[registry.Runs], actor: Actor) -> dict[str, Any]:
+    """The published version; where pipelines run only others (they were rolled back), the newest of these; where nothing is published, the draft."""
+    versions, numbers = Version.objects.of(agent).order_by("-number"), {one.number for one in runs}
+    published = versions.filter(state=VersionState.PUBLISHED).first()
+    instead = None if published is None or not numbers or published.number in numbers else versions.filter(number=max(numbers)).first()
+    version = instead or published or versions.first()
     if version is None:
         return {}
+    return {"published": published, "others": [one for one in runs if one.number != version.number], **_said_of(version, agent, actor)}
+
+
+def _said_of(version: Version, agent: Agent, actor: Actor) -> dict[str, Any]:
     said = running(version.spec, agent.in_force, now=clock.now())
     alias = None if said.alias is None else ModelAlias.objects.visible_to(actor).filter(name=said.alias).first()
     return {"running": said, "runs_version": version, "alias_row": alias}

@@ -65,7 +65,7 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
     def perform(_: Mapping[str, Any]) -> str:
         done = registry.publish(owner.name, actor=actor, version=seen.to_version, seen=request.POST.get("seen", ""))
         agents = f", with {', '.join(f'{name} {version}' for name, version in done.agents)}" if done.agents else ""
-        return f"Version {done.to_version} of '{done.name}' is published{agents}.{_staying(done)}"
+        return f"Version {done.to_version} of '{done.name}' is published{agents}.{_staying(done)}{_denied(done)}"
 
     old = f"in the place of version {seen.from_version}" if seen.from_version is not None else "for the first time"
     says = [f"Publish version {seen.to_version} of '{owner.name}' {old}. {_effect(owner)}"]
@@ -125,6 +125,11 @@ def _staying(done: registry.Published) -> str:
     """The pipelines that a published agent left as they are; those of teams that this person doesn't see as a number."""
     named = [*done.stay, *([f"{done.stay_elsewhere} of other teams"] if done.stay_elsewhere else [])]
     return f" Pipelines that stay as they are until they are published: {', '.join(named)}." if named else ""
+
+
+def _denied(done: registry.Published) -> str:
+    """What ran already and is refused now."""
+    return f" What ran already and is refused now: {'; '.join(visible(each, 500) for each in done.denied)}." if done.denied else ""
 
 
 def _touched(done: registry.RolledBack) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from agents.admin.words import span
 from agents.grants import ALLOW, is_about_connecting, readable
 from audit.wording import lasting, money
 
@@ -103,7 +104,7 @@ def _network(permissions: Sequence[Any], now: datetime) -> str:
 
 
 def _rate(rate: Any) -> str:
-    return "" if not rate else f"{rate['calls']:,} calls in {lasting(rate['window_ms'] / 1000)}"
+    return "" if not rate else f"{rate['calls']:,} calls in {span(rate['window_ms'])}"
 
 
 def _breaker(breaker: Any) -> str:

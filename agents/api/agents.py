@@ -53,7 +53,8 @@ class AgentView(Door):
         found = finding.agent(agent, asked.actor)
         last = reports.last_run_of(found.name, actor=asked.actor)
         at_work = None if last is None else {"run": str(last[0]), "at": clock.to_text(last[1])}
-        return Response({**rendering.agent(found), **finding.stands(found), "last_run": at_work})
+        runs = registry.versions_run([found.name], actor=asked.actor).get(found.name, ())
+        return Response({**rendering.agent(found), **finding.stands(found), "runs": rendering.runs(runs), "last_run": at_work})
 
 
 class MayView(Door):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from agents.models import Agent, ModelAlias, Pipeline, Release, Team, Version
-from agents.registry import Applied, CodeChange, FieldChange, MadeRelease, Preview, Published, RolledBack
+from agents.registry import Applied, CodeChange, FieldChange, MadeRelease, Preview, Published, RolledBack, Runs
 from audit import clock
 
 
@@ -18,8 +18,14 @@ def team(row: Team) -> dict[str, Any]:
 
 
 def agent(row: Agent) -> dict[str, Any]:
-    kept = ("role", "permissions", "risk_tier", "data_classes")
-    return {**_owned(row), **{name: getattr(row, name) for name in kept}, "review_by": row.review_by.isoformat() if row.review_by else None}
+    kept = {name: getattr(row, name) for name in ("role", "permissions", "risk_tier", "data_classes")}
+    review_by = row.review_by.isoformat() if row.review_by else None
+    return {**_owned(row), **kept, "team_permissions": row.team.permissions, "review_by": review_by}
+
+
+def runs(found: Iterable[Runs]) -> dict[str, int]:
+    """The version of an agent that each pipeline runs."""
+    return {each.pipeline: each.number for each in found}
 
 
 def pipeline(row: Pipeline) -> dict[str, Any]:
@@ -77,8 +83,8 @@ def alias(row: ModelAlias) -> dict[str, Any]:
 def preview(told: Preview) -> dict[str, Any]:
     agents = [{"name": pin.name, "running": pin.running, "version": pin.version, "fields": _fields(pin.fields)} for pin in told.pins]
     problems = [str(each) for each in told.problems]
-    fields, code = _fields(told.fields), _code(told.code)
-    return {**_done(told), "fields": fields, "agents": agents, "unchanged": told.unchanged, "problems": problems, "seen": told.seen, "code": code}
+    fields, kept = _fields(told.fields), {"unchanged": told.unchanged, "problems": problems, "seen": told.seen, "denied": list(told.denied)}
+    return {**_done(told), "fields": fields, "agents": agents, **kept, "code": _code(told.code)}
 
 
 def published(done: Published) -> dict[str, Any]:
@@ -88,6 +94,7 @@ def published(done: Published) -> dict[str, Any]:
         "releases": _releases(done.releases),
         "stay": list(done.stay),
         "stay_elsewhere": done.stay_elsewhere,
+        "denied": list(done.denied),
     }
 
 
@@ -108,6 +115,7 @@ def applied(done: Applied) -> dict[str, Any]:
         "releases": _releases(done.releases),
         "pending": _releases(done.pending),
         "warnings": [str(each) for each in done.warnings],
+        "denied": done.denied,
         "hints": done.hints,
         "code": _code(done.code),
     }

@@ -119,6 +119,7 @@ AGENT: Final = given(
     _OWNED,
     role=one_of(*Role, meaning="the one kind of work that it does and answers for"),
     permissions=listing(text(), "what it may, from its published version"),
+    team_permissions=listing(text(), "what it may beside that, as every agent of its team"),
     risk_tier=text(),
     data_classes=listing(anything()),
     review_by=maybe({"type": "string", "format": "date"}),
@@ -130,6 +131,7 @@ _STANDS: Final[dict[str, Shape]] = {
 }
 SHOWN_AGENT: Final = given(
     {**AGENT["properties"], **_STANDS},
+    runs=mapping("pipelines that are shown to you and run it, each with the version that it runs; after a rollback an older one", whole()),
     last_run=maybe(given(run=ident(), at=instant(), meaning="the newest run in which it did something")),
 )
 PIPELINE: Final = given(
@@ -205,6 +207,7 @@ CODE: Final = given(
     unreadable=flag("the code of one of them is not there, or can't be read"),
     meaning="Code that is another one than what runs now.",
 )
+_DENIED: Final = listing(text(), "what runs already and is refused once the permissions are published, and where it fails")
 PREVIEW: Final = given(
     _DONE,
     fields=_FIELDS,
@@ -213,6 +216,7 @@ PREVIEW: Final = given(
     problems=listing(text(), "what forbids it; empty: it can be published"),
     seen=text("the digest of what would be published, to publish exactly that"),
     code=listing(ref("Code"), "what changed in the code of agents"),
+    denied=_DENIED,
     meaning="What publishing would do.",
 )
 PUBLISHED: Final = given(
@@ -221,6 +225,7 @@ PUBLISHED: Final = given(
     releases=listing(_MADE, "what pipelines run from now on"),
     stay=listing(text(), "pipelines that use the agent and stay as they are until they are published themselves"),
     stay_elsewhere=whole("how many more of these belong to teams that are not shown to you"),
+    denied=_DENIED,
 )
 ROLLED_BACK: Final = given(
     _DONE,
@@ -243,6 +248,7 @@ APPLIED: Final = given(
     pending=listing(_MADE, "what they would run if this were published"),
     warnings=listing(text(), "what forbids to publish this"),
     code=listing(ref("Code"), "what changed in the code of agents"),
+    denied=_DENIED,
     hints=listing(text()),
 )  # fmt: skip
 
@@ -270,7 +276,13 @@ MAY_ASKED: Final[dict[str, Shape]] = {
     "resource": text("kind and name", pattern="^[^\\x00-\\x1f\\x7f-\\x9f]{1,1000}$", example="feed:metrics"),
     "args": text("what the call would be given, as one JSON object, for permissions with a condition", least=2, most=8_000),
 }
+_ROOM: Final[dict[str, Shape]] = {
+    "used": maybe(whole("how much of the rate of that permission is used up now, over all runs; null where it has none")),
+    "of": maybe(whole("how many uses its rate has")),
+    "fits_at": maybe(instant("when the next one fits, where none fits now: a call before is refused with the cause rate")),
+}
 MAY: Final = given(
+    _ROOM,
     agent=text(),
     state=one_of(*Standing),
     verb=text(),
@@ -284,13 +296,13 @@ MAY: Final = given(
     meaning="Whether an agent may do something.",
 )
 RIGHT: Final = given(
+    _ROOM,
     rule=text("the permission", example="allow write deploy:staging"),
     source=text("who holds it: the agent or its team", example="agent:deployer"),
     effect=one_of(*EFFECTS, "none", meaning="what it says now; none: nothing"),
     why=text(),
-    used_at=maybe(instant("when a call was last let through by it, to the hour")),
+    used_at=maybe(instant("when a call was last let through by it; exact where it has a rate, else there may be more within the hour from then")),
     unused=flag("not used for 90 days"),
-    used=maybe(whole("how much of its rate is used up; null where it has none")),
     meaning="A permission in force.",
 )
 RIGHTS: Final = given(

@@ -5,6 +5,7 @@ publishing and by the engine.
 """
 
 from agents.errors import ExpressionError
+from agents.expressions.conditions import never_true_or_false
 from agents.expressions.evaluation import compile_problems, evaluate, holds
 from agents.expressions.references import problems, references
 from agents.expressions.scanning import same_pieces
@@ -12,6 +13,7 @@ from agents.expressions.values import (
     expressions_in,
     fill,
     resolve,
+    template_paths,
     template_problems,
     template_references,
     value_references,
@@ -24,10 +26,12 @@ __all__ = [
     "expressions_in",
     "fill",
     "holds",
+    "never_true_or_false",
     "problems",
     "references",
     "resolve",
     "same_pieces",
+    "template_paths",
     "template_problems",
     "template_references",
     "value_references",

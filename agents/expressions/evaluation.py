@@ -6,6 +6,7 @@ every item; all/exists over 10,000 objects 0.01 s; two nested over 1,000 each 0.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ import cel
 from agents.errors import ExpressionError
 from agents.expressions.paths import Reference, bare_path, kind_of, look_up, shown
 from agents.expressions.references import Shape, problems, shape
+from agents.expressions.scanning import FUNCTIONS
 from audit.instants import recorded
 
 MAX_ITEMS = 10_000
@@ -25,6 +27,7 @@ MAX_ITEMS_NESTED_BUILDING = 100
 MAX_VALUES = 200_000
 MAX_COPIES = 8_000_000
 _INT64 = 2**63
+_METHOD = re.compile(r"Undefined variable or function: '(\w+)'")
 _ADVICE = "let a step compute it and read its result"
 
 
@@ -86,8 +89,12 @@ def _first_line(error: BaseException) -> str:
         return f"there is no {error.args[0]!r}; ask with has(…) whether it is there" if error.args else "a key is missing"
     if isinstance(error, TypeError) and str(error).startswith("No such overload"):
         return (
-            "an operation does not fit its values: whole and decimal numbers don't mix (write 1.0 or double(x)), and null has no parts (ask has(…))"
+            "an operation does not fit its values: a text and a number don't mix, nor do whole and decimal numbers (write 1.0 or double(x)), "
+            "and null has no parts (ask has(…))"
         )
+    asked = _METHOD.match(str(error))
+    if asked is not None and asked[1] in FUNCTIONS:
+        return f"{asked[1]}(…) can't be asked of this value: it is of another type than the expression expects"
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     marker = "ERROR: <input>:"
     return text[text.index(marker) + len(marker) :][:240] if marker in text else text[:240]

@@ -9,7 +9,7 @@ from typing import Any
 
 from agents.errors import ExpressionError
 from agents.expressions.evaluation import evaluate
-from agents.expressions.paths import Reference, as_reference, bare_path, kind_of, look_up
+from agents.expressions.paths import Reference, Segment, as_reference, bare_path, kind_of, look_up
 from agents.expressions.references import references
 
 Place = tuple[str | int, ...]
@@ -63,10 +63,15 @@ def template_problems(template: str) -> list[str]:
     return found
 
 
-def template_references(template: str) -> frozenset[Reference]:
-    """The paths a template uses."""
+def template_paths(template: str) -> list[tuple[Segment, ...]]:
+    """The paths in a template's braces, whole, in their order."""
     paths = (bare_path(hole.group(1)) for hole in _HOLE.finditer(template) if hole.group(1) is not None)
-    return frozenset(as_reference(path) for path in paths if path is not None)
+    return [path for path in paths if path is not None]
+
+
+def template_references(template: str) -> frozenset[Reference]:
+    """The names at the front of the paths that a template uses."""
+    return frozenset(map(as_reference, template_paths(template)))
 
 
 def fill(template: str, scope: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO, cast
 
@@ -16,12 +16,13 @@ from django.core.management.base import CommandError, DjangoHelpFormatter, Outpu
 from rich.console import Console
 from rich.text import Text
 
-from agents.registry import Change, CodeChange, MadeRelease, Preview, Published
+from agents.registry import Change, CodeChange, FieldChange, MadeRelease, Preview, Published
 from audit.errors import OrchestraError
 from audit.management.database import database_expected, exit_status
 from audit.visible import visible
 
 MAX_FIELDS = 40
+MAX_MOVED = 100
 MAX_PROBLEMS = 200
 MAX_MESSAGE = 1_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -48,12 +49,25 @@ class Shown:
         state = "" if change.action == "published" else ", draft" if change.draft else ", published"
         stands = "" if change.version is None else f" (version {change.version}{state})"
         self.line(f"{change.kind} {visible(change.name)}: {change.action}{stands}", change.action)
-        for field in change.fields[:MAX_FIELDS]:
-            self.line(f"    {visible(field.path)}: {_value(field.old)} → {_value(field.new)}")
+        self.fields(change.fields, "    ")
         if len(change.fields) > MAX_FIELDS:
             self.line(f"    … and {len(change.fields) - MAX_FIELDS} more fields")
         for note in change.notes:
             self.line(f"    {visible(note)}", "hint")
+
+    def fields(self, fields: Sequence[FieldChange], indent: str, style: str = "") -> None:
+        """Old → new; of a list of texts, such as permissions, each that went or came on a line of its own, and whole."""
+        for field in fields[:MAX_FIELDS]:
+            gone, come = _moved(field)
+            if not gone and not come:
+                self.line(f"{indent}{visible(field.path)}: {_value(field.old)} → {_value(field.new)}", style)
+                continue
+            self.line(f"{indent}{visible(field.path)}:", style)
+            moved = [("-", text) for text in gone] + [("+", text) for text in come]
+            for sign, text in moved[:MAX_MOVED]:
+                self.line(f"{indent}  {sign} {visible(text, MAX_MESSAGE)}", _SIGNS[sign])
+            if len(moved) > MAX_MOVED:
+                self.line(f"{indent}  … and {len(moved) - MAX_MOVED} more", "hint")
 
     def release(self, release: MadeRelease, *, would: bool = False) -> None:
         """A release that became current, or would: then also the one that runs until then."""
@@ -73,6 +87,7 @@ class Shown:
             self.line(f"  with agent {name} version {number}", "created")
         for release in done.releases:
             self.release(release)
+        self.denied(done.denied)
         for name in done.stay:
             self.line(f"pipeline {name} stays as it is; manage.py publish {name} gives it the new version", "hint")
         if done.stay_elsewhere:
@@ -82,8 +97,7 @@ class Shown:
         """What a publication would do, and every problem that forbids it."""
         was = "nothing" if told.from_version is None else f"version {told.from_version}"
         self.line(f"{told.kind} {told.name}: would publish version {told.to_version} instead of {was}")
-        for field in told.fields[:MAX_FIELDS]:
-            self.line(f"  {visible(field.path)}: {_value(field.old)} → {_value(field.new)}", "changed")
+        self.fields(told.fields, "  ", "changed")
         if len(told.fields) > MAX_FIELDS:
             self.line(f"  … and {len(told.fields) - MAX_FIELDS} more fields", "hint")
         for pin in told.pins:
@@ -92,10 +106,16 @@ class Shown:
         if told.unchanged:
             self.line("it runs already: there is nothing to publish", "hint")
         self.code(told.code)
+        self.denied(told.denied)
         for problem in told.problems:
             self.line(visible(problem, MAX_MESSAGE), "problem")
         if not (told.unchanged or told.problems):
             self.line(f"to publish exactly this: manage.py publish {told.name} --number {told.to_version} --seen {told.seen}", "hint")
+
+    def denied(self, sentences: Iterable[str]) -> None:
+        """What runs already and is refused from then on."""
+        for sentence in sentences:
+            self.line(visible(sentence, MAX_MESSAGE), "warning")
 
     def code(self, changes: Iterable[CodeChange]) -> None:
         """What changed in the code of agents: each file with the lines of its diff, as far as they were made."""
@@ -132,6 +152,15 @@ def refuse(error: OrchestraError, stream: OutputWrapper) -> NoReturn:
     if len(problems) > MAX_PROBLEMS:
         shown.line(f"… and {len(problems) - MAX_PROBLEMS} more problems", "problem")
     raise CommandError(visible(error.message, MAX_MESSAGE), returncode=exit_status(error))
+
+
+def _moved(field: FieldChange) -> tuple[Sequence[str], Sequence[str]]:
+    """Of two lists of texts those that are only in the old and only in the new one; nothing where it is no such list, or only the order differs."""
+    lists = [[] if value is None else value for value in (field.old, field.new)]
+    if not all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in lists):
+        return (), ()
+    old, new = lists
+    return [text for text in old if text not in new], [text for text in new if text not in old]
 
 
 def _value(value: Any) -> str:

@@ -28,8 +28,9 @@ from .publishing import preview, publish
 from .registered import unregistered_in_force
 from .releases import nearest, pipeline_to_run, release_for, release_of
 from .retiring import reinstate, retire
-from .rights import Right, Rights, rights
+from .rights import Right, Rights, last_used, rights
 from .rollbacks import rollback
+from .running import Runs, versions_run
 from .scaffolding import new_pipeline
 from .sent import apply_files
 from .suspending import resume, suspend
@@ -53,6 +54,7 @@ __all__ = [
     "Right",
     "Rights",
     "RolledBack",
+    "Runs",
     "add_member",
     "add_to_group",
     "apply_files",
@@ -66,6 +68,7 @@ __all__ = [
     "groups_visible_to",
     "hide_team",
     "hide_team_from_group",
+    "last_used",
     "may",
     "nearest",
     "new_pipeline",
@@ -97,4 +100,5 @@ __all__ = [
     "unpacked",
     "unregistered_in_force",
     "update_prices",
+    "versions_run",
 ]

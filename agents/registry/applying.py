@@ -19,10 +19,11 @@ from audit.actors import Actor
 from audit.errors import OrchestraError
 from audit.visible import named
 
-from . import composing, modelling, pinning, releases, rows, versions
+from . import composing, modelling, pinning, releases, rows, versions, withdrawing
 from .changes import Applied, Change, FieldChange, MadeRelease
 from .diffs import Folders, code_changes, folders_of
 from .judging import unpublishable
+from .keeping import keep_accountable
 from .locking import inventory_held
 from .owners import retired
 from .preparing import Prepared, prepare
@@ -77,7 +78,10 @@ def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
         many = f"{len(ordered)} problems" if len(ordered) > 1 else "1 problem"
         raise NotPublishable(f"{prepared.taken.name}: {many}; nothing was written", problems=ordered)
     applied.warnings = later
-    applied.hints += [*_unbounded(prepared), *([] if applied.publish else _held_back(prepared))]
+    applied.hints += keep_accountable(prepared)
+    held, together = withdrawing.held_once_published(prepared), {document.name for document in prepared.parsed.pipelines}
+    applied.denied = withdrawing.left_without(held, apart_from=together, actor=turn.actor, now=turn.now)
+    applied.hints += [*withdrawing.ended(prepared, turn.now), *_unbounded(prepared), *([] if applied.publish else _held_back(prepared))]
 
 
 def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> list[Folders]:

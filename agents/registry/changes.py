@@ -91,6 +91,8 @@ class Applied:
     """Without `publish`: the releases that publishing would put in the place of what pipelines run now."""
     code: tuple[CodeChange, ...] = ()
     """What changed in the code of the agents whose version is another one than before."""
+    denied: list[str] = field(default_factory=list)
+    """What runs already and will be refused once the permissions are published, as they are with `publish`: a sentence each."""
 
     @property
     def unchanged(self) -> bool:
@@ -127,7 +129,7 @@ class RolledBack:
 class Published:
     """What one publication did: the drafts of agents that went with it, the release that runs now, the pipelines that `stay` as they were.
 
-    Pipelines that aren't shown to whoever published are only counted: `stay_elsewhere`.
+    Pipelines that aren't shown to whoever published are only counted: `stay_elsewhere`. `denied`: what ran already and is refused from now on.
     """
 
     kind: str
@@ -138,6 +140,7 @@ class Published:
     releases: tuple[MadeRelease, ...] = ()
     stay: tuple[str, ...] = ()
     stay_elsewhere: int = 0
+    denied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,7 @@ class Preview:
     """What a publication would do: fields that differ from what runs now, agents whose version changes, and what forbids it.
 
     `unchanged` says that what would be published runs already; `seen` is the digest of what would be published, for `publish` to hold to.
+    `denied`: what runs elsewhere already and would be refused from then on.
     """
 
     kind: str
@@ -168,6 +172,7 @@ class Preview:
     unchanged: bool = False
     seen: str = ""
     code: tuple[CodeChange, ...] = ()
+    denied: tuple[str, ...] = ()
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:

@@ -14,6 +14,7 @@ from django.db.models import F
 from agents import spec, validation
 from agents.models import Agent, Pipeline, Standing, Team, Version, VersionState
 from agents.spec import Document, Problem
+from audit import clock
 from audit.actors import Actor
 from audit.canonical import digest
 
@@ -151,11 +152,13 @@ def _versions(names: set[str], actor: Actor, *, drafts: bool) -> dict[str, Versi
 def refusals(composition: Composition, document: Document | None = None) -> list[Problem]:
     """What forbids to publish this, each with its place: file and line, or the path in the spec where no file is at hand."""
     everybody = {**composition.lineage, **composition.agents}
-    agents = {name: {**one.spec, **_judged_by(one), "executable": spec.executable(one.spec, composition.aliases)} for name, one in everybody.items()}
+    agents = {name: {**one.spec, **judged_by(one), "executable": spec.executable(one.spec, composition.aliases)} for name, one in everybody.items()}
     line_of: Callable[[spec.Path], int] = document.line_of if document else lambda _path: 1
     name = composition.pipeline.owner.name
     pins, unusable = composition.pipelines, composition.unusable
-    found = validation.check(composition.pipeline.spec, agents, line_of=line_of, pipelines=pins, unusable=unusable, others=composition.others)
+    found = validation.check(
+        composition.pipeline.spec, agents, line_of=line_of, pipelines=pins, unusable=unusable, others=composition.others, now=clock.now()
+    )
     unasked = [*_unknown_aliases(composition), *_out_of_use(composition)]
     if document is not None:
         return [Problem(document.file, line, message) for line, message in [*((one.line, one.message) for one in found), *unasked]]
@@ -163,7 +166,7 @@ def refusals(composition: Composition, document: Document | None = None) -> list
     return [Problem(f"pipeline '{name}'", 1, message) for message in [*said, *(message for _, message in unasked)]]
 
 
-def _judged_by(version: Version) -> dict[str, Any]:
+def judged_by(version: Version) -> dict[str, Any]:
     """The permissions that its agent would have: the version's, and those of its team, into which a publication moves it."""
     assert version.agent is not None  # one of an agent
     team, named = version.agent.team, version.spec["team"]
@@ -197,6 +200,11 @@ def shown(pipelines: Iterable[Pipeline], actor: Actor) -> tuple[list[Pipeline], 
 def of_other_teams(number: int) -> str:
     """Pipelines that are counted where their names may not stand."""
     return f"{number} pipeline{'' if number == 1 else 's'} of other teams"
+
+
+def many_use(name: str) -> int:
+    """How many pipelines run this agent, whoever may see them; none that is retired."""
+    return Pipeline.objects.exclude(state=Standing.RETIRED).filter(current_release__uses__agent=name).count()
 
 
 def users_of(names: Iterable[str]) -> dict[str, list[Pipeline]]:

@@ -5,7 +5,7 @@ The same rules as for `apply --publish`, from rows instead of files. Called by t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
 from audit.visible import named
 
-from . import releases, versions
+from . import releases, versions, withdrawing
 from .changes import Pin, Preview, Published, compare
 from .composing import Composition, compose, refusals, shown, users_of
 from .diffs import code_changes, folders_of
@@ -65,7 +65,12 @@ def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
     owner = owner_named(name, actor, lock=False)
     require_in_use(owner)
     target = _target(owner, version)
-    return _previewed_pipeline(owner, target, actor) if isinstance(owner, Pipeline) else _previewed_agent(owner, target)
+    return _previewed_pipeline(owner, target, actor) if isinstance(owner, Pipeline) else _previewed_agent(owner, target, actor)
+
+
+def _denied(published: Iterable[Version], actor: Actor, now: datetime, *, together: str = "") -> tuple[str, ...]:
+    """What runs in other pipelines than the one that is published with it, and would be refused from then on."""
+    return tuple(withdrawing.left_without(withdrawing.held_by(published), apart_from={together}, actor=actor, now=now))
 
 
 def _require_seen(seen: str | None, now: str, owner: Agent | Pipeline) -> None:
@@ -74,12 +79,13 @@ def _require_seen(seen: str | None, now: str, owner: Agent | Pipeline) -> None:
         raise Conflict(f"what would be published of '{owner.name}' has changed since it was shown; nothing was changed: look again, then publish")
 
 
-def _previewed_agent(agent: Agent, target: Version) -> Preview:
+def _previewed_agent(agent: Agent, target: Version, actor: Actor) -> Preview:
     live = versions.published(agent)
     fields = compare({} if live is None else live.spec, target.spec)
     same = live is not None and live.pk == target.pk
     code, number = code_changes(folders_of([(agent.name, fields)])), None if live is None else live.number
-    return Preview("agent", agent.name, number, target.number, fields, unchanged=same, seen=target.digest, code=code)
+    denied = () if same else _denied([target], actor, clock.now())
+    return Preview("agent", agent.name, number, target.number, fields, unchanged=same, seen=target.digest, code=code, denied=denied)
 
 
 def _previewed_pipeline(pipeline: Pipeline, target: Version, actor: Actor) -> Preview:
@@ -97,6 +103,7 @@ def _previewed_pipeline(pipeline: Pipeline, target: Version, actor: Actor) -> Pr
         unchanged=current is not None and composition.digest() == current.digest,
         seen=composition.digest(),
         code=code_changes(folders_of((pin.name, pin.fields) for pin in pins)),
+        denied=_denied(_drafts(composition), actor, clock.now(), together=pipeline.name),
     )
 
 
@@ -136,6 +143,7 @@ def _pipeline(turn: Turn, pipeline: Pipeline, target: Version, seen: str | None)
     if problems := refusals(composition):
         raise NotPublishable(f"version {target.number} of pipeline '{pipeline.name}' can't be published; nothing was changed", problems=problems)
     live, drafts = versions.published(pipeline), _drafts(composition)
+    denied = _denied(drafts, turn.actor, turn.now, together=pipeline.name)
     for draft in drafts:
         require_member(turn.actor, draft.owner.team.name, f"agent '{draft.owner.name}'")
         versions.publish(turn, draft)
@@ -144,7 +152,7 @@ def _pipeline(turn: Turn, pipeline: Pipeline, target: Version, seen: str | None)
     if made is None:
         raise Conflict(f"pipeline '{pipeline.name}' runs version {target.number} with the newest versions of its agents already; nothing was changed")
     agents = tuple((draft.owner.name, draft.number) for draft in drafts)
-    return Published("pipeline", pipeline.name, None if live is None else live.number, target.number, agents, (made,))
+    return Published("pipeline", pipeline.name, None if live is None else live.number, target.number, agents, (made,), denied=denied)
 
 
 def _agent(turn: Turn, agent: Agent, target: Version, seen: str | None) -> Published:
@@ -155,7 +163,8 @@ def _agent(turn: Turn, agent: Agent, target: Version, seen: str | None) -> Publi
     if missing := [side for side in ("input", "output") if target.spec.get(side) is None]:
         message = f"agent '{agent.name}' has no {' and no '.join(missing)} contract, so nothing could be held against what it is given and gives"
         raise NotPublishable(message, problems=[Problem(f"agent '{agent.name}'", 1, message)])
+    denied = _denied([target], turn.actor, turn.now)
     versions.publish(turn, target)
     users, others = shown(users_of([agent.name])[agent.name], turn.actor)
     stay = tuple(sorted(pipeline.name for pipeline in users))
-    return Published("agent", agent.name, None if live is None else live.number, target.number, (), (), stay, others)
+    return Published("agent", agent.name, None if live is None else live.number, target.number, (), (), stay, others, denied)

@@ -5,11 +5,13 @@ The words are everybody's and the team's own, as its document says them or, wher
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-from agents import expressions
+from agents import expressions, validation
+from agents.contracts import disjoint, schema_problems
 from agents.grants import BUILT_IN, Vocabulary, parse_rule, readable
 from agents.models import Agent, Standing, Team
 from agents.spec import Document, Problem
@@ -28,7 +30,7 @@ def unregistered(prepared: Prepared) -> list[Problem]:
     for document in [*prepared.parsed.teams, *prepared.parsed.agents]:
         team = document.name if document.kind == "team" else document.spec["team"]
         words = known.get(team, BUILT_IN)
-        said = [*_of_permissions(document, words), *_of_uses(document, words), *_of_conditions(document)]
+        said = [*_of_permissions(document, words), *_of_uses(document, words), *_of_inputs(document), *_of_conditions(document)]
         found += [Problem(document.file, document.line_of(path), f"{document.kind} '{document.name}': {message}") for path, message in said]
     return found
 
@@ -80,10 +82,24 @@ def _of_uses(document: Document, words: Vocabulary) -> _Found:
             yield ("uses", index), f"use {use!r:.120}: {problem}"
 
 
-def _of_conditions(document: Document) -> _Found:
-    """A name that the agent's input contract rules out would make every call an error, which denies it."""
+def _of_inputs(document: Document) -> _Found:
+    """A path that the agent's input contract rules out would fail every call: nobody could say what it touches."""
     schema = document.spec.get("input") if document.kind == "agent" else None
-    if not isinstance(schema, Mapping) or schema.get("additionalProperties") is not False:
+    if isinstance(schema, Mapping) and not schema_problems(schema):
+        for index, use in enumerate(document.spec["uses"]):
+            yield from ((("uses", index), f"use {use!r:.120}: {problem}") for problem in validation.unfillable(use, schema))
+
+
+def _of_conditions(document: Document) -> _Found:
+    """A name that the agent's input contract rules out would make every call an error, which denies it; so would what is no yes or no."""
+    schema = document.spec.get("input") if document.kind == "agent" else None
+    if not isinstance(schema, Mapping):
+        return
+    for index, text in enumerate(document.spec["permissions"]):
+        rule = parse_rule(text)
+        for name in _asked_whole(rule.when, schema):
+            yield ("permissions", index), f"the condition of {rule.words!r:.120} is {ARGS}.{name}, which is never true or false; compare it"
+    if schema.get("additionalProperties") is not False:
         return
     there = {*(schema.get("properties") or {}), *(_OF_A_FETCH if "python" in (document.spec["run"] or {}) else ())}
     for index, text in enumerate(document.spec["permissions"]):
@@ -91,6 +107,14 @@ def _of_conditions(document: Document) -> _Found:
             near = get_close_matches(name, sorted(there), n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(sorted(there)) or 'nothing'}"
             yield ("permissions", index), f"the condition of {parse_rule(text).words!r:.120} names {ARGS}.{name}, which its input never holds; {hint}"
+
+
+def _asked_whole(condition: str | None, schema: Mapping[str, Any]) -> Iterator[str]:
+    """The member that a condition is, where that can be neither true nor false."""
+    found = re.fullmatch(rf"\s*{ARGS}\.([A-Za-z_][A-Za-z0-9_]*)\s*", condition or "")
+    named = found and schema.get("properties", {}).get(found[1])
+    if found and isinstance(named, Mapping) and "$ref" not in named and disjoint(named, {"type": "boolean"}):
+        yield found[1]
 
 
 def _names(condition: str | None) -> set[Any]:

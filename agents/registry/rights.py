@@ -17,6 +17,7 @@ from agents.grants import ALLOW, DENY, EFFECTS, Rule, is_about_connecting, reada
 from agents.models import Agent, GrantUse, Standing
 from audit import clock
 from audit.actors import Actor
+from audit.instants import readable as readable_instant
 
 from .entitlement import agent_shown
 
@@ -29,8 +30,8 @@ SILENT: Final = "none"
 class Right:
     """One permission. `effect`: what it says now, `none` where it says nothing; `why`: a clause about that.
 
-    `used_at`: when a call was last let through by it, or would have been refused if it weren't only observed; to the hour, None for never
-    since `known_since`. `used`: so much of its rate is used up.
+    `used_at`: when a call was last let through by it, or would have been refused if it weren't only observed; None for never since
+    `known_since`. Exact where it has a rate, of which `room` says what is used up; else there may be more uses within the hour from then.
     """
 
     rule: str
@@ -39,13 +40,21 @@ class Right:
     why: str
     used_at: datetime | None = None
     is_unused: bool = False
-    used: int | None = None
+    room: uses.Room | None = None
 
     def as_record(self) -> dict[str, Any]:
         """As JSON says it."""
         used_at = None if self.used_at is None else clock.to_text(self.used_at)
         said = {"rule": self.rule, "source": self.source, "effect": self.effect, "why": self.why}
-        return {**said, "used_at": used_at, "unused": self.is_unused, "used": self.used}
+        room = {"used": None, "of": None, "fits_at": None} if self.room is None else self.room.as_record()
+        return {**said, "used_at": used_at, "unused": self.is_unused, **room}
+
+
+def last_used(right: Right) -> str:
+    """When, as far as that is noted: a clause for people."""
+    if right.used_at is None:
+        return "never"
+    return readable_instant(right.used_at) if right.room is not None else f"within the hour from {readable_instant(right.used_at)[:-3]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +79,21 @@ def rights(name: str, *, actor: Actor, now: datetime | None = None) -> Rights:
     since = max([agent.created_at, *_noted_since()])
     stronger = _stronger(held, now)
     held_by = [*([agent.subject] * len(agent.permissions)), *([agent.team.subject] * len(agent.team.permissions))]
-    every = [_right(text, source, used.get(text), since, now, _now(agent, text, stronger, now)) for text, source in zip(held, held_by, strict=True)]
+    rooms = uses.rooms(agent.name, held, now)
+    every = [
+        _right(text, source, used.get(text), since, now, _now(agent, text, stronger, now), rooms.get(text))
+        for text, source in zip(held, held_by, strict=True)
+    ]
     return Rights(agent, since, tuple(every))
 
 
-def _right(text: str, source: str, use: GrantUse | None, since: datetime, now: datetime, says: tuple[str, str]) -> Right:
+def _right(text: str, source: str, use: GrantUse | None, since: datetime, now: datetime, says: tuple[str, str], room: uses.Room | None) -> Right:
     (effect, why), rule = says, readable(text)
     used_at = None if use is None else use.used_at
     if rule is None or rule.effect != ALLOW or rule.observe:  # nothing is let through by it; one that is observed may have been met
         return Right(text, source, effect, why, used_at)
     is_unused = (used_at or since) <= now - UNUSED_FOR
-    return Right(text, source, effect, why, used_at, is_unused, None if rule.rate is None else uses.count(use, rule.rate, now))
+    return Right(text, source, effect, why, used_at, is_unused, room)
 
 
 def _now(agent: Agent, text: str, stronger: Sequence[Rule], now: datetime) -> tuple[str, str]:

@@ -91,6 +91,10 @@ class Fields:
         self.wrong(key, f"must be a text, not {described(value)}; quote it if it is one")
         return None
 
+    def text_or_empty(self, key: str) -> str | None:
+        """As `text`, where an empty text says that there is none any more; None where nothing is said."""
+        return "" if self.value.get(key) == "" and self.get(key) == "" else self.text(key)
+
     def name(self, key: str, *, required: str = "", pattern: re.Pattern[str] = NAME) -> str | None:
         value = self.text(key, required=required)
         if value is None or pattern.fullmatch(value):

@@ -54,7 +54,7 @@ _SAME_INPUT: dict[str, Any] = {
 
 def read_team(fields: Fields) -> dict[str, Any]:
     """{"name", "accountable"}, and of `verbs`, `resources` and `permissions` those that are said; who belongs to it is not said in files."""
-    spec: dict[str, Any] = {"name": fields.name("name", required="name: my-team"), "accountable": fields.text("accountable")}
+    spec: dict[str, Any] = {"name": fields.name("name", required="name: my-team"), "accountable": fields.text_or_empty("accountable")}
     said = {"verbs": _words(fields, "verbs", VERB), "resources": _words(fields, "resources", KIND)}
     said["permissions"] = read_permissions(fields) if fields.has("permissions") else None
     return spec | {key: value for key, value in said.items() if value is not None}
@@ -79,7 +79,7 @@ def read_agent(fields: Fields) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "name": fields.name("name", required="name: my-agent"),
         "team": fields.name("team", required="team: the team that owns it"),
-        "accountable": fields.text("accountable"),
+        "accountable": fields.text_or_empty("accountable"),
         "role": role,
         "purpose": fields.text("purpose", required="purpose: one sentence that says what it is for"),
         "run": _run(fields, role),

@@ -111,19 +111,24 @@ class Rule:
         return " ".join([self.words, *bounds, *(["observe"] if self.observe else []), *([f"when {self.when}"] if self.when is not None else [])])
 
 
+def _shown(text: str) -> str:
+    """As a message quotes it: whole, or its beginning and an ellipsis."""
+    return repr(text if len(text) <= MAX_PERMISSION else f"{text[: MAX_PERMISSION - 1]}…")
+
+
 @lru_cache(maxsize=4096)
 def parse_rule(text: str) -> Rule:
     """The rule that a text says; RuleInvalid tells what is wrong with it."""
     found = _RULE.fullmatch(text) if len(text) <= MAX_RULE else None
     if found is None:
-        raise RuleInvalid(f'permission {text!r:.200} has not three words; it reads: allow VERB RESOURCE, such as "allow read feed:*"')
+        raise RuleInvalid(f'permission {_shown(text)} has not three words; it reads: allow VERB RESOURCE, such as "allow read feed:*"')
     effect, verb, resource, rest = found.groups()
     if effect not in EFFECTS:
-        raise RuleInvalid(f"permission {text!r} starts with {effect!r}; it begins with one of {', '.join(EFFECTS)}")
+        raise RuleInvalid(f"permission {_shown(text)} starts with {effect!r}; it begins with one of {', '.join(EFFECTS)}")
     if not VERB.fullmatch(verb):
-        raise RuleInvalid(f"permission {text!r}: {verb!r} is no verb; write a lower-case word such as read, write or call")
+        raise RuleInvalid(f"permission {_shown(text)}: {verb!r} is no verb; write a lower-case word such as read, write or call")
     if "*" in resource[:-1]:
-        raise RuleInvalid(f"permission {text!r}: a * may stand only at the very end of the resource")
+        raise RuleInvalid(f"permission {_shown(text)}: a * may stand only at the very end of the resource, as in deny read feed:secret/*")
     prefix = resource.endswith("*")
     bounds = _bounds(text, rest or "")
     return _judged(Rule(text, effect, verb, resource.removesuffix("*") if prefix else resource, prefix, **bounds))
@@ -135,25 +140,25 @@ def _bounds(text: str, rest: str) -> dict[str, Any]:
         name, value = found.groups()
         key, read, hint = _READERS[name]
         if key in bounds or (known := read(value)) is None:
-            raise RuleInvalid(f"permission {text!r}: {name} {value!r} can't be read; write {hint}, once")
+            raise RuleInvalid(f"permission {_shown(text)}: {name} {value!r} can't be read; write {hint}, once")
         bounds[key], rest = known, rest[found.end() :]
     if (found := _OBSERVE.match(rest)) is not None:
         bounds["observe"], rest = True, rest[found.end() :]
     condition = _CONDITION.fullmatch(rest)
     if rest and condition is None:
         said = "from INSTANT, until INSTANT, rate 10/hour, observe and, at the very end, when CONDITION"
-        raise RuleInvalid(f"permission {text!r}: {rest!r:.80} can't be read; after the resource may follow {said}")
+        raise RuleInvalid(f"permission {_shown(text)}: {rest!r:.80} can't be read; after the resource may follow {said}")
     return bounds | ({"when": condition[1]} if condition is not None else {})
 
 
 def _judged(rule: Rule) -> Rule:
     """What two bounds say together."""
     if rule.since is not None and rule.until is not None and rule.since >= rule.until:
-        raise RuleInvalid(f"permission {rule.text!r} would never hold: its `from` is not before its `until`")
+        raise RuleInvalid(f"permission {_shown(rule.text)} would never hold: its `from` is not before its `until`")
     if rule.rate is not None and (rule.effect == DENY or rule.verb == "connect" or rule.observe):
         unused = "what is denied is never used" if rule.effect == DENY else "what is only observed is never used"
         why = unused if rule.observe or rule.effect == DENY else "what an agent does with the network itself can't be counted"
-        raise RuleInvalid(f"permission {rule.text!r} has a rate, and {why}; leave it out")
+        raise RuleInvalid(f"permission {_shown(rule.text)} has a rate, and {why}; leave it out")
     return rule
 
 
@@ -252,8 +257,7 @@ def _rule_in(fields: Fields, text: str, raw: tuple[Any, ...]) -> Rule | None:
     try:
         rule = parse_rule(text)
     except RuleInvalid as error:
-        hint = "write allow, require_approval or deny, as in: allow read feed:metrics, or with a * at the end: deny read feed:secret/*"
-        fields.page.problem(raw, f"the permission {text[:80]!r} can't be read: {error.message}; {hint}")
+        fields.page.problem(raw, error.message)
         return None
     for problem in condition_problems(rule):
         fields.page.problem(raw, f"the permission {text[:80]!r}: {problem}")
@@ -265,6 +269,9 @@ def condition_problems(rule: Rule) -> Iterator[str]:
     if rule.when is None:
         return
     yield from expressions.problems(rule.when)
+    gives = expressions.never_true_or_false(rule.when)
+    if gives is not None:
+        yield f"its condition gives {gives} and never true or false; compare it, as in: size({ARGS}.version) > 0"
     for root in sorted({reference[0] for reference in expressions.references(rule.when)} - {ARGS}):
         yield f"its condition names {root!r}, and there is only {ARGS!r}, what the call is given, as in: {ARGS}.version != ''"
 

@@ -20,7 +20,7 @@ def read_pipeline(fields: Fields) -> dict[str, Any]:
     spec = {
         "name": fields.name("name", required="name: my-pipeline"),
         "team": fields.name("team", required="team: the team that owns it"),
-        "accountable": fields.text("accountable"),
+        "accountable": fields.text_or_empty("accountable"),
         "purpose": fields.text("purpose") or "",
         "input": fields.mapping("input"),
         "criteria": _criteria(fields),

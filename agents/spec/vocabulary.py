@@ -58,9 +58,13 @@ class Vocabulary:
         """What is unknown about a verb on a resource, with the nearest known word. `prefix`: the resource is what stands before a `*`."""
         if verb not in self.verbs:
             return f"there is no verb {verb!r:.80}; {_nearest(verb, self.verbs, 'verbs')}"
-        kind, colon, _ = resource.partition(":")
+        kind, colon, name = resource.partition(":")
+        if colon and kind not in self.kinds:
+            return f"there is no kind of resource {kind!r:.80}; {_nearest(kind, self.kinds, 'resources')}"
+        if colon and not name and not prefix:
+            return f"{resource!r} names nothing behind its kind; write {kind}:NAME, or {kind}:* in a permission for all of them"
         if colon:
-            return None if kind in self.kinds else f"there is no kind of resource {kind!r:.80}; {_nearest(kind, self.kinds, 'resources')}"
+            return None
         if prefix and any(known.startswith(kind) for known in self.kinds):
             return None
         return f"{resource!r:.80} doesn't begin with a kind of resource; write kind:name, such as feed:metrics; {_known(self.kinds, 'resources')}"

@@ -7,6 +7,7 @@ from agents.validation.checking import check, result_schema
 from agents.validation.findings import Refusal
 from agents.validation.independence import bodies, lineage, performers
 from agents.validation.nodes import DEEPEST
+from agents.validation.permissions import refused_uses, unfillable
 from agents.validation.spreading import height
 
-__all__ = ["DEEPEST", "Refusal", "bodies", "check", "height", "lineage", "performers", "result_schema"]
+__all__ = ["DEEPEST", "Refusal", "bodies", "check", "height", "lineage", "performers", "refused_uses", "result_schema", "unfillable"]

@@ -4,6 +4,7 @@ Must not know rows, files or which versions are current: the caller hands the sp
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from agents import contracts
@@ -11,7 +12,7 @@ from agents.spec import Path
 from agents.validation.findings import Findings, Refusal
 from agents.validation.independence import bodies, performers
 from agents.validation.nodes import NO_WORK, Walk
-from agents.validation.scopes import Scope, check_expression
+from agents.validation.scopes import Scope, check_condition
 from agents.validation.shapes import Shape
 from agents.validation.spreading import check_spreads
 
@@ -29,14 +30,15 @@ def check(
     pipelines: Mapping[str, Mapping[str, Any]] = _NONE,
     unusable: Mapping[str, str] = _NO_REASONS,
     others: Collection[str] = (),
+    now: datetime | None = None,
 ) -> list[Refusal]:
     """Everything that publishing refuses, in the order of the pipeline's lines.
 
     `agents` maps names to normalised specs and may hold more than the pipeline uses (ancestors for derived_from).
     `line_of` maps a path in the pipeline to its line. `pipelines` are what would be pinned of those that it runs, `unusable` why others can't be.
-    `others`: names of further agents, one of which may have been meant.
+    `others`: names of further agents, one of which may have been meant. `now`: a permission that has ended by then allows nothing.
     """
-    findings = Findings(agents, line_of, pipelines=pipelines, unusable=unusable, others=others)
+    findings = Findings(agents, line_of, pipelines=pipelines, unusable=unusable, others=others, now=now)
     if _too_large(pipeline["steps"], findings):
         return list(findings.refusals)
     _check_input(pipeline["input"], findings)
@@ -49,7 +51,7 @@ def check(
     _check_verify(pipeline["verify"], walk, end)
     for name, criterion in pipeline["criteria"].items():
         if "expression" in criterion:
-            check_expression(criterion["expression"], end, findings, ("criteria", name))
+            check_condition(criterion["expression"], end, findings, ("criteria", name))
     return sorted(findings.refusals, key=lambda refusal: refusal.line)
 
 

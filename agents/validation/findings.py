@@ -5,6 +5,7 @@ Must not judge anything. Used by every rule beside it.
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -36,6 +37,8 @@ class Findings:
     unusable: Mapping[str, str] = field(default_factory=dict)
     others: Collection[str] = ()
     """Agents that the pipeline doesn't name, one of which may have been meant."""
+    now: datetime | None = None
+    """When it is looked at; without it nothing is said of what has ended."""
 
     def add(self, path: Path, message: str) -> None:
         self.refusals[Refusal(path, self.line_of(path), message)] = None

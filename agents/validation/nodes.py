@@ -13,7 +13,7 @@ from agents.validation.findings import Findings, Spec
 from agents.validation.handing import check_with
 from agents.validation.independence import bodies, check_verifier
 from agents.validation.permissions import check_uses
-from agents.validation.scopes import Scope, check_expression
+from agents.validation.scopes import Scope, check_condition, check_expression
 from agents.validation.shapes import Missing, Shape, any_of, list_of, misfit, object_of, part
 
 RESERVED = frozenset({"input", "steps", "run", "result", "output", "args"})
@@ -84,7 +84,7 @@ class Walk:
         for index, node in enumerate(nodes):
             place = (*path, index)
             if node.get("when") is not None:
-                check_expression(node["when"], scope, self.findings, (*place, "when"))
+                check_condition(node["when"], scope, self.findings, (*place, "when"))
             result = self._node(node, scope, place)
             scope = scope.after(node["id"], result, verdict=node["kind"] in NO_WORK)
         return result, scope
@@ -266,7 +266,7 @@ class Walk:
         for index, case in enumerate(node["cases"]):
             place = (*path, "cases", index)
             if case["when"] is not None:
-                check_expression(case["when"], scope, self.findings, (*place, "when"))
+                check_condition(case["when"], scope, self.findings, (*place, "when"))
             elif index < len(node["cases"]) - 1:
                 self.findings.add(place, "the default case must be the last one; nothing after it would ever be taken")
             results.append(self.sequence(case["do"], scope, (*place, "do"))[0])

@@ -3,28 +3,66 @@
 Must not decide a live call: grants do, on the filled-in resource. Here only what can be seen beforehand is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
+from agents.expressions import template_paths
+from agents.expressions.paths import Segment, written
 from agents.spec import Path
-from agents.spec.permissions import DENY, Rule, RuleInvalid, parse_rule
-from agents.validation.findings import Findings, Spec
+from agents.spec.permissions import DENY, Rule, RuleInvalid, instant_said, parse_rule
+from agents.validation.findings import Findings, Spec, nearest
+from agents.validation.shapes import Missing, Schema, Shape, declared, misfit, part
+
+_PLAIN = {"type": ["string", "number", "boolean"]}
 
 
 def check_uses(name: str, spec: Spec, findings: Findings, path: Path) -> None:
-    """Refuses a use that no permission can cover, whatever its template is filled with, and one that is denied whatever allows it."""
-    for use in spec["uses"]:
+    """Refuses what `refused_uses` names."""
+    for use, reason in refused_uses(spec["uses"], spec["permissions"], findings.now):
+        findings.add(path, f"agent {name!r} uses {use!r} and {reason}")
+
+
+def refused_uses(uses: Sequence[str], permissions: Sequence[str], now: datetime | None = None) -> Iterator[tuple[str, str]]:
+    """Each use that no permission can cover, whatever its template is filled with, or that is denied whatever allows it; and a clause why.
+
+    With `now`, a permission that has ended covers nothing; one that begins later may.
+    """
+    for use in uses:
         verb, _, resource = use.partition(" ")
-        denied = _denied(spec["permissions"], verb, resource)
+        denied = _denied(permissions, verb, resource)
         if denied is not None:
-            findings.add(path, f"agent {name!r} uses {use!r} and its permission {denied!r} wins over whatever allows that; take out one of the two")
-        elif not any(_may_cover(permission, verb, resource) for permission in spec["permissions"]):
-            findings.add(path, f"agent {name!r} uses {use!r} and none of its permissions allows that; add: allow {verb} {_before_hole(resource)}")
+            yield use, f"its permission {denied!r} wins over whatever allows that; take out one of the two"
+            continue
+        covering = [rule for permission in permissions if (rule := _rule(permission)) is not None and _may_cover(rule, verb, resource)]
+        ended = [rule.until for rule in covering if rule.until is not None and now is not None and rule.until <= now]
+        if not covering:
+            yield use, f"none of its permissions allows that; add: allow {verb} {_before_hole(resource)}"
+        elif len(ended) == len(covering):
+            yield use, f"what allowed that held only until {instant_said(max(ended))}; give it a later `until`, or take both out"
 
 
-def _may_cover(permission: str, verb: str, resource: str) -> bool:
-    """Whatever bounds it has: they are judged at each call."""
-    rule = _rule(permission)
-    if rule is None or rule.effect == DENY or rule.observe or rule.verb != verb:
+def unfillable(use: str, schema: Schema) -> Iterator[str]:
+    """What the agent's own input contract never holds of that which a template of `uses` is filled in with."""
+    for path in template_paths(use):
+        problem = _never_there(path, schema)
+        if problem is not None:
+            yield f"{{{written(path)}}} can't be filled in: {problem}"
+
+
+def _never_there(path: tuple[Segment, ...], schema: Schema) -> str | None:
+    shape: Shape | None = Shape(schema, promised=False)
+    for depth in range(1, len(path)):
+        try:
+            inner = part(shape, path[depth])
+        except Missing:
+            return f"its input contract has no {path[depth]!r} in {written(path[:depth])}{nearest(str(path[depth]), declared(shape))}"
+        shape = inner
+    return "it is no text, number or boolean by its input contract" if misfit(_PLAIN, shape) else None
+
+
+def _may_cover(rule: Rule, verb: str, resource: str) -> bool:
+    """Whatever condition and rate it has: they are judged at each call."""
+    if rule.effect == DENY or rule.observe or rule.verb != verb:
         return False
     fixed, open_ended = _fixed(resource), "{" in resource.replace("{{", "")
     if not rule.prefix:

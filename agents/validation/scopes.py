@@ -10,7 +10,9 @@ from agents import expressions
 from agents.expressions.paths import Segment, bare_path, written
 from agents.spec import Path
 from agents.validation.findings import Findings, nearest
-from agents.validation.shapes import Missing, Shape, declared, part
+from agents.validation.shapes import Missing, Shape, declared, misfit, part
+
+HINT = "compare it, as in size(result.items) > 0"
 
 _RUN = Shape(
     {
@@ -67,6 +69,16 @@ def check_expression(source: str, scope: Scope, findings: Findings, path: Path) 
     for reference in sorted(expressions.references(source)):
         check_path(reference, scope, findings, path)
     return None
+
+
+def check_condition(source: str, scope: Scope, findings: Findings, path: Path) -> None:
+    """As `check_expression`, of what must give true or false: refuses what never can, as far as its text and the contracts show."""
+    shape = check_expression(source, scope, findings, path)
+    gives = None if expressions.compile_problems(source) else expressions.never_true_or_false(source)
+    if gives is None and shape is not None and misfit({"type": "boolean"}, Shape(shape.schema, promised=False)):
+        gives = "something else by its contract"
+    if gives is not None:
+        findings.add(path, f"the condition {source.strip()[:120]!r} gives {gives} and never true or false; {HINT}")
 
 
 def check_path(segments: tuple[Segment, ...], scope: Scope, findings: Findings, path: Path) -> Shape | None:

@@ -28,6 +28,9 @@ from audit.wording import instant, money
 
 DAYS: Final = (1, 7, 30, 90, 365)
 MOST_OF_A_SUM: Final = 31
+SHORTEST: Final = 12
+"""Digits that begin a run's id: those of the millisecond in which it was made."""
+FULL: Final = 32
 
 
 class Recent(Choice):
@@ -65,7 +68,7 @@ class EntryAdmin(LongListAdmin):
     list_display_links = ("when",)
     list_filter = (Recent,)
     search_fields = ("agent",)
-    search_help_text = "a run's or an entry's id, an agent's name, or person:NAME"
+    search_help_text = "a run's or an entry's id, the beginning of a run's, an agent's name, or person:NAME"
     keyset = ("at", "id")
     page_template = "admin/audit/entry.html"
     heading = "Audit log"
@@ -85,6 +88,9 @@ class EntryAdmin(LongListAdmin):
             return queryset.of_person(person), False  # type: ignore[attr-defined]
         if found is not None:
             return queryset.filter(Q(run=found) | Q(id=found)), False
+        run = _run_beginning(words, queryset)
+        if run is not None:
+            return queryset.filter(run=run), False
         return (queryset.filter(agent=words.removeprefix("agent:")), False) if words else (queryset, False)
 
     def page_context(self, request: HttpRequest, row: Entry) -> dict[str, Any]:  # noqa: ARG002 - as above
@@ -96,6 +102,16 @@ class EntryAdmin(LongListAdmin):
             "record": _readable(bytes(row.body)),
             "openings": [(path, pretty(opened[path]) if path in opened else None) for path in committed],
         }
+
+
+def _run_beginning(words: str, rows: QuerySet[Any]) -> UUID | None:
+    """The one run whose id begins so, as lists show it; None where none does among these, or several do."""
+    digits = words.removeprefix("run:").replace("-", "").lower()
+    if not SHORTEST <= len(digits) < FULL or set(digits) - set("0123456789abcdef"):
+        return None
+    first, last = UUID(digits.ljust(FULL, "0")), UUID(digits.ljust(FULL, "f"))
+    found = rows.order_by().filter(run__gte=first, run__lte=last).values_list("run", flat=True).distinct()[:2]
+    return found[0] if len(found) == 1 else None
 
 
 def _readable(body: bytes) -> str:
@@ -113,7 +129,7 @@ class ChargeAdmin(LongListAdmin):
     list_display_links = ("when",)
     list_filter = (Recent,)
     search_fields = ("run",)
-    search_help_text = "a run's id"
+    search_help_text = "a run's id, or its beginning"
     keyset = ("at", "id")
     list_before_template = "admin/audit/to_sums.html"
     fields: ClassVar[Any] = (
@@ -159,7 +175,7 @@ class ChargeAdmin(LongListAdmin):
         words = search_term.strip()
         if not words:
             return queryset, False
-        run = _uuid(words.removeprefix("run:"))
+        run = _uuid(words.removeprefix("run:")) or _run_beginning(words, queryset)
         return (queryset.none() if run is None else queryset.filter(run=run)), False
 
 

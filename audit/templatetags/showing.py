@@ -22,6 +22,7 @@ from audit.visible import visible as made_visible
 register = template.Library()
 
 LONGEST: Final = 40_000
+SHORT_ID: Final = 18
 MOST_LINES: Final = 2_000
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -127,6 +128,12 @@ def _brief(value: Any) -> str:
 def get(mapping: Mapping[str, Any], name: str) -> Any:
     """A value by a name that is itself a value."""
     return mapping.get(name)
+
+
+@register.filter
+def beginning(run: Any) -> str:
+    """Of a run's id as much as names one among millions; the command line, the search and REST take it."""
+    return str(run)[:SHORT_ID]
 
 
 @register.filter

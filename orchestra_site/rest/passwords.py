@@ -7,7 +7,7 @@ from uuid import UUID
 
 from rest_framework.response import Response
 
-from agents.errors import WrongPassword
+from agents.errors import NotGranted, WrongPassword
 from audit import clock
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import PAGING, Order, page
@@ -77,7 +77,7 @@ class LockView(Door):
         does="What was locked by too many wrong passwords is open again, and counting begins anew.",
         gives={},
         status=204,
-        refuses=(UnknownLock,),
+        refuses=(UnknownLock, NotGranted),
     )
     def delete(self, asked: Asked, lock: UUID) -> Response:
         lift_lock(lock, actor=asked.actor)

@@ -73,6 +73,7 @@ class TokensView(Door):
         summary="Revoke all your tokens",
         does="All of them are refused from their next use on, also the one that asks. Sessions go on.",
         gives=ref("Revoked"),
+        refuses=(NotGranted,),
     )
     def delete(self, asked: Asked) -> Response:
         return Response({"revoked": revoke_tokens(asked.actor.id, actor=asked.actor)})
@@ -86,7 +87,7 @@ class TokenView(Door):
         does="The token is refused from its next use on. Yours, or where you may manage people anybody's but an administrator's.",
         gives={},
         status=204,
-        refuses=(UnknownToken,),
+        refuses=(UnknownToken, NotGranted),
     )
     def delete(self, asked: Asked, token: UUID) -> Response:
         revoke_token(token, actor=asked.actor)
@@ -100,7 +101,7 @@ class PersonTokensView(Door):
         summary="Revoke all tokens of a person",
         does="All of them are refused from their next use on. Your own, or where you may manage people anybody's but an administrator's.",
         gives=ref("Revoked"),
-        refuses=(UnknownPerson,),
+        refuses=(UnknownPerson, NotGranted),
     )
     def delete(self, asked: Asked, person: str) -> Response:
         return Response({"revoked": revoke_tokens(person, actor=asked.actor)})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from runs import services
 from runs.models import Cause
 
 WHAT_TO_DO: Final[Mapping[str, str]] = {
@@ -43,7 +44,7 @@ def where_to_look(document: Mapping[str, Any]) -> int | None:
     failure, verdict = document["failure"], document["verdict"]
     named = None if failure is None else failure.get("step")
     if named is None and verdict is not None:
-        named = next((check["blames"] for check in verdict["checks"] if check["verdict"] != "pass" and check.get("blames")), None)
+        named = (services.deciding(verdict) or {}).get("blames")
     if named in keys:
         return keys.index(named)
     return next((number for number in range(len(keys) - 1, -1, -1) if document["steps"][number]["state"] == "failed"), None)

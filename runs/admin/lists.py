@@ -23,7 +23,7 @@ from runs import services
 from runs.admin import doing, page
 from runs.admin.badges import listed, with_reasons, with_waits
 from runs.admin.outline import asked_of
-from runs.models import Engine, Kind, Outcome, Run
+from runs.models import Cause, Engine, Kind, Outcome, Run
 from runs.services import Wanted
 
 MOST_PIPELINES = 200
@@ -46,6 +46,19 @@ class OutcomeFilter(admin.SimpleListFilter):
         if wanted == "broken":
             return queryset.broken()  # as the last check found it; the rows of a page are checked anew
         return queryset.ended_as(Outcome(wanted), now) if wanted in set(Outcome) else queryset
+
+
+class CauseFilter(admin.SimpleListFilter):
+    """By what they failed for. Those that are overdue are among them until their page is read: only then it is known what they waited for."""
+
+    title = "failed for"
+    parameter_name = "cause"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
+        return [(cause.value, cause.value) for cause in Cause]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002 - as above
+        return queryset.failed_for(self.value(), clock.now()) if self.value() in set(Cause) else queryset
 
 
 class ChildrenFilter(admin.SimpleListFilter):
@@ -80,7 +93,7 @@ class RunAdmin(LongListAdmin):
     nothing = "A run is started from the page of its pipeline, over REST, or with manage.py runpipeline NAME."
     list_display = ("short_id", shown("pipeline"), "outcome_badge", "begun", "took", "failed_for", shown("team"))
     list_display_links = ("short_id",)
-    list_filter = (OutcomeFilter, PipelineFilter, ChildrenFilter)
+    list_filter = (OutcomeFilter, CauseFilter, PipelineFilter, ChildrenFilter)
     list_select_related = ("pipeline", "team")
     search_fields = ("id",)
     search_help_text = "the beginning of a run's id, or a pipeline's name"
@@ -94,8 +107,10 @@ class RunAdmin(LongListAdmin):
     def lanes(self, request: HttpRequest) -> list[Q]:
         if request.GET.get("q"):
             return [Q()]
-        said = {name: request.GET.get(name) for name in ("of", "reads_as")}
-        return services.lanes_of_runs(Wanted(pipeline=said["of"] or None, outcome=said["reads_as"]), actor=actor_of(request), now=clock.now())
+        said = {name: request.GET.get(name) for name in ("of", "reads_as", "cause")}
+        cause = said["cause"] if said["cause"] in set(Cause) else None
+        wanted = Wanted(pipeline=said["of"] or None, outcome=said["reads_as"], cause=cause)
+        return services.lanes_of_runs(wanted, actor=actor_of(request), now=clock.now())
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:  # noqa: ARG002 - as above
         words = search_term.strip().lower()
@@ -106,14 +121,15 @@ class RunAdmin(LongListAdmin):
             return queryset.filter(id__gte=UUID(digits.ljust(32, "0")), id__lte=UUID(digits.ljust(32, "f"))), False
         return queryset.filter(pipeline__name=words), False
 
-    def listed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:  # noqa: ARG002 - as above
+    def listed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
         for one in with_waits(with_reasons(listed(rows, clock.now()))):
             one.run.reads = one  # type: ignore[attr-defined]
-        return rows
+        cause = request.GET.get("cause")
+        return [run for run in rows if run.reads.cause == cause] if cause in set(Cause) else rows
 
     @admin.display(description="run")
     def short_id(self, run: Run) -> str:
-        return str(run.id)
+        return render_to_string("admin/audit/short.html", {"id": run.id})
 
     @admin.display(description="outcome")
     def outcome_badge(self, run: Run) -> str:

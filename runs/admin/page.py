@@ -52,6 +52,7 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
         "look_key": None if look is None else document["steps"][look]["key"],
         "to_do": what_to_do(document["failure"]),
         "findings": findings(document["verdict"]),
+        "not_passed": _not_passed(document, word),
         "limits": _limits(run, document),
         "refresh": (REFRESH_WAITING_S if document["state"] == RunState.WAITING else REFRESH_S) if live else None,
         "changes": changes,
@@ -67,6 +68,14 @@ def _work(run: Run, steps: Sequence[services.StepInShort]) -> Work:
 
 def word_of(document: Mapping[str, Any]) -> str:
     return "broken" if document["integrity"] == "broken" else str(document["outcome"] or document["state"])
+
+
+def _not_passed(document: Mapping[str, Any], word: str) -> tuple[str, str] | None:
+    """Which criterion decided, and what would change it, of a run that its verdict keeps from being used."""
+    verdict = document["verdict"]
+    if word not in (Outcome.REJECTED, Outcome.UNVERIFIED) or verdict is None or verdict["verdict"] == "pass":
+        return None
+    return services.why_not_passed(verdict), services.what_would_pass(verdict)
 
 
 def _agents(document: Mapping[str, Any], actor: Actor) -> dict[str, Any]:

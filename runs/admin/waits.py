@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 
 from agents.models import Team
 from audit import clock
@@ -57,7 +58,7 @@ class PressingAdmin(LongListAdmin):
 
     @admin.display(description="run")
     def short_id(self, row: Any) -> str:
-        return f"{row.said['pipeline']} {row.said['run']}"
+        return render_to_string("admin/runs/of_wait.html", row.said)
 
     @admin.display(description="step")
     def place(self, row: Any) -> str:

@@ -62,11 +62,20 @@ def _expressed(criterion: Criterion, scope: Mapping[str, Any], blames: str | Non
     try:
         holds = expressions.holds(source, scope)
     except expressions.ExpressionError as error:
-        word, why = INCONCLUSIVE, f"{source}: {error}"
+        word, why = INCONCLUSIVE, str(error)
     else:
         word, why = (PASS if holds else FAIL), f"{source} is {'true' if holds else 'false'}"
-    record: dict[str, Any] = {"criterion": criterion.name, "verdict": word, "why": why, "read": [], "by": "engine"}
-    return record if word == PASS else record | {"blames": blames}
+    record: dict[str, Any] = {"criterion": criterion.name, "verdict": word, "why": why, "read": [], "by": "engine", "expression": source}
+    return record if word == PASS else record | {"blames": _blamed(source, scope, blames)}
+
+
+def _blamed(source: str, scope: Mapping[str, Any], last: str | None) -> str | None:
+    """The step whose result an expression looks at: the last of several, and nobody where it only looks at what the run was given."""
+    roots = expressions.references(source)
+    named = {reference[1] for reference in roots if reference[0] == "steps" and len(reference) > 1}
+    if named and not any(reference[0] == "result" for reference in roots):
+        return next((step for step in reversed(list(scope.get("steps", ()))) if step in named), max(named))
+    return None if roots and all(reference[0] in ("input", "run") for reference in roots) else last
 
 
 def _recomputed_age(said: Mapping[str, Any], result: Held | None, by: str, blames: str | None) -> list[dict[str, Any]]:

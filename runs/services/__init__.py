@@ -7,6 +7,7 @@ from .answering import Settlement, send_signal, settle_call, why_not
 from .asked import asked_of
 from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
+from .judgements import deciding, what_would_pass, why_not_passed
 from .late import settle_late, take_late
 from .listing import OUTCOMES, Listed, Wanted, lanes_of_runs, newest_of_each, newest_runs, read_as, runs_wanted
 from .phrases import awaited, causes, with_waits
@@ -49,6 +50,7 @@ __all__ = [
     "cancel_run",
     "cause_in_vain",
     "causes",
+    "deciding",
     "end_unattended",
     "extent_of_work",
     "find_call",
@@ -79,6 +81,8 @@ __all__ = [
     "wait_records",
     "waits_visible_to",
     "waits_wanted",
+    "what_would_pass",
     "why_not",
+    "why_not_passed",
     "with_waits",
 ]

@@ -41,7 +41,7 @@ def test_what_runs_is_named_as_its_version_says(run: dict[str, Any], kind: str, 
 def test_bounds_are_said_in_words_and_what_is_not_bounded_is_left_out() -> None:
     pace = {"rate": {"calls": 60, "window_ms": 60_000}, "breaker": {"failures": 5, "rest_ms": 60_000}}
     said = dict(running(spec({"python": "a:b"}, mode={"idempotent": "=input.order"}, **pace), [], now=NOW).bounds)
-    assert (said["Timeout"], said["Memory"], said["Rate"]) == ("20.0 s", "512 MiB", "60 calls in 60.0 s")
+    assert (said["Timeout"], said["Memory"], said["Rate"]) == ("20.0 s", "512 MiB", "60 calls in a minute")
     assert said["Breaker"] == "after 5 failures in a row it rests for 60.0 s" and said["Mode"].startswith("idempotent: the same input.order")
     assert not {"Rate", "Breaker", "Cost"} & dict(running(spec({"python": "a:b"}), [], now=NOW).bounds).keys()
 

@@ -9,12 +9,14 @@ import pytest
 
 from agents import grants, registry, spec
 from agents.errors import NotPublishable
-from agents.models import Agent, Team
+from agents.models import Agent, Pipeline, Team
 from agents.spec.permissions import RuleInvalid, parse_rule
 from agents.spec.vocabulary import BUILT_IN
 from audit.models import Entry
 from tests import pipelines
+from tests.agents.folders import PIPELINE, READER, numbers
 from tests.pipelines import SYSTEM, agent
+from tests.shell import typed
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 decide = partial(grants.decide, now=NOW)
@@ -141,7 +143,12 @@ def test_half_a_bound_is_no_permission(text: str) -> None:
 def test_a_rule_that_holds_later_or_held_before_is_named_where_nothing_allows() -> None:
     early = decide(["allow read feed:x from 2026-11-27T12:00:01Z"], "read", "feed:x")
     assert (early.effect, early.rule) == ("deny", None) and early.missed is not None
-    assert "holds only from 2026-11-27T12:00:01Z" in grants.explained(early, "read", "feed:x")[0]
+    why, change = grants.explained(early, "read", "feed:x")
+    assert "holds only from 2026-11-27T12:00:01Z" in why and change.startswith("Wait until then, give that line an earlier `from`, or add")
+    late = decide(["allow read feed:x until 2026-11-27"], "read", "feed:x")
+    assert grants.explained(late, "read", "feed:x")[1] == 'Give that line a later `until`, or add "allow read feed:x"'
+    unmet = decide(["allow read feed:x when args.n > 1"], "read", "feed:x", args={"n": 1})
+    assert grants.explained(unmet, "read", "feed:x")[1].startswith("Give the call what that condition asks for, or add")
     assert decide(["allow read feed:x from 2026-11-27T12:00:00Z"], "read", "feed:x").allowed
     assert not decide(["allow read feed:x until 2026-11-27T12:00:00Z"], "read", "feed:x").allowed
 
@@ -159,11 +166,12 @@ def test_what_is_only_observed_is_said_and_neither_refuses_nor_allows() -> None:
     rules = ["allow read feed:*", "deny read feed:x observe", "require_approval read feed:y observe when args.big", "allow write feed:* observe"]
     allowed = decide(rules, "read", "feed:x")
     assert (allowed.effect, allowed.observed) == ("allow", ("deny read feed:x observe",))
-    assert "which is only observed, would refuse it" in grants.explained(allowed, "read", "feed:x")[0]
+    why, change = grants.explained(allowed, "read", "feed:x")
+    assert "which is only observed, would refuse it" in why and change == 'Take `observe` off "deny read feed:x observe": then it is refused'
     assert decide(rules, "read", "feed:y", args={"big": False}).observed == ()
     assert len(decide(rules, "read", "feed:y", args={"big": True}).observed) == len(decide(rules, "read", "feed:y").observed) == 1
     written = decide(rules, "write", "feed:x")
-    assert (written.effect, written.missed) == ("deny", ("allow write feed:* observe", "is only observed"))
+    assert (written.effect, written.missed) == ("deny", ("allow write feed:* observe", "is only observed", "Take `observe` off that line"))
     found = grants.network(["allow connect network:a", "deny connect network:b observe"], args={}, now=NOW)
     assert (found.by, found.observed) == (("allow connect network:a",), ("deny connect network:b observe",))
     assert not grants.network(["allow connect network:a observe"], args={}, now=NOW).by
@@ -240,3 +248,49 @@ def test_what_a_team_grants_waits_for_publish_and_is_an_entry(tmp_path: Path) ->
     answer = registry.may("worker", "write", "deploy:x", actor=SYSTEM)
     assert (answer.effect, answer.source) == ("allow", "team:platform")
     assert registry.may("worker", "wirte", "deploy:x", actor=SYSTEM).why == "There is no verb 'wirte'; did you mean 'write'?"
+
+
+def test_what_cant_be_read_is_quoted_once_and_to_its_end_or_with_an_ellipsis() -> None:
+    (short,) = read('  - "grant read feed:x"').problems
+    assert short.message == "permission 'grant read feed:x' starts with 'grant'; it begins with one of allow, require_approval, deny"
+    (long,) = read(f"  - \"allow read feed:x until soon when args.x == '{'y' * 400}'\"").problems
+    assert long.message.count("allow read feed:x") == 1 and "…" in long.message and "until 'soon' can't be read; write a day" in long.message
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_is_accountable_stays_where_a_file_says_nothing_and_goes_where_it_says_so(tmp_path: Path) -> None:
+    applied(tmp_path / "p", team="accountable: Ada")
+    again = applied(tmp_path / "p")
+    (hint,) = [each for each in again.hints if "accountable" in each]
+    assert "team 'platform' doesn't say who is accountable, so that stays 'Ada'" in hint and again.unchanged
+    gone = applied(tmp_path / "p", team='accountable: ""')
+    assert Team.objects.get().accountable == "" and not gone.hints
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_agents_and_a_pipelines_accountable_stay_too_without_a_new_version(tmp_path: Path) -> None:
+    registry.apply_folder(numbers(tmp_path / "n", reader=f"{READER}accountable: Ada\n", pipeline=f"{PIPELINE}accountable: Bo\n"), actor=SYSTEM)
+    again = registry.apply_folder(numbers(tmp_path / "n"), actor=SYSTEM)
+    assert again.unchanged and [each.partition(": ")[2].partition(",")[0] for each in again.hints] == [
+        "agent 'reader' doesn't say who is accountable",
+        "pipeline 'numbers' doesn't say who is accountable",
+    ]
+    assert (Agent.objects.get(name="reader").accountable, Pipeline.objects.get().accountable) == ("Ada", "Bo")
+    registry.apply_folder(numbers(tmp_path / "n", reader=f'{READER}accountable: ""\n'), actor=SYSTEM)
+    assert Agent.objects.get(name="reader").accountable == ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_permission_that_comes_or_goes_is_shown_whole_on_a_line_of_its_own(tmp_path: Path) -> None:
+    long = f"allow write deploy:staging when args.version != '{'x' * 300}'"
+    applied(tmp_path / "p", permissions='["allow read feed:*", "allow read file:*"]')
+    file = tmp_path / "p" / "pipeline.yaml"
+    file.write_text(file.read_text().replace('["allow read feed:*", "allow read file:*"]', f'["allow read file:*", "{long}"]'))
+    out = typed("apply", "-f", str(tmp_path / "p"), "--publish").out
+    assert f"    permissions:\n      - allow read feed:*\n      + {long}\n" in out and "allow read file" not in out
+
+
+def test_a_value_of_another_type_is_named_as_that_and_not_as_a_misspelt_function() -> None:
+    decision = decide(["allow read feed:x when args.to.startsWith('a')"], "read", "feed:x", args={"to": 3})
+    why, change = grants.explained(decision, "read", "feed:x")
+    assert "startsWith(…) can't be asked of this value: it is of another type than the expression expects" in why and "of the type" in change

@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
@@ -16,9 +17,10 @@ from agents.models import Team
 from agents.registry import verbs
 from audit import clock
 from audit.models import Entry
-from orchestra_site import people
-from orchestra_site.models import Token
+from orchestra_site import people, tries
+from orchestra_site.models import Token, Tries
 from orchestra_site.rest import authentication
+from orchestra_site.tokens import create_token
 from tests.doors.world import signed_in
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
@@ -117,6 +119,32 @@ def test_teams_and_groups_are_changed_by_what_is_still_open_alone(bob: User) -> 
             assert "has ended just now" in caller.post(path, body).body["detail"]
         caller = Caller.of(User.objects.get(username="root"))
         assert caller.post(path, body).status in (200, 201), path
+
+
+def locked_out() -> Tries:
+    for _ in range(settings.ORCHESTRA_TRIES):
+        tries.take(tries.to_change("bob"))
+    with pytest.raises(tries.TooManyTries):
+        tries.take(tries.to_change("bob"))
+    return Tries.objects.locks(clock.now()).get()
+
+
+@pytest.mark.parametrize("what", ["one token", "all tokens", "a lock"])
+def test_nobody_takes_a_token_or_lifts_a_lock_by_what_has_ended(bob: User, what: str) -> None:
+    token, lock = create_token("bob", actor=SYSTEM).token, locked_out()
+    path = {"one token": f"/tokens/{token.id}/", "all tokens": "/people/bob/tokens/", "a lock": f"/sign-in-locks/{lock.pk}/"}[what]
+    root = User.objects.get(username="root")
+    caller = Caller.of(root)
+    with meanwhile(authentication, lambda: Token.objects.filter(user=root).delete()):
+        refused = caller.delete(path)
+    assert (refused.status, refused.code, "the token that asks has ended just now" in refused.body["detail"]) == (403, "denied", True)
+    browser = signed_in("root")
+    with meanwhile(people, lambda: Session.objects.all().delete()):
+        assert "the session that asks has ended just now" in browser.delete(f"/api/v1{path}").content.decode()
+    assert Token.objects.filter(user=bob).exists() and Tries.objects.locks(clock.now()).exists()
+    assert Entry.objects.filter(verb__in=["site.token.refused", tries.REFUSED.name]).count() == 2
+    assert Caller.of(root).delete(path).status in (200, 204)
+    assert Token.objects.filter(user=bob).exists() == (what == "a lock") and Tries.objects.locks(clock.now()).exists() == (what != "a lock")
 
 
 def test_one_session_that_ends_leaves_the_deeds_of_another(bob: User) -> None:

@@ -6,10 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 
-from agents.models import Pipeline
+from agents import registry
+from agents.models import Agent, Pipeline, Team
+from audit.actors import Actor
 from tests.agents.folders import READER, numbers
+from tests.agents.inventory import MEMBER, SYSTEM
+from tests.doors import world
+from tests.rest import Caller
 
 pytestmark = pytest.mark.django_db
 
@@ -91,3 +97,37 @@ def test_an_empty_inventory_says_how_to_begin() -> None:
 def test_hostile_text_is_shown_as_text(published: Pipeline) -> None:
     type(published.team).objects.update(accountable="a\x1b[31mred\u202e")
     assert "a␛[31mred<U+202E>" in said("teams")[0]
+
+
+def test_after_a_pipelines_rollback_the_version_that_runs_is_shown_and_not_the_newest(published: Pipeline, alice: User) -> None:
+    call_command("publish", "reader", stdout=StringIO())
+    call_command("publish", "numbers", stdout=StringIO())
+    call_command("rollback", "numbers", stdout=StringIO())
+    (reader,) = [row for row in document("agents")["agents"] if row["name"] == "reader"]
+    assert (reader["published"], reader["runs"]) == (2, {"numbers": 1})
+    assert "1 (2 published)" in said("reader")[0]
+    assert document("auditor")["agent"]["runs"] == {"numbers": 1} and "(1 published)" not in said("auditor")[0]
+    registry.add_member("platform", "alice", actor=Actor.system("test"))
+    assert Caller.of(alice).get("/agents/reader/").body["runs"] == {"numbers": 1}
+    User.objects.filter(username="alice").update(is_staff=True)
+    page = world.signed_in("alice").get(f"/admin/agents/agent/{Agent.objects.get(name='reader').pk}/change/").content.decode()
+    assert "Version 2 is the published one, and no pipeline shown to you runs it" in page and "runs version 1" in page
+    assert "5.00 s" in page and "9.00 s" not in page.partition('id="versions"')[0]
+
+
+def test_a_version_that_runs_is_told_only_of_pipelines_that_are_shown(published: Pipeline) -> None:
+    Team.objects.create(name="others", created_at=published.created_at)
+    Pipeline.objects.update(team=Team.objects.get(name="others"))
+    assert registry.versions_run(["reader", "auditor"], actor=MEMBER) == {}
+    assert [one.number for one in registry.versions_run(["reader"], actor=SYSTEM)["reader"]] == [1]
+    Pipeline.objects.update(state="retired")
+    assert registry.versions_run(["reader"], actor=SYSTEM) == {}
+
+
+def test_a_team_is_shown_with_what_it_owns_and_an_agent_with_what_its_team_grants(published: Pipeline) -> None:
+    Team.objects.update(permissions=["allow read feed:*"])
+    shown = document("platform")
+    assert set(shown) == {"team", "agents", "pipelines", "aliases"} and shown["team"]["name"] == "platform"
+    assert [row["name"] for row in shown["agents"]] == ["auditor", "reader"] and shown["agents"][0]["team_permissions"] == ["allow read feed:*"]
+    assert "platform" in said("platform")[0]
+    assert "did you mean 'platform'?" in refused("platfrom")

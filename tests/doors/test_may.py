@@ -73,8 +73,10 @@ def test_a_suspended_agent_may_nothing_until_it_is_resumed() -> None:
     registry.suspend("worker", actor=SYSTEM, reason="looks odd")
     answer = registry.may("worker", "read", "feed:cpu", actor=SYSTEM)
     assert (answer.effect, "suspended" in answer.why, answer.change) == (
-        "deny", True, 'Resume it; it is then allow: the permission "allow read feed:*" allows it.',
+        "deny", True, 'Resume it (`manage.py resume worker`); then the permission "allow read feed:*" allows it.',
     )  # fmt: skip
+    assert (answer.rule, answer.source) == (None, None) and "held by" not in typed("can", "worker", "read", "feed:cpu").out
+    assert "that alone is not enough, for no permission allows it" in registry.may("worker", "read", "file:x", actor=SYSTEM).change
 
 
 def test_a_draft_that_would_change_the_answer_is_named_and_changes_nothing_yet(path: Path) -> None:
@@ -115,8 +117,8 @@ def test_the_page_says_each_permission_in_words_and_what_it_lacks_of_a_question(
     row = Agent.objects.get(name="worker")
     Agent.objects.filter(pk=row.pk).update(permissions=[*RULES, "forbid all"])
     page: Any = world.signed_in("alice").get(f"/admin/agents/agent/{row.pk}/change/", {"verb": "read"}).content.decode()
-    assert "It may read all feeds" in page and "may never read feeds that begin with secret/, whatever allows it" in page
-    assert "may write all feeds, only with a person&#x27;s yes" in page and "it forbids everything until it is mended" in page
+    assert "May read all feeds" in page and "May never read feeds that begin with secret/, whatever allows it" in page
+    assert "May write all feeds, only with a person&#x27;s yes" in page and "it forbids everything until it is mended" in page
     assert "This field is required" in page and 'id="may"' not in page
 
 

@@ -76,8 +76,8 @@ def test_a_suspended_agent_has_nothing_but_what_is_denied() -> None:
 def test_a_run_leaves_when_each_was_used_and_how_much_of_a_rate() -> None:
     assert pipelines.run(input={"feed": "cpu"})["outcome"] == "verified"
     found = by_rule()
-    assert found[OWN[0]].used_at is not None and found[OWN[0]].used is None
-    assert found[OWN[1]].used_at is not None and found[OWN[1]].used == 1
+    assert found[OWN[0]].used_at is not None and found[OWN[0]].room is None
+    assert found[OWN[1]].used_at is not None and str(found[OWN[1]].room) == "1 of 2 used"
     assert found[OWN[3]].used_at is None and found["allow call tool:*"].used_at is None
 
 
@@ -101,9 +101,11 @@ def test_the_shell_rest_and_the_page_say_the_same(alice: User, worker: Agent) ->
     User.objects.filter(username="alice").update(is_staff=True)
     page = world.signed_in("alice").get(f"/admin/agents/agent/{worker.pk}/change/").content.decode()
     for text in (
-        "It may call all tools",
-        "from team:platform",
-        "says nothing now:",
+        "May call all tools",
+        "its team's",
+        "says nothing",
+        "<li>at most 2 in a day</li>",
+        "0 of 2 used",
         "held only until 2020-01-01",
         "unused for 90 days",
         "2020-01-01",
@@ -121,3 +123,40 @@ def test_an_outsider_learns_nothing(charlie: User) -> None:
 def test_half_a_question_is_refused() -> None:
     with pytest.raises(CommandError, match="say what it is about too"):
         typed("can", "worker", "read")
+
+
+def test_a_rate_says_how_much_is_used_and_when_the_next_call_fits_at_every_door(alice: User, worker: Agent) -> None:
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    assert pipelines.run(input={"feed": "cpu"})["outcome"] == "verified"
+    some = registry.may("worker", "write", "deploy:staging", actor=SYSTEM)
+    assert (some.effect, str(some.room), some.as_record()["fits_at"]) == ("allow", "1 of 2 used", None)
+    assert pipelines.run(input={"feed": "cpu"})["outcome"] == "verified"
+    full = registry.may("worker", "write", "deploy:staging", actor=SYSTEM)
+    assert full.room is not None and full.room.fits_at is not None and (full.effect, full.room.used, full.room.of) == ("allow", 2, 2)
+    assert full.room.fits_at - clock.now() > timedelta(hours=23) and f"2 of 2 used, the next fits at {full.room.fits_at:%Y-%m-%dT%H:%M}" in full.why
+    assert "2 of 2 used, the next fits at" in typed("can", "worker", "write", "deploy:staging").out
+    assert "2 of 2 used, the next fits at" in typed("can", "worker").out
+    said = Caller.of(alice).get("/agents/worker/may/?verb=write&resource=deploy:staging").body
+    assert (said["used"], said["of"], said["fits_at"]) == (2, 2, clock.to_text(full.room.fits_at))
+    User.objects.filter(username="alice").update(is_staff=True)
+    page = f"/admin/agents/agent/{worker.pk}/change/"
+    shown = world.signed_in("alice").get(page, {"verb": "write", "resource": "deploy:staging"}).content.decode()
+    assert shown.count("2 of 2 used, the next fits at") == 2
+
+
+def test_a_line_with_room_answers_before_one_without_as_at_the_boundary() -> None:
+    Agent.objects.filter(name="worker").update(permissions=[OWN[1], "allow write deploy:* rate 5/1d"])
+    GrantUse.objects.create(
+        digest=digest_of("worker", OWN[1]), agent="worker", rule=OWN[1], used_at=clock.now(), recent=[int(clock.now().timestamp() * 1e6)] * 2
+    )
+    answer = registry.may("worker", "write", "deploy:staging", actor=SYSTEM)
+    assert (answer.rule, str(answer.room)) == ("allow write deploy:* rate 5/1d", "0 of 5 used")
+
+
+def test_a_use_is_said_as_exactly_as_it_is_known() -> None:
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    for rule in OWN[:2]:
+        GrantUse.objects.create(digest=digest_of("worker", rule), agent="worker", rule=rule, used_at=at)
+    lines = typed("can", "worker").out
+    assert "last used within the hour from 2026-01-02 03:04" in lines and "last used 2026-01-02 03:04:05" in lines
+    assert "03:04:05" not in lines.partition(OWN[1])[0]

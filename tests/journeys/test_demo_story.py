@@ -29,6 +29,7 @@ def test_the_demo_shows_five_runs_and_leaves_them_to_be_looked_at(shell_environm
     argv, environment = [sys.executable, "examples/demo.py"], {**shell_environment, "TMPDIR": str(tmp_path)}
     done = subprocess.run(argv, cwd=project_folder, env=environment, capture_output=True, text=True, check=False, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert [line for line in done.stdout.splitlines() if line != line.rstrip()] == []
     said = " ".join(done.stdout.split())
     assert "'feed-reader' allows 15 min. Owner: agent feed-reader, team platform" in said
     assert "verified as of 2014-02-28T14:25:00Z exit status 0 auditor recomputed 47 of 47 numbers" in said

@@ -59,6 +59,7 @@ def _show(shown: Shown, applied: Applied) -> None:
         shown.release(release, would=True)
     for warning in applied.warnings:
         shown.line(f"before it can be published: {visible(warning, MAX_MESSAGE)}", "warning")
+    shown.denied(applied.denied)
     for hint in applied.hints:
         shown.line(visible(hint, MAX_MESSAGE), "hint")
     _end(shown, applied)

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agents.grants import ALLOW, DENY, REQUIRE_APPROVAL
 from agents.management.showing import Shown, TeachingFormatter, refusals_shown
-from agents.registry import Right, arguments_of, may, rights
+from agents.registry import Right, arguments_of, last_used, may, rights
 from audit.actors import Actor
 from audit.instants import readable
 from audit.visible import visible
@@ -20,10 +20,11 @@ what it says:
   The first word is the answer that the boundary would give now: allow, require_approval or deny. Then which permission of the
   agent or its team decides, and what would change that. Deny wins over require_approval, and that over allow; what no permission
   names is denied, and so is a verb or a kind of resource that nobody registered. A permission with a condition is judged by --args.
-  Whether a price, a rate or an account would refuse the call as well depends on the call.
+  Of a permission with a rate it says how much is used, and when the next call fits where none fits now; that doesn't change the
+  first word. Whether a price or an account would refuse the call as well depends on the call.
 
-  Without VERB and RESOURCE it lists all that the agent may: what each permission says now (none: nothing), who holds it, why, and
-  when it was last used, to the hour.
+  Without VERB and RESOURCE it lists all that the agent may: what each permission says now (none: nothing), who holds it, why, what
+  is used of a rate, and when it was last used: exactly where there is a rate, else to the hour.
 
 examples:
   manage.py can feed-reader
@@ -88,11 +89,11 @@ class Command(BaseCommand):
         )
         for each in found.every:
             shown.line(f"{each.effect:<17}{visible(each.rule, 300)}", _STYLES.get(each.effect, "hint"))
-            shown.line(f"    {visible(each.source)}; {visible(each.why, 300)}{_last(each)}")
+            shown.line(f"    {visible(each.source)}; {visible(each.why, 300)}{'' if each.room is None else f'; {each.room}'}{_last(each)}")
 
 
 def _last(right: Right) -> str:
     if right.used_at is None and not right.is_unused:
         return ""
-    used = f"; last {'used' if right.effect != 'none' else 'met'} {readable(right.used_at)}" if right.used_at is not None else "; never used"
+    used = f"; last {'used' if right.effect != 'none' else 'met'} {last_used(right)}" if right.used_at is not None else "; never used"
     return f"{used}: unused for 90 days, take it out if nobody misses it" if right.is_unused else used

@@ -20,8 +20,9 @@ EPILOG = """\
 what is shown:
   Without a word all four kinds, at most a thousand of each. Instants are days, in UTC; --json has them whole, and the
   ids of runs. Of an agent "verified" is the day on which it last took part in a verified run, of its newest ones.
+  Of an agent "version" is what runs; where a pipeline runs another one than the published, that is said in brackets.
   A NAME shows one agent or pipeline with its newest versions, and of a pipeline the releases: their first digits are
-  what `manage.py rollback NAME --release` takes.
+  what `manage.py rollback NAME --release` takes. That of a team shows what the team owns.
 
 examples:
   manage.py inventory
@@ -50,7 +51,7 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", nargs="?", metavar="WHAT", help="agents, pipelines, teams or aliases; or the NAME of an agent or a pipeline")
+        parser.add_argument("what", nargs="?", metavar="WHAT", help="agents, pipelines, teams, aliases; or the NAME of an agent, a pipeline, a team")
         parser.add_argument("--team", metavar="T", help="only what this team owns")
         add_json(parser, "print one JSON document on stdout and nothing else")
 
@@ -105,8 +106,9 @@ def _pipeline(row: dict[str, Any]) -> Sequence[Any]:
 
 def _version(row: dict[str, Any]) -> str:
     """What runs, then what waits to be published."""
-    runs = row.get("version") or row["published"]
-    return ", ".join(part for part in (runs and str(runs), row["draft"] and f"{row['draft']} draft") if part)
+    published, pinned = row.get("version") or row["published"], sorted(set(row.get("runs", {}).values()))
+    runs = str(published or "") if pinned in ([], [published]) else f"{', '.join(map(str, pinned))} ({published} published)"
+    return ", ".join(part for part in (runs, row["draft"] and f"{row['draft']} draft") if part)
 
 
 def _day(instant: str | None) -> str | None:

@@ -14,6 +14,7 @@ from rich.text import Text
 from audit import clock
 from audit.visible import visible
 from audit.wording import lasting, money
+from runs import services
 from runs.management.terminal.failures import MAX_MESSAGE, failure_lines, missing_lines
 from runs.management.terminal.results import input_text, result_table
 from runs.management.terminal.steps import steps_table
@@ -81,8 +82,10 @@ def _seconds(document: Mapping[str, Any]) -> float | None:
 def _why(document: Mapping[str, Any]) -> Text:
     """One sentence on why it reads as it does."""
     word, failure, verdict = word_of(document), document["failure"], document["verdict"]
-    if word in ("verified", "rejected") and verdict is not None:
+    if word == "verified" and verdict is not None:
         return word_on(verdict)
+    if word == "rejected" and verdict is not None:
+        return Text(_not_passed(verdict))
     if word == "failed" and failure is not None:
         owner = whose(failure.get("owner"), failure.get("team"))
         return Text.assemble((visible(failure["message"], MAX_MESSAGE), "bold"), f"\n{visible(failure['cause'], 40)}; owner: {owner}")
@@ -110,8 +113,12 @@ def _unverified(document: Mapping[str, Any]) -> str:
     if verdict is not None and verdict.get("verdict") == "pass" and document["draft"]:
         return "the verdict is a pass, but a run of drafts is never verified: publish them"
     if verdict is not None:
-        return "the verifier could not tell; judge again with `manage.py reverify` when it can"
+        return _not_passed(verdict)
     return "no verdict could be had; judge again with `manage.py reverify` once its verifier works"
+
+
+def _not_passed(verdict: Mapping[str, Any]) -> str:
+    return f"{visible(services.why_not_passed(verdict), MAX_MESSAGE)}\n{visible(services.what_would_pass(verdict), MAX_MESSAGE)}"
 
 
 def _facts(document: Mapping[str, Any]) -> Padding:

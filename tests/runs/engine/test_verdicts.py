@@ -67,6 +67,23 @@ def test_a_verifier_called_engine_does_not_pass_by_the_engines_own_checks():
     assert judge(verdict(), criteria=[Criterion("yes", expression="true")], by="engine")["verdict"] == "inconclusive"
 
 
+@pytest.mark.parametrize(
+    ("expression", "blames"),
+    [
+        ("steps.read.n > 5", "read"),
+        ("steps.read.n > 5 && steps.read.n > steps.think.n", "think"),
+        ("steps.read.n > 5 || result.n > 5", "write"),
+        ("input.n > 5", None),
+        ("steps.read.gone > 5", "read"),
+        ("1 > 2", "write"),
+    ],
+)
+def test_a_criterion_blames_the_step_whose_result_it_looks_at(expression, blames):
+    scope = {"input": {"n": 1}, "steps": {"read": {"n": 1}, "think": {"n": 1}}, "result": {"n": 1}}
+    said = judge(verdict("pass"), criteria=[Criterion("c", expression=expression)], scope=scope)["checks"][-1]
+    assert (said["blames"], said["expression"]) == (blames, expression)
+
+
 def test_a_verifier_can_not_sign_as_the_engine():
     assert judge({"checks": [check("pass", by="engine")]})["checks"][0]["by"] == "judge"
 
