@@ -32,6 +32,7 @@ from .rights import Right, Rights, rights
 from .rollbacks import rollback
 from .scaffolding import new_pipeline
 from .sent import apply_files
+from .stopping import lift, lift_named, stop, stop_shown
 from .suspending import resume, suspend
 from .verbs import VERBS
 
@@ -66,6 +67,8 @@ __all__ = [
     "groups_visible_to",
     "hide_team",
     "hide_team_from_group",
+    "lift",
+    "lift_named",
     "may",
     "nearest",
     "new_pipeline",
@@ -92,6 +95,8 @@ __all__ = [
     "show_team",
     "show_team_to_group",
     "starts_runs",
+    "stop",
+    "stop_shown",
     "suspend",
     "take_from_group",
     "unpacked",
