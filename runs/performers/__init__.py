@@ -3,11 +3,12 @@
 The worker's only way to the boundary.
 """
 
+from agents.stops import news
 from runs.boundary import Account, Boundary, CallError, NeverSent, Place, Refusal, Reply, Request, Standing, standings, unpacked
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
-from .shaping import Unshapable, artifacts, outcome_of, providers, shape
+from .shaping import Unshapable, artifacts, hand_of, outcome_of, providers, refused, shape
 
 __all__ = [
     "Account",
@@ -23,11 +24,14 @@ __all__ = [
     "Unshapable",
     "artifacts",
     "following",
+    "hand_of",
     "meaning",
+    "news",
     "outcome_of",
     "perform",
     "providers",
     "recalled",
+    "refused",
     "shape",
     "standings",
     "unpacked",

@@ -7,6 +7,7 @@ from .answering import Settlement, send_signal, settle_call, why_not
 from .asked import asked_of
 from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
+from .halting import heed_stops
 from .late import settle_late, take_late
 from .listing import OUTCOMES, Listed, Wanted, lanes_of_runs, newest_of_each, newest_runs, read_as, runs_wanted
 from .phrases import awaited, causes, with_waits
@@ -14,6 +15,7 @@ from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run
 from .refusals import refused_starts
 from .starting import reverify, start_run
 from .stopping import cancel_orphans, cancel_run
+from .stops import how_to_name, lift_stop, lift_stop_of, set_stop
 from .waits import (
     WantedWaits,
     call_document,
@@ -54,7 +56,11 @@ __all__ = [
     "find_call",
     "find_run",
     "find_wait",
+    "heed_stops",
+    "how_to_name",
     "lanes_of_runs",
+    "lift_stop",
+    "lift_stop_of",
     "listed_waits",
     "newest_of_each",
     "newest_runs",
@@ -67,6 +73,7 @@ __all__ = [
     "runs_visible_to",
     "runs_wanted",
     "send_signal",
+    "set_stop",
     "settle_call",
     "settle_late",
     "start_run",

@@ -89,6 +89,7 @@ class Engine:
     async def run(self) -> None:
         """Until stopped, idle for too long, or done with the runs it was made for."""
         await self._call(presence.announce, self.id, serves_all=self.options.only is None)
+        self.tools.boundary.heed(await self._call(performers.news, self.tools.boundary.stops))
         work = (self._claiming(), self._beating(), self._looking(), self._sweeping(), bell.listen(self._heard))
         loops: list[asyncio.Task[None]] = [asyncio.create_task(loop) for loop in work]
         try:
@@ -367,13 +368,14 @@ class Engine:
             seen = await self._call(store.look, list(self._driving))
             names = sorted({name for driver in self._live() for name in driver.snapshot.plan.agents})
             asked_at = clock.now()
+            self.tools.boundary.heed(await self._call(performers.news, self.tools.boundary.stops))
             self.tools.boundary.learn(await self._call(performers.standings, names), asked_at=asked_at)
         except DatabaseError as error:
             log.warning("a look at the runs failed (%s)", error)
             return
         for driver in self._live():
             look = seen.get(driver.run)
-            if look is not None and look.revision > driver.seen.revision:
+            if look is not None and (look.revision > driver.seen.revision or driver.heeded != self.tools.boundary.stops.generation):
                 driver.poke(look.revision)
 
     async def _sweeping(self) -> None:
@@ -383,6 +385,7 @@ class Engine:
             try:
                 await self._call(sweeps.end_overdue)
                 await self._call(sweeps.fit_engines)
+                await self._call(sweeps.heed_stops)
                 self._swept_at = clock.now()
             except Exception:  # not the engine's end: the runs at work are none of the sweep's, and health says since when none came through
                 log.exception("a sweep failed; the next one comes in %g s", SWEEP_S)
