@@ -1,13 +1,13 @@
 """The adapters of one engine process, and how an admitted call reaches them. Writes no rows; knows no steps' meaning."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from agents import grants, registry, uses
+from agents import grants, registry, stops, uses
 from agents.models import Agent as AgentRow
 from agents.models import Team
 from agents.prices import Used
@@ -37,6 +37,19 @@ def standings(names: Sequence[str]) -> dict[str, Standing]:
     """The live standing of agents, by name. One indexed read, and those of `store.pace_of` for agents with a rate or a breaker."""
     rows, now = bulk.read_pairs(AgentRow, Team, on=("team", "id"), match=["name"], rows=[[name] for name in names]), clock.now()
     return {agent.name: _standing(agent, team, now) for agent, team in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """What may be sent at one moment: the stops in force, and what some agents may do."""
+
+    stops: Stops
+    standings: Mapping[str, Standing]
+
+
+def as_it_stands(names: Sequence[str], known: Stops) -> Stands:
+    """The stops first: an agent is suspended together with its stop, so that one that reads as suspended is at most not yet known to be stopped."""
+    return Stands(stops.news(known), standings(names))
 
 
 def _standing(agent: AgentRow, team: Team, now: datetime) -> Standing:
@@ -112,9 +125,9 @@ class Boundary:
     def stop_on_run(self, run: UUID) -> InForce | None:
         return self.stops.of_run(self.lines.get(run, ()))
 
-    def heed(self, stops: Stops | None) -> None:
+    def heed(self, known: Stops | None) -> None:
         """These are in force. Were they older than what is known, the next intent would not be written, and say so."""
-        self.stops = stops or self.stops
+        self.stops = known or self.stops
 
     def learn(self, standings: Mapping[str, Standing], *, asked_at: datetime) -> None:
         """Take over what was read of these agents, and forget the admissions that it can't have missed. What was asked for earlier may come later."""

@@ -3,8 +3,7 @@
 The worker's only way to the boundary.
 """
 
-from agents.stops import news
-from runs.boundary import Account, Boundary, CallError, NeverSent, Place, Refusal, Reply, Request, Standing, standings, unpacked
+from runs.boundary import Account, Boundary, CallError, NeverSent, Place, Refusal, Reply, Request, Standing, Stands, as_it_stands, standings, unpacked
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
@@ -21,12 +20,13 @@ __all__ = [
     "Reply",
     "Request",
     "Standing",
+    "Stands",
     "Unshapable",
     "artifacts",
+    "as_it_stands",
     "following",
     "hand_of",
     "meaning",
-    "news",
     "outcome_of",
     "perform",
     "providers",

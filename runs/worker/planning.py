@@ -113,7 +113,7 @@ def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, re
     if known.state is CallState.CONFIRMED and ("value" in response or known.mode is Mode.AT_MOST_ONCE):
         return Planned(step, request, ended=_recalled(step, known, response))
     if known.mode is not Mode.AT_MOST_ONCE:
-        refusal = boundary.withdrawn(request) if known.state is CallState.DISPATCHED else None
+        refusal = boundary.withdrawn(request)
         if refusal is not None:
             return _withdrawn(step, request, known, plan, refusal)
         return Planned(step, replace(request, sent_before=True), facts=(store.resent(known),), record=known)
@@ -126,9 +126,12 @@ def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, re
 
 
 def _withdrawn(step: Step, request: Request, known: store.CallRecord, plan: Plan, refusal: Refusal) -> Planned:
-    """It went out once, and may have acted then; what it was admitted for has been taken away since."""
+    """It went out once, and may have acted then; what it was admitted for has been taken away since. Its end may be written, and its step's not."""
+    ended = performers.refused(request, refusal, sent=True)
+    if known.state is not CallState.DISPATCHED:
+        return Planned(step, request, ended=ended)
     end = store.failed(known, plan=plan, run=request.run, contained=None, cause=refusal.cause, message=refusal.message)
-    return Planned(step, request, settled=(end,), ended=performers.refused(request, refusal, sent=True))
+    return Planned(step, request, settled=(end,), ended=ended)
 
 
 def _recalled(step: Step, known: store.CallRecord, response: Mapping[str, Any]) -> Result:
