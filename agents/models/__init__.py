@@ -13,7 +13,7 @@ from .pipeline import Pipeline
 from .price import Price, PriceImmutable
 from .release import Release, ReleaseImmutable, ReleaseUse
 from .sharing import TeamGroupObjectPermission, TeamUserObjectPermission
-from .stop import Scope, Stop, StopChange
+from .stop import Scope, Stop, StopChange, StopQuerySet
 from .team import Team
 from .version import Version, VersionImmutable, VersionState
 
@@ -33,6 +33,7 @@ __all__ = [
     "Standing",
     "Stop",
     "StopChange",
+    "StopQuerySet",
     "Team",
     "TeamGroupObjectPermission",
     "TeamUserObjectPermission",

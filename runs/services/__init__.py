@@ -15,7 +15,7 @@ from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run
 from .refusals import refused_starts
 from .starting import reverify, start_run
 from .stopping import cancel_orphans, cancel_run
-from .stops import how_to_name, lift_stop, lift_stop_of, set_stop
+from .stops import how_to_name, lift_stop, lift_stop_of, reason_of, set_stop, stop_document, stop_records, stops_in_force_on, stops_visible_to
 from .waits import (
     WantedWaits,
     call_document,
@@ -66,6 +66,7 @@ __all__ = [
     "newest_runs",
     "park_incompatible",
     "read_as",
+    "reason_of",
     "refused_starts",
     "resume_compatible",
     "reverify",
@@ -78,6 +79,10 @@ __all__ = [
     "settle_late",
     "start_run",
     "steps_in_short",
+    "stop_document",
+    "stop_records",
+    "stops_in_force_on",
+    "stops_visible_to",
     "take_late",
     "takes",
     "unanswered",

@@ -3,10 +3,13 @@
 What a stop is, and who may set or lift it, is the registry's. Called by doors, and by whoever starts a run.
 """
 
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from agents import registry, stops
-from agents.models import Release, Scope, Stop
+from agents.models import Release, Scope, Stop, StopQuerySet
 from agents.stops import InForce, Place
 from audit import reports
 from audit.actors import Actor
@@ -15,6 +18,7 @@ from audit.visible import visible
 from runs.engine.states import Verb
 from runs.errors import Stopped
 from runs.services.halting import heed_stops
+from runs.services.quiescence import proof_of
 from runs.services.reading import find_run
 from runs.services.refusals import refused_lookups
 
@@ -46,7 +50,7 @@ def reason_of(row: Stop) -> str:
     return reasons_of([row]).get(row.id, "")
 
 
-def reasons_of(rows: list[Stop]) -> dict[UUID, str]:
+def reasons_of(rows: Sequence[Stop]) -> dict[UUID, str]:
     entries = {row.reason_entry: row.id for row in rows if row.reason_entry is not None}
     opened = reports.openings_of(entries) if entries else {}
     return {entries[entry]: str(values["reason"]) for entry, values in opened.items() if "reason" in values}
@@ -79,17 +83,34 @@ def lift_stop_of(*, scope: str, name: str, actor: Actor) -> None:
     heed_stops(actor=actor)
 
 
-def stops_visible_to(actor: Actor, *, in_force: bool = True) -> list[Stop]:
-    rows = Stop.objects.visible_to(actor).select_related("team").order_by("-stopped_at", "-id")
-    return list(rows.in_force() if in_force else rows)
+def stops_visible_to(actor: Actor, *, in_force: bool = True) -> StopQuerySet:
+    rows = Stop.objects.visible_to(actor).select_related("team")
+    return rows.in_force() if in_force else rows
 
 
-def record_of(row: Stop, reason: str) -> dict[str, object]:
-    """A stop as every door shows it."""
+def stops_in_force_on(subjects: Collection[str], *, actor: Actor) -> list[Stop]:
+    """The stops, in force and to be seen, of what these subjects name (`agent:reader`), and of everything."""
+    wanted = {"everything", *subjects}
+    return [row for row in stops_visible_to(actor).order_by("stopped_at", "id") if row.subject in wanted]
+
+
+def stop_document(row: Stop, *, actor: Actor, now: datetime) -> dict[str, Any]:
+    """One stop, with the proof that it holds."""
+    return {**stop_records([row])[0], "proof": proof_of(row, actor=actor, now=now)}
+
+
+def stop_records(rows: Sequence[Stop]) -> list[dict[str, Any]]:
+    """Stops as every door shows them; one statement for the reasons of all."""
+    reasons = reasons_of(rows)
+    return [_record(row, reasons.get(row.id, "")) for row in rows]
+
+
+def _record(row: Stop, reason: str) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "scope": row.scope,
         "name": row.name or None,
+        "what": stops.what(row.subject),
         "team": None if row.team is None else row.team.name,
         "reason": reason or None,
         "stopped_at": recorded(row.stopped_at),
