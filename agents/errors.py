@@ -66,6 +66,18 @@ class UnknownGroup(NotFound):
     code = "unknown-group"
 
 
+class UnknownTool(NotFound):
+    """No such tool."""
+
+    code = "unknown-tool"
+
+
+class UnknownStop(NotFound):
+    """No such stop; `manage.py stops` lists them."""
+
+    code = "unknown-stop"
+
+
 class NoSuchVersion(NotFound):
     """No version with this number exists."""
 

@@ -55,6 +55,11 @@ def fit_engines() -> None:
     services.resume_compatible(actor=actor)
 
 
+def heed_stops() -> None:
+    """Queued runs that somebody has stopped wait, and what waited for the end of a stop goes on when it has come."""
+    services.heed_stops(actor=Actor.system("sweep"))
+
+
 def _ended(run: UUID, actor: Actor) -> bool:
     """One odd run must not keep the others open, nor be tried every second for ever: what the database does not say passes, is its own fault."""
     try:
@@ -103,6 +108,7 @@ def sweep() -> Swept:
     """Everything that time brings, once."""
     ended = end_overdue()
     fit_engines()
+    heed_stops()
     checked, broken = check_integrity()
     Engine.objects.filter(beat_at__lt=clock.now() - ENGINES_KEPT).delete()
     return Swept(ended, checked, broken)

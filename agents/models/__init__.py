@@ -13,6 +13,7 @@ from .pipeline import Pipeline
 from .price import Price, PriceImmutable
 from .release import Release, ReleaseImmutable, ReleaseUse
 from .sharing import TeamGroupObjectPermission, TeamUserObjectPermission
+from .stop import Scope, Stop, StopChange, StopQuerySet
 from .team import Team
 from .version import Version, VersionImmutable, VersionState
 
@@ -28,7 +29,11 @@ __all__ = [
     "ReleaseImmutable",
     "ReleaseUse",
     "Role",
+    "Scope",
     "Standing",
+    "Stop",
+    "StopChange",
+    "StopQuerySet",
     "Team",
     "TeamGroupObjectPermission",
     "TeamUserObjectPermission",

@@ -33,6 +33,7 @@ from .rollbacks import rollback
 from .running import Runs, versions_run
 from .scaffolding import new_pipeline
 from .sent import apply_files
+from .stopping import lift, lift_named, stop, stop_shown
 from .suspending import resume, suspend
 from .verbs import VERBS
 
@@ -69,6 +70,8 @@ __all__ = [
     "hide_team",
     "hide_team_from_group",
     "last_used",
+    "lift",
+    "lift_named",
     "may",
     "nearest",
     "new_pipeline",
@@ -95,6 +98,8 @@ __all__ = [
     "show_team",
     "show_team_to_group",
     "starts_runs",
+    "stop",
+    "stop_shown",
     "suspend",
     "take_from_group",
     "unpacked",

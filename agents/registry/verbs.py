@@ -21,6 +21,10 @@ AGENT_PACED = Verb("agents.agent.paced")
 AGENT_SUSPENDED = Verb("agents.agent.suspended", frozenset({"reason"}))
 AGENT_RESUMED = Verb("agents.agent.resumed")
 AGENT_REFUSED = Verb("agents.agent.refused", frozenset({"problems"}))
+# Those of agents have words of their own: suspended, resumed.
+STOP_SET = Verb("agents.stop.set", frozenset({"reason"}))
+STOP_LIFTED = Verb("agents.stop.lifted")
+STOP_REFUSED = Verb("agents.stop.refused", frozenset({"problems"}))
 PIPELINE_CREATED = Verb("agents.pipeline.created", _CHANGES)
 PIPELINE_CHANGED = Verb("agents.pipeline.changed", _CHANGES)
 PIPELINE_RETIRED = Verb("agents.pipeline.retired", frozenset({"reason"}))
@@ -66,6 +70,9 @@ VERBS = (
     AGENT_RESUMED,
     AGENT_REFUSED,
     AGENT_ROLLED_BACK,
+    STOP_SET,
+    STOP_LIFTED,
+    STOP_REFUSED,
     PIPELINE_CREATED,
     PIPELINE_CHANGED,
     PIPELINE_ROLLED_BACK,

@@ -51,6 +51,7 @@ PARAMETERS: Final[dict[str, Shape]] = {
     "release": {"type": "string", "pattern": f"^{_DIGEST}$", "description": "the release's digest, or its first eight digits or more"},
     "run": {**_SOME_ID, "description": "the run's id, or its first eight characters or more"},
     "wait": {"type": "string", "format": "uuid", "description": "the wait's id"},
+    "stop": {"type": "string", "format": "uuid", "description": "the stop's id"},
     "call": {"type": "string", "format": "uuid", "description": "the call's id"},
     "signal": {**_NAME, "description": "the signal's name, as the pipeline says it"},
     "entry": {"type": "string", "format": "uuid", "description": "the entry's id"},

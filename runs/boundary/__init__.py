@@ -6,7 +6,7 @@ Admission first; then the store writes the intent, then it is sent. Writes no ro
 from runs.adapters.children import CallError, NeverSent, OnCall, OnProgress, Place
 
 from .admission import admit
-from .sending import Boundary, standings, stored_replies, target_resource, unpacked, with_bound
+from .sending import Boundary, Stands, as_it_stands, standings, stored_replies, target_resource, unpacked, with_bound
 from .values import Account, Refusal, Reply, Request, Standing
 
 __all__ = [
@@ -21,7 +21,9 @@ __all__ = [
     "Reply",
     "Request",
     "Standing",
+    "Stands",
     "admit",
+    "as_it_stands",
     "standings",
     "stored_replies",
     "target_resource",

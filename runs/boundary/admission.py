@@ -10,6 +10,7 @@ from typing import Final
 
 from agents import grants
 from agents.grants import Decision
+from agents.stops import InForce
 from audit.wording import ended, money
 from runs.boundary.values import Account, Refusal, Request, Standing
 from runs.engine import pacing
@@ -17,6 +18,7 @@ from runs.engine.pacing import Admission, Pace
 from runs.engine.states import CallKind, Cause
 from runs.engine.values import instant_text
 
+SUSPENDED: Final = "suspended"
 ABLE: Final = frozenset({"draft", "active"})
 
 
@@ -30,6 +32,7 @@ class _Asked:
     own: Mapping[str, Admission]
     now: datetime
     decisions: Sequence[Decision] = ()
+    stop: InForce | None = None
     """What the grants say of each of the request's uses, in their order."""
 
     @property
@@ -52,6 +55,7 @@ def admit(
     own: Mapping[str, Admission],
     now: datetime,
     full: Mapping[str, datetime] = _NO_RATE,
+    stop: InForce | None = None,
 ) -> Refusal | None:
     """Every stage in order; the first that refuses decides. None: the call may be written down and sent.
 
@@ -59,7 +63,7 @@ def admit(
     `full`: permissions of the agent that are used up, and when the next use of each fits.
     """
     open_again = {text: at for text, at in full.items() if at > now}
-    asked = _Asked(request, standing, account, own, now, decided(request, standing, now, full=open_again))
+    asked = _Asked(request, standing, account, own, now, decided(request, standing, now, full=open_again), stop)
     for stage in STAGES:
         refusal = stage(asked)
         if refusal is not None:
@@ -67,9 +71,9 @@ def admit(
     return _used_up(request.agent.name, asked.decisions, open_again)
 
 
-def withdrawn(request: Request, *, standing: Standing | None, now: datetime) -> Refusal | None:
+def withdrawn(request: Request, *, standing: Standing | None, now: datetime, stop: InForce | None = None) -> Refusal | None:
     """What keeps an admitted call, which had to wait, from being sent after all: its agent's standing as it is now. Its account has paid already."""
-    asked = _Asked(request, standing, Account(0, None, 0, None), {}, now, decided(request, standing, now))
+    asked = _Asked(request, standing, Account(0, None, 0, None), {}, now, decided(request, standing, now), stop)
     return next((refusal for stage in STANDING_STAGES if (refusal := stage(asked)) is not None), None)
 
 
@@ -100,9 +104,14 @@ def _identity(asked: _Asked) -> Refusal | None:
 
 
 def _stop(asked: _Asked) -> Refusal | None:
-    if asked.standing is not None and asked.standing.state not in ABLE:
-        return Refusal(Cause.STOPPED, f"agent '{asked.request.agent.name}' is {asked.standing.state} and may not work")
-    return None
+    """Stopped: it waits. An agent that is suspended is stopped, whichever of the two was read first; one that is retired does nothing any more."""
+    name, state = asked.request.agent.name, "" if asked.standing is None else asked.standing.state
+    if asked.stop is not None:
+        message = f"{asked.stop.said}, and '{name}' is sent nothing until that is lifted"
+        return Refusal(Cause.STOPPED, message, asked.stop.owner, asked.stop.subject)
+    if asked.standing is None or state in ABLE:
+        return None
+    return Refusal(Cause.STOPPED, f"agent '{name}' is {state} and may not work", stop=f"agent:{name}" if state == SUSPENDED else "")
 
 
 def _grants(asked: _Asked) -> Refusal | None:

@@ -1,15 +1,17 @@
 """The adapters of one engine process, and how an admitted call reaches them. Writes no rows; knows no steps' meaning."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
-from agents import grants, registry, uses
+from agents import grants, registry, stops, uses
 from agents.models import Agent as AgentRow
 from agents.models import Team
 from agents.prices import Used
+from agents.stops import InForce, Place, Stops
 from audit import bulk, clock
 from runs import store
 from runs.adapters import commands, http, inline, models
@@ -37,6 +39,19 @@ def standings(names: Sequence[str]) -> dict[str, Standing]:
     return {agent.name: _standing(agent, team, now) for agent, team in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """What may be sent at one moment: the stops in force, and what some agents may do."""
+
+    stops: Stops
+    standings: Mapping[str, Standing]
+
+
+def as_it_stands(names: Sequence[str], known: Stops) -> Stands:
+    """The stops first: an agent is suspended together with its stop, so that one that reads as suspended is at most not yet known to be stopped."""
+    return Stands(stops.news(known), standings(names))
+
+
 def _standing(agent: AgentRow, team: Team, now: datetime) -> Standing:
     pace = store.pace_of(agent.name, agent.pace, now) if agent.pace else None
     return Standing(agent.state, (*agent.permissions, *team.permissions), pace, team.vocabulary)
@@ -59,12 +74,15 @@ class Boundary:
         self._admitted: dict[str, dict[str, Admission]] = {}
         self._full: dict[str, dict[str, datetime]] = {}
         self._noted: dict[uses.Used, datetime] = {}
+        self.stops = Stops()
+        self.lines: dict[UUID, Sequence[Place]] = {}
+        """The runs that are driven here, each with all above it."""
 
     def admit(self, request: Request, account: Account, *, now: datetime) -> Refusal | None:
         """As `admit`, over what this process knows. What it admits of an agent with a pace, it counts from now on."""
         agent = request.agent.name
         standing, own = self.standings.get(agent), self._admitted.get(agent, {})
-        refusal = admit(request, standing=standing, account=account, own=own, now=now, full=self._full.get(agent, {}))
+        refusal = admit(request, standing=standing, account=account, own=own, now=now, full=self._full.get(agent, {}), stop=self.stop_on(request))
         if refusal is None and standing is not None and standing.pace is not None and request.kind is not CallKind.INLINE:
             self._admitted.setdefault(agent, {})[request.key] = Admission(now, is_turn=request.ordinal == 0)
         return refusal
@@ -98,7 +116,18 @@ class Boundary:
 
     def withdrawn(self, request: Request) -> Refusal | None:
         """What keeps an admitted call from being sent, or sent again, as this process knows it now."""
-        return withdrawn(request, standing=self.standings.get(request.agent.name), now=clock.now())
+        return withdrawn(request, standing=self.standings.get(request.agent.name), now=clock.now(), stop=self.stop_on(request))
+
+    def stop_on(self, request: Request) -> InForce | None:
+        """The stop, of those that this process knows, that keeps a call from being sent."""
+        return self.stop_on_run(request.run) or self.stops.of_call(request.hand)
+
+    def stop_on_run(self, run: UUID) -> InForce | None:
+        return self.stops.of_run(self.lines.get(run, ()))
+
+    def heed(self, known: Stops | None) -> None:
+        """These are in force. Were they older than what is known, the next intent would not be written, and say so."""
+        self.stops = known or self.stops
 
     def learn(self, standings: Mapping[str, Standing], *, asked_at: datetime) -> None:
         """Take over what was read of these agents, and forget the admissions that it can't have missed. What was asked for earlier may come later."""
@@ -222,7 +251,7 @@ class Boundary:
             name = request.agent.name
             refusal = self.withdrawn(request)
             if refusal is not None:
-                return Broken(refusal.cause, refusal.message, {"waited": True})
+                return Broken(refusal.cause, refusal.message, {"waited": True, "stop": refusal.stop})
             if job.network and not self._has_network(request):
                 return Broken(Cause.DENIED, f"'{name}' may not connect to the network any more", {"waited": True})
             return None
@@ -282,6 +311,7 @@ def _reply(answer: Returned | Broken, request: Request) -> Reply:
     cause, waited = Cause(answer.cause), bool(answer.details.get("waited"))
     sent = not waited or request.sent_before
     details = dict(answer.details) | ({"sent": True} if waited and sent else {})
+    stop = details.pop("stop", "") if waited else ""
     return Reply(
         cause=cause,
         message=answer.message,
@@ -290,4 +320,5 @@ def _reply(answer: Returned | Broken, request: Request) -> Reply:
         contained=answer.details.get("contained"),
         sent=sent,
         used=None if sent else Used(0),
+        stop=stop,
     )

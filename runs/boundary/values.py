@@ -9,6 +9,7 @@ from uuid import UUID
 
 from agents.grants import BUILT_IN, Vocabulary
 from agents.prices import Used
+from agents.stops import Hand
 from audit import canonical
 from runs.engine.pacing import Pace
 from runs.engine.states import CallKind, Cause, Mode
@@ -74,6 +75,13 @@ class Request:
         return "o1_" + hashlib.sha256(place.encode()).hexdigest()[:40]
 
     @property
+    def hand(self) -> Hand:
+        """Who makes it and through what, as far as a stop may be of that."""
+        agent = self.agent
+        alias = "" if agent.alias is None else agent.alias["name"]
+        return Hand(agent.name, agent.version, agent.team, alias, self.name if self.kind is CallKind.TOOL else "")
+
+    @property
     def may_wait(self) -> bool:
         """Whether it may wait for its child with its intent written: if the worker dies meanwhile, it is sent again."""
         return self.mode is not Mode.AT_MOST_ONCE
@@ -91,6 +99,8 @@ class Refusal:
     cause: Cause
     message: str
     owner: str | None = None
+    stop: str = ""
+    """What was stopped, as its entries name it: nothing has failed, and its step waits for the end of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +118,4 @@ class Reply:
     used: Used | None = None
     pause_ms: int = 0
     stderr: str = ""
+    stop: str = ""

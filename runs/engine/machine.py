@@ -12,7 +12,7 @@ from audit import canonical
 from runs.engine import absorbing, undoing, verdicts, waiting
 from runs.engine.commands import Fact, Finish, Move, without_unstarted
 from runs.engine.limits import failure, seconds
-from runs.engine.outcomes import Failed, Result, Returned, Unresolved
+from runs.engine.outcomes import Failed, Result, Returned, Stopped, Unresolved
 from runs.engine.patterns import waits
 from runs.engine.patterns.scope import result_of
 from runs.engine.patterns.walk import Walk
@@ -94,8 +94,8 @@ def absorb(snapshot: Snapshot, outcome: Result, now: datetime) -> Move:
         waiting.hear(walk, walk.steps[step.key])
     if isinstance(outcome, Failed):
         absorbing.absorb_failure(walk, step, outcome)
-    if isinstance(outcome, Unresolved):
-        waiting.park_unresolved(walk, step, outcome)
+    if isinstance(outcome, Unresolved | Stopped):
+        waiting.hold(walk, step, outcome)
     return _conclude(walk)
 
 

@@ -55,4 +55,19 @@ class Unresolved:
     not_after: datetime
 
 
-Result = Returned | Failed | Unresolved
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A step's attempt may not go on, since somebody has stopped what it needs: it waits until that is lifted, and is then made (anew).
+
+    `stop` is what was stopped, as its entries name it; `owner` overrides the cause's default. `sent`: calls of the attempt have gone out.
+    """
+
+    key: str
+    attempt: int
+    stop: str
+    message: str
+    owner: str | None = None
+    sent: bool = False
+
+
+Result = Returned | Failed | Unresolved | Stopped

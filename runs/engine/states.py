@@ -110,6 +110,7 @@ class WaitKind(StrEnum):
     REMOTE = "remote"
     UNRESOLVED = "unresolved"
     INCOMPATIBLE = "incompatible"
+    STOPPED = "stopped"
 
 
 class WaitState(StrEnum):

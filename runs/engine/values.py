@@ -141,8 +141,7 @@ class SwitchNode:
     when: str | None = None
 
 
-Turn = StepNode | WaitNode | PipelineNode | ShareNode
-"""What has a row of its own in a run."""
+Turn = StepNode | WaitNode | PipelineNode | ShareNode  # what has a row of its own in a run
 Node = Turn | ParallelNode | ForEachNode | SwitchNode
 
 
@@ -181,6 +180,7 @@ class Plan:
     max_lifetime_ms: int = 0
     pipelines: Mapping[str, Child] = field(default_factory=dict)
     starts_runs: bool = False
+    version: int = 0
 
 
 # --- what is happening ---------------------------------------------------------------------------------------------

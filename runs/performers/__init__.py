@@ -3,11 +3,11 @@
 The worker's only way to the boundary.
 """
 
-from runs.boundary import Account, Boundary, CallError, NeverSent, Place, Refusal, Reply, Request, Standing, standings, unpacked
+from runs.boundary import Account, Boundary, CallError, NeverSent, Place, Refusal, Reply, Request, Standing, Stands, as_it_stands, standings, unpacked
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
-from .shaping import Unshapable, artifacts, outcome_of, providers, shape
+from .shaping import Unshapable, artifacts, hand_of, outcome_of, providers, refused, shape
 
 __all__ = [
     "Account",
@@ -20,14 +20,18 @@ __all__ = [
     "Reply",
     "Request",
     "Standing",
+    "Stands",
     "Unshapable",
     "artifacts",
+    "as_it_stands",
     "following",
+    "hand_of",
     "meaning",
     "outcome_of",
     "perform",
     "providers",
     "recalled",
+    "refused",
     "shape",
     "standings",
     "unpacked",

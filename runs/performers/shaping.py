@@ -6,9 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from agents import expressions
+from agents.stops import Hand
 from audit import canonical
-from runs.boundary import Reply, Request, stored_replies, target_resource, with_bound
-from runs.engine.outcomes import Failed, Result, Returned, Unresolved
+from runs.boundary import Refusal, Reply, Request, stored_replies, target_resource, with_bound
+from runs.engine.outcomes import Failed, Result, Returned, Stopped, Unresolved
 from runs.engine.states import CallKind, Mode
 from runs.engine.values import Plan, RunView, Step
 
@@ -121,10 +122,25 @@ def _source(arguments: Mapping[str, Any]) -> str:
         raise Unshapable(str(error)) from None
 
 
+def hand_of(plan: Plan, step: Step) -> Hand:
+    """Who makes a step's own call and through what, as `Request.hand` says it."""
+    agent = plan.agents[step.agent]
+    return Hand(agent.name, agent.version, agent.team, "" if agent.alias is None else agent.alias["name"], agent.spec["run"].get("tool", ""))
+
+
+def refused(request: Request, refusal: Refusal, **details: Any) -> Result:
+    """What a refusal makes of a step: it has failed, or waits where somebody has stopped what it needs."""
+    if refusal.stop:
+        return Stopped(request.step, request.attempt, refusal.stop, refusal.message, refusal.owner)
+    return Failed(request.step, request.attempt, refusal.cause, refusal.message, details=details, owner=refusal.owner)
+
+
 def outcome_of(request: Request, reply: Reply, *, chance: float) -> Result:
     """A reply as the engine takes it. Where nobody knows whether an at_most_once call was done, a person has to say."""
     if reply.cause is None:
         return Returned(request.step, request.attempt, reply.value)
+    if reply.stop:
+        return Stopped(request.step, request.attempt, reply.stop, reply.message)
     if not reply.answered and reply.sent and request.mode is Mode.AT_MOST_ONCE:
         message = f"{reply.message}; whether '{request.agent.name}' acted is not known, and it is never sent again"
         return Unresolved(request.step, request.attempt, request.key, message, request.not_after)

@@ -184,7 +184,8 @@ def _refuse_any(what: Wait | Call, call: Call | None, owners: _Owners, actor: Ac
     """What stands between this actor and an answer, whether or not the wait is still open."""
     require_member(what.run, actor)
     if isinstance(what, Wait) and what.kind not in (WaitKind.SIGNAL, WaitKind.UNRESOLVED):
-        raise NotWaiting("nobody answers this: it ends by itself")
+        how = "it ends when somebody lifts the stop" if what.kind == WaitKind.STOPPED else "it ends by itself"
+        raise NotWaiting(f"nobody answers this: {how}")
     if call is not None:
         _require_independent(call, actor, owners)
         _refuse_settled(call)

@@ -19,11 +19,12 @@ from audit.visible import named
 from runs import queue
 from runs.engine import planner
 from runs.engine.states import SPREAD, Integrity, RunState, Verb
-from runs.errors import BadInput, IdempotencyConflict, NotReverifiable, Overloaded, TooManyQueued
+from runs.errors import BadInput, IdempotencyConflict, NotReverifiable, Overloaded, Stopped, TooManyQueued
 from runs.models import Run
 from runs.models.run import integrity_of
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
+from runs.services.stops import refuse_stopped
 from runs.store import beginnings, room
 
 
@@ -67,8 +68,9 @@ def reverify(*, run: str, actor: Actor, ring: bool = False, kept_for: UUID | Non
     try:
         require_member(old, actor)
         _refuse_unjudgeable(old)
+        refuse_stopped(old.release, old.team.name)
         source = _input_of(old)
-    except (NotReverifiable, NotGranted) as refusal:
+    except (NotReverifiable, NotGranted, Stopped) as refusal:
         record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
         raise
     spec = old.release.manifest["pipeline"]["spec"]
@@ -137,6 +139,7 @@ def _started(
     release = registry.release_of(pipeline, draft=draft, actor=actor, now=clock.now())
     spec = release.manifest["pipeline"]["spec"]
     _refuse_bad_input(spec, given, as_of)
+    refuse_stopped(release, pipeline.team.name)
     try:
         with bulk.atomic():
             return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key, kept_for=kept_for)

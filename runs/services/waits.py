@@ -24,6 +24,7 @@ WAITED_IN_VAIN: Final = {
     WaitKind.SIGNAL: Cause.EXPIRED,
     WaitKind.UNRESOLVED: Cause.UNRESOLVED,
     WaitKind.INCOMPATIBLE: Cause.INCOMPATIBLE,
+    WaitKind.STOPPED: Cause.STOPPED,
     WaitKind.TIMER: Cause.DEADLINE,
     WaitKind.REMOTE: Cause.DEADLINE,
 }
@@ -178,6 +179,8 @@ def who_answers(kind: str, run: Run, call: Call | None = None) -> str:
             return "a worker of a version that can carry this run on"
         case WaitKind.TIMER:
             return "nobody: it ends by itself"
+        case WaitKind.STOPPED:
+            return "whoever may lift the stop"
     return "nobody here: what it waits for ends it"
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import DatabaseError
 
 from agents.models import Release, Team
+from agents.stops import Place
 from audit import bulk, canonical, ledger, reports
 from runs.engine import looking, machine, places, planner
 from runs.engine.families import PipelineNode, ShareNode
@@ -21,7 +22,7 @@ from runs.engine.states import LIVE_RUN, OPEN_STEP, SPREAD, Cause, RunState, Ste
 from runs.engine.values import Answer, BestBefore, Failure, Held, Plan, RunView, Snapshot, Waiting, WaitNode
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
-from runs.store import family
+from runs.store import family, lines
 from runs.store.transitions import Seen
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ class Loaded:
     responses: Mapping[str, Any]
     problem: Problem | None = None
     is_broken: bool = False
+    line: tuple[Place, ...] = ()
+    """It and all above it, as far as a stop may be of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,14 @@ def load_rows(runs: Sequence[Run]) -> list[Loaded]:
     works = _children_at_work(waits.values())
     heads = ledger.heads_at({run.id: run.seq for run in runs})
     opened = reports.openings_of(_entries(runs, steps, calls, waits))
-    return [_loaded(run, steps.get(run.id, []), calls.get(run.id, []), heads.get(run.id), opened, Waits(waits, works)) for run in runs]
+    above = lines.above(runs)
+    loaded = [_loaded(run, steps.get(run.id, []), calls.get(run.id, []), heads.get(run.id), opened, Waits(waits, works)) for run in runs]
+    return [replace(each, line=(_place(each), *above.get(each.run.id, ()))) for each in loaded]
+
+
+def _place(loaded: Loaded) -> Place:
+    plan = loaded.snapshot.plan
+    return Place(loaded.run.id, plan.pipeline, plan.version, loaded.run.team.name)
 
 
 def _children_at_work(waits: Iterable[Wait]) -> frozenset[tuple[UUID, str]]:

@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from agents import uses
+from agents.stops import Stops
 from agents.uses import Full
 from audit.actors import Actor
 from audit.ledger import ChargeDraft, Head
 from runs.engine.commands import Fact, Move
-from runs.engine.states import CallKind, CallState, Mode
+from runs.engine.states import CallKind, CallState, Mode, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,13 @@ class Transition:
     settled: tuple[CallSettled, ...] = ()
     facts: tuple[Fact, ...] = ()
     deadline_at: datetime | None = None
+    generation: int = 0
+    """That of the stops which it was decided under."""
+
+    @property
+    def sends(self) -> bool:
+        """Whether a call goes out once this is written, for the first time or again."""
+        return bool(self.opened) or any(fact.verb is Verb.CALL_RESENT for fact in (*self.facts, *self.move.facts))
 
     @property
     def is_progress(self) -> bool:
@@ -135,11 +143,13 @@ class Committed:
 class Stale:
     """Not written: the run moved on. `lost` says that the fence moved too, so somebody else holds it.
 
-    `full`: it is decided anew for another reason: a permission of a call that it would open has no room in its rate.
+    It is decided anew for another reason where a permission of a call that it would open has no room in its rate (`full`), and where a stop
+    has been set or lifted before it would be sent (`stops`, as they are now).
     """
 
     lost: bool
     full: tuple[Full, ...] = ()
+    stops: Stops | None = None
 
 
 Written = Committed | Stale

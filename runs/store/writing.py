@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import F
 
-from agents import uses
+from agents import stops, uses
 from audit import bulk, canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.identity import new_id
@@ -56,6 +56,14 @@ class _TooLate(Exception):
         self.runs = runs
 
 
+class _Restopped(Exception):
+    """A stop was set or lifted between these runs' decisions and their transaction, and they would send something; nothing is written."""
+
+    def __init__(self, runs: set[UUID]) -> None:
+        super().__init__()
+        self.runs = runs
+
+
 class _TooMuch(Exception):
     """Permissions of calls that these runs would open have no room; nothing is written."""
 
@@ -67,12 +75,15 @@ class _TooMuch(Exception):
 def commit(batch: Sequence[Transition]) -> list[Written]:
     """Write what can be written; the answer to each transition, in the order given.
 
-    What was decided in time and would be written past a deadline is stale too: it is decided anew. So is what would exceed a permission's rate.
+    What was decided in time and would be written past a deadline is stale too: it is decided anew. So is what would exceed a permission's
+    rate, and what would be sent under other stops than it was decided under.
     """
     try:
         return _committed(batch)
     except _TooLate as late:
         return _without(batch, dict.fromkeys(late.runs, Stale(lost=False)))
+    except _Restopped as restopped:
+        return _without(batch, dict.fromkeys(restopped.runs, Stale(lost=False, stops=stops.in_force())))
     except _TooMuch as much:
         return _without(batch, {run: Stale(lost=False, full=full) for run, full in much.full.items()})
 
@@ -87,14 +98,20 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
     ordered = sorted(batch, key=lambda each: each.run)
     notes = {each.run: _Notes(each) for each in ordered}
     concerning = family.concerning(ordered)
+    sending = [each for each in ordered if each.sends]
     with bulk.atomic():
+        if sending:
+            stops.hold_off()
         if concerning:
             family.lock(each.run for each in ordered)
         _lock_in_order([each.run for each in ordered])
         rows = [_run_row(each, notes[each.run]) for each in ordered]
         updated = bulk.updating(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
-        now = clock.now()  # behind it, and answered with it
+        generation = stops.asked_generation() if sending else None
+        now = clock.now()  # behind them, and answered with them
         alive = updated()
+        if generation is not None:
+            _refuse_restopped(sending, generation())
         written = [each for each in ordered if each.run in alive]
         late = {each.run for each in written if each.holds_until is not None and now >= each.holds_until}
         if late:
@@ -108,6 +125,13 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
     for each in written:
         answers[each.run] = Committed(_seen_next(each, heads[each.run]), now, notes[each.run].entries, _made_ready(each, children))
     return [answers[each.run] for each in batch]
+
+
+def _refuse_restopped(sending: Sequence[Transition], generation: int) -> None:
+    """Behind the lock: no stop is set from here to the commit, so that nothing goes out under one that was set before."""
+    restopped = {each.run for each in sending if each.generation != generation}
+    if restopped:
+        raise _Restopped(restopped)
 
 
 def _make_use(written: Sequence[Transition], now: datetime) -> None:
@@ -269,6 +293,10 @@ def _resolve_calls(written: Sequence[Transition], now: datetime) -> None:
 def _close_waits(written: Sequence[Transition], now: datetime) -> None:
     """Nobody has answered them, and nobody can any more. Those that somebody answered say so already."""
     closed = [[each.run, key, WaitState.OPEN, state, now] for each in written for key, state in each.move.closed.items()]
+    unbegun = [each for each in written if each.move.finish is not None and each.move.snapshot.run.started_at is None]
+    for each in unbegun:  # it may have waited as a whole
+        state = WaitState.EXPIRED if now >= each.move.snapshot.run.deadline_at else WaitState.CANCELLED
+        closed.append([each.run, "", WaitState.OPEN, state, now])
     if closed:
         bulk.update_where(Wait, match=["run", "step", "state"], change=["state", "ended_at"], rows=closed, answers=False)
 

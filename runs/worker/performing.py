@@ -151,7 +151,7 @@ class Performing:
             sent: Answer = record or await self._ask(request)
             record = None
             if isinstance(sent, Refusal):
-                return Ended(Failed(request.step, request.attempt, sent.cause, sent.message, owner=sent.owner))
+                return Ended(performers.refused(request, sent))
             if isinstance(sent, Gone):
                 gone, request = gone + 1, replace(request, ordinal=request.ordinal + 1)
                 continue
@@ -174,7 +174,7 @@ class Performing:
         if record is None:
             answer = await self._ask(request)
             if isinstance(answer, Refusal):
-                return Ended(Failed(request.step, request.attempt, answer.cause, answer.message, owner=answer.owner))
+                return Ended(performers.refused(request, answer))
             assert isinstance(answer, store.CallRecord)
             record = answer
         try:

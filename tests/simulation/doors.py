@@ -11,7 +11,8 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
-from agents.models import Agent
+from agents import registry
+from agents.models import Agent, Stop
 from audit.actors import Actor
 from audit.errors import OrchestraError
 from runs import services, sweeps
@@ -193,10 +194,41 @@ class Doors:
     def suspend(self) -> None:
         """An agent is stopped or let go on; engines see that when they look."""
         name = self.random.choice(["worker", "other", "actor"])
-        agents = Agent.objects.filter(name=name)
         self.world.tell(f"'{name}' is suspended or goes on")
-        if not agents.filter(state="active").update(state="suspended"):
-            agents.update(state="active")
+        if Agent.objects.get(name=name).state == "suspended":
+            registry.resume(name, actor=CLIENT)
+        else:
+            registry.suspend(name, actor=CLIENT, reason="odd")
+
+    def stop(self) -> None:
+        """Something is stopped, and after a while let go on; now and then by somebody whose answer never came, or who comes twice."""
+        scope, name = self.random.choice(self._stoppable())
+        if scope == "run":
+            above = sorted({row["parent_run_id"] for row in self.world.watch.runs.values() if row["parent_run_id"] and row["state"] == "running"})
+            run = UUID(self.random.choice(above)) if above and self.random.random() < 0.7 else self._any_run()
+            if run is None:
+                return
+            name = str(run)
+        self.world.tell(f"stop {scope} {name}")
+        self._asked(lambda: services.set_stop(scope=scope, name=name, reason="odd", actor=CLIENT))
+        self.world.later.append((self.world.seconds + self.random.choice([0.1, 0.6, 2.0, 5.0, 9.0]), "lift"))
+
+    def _stoppable(self) -> list[tuple[str, str]]:
+        agents = [("agent", name) for name in ("worker", "actor", "thinker", "judge")]
+        pipelines = [(scope, name + end) for name in self.world.scenario.manifests for scope, end in (("pipeline", ""), ("version", "@1"))]
+        return [("everything", ""), ("everything", ""), ("team", "lines"), ("tool", "fetch"), ("run", ""), ("run", ""), *agents, *pipelines]
+
+    def lift(self) -> None:
+        rows = list(Stop.objects.in_force().order_by("stopped_at", "id"))
+        if rows:
+            row = self.random.choice(rows)
+            self.world.tell(f"lift {row.subject}")
+            self._asked(lambda: services.lift_stop(stop=str(row.id), actor=CLIENT))
+
+    def lift_all(self) -> None:
+        with self.world._as(0), running(None):
+            for row in Stop.objects.in_force():
+                services.lift_stop(stop=str(row.id), actor=CLIENT)
 
     # --- bells ---
 

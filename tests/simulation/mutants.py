@@ -15,7 +15,7 @@ WRITING, CLAIMS, SETTLING, ENDING = "runs.store.writing", "runs.store.claims", "
 FAMILY, BEGINNINGS, CHILDREN, LIMITS = "runs.store.family", "runs.store.beginnings", "runs.engine.patterns.children", "runs.engine.limits"
 RESUMES = '"deadline_at": _within_life(later(now, run.remaining_ms), run)'
 ADMISSION, LEDGER, STOPPING, ANSWERING = "runs.boundary.admission", "audit.ledger", "runs.services.stopping", "runs.services.answering"
-LATE = "runs.services.late"
+LATE, HALTING, STOPS, LINES = "runs.services.late", "runs.worker.halting", "agents.registry.stopping", "runs.store.lines"
 ABSORBING, WAITING, UNDOING, LOOKING = "runs.engine.absorbing", "runs.engine.waiting", "runs.engine.undoing", "runs.engine.looking"
 WALK, WAITS, CHANGES = (f"runs.engine.patterns.{name}" for name in ("walk", "waits", "changes"))
 ROWS = "rows = [_run_row(each, notes[each.run]) for each in ordered]"
@@ -258,6 +258,17 @@ MUTANTS = (
         'if not reports.is_said_of(f"call:{each.call.key}", Verb.CALL_RESENT, run=run)',
         "if True",
     ),
+    _one("send under stops that nobody has heard of", WRITING, "if each.generation != generation}", "if False}"),
+    _one("set a stop without a new generation", STOPS, "    StopChange.objects.create(stop=made)\n", ""),
+    _one("let go on what is stopped at its work", HALTING, "if stop is not None and move.finish is None:", "if False:"),
+    _one("make anew under its attempt what a stop has cut short", WAITING, "step.attempt + 1 if outcome.sent else step.attempt", "step.attempt"),
+    _one(
+        "forget the runs above in the line of a child",
+        LINES,
+        "return {run.id: tuple(_up(run.parent_run_id, rows))",
+        "return {run.id: ()",
+    ),
+    _one("send again what was refused under a stop", PLANNING, "refusal = boundary.withdrawn(request)\n        if", "refusal = None\n        if"),
     _one("a child that stands too high", BEGINNINGS, "depth=parent.depth + 1", "depth=2"),
 )
 

@@ -114,6 +114,8 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.bell.listen": _deaf,
         "runs.bell.ring": lambda run: _ring(world()),
         "runs.engine.patterns.waits.UNRESOLVED_FOR": timedelta(seconds=25),
+        "runs.engine.patterns.waits.STOPPED_FOR": timedelta(seconds=25),
+        "runs.services.halting.STOPPED_FOR": timedelta(seconds=25),
         "runs.engine.looking.BACKOFF_MS": 500,
         "runs.queue.ring": lambda run: _ring(world()),
         "runs.store.committer.threads": lambda: world().scenario.committers,  # in a running loop Django would ask the suite's own database

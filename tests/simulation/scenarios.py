@@ -166,6 +166,7 @@ class Lines(Pipelines):
         nodes = self._spreading(nodes)
         abi = 3 if any(node.get("spread") for node in nodes) else 2
         made = factories.manifest(*nodes, agents=AGENTS, **spec) | {"aliases": {"mind": ALIAS}, "engine_abi": abi}
+        made["pipeline"] = made["pipeline"] | {"version": 1}
         return made | ({"pipelines": {each: _pinned(manifest) for each, manifest in self.below.items()}} if self.below else {})
 
 
@@ -276,10 +277,21 @@ def scenario(seed: int) -> Scenario:
         beat=pick.choice([0.33, 0.6]),
         latency=pick.choice([0.05, 0.3, 1.2]),
         lasts=lasts,
-        happens=tuple(sorted(_happens(pick, runs, FAULTS[profile], lasts))),
+        happens=tuple(sorted([*_happens(pick, runs, FAULTS[profile], lasts), *_stops(seed)])),
         committers=pick.choice([1, 2]),
         interrupts=pick.random() < 0.4,
     )
+
+
+STOPS = 0.3
+"""The chance that something is stopped in the course of a seed."""
+
+
+def _stops(seed: int) -> list[tuple[float, str]]:
+    """Their choices are their own, so that they move nobody else's."""
+    pick = Random(f"stops {seed}")
+    many = pick.choice([1, 1, 2]) if pick.random() < STOPS else 0
+    return [(round(pick.choice([pick.uniform(0.2, 4.0), pick.uniform(0.2, 12.0)]), 2), "stop") for _ in range(many)]
 
 
 def _manifests(pick: Random, runs: int) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,8 @@ from runs.engine.values import Failure, RunView, Step, Waiting, WaitNode, instan
 
 UNRESOLVED_FOR: Final = timedelta(days=7)
 """How long people have to say what became of a call; after that its step has failed, as it would have at once without them."""
+STOPPED_FOR: Final = timedelta(days=30)
+"""How long a stop can last before what waits for its end has failed."""
 NAMED: Final = 20
 
 
@@ -37,6 +39,11 @@ def opened(node: WaitNode, until: Any, run: RunView, now: datetime) -> Waiting:
 def unresolved(call: str, failed: Failure, look_at: datetime | None, run: RunView, now: datetime) -> Waiting:
     """The wait for a person, or a look-up, that says what became of a call; `failed` is what it means that nobody does."""
     return Waiting(WaitKind.UNRESOLVED, now, _bounded(now + UNRESOLVED_FOR, run), subject=call, failure=failed, look_at=look_at)
+
+
+def stopped(stop: str, failed: Failure, run: RunView, now: datetime) -> Waiting:
+    """The wait for the end of a stop; `failed` is what it means that nobody lifts it."""
+    return Waiting(WaitKind.STOPPED, now, _bounded(now + STOPPED_FOR, run), subject=stop, failure=failed)
 
 
 def _bounded(instant: datetime, run: RunView) -> datetime:

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from agents import registry
-from agents.models import Agent, Pipeline, Price, Release, Team, TeamGroupObjectPermission, Version
+from agents.models import Agent, Pipeline, Price, Release, Stop, Team, TeamGroupObjectPermission, Version
 from audit.identity import new_id
 from audit.models import Entry
 from orchestra_site.models import Token
@@ -39,6 +39,7 @@ BODIES: dict[str, Any] = {
     "tokens/": {},
     "me/password/": {"old": "x", "new": "y"},
     "prices/": {"provider": "p", "model": "m", "input_nano": "1", "output_nano": "1"},
+    "stops/": {"scope": "everything", "reason": "x"},
     "settle/": {"decision": "unknown", "reason": "x"},
     "<name:signal>/": {"payload": {"amount": 1}},
 }
@@ -61,6 +62,7 @@ def places(caller: Caller, alice: User, tmp_path: Path) -> dict[str, str]:
     token = create_token("alice", actor=SYSTEM).token
     entry = Entry.objects.filter(run=run.id).order_by("at").first()
     assert entry is not None
+    named["stop"] = str(registry.stop("version", "worker@1", actor=SYSTEM, reason="odd").id)
     ids = {"release": run.release.digest, "entry": str(entry.id), "token": str(token.id), "lock": str(new_id())}
     return {**named, **ids}
 
@@ -87,6 +89,7 @@ def state() -> tuple[Any, ...]:
     teams = [(team.name, team.accountable, sorted(team.members.values_list("username", flat=True))) for team in Team.objects.all()]
     owned = [list(model.objects.order_by("name").values_list("name", "state")) for model in (Agent, Pipeline)]
     runs: list[Any] = list(Run.objects.values_list("id", "state", "outcome", "cancel_requested_at"))
+    runs += [list(Stop.objects.order_by("pk").values_list("pk", "lifted_at"))]
     runs += [list(model.objects.order_by("pk").values_list("pk", "state")) for model in (Wait, Call)]
     groups = [(group.name, sorted(group.user_set.values_list("username", flat=True))) for group in Group.objects.order_by("name")]
     return (

@@ -5,13 +5,14 @@ from typing import Any
 
 from .families import FamilyRules
 from .seeing import WRITES_FAIL, Row
+from .stops import StopRules
 
 RESOLVED = {"resolved_done": "done", "resolved_not_done": "not_done"}
 NOT_DONE = frozenset({"refused", "unresolved", "resolved_not_done"})
 GIVEN_UP = frozenset({"unresolved", *RESOLVED})
 
 
-class CallRules(FamilyRules):
+class CallRules(FamilyRules, StopRules):
     """`_call` looks at each row that has changed, `sending` at each call as it goes out, `answered` at each answer."""
 
     def _call(self, before: Row | None, row: Row, run: Row, steps: Mapping[Any, Row], writer: int) -> None:
@@ -31,6 +32,7 @@ class CallRules(FamilyRules):
 
     def _intent(self, row: Row, run: Row, step: Row, writer: int) -> None:
         earlier, what = self.runs[row["run_id"]], f"{row['step']} {row['attempt']}.{row['ordinal']}"
+        self._sends(row, run, what)
         self._must(run["state"] == "running", "no intent after the finish, and none while a run waits", what)
         self._must(earlier["cancel_requested_at"] is None, "no intent after a cancel", what)
         self._must(row["dispatched_at"] < row["not_after"], "no intent after the deadline", f"{what} at {row['dispatched_at']}")
