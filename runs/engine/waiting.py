@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from audit import canonical
-from runs.engine import absorbing, looking, undoing
+from runs.engine import absorbing, approving, looking, undoing
+from runs.engine.answers import Answer
 from runs.engine.commands import Fact
 from runs.engine.families import ShareNode
 from runs.engine.limits import failure
@@ -16,7 +17,7 @@ from runs.engine.outcomes import Returned, Unresolved
 from runs.engine.patterns import children, spreading, waits
 from runs.engine.patterns.walk import Walk
 from runs.engine.states import Cause, Resolution, StepEvent, Verb, WaitKind, moved
-from runs.engine.values import Answer, Held, RunView, Step, Waiting, instant_text
+from runs.engine.values import Held, RunView, Step, Waiting, instant_text
 
 
 def attend(walk: Walk) -> None:
@@ -38,6 +39,8 @@ def _end_wait(walk: Walk, step: Step) -> None:
         return
     if wait.kind is WaitKind.UNRESOLVED:
         _resolve(walk, step, wait)
+    elif wait.kind is WaitKind.APPROVAL:
+        approving.take(walk, step, wait)
     elif wait.kind is WaitKind.REMOTE:
         _child_ended(walk, step, wait)
     elif wait.answer is not None:

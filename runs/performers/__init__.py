@@ -3,14 +3,15 @@
 The worker's only way to the boundary.
 """
 
-from runs.boundary import Account, Boundary, CallError, NeverSent, Place, Refusal, Reply, Request, Standing, standings, unpacked
+from runs.boundary import Account, Ask, Boundary, CallError, NeverSent, Place, Refusal, Reply, Request, Standing, standings, unpacked
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
-from .shaping import Unshapable, artifacts, outcome_of, providers, shape
+from .shaping import Unshapable, artifacts, outcome_of, people_asked, providers, shape
 
 __all__ = [
     "Account",
+    "Ask",
     "Boundary",
     "CallError",
     "Dispatch",
@@ -25,6 +26,7 @@ __all__ = [
     "following",
     "meaning",
     "outcome_of",
+    "people_asked",
     "perform",
     "providers",
     "recalled",

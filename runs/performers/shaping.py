@@ -7,8 +7,8 @@ from uuid import UUID
 
 from agents import expressions
 from audit import canonical
-from runs.boundary import Reply, Request, stored_replies, target_resource, with_bound
-from runs.engine.outcomes import Failed, Result, Returned, Unresolved
+from runs.boundary import Ask, Reply, Request, stored_replies, target_resource, with_bound
+from runs.engine.outcomes import Failed, NeedsApproval, Result, Returned, Unresolved
 from runs.engine.states import CallKind, Mode
 from runs.engine.values import Plan, RunView, Step
 
@@ -60,6 +60,8 @@ def shape(plan: Plan, run: RunView, step: Step) -> Request:
         as_of=run.as_of,
         business_key=key,
         progress_timeout_s=None if silence is None else silence / 1000,
+        release=plan.release,
+        approved=step.approved,
     )
     return with_bound(request) if kind is CallKind.MODEL else request
 
@@ -119,6 +121,26 @@ def _source(arguments: Mapping[str, Any]) -> str:
         return target_resource(arguments["url"])
     except ValueError as error:
         raise Unshapable(str(error)) from None
+
+
+def people_asked(request: Request, ask: Ask) -> NeedsApproval:
+    """A call that waits for people's yes, as the engine takes it: its step waits, and they are told what for."""
+    policy, agent = ask.policy, request.agent
+    owner, team = (f"policy:{policy.name}", policy.team) if policy.name else (f"agent:{agent.name}", agent.team)
+    said = {
+        "binding": ask.binding,
+        "agent": agent.name,
+        "version": agent.version,
+        "version_digest": agent.digest,
+        "release": request.release,
+        "uses": [{"verb": verb, "resource": resource, "permission": rule} for verb, resource, rule in ask.uses],
+        "policy": policy.as_record(),
+        "mode": str(request.mode),
+        "bound_nano": request.bound_nano,
+    }
+    does = " and ".join(f"{verb} {resource}" for verb, resource, _ in ask.uses)
+    asks = f"'{agent.name}' may {does} ({policy.said})"
+    return NeedsApproval(request.step, request.attempt, ask.binding, said, policy.within_ms, owner, team, asks, voids=ask.voids)
 
 
 def outcome_of(request: Request, reply: Reply, *, chance: float) -> Result:

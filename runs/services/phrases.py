@@ -15,7 +15,7 @@ from runs.services.waits import cause_in_vain, unanswered
 
 MOST_WAITS: Final = 1_000
 OVERDUE: Final = Cause.DEADLINE
-_TOLD: Final = (WaitKind.SIGNAL, WaitKind.UNRESOLVED, WaitKind.INCOMPATIBLE)  # of the others time is all there is to say
+_TOLD: Final = (WaitKind.SIGNAL, WaitKind.UNRESOLVED, WaitKind.APPROVAL, WaitKind.INCOMPATIBLE)  # of the others time is all there is to say
 Reading = tuple[Run, Effective]
 
 
@@ -26,6 +26,8 @@ def awaited(kind: str, subject: str = "", *, agent: str = "") -> str:
             return f"the signal {visible(subject, 60)}"
         case WaitKind.UNRESOLVED:
             return f"a word on a call of {visible(agent, 60)}" if agent else "a word on a call"
+        case WaitKind.APPROVAL:
+            return "an approval"
         case WaitKind.INCOMPATIBLE:
             return "a worker that can carry it on"
         case WaitKind.REMOTE:

@@ -14,7 +14,7 @@ from agents.uses import Full
 from audit.actors import Actor
 from audit.ledger import ChargeDraft, Head
 from runs.engine.commands import Fact, Move
-from runs.engine.states import CallKind, CallState, Mode
+from runs.engine.states import CallKind, CallState, Mode, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,17 @@ class CallRecord:
     reserved_nano: int
     state: CallState = CallState.DISPATCHED
     cause: str = ""
+    approval: UUID | None = None
+    """The wait whose answer let it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A yes that a call consumes: the wait that it answered, what it is bound to, and the versions of the policies that were judged by."""
+
+    wait: UUID
+    binding: str
+    policies: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,7 @@ class Granted:
 
     rules: tuple[str, ...] = ()
     observed: tuple[str, ...] = ()
+    approval: Approval | None = None
 
     @property
     def is_counted(self) -> bool:
@@ -66,6 +78,15 @@ class CallOpened:
     call: CallRecord
     fact: Fact
     grants: tuple[str, ...] = ()
+    approval: Approval | None = None
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """In their order: what it consumes, then what goes out."""
+        if self.approval is None:
+            return (self.fact,)
+        consumed = {"step": self.call.step, "attempt": self.call.attempt, "call": self.call.key, "binding": self.approval.binding}
+        return (Fact(Verb.APPROVAL_CONSUMED, f"wait:{self.approval.wait}", self.call.agent, consumed), self.fact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +161,8 @@ class Stale:
 
     lost: bool
     full: tuple[Full, ...] = ()
+    outdated: bool = False
+    """It is decided anew for a third: what its agents may do has changed since that was read."""
 
 
 Written = Committed | Stale

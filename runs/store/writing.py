@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from agents import uses
+from agents.models import PolicyVersion, VersionState
 from audit import bulk, canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.identity import new_id
@@ -32,7 +33,7 @@ _RUN_CHANGES = (
 ).split()
 _STEP_CHANGES = (
     "agent version state attempt fell_back deadline_at not_before finished_at as_of best_before best_before_step "
-    "result_digest result_fence result_entry failure_entry failure_cause failure_owner failure_team"
+    "approval result_digest result_fence result_entry failure_entry failure_cause failure_owner failure_team"
 ).split()
 _STEP_COLUMNS = ("run", "key", "node", "judges", "started_at", "input_entry", *_STEP_CHANGES)
 _WAIT_COLUMNS = ("id", "run", "step", "kind", "subject", "state", "opened_at", "expires_at", "look_at", "goes_on", "failure_entry", "answered_by")
@@ -56,6 +57,14 @@ class _TooLate(Exception):
         self.runs = runs
 
 
+class _Outdated(Exception):
+    """Calls that these runs would open were approved under policies that are others now; nothing is written."""
+
+    def __init__(self, runs: set[UUID]) -> None:
+        super().__init__()
+        self.runs = runs
+
+
 class _TooMuch(Exception):
     """Permissions of calls that these runs would open have no room; nothing is written."""
 
@@ -73,6 +82,8 @@ def commit(batch: Sequence[Transition]) -> list[Written]:
         return _committed(batch)
     except _TooLate as late:
         return _without(batch, dict.fromkeys(late.runs, Stale(lost=False)))
+    except _Outdated as outdated:
+        return _without(batch, dict.fromkeys(outdated.runs, Stale(lost=False, outdated=True)))
     except _TooMuch as much:
         return _without(batch, {run: Stale(lost=False, full=full) for run, full in much.full.items()})
 
@@ -98,6 +109,7 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
         late = {each.run for each in written if each.holds_until is not None and now >= each.holds_until}
         if late:
             raise _TooLate(late)
+        _refuse_outdated(written)
         _make_use(written, now)
         children, first = beginnings.children_of(written, now)
         heads = _write(written, notes, now, children, first) if written else {}
@@ -107,6 +119,18 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
     for each in written:
         answers[each.run] = Committed(_seen_next(each, heads[each.run]), now, notes[each.run].entries, _made_ready(each, children))
     return [answers[each.run] for each in batch]
+
+
+def _refuse_outdated(written: Sequence[Transition]) -> None:
+    """A yes is consumed under the version of the policy that it was given under: judged here once more, with what is in force."""
+    judged = [(each.run, opened.approval.policies) for each in written for opened in each.opened if opened.approval is not None]
+    names = {name for _, policies in judged for name in policies}
+    if names:
+        rows = PolicyVersion.objects.filter(policy__name__in=names, state=VersionState.PUBLISHED).values_list("policy__name", "number")
+        in_force = dict(rows)
+        outdated = {run for run, policies in judged if any(in_force.get(name) != number for name, number in policies.items())}
+        if outdated:
+            raise _Outdated(outdated)
 
 
 def _make_use(written: Sequence[Transition], now: datetime) -> None:
@@ -179,7 +203,8 @@ class _Notes:
     """The ledger drafts of one transition, and where the rows find the openings of each."""
 
     def __init__(self, each: Transition) -> None:
-        facts = [*(call.fact for call in each.settled), *_before_finish(each), *(call.fact for call in each.opened), *_finishing(each)]
+        opened = [fact for call in each.opened for fact in call.facts]
+        facts = [*(call.fact for call in each.settled), *_before_finish(each), *opened, *_finishing(each)]
         self.drafts = [_draft(each, fact) for fact in facts]
         self.entries = {(draft.verb, draft.subject): draft.id for draft in self.drafts if draft.openings}
 
@@ -244,6 +269,7 @@ def _step_changes(each: Transition, step: StepValue, notes: _Notes) -> list[Any]
         *(step.agent, each.move.snapshot.plan.agents[step.agent].version if step.agent else 0, step.state, step.attempt, step.fell_back),
         *(step.deadline_at, step.not_before, step.finished_at),
         *(None if held is None else held.as_of, None if fresh is None else fresh.at, "" if fresh is None else fresh.step),
+        None if step.approved is None else UUID(step.approved.wait),
         *("" if held is None else canonical.digest(held.value), None if held is None else each.seen.fence),
         notes.of([Verb.STEP_RETURNED, Verb.STEP_JUDGED], subject),
         *(notes.of([Verb.STEP_FAILED, Verb.STEP_RETRIED], subject), *_failed(step.failure)),

@@ -249,6 +249,8 @@ class Driver:
         if isinstance(answer, store.Committed):
             return answer
         self.tools.boundary.fill(answer.full)
+        if answer.outdated:
+            await self.tools.learn(self.snapshot.plan.agents)
         self._give_back(turn)
         self.unsent |= {each.call.key for each in turn.transition.opened}
         await self._reload(turn.transition.settled)

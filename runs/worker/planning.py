@@ -13,11 +13,11 @@ from audit.identity import new_id
 from runs import performers, store
 from runs.engine import machine
 from runs.engine.commands import Move
-from runs.engine.outcomes import Failed, Result, Returned, Unresolved
+from runs.engine.outcomes import Failed, NeedsApproval, Result, Returned, Unresolved
 from runs.engine.states import CallKind, CallState, Cause, Mode, StepState, WaitKind
 from runs.engine.values import Plan, RunView, Snapshot, Step
 from runs.models import Call
-from runs.performers import Boundary, Refusal, Request, Unshapable
+from runs.performers import Ask, Boundary, Refusal, Request, Unshapable
 from runs.worker.messages import Planned
 
 
@@ -58,7 +58,12 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
         return _again(step, request, known, snapshot.plan, calls.responses.get(known.key) or {}, boundary)
     refusal = admitted(request, snapshot.run, boundary)
     if refusal is not None:
-        return Planned(step, request, ended=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
+        return Planned(step, request, ended=unsent(request, refusal))
+    return _admitted(step, request, boundary)
+
+
+def _admitted(step: Step, request: Request, boundary: Boundary) -> Planned:
+    """Its intent is written at once, if nothing has to be waited for."""
     granted = boundary.granted(request)
     counted = granted.is_counted  # an intent of its own then, so that one that finds no room holds nothing else back
     if not counted and request.kind in (CallKind.MODEL, CallKind.TOOL):  # answered over the network, so it needs no child's place
@@ -68,6 +73,13 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
     if place is None:
         return Planned(step, request)
     return Planned(step, request, opened=(store.opened(record_of(request), None, granted),), place=place)
+
+
+def unsent(request: Request, why: Refusal | Ask) -> Failed | NeedsApproval:
+    """How a step's turn ends whose call does not go out: refused, or until people have said yes."""
+    if isinstance(why, Ask):
+        return performers.people_asked(request, why)
+    return Failed(request.step, request.attempt, why.cause, why.message, owner=why.owner)
 
 
 MOST_CARRIED_ON: Final = 64
@@ -101,7 +113,7 @@ def _answered(plan: Planned, boundary: Boundary) -> Result:
     return performers.outcome_of(plan.request, boundary.answer_inline(plan.request), chance=random.random())
 
 
-def admitted(request: Request, run: RunView, boundary: Boundary) -> Refusal | None:
+def admitted(request: Request, run: RunView, boundary: Boundary) -> Refusal | Ask | None:
     account = performers.Account(run.calls, run.calls_limit, run.spent + run.reserved, run.cost_limit)
     return boundary.admit(request, account, now=clock.now())
 
