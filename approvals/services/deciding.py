@@ -55,11 +55,13 @@ def decide(*, request: str, decision: str, reason: str = "", seen: str | None = 
 
 
 def comment(*, request: str, text: str, actor: Actor) -> Request:
-    """Say something about a request that is open, without deciding it. Whoever sees it may, if they are a person."""
+    """Say something about a request that is open, without deciding it: for people of the run's team, and whom the policy asks."""
     found = _found(request, actor)
     with _refusals(found, actor):
         if actor.kind != "person":
             raise NotYours(inbox.NO_PERSON)
+        if not actor.may_change(found.wait.run.team.name) and not Request.objects.put_to(actor).filter(pk=found.pk).exists():
+            raise NotYours(f"this is between team '{found.wait.run.team.name}' and whom {found.governing.said} asks; you may look at it")
         _refuse_text(text, needed=True, what="comment")
         with transaction.atomic(durable=True):
             held = runs.hold_wait(found.pk)

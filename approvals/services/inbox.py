@@ -25,13 +25,14 @@ from audit.visible import visible
 from runs.models import WaitState
 
 NO_PERSON = "an approval is a person's to give: sign in, or give a token of yours (a command takes it from ORCHESTRA_TOKEN, or asks for it)"
+OPEN, ENDED = "open", "ended"
 UNREADABLE = "what was asked for can't be read any more, so nobody can decide it"
 _BESIDE = ("wait", "wait__run", "wait__run__team", "wait__run__pipeline", "wait__run__release")
 
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Which requests; all that are given must hold. `mine`: put to this person and theirs to decide, as far as rows tell."""
+    """Which requests; all that are given must hold. `state`: OPEN or ENDED. `mine`: put to this person and theirs to decide, as far as rows tell."""
 
     state: str | None = None
     pipeline: str | None = None
@@ -58,10 +59,10 @@ def requests_wanted(wanted: Inbox, *, actor: Actor, now: datetime) -> RequestQue
     found = visible_to(actor)
     if wanted.mine:
         found = _for_now(found, actor, now)
-    if wanted.state == WaitState.OPEN:
+    if wanted.state == OPEN:
         found = found.open(now)
-    elif wanted.state is not None:
-        found = found.exclude(wait__state=WaitState.OPEN)
+    elif wanted.state == ENDED:
+        found = found.exclude(pk__in=found.open(now).values("pk"))
     given = {"agent": wanted.agent, "wait__run__pipeline__name": wanted.pipeline, "wait__run": wanted.run}
     return found.filter(**{name: value for name, value in given.items() if value is not None})
 
