@@ -16,6 +16,8 @@ FAMILY, BEGINNINGS, CHILDREN, LIMITS = "runs.store.family", "runs.store.beginnin
 RESUMES = '"deadline_at": _within_life(later(now, run.remaining_ms), run)'
 ADMISSION, LEDGER, STOPPING, ANSWERING = "runs.boundary.admission", "audit.ledger", "runs.services.stopping", "runs.services.answering"
 LATE = "runs.services.late"
+BINDING, SENDING = "runs.boundary.approving", "runs.boundary.sending"
+APPROVING, DECIDING = "runs.engine.approving", "runs.services.deciding"
 ABSORBING, WAITING, UNDOING, LOOKING = "runs.engine.absorbing", "runs.engine.waiting", "runs.engine.undoing", "runs.engine.looking"
 WALK, WAITS, CHANGES = (f"runs.engine.patterns.{name}" for name in ("walk", "waits", "changes"))
 ROWS = "rows = [_run_row(each, notes[each.run]) for each in ordered]"
@@ -259,6 +261,17 @@ MUTANTS = (
         "if True",
     ),
     _one("a child that stands too high", BEGINNINGS, "depth=parent.depth + 1", "depth=2"),
+    _one("send without the approval that it needs", BINDING, "if request.approved is not None and request.approved.binding == binding:", "if True:"),
+    _one("take a no for a yes", APPROVING, 'match Approval(said["decision"]):', "match Approval.APPROVED:"),
+    Mutant(
+        "use an approval for the next attempt too",
+        (
+            Edit(ABSORBING, "        approved=None,\n    )", "        approved=step.approved,\n    )"),
+            Edit(ABSORBING, "approved = step.approved if attempt == step.attempt else None", "approved = step.approved"),
+        ),
+    ),
+    _one("consume no approval", SENDING, "self._approval(request, asking) if asking else None", "None"),
+    _one("decide for a run that is over", DECIDING, "if not locked or now >= run.deadline_at or not Wait", "if not Wait"),
 )
 
 NOTICED_BY: dict[str, int] = {
@@ -336,5 +349,10 @@ NOTICED_BY: dict[str, int] = {
     "forget children that nobody waits for": 139,
     "give each child all of a limit": 1,
     "a child that outlives the run above": 0,
+    "send without the approval that it needs": 1_000_000,
+    "take a no for a yes": 1_000_013,
+    "use an approval for the next attempt too": 1_000_003,
+    "consume no approval": 1_000_000,
+    "decide for a run that is over": 1_000_018,
 }
 """A seed that notices each of them, so that the ordinary run of the tests need not look for one."""
