@@ -48,6 +48,12 @@ class Retired(Conflict):
     code = "retired"
 
 
+class UnknownPolicy(NotFound):
+    """No such policy; `manage.py apply` creates policies from files."""
+
+    code = "unknown-policy"
+
+
 class UnknownTeam(NotFound):
     """No such team; `manage.py apply` creates teams from files."""
 

@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "audit.apps.AuditConfig",
     "agents.apps.AgentsConfig",
     "runs.apps.RunsConfig",
+    "approvals.apps.ApprovalsConfig",
 ]
 
 MIDDLEWARE = [

@@ -314,6 +314,29 @@ RIGHTS: Final = given(
 )
 AGENT_ROLLBACK_ASKED: Final = given(version=ROLLBACK_ASKED["properties"]["version"], optional=("version",), examples=[{}, {"version": 2}])
 
+_STAGE: Final = given(
+    people=listing(text(), "by the names they sign in with"),
+    teams=listing(text(), "everybody in them"),
+    required=whole("how many of all these must approve", least=1),
+    within_ms=whole("within what time"),
+    meaning="Who may decide at a time.",
+)
+_IN_FORCE: Final = given(
+    version=whole(),
+    digest=_DIGEST,
+    author=text(),
+    created_at=instant(),
+    stages=listing(_STAGE, "one after the other, each with its own clock; once the last is over, silence has denied it"),
+    reason=flag("whoever approves says why"),
+    meaning="One version of a policy.",
+)
+POLICY: Final = given(
+    name=named("", "production"),
+    team=text(),
+    in_force=maybe(_IN_FORCE),
+    draft=maybe(_IN_FORCE),
+    meaning="Who decides what a permission leaves to people.",
+)
 COMPONENTS: Final = {
     "Team": TEAM,
     "TeamPage": page_of(ref("Team")),
@@ -344,6 +367,8 @@ COMPONENTS: Final = {
     "Release": RELEASE,
     "ReleasePage": page_of(ref("Release")),
     "ShownRelease": SHOWN_RELEASE,
+    "Policy": POLICY,
+    "PolicyPage": page_of(ref("Policy")),
     "ModelAlias": ALIAS,
     "ModelAliasPage": page_of(ref("ModelAlias")),
     "Code": CODE,

@@ -8,8 +8,10 @@ from __future__ import annotations
 from .agent import Agent, Role, Standing
 from .alias import ModelAlias
 from .artifact import Artifact
+from .deed import Granting, Publication
 from .grant import GrantUse
 from .pipeline import Pipeline
+from .policy import Policy, PolicyVersion
 from .price import Price, PriceImmutable
 from .release import Release, ReleaseImmutable, ReleaseUse
 from .sharing import TeamGroupObjectPermission, TeamUserObjectPermission
@@ -21,10 +23,14 @@ __all__ = [
     "Agent",
     "Artifact",
     "GrantUse",
+    "Granting",
     "ModelAlias",
     "Pipeline",
+    "Policy",
+    "PolicyVersion",
     "Price",
     "PriceImmutable",
+    "Publication",
     "Release",
     "ReleaseImmutable",
     "ReleaseUse",

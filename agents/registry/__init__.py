@@ -9,6 +9,7 @@ from .accounts import Place, change_password, create_person, people_visible_to, 
 from .applying import apply_folder
 from .changes import Applied, Change, CodeChange, FieldChange, FileChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .composing import starts_runs
+from .deeds import actor_name, grantors_of, publishers_of
 from .entitlement import May, arguments_of, may
 from .folders import private_files, unpacked
 from .groups import (
@@ -23,6 +24,7 @@ from .groups import (
     take_from_group,
 )
 from .people import add_member, hide_team, people_of, remove_member, show_team
+from .policies import policies_in_force, policies_named, policy_shown
 from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
 from .registered import unregistered_in_force
@@ -56,6 +58,7 @@ __all__ = [
     "Rights",
     "RolledBack",
     "Runs",
+    "actor_name",
     "add_member",
     "add_to_group",
     "apply_files",
@@ -65,6 +68,7 @@ __all__ = [
     "create_group",
     "create_person",
     "delete_group",
+    "grantors_of",
     "group_shown",
     "groups_visible_to",
     "hide_team",
@@ -81,9 +85,13 @@ __all__ = [
     "person_shown",
     "pipeline_to_run",
     "place_of",
+    "policies_in_force",
+    "policies_named",
+    "policy_shown",
     "preview",
     "private_files",
     "publish",
+    "publishers_of",
     "reinstate",
     "release_for",
     "release_of",

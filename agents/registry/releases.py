@@ -20,7 +20,7 @@ from audit import bulk, clock
 from audit.actors import Actor
 from audit.errors import Conflict
 
-from . import modelling, pinning, verbs
+from . import deeds, modelling, pinning, verbs
 from .changes import MadeRelease
 from .composing import Composition, compose, refusals
 from .versions import newest
@@ -112,6 +112,7 @@ def make_current(turn: Turn, pipeline: Pipeline, release: Release) -> MadeReleas
         raise Conflict(f"pipeline '{pipeline.name}' was published by somebody else at this moment; look and repeat")
     pipeline.current_release = release
     Release.objects.filter(pk=release.pk).update(published_at=turn.now)
+    deeds.note_published(turn, release)
     turn.note(verbs.RELEASE_PUBLISHED, pipeline.subject, team=pipeline.team.name, facts={"digest": release.digest, "before": before})
     pinned = {name: agent["version"] for name, agent in sorted(release.manifest["agents"].items())}
     return MadeRelease(pipeline.name, release.manifest["pipeline"]["version"], release.digest, pinned, before, modelling.meanings(release.manifest))

@@ -51,6 +51,8 @@ VERSION_DRAFTED = Verb("agents.version.drafted")
 VERSION_PUBLISHED = Verb("agents.version.published")
 VERSION_RETIRED = Verb("agents.version.retired")
 RELEASE_MADE = Verb("agents.release.made", frozenset({"agents"}))
+POLICY_DRAFTED = Verb("agents.policy.drafted", frozenset({"policy"}))
+POLICY_PUBLISHED = Verb("agents.policy.published", frozenset({"policy"}))
 ALIAS_CREATED = Verb("agents.alias.created", _CHANGES)
 ALIAS_CHANGED = Verb("agents.alias.changed", _CHANGES)
 PRICE_SET = Verb("agents.price.set")
@@ -97,6 +99,8 @@ VERBS = (
     VERSION_PUBLISHED,
     VERSION_RETIRED,
     RELEASE_MADE,
+    POLICY_DRAFTED,
+    POLICY_PUBLISHED,
     ALIAS_CREATED,
     ALIAS_CHANGED,
     PRICE_SET,

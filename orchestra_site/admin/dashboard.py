@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 
 from agents.models import Agent, Pipeline, Standing
+from approvals import services as approvals
 from audit import clock
 from audit.actors import Actor
 from audit.requests import actor_of
@@ -62,6 +63,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "capped": NEWEST if len(runs) == NEWEST else None,
         "answers": answers[:MOST],
         "more_answers": len(answers) > MOST,
+        "approvals": _approvals(actor, now),
         "attention": _attention(runs),
         "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in stopped[:MOST]],
         "engines": Engine.objects.serving(now).count(),
@@ -90,6 +92,11 @@ def _waiting(actor: Actor, now: datetime) -> int:
 def _answers(actor: Actor, now: datetime) -> list[dict[str, Any]]:
     """What this person may answer at this moment, what ends soonest first; one more than is shown."""
     return services.listed_waits(services.asked_of(actor, now=now, most=MOST + 1))
+
+
+def _approvals(actor: Actor, now: datetime) -> list[dict[str, Any]]:
+    """What this person may approve at this moment, what ends soonest first."""
+    return approvals.listed(approvals.waiting_for(actor, most=MOST), now)
 
 
 def _tallies(runs: Sequence[Listed], actor: Actor, now: datetime) -> list[Tally]:

@@ -28,6 +28,7 @@ _HEADER: Final[dict[str, Shape]] = {
 }
 _KINDS: Final = (
     "timer: for a time; signal: for somebody's word; remote: for a child run; unresolved: for a person who says what became of a call; "
+    "approval: for people's yes to a call (its id is that of `/api/v1/approvals/{approval}/`); "
     "incompatible: for an engine that can go on with it; stopped: for the end of a stop"
 )
 _TOLD_LATE: Final = maybe(

@@ -7,10 +7,11 @@ from runs.adapters.children import CallError, NeverSent, OnCall, OnProgress, Pla
 
 from .admission import admit
 from .sending import Boundary, Stands, as_it_stands, standings, stored_replies, target_resource, unpacked, with_bound
-from .values import Account, Refusal, Reply, Request, Standing
+from .values import Account, Ask, Refusal, Reply, Request, Standing
 
 __all__ = [
     "Account",
+    "Ask",
     "Boundary",
     "CallError",
     "NeverSent",

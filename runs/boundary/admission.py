@@ -12,7 +12,8 @@ from agents import grants
 from agents.grants import Decision
 from agents.stops import InForce
 from audit.wording import ended, money
-from runs.boundary.values import Account, Refusal, Request, Standing
+from runs.boundary import approving
+from runs.boundary.values import Account, Ask, Refusal, Request, Standing
 from runs.engine import pacing
 from runs.engine.pacing import Admission, Pace
 from runs.engine.states import CallKind, Cause
@@ -41,7 +42,7 @@ class _Asked:
         return None if self.standing is None or self.request.kind is CallKind.INLINE else self.standing.pace
 
 
-Stage = Callable[[_Asked], Refusal | None]
+Stage = Callable[[_Asked], Refusal | Ask | None]
 
 
 _NO_RATE: Final[Mapping[str, datetime]] = {}
@@ -56,8 +57,8 @@ def admit(
     now: datetime,
     full: Mapping[str, datetime] = _NO_RATE,
     stop: InForce | None = None,
-) -> Refusal | None:
-    """Every stage in order; the first that refuses decides. None: the call may be written down and sent.
+) -> Refusal | Ask | None:
+    """Every stage in order; the first that refuses, or has people asked, decides. None: the call may be written down and sent.
 
     `own`: calls of the same agent that this process has admitted lately, by key; the standing may not know them yet.
     `full`: permissions of the agent that are used up, and when the next use of each fits.
@@ -74,7 +75,10 @@ def admit(
 def withdrawn(request: Request, *, standing: Standing | None, now: datetime, stop: InForce | None = None) -> Refusal | None:
     """What keeps an admitted call, which had to wait, from being sent after all: its agent's standing as it is now. Its account has paid already."""
     asked = _Asked(request, standing, Account(0, None, 0, None), {}, now, decided(request, standing, now), stop)
-    return next((refusal for stage in STANDING_STAGES if (refusal := stage(asked)) is not None), None)
+    said = next((said for stage in STANDING_STAGES if (said := stage(asked)) is not None), None)
+    if isinstance(said, Ask):
+        return Refusal(Cause.DENIED, f"'{request.agent.name}' may do it only with an approval, and none covers it any more: {approving.CHANGED}")
+    return said
 
 
 def decided(request: Request, standing: Standing | None, now: datetime, *, full: Collection[str] = ()) -> Sequence[Decision]:
@@ -115,21 +119,16 @@ def _stop(asked: _Asked) -> Refusal | None:
 
 
 def _grants(asked: _Asked) -> Refusal | None:
-    return _forbidden(asked, lambda decision: not decision.allowed and not decision.needs_approval, "may not {} {}")
-
-
-def _approval(asked: _Asked) -> Refusal | None:
-    """Nobody can give an approval in this version, so what requires one is refused: closed until there is somebody to ask."""
-    return _forbidden(asked, lambda decision: decision.needs_approval, "may {} {} only with an approval")
-
-
-def _forbidden(asked: _Asked, forbids: Callable[[grants.Decision], bool], said: str) -> Refusal | None:
     for (verb, resource), decision in zip(asked.request.uses, asked.decisions, strict=False):
-        if forbids(decision):
+        if not decision.allowed and not decision.needs_approval:
             why, change = grants.explained(decision, verb, resource)
-            message = f"'{asked.request.agent.name}' {said.format(verb, resource)}: {ended(why)} {change} and apply again with --publish"
+            message = f"'{asked.request.agent.name}' may not {verb} {resource}: {ended(why)} {change} and apply again with --publish"
             return Refusal(Cause.DENIED, message)
     return None
+
+
+def _approval(asked: _Asked) -> Refusal | Ask | None:
+    return approving.wanted(asked.request, asked.standing, asked.decisions)
 
 
 def _rate(asked: _Asked) -> Refusal | None:

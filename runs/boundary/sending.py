@@ -11,13 +11,14 @@ from agents import grants, registry, stops, uses
 from agents.models import Agent as AgentRow
 from agents.models import Team
 from agents.prices import Used
+from agents.spec.policies import Policy
 from agents.stops import InForce, Place, Stops
 from audit import bulk, clock
 from runs import store
 from runs.adapters import commands, http, inline, models
 from runs.adapters.children import Broken, Children, Job, MayGo, OnCall, OnProgress, Returned
 from runs.boundary.admission import admit, decided, withdrawn
-from runs.boundary.values import Account, Refusal, Reply, Request, Standing
+from runs.boundary.values import Account, Ask, Refusal, Reply, Request, Standing
 from runs.engine import pacing
 from runs.engine.pacing import Admission
 from runs.engine.states import CallKind, Cause
@@ -36,7 +37,10 @@ _IN_CHILDREN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND})
 def standings(names: Sequence[str]) -> dict[str, Standing]:
     """The live standing of agents, by name. One indexed read, and those of `store.pace_of` for agents with a rate or a breaker."""
     rows, now = bulk.read_pairs(AgentRow, Team, on=("team", "id"), match=["name"], rows=[[name] for name in names]), clock.now()
-    return {agent.name: _standing(agent, team, now) for agent, team in rows}
+    named = {agent.name: registry.policies_named([*agent.permissions, *team.permissions]) for agent, team in rows}
+    every = set().union(*named.values())
+    policies = registry.policies_in_force(every) if every else {}
+    return {agent.name: _standing(agent, team, now, {name: policies[name] for name in named[agent.name] & policies.keys()}) for agent, team in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,9 @@ def as_it_stands(names: Sequence[str], known: Stops) -> Stands:
     return Stands(stops.news(known), standings(names))
 
 
-def _standing(agent: AgentRow, team: Team, now: datetime) -> Standing:
+def _standing(agent: AgentRow, team: Team, now: datetime, policies: Mapping[str, Policy]) -> Standing:
     pace = store.pace_of(agent.name, agent.pace, now) if agent.pace else None
-    return Standing(agent.state, (*agent.permissions, *team.permissions), pace, team.vocabulary)
+    return Standing(agent.state, (*agent.permissions, *team.permissions), pace, team.vocabulary, team.name, policies)
 
 
 def unpacked(digests: Sequence[str]) -> dict[str, Path]:
@@ -78,7 +82,7 @@ class Boundary:
         self.lines: dict[UUID, Sequence[Place]] = {}
         """The runs that are driven here, each with all above it."""
 
-    def admit(self, request: Request, account: Account, *, now: datetime) -> Refusal | None:
+    def admit(self, request: Request, account: Account, *, now: datetime) -> Refusal | Ask | None:
         """As `admit`, over what this process knows. What it admits of an agent with a pace, it counts from now on."""
         agent = request.agent.name
         standing, own = self.standings.get(agent), self._admitted.get(agent, {})
@@ -96,10 +100,19 @@ class Boundary:
         full = {rule for rule, at in self._full.get(agent, {}).items() if at > now}
         decisions = decided(request, self.standings.get(agent), now, full=full)
         observed = tuple(dict.fromkeys([*(rule for each in decisions for rule in each.observed), *network.observed]))
-        allowing = [each.rule for each in decisions if each.allowed and each.rule is not None]
+        asking = [each for each in decisions if each.needs_approval]  # with a yes that covers it, or it would not be admitted
+        allowing = [each.rule for each in decisions if (each.allowed or each.needs_approval) and each.rule is not None]
         rules = [*dict.fromkeys([*allowing, *network.by]), *observed]
         due = [rule for rule in rules if uses.is_counted(rule) or now - self._noted.get((agent, rule), uses.NEVER) >= uses.NOTED_FOR]
-        return store.Granted(tuple(due), observed)
+        return store.Granted(tuple(due), observed, self._approval(request, asking) if asking else None)
+
+    def _approval(self, request: Request, asking: Sequence[grants.Decision]) -> store.Approval | None:
+        """What the call consumes. A model's answer that is mended belongs to the call that was approved."""
+        if request.approved is None or request.ordinal:
+            return None
+        policies = self.standings[request.agent.name].policies
+        named = {each.policy: policies[each.policy].number for each in asking if each.policy is not None}
+        return store.Approval(UUID(request.approved.wait), request.approved.binding, named)
 
     def note(self, used: Iterable[uses.Used]) -> None:
         """These are written."""
@@ -196,7 +209,8 @@ class Boundary:
         def may(target: http.Target) -> bool:
             hop = replace(request, uses=(("read", target.resource),), arguments=given(target))
             (decision,) = decided(hop, standing, clock.now()) or (grants.Decision(grants.DENY),)
-            rule = grants.parse_rule(decision.rule) if decision.allowed and decision.rule is not None else None
+            approved = decision.needs_approval and request.approved is not None and target.resource in counted
+            rule = grants.parse_rule(decision.rule) if (decision.allowed or approved) and decision.rule is not None else None
             return rule is not None and (rule.rate is None or target.resource in counted)
 
         def private(target: http.Target) -> frozenset[str]:

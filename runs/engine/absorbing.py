@@ -118,13 +118,14 @@ def _pause(walk: Walk, step: Step, record: Failure, pause: int, agent: str) -> N
         failure=record,
         agent=agent,
         fell_back=step.fell_back or agent != step.agent,
+        approved=None,
     )
     facts = record.facts() | {"attempt": step.attempt, "next_attempt": paused.attempt, "not_before": instant_text(due), "agent": agent}
     walk.change(paused, Fact(Verb.STEP_RETRIED, f"step:{step.key}", step.agent, facts, {"failure": record.as_record()}))
 
 
 def fail_step(walk: Walk, step: Step, record: Failure) -> None:
-    gone = replace(step, state=moved(step.state, StepEvent.FAIL), failure=record, finished_at=walk.now, wait=None)
+    gone = replace(step, state=moved(step.state, StepEvent.FAIL), failure=record, finished_at=walk.now, wait=None, approved=None)
     facts = record.facts() | {"attempt": step.attempt}
     walk.change(gone, Fact(Verb.STEP_FAILED, f"step:{step.key}", step.agent, facts, {"failure": record.as_record()}))
     if step.node.judges and record.cause is not Cause.STALE:
@@ -144,7 +145,8 @@ def start_again(walk: Walk, step: Step, attempt: int) -> None:
         return
     deadline = step_deadline(step.node.timeout_ms, walk.run, walk.now)
     state = moved(step.state, StepEvent.RETRY)
-    again = replace(step, state=state, attempt=attempt, not_before=None, deadline_at=deadline, failure=None, wait=None)
+    approved = step.approved if attempt == step.attempt else None
+    again = replace(step, state=state, attempt=attempt, not_before=None, deadline_at=deadline, failure=None, wait=None, approved=approved)
     facts = {"step": step.key, "attempt": attempt, "deadline_at": instant_text(deadline)}
     walk.change(again, Fact(Verb.STEP_STARTED, f"step:{step.key}", step.agent, facts))
     walk.perform[step.key] = None

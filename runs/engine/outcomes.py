@@ -70,4 +70,23 @@ class Stopped:
     sent: bool = False
 
 
-Result = Returned | Failed | Unresolved | Stopped
+@dataclass(frozen=True, slots=True)
+class NeedsApproval:
+    """A step's attempt may make its call only with people's yes, and has not: somebody is asked, and silence denies it.
+
+    `binding`: the digest of what is asked for; `said`: what those who decide are told of it. `owner` and `team`: whose the answer is.
+    `voids`: why a yes that was given does not cover it.
+    """
+
+    key: str
+    attempt: int
+    binding: str
+    said: Mapping[str, Any]
+    within_ms: int
+    owner: str
+    team: str | None
+    asks: str
+    voids: str | None = None
+
+
+Result = Returned | Failed | Unresolved | Stopped | NeedsApproval

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Self
 
 from agents.contracts import Contract
 from audit.instants import recorded
+from runs.engine.answers import Answer, Approved
 from runs.engine.families import Child, PipelineNode, Share, ShareNode, Spread, Start
 from runs.engine.states import Cause, Mode, Outcome, RunState, StepState, WaitKind
 
@@ -235,20 +236,11 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What ended a wait, when and by whom. `value` is a signal's payload, or what a person says of an unresolved call."""
-
-    at: datetime
-    by: str
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
 class Waiting:
     """What an open step waits for. Time alone ends it at `until`; `goes_on` says whether that is no failure.
 
-    `subject` is a signal's name, an unresolved call's key or a child's pipeline; `look_at`: when its look-up may begin; `id` that of its
-    row, once it has one. `works`: a child run is at work meanwhile, so the clock runs on.
+    `subject` is a signal's name, an unresolved call's key, an approval's binding or a child's pipeline; `look_at`: when its look-up may
+    begin; `id` that of its row, once it has one. `works`: a child run is at work meanwhile, so the clock runs on.
     """
 
     kind: WaitKind
@@ -282,6 +274,8 @@ class Step:
     failure: Failure | None = None
     fell_back: bool = False
     wait: Waiting | None = None
+    approved: Approved | None = None
+    """What its call goes out with, where that takes a yes. Of this attempt: another one asks again."""
     undo: Mapping[str, Any] | None = None
     """The input of its compensation, fixed when it returned."""
     start: Start | None = None

@@ -3,12 +3,14 @@
 Works on the walk of the turn. Used by `machine`; knows nothing of who may answer.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from audit import canonical
-from runs.engine import absorbing, looking, undoing
+from runs.engine import absorbing, approving, looking, undoing
+from runs.engine.answers import Answer
 from runs.engine.commands import Fact
 from runs.engine.families import ShareNode
 from runs.engine.limits import failure
@@ -16,7 +18,7 @@ from runs.engine.outcomes import Returned, Stopped, Unresolved
 from runs.engine.patterns import children, spreading, waits
 from runs.engine.patterns.walk import Walk
 from runs.engine.states import Cause, Resolution, StepEvent, Verb, WaitKind, moved
-from runs.engine.values import Answer, Held, RunView, Step, Waiting, instant_text
+from runs.engine.values import Held, RunView, Step, Waiting, instant_text
 
 
 def attend(walk: Walk) -> None:
@@ -36,12 +38,8 @@ def _end_wait(walk: Walk, step: Step) -> None:
         looking.begin(walk, step, wait)
         walk.steps[step.key] = replace(step, wait=replace(wait, look_at=None))
         return
-    if wait.kind is WaitKind.UNRESOLVED:
-        _resolve(walk, step, wait)
-    elif wait.kind is WaitKind.REMOTE:
-        _child_ended(walk, step, wait)
-    elif wait.kind is WaitKind.STOPPED:
-        _unstopped(walk, step, wait)
+    if wait.kind in _ENDS:
+        _ENDS[wait.kind](walk, step, wait)
     elif wait.answer is not None:
         _waited(walk, step, wait.answer.value)
     elif wait.kind is WaitKind.TIMER:
@@ -157,3 +155,11 @@ def _ends_at(walk: Walk, run: RunView, instant: datetime) -> bool:
     then = Walk(walk.snapshot(run), instant)
     attend(then)
     return then.ending is not None and not undoing.begin_next(then)
+
+
+_ENDS: Final[Mapping[WaitKind, Callable[[Walk, Step, Waiting], None]]] = {
+    WaitKind.UNRESOLVED: _resolve,
+    WaitKind.APPROVAL: approving.take,
+    WaitKind.REMOTE: _child_ended,
+    WaitKind.STOPPED: _unstopped,
+}

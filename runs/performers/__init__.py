@@ -3,14 +3,30 @@
 The worker's only way to the boundary.
 """
 
-from runs.boundary import Account, Boundary, CallError, NeverSent, Place, Refusal, Reply, Request, Standing, Stands, as_it_stands, standings, unpacked
+from runs.boundary import (
+    Account,
+    Ask,
+    Boundary,
+    CallError,
+    NeverSent,
+    Place,
+    Refusal,
+    Reply,
+    Request,
+    Standing,
+    Stands,
+    as_it_stands,
+    standings,
+    unpacked,
+)
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
-from .shaping import Unshapable, artifacts, hand_of, outcome_of, providers, refused, shape
+from .shaping import Unshapable, artifacts, hand_of, outcome_of, providers, shape, unsent
 
 __all__ = [
     "Account",
+    "Ask",
     "Boundary",
     "CallError",
     "Dispatch",
@@ -31,8 +47,8 @@ __all__ = [
     "perform",
     "providers",
     "recalled",
-    "refused",
     "shape",
     "standings",
     "unpacked",
+    "unsent",
 ]

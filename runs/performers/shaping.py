@@ -8,8 +8,8 @@ from uuid import UUID
 from agents import expressions
 from agents.stops import Hand
 from audit import canonical
-from runs.boundary import Refusal, Reply, Request, stored_replies, target_resource, with_bound
-from runs.engine.outcomes import Failed, Result, Returned, Stopped, Unresolved
+from runs.boundary import Ask, Refusal, Reply, Request, stored_replies, target_resource, with_bound
+from runs.engine.outcomes import Failed, NeedsApproval, Result, Returned, Stopped, Unresolved
 from runs.engine.states import CallKind, Mode
 from runs.engine.values import Plan, RunView, Step
 
@@ -61,6 +61,8 @@ def shape(plan: Plan, run: RunView, step: Step) -> Request:
         as_of=run.as_of,
         business_key=key,
         progress_timeout_s=None if silence is None else silence / 1000,
+        release=plan.release,
+        approved=step.approved,
     )
     return with_bound(request) if kind is CallKind.MODEL else request
 
@@ -128,11 +130,33 @@ def hand_of(plan: Plan, step: Step) -> Hand:
     return Hand(agent.name, agent.version, agent.team, "" if agent.alias is None else agent.alias["name"], agent.spec["run"].get("tool", ""))
 
 
-def refused(request: Request, refusal: Refusal, **details: Any) -> Result:
-    """What a refusal makes of a step: it has failed, or waits where somebody has stopped what it needs."""
-    if refusal.stop:
-        return Stopped(request.step, request.attempt, refusal.stop, refusal.message, refusal.owner)
-    return Failed(request.step, request.attempt, refusal.cause, refusal.message, details=details, owner=refusal.owner)
+def unsent(request: Request, why: Refusal | Ask, **details: Any) -> Result:
+    """How a step's turn ends whose call does not go out: it has failed, or waits for people's yes or the end of a stop."""
+    if isinstance(why, Ask):
+        return _people_asked(request, why)
+    if why.stop:
+        return Stopped(request.step, request.attempt, why.stop, why.message, why.owner)
+    return Failed(request.step, request.attempt, why.cause, why.message, details=details, owner=why.owner)
+
+
+def _people_asked(request: Request, ask: Ask) -> NeedsApproval:
+    """A call that waits for people's yes, as the engine takes it: its step waits, and they are told what for."""
+    policy, agent = ask.policy, request.agent
+    owner, team = (f"policy:{policy.name}", policy.team) if policy.name else (f"agent:{agent.name}", agent.team)
+    said = {
+        "binding": ask.binding,
+        "agent": agent.name,
+        "version": agent.version,
+        "version_digest": agent.digest,
+        "release": request.release,
+        "uses": [{"verb": verb, "resource": resource, "permission": rule} for verb, resource, rule in ask.uses],
+        "policy": policy.as_record(),
+        "mode": str(request.mode),
+        "bound_nano": request.bound_nano,
+    }
+    does = " and ".join(f"{verb} {resource}" for verb, resource, _ in ask.uses)
+    asks = f"'{agent.name}' may {does} ({policy.said})"
+    return NeedsApproval(request.step, request.attempt, ask.binding, said, policy.within_ms, owner, team, asks, voids=ask.voids)
 
 
 def outcome_of(request: Request, reply: Reply, *, chance: float) -> Result:

@@ -5,6 +5,7 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 
 from .answering import Settlement, send_signal, settle_call, why_not
 from .asked import asked_of
+from .deciding import HeldWait, answer_held, hold_wait, note_held
 from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
 from .halting import heed_stops
@@ -38,11 +39,13 @@ from .waits import (
 __all__ = [
     "OUTCOMES",
     "SHORTEST_PREFIX",
+    "HeldWait",
     "Listed",
     "Settlement",
     "StepInShort",
     "Wanted",
     "WantedWaits",
+    "answer_held",
     "asked_of",
     "awaited",
     "call_document",
@@ -59,6 +62,7 @@ __all__ = [
     "find_run",
     "find_wait",
     "heed_stops",
+    "hold_wait",
     "how_to_name",
     "lanes_of_runs",
     "lift_stop",
@@ -66,6 +70,7 @@ __all__ = [
     "listed_waits",
     "newest_of_each",
     "newest_runs",
+    "note_held",
     "park_incompatible",
     "read_as",
     "reason_of",

@@ -45,6 +45,17 @@ class CallRecord:
     reserved_nano: int
     state: CallState = CallState.DISPATCHED
     cause: str = ""
+    approval: UUID | None = None
+    """The wait whose answer let it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A yes that a call consumes: the wait that it answered, what it is bound to, and the versions of the policies that were judged by."""
+
+    wait: UUID
+    binding: str
+    policies: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,7 @@ class Granted:
 
     rules: tuple[str, ...] = ()
     observed: tuple[str, ...] = ()
+    approval: Approval | None = None
 
     @property
     def is_counted(self) -> bool:
@@ -67,6 +79,15 @@ class CallOpened:
     call: CallRecord
     fact: Fact
     grants: tuple[str, ...] = ()
+    approval: Approval | None = None
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """In their order: what it consumes, then what goes out."""
+        if self.approval is None:
+            return (self.fact,)
+        consumed = {"step": self.call.step, "attempt": self.call.attempt, "call": self.call.key, "binding": self.approval.binding}
+        return (Fact(Verb.APPROVAL_CONSUMED, f"wait:{self.approval.wait}", self.call.agent, consumed), self.fact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +171,8 @@ class Stale:
     lost: bool
     full: tuple[Full, ...] = ()
     stops: Stops | None = None
+    outdated: bool = False
+    """It is decided anew for a third: what its agents may do has changed since that was read."""
 
 
 Written = Committed | Stale

@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from django.db import DatabaseError
 
@@ -17,7 +16,7 @@ from runs.engine import machine
 from runs.engine.commands import Move
 from runs.engine.outcomes import Failed, Result
 from runs.engine.states import CallKind, CallState, Cause, RunState, StepState
-from runs.performers import Refusal
+from runs.performers import Ask, Refusal
 from runs.worker import halting
 from runs.worker.messages import Asked, Ended, Event, Gone, Input, Poked, Settled, Tools, Withdrawn, give, unread
 from runs.worker.performing import Performing
@@ -29,7 +28,6 @@ log = logging.getLogger(__name__)
 GRACE_S = 0.25
 """How long after a step's deadline the engine itself ends it: the boundary ends it at the deadline and keeps the evidence."""
 MOST_REREADS = 20
-_UNKNOWN: Final = frozenset({CallState.DISPATCHED, CallState.UNRESOLVED})
 
 
 class LostAuthority(Exception):
@@ -249,6 +247,8 @@ class Driver:
             return answer
         self.tools.boundary.fill(answer.full)
         self.tools.boundary.heed(answer.stops)
+        if answer.outdated:
+            await self.tools.learn(self.snapshot.plan.agents)
         self._give_back(turn)
         self.unsent |= {each.call.key for each in turn.transition.opened}
         await self._reload(turn.transition.settled)
@@ -359,7 +359,7 @@ class Driver:
         message = f"'{request.agent.name}' found no permission with room in {MOST_REREADS} tries: others use them up as fast as they free themselves"
         give(asked.answer, Refusal(Cause.RATE, message))
 
-    async def _refuse(self, asked: Asked, refusal: Refusal) -> None:
+    async def _refuse(self, asked: Asked, refusal: Refusal | Ask) -> None:
         """A function that asks for what is stopped is made to wait with its step, unless it may have acted; then it hears no, as of any refusal."""
         request, stop = asked.request, self.tools.boundary.stop_on(asked.request)
         waits = stop is not None and request.ordinal > 0 and request.kind is CallKind.TOOL
@@ -390,7 +390,7 @@ class Driver:
     def _is_news(self, end: store.CallSettled) -> bool:
         """Whether a call's own end says what nobody knew: it was out, or given up, or paid for when it was given up and has cost nothing."""
         known = self.calls.get(end.call.key)
-        return known is not None and (known.state in _UNKNOWN or (known.state is CallState.REFUSED and end.costs_nothing))
+        return known is not None and (known.state in halting.UNKNOWN or (known.state is CallState.REFUSED and end.costs_nothing))
 
     def _abandoned(self, move: Move, closing: set[str]) -> list[store.CallSettled]:
         """The calls of attempts that end without them; at the end of a run, every call that is still out. What has arrived of them is their truth."""

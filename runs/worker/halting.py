@@ -20,12 +20,12 @@ from runs.performers import Boundary, Request
 from runs.worker.planning import judged_by
 
 Calls = Mapping[str, store.CallRecord]
-_UNKNOWN: Final = frozenset({CallState.DISPATCHED, CallState.UNRESOLVED})
+UNKNOWN: Final = frozenset({CallState.DISPATCHED, CallState.UNRESOLVED})
 
 
 def may_have_acted(step: Step, calls: Calls) -> store.CallRecord | None:
     """The call of a step at work that may not be sent again, and of which nobody knows what became: it is out, or has been given up."""
-    return next((call for call in _of(step, calls) if call.mode is Mode.AT_MOST_ONCE and call.state in _UNKNOWN), None)
+    return next((call for call in _of(step, calls) if call.mode is Mode.AT_MOST_ONCE and call.state in UNKNOWN), None)
 
 
 def parked(snapshot: Snapshot, step: Step, acted: store.CallRecord, why: str, now: datetime) -> Move:

@@ -17,7 +17,7 @@ from runs.engine.outcomes import Failed, Result, Returned, Stopped, Unresolved
 from runs.engine.states import CallKind, CallState, Cause, Mode, RunState, StepState, WaitKind
 from runs.engine.values import Plan, RunView, Snapshot, Step
 from runs.models import Call
-from runs.performers import Boundary, Refusal, Request, Unshapable
+from runs.performers import Ask, Boundary, Refusal, Request, Unshapable
 from runs.worker.messages import Planned
 
 IN_CHILD: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND})
@@ -60,7 +60,12 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
         return _again(step, request, known, snapshot.plan, calls.responses.get(known.key) or {}, boundary)
     refusal = admitted(request, snapshot.run, boundary)
     if refusal is not None:
-        return Planned(step, request, ended=performers.refused(request, refusal))
+        return Planned(step, request, ended=performers.unsent(request, refusal))
+    return _admitted(step, request, boundary)
+
+
+def _admitted(step: Step, request: Request, boundary: Boundary) -> Planned:
+    """Its intent is written at once, if nothing has to be waited for."""
     granted = boundary.granted(request)
     counted = granted.is_counted  # an intent of its own then, so that one that finds no room holds nothing else back
     if not counted and request.kind in (CallKind.MODEL, CallKind.TOOL):  # answered over the network, so it needs no child's place
@@ -117,7 +122,7 @@ def _answered(plan: Planned, boundary: Boundary) -> Result:
     return performers.outcome_of(plan.request, boundary.answer_inline(plan.request), chance=random.random())
 
 
-def admitted(request: Request, run: RunView, boundary: Boundary) -> Refusal | None:
+def admitted(request: Request, run: RunView, boundary: Boundary) -> Refusal | Ask | None:
     account = performers.Account(run.calls, run.calls_limit, run.spent + run.reserved, run.cost_limit)
     return boundary.admit(request, account, now=clock.now())
 
@@ -143,7 +148,7 @@ def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, re
 
 def _withdrawn(step: Step, request: Request, known: store.CallRecord, plan: Plan, refusal: Refusal) -> Planned:
     """It went out once, and may have acted then; what it was admitted for has been taken away since. Its end may be written, and its step's not."""
-    ended = performers.refused(request, refusal, sent=True)
+    ended = performers.unsent(request, refusal, sent=True)
     if known.state is not CallState.DISPATCHED:
         return Planned(step, request, ended=ended)
     end = store.failed(known, plan=plan, run=request.run, contained=None, cause=refusal.cause, message=refusal.message)

@@ -13,6 +13,9 @@ from django.db import DatabaseError
 
 from agents import registry
 from agents.models import Agent, Stop
+from approvals import services as approvals
+from approvals.models import Request
+from approvals.services.intake import void
 from audit.actors import Actor
 from audit.errors import OrchestraError
 from runs import services, sweeps
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 CLIENT = Actor.system("client")
 BOB = Actor(kind="person", id="bob", auth="test", teams=frozenset({"lines"}))
+CAROL = Actor(kind="person", id="carol", auth="test", teams=frozenset({"lines"}))
 TRIES = 3
 
 
@@ -163,6 +167,26 @@ class Doors:
         self._asked(settle)
         if was_done and Call.objects.filter(key=call.key, state="resolved_not_done").exists():  # also where the first of two said it
             self.world.outside.misled[call.run_id.hex, call.step] += 1
+
+    def approve(self) -> None:
+        """Somebody of the team says yes or no to what waits for them; now and then two of them at once, or somebody who may not."""
+        approvals.tend()
+        waiting = list(Request.objects.order_by("pk"))
+        waiting = [each for each in waiting if each.wait.state == "open"] or waiting[-1:]
+        if not waiting:
+            return
+        request = self.random.choice(waiting)
+        if self.random.random() < 0.08:
+            self.world.tell(f"void {request.wait.step}: {void(request, 'the policy has changed')}")
+            return
+
+        def decide() -> Any:
+            decision, who = self.random.choice(["approved", "approved", "approved", "declined"]), self.random.choice([BOB, BOB, CAROL, CLIENT])
+            self.world.tell(f"{who.id}: {request.wait.step} is {decision}")
+            return approvals.decide(request=str(request.pk), decision=decision, reason="looked at it", actor=who)
+
+        self._maybe_twice(decide)
+        self._asked(decide)
 
     def _decision(self, key: str) -> str:
         if self.random.random() < 0.3:

@@ -16,6 +16,9 @@ FAMILY, BEGINNINGS, CHILDREN, LIMITS = "runs.store.family", "runs.store.beginnin
 RESUMES = '"deadline_at": _within_life(later(now, run.remaining_ms), run)'
 ADMISSION, LEDGER, STOPPING, ANSWERING = "runs.boundary.admission", "audit.ledger", "runs.services.stopping", "runs.services.answering"
 LATE, HALTING, STOPS, LINES = "runs.services.late", "runs.worker.halting", "agents.registry.stopping", "runs.store.lines"
+CONDITIONS = "runs.store.conditions"
+BINDING, SENDING = "runs.boundary.approving", "runs.boundary.sending"
+APPROVING, DECIDING = "runs.engine.approving", "runs.services.deciding"
 ABSORBING, WAITING, UNDOING, LOOKING = "runs.engine.absorbing", "runs.engine.waiting", "runs.engine.undoing", "runs.engine.looking"
 WALK, WAITS, CHANGES = (f"runs.engine.patterns.{name}" for name in ("walk", "waits", "changes"))
 ROWS = "rows = [_run_row(each, notes[each.run]) for each in ordered]"
@@ -30,11 +33,11 @@ MUTANTS = (
         "drop the revision condition",
         (Edit(WRITING, ROWS, f"{ROWS}\n        rows = [[row[0], *row[2:]] for row in rows]"), Edit(WRITING, MATCH, 'match=["id", "fence"]')),
     ),
-    _one("write past a deadline what was decided in time", WRITING, "        if late:\n", "        if False:\n"),
+    _one("write past a deadline what was decided in time", CONDITIONS, "    if late:\n", "    if False:\n"),
     Mutant(
         "skip the deadline at the intent",
         (
-            Edit(WRITING, "        if late:\n", "        if False:\n"),
+            Edit(CONDITIONS, "    if late:\n", "    if False:\n"),
             Edit(ADMISSION, "if asked.now >= asked.request.not_after:", "if False:"),
             Edit(DRIVER, "clock.now() < each.call.not_after and ", ""),
         ),
@@ -258,7 +261,7 @@ MUTANTS = (
         'if not reports.is_said_of(f"call:{each.call.key}", Verb.CALL_RESENT, run=run)',
         "if True",
     ),
-    _one("send under stops that nobody has heard of", WRITING, "if each.generation != generation}", "if False}"),
+    _one("send under stops that nobody has heard of", CONDITIONS, "if each.generation != generation}", "if False}"),
     _one("set a stop without a new generation", STOPS, "    StopChange.objects.create(stop=made)\n", ""),
     _one("let go on what is stopped at its work", HALTING, "if stop is not None and move.finish is None:", "if False:"),
     _one("make anew under its attempt what a stop has cut short", WAITING, "step.attempt + 1 if outcome.sent else step.attempt", "step.attempt"),
@@ -270,6 +273,17 @@ MUTANTS = (
     ),
     _one("send again what was refused under a stop", PLANNING, "refusal = boundary.withdrawn(request)\n        if", "refusal = None\n        if"),
     _one("a child that stands too high", BEGINNINGS, "depth=parent.depth + 1", "depth=2"),
+    _one("send without the approval that it needs", BINDING, "if request.approved is not None and request.approved.binding == binding:", "if True:"),
+    _one("take a no for a yes", APPROVING, 'match Approval(said["decision"]):', "match Approval.APPROVED:"),
+    Mutant(
+        "use an approval for the next attempt too",
+        (
+            Edit(ABSORBING, "        approved=None,\n    )", "        approved=step.approved,\n    )"),
+            Edit(ABSORBING, "approved = step.approved if attempt == step.attempt else None", "approved = step.approved"),
+        ),
+    ),
+    _one("consume no approval", SENDING, "self._approval(request, asking) if asking else None", "None"),
+    _one("decide for a run that is over", DECIDING, "if not locked or now >= run.deadline_at or not Wait", "if not Wait"),
 )
 
 NOTICED_BY: dict[str, int] = {
@@ -347,5 +361,10 @@ NOTICED_BY: dict[str, int] = {
     "forget children that nobody waits for": 139,
     "give each child all of a limit": 1,
     "a child that outlives the run above": 0,
+    "send without the approval that it needs": 1_000_000,
+    "take a no for a yes": 1_000_013,
+    "use an approval for the next attempt too": 1_000_003,
+    "consume no approval": 1_000_000,
+    "decide for a run that is over": 1_000_018,
 }
 """A seed that notices each of them, so that the ordinary run of the tests need not look for one."""

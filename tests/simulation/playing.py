@@ -117,6 +117,7 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.engine.patterns.waits.STOPPED_FOR": timedelta(seconds=25),
         "runs.services.halting.STOPPED_FOR": timedelta(seconds=25),
         "runs.engine.looking.BACKOFF_MS": 500,
+        "agents.spec.policies.DEFAULT_WITHIN_MS": 6_000,
         "runs.queue.ring": lambda run: _ring(world()),
         "runs.store.committer.threads": lambda: world().scenario.committers,  # in a running loop Django would ask the suite's own database
         "runs.store.committer._close_own_connection": lambda together: None,
@@ -167,12 +168,15 @@ def _asking(method: Any) -> Any:
     return noted
 
 
+PERMISSIONS = ["allow read *", "allow call *", "require_approval write deploy:*"]
+
+
 def _furnish() -> None:
     """With ids of its own making: rows are read in their order, and whose children are quick is drawn by them."""
     ids = (UUID(int=number) for number in count(1))
     team = Team.objects.create(id=next(ids), name="lines", created_at=AT)
     for name in scenarios.NAMES:
-        row = Agent(id=next(ids), name=name, team=team, role="gather", state="active", created_at=AT, permissions=["allow read *", "allow call *"])
+        row = Agent(id=next(ids), name=name, team=team, role="gather", state="active", created_at=AT, permissions=PERMISSIONS)
         row.save()
     for name in (*scenarios.LINES, *scenarios.PARTS):
         pipeline = Pipeline.objects.create(id=next(ids), name=name, team=team, state="active", created_at=AT)

@@ -9,12 +9,13 @@ from django.contrib.auth.models import Group, User
 
 from agents import registry
 from agents.models import Agent, Pipeline, Price, Release, Stop, Team, TeamGroupObjectPermission, Version
+from approvals.models import Comment, Decision
 from audit.identity import new_id
 from audit.models import Entry
 from orchestra_site.models import Token
 from orchestra_site.tokens import create_token
 from runs.models import Call, Run, Wait
-from tests import rest, waiting
+from tests import approving, rest, waiting
 from tests.pipelines import SYSTEM
 from tests.rest import V1, Caller
 
@@ -40,6 +41,8 @@ BODIES: dict[str, Any] = {
     "me/password/": {"old": "x", "new": "y"},
     "prices/": {"provider": "p", "model": "m", "input_nano": "1", "output_nano": "1"},
     "stops/": {"scope": "everything", "reason": "x"},
+    "decide/": {"decision": "declined", "reason": "x"},
+    "comment/": {"text": "x"},
     "settle/": {"decision": "unknown", "reason": "x"},
     "<name:signal>/": {"payload": {"amount": 1}},
 }
@@ -54,6 +57,9 @@ WRITES = [each for each in ALL if each[0] != "get"]
 @pytest.fixture
 def places(caller: Caller, alice: User, tmp_path: Path) -> dict[str, str]:
     """What exists, by the name that addresses give it; the run waits, for a signal or for a word on its call."""
+    policy = "kind: policy\nname: production\nteam: platform\napprovers: {teams: [platform]}"
+    approving.publish(tmp_path / "a", policy=policy)
+    _, request = approving.started()
     waiting.publish(tmp_path / "w", waiting.EITHER)
     run = waiting.parked()
     named = {"team": "platform", "agent": "worker", "pipeline": "sample", "person": "alice", "number": "1", "run": str(run.id), "alias": "reasoning"}
@@ -64,7 +70,7 @@ def places(caller: Caller, alice: User, tmp_path: Path) -> dict[str, str]:
     assert entry is not None
     named["stop"] = str(registry.stop("version", "worker@1", actor=SYSTEM, reason="odd").id)
     ids = {"release": run.release.digest, "entry": str(entry.id), "token": str(token.id), "lock": str(new_id())}
-    return {**named, **ids}
+    return {**named, **ids, "approval": str(request.pk), "policy": "production"}
 
 
 def filled(path: str, places: dict[str, str]) -> str:
@@ -91,6 +97,7 @@ def state() -> tuple[Any, ...]:
     runs: list[Any] = list(Run.objects.values_list("id", "state", "outcome", "cancel_requested_at"))
     runs += [list(Stop.objects.order_by("pk").values_list("pk", "lifted_at"))]
     runs += [list(model.objects.order_by("pk").values_list("pk", "state")) for model in (Wait, Call)]
+    runs += [Decision.objects.count(), Comment.objects.count()]
     groups = [(group.name, sorted(group.user_set.values_list("username", flat=True))) for group in Group.objects.order_by("name")]
     return (
         people,

@@ -23,13 +23,18 @@ class StepRules(Seeing):
         if row["state"] in OPEN and (before is None or row["attempt"] != before["attempt"] or was == "retrying"):
             self._goes_on(row, earlier)
         if before is not None:
-            again = (was, row["state"]) in (("running", "retrying"), ("waiting", "running"))
+            again = (was, row["state"]) in (("running", "retrying"), ("waiting", "running")) and not self._was_asked_for(row, was)
             if self._was_stopped(row) and {was, row["state"]} == {"running", "waiting"}:
                 again = was == "running" and self._sent_of(row, before["attempt"])
             more = {again, again or row["state"] == "cancelled"}  # what ends a run may come with a retry, in one transaction
             self._must(row["attempt"] - before["attempt"] in more, "each retry is an attempt of its own", place)
         if before is None and row["key"].startswith(LOOK):
             self._looks(row)
+
+    def _was_asked_for(self, row: Row, was: str | None) -> bool:
+        """It waited for people's yes to this attempt, of which nothing had been sent."""
+        waits = self._read("SELECT kind FROM runs_wait WHERE run_id = ? AND step = ? ORDER BY id DESC", row["run_id"], row["key"])
+        return was == "waiting" and bool(waits) and waits[0]["kind"] == "approval"
 
     def _returned(self, before: Row | None, row: Row, run: Row, earlier: Row | None, writer: int) -> None:
         place = f"{row['key']} of {row['run_id']}"

@@ -1,0 +1,22 @@
+"""What ends a wait from outside, and what a step takes on from it. Frozen values; knows no run."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What ended a wait, when and by whom. `value` is a signal's payload, or what people say of a call."""
+
+    at: datetime
+    by: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """A yes that people gave for one attempt of a step: the wait that it answered, and the digest of what they were asked for."""
+
+    wait: str
+    binding: str
