@@ -131,6 +131,14 @@ def get(mapping: Mapping[str, Any], name: str) -> Any:
 
 
 @register.filter
+def said(value: Any) -> str:
+    """A value of a row in a history: a list as its texts, each on a line of its own."""
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return "\n".join(made_visible(one, 1_000) for one in value[:MOST_LINES])
+    return made_visible(value, 500)
+
+
+@register.filter
 def beginning(run: Any) -> str:
     """Of a run's id as much as names one among millions; the command line, the search and REST take it."""
     return str(run)[:SHORT_ID]
