@@ -32,7 +32,7 @@ from .rights import Right, Rights, rights
 from .rollbacks import rollback
 from .scaffolding import new_pipeline
 from .sent import apply_files
-from .stopping import lift, lift_named, stop, stop_shown
+from .stopping import lift, lift_named, reasons_of, stop, stop_shown, stops_on
 from .suspending import resume, suspend
 from .verbs import VERBS
 
@@ -81,6 +81,7 @@ __all__ = [
     "preview",
     "private_files",
     "publish",
+    "reasons_of",
     "reinstate",
     "release_for",
     "release_of",
@@ -97,6 +98,7 @@ __all__ = [
     "starts_runs",
     "stop",
     "stop_shown",
+    "stops_on",
     "suspend",
     "take_from_group",
     "unpacked",
