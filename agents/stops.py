@@ -15,20 +15,14 @@ from uuid import UUID
 from django.db import connection
 
 from agents.models import Scope, Stop
+from agents.models.stop import WORDS, what
 from audit import bulk
 from audit.instants import recorded
 
 _KEY: Final = int.from_bytes(b"stopping")
 _GENERATION: Final = "SELECT COALESCE(MAX(id), 0) FROM agents_stopchange"
-WORDS: Final = {
-    Scope.AGENT: "agent",
-    Scope.PIPELINE: "pipeline",
-    Scope.TEAM: "team",
-    Scope.ALIAS: "model alias",
-    Scope.TOOL: "tool",
-    Scope.RUN: "run",
-    Scope.VERSION: "version",
-}
+
+__all__ = ["WORDS", "Hand", "InForce", "Place", "Stops", "generation", "hold", "hold_off", "in_force", "news", "what"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +119,6 @@ class Stops:
 
     def of_call(self, hand: Hand) -> InForce | None:
         return next((stop for stop in self.every if stop.covers_call(hand)), None)
-
-
-def what(subject: str) -> str:
-    """What a stop is of, for people: `agent 'reader'`, `version 3 of 'reader'`, `everything`."""
-    scope, _, name = subject.partition(":")
-    if scope == Scope.VERSION:
-        owner, _, number = name.rpartition("@")
-        return f"version {number} of '{owner}'"
-    return f"{WORDS[Scope(scope)]} '{name}'" if name else scope
 
 
 def generation() -> int:

@@ -86,6 +86,7 @@ class OwnerAdmin(ReadOnlyAdmin):
         versions = list(Version.objects.of(row).order_by("-number")[: MOST_VERSIONS + 1])
         buttons = publishing.possible(row, versions, actor)
         return {
+            "stopped": registry.stops_on([row.subject, row.team.subject], actor=actor),
             "buttons": [(self.url(name, row.pk), words, main) for name, words, main in buttons],
             "versions": _with_differences(versions)[:MOST_VERSIONS],
             "history": history_of(row, actor),

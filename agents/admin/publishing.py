@@ -151,7 +151,7 @@ def _grouped(older: list[tuple[str, str]], newer: list[tuple[str, str]]) -> list
 
 
 _PLAIN: Final[Mapping[str, tuple[str, str, bool]]] = {
-    "suspend": ("From now on no call of this agent is sent, in any run, old or new. Steps that need it fail as stopped.", "is suspended", True),
+    "suspend": ("From now on no call of this agent is sent, in any run, old or new. Steps that need it wait.", "is suspended", True),
     "resume": ("The agent may work again, in every run.", "may work again", False),
     "retire": ("Out of use from now on: no new run starts with it. What it did, and its versions, stay for ever.", "is retired", True),
     "reinstate": ("Back in use: a pipeline starts runs again, an agent is suspended until it is resumed.", "is back", False),

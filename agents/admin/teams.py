@@ -75,6 +75,7 @@ class TeamAdmin(ReadOnlyAdmin):
         actor = actor_of(request)
         people = registry.people_of(row.name, actor=actor)
         return {
+            "stopped": registry.stops_on([row.subject], actor=actor),
             "people": people,
             "may_manage": actor.may_manage_people,
             "may_let_in": actor.may_manage_people and actor.may_change(row.name),

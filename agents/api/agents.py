@@ -99,7 +99,7 @@ class SuspendView(Door):
         id="suspend_agent",
         tag=TAG,
         summary="Stop an agent",
-        does=f"From now on no call of it is sent, in any run; workers see it within half a second. A call that is out is not taken back. {MEMBER}",
+        does=f"The stop of one agent: no call of it is sent, and what is in flight is cut short within a second. Runs wait for it. {MEMBER}",
         takes=REASON_ASKED,
         gives=ref("Agent"),
         refuses=(UnknownAgent, NotGranted, Invalid, Conflict),
@@ -113,7 +113,7 @@ class ResumeView(Door):
         id="resume_agent",
         tag=TAG,
         summary="Let a suspended agent work again",
-        does=f"It works again, or is a draft again if it was never published. {MEMBER}",
+        does=f"It works again, or is a draft again if it was never published. What waited for it goes on. {MEMBER}",
         gives=ref("Agent"),
         refuses=(UnknownAgent, NotGranted, Conflict),
     )

@@ -5,7 +5,7 @@ What a stop covers is said by `agents.stops`. Its reason lies in the ledger, wit
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
 from django.db import models
 
@@ -26,6 +26,26 @@ class Scope(models.TextChoices):
     ALIAS = "alias"
     TOOL = "tool"
     RUN = "run"
+
+
+WORDS: Final = {
+    Scope.AGENT: "agent",
+    Scope.PIPELINE: "pipeline",
+    Scope.TEAM: "team",
+    Scope.ALIAS: "model alias",
+    Scope.TOOL: "tool",
+    Scope.RUN: "run",
+    Scope.VERSION: "version",
+}
+
+
+def what(subject: str) -> str:
+    """What a stop is of, for people: `agent 'reader'`, `version 3 of 'reader'`, `everything`."""
+    scope, _, name = subject.partition(":")
+    if scope == Scope.VERSION:
+        owner, _, number = name.rpartition("@")
+        return f"version {number} of '{owner}'"
+    return f"{WORDS[Scope(scope)]} '{name}'" if name else scope
 
 
 class StopQuerySet(models.QuerySet["Stop"]):
@@ -77,6 +97,10 @@ class Stop(models.Model):
     def subject(self) -> str:
         """How entries and waits name it: `agent:reader`, or `everything`."""
         return f"{self.scope}:{self.name}" if self.name else str(self.scope)
+
+    @property
+    def what(self) -> str:
+        return what(self.subject)
 
 
 class StopChange(models.Model):

@@ -35,7 +35,7 @@ from .rollbacks import rollback
 from .running import Runs, versions_run
 from .scaffolding import new_pipeline
 from .sent import apply_files
-from .stopping import lift, lift_named, stop, stop_shown
+from .stopping import lift, lift_named, reasons_of, stop, stop_shown, stops_on
 from .suspending import resume, suspend
 from .verbs import VERBS
 
@@ -92,6 +92,7 @@ __all__ = [
     "private_files",
     "publish",
     "publishers_of",
+    "reasons_of",
     "reinstate",
     "release_for",
     "release_of",
@@ -108,6 +109,7 @@ __all__ = [
     "starts_runs",
     "stop",
     "stop_shown",
+    "stops_on",
     "suspend",
     "take_from_group",
     "unpacked",

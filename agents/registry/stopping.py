@@ -5,7 +5,7 @@ Suspending an agent is the stop of that agent. Who may stop a thing may lift its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from agents import stops
 from agents.errors import NoSuchVersion, UnknownAgent, UnknownAlias, UnknownPipeline, UnknownStop, UnknownTeam, UnknownTool
 from agents.models import Agent, ModelAlias, Pipeline, Scope, Standing, Stop, StopChange, Team
 from agents.spec.inventory import TOOLS
-from audit import clock
+from audit import clock, reports
 from audit.actors import Actor
 from audit.errors import Conflict, Invalid, OrchestraError
 from audit.visible import named, visible
@@ -104,6 +104,20 @@ def _of_run(run: str, actor: Actor) -> Stop:
     if row is None:
         raise UnknownStop(f"no stop of run '{visible(run, 60)}' is in force; `manage.py stops` names those that are")
     return row
+
+
+def stops_on(subjects: Collection[str], *, actor: Actor) -> list[tuple[Stop, str]]:
+    """The stops in force, as far as this actor may see them, of what these subjects name and of everything, each with its reason."""
+    rows = [row for row in Stop.objects.in_force().visible_to(actor).order_by("stopped_at", "id") if row.subject in {*subjects, Scope.EVERYTHING}]
+    reasons = reasons_of(rows)
+    return [(row, reasons.get(row.id, "")) for row in rows]
+
+
+def reasons_of(rows: Sequence[Stop]) -> dict[UUID, str]:
+    """Why each was set; those are left out of which nobody said, or whose reason was erased."""
+    entries = {row.reason_entry: row.id for row in rows if row.reason_entry is not None}
+    opened = reports.openings_of(entries) if entries else {}
+    return {entries[entry]: str(values["reason"]) for entry, values in opened.items() if "reason" in values}
 
 
 # --- what is in a scope ----------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from typing import Any, Final
 from django.db.models import Q
 from django.http import HttpRequest
 
-from agents.models import Agent, Pipeline, Standing
+from agents import registry
+from agents.models import Agent, Pipeline, Standing, Stop
 from approvals import services as approvals
 from audit import clock
 from audit.actors import Actor
@@ -54,7 +55,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     runs = _newest(actor, now)
     tallies, answers = _tallies(runs, actor, now), _answers(actor, now)
     agents = Agent.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team")
-    stopped = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date())).order_by("name")
+    looked_at = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date())).order_by("name")
     return {
         **given,
         "now": now,
@@ -65,7 +66,8 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "more_answers": len(answers) > MOST,
         "approvals": _approvals(actor, now),
         "attention": _attention(runs),
-        "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in stopped[:MOST]],
+        "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in looked_at[:MOST]],
+        "stopped": registry.stops_on([row.subject for row in Stop.objects.in_force().visible_to(actor)[:MOST]], actor=actor),
         "engines": Engine.objects.serving(now).count(),
         "queued": sum(one.word == "queued" for one in runs),
         "waiting": _waiting(actor, now),

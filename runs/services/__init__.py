@@ -17,7 +17,7 @@ from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run
 from .refusals import refused_starts
 from .starting import reverify, start_run
 from .stopping import cancel_orphans, cancel_run
-from .stops import how_to_name, lift_stop, lift_stop_of, reason_of, set_stop, stop_document, stop_records, stops_in_force_on, stops_visible_to
+from .stops import how_to_name, lift_stop, lift_stop_of, reason_of, set_stop, stop_document, stop_records, stops_visible_to
 from .waits import (
     WantedWaits,
     call_document,
@@ -88,7 +88,6 @@ __all__ = [
     "steps_in_short",
     "stop_document",
     "stop_records",
-    "stops_in_force_on",
     "stops_visible_to",
     "take_late",
     "takes",

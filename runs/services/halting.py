@@ -38,20 +38,21 @@ def of_runs(stop: InForce, *, path: str = "") -> Q:
     """The runs that a stop is of, with all below them. `path` leads to a run from what is asked about: `run__`."""
     if stop.scope == Scope.EVERYTHING:
         return Q()
-    levels = [path + "parent_run__" * depth for depth in range(DEEPEST + 1)]
-    return reduce(or_, (_at(stop, level) for level in levels))
+    named = Run.objects.filter(_named(stop)).order_by().values("id")
+    levels = [path + "parent_run__" * depth for depth in range(1, DEEPEST)]
+    return reduce(or_, (Q(**{f"{level}in": named}) for level in levels), Q(**{f"{path or 'id__'}in": named}))
 
 
-def _at(stop: InForce, level: str) -> Q:
+def _named(stop: InForce) -> Q:
     match stop.scope:
         case Scope.TEAM:
-            return Q(**{f"{level}team__name": stop.name})
+            return Q(team__name=stop.name)
         case Scope.PIPELINE:
-            return Q(**{f"{level}pipeline__name": stop.name})
+            return Q(pipeline__name=stop.name)
         case Scope.RUN:
-            return Q(**{f"{level}id": stop.name})
+            return Q(id=stop.name)
     owner, _, number = stop.name.rpartition("@")
-    return Q(**{f"{level}pipeline__name": owner, f"{level}release__version__number": int(number)})
+    return Q(pipeline__name=owner, release__version__number=int(number))
 
 
 def heed_stops(*, actor: Actor) -> int:

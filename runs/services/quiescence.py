@@ -5,8 +5,6 @@ Computed from rows whenever somebody asks, and remembered nowhere. Reads only. C
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import Any, Final
 
 from django.db.models import Q
@@ -79,13 +77,8 @@ def _covers(row: Stop) -> Q:
     if row.scope == Scope.VERSION:
         owner, _, number = row.name.rpartition("@")
         of_agent = Q(agent=owner, **{f"run__release__manifest__agents__{owner}__version": int(number)})
-        return _any_of(of_its_runs, of_agent)
+        return of_its_runs | of_agent
     return of_its_runs
-
-
-def _any_of(*conditions: Q) -> Q:
-    """Each by itself: together in one, Django would join the release for the first of them as if the second one's had to be there too."""
-    return reduce(or_, (Q(pk__in=Call.objects.filter(condition).values("pk")) for condition in conditions))
 
 
 def _sent_again(out: Sequence[Call], since: datetime, until: datetime) -> list[Call]:

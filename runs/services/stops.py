@@ -3,7 +3,7 @@
 What a stop is, and who may set or lift it, is the registry's. Called by doors, and by whoever starts a run.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,6 @@ from uuid import UUID
 from agents import registry, stops
 from agents.models import Release, Scope, Stop, StopQuerySet
 from agents.stops import InForce, Place
-from audit import reports
 from audit.actors import Actor
 from audit.instants import recorded
 from audit.visible import visible
@@ -47,13 +46,7 @@ def how_to_name(stop: InForce | Stop) -> str:
 
 def reason_of(row: Stop) -> str:
     """Why it was set; empty where nobody said, or the reason was erased."""
-    return reasons_of([row]).get(row.id, "")
-
-
-def reasons_of(rows: Sequence[Stop]) -> dict[UUID, str]:
-    entries = {row.reason_entry: row.id for row in rows if row.reason_entry is not None}
-    opened = reports.openings_of(entries) if entries else {}
-    return {entries[entry]: str(values["reason"]) for entry, values in opened.items() if "reason" in values}
+    return registry.reasons_of([row]).get(row.id, "")
 
 
 def set_stop(*, scope: str, name: str, reason: str, actor: Actor) -> Stop:
@@ -88,12 +81,6 @@ def stops_visible_to(actor: Actor, *, in_force: bool = True) -> StopQuerySet:
     return rows.in_force() if in_force else rows
 
 
-def stops_in_force_on(subjects: Collection[str], *, actor: Actor) -> list[Stop]:
-    """The stops, in force and to be seen, of what these subjects name (`agent:reader`), and of everything."""
-    wanted = {"everything", *subjects}
-    return [row for row in stops_visible_to(actor).order_by("stopped_at", "id") if row.subject in wanted]
-
-
 def stop_document(row: Stop, *, actor: Actor, now: datetime) -> dict[str, Any]:
     """One stop, with the proof that it holds."""
     return {**stop_records([row])[0], "proof": proof_of(row, actor=actor, now=now)}
@@ -101,7 +88,7 @@ def stop_document(row: Stop, *, actor: Actor, now: datetime) -> dict[str, Any]:
 
 def stop_records(rows: Sequence[Stop]) -> list[dict[str, Any]]:
     """Stops as every door shows them; one statement for the reasons of all."""
-    reasons = reasons_of(rows)
+    reasons = registry.reasons_of(rows)
     return [_record(row, reasons.get(row.id, "")) for row in rows]
 
 

@@ -33,6 +33,8 @@ def command(wait: Mapping[str, Any], run: str) -> str | None:
             return f"manage.py settle {wait['call']} done|not-done|unknown --reason TEXT"
         case WaitKind.APPROVAL:
             return f"manage.py approvals {wait['id']}; manage.py decide {wait['id']} approve|decline --reason TEXT"
+        case WaitKind.STOPPED:
+            return f"manage.py resume {visible(wait['subject'].replace(':', ' '), 120)}"
     return None
 
 

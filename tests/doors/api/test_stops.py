@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from agents import registry
 from audit import reports
 from runs.models import Call, Run, Wait
+from runs.services.quiescence import calls_under
 from tests import pipelines
 from tests.pipelines import SYSTEM, agent
 from tests.rest import Caller
@@ -87,9 +88,7 @@ def test_a_call_that_was_sent_after_a_stop_is_said_whoever_sent_it(caller: Calle
     [("version", "worker@1", 2), ("version", "sample@1", 2), ("version", "judge@1", 0), ("agent", "worker", 2), ("team", "platform", 2),
      ("tool", "fetch", 0)],
 )  # fmt: skip
-def test_every_scope_finds_its_calls(caller: Caller, run: Run, scope: str, name: str, mine: int) -> None:
-    from runs.services.quiescence import calls_under
-
+def test_every_scope_finds_its_calls(run: Run, scope: str, name: str, mine: int) -> None:
     row = registry.stop(scope, name, actor=SYSTEM, reason="odd")
     assert calls_under(row).filter(run=run).count() == mine
 
