@@ -36,8 +36,12 @@ LONGEST = 2_000
 class Listing(ChangeList):
     """A list that says nothing about how many more there would be without its filters."""
 
+    sees_everything = False
+    """Whether nothing is hidden from whoever reads it; what is said of an empty list depends on it."""
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        self.sees_everything = actor_of(request).sees_everything
         self.full_result_count = self.result_count
 
 

@@ -28,6 +28,7 @@ class Pages(ChangeList):
     model_admin: Any  # a LongListAdmin
     older: str | None = None
     newer: str | None = None
+    sees_everything = False
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         return {name: value for name, value in super().get_filters_params(params).items() if name not in (BEFORE, AFTER)}
@@ -37,6 +38,7 @@ class Pages(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         """One page and whether there is more on either side; no count."""
+        self.sees_everything = actor_of(request).sees_everything
         before, after = self._place(request, BEFORE), self._place(request, AFTER)
         size = self.list_per_page
         if after is not None:

@@ -3,13 +3,17 @@
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
 
 from agents import registry
 from agents.models import Agent, Team
 from audit.actors import Actor
 from tests import pipelines
 from tests.agents.inventory import MEMBER, SYSTEM
+from tests.doors import world
 from tests.pipelines import agent
+from tests.rest import Caller
 from tests.shell import typed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -103,3 +107,20 @@ def test_pipelines_of_teams_that_are_not_shown_are_counted_and_not_named(tmp_pat
     registry.apply_folder(theirs, actor=SYSTEM, publish=True)
     (said,) = of_team(tmp_path / "t", "[]", actor=MEMBER).denied
     assert "pipeline 'sample' (team 'platform'), 1 pipeline of other teams" in said and "hidden" not in said
+
+
+def test_the_page_of_a_publication_says_what_it_breaks_elsewhere(tmp_path: Path, alice: User) -> None:
+    published(tmp_path / "p", team="", more=f'{USES}\npermissions: ["allow read feed:*"]')
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    User.objects.filter(username="alice").update(is_staff=True)
+    path = tmp_path / "a"
+    path.mkdir()
+    (path / "work.py").write_text("def run(to: str) -> dict:\n    return {}\n")
+    (path / "a.yaml").write_text(agent("worker", "work:run", more="permissions: []"))
+    registry.apply_folder(path, actor=SYSTEM)
+    client, url = world.signed_in("alice"), reverse("admin:agents_agent_publish", args=[Agent.objects.get(name="worker").pk])
+    page = client.get(url)
+    assert "What runs already, and will be refused" in page.content.decode() and "pipeline &#x27;sample&#x27;" in page.content.decode()
+    done = client.post(url, {"seen": registry.preview("worker", actor=SYSTEM).seen}, follow=True)
+    assert "What ran already and is refused now: agent &#x27;worker&#x27; uses" in done.content.decode()
+    assert Caller.of(alice).get("/agents/worker/may/?verb=read&resource=feed:x").body["effect"] == "deny"

@@ -81,6 +81,8 @@ def test_sums_of_charges_say_until_when_where_they_belong_and_their_numbers_stan
 def test_whoever_sees_everything_is_not_told_to_ask_for_more(client: Client) -> None:
     nothing = reverse("admin:runs_run_change", args=[UUID(int=1)])
     assert "or it is not shown to you" in client.get(nothing).content.decode()
+    assert "Nothing here yet, or nothing that is shown to you." in client.get(reverse("admin:audit_charge_changelist")).content.decode()
     registry.create_person("root", actor=SYSTEM, administrator=True)
+    assert "Nothing here yet.<" in world.signed_in("root").get(reverse("admin:audit_charge_changelist")).content.decode()
     said = world.signed_in("root").get(nothing)
     assert said.status_code == 404 and "Everything is shown to you" in said.content.decode() and "Ask whoever" not in said.content.decode()
