@@ -32,7 +32,7 @@ from .rights import Right, Rights, rights
 from .rollbacks import rollback
 from .scaffolding import new_pipeline
 from .sent import apply_files
-from .stopping import lift, lift_named, reasons_of, stop, stop_shown, stops_on
+from .stopping import lift, lift_named, reasons_of, refused_stops, stop, stop_shown, stops_on
 from .suspending import resume, suspend
 from .verbs import VERBS
 
@@ -82,6 +82,7 @@ __all__ = [
     "private_files",
     "publish",
     "reasons_of",
+    "refused_stops",
     "reinstate",
     "release_for",
     "release_of",
