@@ -38,13 +38,17 @@ class Swept:
 
 
 def end_overdue() -> int:
-    """Write the end of live runs past their deadline, and of cancelled ones that nobody drives; and tell the children of those that ended."""
+    """Write the end of live runs past their deadline, and of cancelled ones that nobody drives; and tell the children of those that ended.
+
+    Then what stops make of the others: queued runs wait, and what waited for the end of one goes on when it has come.
+    """
     now, actor = clock.now(), Actor.system("sweep")
     overdue = Run.objects.overdue(now - OVERDUE_GRACE).filter(integrity=Integrity.INTACT)
     left = Run.objects.unattended(now).filter(cancel_requested_at__isnull=False, integrity=Integrity.INTACT)
     ids = {*overdue.values_list("id", flat=True)[:BATCH], *left.values_list("id", flat=True)[:BATCH]}
     ended = sum(_ended(run, actor) for run in sorted(ids))
     services.cancel_orphans(actor=actor)
+    services.heed_stops(actor=actor)
     return ended
 
 
@@ -53,11 +57,6 @@ def fit_engines() -> None:
     actor = Actor.system("sweep")
     services.park_incompatible(actor=actor)
     services.resume_compatible(actor=actor)
-
-
-def heed_stops() -> None:
-    """Queued runs that somebody has stopped wait, and what waited for the end of a stop goes on when it has come."""
-    services.heed_stops(actor=Actor.system("sweep"))
 
 
 def _ended(run: UUID, actor: Actor) -> bool:
@@ -108,7 +107,6 @@ def sweep() -> Swept:
     """Everything that time brings, once."""
     ended = end_overdue()
     fit_engines()
-    heed_stops()
     checked, broken = check_integrity()
     Engine.objects.filter(beat_at__lt=clock.now() - ENGINES_KEPT).delete()
     return Swept(ended, checked, broken)

@@ -35,7 +35,7 @@ from .rollbacks import rollback
 from .running import Runs, versions_run
 from .scaffolding import new_pipeline
 from .sent import apply_files
-from .stopping import lift, lift_named, reasons_of, stop, stop_shown, stops_on
+from .stopping import lift, lift_named, reasons_of, refused_stops, stop, stop_shown, stops_on
 from .suspending import resume, suspend
 from .verbs import VERBS
 
@@ -93,6 +93,7 @@ __all__ = [
     "publish",
     "publishers_of",
     "reasons_of",
+    "refused_stops",
     "reinstate",
     "release_for",
     "release_of",

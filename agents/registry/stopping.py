@@ -56,7 +56,7 @@ def stop(scope: str, name: str = "", *, actor: Actor, reason: str, now: datetime
 
     Invalid (the scope, the reason), Unknown… where nothing has that name, NotGranted, Conflict (stopped already, or an agent that is retired).
     """
-    with _refusals(scope, name, actor, now, asked="stop"), transaction.atomic(durable=True):
+    with refused_stops(scope, name, actor=actor, now=now, asked="stop"), transaction.atomic(durable=True):
         target = found(scope, name, actor=actor, team_of_run=team_of_run)
         turn = _turn(target, actor, now)
         made = _set(turn, target, reason)
@@ -66,7 +66,7 @@ def stop(scope: str, name: str = "", *, actor: Actor, reason: str, now: datetime
 
 def lift(of: str, *, actor: Actor, now: datetime | None = None) -> Stop:
     """The stop with this id is over. UnknownStop, NotGranted, Conflict (lifted already)."""
-    with _refusals("stop", of, actor, now, asked="lift"), transaction.atomic(durable=True):
+    with refused_stops("stop", of, actor=actor, now=now, asked="lift"), transaction.atomic(durable=True):
         row = stop_shown(of, actor=actor)
         target = _target_of(row, actor)
         turn = _turn(target, actor, now)
@@ -80,7 +80,7 @@ def lift(of: str, *, actor: Actor, now: datetime | None = None) -> Stop:
 
 def lift_named(scope: str, name: str = "", *, actor: Actor, now: datetime | None = None) -> Stop | None:
     """The same for the stop that something is under. Conflict where it is under none of its own. None: an agent's, of before there were stops."""
-    with _refusals(scope, name, actor, now, asked="lift"), transaction.atomic(durable=True):
+    with refused_stops(scope, name, actor=actor, now=now, asked="lift"), transaction.atomic(durable=True):
         target = found(scope, name, actor=actor) if scope != Scope.RUN else _target_of(_of_run(name, actor), actor)
         turn = _turn(target, actor, now)
         row = Stop.objects.in_force().filter(scope=target.scope, name=target.name).first()
@@ -281,8 +281,8 @@ def _team(target: Target) -> str | None:
 
 
 @contextmanager
-def _refusals(scope: str, name: str, actor: Actor, now: datetime | None, *, asked: str) -> Iterator[None]:
-    """Whatever is refused is an entry too, after the rollback."""
+def refused_stops(scope: str, name: str, *, actor: Actor, now: datetime | None = None, asked: str = "stop") -> Iterator[None]:
+    """Whatever is refused is an entry too, after the rollback. For others only around finding what is to be stopped: `stop` records its own."""
     try:
         yield
     except OrchestraError as error:

@@ -17,7 +17,7 @@ from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run
 from .refusals import refused_starts
 from .starting import reverify, start_run
 from .stopping import cancel_orphans, cancel_run
-from .stops import how_to_name, lift_stop, lift_stop_of, reason_of, set_stop, stop_document, stop_records, stops_visible_to
+from .stops import how_to_name, lift_stop, set_stop, stop_document, stop_records, stops_visible_to
 from .waits import (
     WantedWaits,
     call_document,
@@ -66,14 +66,12 @@ __all__ = [
     "how_to_name",
     "lanes_of_runs",
     "lift_stop",
-    "lift_stop_of",
     "listed_waits",
     "newest_of_each",
     "newest_runs",
     "note_held",
     "park_incompatible",
     "read_as",
-    "reason_of",
     "refused_starts",
     "resume_compatible",
     "reverify",

@@ -14,12 +14,10 @@ from agents.stops import InForce, Place
 from audit.actors import Actor
 from audit.instants import recorded
 from audit.visible import visible
-from runs.engine.states import Verb
 from runs.errors import Stopped
 from runs.services.halting import heed_stops
 from runs.services.quiescence import proof_of
 from runs.services.reading import find_run
-from runs.services.refusals import refused_lookups
 
 NOBODY = UUID(int=0)
 """The id of a run that is yet to be."""
@@ -53,7 +51,7 @@ def set_stop(*, scope: str, name: str, reason: str, actor: Actor) -> Stop:
     """From now on nothing in its scope is sent; queued runs wait at once, workers feel it within a second. As `registry.stop`, and UnknownRun."""
     team = None
     if scope == Scope.RUN:
-        with refused_lookups(Verb.CANCEL_REFUSED, run=name, actor=actor):
+        with registry.refused_stops(scope, name, actor=actor):
             run = find_run(name, actor=actor)
         name, team = str(run.id), run.team.name
     made = registry.stop(scope, name, actor=actor, reason=reason, team_of_run=team)
@@ -66,14 +64,6 @@ def lift_stop(*, stop: str, actor: Actor) -> Stop:
     row = registry.lift(stop, actor=actor)
     heed_stops(actor=actor)
     return row
-
-
-def lift_stop_of(*, scope: str, name: str, actor: Actor) -> None:
-    """The same by what is stopped. As `registry.lift_named`."""
-    if scope == Scope.RUN:
-        name = str(find_run(name, actor=actor).id)
-    registry.lift_named(scope, name, actor=actor)
-    heed_stops(actor=actor)
 
 
 def stops_visible_to(actor: Actor, *, in_force: bool = True) -> StopQuerySet:

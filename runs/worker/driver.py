@@ -166,7 +166,7 @@ class Driver:
     def _timed(self) -> Move:
         """What time alone brings, and a stop. A step at its deadline whose call may have acted is not late but unresolved."""
         now, self.heeded = clock.now(), self.tools.boundary.stops.generation
-        answered = {event.result.key for event in unread(self.inbox) if isinstance(event, Ended)}
+        answered = {each.result.key for each in unread(self.inbox) if isinstance(each, Ended)} if self.tools.boundary.stops.every else ()
         halted = halting.halted(self.snapshot, self.calls, answered, self.tools.boundary, now) or halting.late(self.snapshot, self.calls, now)
         return halted or machine.decide(self.snapshot, now)
 

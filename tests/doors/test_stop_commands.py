@@ -91,6 +91,7 @@ def test_stops_lists_them_and_show_proves_that_it_is_quiet() -> None:
         (("nonsense", "x", "--reason", "x"), "nothing that can be stopped; stop one of everything"),
         (("pipeline", "sample", "--reason", " "), "a stop needs a reason"),
         (("version", "worker@7", "--reason", "x"), "has no version 7"),
+        (("run", "0199d3c1-5a52", "--reason", "x"), "there is no run '0199d3c1-5a52'"),
     ],
 )
 def test_what_cannot_be_stopped_ends_with_2_and_is_an_entry(arguments: tuple[str, ...], said: str) -> None:

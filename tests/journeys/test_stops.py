@@ -10,7 +10,7 @@ import pytest
 from agents import registry
 from agents.models import Stop
 from audit import reports
-from runs import services
+from runs import services, store
 from runs.errors import Stopped
 from runs.models import Call, Run, Wait
 from tests import pipelines
@@ -113,6 +113,23 @@ def test_what_is_in_flight_is_cut_short_and_made_anew_after_the_stop(folder: Pat
         ("first", 2, "confirmed"),
     ]
     assert (folder / "first").read_text() == "xx"
+
+
+def test_a_stop_that_comes_between_a_decision_and_its_commit_keeps_the_call_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The intent is decided under the stops of before; the transaction that would write it finds another generation."""
+    (folder / "go").touch()
+    run, real, turns = start(folder), store.commit, iter(range(100))
+
+    def interrupted(batch: list[store.Transition]) -> list[store.Committed | store.Stale]:
+        if next(turns) == 1:  # the commit of the first step's result, with the second's intent
+            stop("agent", "second")
+        return real(batch)
+
+    monkeypatch.setattr("runs.store.committer.commit", interrupted)
+    said = pipelines.drive(run)
+    assert (pipelines.step(said, "first")["state"], pipelines.step(said, "second")["state"]) == ("returned", "waiting")
+    assert list(Call.objects.filter(run=run).values_list("step", flat=True)) == ["first"]
+    assert (folder / "first").exists() and not (folder / "second").exists()
 
 
 def test_an_act_that_is_cut_short_is_unresolved_and_never_sent_again(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_run_that_needs_a_suspended_agent_waits_until_it_is_resumed(folder: Pa
     assert (said["state"], [(wait["step"], wait["kind"]) for wait in said["waits"]]) == ("waiting", [("second", "stopped")])
     assert pipelines.step(said, "first")["state"] == "returned"
     registry.resume("worker", actor=SYSTEM)
-    sweeps.heed_stops()
+    sweeps.end_overdue()
     assert pipelines.drive(run)["outcome"] == "verified"
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 from uuid import UUID
 
+from agents import stops
 from agents.models import Agent, Pipeline, Release, Team, Version
 from audit import bulk, canonical, identity
 from runs.adapters import commands
@@ -132,7 +133,8 @@ def _replaced(world: Any) -> dict[str, Any]:
 def _interruptible(statement: Any, simulation: Simulation) -> Any:
     @functools.wraps(statement)
     def read(sql: str, parameters: Any, **more: Any) -> Any:
-        if simulation.database.fate is not None and not simulation.database.in_atomic_block:
+        alone = sql is stops._GENERATION  # one number, read before everything that it is of: others go on between the two anyway
+        if simulation.database.fate is not None and not simulation.database.in_atomic_block and not alone:
             simulation.database.fate.between_reads()
         return statement(sql, parameters, **more)
 
