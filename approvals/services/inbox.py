@@ -96,7 +96,7 @@ def decided(actor: Actor) -> RequestQuerySet:
 
 
 def said_of(request: Request) -> list[Said]:
-    return [Said(each.person, each.decision, each.stage) for each in request.decisions.all()]
+    return [Said(each.person, each.decision, each.stage, each.binding) for each in request.decisions.all()]
 
 
 def why_not(request: Request, *, actor: Actor) -> str | None:
