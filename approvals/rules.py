@@ -56,6 +56,8 @@ class Said:
     person: str
     decision: str
     stage: int
+    binding: str = ""
+    """Of an approval: the digest of what it is for; with edits that is another one than was asked for."""
 
 
 def may_speak(person: Person, stage: Stage) -> bool:
@@ -87,11 +89,15 @@ def outcome(policy: Policy, stage: int, said: Sequence[Said]) -> str | None:
     here = [each for each in said if each.stage == stage]
     if any(each.decision == DECLINED for each in here):
         return DECLINED
-    approving = {each.person for each in here if each.decision == APPROVED}
-    return APPROVED if len(approving) >= policy.stages[stage].required else None
+    return APPROVED if here and len(_alike(here)) >= policy.stages[stage].required else None
 
 
 def lacking(policy: Policy, stage: int, said: Sequence[Said]) -> int:
-    """How many more have to approve."""
-    approving = {each.person for each in said if each.stage == stage and each.decision == APPROVED}
-    return max(policy.stages[stage].required - len(approving), 0)
+    """How many more have to approve what was approved last, or what was asked for."""
+    return max(policy.stages[stage].required - len(_alike([each for each in said if each.stage == stage])), 0)
+
+
+def _alike(here: Sequence[Said]) -> set[str]:
+    """Who approved the same as whoever approved last: with edits, people may have approved different things."""
+    approving = [each for each in here if each.decision == APPROVED]
+    return {each.person for each in approving if each.binding == approving[-1].binding}

@@ -13,7 +13,7 @@ from runs.models import Call, Run, Wait
 from tests import pipelines
 from tests.pipelines import SYSTEM, agent
 
-WORK = "def run(feed: str, **_) -> dict:\n    return {'feed': feed}\n\ndef act(feed: str, **_) -> dict:\n    return {'done': feed}\n"
+WORK = "def run(feed: str, **_) -> dict:\n    return {'feed': feed}\n\ndef act(feed: str, **more) -> dict:\n    return {'done': feed, **more}\n"
 STEPS = "- {id: work, agent: worker, with: {feed: =input.feed}}"
 RULE = "require_approval write deploy:*"
 
@@ -36,9 +36,20 @@ def actor(name: str) -> Actor:
     return Actor("person", name, "test", teams=frozenset(people_of(name)))
 
 
-def publish(path: Path, *, rule: str = RULE, policy: str = "", more: str = "", steps: str = STEPS, by: Actor = SYSTEM, **parts: Any) -> None:
+def publish(
+    path: Path,
+    *,
+    rule: str = RULE,
+    policy: str = "",
+    more: str = "",
+    steps: str = STEPS,
+    contract: str = pipelines.ANY,
+    by: Actor = SYSTEM,
+    **parts: Any,
+) -> None:
     """Team platform's pipeline `sample`, whose worker acts only with an approval; `policy` is a document beside it."""
     worker = agent("worker", "work:act", role="act", more=f'uses: ["write deploy:{{input.feed}}"]\npermissions: ["{rule}"]\n{more}')
+    worker = worker.replace(f"input: {pipelines.ANY}", f"input: {contract}")
     folder = pipelines.folder(path, functions=WORK, agents=[worker, *([policy] if policy else [])], steps=steps, **parts)
     registry.apply_folder(folder, actor=by, publish=True)
 

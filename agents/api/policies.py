@@ -27,7 +27,7 @@ def rendered(policy: Policy) -> dict[str, Any]:
 def _version(row: PolicyVersion | None) -> dict[str, Any] | None:
     if row is None:
         return None
-    said = {key: row.spec[key] for key in ("stages", "reason")}
+    said = {key: row.spec[key] for key in ("stages", "reason", "edits")}
     return {"version": row.number, "digest": row.digest, "author": row.author, "created_at": to_text(row.created_at), **said}
 
 

@@ -328,6 +328,7 @@ _IN_FORCE: Final = given(
     created_at=instant(),
     stages=listing(_STAGE, "one after the other, each with its own clock; once the last is over, silence has denied it"),
     reason=flag("whoever approves says why"),
+    edits=flag("whoever approves may change the arguments"),
     meaning="One version of a policy.",
 )
 POLICY: Final = given(

@@ -80,7 +80,7 @@ def policy() -> Schema:
     who = {"anyOf": [_object({"people": TEXTS, "teams": {"type": "array", "items": NAMED}}, [required]) for required in ("people", "teams")]}
     stage: Schema = {"approvers": who, "required": {"type": "integer", "minimum": 1, "maximum": MOST_DECIDERS, "default": 1}, "within": DURATION}
     silence = {"oneOf": [{"const": DENY}, _object({"escalate": _object(stage, ["approvers"])}, ["escalate"])], "default": DENY}
-    own = {"name": NAMED, "team": NAMED, **stage, "silence": silence, "reason": {"type": "boolean"}}
+    own = {"name": NAMED, "team": NAMED, **stage, "silence": silence, "reason": {"type": "boolean"}, "edits": {"type": "boolean"}}
     return _object({"kind": {"const": "policy"}, **own}, ["kind", "name", "team", "approvers"])
 
 

@@ -5,12 +5,13 @@ Must not know who decides or what is asked for. Read by `read`; the boundary pin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from agents.spec.fields import NAME, Fields
+from audit import canonical
 
 MOST_DECIDERS: Final = 50
 DEFAULT_WITHIN_MS: Final = 24 * 60 * 60 * 1_000
@@ -53,6 +54,8 @@ class Policy:
     team: str
     stages: tuple[Stage, ...]
     reason: bool = False
+    edits: bool = False
+    """Whether whoever approves may change the arguments."""
 
     @property
     def within_ms(self) -> int:
@@ -75,18 +78,34 @@ class Policy:
         return opened_at + timedelta(milliseconds=sum(each.within_ms for each in self.stages[:stage]))
 
     def as_record(self) -> dict[str, Any]:
-        said = {"name": self.name or None, "version": self.number, "team": self.team, "reason": self.reason}
+        said = {"name": self.name or None, "version": self.number, "team": self.team, "reason": self.reason, "edits": self.edits}
         return {**said, "stages": [stage.as_record() for stage in self.stages]}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         stages = tuple(map(Stage.from_record, record["stages"]))
-        return cls(record["name"] or "", record["version"], record["team"], stages, record["reason"])
+        return cls(record["name"] or "", record["version"], record["team"], stages, record["reason"], record["edits"])
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], number: int) -> Self:
         """Of a stored version."""
-        return cls(spec["name"], number, spec["team"], tuple(map(Stage.from_record, spec["stages"])), spec["reason"])
+        return cls(spec["name"], number, spec["team"], tuple(map(Stage.from_record, spec["stages"])), spec["reason"], spec["edits"])
+
+
+def binding_of(
+    *, agent: str, version: str, uses: Iterable[tuple[str, str]], arguments: Mapping[str, Any], policy: Policy, release: str
+) -> str:  # fmt: skip
+    """What a yes is bound to: SHA-256 over RFC 8785 of all that is asked for. `version` and `release` are digests."""
+    return canonical.digest(
+        {
+            "agent": agent,
+            "version": version,
+            "uses": [{"verb": verb, "resource": resource} for verb, resource in uses],
+            "arguments": dict(arguments),
+            "policy": {"name": policy.name or None, "version": policy.number, "team": policy.team},
+            "release": release,
+        }
+    )
 
 
 def default_policy(team: str) -> Policy:
@@ -95,7 +114,7 @@ def default_policy(team: str) -> Policy:
 
 
 def read_policy(fields: Fields) -> dict[str, Any]:
-    """{"name", "team", "stages", "reason"}: the first stage, and where silence escalates the one after it."""
+    """{"name", "team", "stages", "reason", "edits"}: the first stage, and where silence escalates the one after it."""
     spec: dict[str, Any] = {
         "name": fields.name("name", required="name: production"),
         "team": fields.name("team", required="team: the team that owns it"),
@@ -110,7 +129,7 @@ def read_policy(fields: Fields) -> dict[str, Any]:
             fields.wrong("silence", "says nothing that could be done; write deny, or {escalate: {approvers: …, within: 4h}}")
     elif silence not in (None, DENY):
         fields.wrong("silence", "must be deny, or {escalate: {approvers: …, within: 4h}}: silence never approves")
-    return spec | {"stages": stages, "reason": fields.boolean("reason")}
+    return spec | {"stages": stages, "reason": fields.boolean("reason"), "edits": fields.boolean("edits")}
 
 
 def _stage(fields: Fields) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Parses, calls one use-case, renders. Who may decide, `approvals.services` says: 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -17,14 +18,15 @@ from django.urls import reverse
 from unfold.widgets import UnfoldAdminRadioSelectWidget
 
 from approvals import services
+from approvals.errors import BadDecision
 from approvals.models import Request
 from approvals.rules import APPROVED, DECLINED
 from approvals.services import Inbox
-from audit import clock
+from audit import clock, strict_json
 from audit.actors import Actor
 from audit.admin import Deed, LongListAdmin, act, text_field
 from audit.admin.paging import Pages
-from audit.errors import NotFound
+from audit.errors import BadJson, NotFound
 from audit.requests import actor_of
 from audit.visible import visible
 from audit.wording import ago, instant
@@ -130,9 +132,9 @@ class RequestAdmin(LongListAdmin):
 
     def _deciding(self, found: Request, said: Mapping[str, Any], actor: Actor) -> Deed:
         def perform(typed: Mapping[str, Any]) -> str:
-            request = services.decide(
-                request=str(found.pk), decision=typed["decision"], reason=typed["reason"], seen=typed["seen"], actor=actor
-            )  # fmt: skip
+            arguments = _arguments(typed.get("arguments", ""))
+            more = {"reason": typed["reason"], "seen": typed["seen"], "arguments": arguments}
+            request = services.decide(request=str(found.pk), decision=typed["decision"], **more, actor=actor)
             [now] = services.listed([request], clock.now())
             return _taken(now)
 
@@ -182,6 +184,16 @@ def _taken(said: Mapping[str, Any]) -> str:
     return f"The call of '{said['agent']}' is {said['state']}; a worker takes the run up again."
 
 
+def _arguments(text: str) -> Any:
+    """What was typed, as JSON; None where nothing was."""
+    if not text.strip():
+        return None
+    try:
+        return strict_json.read(text, "the field Arguments")
+    except BadJson as error:
+        raise BadDecision(error.message) from None
+
+
 def _hindrance(said: Mapping[str, Any]) -> str | None:
     """As a sentence of a page."""
     if said["state"] != OPEN:
@@ -192,6 +204,10 @@ def _hindrance(said: Mapping[str, Any]) -> str | None:
 
 def _form(said: Mapping[str, Any]) -> Callable[..., forms.Form]:
     def made(data: Any = None) -> forms.Form:
-        return DecideForm(data, initial={"seen": said["shown"]})
+        form = DecideForm(data, initial={"seen": said["shown"], "arguments": json.dumps(said["arguments"], indent=2, ensure_ascii=False)})
+        if said["policy"]["edits"]:
+            hint = "The policy allows edits. What you change here must fit the agent's contract, and may not change what the call touches."
+            form.fields["arguments"] = text_field("Arguments", lines=10, longest=100_000, required=False, help_text=hint)
+        return form
 
     return made

@@ -28,6 +28,7 @@ _SHORT: Final[dict[str, Shape]] = {
         version=whole(),
         said=text("for people"),
         reason=flag("whoever approves says why"),
+        edits=flag("whoever approves may change the arguments"),
         meaning="The policy that it was asked under.",
     ),
     "stage": whole("which of the policy's stages holds now, from 1"),
@@ -71,6 +72,10 @@ APPROVAL: Final = given(
             decision=one_of(*DECISIONS),
             stage=whole(),
             shown=text("SHA-256 of what that person was shown"),
+            binding=text("the digest of what was approved; with edits another one than was asked for"),
+            edits=maybe(
+                listing(given(path=text(), old=anything(), new=anything(), meaning="A field."), "in which fields the arguments were changed")
+            ),
             meaning="What somebody decided.",
         )
     ),
@@ -82,7 +87,8 @@ DECISION: Final = given(
     decision=one_of(*DECISIONS),
     reason=text("why; needed where the policy asks for it, and of whoever declines", most=2_000),
     seen=text("the `shown` that you have looked at: nothing else is decided then", pattern="^[0-9a-f]{64}$"),
-    optional=("reason", "seen"),
+    arguments=mapping("of one that approves, where the policy allows edits: what the call is given instead"),
+    optional=("reason", "seen", "arguments"),
     examples=[{"decision": "approved", "reason": "The change window is open."}, {"decision": "declined", "reason": "Not on a Friday."}],
     meaning="A person's word on it.",
 )

@@ -75,7 +75,7 @@ class DecideView(Door):
     )
     def post(self, asked: Asked, approval: UUID) -> Response:
         said = asked.body
-        more = {"reason": said.get("reason", ""), "seen": said.get("seen")}
+        more = {"reason": said.get("reason", ""), "seen": said.get("seen"), "arguments": said.get("arguments")}
         services.decide(request=str(approval), decision=said["decision"], **more, actor=asked.actor)
         return Response(shown(approval, asked))
 

@@ -113,12 +113,13 @@ class _Kept(models.Model):
 
 
 class Decision(_Kept):
-    """`shown` is the digest of what the person was shown."""
+    """`shown` is the digest of what the person was shown, `binding` that of what they said it of: with edits, another one than was asked for."""
 
     request = models.ForeignKey(Request, on_delete=models.PROTECT, related_name="decisions")
     stage = models.PositiveIntegerField()
     decision = models.CharField(max_length=16, choices=[(each, each) for each in DECISIONS])
     shown = models.CharField(max_length=64)
+    binding = models.CharField(max_length=64)
 
     class Meta:
         ordering = ("at", "id")

@@ -14,6 +14,7 @@ from approvals import rules
 from approvals.errors import AlreadyDecided, BadDecision, ChangedSince, NotYours, UnknownApproval, Voided
 from approvals.models import COMMENTED, DECIDED, REFUSED, Comment, Decision, Request
 from approvals.services import documents, inbox, intake, parts
+from approvals.services.edits import Edits, edited
 from audit import canonical, clock, ledger
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
@@ -36,8 +37,10 @@ class _Held:
     stage: int
 
 
-def decide(*, request: str, decision: str, reason: str = "", seen: str | None = None, actor: Actor) -> Request:
+def decide(*, request: str, decision: str, reason: str = "", seen: str | None = None, arguments: Any = None, actor: Actor) -> Request:
     """Approve or decline. The last approval that the policy asks for lets the run go on, and one that declines ends its step.
+
+    `arguments`: others than were asked for, where the policy allows edits; whoever approves after that has to approve the same.
 
     `seen`: the digest of what the person was shown; another one now is ChangedSince. UnknownApproval; NotYours says which rule; AlreadyDecided
     and Conflict tell what happened meanwhile; Voided where what was asked for would not be done so any more. Each refusal is an entry.
@@ -50,7 +53,8 @@ def decide(*, request: str, decision: str, reason: str = "", seen: str | None = 
         with transaction.atomic(durable=True):
             held = _hold(found, actor)
             _refuse_other(held, seen)
-            _say(held, decision, reason.strip(), actor)
+            edits = edited(held.request, held.asked, arguments) if decision == rules.APPROVED else None
+            _say(held, decision, reason.strip(), edits, actor)
     return _again(found)
 
 
@@ -112,13 +116,15 @@ def _refuse_other(held: _Held, seen: str | None) -> None:
         raise ChangedSince(f"what you were shown of the request of '{held.request.agent}' has changed since; nothing was decided: look again")
 
 
-def _say(held: _Held, decision: str, reason: str, actor: Actor) -> None:
+def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Actor) -> None:
     request, policy = held.request, held.request.governing
     shown = documents.shown_digest(request, held.asked)
-    said = [*inbox.said_of(request), rules.Said(actor.id, decision, held.stage)]
+    binding = request.binding if edits is None else edits.binding
+    said = [*inbox.said_of(request), rules.Said(actor.id, decision, held.stage, binding)]
     outcome = rules.outcome(policy, held.stage, said)
     facts = {
-        "binding": request.binding,
+        "binding": binding,
+        "asked": request.binding,
         "decision": decision,
         "shown": shown,
         "policy": policy.name or None,
@@ -126,13 +132,17 @@ def _say(held: _Held, decision: str, reason: str, actor: Actor) -> None:
         "stage": held.stage + 1,
         "lacks": 0 if outcome is not None else rules.lacking(policy, held.stage, said),
     }
-    draft = _draft(DECIDED.name, request, held.wait, actor, facts, {"reason": reason} if reason else {})
-    Decision.objects.create(request=request, person=actor.id, at=held.wait.now, entry=draft.id, stage=held.stage, decision=decision, shown=shown)
+    openings: dict[str, Any] = {"reason": reason} if reason else {}
+    openings |= {} if edits is None else {"edits": {"arguments": edits.arguments, "changes": list(edits.changes)}}
+    draft = _draft(DECIDED.name, request, held.wait, actor, facts, openings)
+    values = {"stage": held.stage, "decision": decision, "shown": shown, "binding": binding}
+    Decision.objects.create(request=request, person=actor.id, at=held.wait.now, entry=draft.id, **values)
     if outcome is None:
         runs.note_held(held.wait, [draft])
         return
     by = sorted({each.person for each in said if each.decision == decision and each.stage == held.stage})
-    runs.answer_held(held.wait, {"decision": str(Approval(outcome)), "by": by, "reason": reason}, actor=actor, beside=[draft])
+    changed = {} if edits is None else {"arguments": edits.arguments, "binding": edits.binding}
+    runs.answer_held(held.wait, {"decision": str(Approval(outcome)), "by": by, "reason": reason, **changed}, actor=actor, beside=[draft])
 
 
 def _draft(verb: str, request: Request, held: runs.HeldWait, actor: Actor, facts: Mapping[str, Any], openings: Mapping[str, Any]) -> Draft:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from agents.models import Agent
 from agents.spec.policies import Policy
 from approvals import rules
-from approvals.models import Request
+from approvals.models import Decision, Request
 from approvals.services import inbox, parts
 from audit import canonical, clock, reports
 from audit.actors import Actor
@@ -67,7 +67,7 @@ def _short(request: Request, now: datetime) -> dict[str, Any]:
         "opened_at": to_text(wait.opened_at),
         "expires_at": to_text(wait.expires_at),
         "ended_at": None if wait.ended_at is None else to_text(wait.ended_at),
-        "policy": {"name": policy.name or None, "version": policy.number, "said": policy.said, "reason": policy.reason},
+        "policy": {"name": policy.name or None, "version": policy.number, "said": policy.said, "reason": policy.reason, "edits": policy.edits},
         "stage": stage + 1,
         "stages": len(policy.stages),
         "asks": policy.stages[stage].said,
@@ -119,10 +119,7 @@ def _about(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[st
 
 def _shown(request: Request, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What a decision is about, without what moves by itself: ages, costs, who else has said something."""
-    run = request.wait.run
-    step = Step.objects.filter(run=run, key=request.wait.step).only("input_entry").first()
-    entry = None if step is None else step.input_entry
-    given = None if entry is None else reports.openings_of([entry]).get(entry, {}).get("input")
+    run, given = request.wait.run, arguments_of(request)
     spec = run.release.manifest["pipeline"]["spec"]
     return {
         "request": str(request.pk),
@@ -131,6 +128,13 @@ def _shown(request: Request, asked: Mapping[str, Any]) -> dict[str, Any]:
         "criteria": [{"name": name, **said} for name, said in sorted(spec.get("criteria", {}).items())],
         "evidence": [[step.key, step.result_digest] for step in _returned(request)],
     }
+
+
+def arguments_of(request: Request) -> Any:
+    """What the call would be given, as it was asked for; null where it was erased."""
+    step = Step.objects.filter(run=request.wait.run_id, key=request.wait.step).only("input_entry").first()
+    entry = None if step is None else step.input_entry
+    return None if entry is None else reports.openings_of([entry]).get(entry, {}).get("input")
 
 
 def _returned(request: Request) -> Sequence[Step]:
@@ -165,7 +169,13 @@ def _said(rows: Any, what: str) -> list[dict[str, Any]]:
             "person": each.person,
             "at": to_text(each.at),
             what: opened.get(each.entry, {}).get(what),
-            **({"decision": each.decision, "stage": each.stage + 1, "shown": each.shown} if what == "reason" else {}),
+            **(_decided(each, opened.get(each.entry, {})) if what == "reason" else {}),
         }
         for each in every
     ]
+
+
+def _decided(each: Decision, opened: Mapping[str, Any]) -> dict[str, Any]:
+    """`edits`: in which fields the arguments that were approved differ from those that were asked for; null where they don't."""
+    said = {"decision": each.decision, "stage": each.stage + 1, "shown": each.shown, "binding": each.binding}
+    return {**said, "edits": opened["edits"]["changes"] if "edits" in opened else None}

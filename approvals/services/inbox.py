@@ -26,6 +26,7 @@ from runs.models import WaitState
 
 NO_PERSON = "an approval is a person's to give: sign in, or give a token of yours (a command takes it from ORCHESTRA_TOKEN, or asks for it)"
 OPEN, ENDED = "open", "ended"
+MOST_JUDGED = 200
 UNREADABLE = "what was asked for can't be read any more, so nobody can decide it"
 _BESIDE = ("wait", "wait__run", "wait__run__team", "wait__run__pipeline", "wait__run__release")
 
@@ -76,13 +77,13 @@ def _for_now(requests: RequestQuerySet, actor: Actor, now: datetime) -> RequestQ
 
 
 def waiting_for(actor: Actor, *, most: int) -> list[Request]:
-    """What this person may decide at this moment, what ends soonest first."""
+    """What this person may decide at this moment, what ends soonest first, of the first that are put to them: each is judged by itself."""
     if actor.kind != "person":
         return []
     tend()
     rows = requests_wanted(Inbox(mine=True), actor=actor, now=clock.now()).order_by("wait__expires_at", "pk")
     found: list[Request] = []
-    for request in rows.iterator(chunk_size=most + 1):
+    for request in rows[:MOST_JUDGED]:
         if why_not(request, actor=actor) is None:
             found.append(request)
         if len(found) >= most:
@@ -96,7 +97,7 @@ def decided(actor: Actor) -> RequestQuerySet:
 
 
 def said_of(request: Request) -> list[Said]:
-    return [Said(each.person, each.decision, each.stage) for each in request.decisions.all()]
+    return [Said(each.person, each.decision, each.stage, each.binding) for each in request.decisions.all()]
 
 
 def why_not(request: Request, *, actor: Actor) -> str | None:

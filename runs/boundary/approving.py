@@ -5,11 +5,9 @@ Used by the stages of admission; knows nothing of who decides.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from agents.grants import Decision
-from agents.spec.policies import Policy, default_policy
-from audit import canonical
+from agents.spec.policies import Policy, binding_of, default_policy
 from runs.boundary.values import Ask, Refusal, Request, Standing
 from runs.engine.states import CallKind, Cause
 
@@ -25,24 +23,19 @@ def wanted(request: Request, standing: Standing | None, decisions: Sequence[Deci
     if isinstance(policy, Refusal):
         return policy
     uses = tuple((verb, resource, decision.rule or "") for (verb, resource), decision in needing)
-    binding = canonical.digest(bound_to(request, policy, [(verb, resource) for verb, resource, _ in uses]))
+    binding = binding_of(
+        agent=request.agent.name,
+        version=request.agent.digest,
+        uses=[(verb, resource) for verb, resource, _ in uses],
+        arguments=request.arguments,
+        policy=policy,
+        release=request.release,
+    )
     if request.approved is not None and request.approved.binding == binding:
         return None
     if request.kind is CallKind.INLINE or request.ordinal > 0:
         return _unaskable(request, uses[0])
     return Ask(binding, policy, uses, voids=None if request.approved is None else CHANGED)
-
-
-def bound_to(request: Request, policy: Policy, uses: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """What a yes is bound to."""
-    return {
-        "agent": request.agent.name,
-        "version": request.agent.digest,
-        "uses": [{"verb": verb, "resource": resource} for verb, resource in uses],
-        "arguments": dict(request.arguments),
-        "policy": {"name": policy.name or None, "version": policy.number, "team": policy.team},
-        "release": request.release,
-    }
 
 
 def _policy_of(request: Request, standing: Standing, named: Sequence[str | None]) -> Policy | Refusal:

@@ -111,14 +111,13 @@ def absorb_failure(walk: Walk, step: Step, failed: Failed) -> None:
 def _pause(walk: Walk, step: Step, record: Failure, pause: int, agent: str) -> None:
     due = later(walk.now, pause)
     paused = replace(
-        step,
+        step.unapproved,
         state=moved(step.state, StepEvent.PAUSE),
         attempt=step.attempt + 1,
         not_before=due,
         failure=record,
         agent=agent,
         fell_back=step.fell_back or agent != step.agent,
-        approved=None,
     )
     facts = record.facts() | {"attempt": step.attempt, "next_attempt": paused.attempt, "not_before": instant_text(due), "agent": agent}
     walk.change(paused, Fact(Verb.STEP_RETRIED, f"step:{step.key}", step.agent, facts, {"failure": record.as_record()}))
@@ -145,8 +144,8 @@ def start_again(walk: Walk, step: Step, attempt: int) -> None:
         return
     deadline = step_deadline(step.node.timeout_ms, walk.run, walk.now)
     state = moved(step.state, StepEvent.RETRY)
-    approved = step.approved if attempt == step.attempt else None
-    again = replace(step, state=state, attempt=attempt, not_before=None, deadline_at=deadline, failure=None, wait=None, approved=approved)
+    same = step if attempt == step.attempt else step.unapproved
+    again = replace(same, state=state, attempt=attempt, not_before=None, deadline_at=deadline, failure=None, wait=None)
     facts = {"step": step.key, "attempt": attempt, "deadline_at": instant_text(deadline)}
     walk.change(again, Fact(Verb.STEP_STARTED, f"step:{step.key}", step.agent, facts))
     walk.perform[step.key] = None

@@ -4,6 +4,7 @@ What is asked for is bound by its digest; the boundary holds that against what w
 of who may decide.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ def ask(walk: Walk, step: Step, needed: NeedsApproval) -> None:
     silence = _silence(walk, step, needed)
     wait = waits.approval(needed.binding, needed.within_ms, silence, walk.run, walk.now)
     wait = replace(wait, failure=replace(silence, message=f"{silence.message} until {instant_text(wait.until)}, and silence denies it"))
-    parked = replace(step, state=moved(step.state, StepEvent.PARK), wait=wait, deadline_at=wait.until, approved=None)
+    parked = replace(step.unapproved, state=moved(step.state, StepEvent.PARK), wait=wait, deadline_at=wait.until)
     walk.change(parked, waits.fact(parked, wait, needed.said))
 
 
@@ -43,21 +44,28 @@ def take(walk: Walk, step: Step, wait: Waiting) -> None:
         return
     match Approval(said["decision"]):
         case Approval.APPROVED:
-            _go_on(walk, step, wait)
+            _go_on(walk, step, wait, said)
         case Approval.VOID:  # the boundary asks anew, for what it is now
             absorbing.start_again(walk, step, step.attempt)
         case Approval.DECLINED:
             absorbing.fail_step(walk, step, replace(wait.failure, cause=Cause.DECLINED, message=_declined(wait, said)))
 
 
-def _go_on(walk: Walk, step: Step, wait: Waiting) -> None:
+def _go_on(walk: Walk, step: Step, wait: Waiting, said: Mapping[str, Any]) -> None:
     """With the yes, if its data is still fit to be acted on: what was fresh when it was asked for may be stale now."""
     assert wait.id is not None  # it was answered, so it has a row
-    approved = Approved(wait.id, wait.subject)
-    stale = walk.refused_again(step)
-    if stale is not None:
-        _void(walk, step, approved, stale.message)
-    absorbing.start_again(walk, replace(step, approved=approved), step.attempt)
+    going = approved(step, wait.id, wait.subject, said)
+    stale = walk.refused_again(going)
+    if stale is not None and going.approved is not None:
+        _void(walk, going, going.approved, stale.message)
+    absorbing.start_again(walk, going, step.attempt)
+
+
+def approved(step: Step, wait: str, binding: str, said: Mapping[str, Any]) -> Step:
+    """The step with the yes that its wait was answered with, and with the arguments that this is to."""
+    if "arguments" not in said:
+        return replace(step, approved=Approved(wait, binding))
+    return replace(step, approved=Approved(wait, said["binding"], asked=step.arguments), arguments=said["arguments"])
 
 
 def _void(walk: Walk, step: Step, approved: Approved, why: str) -> None:

@@ -4,7 +4,7 @@ Knows no rows and no clock. The store makes a `Snapshot` from rows; `machine` ma
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self
 
@@ -291,6 +291,12 @@ class Step:
     def is_aside(self) -> bool:
         """It undoes or looks up what another step did: no node of the plan follows from it. An id holds no colon."""
         return ":" in self.key
+
+    @property
+    def unapproved(self) -> "Step":
+        """The same, as it was before anybody was asked."""
+        asked = None if self.approved is None else self.approved.asked
+        return replace(self, approved=None, arguments=self.arguments if asked is None else asked)
 
     @property
     def work(self) -> StepNode:

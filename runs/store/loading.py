@@ -15,8 +15,8 @@ from django.db import DatabaseError
 from agents.models import Release, Team
 from agents.stops import Place
 from audit import bulk, canonical, ledger, reports
-from runs.engine import looking, machine, places, planner
-from runs.engine.answers import Answer, Approved
+from runs.engine import approving, looking, machine, places, planner
+from runs.engine.answers import Answer
 from runs.engine.families import PipelineNode, ShareNode
 from runs.engine.patterns import spreading
 from runs.engine.states import LIVE_RUN, OPEN_STEP, SPREAD, Approval, Cause, RunState, StepState, Verb, WaitKind, WaitState
@@ -237,7 +237,7 @@ def _step(step: Step, plan: Plan, opened: Opened, waits: Waits) -> StepValue:
     node = places.node_at(plan.root, step.key)
     if node is None or step.agent not in ({""} if isinstance(node, (WaitNode, PipelineNode, ShareNode)) else plan.agents):
         raise _Tampered(f"step '{step.key}' by '{step.agent}' has no place in the run's release")
-    return StepValue(
+    loaded = StepValue(
         key=step.key,
         node=node,
         agent=step.agent,
@@ -252,10 +252,10 @@ def _step(step: Step, plan: Plan, opened: Opened, waits: Waits) -> StepValue:
         failure=_failure(step, opened),
         fell_back=step.fell_back,
         wait=_wait(step, waits, opened) if step.state == StepState.WAITING else None,
-        approved=_approved(step, waits, opened) if step.approval is not None and step.state in OPEN_STEP else None,
         undo=_beside(step, "undo", opened),
         lacks=None if (lacks := _beside(step, "lacks", opened)) is None else Failure.from_record(lacks),
     )
+    return _approved(loaded, step, waits, opened) if step.approval is not None and step.state in OPEN_STEP else loaded
 
 
 def _beside(step: Step, path: str, opened: Opened) -> Any:
@@ -293,14 +293,15 @@ def _wait(step: Step, waits: Waits, opened: Opened) -> Waiting:
     )
 
 
-def _approved(step: Step, waits: Waits, opened: Opened) -> Approved:
-    """What its row says that it was approved by: a wait of this step, answered so, by what the ledger holds."""
+def _approved(loaded: StepValue, step: Step, waits: Waits, opened: Opened) -> StepValue:
+    """With what its row says that it was approved by: a wait of this step, answered so, by what the ledger holds."""
     wait = waits.approvals.get(step.approval) if step.approval is not None else None
     if wait is None or (wait.run_id, wait.step, wait.kind, wait.state) != (step.run_id, step.key, WaitKind.APPROVAL, WaitState.ANSWERED):
         raise _Tampered(f"step '{step.key}' goes on as approved, and no answered wait of it says so")
-    if _value(step, wait.answer_entry, "answer", opened)["decision"] != Approval.APPROVED:
+    said = _value(step, wait.answer_entry, "answer", opened)
+    if said["decision"] != Approval.APPROVED:
         raise _Tampered(f"step '{step.key}' goes on as approved, and its answer says otherwise")
-    return Approved(str(wait.id), wait.subject)
+    return approving.approved(loaded, str(wait.id), wait.subject, said)
 
 
 def _value(step: Step, entry: UUID | None, path: str, opened: Opened) -> Any:

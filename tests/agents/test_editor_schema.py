@@ -77,6 +77,7 @@ required: 2
 within: 4h
 silence: {escalate: {approvers: {people: [carol]}, required: 1, within: 8h}}
 reason: true
+edits: true
 ---
 kind: agent
 name: program-agent

@@ -310,3 +310,71 @@ def test_a_policy_that_escalates_puts_it_to_the_next_ones_and_never_approves(tmp
     decide(request, dora)
     assert pipelines.drive(run)["outcome"] == "verified"
     assert verbs(run, "approvals") == ["approvals.request.escalated", "approvals.decision.made"]
+
+
+# --- edits ---
+
+EDITS = "kind: policy\nname: two\nteam: platform\napprovers: {teams: [platform]}\nedits: true\nrequired: %d"
+CONTRACT = "{type: object, required: [feed], properties: {feed: {type: string}, count: {type: integer, maximum: 10}}}"
+
+
+def to_be_edited(path: Path, *, required: int = 1, policy: str = EDITS) -> tuple[Run, Request]:
+    approving.publish(path, rule=f"{approving.RULE} policy two", policy=policy % required, contract=CONTRACT, steps=COUNTED)
+    return approving.started(input={"feed": "production", "count": 9})
+
+
+COUNTED = "- {id: work, agent: worker, with: {feed: =input.feed, count: =input.count}}"
+
+
+def test_approved_with_edits_the_edited_call_goes_out_and_the_difference_is_kept(tmp_path: Path) -> None:
+    run, request = to_be_edited(tmp_path)
+    bob = member("bob", "platform")
+    decide(request, bob, arguments={"feed": "production", "count": 3})
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["result"]) == ("verified", {"done": "production", "count": 3})
+    (decision,) = services.document(Request.objects.get(pk=request.pk), actor=bob)["decisions"]
+    assert (decision["edits"], decision["binding"] != request.binding) == ([{"path": "count", "old": 9, "new": 3}], True)
+    consumed = Entry.objects.get(run=run.id, verb="runs.approval.consumed").envelope()["facts"]
+    assert consumed["binding"] == decision["binding"]
+
+
+def test_edits_must_fit_the_contract_and_may_not_change_what_is_touched_and_the_policy_must_allow_them(tmp_path: Path) -> None:
+    _, request = to_be_edited(tmp_path / "p")
+    bob = member("bob", "platform")
+    for arguments, why in (({"feed": "production", "count": 11}, "break the contract"), ({"feed": "staging", "count": 3}, "what the call touches")):
+        with pytest.raises(BadDecision, match=why):
+            decide(request, bob, arguments=arguments)
+    decide(request, bob, "declined", arguments={"feed": "production", "count": 3})
+    _, request = to_be_edited(tmp_path / "q", policy=EDITS.replace("edits: true", "edits: false"))
+    with pytest.raises(BadDecision, match="allows no edits"):
+        decide(request, bob, arguments={"feed": "production", "count": 3})
+
+
+def test_where_two_must_approve_they_have_to_approve_the_same(tmp_path: Path) -> None:
+    run, request = to_be_edited(tmp_path, required=2)
+    decide(request, member("bob", "platform"))
+    decide(request, member("carol", "platform"), arguments={"feed": "production", "count": 3})
+    assert Wait.objects.get(pk=request.pk).state == "open"
+    decide(request, member("dora", "platform"), arguments={"feed": "production", "count": 3})
+    assert pipelines.drive(run)["result"] == {"done": "production", "count": 3}
+
+
+def test_a_worker_that_dies_after_an_edit_goes_on_with_it_and_a_retry_begins_with_what_was_asked_for(tmp_path: Path) -> None:
+    failing = (
+        "import orchestra, time\n\ndef act(feed: str, count: int) -> dict:\n    orchestra.progress('at it')\n    time.sleep(0.5)\n"
+        "    raise ValueError(f'no luck with {count}')\n"
+    )
+    rule = f"{approving.RULE} policy two"
+    more = f'uses: ["write deploy:{{input.feed}}"]\npermissions: ["{rule}"]'
+    worker = pipelines.agent("worker", "work:act", more=more).replace(f"input: {pipelines.ANY}", f"input: {CONTRACT}")
+    steps = COUNTED.replace("}}", "}, retry: {max: 1, backoff: 1ms}}")
+    pipelines.publish(tmp_path, functions=failing, agents=[EDITS % 1, worker], steps=steps)
+    run, request = approving.started(input={"feed": "production", "count": 9})
+    decide(request, member("bob", "platform"), arguments={"feed": "production", "count": 3})
+    pipelines.crash(run, at="progress")
+    assert pipelines.drive(run)["state"] == "waiting"
+    retried = Entry.objects.get(run=run.id, verb="runs.step.retried").id
+    assert "no luck with 3" in reports.openings_of([retried])[retried]["failure"]["message"]
+    assert Call.objects.get(run=run, step="work").approval_id == request.pk
+    again = approving.request_of(run)
+    assert (again.binding, services.document(again, actor=approving.actor("bob"))["arguments"]["count"]) == (request.binding, 9)

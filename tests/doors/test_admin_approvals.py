@@ -102,6 +102,21 @@ def test_declining_without_a_reason_is_refused_and_what_was_typed_stays(request_
     assert refused.context["form"].data["decision"] == "declined"
 
 
+def test_where_the_policy_allows_edits_the_form_takes_other_arguments(tmp_path: Path) -> None:
+    policy = "kind: policy\nname: two\nteam: platform\napprovers: {teams: [platform]}\nedits: true"
+    counted = "- {id: work, agent: worker, with: {feed: =input.feed, count: =input.count}}"
+    approving.publish(tmp_path, rule=f"{approving.RULE} policy two", policy=policy, steps=counted)
+    _, request = approving.started(input={"feed": "production", "count": 9})
+    bob = signed_in("bob", "platform")
+    assert "The policy allows edits" in text(bob.get(page_of(request)))
+    odd = bob.post(page_of(request), form_of(bob, request, decision="approved", arguments="{"))
+    assert (odd.status_code, Decision.objects.count()) == (422, 0)
+    changed = form_of(bob, request, decision="approved", arguments='{"feed": "production", "count": 3}')
+    bob.post(page_of(request), changed)
+    assert pipelines.drive(request.wait.run)["result"] == {"done": "production", "count": 3}
+    assert "instead of" in text(bob.get(page_of(request)))
+
+
 def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
     approving.publish(tmp_path)
     _, request = approving.started(input={"feed": "production", "note": "<script>alert(1)</script>\u202eevil"})

@@ -106,6 +106,13 @@ def test_nothing_else_is_decided_than_what_was_seen(waits: Request, token_of: Ca
     assert typed("decide", waits.pk, "approve", "--seen", shown).status == 0
 
 
+def test_edits_are_refused_where_the_policy_allows_none(waits: Request, token_of: Callable[..., str]) -> None:
+    token_of("bob")
+    refused = typed("decide", waits.pk, "approve", "--arguments", '{"feed": "other"}')
+    assert (refused.status, "allows no edits" in refused.err) == (2, True)
+    assert typed("decide", waits.pk, "approve", "--arguments", '{"feed": "production"}').status == 0  # nothing is changed by it
+
+
 def test_a_comment_is_kept_and_shown(waits: Request, token_of: Callable[..., str]) -> None:
     token_of("alice")
     assert "your comment is kept" in typed("decide", waits.pk, "comment", "--reason", "please, before noon").out

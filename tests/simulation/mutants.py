@@ -278,8 +278,8 @@ MUTANTS = (
     Mutant(
         "use an approval for the next attempt too",
         (
-            Edit(ABSORBING, "        approved=None,\n    )", "        approved=step.approved,\n    )"),
-            Edit(ABSORBING, "approved = step.approved if attempt == step.attempt else None", "approved = step.approved"),
+            Edit(ABSORBING, "        step.unapproved,\n", "        step,\n"),
+            Edit(ABSORBING, "same = step if attempt == step.attempt else step.unapproved", "same = step"),
         ),
     ),
     _one("consume no approval", SENDING, "self._approval(request, asking) if asking else None", "None"),

@@ -126,6 +126,8 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
     yield Text("arguments", style="dim")
     yield Text(visible_lines(said["arguments"]))
     for each in said["decisions"]:
+        for edit in each["edits"] or ():
+            yield Text(f"  {visible(edit['path'], 120)}: {visible(json.dumps(edit['new']), 300)} instead of {visible(json.dumps(edit['old']), 300)}")
         yield Text(f"{visible(each['person'], 120)} {each['decision']} at {instant(each['at'])}: {visible(each['reason'] or '–', 500)}")
     for each in said["comments"]:
         yield Text(f"{visible(each['person'], 120)} said at {instant(each['at'])}: {visible(each['text'] or '–', 500)}")

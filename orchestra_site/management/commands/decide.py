@@ -11,12 +11,15 @@ from audit import clock
 from audit.visible import visible
 from orchestra_site.shell import person_at_shell
 from runs.management.terminal import Screen, teaching_parser
+from runs.management.terminal.inputs import value_given
 
 EPILOG = """\
 what happens:
   approve   with as many approvals as the policy asks for, exactly this call goes out, once; the run goes on
   decline   nothing is sent, and the step fails as declined with your reason
   comment   your words are kept beside the request, and it stays open
+  With --arguments, where the policy allows edits, what is approved is a call with these; they must fit the agent's input
+  contract, and may not change what the call touches.
   Whatever changes before the call goes out (its arguments, its version, the policy) voids an approval, and it is asked anew.
 
 who may:
@@ -46,6 +49,9 @@ class Command(BaseCommand):
         parser.add_argument("request", metavar="REQUEST", help="the request's id, as manage.py approvals says it")
         parser.add_argument("decision", choices=[*WORDS, COMMENT], help="see below")
         parser.add_argument("--reason", metavar="TEXT", default="", help="why, or the comment; kept in the ledger")
+        edits = parser.add_mutually_exclusive_group()
+        edits.add_argument("--arguments", metavar="JSON", help="approve with these arguments instead, where the policy allows edits")
+        edits.add_argument("--arguments-file", metavar="F", help="the same from a file; '-' is stdin")
         parser.add_argument("--seen", metavar="DIGEST", help="what `manage.py approvals REQUEST` said under `shown`: nothing else is decided then")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -55,7 +61,8 @@ class Command(BaseCommand):
             if decision == COMMENT:
                 request = services.comment(request=wanted, text=options["reason"], actor=actor)
             else:
-                said = {"reason": options["reason"], "seen": options["seen"]}
+                arguments = value_given("arguments", options["arguments"], options["arguments_file"])
+                said = {"reason": options["reason"], "seen": options["seen"], "arguments": arguments}
                 request = services.decide(request=wanted, decision=WORDS[decision], **said, actor=actor)
         screen.show(Text(_meaning(request, decision)))
 
