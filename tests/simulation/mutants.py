@@ -287,6 +287,12 @@ MUTANTS = (
 )
 
 NOTICED_BY: dict[str, int] = {
+    "send under stops that nobody has heard of": 389,
+    "set a stop without a new generation": 389,
+    "make anew under its attempt what a stop has cut short": 455,
+    "send again what was refused under a stop": 455,
+    "let go on what is stopped at its work": 532,
+    "forget the runs above in the line of a child": 545,
     "drop what comes late of a call that was given up": 248,
     "a child that stands too high": 0,
     "give each share of a loop all of its items": 41,

@@ -295,15 +295,15 @@ def scenario(seed: int) -> Scenario:
     )
 
 
-STOPS = 0.3
-"""The chance that something is stopped in the course of a seed."""
+STOPS, UNSTOPPED = 0.6, 350
+"""The chance that something is stopped in the course of a seed, and how many seeds begin without: of those it is known which mutant each notices."""
 
 
 def _stops(seed: int) -> list[tuple[float, str]]:
     """Their choices are their own, so that they move nobody else's."""
     pick = Random(f"stops {seed}")
-    many = pick.choice([1, 1, 2]) if pick.random() < STOPS else 0
-    return [(round(pick.choice([pick.uniform(0.2, 4.0), pick.uniform(0.2, 12.0)]), 2), "stop") for _ in range(many)]
+    many = pick.choice([1, 2, 2]) if seed >= UNSTOPPED and pick.random() < STOPS else 0
+    return [(round(pick.uniform(0.3, 5.0), 2), "stop") for _ in range(many)]
 
 
 def _answers(seed: int, lasts: float) -> list[tuple[float, str]]:
