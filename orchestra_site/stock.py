@@ -31,10 +31,10 @@ MOST_READ: Final = 200
 
 def agents(actor: Actor, team: str | None = None, name: str | None = None) -> list[Record]:
     """By name, with the newest run of each and when it last took part in a verified one; null for not lately."""
-    rows = list(_of(Agent.objects.visible_to(actor).select_related("team"), team, name))
+    rows, today = list(_of(Agent.objects.visible_to(actor).select_related("team").prefetch_related("notices"), team, name)), clock.now().date()
     stands = _stands(Version.objects.filter(agent__in=rows), "agent_id")
     return [
-        {**rendering.agent(row), **stands.get(row.pk, _NOTHING), "last_run": _run(did.last), "last_verified_at": _text(did.verified_at)}
+        {**rendering.agent(row, today), **stands.get(row.pk, _NOTHING), "last_run": _run(did.last), "last_verified_at": _text(did.verified_at)}
         for first in range(0, len(rows), AT_ONCE)
         for row, did in _with_lately(rows[first : first + AT_ONCE], actor)
     ]

@@ -9,6 +9,7 @@ from .agent import Agent, Role, Standing
 from .alias import ModelAlias
 from .artifact import Artifact
 from .grant import GrantUse
+from .notice import AgentNotice, Ground
 from .pipeline import Pipeline
 from .price import Price, PriceImmutable
 from .release import Release, ReleaseImmutable, ReleaseUse
@@ -18,8 +19,10 @@ from .version import Version, VersionImmutable, VersionState
 
 __all__ = [
     "Agent",
+    "AgentNotice",
     "Artifact",
     "GrantUse",
+    "Ground",
     "ModelAlias",
     "Pipeline",
     "Price",

@@ -22,6 +22,8 @@ from .groups import (
     show_team_to_group,
     take_from_group,
 )
+from .lapses import refuse_lapsed
+from .lapsing import Lapsed, suspend_lapsed
 from .people import add_member, hide_team, people_of, remove_member, show_team
 from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
@@ -43,6 +45,7 @@ __all__ = [
     "FieldChange",
     "FileChange",
     "GroupPlace",
+    "Lapsed",
     "MadeRelease",
     "May",
     "Pin",
@@ -78,6 +81,7 @@ __all__ = [
     "preview",
     "private_files",
     "publish",
+    "refuse_lapsed",
     "reinstate",
     "release_for",
     "release_of",
@@ -93,6 +97,7 @@ __all__ = [
     "show_team_to_group",
     "starts_runs",
     "suspend",
+    "suspend_lapsed",
     "take_from_group",
     "unpacked",
     "unregistered_in_force",

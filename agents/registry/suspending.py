@@ -18,15 +18,23 @@ from audit.errors import Conflict, OrchestraError
 from audit.visible import named
 
 from . import verbs
+from .lapses import refuse_lapsed
 from .releases import nearest
 from .versions import published
 from .writing import Turn, reason_given, record_refusal, require_member
 
 
-def suspend(name: str, *, actor: Actor, reason: str, now: datetime | None = None) -> Agent:
-    """From now on no call of this agent is sent. UnknownAgent, NotGranted, Invalid (the reason), Conflict (suspended or retired already)."""
+def suspend(
+    name: str, *, actor: Actor, reason: str, now: datetime | None = None, only_if: Callable[[Agent], bool] | None = None
+) -> Agent:  # fmt: skip
+    """From now on no call of this agent is sent. UnknownAgent, NotGranted, Invalid (the reason), Conflict (suspended or retired already).
+
+    `only_if` looks at the agent once more under its lock; where it says no, nothing is done.
+    """
 
     def change(turn: Turn, agent: Agent) -> None:
+        if only_if is not None and not only_if(agent):
+            return
         said = reason_given(reason, "a suspension needs a reason", "whoever finds the agent stopped will ask for it")
         if not Agent.objects.filter(pk=agent.pk).suspend():
             raise Conflict(_why_not_suspended(agent))
@@ -37,12 +45,16 @@ def suspend(name: str, *, actor: Actor, reason: str, now: datetime | None = None
 
 
 def resume(name: str, *, actor: Actor, now: datetime | None = None) -> Agent:
-    """A suspended agent works again, or is a draft again if it was never published. UnknownAgent, NotGranted, Conflict (not suspended)."""
+    """A suspended agent works again, or is a draft again if it was never published.
+
+    UnknownAgent, NotGranted, Conflict (not suspended, or its time is up).
+    """
 
     def change(turn: Turn, agent: Agent) -> None:
         state = Standing.DRAFT if published(agent) is None else Standing.ACTIVE
         if not Agent.objects.filter(pk=agent.pk).resume(state):
             raise Conflict(f"agent '{agent.name}' is not suspended but {agent.state}, so there is nothing to resume")
+        refuse_lapsed(agent, turn.now)
         turn.note(verbs.AGENT_RESUMED, agent.subject, team=agent.team.name, agent=agent.name, facts={"state": str(state)})
 
     return _changed(name, actor, now, "resume", change)

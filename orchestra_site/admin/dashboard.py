@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 
-from agents.models import Agent, Pipeline, Standing
+from agents.models import Agent, AgentNotice, Pipeline, Standing
 from audit import clock
 from audit.actors import Actor
 from audit.requests import actor_of
@@ -52,8 +52,9 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     actor, now = actor_of(request), clock.now()
     runs = _newest(actor, now)
     tallies, answers = _tallies(runs, actor, now), _answers(actor, now)
-    agents = Agent.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team")
-    stopped = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date())).order_by("name")
+    agents = Agent.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team").prefetch_related("notices")
+    noticed = Exists(AgentNotice.objects.filter(agent=OuterRef("pk")))
+    stopped = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date()) | noticed).order_by("name")
     return {
         **given,
         "now": now,
