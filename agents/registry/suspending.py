@@ -21,7 +21,7 @@ from . import verbs
 from .lapses import refuse_lapsed
 from .releases import nearest
 from .versions import published
-from .writing import Turn, reason_given, record_refusal, require_member
+from .writing import Turn, reason_given, record_refusal, require
 
 
 def suspend(
@@ -67,7 +67,8 @@ def _changed(name: str, actor: Actor, now: datetime | None, what: str, change: C
             agent = _agent(name, actor)
             subject = agent.subject
             turn = Turn(actor, now or clock.now())
-            require_member(actor, agent.team.name, f"agent '{agent.name}'")
+            team = agent.team.name
+            require(actor.may_suspend(team) if what == "suspend" else actor.may_change(team), actor, team, f"agent '{agent.name}'")
             change(turn, agent)
             turn.close()
             agent.refresh_from_db(fields=["state"])
