@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from django.db import DatabaseError, transaction
 from django.db.models import F
 
+from agents import registry
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.ledger import Draft
@@ -35,6 +36,8 @@ class Swept:
     ended: int = 0
     checked: int = 0
     broken: int = 0
+    noticed: int = 0
+    suspended: int = 0
 
 
 def end_overdue() -> int:
@@ -109,7 +112,8 @@ def sweep() -> Swept:
     fit_engines()
     checked, broken = check_integrity()
     Engine.objects.filter(beat_at__lt=clock.now() - ENGINES_KEPT).delete()
-    return Swept(ended, checked, broken)
+    lapsed = registry.suspend_lapsed(actor=Actor.system("sweep"))
+    return Swept(ended, checked, broken, lapsed.noticed, lapsed.suspended)
 
 
 def called_engine() -> UUID | None:

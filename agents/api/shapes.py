@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from agents.grants import EFFECTS
-from agents.models import Role, Standing, VersionState
+from agents.models import Ground, Role, Standing, VersionState
 from audit.api.shapes import (
     PERSON_PATTERN,
     PRINTABLE,
@@ -123,6 +123,16 @@ AGENT: Final = given(
     risk_tier=text(),
     data_classes=listing(anything()),
     review_by=maybe({"type": "string", "format": "date"}),
+    review_due_in_days=maybe(whole("days until review_by, below zero once it is past; null without one")),
+    notices=listing(
+        given(
+            ground=one_of(*Ground, meaning="its day of review, or its accountable person"),
+            why=text("a clause about the agent"),
+            suspends_on={"type": "string", "format": "date"},
+            meaning="That it will be suspended on that day, unless somebody acts.",
+        ),
+        "why it will be suspended, and when",
+    ),
     meaning="A named identity with one role.",
 )
 _STANDS: Final[dict[str, Shape]] = {

@@ -10,6 +10,7 @@ from .alias import ModelAlias
 from .artifact import Artifact
 from .deed import Granting, Publication
 from .grant import GrantUse
+from .notice import AgentNotice, Ground
 from .pipeline import Pipeline
 from .policy import Policy, PolicyVersion
 from .price import Price, PriceImmutable
@@ -21,9 +22,11 @@ from .version import Version, VersionImmutable, VersionState
 
 __all__ = [
     "Agent",
+    "AgentNotice",
     "Artifact",
     "GrantUse",
     "Granting",
+    "Ground",
     "ModelAlias",
     "Pipeline",
     "Policy",

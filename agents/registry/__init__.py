@@ -23,6 +23,8 @@ from .groups import (
     show_team_to_group,
     take_from_group,
 )
+from .lapses import refuse_lapsed
+from .lapsing import Lapsed, suspend_lapsed
 from .people import add_member, hide_team, people_of, remove_member, show_team
 from .policies import policies_in_force, policies_named, policy_shown
 from .pricing import Priced, set_price, update_prices
@@ -47,6 +49,7 @@ __all__ = [
     "FieldChange",
     "FileChange",
     "GroupPlace",
+    "Lapsed",
     "MadeRelease",
     "May",
     "Pin",
@@ -93,6 +96,7 @@ __all__ = [
     "publish",
     "publishers_of",
     "reasons_of",
+    "refuse_lapsed",
     "refused_stops",
     "reinstate",
     "release_for",
@@ -112,6 +116,7 @@ __all__ = [
     "stop_shown",
     "stops_on",
     "suspend",
+    "suspend_lapsed",
     "take_from_group",
     "unpacked",
     "unregistered_in_force",

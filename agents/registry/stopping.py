@@ -5,7 +5,7 @@ Suspending an agent is the stop of that agent. Who may stop a thing may lift its
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,10 +24,11 @@ from audit.errors import Conflict, Invalid, OrchestraError
 from audit.visible import named, visible
 
 from . import verbs
+from .lapses import refuse_lapsed
 from .owners import owner_named
 from .releases import nearest
 from .versions import published
-from .writing import Turn, reason_given, record_refusal, require_administrator, require_member
+from .writing import Turn, reason_given, record_refusal, require, require_administrator
 
 NOBODYS: Final = frozenset({Scope.EVERYTHING, Scope.TOOL})
 """What is no team's own: only who administers the installation may stop it."""
@@ -51,14 +52,30 @@ class Target:
         return stops.what(self.subject)
 
 
-def stop(scope: str, name: str = "", *, actor: Actor, reason: str, now: datetime | None = None, team_of_run: str | None = None) -> Stop:
+class AnotherNow(Exception):
+    """An agent is another one than it was judged as; nothing is done, and nothing has been refused."""
+
+
+def stop(
+    scope: str,
+    name: str = "",
+    *,
+    actor: Actor,
+    reason: str,
+    now: datetime | None = None,
+    team_of_run: str | None = None,
+    only_if: Callable[[Agent], bool] | None = None,
+) -> Stop:
     """From now on nothing in its scope is sent, and nothing of it begins. `team_of_run`: whose a run is, for whoever found it.
 
     Invalid (the scope, the reason), Unknown… where nothing has that name, NotGranted, Conflict (stopped already, or an agent that is retired).
+    AnotherNow where `only_if`, which looks at an agent once more under its lock, says no.
     """
     with refused_stops(scope, name, actor=actor, now=now, asked="stop"), transaction.atomic(durable=True):
         target = found(scope, name, actor=actor, team_of_run=team_of_run)
-        turn = _turn(target, actor, now)
+        turn = _turn(target, actor, now, may=None if target.team is None else actor.may_suspend(target.team.name))
+        if only_if is not None and target.agent is not None and not only_if(target.agent):
+            raise AnotherNow
         made = _set(turn, target, reason)
         turn.close()
     return made
@@ -207,12 +224,13 @@ def lift_of_agent(turn: Turn, agent: Agent) -> None:
         _end(turn, row)
 
 
-def _turn(target: Target, actor: Actor, now: datetime | None) -> Turn:
-    """Whoever writes just now that something is sent has written it; the instant comes after that."""
+def _turn(target: Target, actor: Actor, now: datetime | None, *, may: bool | None = None) -> Turn:
+    """Whoever writes just now that something is sent has written it; the instant comes after that. `may`: if other than who may change it."""
     if target.team is None:
         require_administrator(actor, f"{target.what} is no team's own, so only who administers the installation may stop it or let it go on")
     else:
-        require_member(actor, target.team.name, target.what)
+        team = target.team.name
+        require(actor.may_change(team) if may is None else may, actor, team, target.what)
     stops.hold()
     return Turn(actor, now or clock.now())
 
@@ -258,6 +276,7 @@ def _end(turn: Turn, row: Stop) -> None:
 
 
 def _resume(turn: Turn, agent: Agent) -> None:
+    refuse_lapsed(agent, turn.now)
     state = Standing.DRAFT if published(agent) is None else Standing.ACTIVE
     if not Agent.objects.filter(pk=agent.pk).resume(state):
         raise Conflict(f"agent '{agent.name}' is not suspended but {agent.state}, so there is nothing to resume")

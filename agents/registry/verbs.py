@@ -19,6 +19,7 @@ AGENT_CHANGED = Verb("agents.agent.changed", _CHANGES)
 AGENT_PERMITTED = Verb("agents.agent.permitted", frozenset({"permissions"}))
 AGENT_PACED = Verb("agents.agent.paced")
 AGENT_SUSPENDED = Verb("agents.agent.suspended", frozenset({"reason"}))
+AGENT_NOTICED = Verb("agents.agent.noticed", frozenset({"why"}))
 AGENT_RESUMED = Verb("agents.agent.resumed")
 AGENT_REFUSED = Verb("agents.agent.refused", frozenset({"problems"}))
 # Those of agents have words of their own: suspended, resumed.
@@ -69,6 +70,7 @@ VERBS = (
     AGENT_PERMITTED,
     AGENT_PACED,
     AGENT_SUSPENDED,
+    AGENT_NOTICED,
     AGENT_RESUMED,
     AGENT_REFUSED,
     AGENT_ROLLED_BACK,

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 
 from agents import registry
-from agents.models import Agent, Pipeline, Standing, Stop
+from agents.models import Agent, AgentNotice, Pipeline, Standing, Stop
 from approvals import services as approvals
 from audit import clock
 from audit.actors import Actor
@@ -54,8 +54,9 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     actor, now = actor_of(request), clock.now()
     runs = _newest(actor, now)
     tallies, answers = _tallies(runs, actor, now), _answers(actor, now)
-    agents = Agent.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team")
-    looked_at = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date())).order_by("name")
+    agents = Agent.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team").prefetch_related("notices")
+    noticed = Exists(AgentNotice.objects.filter(agent=OuterRef("pk")))
+    looked_at = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date()) | noticed).order_by("name")
     return {
         **given,
         "now": now,

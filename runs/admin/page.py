@@ -34,7 +34,7 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
     document, now = services.run_document(run, actor=actor, only=told.shown), clock.now()
     entries = reports.entries_of(run.id, limit=MOST_ENTRIES)
     look = where_to_look(document)
-    changes, live, word = actor.may_change(run.team.name), document["outcome"] is None, word_of(document)
+    team, live, word = run.team.name, document["outcome"] is None, word_of(document)
     return {
         "stopped": registry.stops_on(_stoppable(run, document), actor=actor),
         "run": document,
@@ -57,10 +57,10 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
         "not_passed": _not_passed(document, word),
         "limits": _limits(run, document),
         "refresh": (REFRESH_WAITING_S if document["state"] == RunState.WAITING else REFRESH_S) if live else None,
-        "changes": changes,
-        "may_cancel": changes and live,
-        "may_reverify": changes and not live and bool(run.result_digest) and document["integrity"] != "broken",
-        "may_start": changes,
+        "may_answer": actor.may_operate(team),
+        "may_cancel": actor.may_cancel(team) and live,
+        "may_reverify": actor.may_operate(team) and not live and bool(run.result_digest) and document["integrity"] != "broken",
+        "may_start": actor.may_start(team),
     }
 
 
