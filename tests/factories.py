@@ -12,4 +12,4 @@ def person(username: str, *, staff: bool = False) -> User:
 
 def make_roles() -> None:
     """The roles that the migration ships, where a flush has taken them."""
-    import_module("agents.migrations.0013_roles").make_roles(apps, None)
+    import_module("agents.migrations.0016_roles").make_roles(apps, None)
