@@ -10,6 +10,7 @@ import pytest
 from approvals.models import Decision, Request
 from orchestra_site import shell
 from orchestra_site.tokens import create_token
+from runs.models import Run
 from tests import approving, pipelines
 from tests.approving import member
 from tests.pipelines import SYSTEM
@@ -117,3 +118,24 @@ def test_a_comment_is_kept_and_shown(waits: Request, token_of: Callable[..., str
     token_of("alice")
     assert "your comment is kept" in typed("decide", waits.pk, "comment", "--reason", "please, before noon").out
     assert "please, before noon" in typed("approvals", waits.pk).out
+
+
+def test_whoever_starts_a_run_with_their_token_is_its_starter_and_approves_nothing_of_it(tmp_path: Path, token_of: Callable[..., str]) -> None:
+    approving.publish(tmp_path)
+    token_of("alice")
+    assert typed("runpipeline", "sample", "--input", "feed=production").status == 13
+    request = approving.request_of(Run.objects.get())
+    assert Run.objects.get().started_by == "person:alice"
+    refused = typed("decide", request.pk, "approve", "--reason", "go")
+    assert refused.status == 2 and "you started the run that asks for it" in words(refused.err)
+    token_of("bob")
+    assert typed("decide", request.pk, "approve", "--reason", "go").status == 0
+
+
+def test_a_token_that_is_no_good_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    approving.publish(tmp_path)
+    monkeypatch.setenv("ORCHESTRA_TOKEN", "not one")
+    for command in (("runpipeline", "sample", "--input", "feed=production"), ("reverify", "01a1f994-20dc-7372")):
+        done = typed(*command)
+        assert done.status == 2 and "ORCHESTRA_TOKEN" in done.err and "not one" not in done.err
+    assert not Run.objects.exists()
