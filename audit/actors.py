@@ -84,10 +84,16 @@ class Actor:
         return self._acts(team, OPERATE_RUNS)
 
     def may_suspend(self, team: str) -> bool:
-        return self.may_change(team) or STOP_EVERYTHING in self.permissions
+        """Stop what the team owns. To lift a stop is to change things."""
+        return self.may_change(team) or self.stops_everything
 
     def may_cancel(self, team: str) -> bool:
-        return self.may_operate(team) or STOP_EVERYTHING in self.permissions
+        return self.may_operate(team) or self.stops_everything
+
+    @property
+    def stops_everything(self) -> bool:
+        """Whatever can be stopped, whosesoever it is; that alone lets nothing go on again."""
+        return self.administers or STOP_EVERYTHING in self.permissions
 
     def may_let_in(self, team: str) -> bool:
         """Whoever is let in gets all that a member has, so whoever has less of it lets nobody in."""

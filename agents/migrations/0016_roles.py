@@ -4,7 +4,7 @@ RIGHTS = {
     ("agents", "team", "start_runs"): "Can start runs of the teams that they belong to",
     ("agents", "team", "operate_runs"): "Can cancel, answer and judge again the runs of the teams that they belong to",
     ("agents", "team", "change_things"): "Can apply, publish, roll back, suspend and retire what the teams that they belong to own",
-    ("agents", "team", "stop_everything"): "Can suspend agents and cancel runs of every team",
+    ("agents", "team", "stop_everything"): "Can stop things and cancel runs of every team",
     ("audit", "entry", "see_everything"): "Can look at everything of every team",
 }
 ROLES = {

@@ -48,7 +48,7 @@ class Team(models.Model):
             ("start_runs", "Can start runs of the teams that they belong to"),
             ("operate_runs", "Can cancel, answer and judge again the runs of the teams that they belong to"),
             ("change_things", "Can apply, publish, roll back, suspend and retire what the teams that they belong to own"),
-            ("stop_everything", "Can suspend agents and cancel runs of every team"),
+            ("stop_everything", "Can stop things and cancel runs of every team"),
         ]
 
     def __str__(self) -> str:

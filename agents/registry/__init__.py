@@ -33,6 +33,7 @@ from .registered import unregistered_in_force
 from .releases import nearest, pipeline_to_run, release_for, release_of
 from .retiring import reinstate, retire
 from .rights import Right, Rights, last_used, rights
+from .roles import may_be_asked
 from .rollbacks import rollback
 from .running import Runs, versions_run
 from .scaffolding import new_pipeline
@@ -80,6 +81,7 @@ __all__ = [
     "lift",
     "lift_named",
     "may",
+    "may_be_asked",
     "nearest",
     "new_pipeline",
     "people_of",

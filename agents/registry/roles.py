@@ -12,7 +12,7 @@ from typing import Final
 
 from django.contrib.auth.models import Group, User
 
-from audit.actors import ACTS, CHANGE_THINGS, MANAGE_PEOPLE, OPERATE_RUNS, SEE_EVERYTHING, START_RUNS, STOP_EVERYTHING
+from audit.actors import ACTS, CHANGE_THINGS, MANAGE_PEOPLE, OPERATE_RUNS, SEE_EVERYTHING, START_RUNS, STOP_EVERYTHING, Actor
 
 PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {SEE_EVERYTHING: ("audit", "see_everything"), MANAGE_PEOPLE: ("agents", "manage_people")}
 """What a person may be given beyond their teams, as Django's permissions: (app, codename)."""
@@ -37,12 +37,14 @@ MEANS: Final[Mapping[str, str]] = {
     "operator": "Starts runs of their teams, cancels them, answers what they wait for, judges them again; publishes nothing.",
     "agent-owner": "Applies, publishes, rolls back, suspends, resumes and retires what their teams own; runs nothing.",
     "approver": "Looks at what their teams own; changes nothing.",
-    "compliance": "Sees everything of every team, suspends agents and cancels runs of every team; changes nothing else.",
+    "compliance": "Sees everything of every team; stops things and cancels runs of every team, and stops what is no team's own; lifts no stop, and changes nothing else.",
     "auditor": "Sees everything of every team; changes nothing.",
     "integration": "A program: starts runs of its teams and reads, with a token; does not sign in.",
 }
 FOR_PROGRAMS: Final = frozenset({"integration"})
 """Whoever has no other role asks with tokens, and doesn't sign in."""
+NEVER_ASKED: Final = FOR_PROGRAMS | {"auditor"}
+"""Whoever has no other role approves nothing: a program is no person, and whoever audits looks at what others have decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,11 @@ def given_to(person: User) -> Given:
     roles = frozenset(name for name, _ in rows) & ROLES.keys()
     does = frozenset(right for right, code in WITHIN.items() if code in held) if roles else ACTS
     return Given(roles, does, frozenset(name for name, code in BEYOND.items() if code in held))
+
+
+def may_be_asked(actor: Actor) -> bool:
+    """Whether this is somebody whose yes or no counts where a policy asks them."""
+    return actor.kind == "person" and not (actor.roles and actor.roles <= NEVER_ASKED)
 
 
 def is_for_programs(person: User) -> bool:

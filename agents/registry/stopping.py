@@ -1,6 +1,7 @@
 """Stops: setting one and lifting it, for anything that has a name. Live, so each holds for runs at work and for every release, old or new.
 
-Suspending an agent is the stop of that agent. Who may stop a thing may lift its stop. Nothing here looks at runs. Called by doors and by runs.
+Suspending an agent is the stop of that agent. Whoever may change a thing lifts its stop; more people may set one. Nothing here looks at runs.
+Called by doors and by runs.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from .versions import published
 from .writing import Turn, reason_given, record_refusal, require, require_administrator
 
 NOBODYS: Final = frozenset({Scope.EVERYTHING, Scope.TOOL})
-"""What is no team's own: only who administers the installation may stop it."""
+"""What is no team's own: who administers the installation lets it go on, and whoever stops things of every team may stop it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def stop(
     """
     with refused_stops(scope, name, actor=actor, now=now, asked="stop"), transaction.atomic(durable=True):
         target = found(scope, name, actor=actor, team_of_run=team_of_run)
-        turn = _turn(target, actor, now, may=None if target.team is None else actor.may_suspend(target.team.name))
+        turn = _turn(target, actor, now, sets=True)
         if only_if is not None and target.agent is not None and not only_if(target.agent):
             raise AnotherNow
         made = _set(turn, target, reason)
@@ -224,13 +225,14 @@ def lift_of_agent(turn: Turn, agent: Agent) -> None:
         _end(turn, row)
 
 
-def _turn(target: Target, actor: Actor, now: datetime | None, *, may: bool | None = None) -> Turn:
-    """Whoever writes just now that something is sent has written it; the instant comes after that. `may`: if other than who may change it."""
-    if target.team is None:
-        require_administrator(actor, f"{target.what} is no team's own, so only who administers the installation may stop it or let it go on")
-    else:
+def _turn(target: Target, actor: Actor, now: datetime | None, *, sets: bool = False) -> Turn:
+    """Whoever writes just now that something is sent has written it; the instant comes after that. NotGranted."""
+    if target.team is not None:
         team = target.team.name
-        require(actor.may_change(team) if may is None else may, actor, team, target.what)
+        require(actor.may_suspend(team) if sets else actor.may_change(team), actor, team, target.what)
+    elif not (sets and target.scope in NOBODYS and actor.stops_everything):
+        who = "only who administers the installation lets it go on, and whoever has the role compliance may also stop it"
+        require_administrator(actor, f"{target.what} is no team's own: {who}")
     stops.hold()
     return Turn(actor, now or clock.now())
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.db import transaction
 
+from agents import registry
 from approvals import rules
 from approvals.errors import AlreadyDecided, BadDecision, ChangedSince, NotYours, UnknownApproval, Voided
 from approvals.models import COMMENTED, DECIDED, REFUSED, Comment, Decision, Request
@@ -64,7 +65,7 @@ def comment(*, request: str, text: str, actor: Actor) -> Request:
     with _refusals(found, actor):
         if actor.kind != "person":
             raise NotYours(inbox.NO_PERSON)
-        if not actor.may_change(found.wait.run.team.name) and not Request.objects.put_to(actor).filter(pk=found.pk).exists():
+        if not _may_comment(found, actor):
             raise NotYours(f"this is between team '{found.wait.run.team.name}' and whom {found.governing.said} asks; you may look at it")
         _refuse_text(text, needed=True, what="comment")
         with transaction.atomic(durable=True):
@@ -74,6 +75,14 @@ def comment(*, request: str, text: str, actor: Actor) -> Request:
             Comment.objects.create(request=found, person=actor.id, at=held.now, entry=draft.id)
             runs.note_held(held, [draft])
     return _again(found)
+
+
+def _may_comment(found: Request, actor: Actor) -> bool:
+    """Whoever does something about the team's runs or what they run, and whom the policy asks."""
+    team = found.wait.run.team.name
+    if actor.may_operate(team) or actor.may_change(team):
+        return True
+    return registry.may_be_asked(actor) and Request.objects.put_to(actor).filter(pk=found.pk).exists()
 
 
 def _found(request: str, actor: Actor) -> Request:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
 
+from agents import registry
 from approvals import rules
 from approvals.errors import UnknownApproval
 from approvals.models import Approver, Decision, Request, RequestQuerySet
@@ -70,6 +71,8 @@ def requests_wanted(wanted: Inbox, *, actor: Actor, now: datetime) -> RequestQue
 
 def _for_now(requests: RequestQuerySet, actor: Actor, now: datetime) -> RequestQuerySet:
     """Never less than what this person may decide; the rules have the last word."""
+    if not registry.may_be_asked(actor):
+        return requests.none()
     said = Decision.objects.filter(request=OuterRef("pk"), person=actor.id, stage=OuterRef("escalated_to"))
     put = Approver.objects.naming(actor).filter(request=OuterRef("pk"), stage=OuterRef("escalated_to"))
     others = ~Q(wait__run__started_by=f"person:{actor.id}")
@@ -113,5 +116,7 @@ def hindrance(request: Request, asked: dict[str, Any], said: Collection[Said], *
         return NO_PERSON
     if not asked:
         return UNREADABLE
+    if not registry.may_be_asked(actor):
+        return f"your {'roles' if len(actor.roles) > 1 else 'role'} in this installation ({', '.join(sorted(actor.roles))}) gives no approval"
     person = Person(actor.id, actor.teams)
     return rules.hindrance(person, request.governing, request.stage_at(now), parts.parts_of(request, asked), list(said))

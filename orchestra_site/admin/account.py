@@ -39,7 +39,7 @@ _ACTS: Final = {
 _LOOKS: Final = "Look at everything, change nothing"
 _BEYOND: Final = {
     SEE_EVERYTHING: "You see everything of every team; that alone lets you change nothing.",
-    STOP_EVERYTHING: "You may suspend agents and cancel runs of every team.",
+    STOP_EVERYTHING: "You may stop things and cancel runs of every team, and stop what is no team's own.",
     MANAGE_PEOPLE: "You say who may sign in, and let people into your own teams.",
 }
 

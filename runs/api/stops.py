@@ -19,7 +19,10 @@ from runs.errors import UnknownRun
 
 TAG = "stops"
 NEWEST = Order("stopped_at", "id", newest_first=True)
-MAY = "What belongs to a team is stopped, and let go on, by its members; everything and tools by who administers the installation."
+MAY = (
+    "What belongs to a team is stopped, and let go on, by its members; everything and tools by who administers the installation. "
+    "Whoever has the role compliance stops all of it, and lifts nothing."
+)
 UNKNOWN = (UnknownTeam, UnknownPipeline, UnknownAgent, UnknownAlias, UnknownTool, UnknownRun, NoSuchVersion)
 
 

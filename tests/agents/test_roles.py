@@ -139,6 +139,17 @@ def test_compliance_suspends_what_it_does_not_own_and_lets_nothing_work_again() 
         registry.resume("reader", actor=acting("carol"))
 
 
+def test_compliance_stops_what_is_no_teams_own_and_only_administrators_let_it_go_on() -> None:
+    factories.person("carol")
+    registry.add_to_group("compliance", "carol", actor=SYSTEM)
+    for scope, name in (("everything", ""), ("tool", "fetch"), ("team", "platform")):
+        assert registry.stop(scope, name, actor=acting("carol"), reason="a leak").stopped_by == "person:carol"
+        with pytest.raises(NotGranted, match=r"only who administers the installation lets it go on|you are not a member of it"):
+            registry.lift_named(scope, name, actor=acting("carol"))
+    with pytest.raises(NotGranted, match="only who administers the installation"):
+        registry.stop("tool", "fetch", actor=member("alice", "auditor"), reason="odd")
+
+
 def test_a_role_holds_from_the_next_request_on_in_sessions_and_with_tokens() -> None:
     member("alice")
     client, caller = Client(), Caller.of(User.objects.get(username="alice"))

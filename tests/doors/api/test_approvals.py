@@ -6,9 +6,11 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import User
 
+from agents import registry
 from approvals.models import Decision, Request
 from tests import approving, pipelines
 from tests.approving import member
+from tests.pipelines import SYSTEM
 from tests.rest import Caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -67,6 +69,20 @@ def test_every_refusal_has_its_own_code_and_changes_nothing(request_of_alice: Re
     assert bob.post(address, {"decision": "perhaps"}).status == 400
     assert bob.post(f"/approvals/{UUID(int=1)}/decide/", yes).code == "unknown-approval"
     assert not Decision.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("role", "decides"), [("operator", True), ("approver", True), ("compliance", True), ("auditor", False), ("integration", False)]
+)
+def test_whom_the_policy_asks_decides_whatever_their_role_but_for_auditors_and_programs(request_of_alice: Request, role: str, decides: bool) -> None:
+    bob = caller("bob", "platform")
+    registry.add_to_group(role, "bob", actor=SYSTEM)
+    assert len(bob.get("/approvals/?state=open&mine=true").body["items"]) == decides
+    answer = bob.post(f"/approvals/{request_of_alice.pk}/decide/", {"decision": "approved"})
+    assert (answer.status, Decision.objects.count()) == ((200, 1) if decides else (403, 0))
+    if not decides:
+        assert answer.body["detail"] == f"you can't decide this: your role in this installation ({role}) gives no approval"
+        assert bob.get(f"/approvals/{request_of_alice.pk}/").body["why_not"].startswith("your role")
 
 
 def test_comments_are_kept_and_decide_nothing(request_of_alice: Request) -> None:
