@@ -19,15 +19,16 @@ from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from agents import registry
-from agents.models import Agent, ModelAlias, Pipeline, Release, Team, Version
+from agents.models import Agent, ModelAlias, Pipeline, Policy, Release, Stop, Team, Version
 from agents.prices import Price as PriceValue
+from approvals import services as approvals
 from audit import clock
 from audit.admin import ReadOnlyAdmin
 from audit.models import Entry
 from orchestra_site.models import Tries
 from orchestra_site.tokens import create_token
 from runs.models import Call
-from tests import pipelines, rest, waiting
+from tests import approving, pipelines, rest, waiting
 from tests.documents import ROOT
 from tests.pipelines import SYSTEM
 
@@ -36,7 +37,7 @@ PEOPLE = ("administrator", "manager", "member", "onlooker", *ROLES, "outsider")
 EVERYBODY = (*PEOPLE, "nobody")
 TEAMS = {"own": "platform", "foreign": "red"}
 """Everybody but the outsider belongs to the first, and nobody to the second."""
-OURS = ("agents", "audit", "orchestra_site", "runs")
+OURS = ("agents", "approvals", "audit", "orchestra_site", "runs")
 _RED = {
     "platform": "red",
     "sample": "secret",
@@ -46,6 +47,9 @@ _RED = {
     "booker": "taker",
     "canceller": "giver",
     "loser": "beaten",
+    "deployer": "shipper",
+    "deployment": "shipment",
+    "production": "launch",
 }
 
 
@@ -61,8 +65,10 @@ class Place:
     @property
     def about(self) -> tuple[str, ...]:
         """Whose things it is asked about: both teams' where it names one, or where what is sent does."""
+        sets = self.method == "POST" and self.path in ("stops/", "agents/stop/set/")
         named = re.search(r"<\w+:", self.path) is not None or (self.method == "POST" and self.path in ("runs/", "apply/"))
-        return ("own", "foreign") if named else ("own",)
+        of_stop = named and self.path.startswith(("stops/", "agents/stop/"))
+        return ("own", "foreign", *(["everything"] if sets else ["tool"] if of_stop else [])) if named or sets else ("own",)
 
 
 def places() -> list[Place]:
@@ -130,9 +136,10 @@ def _below(patterns: list[URLPattern | URLResolver], at: str = "") -> Iterator[t
 
 
 def build(path: Path) -> "World":
-    """Both teams with a pipeline whose run waits for a signal and for a word on a call, their people, and what else addresses name."""
+    """Both teams with a run that waits for a signal and for a word on a call, one for an approval, people, and what else addresses name."""
     for team in TEAMS.values():
         _publish(path, team)
+        _publish_policy(path, team)
     for name in (*PEOPLE, "colleague", "stranger"):
         registry.create_person(name, actor=SYSTEM, administrator=name == "administrator")
     for name in ("manager", "member", *ROLES, "colleague"):
@@ -142,7 +149,8 @@ def build(path: Path) -> "World":
     registry.permit_person("manager", "manage-people", allowed=True, actor=SYSTEM)
     for role in ROLES:
         registry.add_to_group(role, role, actor=SYSTEM)
-    return World(own=_named("platform", "sample", "worker", "colleague"), foreign=_named("red", "secret", "hidden", "stranger"))
+    tool = registry.stop("tool", "fetch", actor=SYSTEM, reason="odd")
+    return World(_named("platform", "sample", "worker", "colleague"), _named("red", "secret", "hidden", "stranger"), tool)
 
 
 def _publish(path: Path, team: str) -> None:
@@ -150,11 +158,28 @@ def _publish(path: Path, team: str) -> None:
     for number, timeout in enumerate(("timeout: 18s", "timeout: 19s", "timeout: 20s")):
         folder = pipelines.folder(path / f"{team}{number}", steps=waiting.EITHER, agents=waiting.agents(), functions=waiting.WORK)
         file = folder / "pipeline.yaml"
-        text = file.read_text(encoding="utf-8").replace("timeout: 20s", timeout)
-        for word, other in _RED.items() if team == "red" else ():
-            text = re.sub(rf"(name|team|agent): {word}\b", rf"\1: {other}", text)
-        file.write_text(text, encoding="utf-8")
-        registry.apply_folder(folder, actor=SYSTEM, publish=number < 2)
+        file.write_text(file.read_text(encoding="utf-8").replace("timeout: 20s", timeout), encoding="utf-8")
+        registry.apply_folder(_of(team, folder), actor=SYSTEM, publish=number < 2)
+
+
+def _publish_policy(path: Path, team: str) -> None:
+    """A pipeline whose agent acts only with a yes of the team."""
+    may = 'uses: ["write deploy:{input.feed}"]\npermissions: ["require_approval write deploy:* policy production"]'
+    policy = "kind: policy\nname: production\nteam: platform\napprovers: {teams: [platform]}"
+    deployer = pipelines.agent("deployer", "work:act", role="act", more=may)
+    steps = approving.STEPS.replace("worker", "deployer")
+    folder = pipelines.folder(path / f"{team}-policy", name="deployment", steps=steps, agents=[deployer, policy], functions=approving.WORK)
+    registry.apply_folder(_of(team, folder), actor=SYSTEM, publish=True)
+
+
+def _of(team: str, folder: Path) -> Path:
+    """The same as things of this team."""
+    file = folder / "pipeline.yaml"
+    text = file.read_text(encoding="utf-8")
+    for word, other in _RED.items() if team == "red" else ():
+        text = re.sub(rf"(name: |team: |agent: |policy |teams: \[){word}\b", rf"\1{other}", text)
+    file.write_text(text, encoding="utf-8")
+    return folder
 
 
 def _named(team: str, pipeline: str, agent: str, person: str) -> dict[str, Any]:
@@ -167,6 +192,10 @@ def _named(team: str, pipeline: str, agent: str, person: str) -> dict[str, Any]:
     alias = ModelAlias.objects.create(name=f"model-of-{team}", team=owner, provider="scripted", model=f"m-{team}", created_at=now)
     about = {"scope": "name", "count": 10, "locked": True, "ends": now + timedelta(days=1)}
     lock = Tries.objects.create(key=uuid4().hex * 2, person=someone, **about)
+    deploys = "deployment" if team == "platform" else _RED["deployment"]
+    waiting_for_yes = pipelines.start(name=deploys, input={"feed": "production"})
+    assert pipelines.drive(waiting_for_yes)["state"] == "waiting"
+    request = approving.request_of(waiting_for_yes)
     price = registry.set_price(PriceValue(alias.provider, alias.model, 0, 1, 1, 1, 1), actor=SYSTEM).price
     return {
         "team": owner, "agent": Agent.objects.get(name=agent), "pipeline": Pipeline.objects.get(name=pipeline), "run": run, "person": someone,
@@ -174,6 +203,9 @@ def _named(team: str, pipeline: str, agent: str, person: str) -> dict[str, Any]:
         "entry": Entry.objects.filter(run=run.id).order_by("at")[0], "token": create_token(person, actor=SYSTEM).token,
         "older": Release.objects.filter(pipeline__name=pipeline).order_by("created_at")[0].digest,
         "version": Version.objects.filter(agent__name=agent)[0], "price": price,
+        "approval": request, "request": request, "policy": Policy.objects.get(team=owner),
+        "stop": registry.stop("version", f"{agent}@1", actor=SYSTEM, reason="odd"), "to stop": {"scope": "pipeline", "name": pipeline},
+        "decision": {"decision": "approved", "reason": "x", "seen": approvals.document(request, actor=SYSTEM)["shown"]},
     }  # fmt: skip
 
 
@@ -204,9 +236,16 @@ class World:
 
     own: dict[str, Any]
     foreign: dict[str, Any]
+    tool: Stop
+
+    def rows(self, about: str) -> dict[str, Any]:
+        """What is no team's own stands beside what is the asker's team's."""
+        if about in TEAMS:
+            return self.own if about == "own" else self.foreign
+        return {**self.own, "stop": self.tool, "to stop": {"scope": "everything", "name": ""}}
 
     def address(self, place: Place, about: str) -> str:
-        rows = self.own if about == "own" else self.foreign
+        rows = self.rows(about)
         if place.door == "rest":
             query = "?verb=read&resource=feed:metrics" if place.path.endswith("/may/") else ""
             return "/api/v1/" + re.sub(r"<\w+:(\w+)>", lambda found: _word(found[1], rows), place.path) + query
@@ -215,11 +254,13 @@ class World:
 
     def body(self, place: Place, about: str) -> dict[str, Any]:
         """What passes the form, or the schema, of whatever stands there."""
-        rows = self.own if about == "own" else self.foreign
+        rows = self.rows(about)
         if place.door == "admin":
             to = "1" if place.path.startswith("agents/agent/") else rows["older"]
             typed = "1" if place.path.startswith("agents/price/") else "{}"
-            return {**_TYPED, "to": to, "input": typed, "group": self.own["group"].name}
+            stops = rows["to stop"] if place.path.startswith("agents/stop/") else {}
+            decides = rows["decision"] if place.path.startswith("approvals/") else {}
+            return {**_TYPED, "to": to, "input": typed, "group": self.own["group"].name, "text": "x", **stops, **decides}
         bodies = {
             "runs/": {"pipeline": rows["pipeline"].name, "input": {}},
             "apply/": {"files": {"team.yaml": f"kind: team\nname: {rows['team'].name}\naccountable: me\n"}},
@@ -230,6 +271,7 @@ class World:
             "permissions/": {"permission": "see-everything", "allowed": True},
             "me/password/": {"old": "x", "new": "y"}, "publish/": {}, "rollback/": {}, "tokens/": {},
             "prices/": {"provider": "p", "model": "m2", "input_nano": "1", "output_nano": "1"},
+            "stops/": {**rows["to stop"], "reason": "x"}, "decide/": rows["decision"], "comment/": {"text": "x"},
             "settle/": {"decision": "unknown", "reason": "x"}, "<name:signal>/": {"payload": {"amount": 1}},
         }  # fmt: skip
         return next((body for end, body in bodies.items() if place.path.endswith(end)), {})
@@ -242,7 +284,7 @@ def _word(parameter: str, rows: dict[str, Any]) -> str:
     return str(getattr(row, {"person": "username", "release": "digest"}.get(parameter, "name"), row.pk) if parameter not in _BY_ID else row.id)
 
 
-_BY_ID = ("run", "wait", "call", "entry", "token", "lock")
+_BY_ID = ("run", "stop", "wait", "call", "entry", "token", "lock")
 _ROWS = {"user": "person", "tries": "lock", "modelalias": "alias"}
 
 
