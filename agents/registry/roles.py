@@ -37,7 +37,7 @@ MEANS: Final[Mapping[str, str]] = {
     "operator": "Starts runs of their teams, cancels them, answers what they wait for, judges them again; publishes nothing.",
     "agent-owner": "Applies, publishes, rolls back, suspends, resumes and retires what their teams own; runs nothing.",
     "approver": "Looks at what their teams own; changes nothing.",
-    "compliance": "Sees everything of every team; stops things and cancels runs of every team, and stops what is no team's own; lifts no stop, and changes nothing else.",
+    "compliance": "Sees everything of every team; stops all that can be stopped and cancels runs of every team; lifts no stop, changes nothing else.",
     "auditor": "Sees everything of every team; changes nothing.",
     "integration": "A program: starts runs of its teams and reads, with a token; does not sign in.",
 }
