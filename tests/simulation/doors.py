@@ -5,6 +5,7 @@ A door calls one use-case, as the real ones do; where that fails, its client ask
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from approvals import services as approvals
 from approvals.models import Request
 from approvals.services.intake import void
 from audit.actors import Actor
-from audit.errors import OrchestraError
+from audit.errors import Conflict, OrchestraError
 from runs import services, sweeps
 from runs.models import Call, Resolution, Run, Wait
 from tests.simulation.database import Killed
@@ -252,7 +253,8 @@ class Doors:
     def lift_all(self) -> None:
         with self.world._as(0), running(None):
             for row in Stop.objects.in_force():
-                services.lift_stop(stop=str(row.id), actor=CLIENT)
+                with suppress(Conflict):  # somebody else has just done it
+                    services.lift_stop(stop=str(row.id), actor=CLIENT)
 
     # --- bells ---
 

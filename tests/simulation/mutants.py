@@ -299,7 +299,7 @@ NOTICED_BY: dict[str, int] = {
     "take back the money of a call that went out again": 177,
     "change a run from below without a new revision": 27,
     "answer a run that was cancelled": 174,
-    "end the unattended without its revision": 174,
+    "end the unattended without its revision": 297,
     "drop the fence condition": 5,
     "drop the revision condition": 24,
     "write past a deadline what was decided in time": 6,
@@ -334,7 +334,7 @@ NOTICED_BY: dict[str, int] = {
     "open nothing after a result": 0,
     "open nothing when a part has failed": 0,
     "stamp a result with an older fence": 0,
-    "leave lying what was opened by a commit without an answer": 85,
+    "leave lying what was opened by a commit without an answer": 173,
     "keep the place of a call that was not planned after all": 5,
     "keep the place of a call that has ended": 1,
     "keep the places of ends that nobody reads": 24,
@@ -371,6 +371,6 @@ NOTICED_BY: dict[str, int] = {
     "take a no for a yes": 1_000_013,
     "use an approval for the next attempt too": 1_000_003,
     "consume no approval": 1_000_000,
-    "decide for a run that is over": 1_000_018,
+    "decide for a run that is over": 1_000_137,
 }
 """A seed that notices each of them, so that the ordinary run of the tests need not look for one."""
