@@ -135,8 +135,13 @@ def asked_generation() -> Callable[[], int]:
 def in_force() -> Stops:
     """The generation first: what was set since is then looked at once more, and never missed."""
     number = generation()
-    rows = Stop.objects.in_force().order_by("stopped_at", "id").values_list("id", "scope", "name", "stopped_at")
-    return Stops(number, tuple(InForce(*row) for row in rows))
+    return Stops(number, asked_in_force()())
+
+
+def asked_in_force() -> Callable[[], tuple[InForce, ...]]:
+    """Those in force, answered when what this returns is called: what is asked meanwhile travels with it."""
+    answer = bulk.send(f"SELECT {bulk.column_list(Stop)} FROM agents_stop WHERE lifted_at IS NULL ORDER BY stopped_at, id", ())  # noqa: S608 - our own names
+    return lambda: tuple(InForce(row.id, row.scope, row.name, row.stopped_at) for row in bulk.instances(Stop, answer()))
 
 
 def news(known: Stops) -> Stops:

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from agents import contracts, registry
+from agents import contracts, registry, stops
 from agents.errors import NotGranted
 from agents.models import Pipeline, Release
 from audit import bulk, canonical, clock, ledger, reports
@@ -68,9 +68,8 @@ def reverify(*, run: str, actor: Actor, ring: bool = False, kept_for: UUID | Non
     try:
         require_member(old, actor)
         _refuse_unjudgeable(old)
-        refuse_stopped(old.release, old.team.name)
         source = _input_of(old)
-    except (NotReverifiable, NotGranted, Stopped) as refusal:
+    except (NotReverifiable, NotGranted) as refusal:
         record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
         raise
     spec = old.release.manifest["pipeline"]["spec"]
@@ -79,7 +78,7 @@ def reverify(*, run: str, actor: Actor, ring: bool = False, kept_for: UUID | Non
         with transaction.atomic(durable=True):
             more: dict[str, Any] = {"trigger": "reverify", "key": None, "reverifies": old, "kept_for": kept_for}
             new = _insert(old.release, spec, source, actor=actor, draft=old.draft, as_of=as_of, **more)
-    except (TooManyQueued, Overloaded) as refusal:
+    except (TooManyQueued, Overloaded, Stopped) as refusal:
         record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
         raise
     if ring:
@@ -139,7 +138,6 @@ def _started(
     release = registry.release_of(pipeline, draft=draft, actor=actor, now=clock.now())
     spec = release.manifest["pipeline"]["spec"]
     _refuse_bad_input(spec, given, as_of)
-    refuse_stopped(release, pipeline.team.name)
     try:
         with bulk.atomic():
             return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key, kept_for=kept_for)
@@ -181,11 +179,14 @@ def _insert(
     reverifies: Run | None = None,
 ) -> Run:
     room.refuse_beyond(release.pipeline, _bounds())
+    stopped = stops.asked_in_force()
     now, limits, ttl = clock.now(), spec["limits"], timedelta(seconds=settings.ORCHESTRA_LEASE_TTL_S)
+    team = release.pipeline.team if reverifies is None else reverifies.team  # a judgement is its run's team's, wherever the pipeline went
+    refuse_stopped(release, team.name, stopped())
     run = Run(
         pipeline=release.pipeline,
         release=release,
-        team=release.pipeline.team if reverifies is None else reverifies.team,  # a judgement is its run's team's, wherever the pipeline went
+        team=team,
         as_of=as_of,
         draft=draft,
         trigger=trigger,

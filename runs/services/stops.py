@@ -24,10 +24,10 @@ NOBODY = UUID(int=0)
 LONGEST_REASON = 300
 
 
-def refuse_stopped(release: Release, team: str) -> None:
+def refuse_stopped(release: Release, team: str, in_force: Sequence[InForce]) -> None:
     """Stopped where a run of this release would be under a stop from its beginning: it says of what, since when, by whom and why."""
-    place = Place(NOBODY, release.pipeline.name, release.version.number, team)
-    stop = stops.in_force().of_run([place])
+    place = Place(NOBODY, release.pipeline.name, release.manifest["pipeline"]["version"], team)
+    stop = next((each for each in in_force if each.covers_run([place])), None)
     if stop is None:
         return
     row = Stop.objects.get(id=stop.id)
