@@ -24,7 +24,7 @@ from runs.worker.messages import Answer, Asked, Ended, Event, Gone, Input, Plann
 
 log = logging.getLogger(__name__)
 
-FIRST_SHARE: Final = 0.1
+FIRST_SHARE: Final = 0.25
 """Of the places for calls ahead of quick children, for runs that have yet to begin: so what has begun finds one as it ends its last step."""
 
 
