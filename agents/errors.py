@@ -48,6 +48,12 @@ class Retired(Conflict):
     code = "retired"
 
 
+class UnknownPolicy(NotFound):
+    """No such policy; `manage.py apply` creates policies from files."""
+
+    code = "unknown-policy"
+
+
 class UnknownTeam(NotFound):
     """No such team; `manage.py apply` creates teams from files."""
 
@@ -64,6 +70,18 @@ class UnknownGroup(NotFound):
     """No such group; `manage.py group NAME --create` makes one."""
 
     code = "unknown-group"
+
+
+class UnknownTool(NotFound):
+    """No such tool."""
+
+    code = "unknown-tool"
+
+
+class UnknownStop(NotFound):
+    """No such stop; `manage.py stops` lists them."""
+
+    code = "unknown-stop"
 
 
 class NoSuchVersion(NotFound):

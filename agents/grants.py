@@ -41,6 +41,8 @@ class Decision:
     """A rule that would have allowed it, what keeps it from doing so now, and what to do about that."""
     observed: tuple[str, ...] = ()
     """Rules that are only observed, and would have refused what is allowed."""
+    policy: str | None = None
+    """Of what needs an approval: the policy that its rule names, None for the default."""
 
     @property
     def allowed(self) -> bool:
@@ -113,9 +115,14 @@ def decide(
     unknown = vocabulary.problem_of(verb, resource)
     if unknown is not None:
         return Decision(DENY, problem=unknown)
+    return _decided(index.covering(verb, resource), now, args, full)
+
+
+def _decided(speaking: Sequence[Rule], now: datetime, args: Mapping[str, Any], full: Collection[str]) -> Decision:
+    """By the rules that speak of it, in the order in which they stand."""
     found: dict[str, Rule] = {}
+    policies: set[str | None] = set()
     missed: tuple[str, str, str] | None = None
-    speaking = index.covering(verb, resource)
     for rule in speaking:
         try:
             why_not = _why_silent(rule, args, now)
@@ -123,13 +130,24 @@ def decide(
             return Decision(DENY, rule.text, problem=f"its condition can't be judged: {error.message}")
         if why_not is None:
             found[rule.effect] = _better(found.get(rule.effect), rule, full)
+            policies |= {rule.policy}
         elif rule.effect == ALLOW and missed is None:
             missed = (rule.text, *why_not)
     effect = next((effect for effect in reversed(EFFECTS) if effect in found), DENY)
     if effect == ALLOW:
         return Decision(ALLOW, found[ALLOW].text, observed=tuple(rule.text for rule in speaking if _would_refuse(rule, args, now)))
+    if effect == REQUIRE_APPROVAL:
+        return _approvable(found[effect], policies)
     deciding = found.get(effect)
     return Decision(effect, deciding.text if deciding is not None else None, missed=None if found else missed)
+
+
+def _approvable(rule: Rule, policies: Collection[str | None]) -> Decision:
+    """Two policies for one thing would be two answers; which of them counts is for whoever wrote the permissions to say."""
+    others = sorted({policy for policy in policies if policy is not None} - {rule.policy or ""})
+    if others:
+        return Decision(DENY, rule.text, problem=f"another permission that does names policy '{others[0]}'", policy=rule.policy)
+    return Decision(REQUIRE_APPROVAL, rule.text, policy=rule.policy)
 
 
 def _would_refuse(rule: Rule, args: Mapping[str, Any], now: datetime) -> bool:
@@ -160,7 +178,10 @@ def _unmet(rule: Rule, args: Mapping[str, Any]) -> str | None:
 
 
 def _better(first: Rule | None, rule: Rule, full: Collection[str]) -> Rule:
-    """The first of one effect decides; of those that allow, one that isn't counted, or has room, before one that is used up."""
+    """The first of one effect decides; one that names a policy before one that doesn't, and one that isn't counted, or has room, before one
+    that is used up."""
+    if first is not None and (first.policy is None) != (rule.policy is None):
+        return rule if first.policy is None else first
     if first is None or (first.rate is not None and (rule.rate is None or (first.text in full and rule.text not in full))):
         return rule
     return first
@@ -238,7 +259,7 @@ def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
     """Why it is decided so, and what would change that: two clauses for people. A change holds once it is applied with --publish."""
     rule = f'the permission "{decision.rule}"'
     if decision.problem is not None:
-        return _undecided(decision, rule)
+        return _undecided(decision, rule, decision.problem)
     if decision.rule is None:
         return _unnamed(decision, verb, resource)
     if not decision.is_readable:
@@ -247,20 +268,20 @@ def explained(decision: Decision, verb: str, resource: str) -> tuple[str, str]:
         wins = "wins over whatever allows it" if _speaks(decision.rule, verb, resource) else KEEPS_AWAY
         return f"{rule} {wins}", "Take it out, or narrow it"
     if decision.needs_approval:
-        return (
-            f"{rule} asks for a person's yes, and nobody can give one in this version",
-            f'Change it to "{ALLOW} {verb} {resource}" if that needs nobody',
-        )
+        asks = "the default policy" if decision.policy is None else f"policy '{decision.policy}'"
+        return f"{rule} asks for a person's yes, as {asks} says", f'Change it to "{ALLOW} {verb} {resource}" if that needs nobody'
     if decision.observed:
         observed = f'"{decision.observed[0]}"'
         return f"{rule} allows it, and {observed}, which is only observed, would refuse it", f"Take `observe` off {observed}: then it is refused"
     return f"{rule} allows it", f'Take it out, or add "{DENY} {verb} {resource}"'
 
 
-def _undecided(decision: Decision, rule: str) -> tuple[str, str]:
-    problem = decision.problem or ""
+def _undecided(decision: Decision, rule: str, problem: str) -> tuple[str, str]:
+    """As above, of what is denied because nothing could be decided."""
     if decision.rule is None:
         return problem, "Write a verb and a kind that are registered, or register yours in the team's document"
+    if decision.policy is not None:
+        return f"{rule} names policy '{decision.policy}', and {problem}", "Let both name the same policy, or narrow one of them"
     return (
         f"{rule} speaks of it, and {problem}",
         "Give what it asks for, of the type that it compares, or mend it (ask has(…) for what may be missing)",

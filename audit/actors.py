@@ -13,6 +13,12 @@ from typing import Protocol
 SEE_EVERYTHING = "see-everything"
 CHANGE_EVERYTHING = "change-everything"
 MANAGE_PEOPLE = "manage-people"
+STOP_EVERYTHING = "stop-everything"
+START_RUNS = "start-runs"
+OPERATE_RUNS = "operate-runs"
+CHANGE_THINGS = "change-things"
+ACTS = frozenset({START_RUNS, OPERATE_RUNS, CHANGE_THINGS})
+"""What a member does for a team, unless roles say less."""
 
 
 class Credential(Protocol):
@@ -26,7 +32,8 @@ class Credential(Protocol):
 class Actor:
     """`kind` is person or system; `auth` says how we know: shell, session, token, worker or test.
 
-    `teams` are those that a person belongs to, and may act for; `reads` those that are only shown to them.
+    `teams` are those that a person belongs to; what they may do for these says `does`, by their `roles` where they have any.
+    `reads` are those that are only shown to them.
     """
 
     kind: str
@@ -36,6 +43,8 @@ class Actor:
     reads: frozenset[str] = frozenset()
     permissions: frozenset[str] = frozenset()
     on_behalf_of: str | None = None
+    does: frozenset[str] = ACTS
+    roles: frozenset[str] = frozenset()
     by: Credential | None = field(default=None, compare=False, repr=False)
     """None for the system; of a person whatever let the request in."""
 
@@ -58,9 +67,52 @@ class Actor:
         """The teams whose things this actor may look at, unless it sees everything anyway."""
         return self.teams | self.reads
 
-    def may_change(self, team: str) -> bool:
-        """The system, a team's own people, and whoever administers the installation; to see everything is not to change everything."""
+    def belongs_to(self, team: str) -> bool:
+        """Whether the team's things are this actor's to build on, whatever roles say; the system and administrators belong everywhere."""
         return self.administers or team in self.teams
+
+    def may_change(self, team: str) -> bool:
+        """Apply, publish, roll back, retire, resume: to see everything is not to change everything."""
+        return self._acts(team, CHANGE_THINGS)
+
+    def may_start(self, team: str) -> bool:
+        """Start runs of what the team owns."""
+        return self._acts(team, START_RUNS)
+
+    def may_operate(self, team: str) -> bool:
+        """Answer what the team's runs wait for, settle their calls, judge them again."""
+        return self._acts(team, OPERATE_RUNS)
+
+    def may_suspend(self, team: str) -> bool:
+        """Stop what the team owns. To lift a stop is to change things."""
+        return self.may_change(team) or self.stops_everything
+
+    def may_cancel(self, team: str) -> bool:
+        return self.may_operate(team) or self.stops_everything
+
+    @property
+    def stops_everything(self) -> bool:
+        """Whatever can be stopped, whosesoever it is; that alone lets nothing go on again."""
+        return self.administers or STOP_EVERYTHING in self.permissions
+
+    def may_let_in(self, team: str) -> bool:
+        """Whoever is let in gets all that a member has, so whoever has less of it lets nobody in."""
+        return self.belongs_to(team) and (self.administers or self.does >= ACTS)
+
+    def lacks(self, team: str) -> str:
+        """Why not, as a clause for a refusal."""
+        if team not in self.teams:
+            return "you are not a member of it"
+        return f"your {'roles' if len(self.roles) > 1 else 'role'} in this installation ({', '.join(sorted(self.roles))}) can't do this"
+
+    @property
+    def operates(self) -> frozenset[str]:
+        """The teams whose runs this person may answer for."""
+        return self.teams if OPERATE_RUNS in self.does else frozenset()
+
+    def _acts(self, team: str, right: str) -> bool:
+        """The system, whoever administers the installation, and a team's own people as far as their roles let them."""
+        return self.administers or (self.belongs_to(team) and right in self.does)
 
     @property
     def administers(self) -> bool:

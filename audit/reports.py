@@ -116,6 +116,12 @@ def is_said_of(subject: str, verb: str, *, run: UUID) -> bool:
     return Entry.objects.filter(run=run, verb=verb, subject=subject).exists()
 
 
+def said_between(verb: str, subjects: Sequence[str], *, runs: Iterable[UUID], since: datetime, until: datetime) -> list[str]:
+    """About which of these subjects these runs have entries of this kind, after one instant and before another."""
+    found = Entry.objects.filter(run__in=list(runs), verb=verb, subject__in=subjects, at__gt=since, at__lt=until)
+    return list(found.order_by("at", "id").values_list("subject", flat=True))
+
+
 def bodies_at(pairs: Sequence[tuple[UUID, int]]) -> dict[UUID, dict[str, Any]]:
     """The envelope at exactly (run, seq) of each pair, by run; a run appears in one pair.
 

@@ -17,7 +17,7 @@ from audit.management.database import database_expected, exit_status
 
 TRACEBACK: Final = "--traceback"
 MAKES_TABLES: Final = "migrate"
-APPS: Final = ("agents", "runs", "audit", "orchestra_site")
+APPS: Final = ("agents", "runs", "approvals", "audit", "orchestra_site")
 SERVED: Final = (MAKES_TABLES, "check", "changepassword", "shell")
 """Of Django's: those that an installation needs."""
 

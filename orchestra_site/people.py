@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
 from agents.models import Team
-from agents.registry.people import PERMISSIONS, shown_to
+from agents.registry.people import shown_to
+from agents.registry.roles import given_to
 from audit.actors import CHANGE_EVERYTHING, Actor, Credential
 from orchestra_site.credentials import session_of
 
@@ -21,20 +22,18 @@ def actor_for(user: AbstractBaseUser | AnonymousUser, *, auth: str, by: Credenti
     """What this person may see and do now. Nobody, where they have not signed in or may not any more."""
     if not isinstance(user, User) or not user.is_active:
         return Actor.nobody()
+    given = given_to(user)
     return Actor(
         kind="person",
         id=user.username,
         auth=auth,
         teams=frozenset(Team.objects.filter(members=user).values_list("name", flat=True)),
         reads=shown_to(user),
-        permissions=_permissions(user),
+        permissions=given.beyond | {CHANGE_EVERYTHING} if user.is_superuser else given.beyond,
+        does=given.does,
+        roles=given.roles,
         by=by,
     )
-
-
-def _permissions(user: User) -> frozenset[str]:
-    held = {name for name, (app, codename) in PERMISSIONS.items() if user.has_perm(f"{app}.{codename}")}
-    return frozenset(held | {CHANGE_EVERYTHING}) if user.is_superuser else frozenset(held)
 
 
 def actor_middleware(get_response: GetResponse) -> GetResponse:

@@ -20,6 +20,8 @@ ORCHESTRA_CHILDREN = env.whole("ORCHESTRA_CHILDREN", 2 * (os.cpu_count() or 1), 
 ORCHESTRA_MOST_QUEUED = env.whole("ORCHESTRA_MOST_QUEUED", 50_000, least=1, most=10_000_000)
 ORCHESTRA_MOST_QUEUED_OF_TEAM = env.whole("ORCHESTRA_MOST_QUEUED_OF_TEAM", 20_000, least=1, most=10_000_000)
 ORCHESTRA_MOST_QUEUED_OF_PIPELINE = env.whole("ORCHESTRA_MOST_QUEUED_OF_PIPELINE", 10_000, least=1, most=10_000_000)
+# Days beforehand on which it is said that an agent will be suspended.
+ORCHESTRA_NOTICE_DAYS = env.whole("ORCHESTRA_NOTICE_DAYS", 14, least=0, most=365)
 ORCHESTRA_CONCURRENCY = env.whole("ORCHESTRA_CONCURRENCY", 256, least=1, most=10_000)
 
 SECRET_KEY = env.secret("ORCHESTRA_SECRET_KEY", ORCHESTRA_HOME / "secret_key")
@@ -48,6 +50,7 @@ INSTALLED_APPS = [
     "audit.apps.AuditConfig",
     "agents.apps.AgentsConfig",
     "runs.apps.RunsConfig",
+    "approvals.apps.ApprovalsConfig",
 ]
 
 MIDDLEWARE = [

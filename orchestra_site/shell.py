@@ -4,6 +4,8 @@ A command line can be seen by everybody on the machine, so a token never stands 
 """
 
 import os
+import sys
+from getpass import getpass
 
 from audit.actors import Actor
 from audit.api.errors import Unauthenticated
@@ -19,9 +21,20 @@ def actor_of_shell() -> Actor:
     Unauthenticated for one that is no good: whoever says who they are is never taken for somebody else.
     """
     said = os.environ.get(env.PERSONS_TOKEN, "").strip()
-    if not said:
-        return Actor.system("shell")
+    return _holder(said, f"the token in {env.PERSONS_TOKEN}") if said else Actor.system("shell")
+
+
+def person_at_shell() -> Actor:
+    """The same for what only a person may do: where the environment holds no token and somebody sits there, they are asked for one, unseen."""
+    actor = actor_of_shell()
+    if actor.kind == "person" or not sys.stdin.isatty():
+        return actor
+    said = getpass("Your token (nothing of it is shown): ").strip()
+    return _holder(said, "this token") if said else actor
+
+
+def _holder(said: str, what: str) -> Actor:
     token = holder_of(said)
     if token is None:
-        raise Unauthenticated(f"the token in {env.PERSONS_TOKEN} is unknown, has ended, was revoked, or its person may not sign in any more")
+        raise Unauthenticated(f"{what} is unknown, has ended, was revoked, or its person may not sign in any more")
     return actor_for(token.user, auth="token", by=token_of(token))

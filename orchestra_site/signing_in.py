@@ -18,6 +18,7 @@ from unfold.forms import AuthenticationForm
 
 from agents import registry
 from agents.errors import WrongPassword
+from agents.registry.roles import is_for_programs
 from audit.actors import Actor
 from audit.errors import OrchestraError
 from orchestra_site import tries
@@ -49,6 +50,10 @@ class PasswordBackend(ModelBackend):
             return None
         tries.give_back(bounds)
         return person
+
+    def user_can_authenticate(self, user: Any) -> bool:
+        """Asked at each request of a session, too: a program's account has none, from the moment on in which it is made one."""
+        return super().user_can_authenticate(user) and not is_for_programs(user)
 
     async def aauthenticate(self, *args: Any, **kwargs: Any) -> User | None:
         """Django's asks the database by itself, past the counting."""

@@ -31,11 +31,11 @@ MOST_READ: Final = 200
 
 def agents(actor: Actor, team: str | None = None, name: str | None = None) -> list[Record]:
     """By name, with the newest run of each and when it last took part in a verified one; null for not lately."""
-    rows = list(_of(Agent.objects.visible_to(actor).select_related("team"), team, name))
+    rows, today = list(_of(Agent.objects.visible_to(actor).select_related("team").prefetch_related("notices"), team, name)), clock.now().date()
     stands, runs = _stands(Version.objects.filter(agent__in=rows), "agent_id"), versions_run([row.name for row in rows], actor=actor)
     kept = {row.pk: {**stands.get(row.pk, _NOTHING), "runs": rendering.runs(runs.get(row.name, ()))} for row in rows}
     return [
-        {**rendering.agent(row), **kept[row.pk], "last_run": _run(did.last), "last_verified_at": _text(did.verified_at)}
+        {**rendering.agent(row, today), **kept[row.pk], "last_run": _run(did.last), "last_verified_at": _text(did.verified_at)}
         for first in range(0, len(rows), AT_ONCE)
         for row, did in _with_lately(rows[first : first + AT_ONCE], actor)
     ]

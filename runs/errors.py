@@ -63,6 +63,12 @@ class NotReverifiable(Conflict):
     code = "not-reverifiable"
 
 
+class Stopped(Conflict):
+    """Somebody has stopped this; nothing of it begins until that is lifted."""
+
+    code = "stopped"
+
+
 class IdempotencyConflict(Conflict):
     """This idempotency key was used for another start."""
 

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from django.db import DatabaseError, transaction
 from django.db.models import F
 
+from agents import registry
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.ledger import Draft
@@ -35,16 +36,22 @@ class Swept:
     ended: int = 0
     checked: int = 0
     broken: int = 0
+    noticed: int = 0
+    suspended: int = 0
 
 
 def end_overdue() -> int:
-    """Write the end of live runs past their deadline, and of cancelled ones that nobody drives; and tell the children of those that ended."""
+    """Write the end of live runs past their deadline, and of cancelled ones that nobody drives; and tell the children of those that ended.
+
+    Then what stops make of the others: queued runs wait, and what waited for the end of one goes on when it has come.
+    """
     now, actor = clock.now(), Actor.system("sweep")
     overdue = Run.objects.overdue(now - OVERDUE_GRACE).filter(integrity=Integrity.INTACT)
     left = Run.objects.unattended(now).filter(cancel_requested_at__isnull=False, integrity=Integrity.INTACT)
     ids = {*overdue.values_list("id", flat=True)[:BATCH], *left.values_list("id", flat=True)[:BATCH]}
     ended = sum(_ended(run, actor) for run in sorted(ids))
     services.cancel_orphans(actor=actor)
+    services.heed_stops(actor=actor)
     return ended
 
 
@@ -105,7 +112,8 @@ def sweep() -> Swept:
     fit_engines()
     checked, broken = check_integrity()
     Engine.objects.filter(beat_at__lt=clock.now() - ENGINES_KEPT).delete()
-    return Swept(ended, checked, broken)
+    lapsed = registry.suspend_lapsed(actor=Actor.system("sweep"))
+    return Swept(ended, checked, broken, lapsed.noticed, lapsed.suspended)
 
 
 def called_engine() -> UUID | None:

@@ -18,4 +18,5 @@ def wake() -> str:
 def sweep() -> str:
     """What time has decided is written, and a run that nobody takes gets an engine."""
     swept = sweeps.sweep()
-    return f"ended {swept.ended}, checked {swept.checked}, broken {swept.broken}; {wake()}"
+    runs = f"ended {swept.ended}, checked {swept.checked}, broken {swept.broken}"
+    return f"{runs}; agents suspended {swept.suspended}, told beforehand {swept.noticed}; {wake()}"

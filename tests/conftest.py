@@ -68,6 +68,7 @@ def _ledger_can_be_flushed() -> Iterator[None]:
         finally:
             if triggers.missing(connection):  # the flush itself puts them back, as migrate does
                 triggers.create(connection)
+            factories.make_roles()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", without_triggers)

@@ -25,7 +25,7 @@ reached: dict[str, set[str]] = {kind: set() for kind in KINDS}
 BY_HAND = ("tests/audit/", "tests/test_isolation.py", "tests/runs/engine/")
 NOT_BY_HAND = ("tests/audit/test_exports.py",)
 _NARROWED = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "stepwise", "collectonly")
-_OURS = ("audit", "agents", "runs", "orchestra_site")
+_OURS = ("audit", "agents", "runs", "approvals", "orchestra_site")
 
 
 def wanted() -> dict[str, set[str]]:

@@ -140,12 +140,12 @@ def test_every_exit_status_is_said(page: str, header: str, column: int) -> None:
 
 
 def test_the_commands_page_has_every_command_of_ours() -> None:
-    ours = {name for name, app in get_commands().items() if app in {"audit", "agents", "runs", "orchestra_site"}}
+    ours = {name for name, app in get_commands().items() if app in {"audit", "agents", "runs", "approvals", "orchestra_site"}}
     said = {row[0].split()[1] for row in documents.table_rows(REFERENCE / "commands.md", "command")}
     assert ours <= said
 
 
-OURS = sorted(name for name, app in get_commands().items() if app in {"audit", "agents", "runs", "orchestra_site"})
+OURS = sorted(name for name, app in get_commands().items() if app in {"audit", "agents", "runs", "approvals", "orchestra_site"})
 NO_DATABASE = {"new", "createsuperuser", "changepassword"}
 """Commands that a busy database keeps from nothing."""
 
@@ -180,7 +180,7 @@ def options_of(name: str) -> set[str]:
     return found - plain - django
 
 
-@pytest.mark.parametrize("name", sorted(name for name, app in get_commands().items() if app in {"audit", "agents", "runs"}))
+@pytest.mark.parametrize("name", sorted(name for name, app in get_commands().items() if app in {"audit", "agents", "runs", "approvals"}))
 def test_the_commands_page_has_every_option(name: str) -> None:
     page = (REFERENCE / "commands.md").read_text(encoding="utf-8")
     row = next(line for line in page.splitlines() if line.startswith(f"| `manage.py {name}"))

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
@@ -23,13 +23,13 @@ from agents.admin.histories import history_of
 from agents.admin.picture import picture
 from agents.admin.running import running
 from agents.admin.words import in_words
-from agents.models import Agent, ModelAlias, Pipeline, Release, Role, Standing, Team, Version, VersionState
+from agents.models import Agent, AgentNotice, ModelAlias, Pipeline, Release, Role, Standing, Team, Version, VersionState
 from agents.registry import composing
 from agents.registry.changes import compare
 from audit import clock
 from audit.actors import Actor
 from audit.admin import ReadOnlyAdmin, choice, text_field
-from audit.errors import Invalid
+from audit.errors import Conflict, Invalid
 from audit.requests import actor_of
 from audit.visible import visible
 
@@ -52,15 +52,17 @@ class TeamFilter(admin.SimpleListFilter):
 
 
 class ReviewFilter(admin.SimpleListFilter):
-    """Agents whose review is overdue."""
+    """Agents whose review is overdue, and those that will be suspended."""
 
     title = "review"
     parameter_name = "review"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - as above
-        return [("overdue", "overdue")]
+        return [("overdue", "overdue"), ("noticed", "will be suspended")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        if self.value() == "noticed":
+            return queryset.filter(Exists(AgentNotice.objects.filter(agent=OuterRef("pk"))))
         return queryset.filter(review_by__lt=clock.now().date()) if self.value() == "overdue" else queryset
 
 
@@ -86,6 +88,7 @@ class OwnerAdmin(ReadOnlyAdmin):
         versions = list(Version.objects.of(row).order_by("-number")[: MOST_VERSIONS + 1])
         buttons = publishing.possible(row, versions, actor)
         return {
+            "stopped": registry.stops_on([row.subject, row.team.subject], actor=actor),
             "buttons": [(self.url(name, row.pk), words, main) for name, words, main in buttons],
             "versions": _with_differences(versions)[:MOST_VERSIONS],
             "history": history_of(row, actor),
@@ -101,8 +104,11 @@ def _with_differences(versions: Sequence[Version]) -> list[tuple[Version, Any]]:
 
 class AgentPage(OwnerAdmin):
     deeds = ("publish", "rollback", "suspend", "resume", "retire", "reinstate")
-    list_filter = (TeamFilter, choice("role", Role.values), choice("state", Standing.values), ReviewFilter)
     page_template = "admin/agents/agent.html"
+    list_filter = (TeamFilter, choice("role", Role.values), choice("state", Standing.values), ReviewFilter)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("notices")
 
     def page_context(self, request: HttpRequest, row: Agent) -> dict[str, Any]:
         actor = actor_of(request)
@@ -113,9 +119,22 @@ class AgentPage(OwnerAdmin):
             **_asked(request, row),
             **_running(row, runs, actor),
             "overdue": row.review_by is not None and row.review_by < clock.now().date(),
+            "notices": row.ahead,
+            "kept": _kept(row),
             "used_by": [(one, reverse("admin:agents_pipeline_change", args=[one.id])) for one in runs],
             "used_elsewhere": composing.many_use(row.name) - len(runs),
         }
+
+
+def _kept(agent: Agent) -> str | None:
+    """What keeps a suspended agent from being resumed."""
+    if agent.state != Standing.SUSPENDED:
+        return None
+    try:
+        registry.refuse_lapsed(agent, clock.now())
+    except Conflict as error:
+        return error.message
+    return None
 
 
 def _rights(agent: Agent, actor: Actor) -> dict[str, Any]:

@@ -30,8 +30,7 @@ Owner = Agent | Pipeline
 
 def possible(owner: Owner, versions: list[Version], actor: Actor) -> list[tuple[str, str, bool]]:
     """(name of the view, words on the button, whether it is the one to be noticed): what this actor may do to it now."""
-    if not actor.may_change(owner.team.name):
-        return []
+    team = owner.team.name
     retired, suspended = owner.state == Standing.RETIRED, owner.state == Standing.SUSPENDED
     draft = any(version.state == VersionState.DRAFT for version in versions)
     published = sum(version.published_at is not None for version in versions) > 1
@@ -51,7 +50,11 @@ def possible(owner: Owner, versions: list[Version], actor: Actor) -> list[tuple[
         "retire": "Retire…",
         "reinstate": "Reinstate…",
     }
-    return [(name, words[name], name == "publish" and draft) for name, may in able.items() if may]
+    return [(name, words[name], name == "publish" and draft) for name, able_now in able.items() if able_now and _may(name, actor, team)]
+
+
+def _may(what: str, actor: Actor, team: str) -> bool:
+    return actor.may_suspend(team) if what == "suspend" else actor.may_change(team)
 
 
 def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResponse:
@@ -73,7 +76,7 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
     nothing = f"New runs of '{owner.name}' use exactly this already: there is nothing to publish." if seen.unchanged else None
     deed = Deed(
         f"Publish {owner.name}", "Publish", link_to(owner), perform, says, template="admin/agents/publish.html",
-        forbidden=_forbidden(owner, actor) or nothing, about=owner,
+        forbidden=_forbidden(owner, actor, "publish") or nothing, about=owner,
         context={
             "seen": seen, "fields": differences(seen.fields), "pins": pins, "further": seen.pins[MOST_PINS:],
             "forbids": seen.problems[:MOST_PROBLEMS], "more_forbids": max(len(seen.problems) - MOST_PROBLEMS, 0),
@@ -115,7 +118,7 @@ def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpRes
     nothing = None if older or newer else says[0]
     if owner.state == Standing.RETIRED:
         nothing = f"'{owner.name}' is retired: reinstate it first, then it can be rolled back."
-    forbidden = _forbidden(owner, actor) or nothing
+    forbidden = _forbidden(owner, actor, "rollback") or nothing
     return act(
         page, request, Deed(f"Roll back {owner.name}", "Go there", link_to(owner), perform, says, RollbackForm, forbidden=forbidden, about=owner)
     )
@@ -151,7 +154,7 @@ def _grouped(older: list[tuple[str, str]], newer: list[tuple[str, str]]) -> list
 
 
 _PLAIN: Final[Mapping[str, tuple[str, str, bool]]] = {
-    "suspend": ("From now on no call of this agent is sent, in any run, old or new. Steps that need it fail as stopped.", "is suspended", True),
+    "suspend": ("From now on no call of this agent is sent, in any run, old or new. Steps that need it wait.", "is suspended", True),
     "resume": ("The agent may work again, in every run.", "may work again", False),
     "retire": ("Out of use from now on: no new run starts with it. What it did, and its versions, stay for ever.", "is retired", True),
     "reinstate": ("Back in use: a pipeline starts runs again, an agent is suspended until it is resumed.", "is back", False),
@@ -170,14 +173,15 @@ def move(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner, what: str) -> 
 
     form = ReasonForm if needs_reason else forms.Form
     word = what.capitalize()
-    forbidden = _forbidden(owner, actor)
+    forbidden = _forbidden(owner, actor, what)
     deed = Deed(f"{word} {owner.name}", word, link_to(owner), perform, [sentence], form, danger=needs_reason, forbidden=forbidden, about=owner)
     return act(page, request, deed)
 
 
-def _forbidden(owner: Owner, actor: Actor) -> str | None:
+def _forbidden(owner: Owner, actor: Actor, what: str) -> str | None:
     team = owner.team.name
-    return None if actor.may_change(team) else f"You may look at this, but it belongs to team '{team}' and only its people can do this."
+    why = actor.lacks(team) if team in actor.teams else f"it belongs to team '{team}' and only its people can do this"
+    return None if _may(what, actor, team) else f"You may look at this, but {why}."
 
 
 Choices = list[tuple[str, str]]

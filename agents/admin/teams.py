@@ -75,9 +75,10 @@ class TeamAdmin(ReadOnlyAdmin):
         actor = actor_of(request)
         people = registry.people_of(row.name, actor=actor)
         return {
+            "stopped": registry.stops_on([row.subject], actor=actor),
             "people": people,
             "may_manage": actor.may_manage_people,
-            "may_let_in": actor.may_manage_people and actor.may_change(row.name),
+            "may_let_in": actor.may_manage_people and actor.may_let_in(row.name),
             "agents": Agent.objects.visible_to(actor).filter(team=row)[:MOST],
             "pipelines": Pipeline.objects.visible_to(actor).filter(team=row)[:MOST],
             "permissions": in_words(row.permissions),
@@ -104,7 +105,7 @@ class TeamAdmin(ReadOnlyAdmin):
 def _forbidden(actor: Actor, team: Team, *, lets_in: bool) -> str | None:
     if not actor.may_manage_people:
         return "That needs the permission manage-people; ask whoever administers this installation."
-    if lets_in and not actor.may_change(team.name):
+    if lets_in and not actor.may_let_in(team.name):
         return "You may let people into your own teams only; ask one of this team's people who manages people, or an administrator."
     return None
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from rest_framework.response import Response
 
 from agents import registry
@@ -24,6 +27,10 @@ FILTERS: dict[str, Shape] = {
 }
 
 
+def _rendered(row: Agent) -> dict[str, Any]:
+    return rendering.agent(row, clock.now().date())
+
+
 class AgentsView(Door):
     @operation(
         id="list_agents",
@@ -36,8 +43,8 @@ class AgentsView(Door):
     def get(self, asked: Asked) -> Response:
         columns = {"team": "team__name", "role": "role", "state": "state"}
         wanted = {columns[name]: value for name, value in asked.query.items() if name in columns}
-        rows = Agent.objects.visible_to(asked.actor).select_related("team").filter(**wanted)
-        return Response(page(rows, BY_NAME, asked, rendering.agent))
+        rows = Agent.objects.visible_to(asked.actor).select_related("team").prefetch_related("notices").filter(**wanted)
+        return Response(page(rows, BY_NAME, asked, partial(rendering.agent, today=clock.now().date())))
 
 
 class AgentView(Door):
@@ -54,7 +61,7 @@ class AgentView(Door):
         last = reports.last_run_of(found.name, actor=asked.actor)
         at_work = None if last is None else {"run": str(last[0]), "at": clock.to_text(last[1])}
         runs = registry.versions_run([found.name], actor=asked.actor).get(found.name, ())
-        return Response({**rendering.agent(found), **finding.stands(found), "runs": rendering.runs(runs), "last_run": at_work})
+        return Response({**_rendered(found), **finding.stands(found), "runs": rendering.runs(runs), "last_run": at_work})
 
 
 class MayView(Door):
@@ -99,13 +106,13 @@ class SuspendView(Door):
         id="suspend_agent",
         tag=TAG,
         summary="Stop an agent",
-        does=f"From now on no call of it is sent, in any run; workers see it within half a second. A call that is out is not taken back. {MEMBER}",
+        does=f"The stop of one agent: no call of it is sent, and what is in flight is cut short within a second. Runs wait for it. {MEMBER}",
         takes=REASON_ASKED,
         gives=ref("Agent"),
         refuses=(UnknownAgent, NotGranted, Invalid, Conflict),
     )
     def post(self, asked: Asked, agent: str) -> Response:
-        return Response(rendering.agent(registry.suspend(agent, actor=asked.actor, reason=asked.body["reason"])))
+        return Response(_rendered(registry.suspend(agent, actor=asked.actor, reason=asked.body["reason"])))
 
 
 class ResumeView(Door):
@@ -113,12 +120,12 @@ class ResumeView(Door):
         id="resume_agent",
         tag=TAG,
         summary="Let a suspended agent work again",
-        does=f"It works again, or is a draft again if it was never published. {MEMBER}",
+        does=f"It works again, or is a draft again if it was never published. What waited for it goes on. {MEMBER}",
         gives=ref("Agent"),
         refuses=(UnknownAgent, NotGranted, Conflict),
     )
     def post(self, asked: Asked, agent: str) -> Response:
-        return Response(rendering.agent(registry.resume(agent, actor=asked.actor)))
+        return Response(_rendered(registry.resume(agent, actor=asked.actor)))
 
 
 class RetireView(Door):
@@ -133,7 +140,7 @@ class RetireView(Door):
     )
     def post(self, asked: Asked, agent: str) -> Response:
         registry.retire(agent, actor=asked.actor, kind=Agent, reason=asked.body["reason"])
-        return Response(rendering.agent(finding.agent(agent, asked.actor)))
+        return Response(_rendered(finding.agent(agent, asked.actor)))
 
 
 class ReinstateView(Door):
@@ -147,7 +154,7 @@ class ReinstateView(Door):
     )
     def post(self, asked: Asked, agent: str) -> Response:
         registry.reinstate(agent, actor=asked.actor, kind=Agent)
-        return Response(rendering.agent(finding.agent(agent, asked.actor)))
+        return Response(_rendered(finding.agent(agent, asked.actor)))
 
 
 class PublishView(Door):

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from agents import registry
 from agents.api.teams import MANAGES, TAG
 from agents.errors import NotGranted, UnknownPerson
-from agents.registry.people import PERMISSIONS
+from agents.registry.roles import PERMISSIONS
 from audit import clock
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import PAGING, Order, page

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from agents.models import Agent, ModelAlias, Pipeline, Release, Team, Version
+from agents.models import Agent, AgentNotice, ModelAlias, Pipeline, Release, Team, Version
 from agents.registry import Applied, CodeChange, FieldChange, MadeRelease, Preview, Published, RolledBack, Runs
 from audit import clock
 
@@ -17,10 +17,19 @@ def team(row: Team) -> dict[str, Any]:
     return {**{name: getattr(row, name) for name in kept}, "created_at": clock.to_text(row.created_at)}
 
 
-def agent(row: Agent) -> dict[str, Any]:
+def agent(row: Agent, today: date) -> dict[str, Any]:
+    """Its notices are read with the row, where there are many."""
     kept = {name: getattr(row, name) for name in ("role", "permissions", "risk_tier", "data_classes")}
-    review_by = row.review_by.isoformat() if row.review_by else None
-    return {**_owned(row), **kept, "team_permissions": row.team.permissions, "review_by": review_by}
+    due = {"review_by": _day(row.review_by), "review_due_in_days": (row.review_by - today).days if row.review_by else None}
+    return {**_owned(row), **kept, "team_permissions": row.team.permissions, **due, "notices": [_notice(each) for each in row.ahead]}
+
+
+def _notice(row: AgentNotice) -> dict[str, Any]:
+    return {"ground": row.ground, "why": row.why, "suspends_on": row.suspends_on.isoformat()}
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
 
 
 def runs(found: Iterable[Runs]) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from agents.grants import EFFECTS
-from agents.models import Role, Standing, VersionState
+from agents.models import Ground, Role, Standing, VersionState
 from audit.api.shapes import (
     PERSON_PATTERN,
     PRINTABLE,
@@ -123,6 +123,16 @@ AGENT: Final = given(
     risk_tier=text(),
     data_classes=listing(anything()),
     review_by=maybe({"type": "string", "format": "date"}),
+    review_due_in_days=maybe(whole("days until review_by, below zero once it is past; null without one")),
+    notices=listing(
+        given(
+            ground=one_of(*Ground, meaning="its day of review, or its accountable person"),
+            why=text("a clause about the agent"),
+            suspends_on={"type": "string", "format": "date"},
+            meaning="That it will be suspended on that day, unless somebody acts.",
+        ),
+        "why it will be suspended, and when",
+    ),
     meaning="A named identity with one role.",
 )
 _STANDS: Final[dict[str, Shape]] = {
@@ -314,6 +324,30 @@ RIGHTS: Final = given(
 )
 AGENT_ROLLBACK_ASKED: Final = given(version=ROLLBACK_ASKED["properties"]["version"], optional=("version",), examples=[{}, {"version": 2}])
 
+_STAGE: Final = given(
+    people=listing(text(), "by the names they sign in with"),
+    teams=listing(text(), "everybody in them"),
+    required=whole("how many of all these must approve", least=1),
+    within_ms=whole("within what time"),
+    meaning="Who may decide at a time.",
+)
+_IN_FORCE: Final = given(
+    version=whole(),
+    digest=_DIGEST,
+    author=text(),
+    created_at=instant(),
+    stages=listing(_STAGE, "one after the other, each with its own clock; once the last is over, silence has denied it"),
+    reason=flag("whoever approves says why"),
+    edits=flag("whoever approves may change the arguments"),
+    meaning="One version of a policy.",
+)
+POLICY: Final = given(
+    name=named("", "production"),
+    team=text(),
+    in_force=maybe(_IN_FORCE),
+    draft=maybe(_IN_FORCE),
+    meaning="Who decides what a permission leaves to people.",
+)
 COMPONENTS: Final = {
     "Team": TEAM,
     "TeamPage": page_of(ref("Team")),
@@ -344,6 +378,8 @@ COMPONENTS: Final = {
     "Release": RELEASE,
     "ReleasePage": page_of(ref("Release")),
     "ShownRelease": SHOWN_RELEASE,
+    "Policy": POLICY,
+    "PolicyPage": page_of(ref("Policy")),
     "ModelAlias": ALIAS,
     "ModelAliasPage": page_of(ref("ModelAlias")),
     "Code": CODE,

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from agents.api import agents, applying, groups, people, pipelines, prices, teams, versions
+from agents.api import agents, applying, groups, people, pipelines, policies, prices, teams, versions
 
 urlpatterns = [
     path("teams/", teams.TeamsView.as_view()),
@@ -47,6 +47,8 @@ urlpatterns = [
     path("pipelines/<name:pipeline>/versions/<number:number>/", versions.PipelineVersionView.as_view()),
     path("releases/", versions.ReleasesView.as_view()),
     path("releases/<digest:release>/", versions.ReleaseView.as_view()),
+    path("policies/", policies.PoliciesView.as_view()),
+    path("policies/<name:policy>/", policies.PolicyView.as_view()),
     path("model-aliases/", versions.AliasesView.as_view()),
     path("model-aliases/<name:alias>/", versions.AliasView.as_view()),
     path("prices/", prices.PricesView.as_view()),

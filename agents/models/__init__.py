@@ -8,27 +8,41 @@ from __future__ import annotations
 from .agent import Agent, Role, Standing
 from .alias import ModelAlias
 from .artifact import Artifact
+from .deed import Granting, Publication
 from .grant import GrantUse
+from .notice import AgentNotice, Ground
 from .pipeline import Pipeline
+from .policy import Policy, PolicyVersion
 from .price import Price, PriceImmutable
 from .release import Release, ReleaseImmutable, ReleaseUse
 from .sharing import TeamGroupObjectPermission, TeamUserObjectPermission
+from .stop import Scope, Stop, StopChange, StopQuerySet
 from .team import Team
 from .version import Version, VersionImmutable, VersionState
 
 __all__ = [
     "Agent",
+    "AgentNotice",
     "Artifact",
     "GrantUse",
+    "Granting",
+    "Ground",
     "ModelAlias",
     "Pipeline",
+    "Policy",
+    "PolicyVersion",
     "Price",
     "PriceImmutable",
+    "Publication",
     "Release",
     "ReleaseImmutable",
     "ReleaseUse",
     "Role",
+    "Scope",
     "Standing",
+    "Stop",
+    "StopChange",
+    "StopQuerySet",
     "Team",
     "TeamGroupObjectPermission",
     "TeamUserObjectPermission",

@@ -6,7 +6,7 @@ Written by `agents.registry` only; runs and doors read it.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.db import models
 
@@ -15,6 +15,9 @@ from audit.identity import new_id
 
 from .history import moved, recorded
 from .team import Team
+
+if TYPE_CHECKING:
+    from .notice import AgentNotice
 
 
 class Role(models.TextChoices):
@@ -35,6 +38,10 @@ class Standing(models.TextChoices):
     RETIRED = "retired"
 
 
+WORKING: Final = (Standing.DRAFT, Standing.ACTIVE)
+"""Those that may work: a draft does in a run with --draft."""
+
+
 class AgentQuerySet(models.QuerySet["Agent"]):
     """Sets of agents."""
 
@@ -48,7 +55,7 @@ class AgentQuerySet(models.QuerySet["Agent"]):
 
     def suspend(self) -> int:
         """Those that may work may not any more. Returns how many moved."""
-        return moved(self.filter(state__in=[Standing.DRAFT, Standing.ACTIVE]), state=Standing.SUSPENDED)
+        return moved(self.filter(state__in=WORKING), state=Standing.SUSPENDED)
 
     def resume(self, state: Standing) -> int:
         """The suspended ones among these get this state. Returns how many moved."""
@@ -102,6 +109,11 @@ class Agent(models.Model):
     def in_force(self) -> list[str]:
         """Every permission that it is judged by: its own, then its team's."""
         return [*self.permissions, *self.team.permissions]
+
+    @property
+    def ahead(self) -> list[AgentNotice]:
+        """That it will be suspended; nothing of one that doesn't work anyway."""
+        return list(self.notices.all()) if self.state in WORKING else []
 
     def live_values(self) -> dict[str, Any]:
         """What may change without a new version, as comparable values."""

@@ -43,7 +43,13 @@ class Team(models.Model):
 
     class Meta:
         ordering = ("name",)
-        permissions = [("manage_people", "Can say who belongs to which team and who may sign in")]
+        permissions = [
+            ("manage_people", "Can say who belongs to which team and who may sign in"),
+            ("start_runs", "Can start runs of the teams that they belong to"),
+            ("operate_runs", "Can cancel, answer and judge again the runs of the teams that they belong to"),
+            ("change_things", "Can apply, publish, roll back, suspend and retire what the teams that they belong to own"),
+            ("stop_everything", "Can stop things and cancel runs of every team"),
+        ]
 
     def __str__(self) -> str:
         return self.name

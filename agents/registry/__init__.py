@@ -9,6 +9,7 @@ from .accounts import Place, change_password, create_person, people_visible_to, 
 from .applying import apply_folder
 from .changes import Applied, Change, CodeChange, FieldChange, FileChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .composing import starts_runs
+from .deeds import actor_name, grantors_of, publishers_of
 from .entitlement import May, arguments_of, may
 from .folders import private_files, unpacked
 from .groups import (
@@ -22,17 +23,22 @@ from .groups import (
     show_team_to_group,
     take_from_group,
 )
+from .lapses import refuse_lapsed
+from .lapsing import Lapsed, suspend_lapsed
 from .people import add_member, hide_team, people_of, remove_member, show_team
+from .policies import policies_in_force, policies_named, policy_shown
 from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
 from .registered import unregistered_in_force
 from .releases import nearest, pipeline_to_run, release_for, release_of
 from .retiring import reinstate, retire
 from .rights import Right, Rights, last_used, rights
+from .roles import may_be_asked
 from .rollbacks import rollback
 from .running import Runs, versions_run
 from .scaffolding import new_pipeline
 from .sent import apply_files
+from .stopping import lift, lift_named, reasons_of, refused_stops, stop, stop_shown, stops_on
 from .suspending import resume, suspend
 from .verbs import VERBS
 
@@ -44,6 +50,7 @@ __all__ = [
     "FieldChange",
     "FileChange",
     "GroupPlace",
+    "Lapsed",
     "MadeRelease",
     "May",
     "Pin",
@@ -55,6 +62,7 @@ __all__ = [
     "Rights",
     "RolledBack",
     "Runs",
+    "actor_name",
     "add_member",
     "add_to_group",
     "apply_files",
@@ -64,12 +72,16 @@ __all__ = [
     "create_group",
     "create_person",
     "delete_group",
+    "grantors_of",
     "group_shown",
     "groups_visible_to",
     "hide_team",
     "hide_team_from_group",
     "last_used",
+    "lift",
+    "lift_named",
     "may",
+    "may_be_asked",
     "nearest",
     "new_pipeline",
     "people_of",
@@ -78,9 +90,16 @@ __all__ = [
     "person_shown",
     "pipeline_to_run",
     "place_of",
+    "policies_in_force",
+    "policies_named",
+    "policy_shown",
     "preview",
     "private_files",
     "publish",
+    "publishers_of",
+    "reasons_of",
+    "refuse_lapsed",
+    "refused_stops",
     "reinstate",
     "release_for",
     "release_of",
@@ -95,7 +114,11 @@ __all__ = [
     "show_team",
     "show_team_to_group",
     "starts_runs",
+    "stop",
+    "stop_shown",
+    "stops_on",
     "suspend",
+    "suspend_lapsed",
     "take_from_group",
     "unpacked",
     "unregistered_in_force",

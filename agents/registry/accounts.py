@@ -28,7 +28,8 @@ from audit.errors import Conflict, Invalid, OrchestraError
 from audit.visible import visible
 
 from . import verbs
-from .people import PERMISSIONS, note, permissions_of, person_named, refused, shown_to, turn_of
+from .people import note, permissions_of, person_named, refused, shown_to, turn_of
+from .roles import PERMISSIONS, given_to
 from .writing import Turn
 
 PASSWORD_BYTES: Final = 12
@@ -239,7 +240,9 @@ def _require_not_above(actor: Actor, person: User, *, may_have_more: bool = Fals
         raise NotGranted(f"'{person.username}' administers this installation; only an administrator may do this")
     teams = set(Team.objects.filter(members=person).values_list("name", flat=True))
     unseen = frozenset() if actor.sees_everything else shown_to(person) - actor.sees
-    if not may_have_more and (permissions_of(person) - actor.permissions or teams - actor.teams or unseen):
+    given = given_to(person)
+    more = given.beyond - actor.permissions or given.does - actor.does or teams - actor.teams
+    if not may_have_more and (more or unseen):
         raise NotGranted(f"'{person.username}' may see or do more than you; ask an administrator")
 
 

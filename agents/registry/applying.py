@@ -19,7 +19,7 @@ from audit.actors import Actor
 from audit.errors import OrchestraError
 from audit.visible import named
 
-from . import composing, modelling, pinning, releases, rows, versions, withdrawing
+from . import composing, modelling, pinning, policies, releases, rows, versions, withdrawing
 from .changes import Applied, Change, FieldChange, MadeRelease
 from .diffs import Folders, code_changes, folders_of
 from .judging import unpublishable
@@ -71,7 +71,8 @@ def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     """Refuses with all problems together; what only stops a publication is a warning where none is asked for."""
     _refuse_taken(prepared, turn.actor)  # first: what else is said must not depend on what has the name
     later = unpublishable(prepared, turn.actor)
-    unknown = [*_unknown_teams(prepared), *_unknown_aliases(prepared, turn.actor), *unregistered(prepared)]
+    named = [*_unknown_teams(prepared), *_unknown_aliases(prepared, turn.actor), *policies.policy_problems(prepared, turn.actor)]
+    unknown = [*named, *unregistered(prepared)]
     found = [*prepared.problems, *unknown, *_taken_names(prepared), *_retired(prepared), *(later if applied.publish else ())]
     if found:
         ordered = sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
@@ -88,8 +89,9 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> list[Folders
     """Returns the code that is another one now."""
     parsed = prepared.parsed
     applied.changes += [rows.write_team(turn, document, publish=applied.publish) for document in parsed.teams]
-    named = {document.spec["team"] for document in [*parsed.models, *parsed.agents, *parsed.pipelines]}
+    named = {document.spec["team"] for document in [*parsed.policies, *parsed.models, *parsed.agents, *parsed.pipelines]}
     teams = {team.name: team for team in Team.objects.filter(name__in=named)}
+    applied.changes += [policies.write_policy(turn, one, teams[one.spec["team"]], publish=applied.publish) for one in parsed.policies]
     modelling.store(turn, prepared.attached)
     applied.changes += [rows.write_alias(turn, document, teams[document.spec["team"]]) for document in parsed.models]
     written = [_write_one(turn, document, teams[document.spec["team"]], prepared) for document in [*parsed.agents, *parsed.pipelines]]
@@ -112,7 +114,7 @@ def _unknown_teams(prepared: Prepared) -> list[Problem]:
     known = {*Team.objects.values_list("name", flat=True), *(document.name for document in prepared.parsed.teams)}
     return [
         Problem(document.file, document.line_of(("team",)), _unknown_team(document.spec["team"], known))
-        for document in [*prepared.parsed.models, *prepared.parsed.agents, *prepared.parsed.pipelines]
+        for document in [*prepared.parsed.policies, *prepared.parsed.models, *prepared.parsed.agents, *prepared.parsed.pipelines]
         if document.spec["team"] not in known
     ]
 

@@ -13,8 +13,9 @@ from agents.spec.inventory import INLINE, MAX_WORDS, ROLES, TOOLS
 from agents.spec.model_agents import DEFAULT_MAX_TOKENS, MAX_MODEL, MAX_TOKENS, PROVIDERS
 from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES, MAX_SPREAD
 from agents.spec.pace import MOST_FAILURES
-from agents.spec.permissions import EFFECTS, MAX_PERMISSIONS
+from agents.spec.permissions import EFFECTS, MAX_PERMISSIONS, REQUIRE_APPROVAL
 from agents.spec.pipelines import PRIORITIES
+from agents.spec.policies import DENY, MOST_DECIDERS
 
 Schema = dict[str, Any]
 
@@ -37,10 +38,10 @@ COMMON: Schema = {"on_failure": {"enum": ["stop", "degrade"]}, "when": CONDITION
 
 def editor_schema() -> Schema:
     """One document of a YAML file."""
-    kinds = {"team": team(), "agent": agent(), "pipeline": pipeline(), "model": model()}
+    kinds = {"team": team(), "agent": agent(), "pipeline": pipeline(), "model": model(), "policy": policy()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Orchestra: a team, agent, pipeline or model",
+        "title": "Orchestra: a team, agent, pipeline, model or policy",
         "type": "object",
         "required": ["kind", "name"],
         "properties": {"kind": {"enum": list(kinds)}},
@@ -61,7 +62,8 @@ def permissions() -> Schema:
     what: Schema = {"type": "string", "pattern": r"^\S+ \S+$", "examples": ["write deploy:staging"]}
     instant: Schema = {"type": "string", "examples": ["2027-01-01", "2027-01-01T08:00:00Z"]}
     bounds = {"from": instant, "until": instant, "rate": {**RATE, "examples": ["10/hour"]}, "observe": {"type": "boolean"}, "when": CONDITION}
-    mapped: Schema = {"oneOf": [_object({effect: what, **bounds}, [effect]) for effect in EFFECTS]}
+    also: dict[str, Schema] = {REQUIRE_APPROVAL: {"policy": NAMED}}
+    mapped: Schema = {"oneOf": [_object({effect: what, **bounds, **also.get(effect, {})}, [effect]) for effect in EFFECTS]}
     plain: Schema = {"type": "string", "pattern": f"^(?:{'|'.join(EFFECTS)}) "}
     return {"type": "array", "maxItems": MAX_PERMISSIONS, "items": {"anyOf": [plain, mapped]}}
 
@@ -71,6 +73,15 @@ def model() -> Schema:
     secret = {"type": "string", "pattern": "^(?:env|file):"}
     values = {"provider": {"enum": list(PROVIDERS)}, "model": {**TEXT, "maxLength": MAX_MODEL}, "endpoint": TEXT, "secret": secret}
     return _object({"kind": {"const": "model"}, "name": NAMED, "team": NAMED, **values}, ["kind", "name", "team", "provider", "model"])
+
+
+def policy() -> Schema:
+    """Who decides what a permission leaves to people."""
+    who = {"anyOf": [_object({"people": TEXTS, "teams": {"type": "array", "items": NAMED}}, [required]) for required in ("people", "teams")]}
+    stage: Schema = {"approvers": who, "required": {"type": "integer", "minimum": 1, "maximum": MOST_DECIDERS, "default": 1}, "within": DURATION}
+    silence = {"oneOf": [{"const": DENY}, _object({"escalate": _object(stage, ["approvers"])}, ["escalate"])], "default": DENY}
+    own = {"name": NAMED, "team": NAMED, **stage, "silence": silence, "reason": {"type": "boolean"}, "edits": {"type": "boolean"}}
+    return _object({"kind": {"const": "policy"}, **own}, ["kind", "name", "team", "approvers"])
 
 
 def agent() -> Schema:

@@ -11,7 +11,7 @@ from agents.models import Agent, Team
 from audit.canonical import digest
 from audit.ledger import Verb
 
-from . import verbs
+from . import deeds, verbs
 from .changes import FieldChange, compare
 from .writing import Turn, require_member
 
@@ -72,5 +72,6 @@ def _granted(turn: Turn, verb: Verb, row: Agent | Team, permissions: list[str], 
     had, has = set(before), set(permissions)
     moved = {"granted": [rule for rule in permissions if rule not in had], "withdrawn": [rule for rule in before if rule not in has]}
     facts = {**{what: len(rules) for what, rules in moved.items()}, "digest": digest(permissions)}
+    deeds.note_granted(turn, row.subject, moved["granted"], moved["withdrawn"])
     turn.note(verb, row.subject, facts=facts, openings={"permissions": moved}, **whose)
     return (FieldChange("permissions", before, permissions),)

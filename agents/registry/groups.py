@@ -26,8 +26,9 @@ from audit.ledger import Verb
 from audit.visible import visible
 
 from . import verbs
-from .people import PERMISSIONS, note, person_named, refused, require_own, team_named, turn_of
+from .people import note, person_named, refused, require_own, team_named, turn_of
 from .releases import nearest
+from .roles import BEYOND, MEANS, ROLES
 from .writing import Turn
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -53,6 +54,8 @@ def delete_group(name: str, *, actor: Actor, now: datetime | None = None) -> Non
 
     def change(turn: Turn) -> Group:
         group = _locked(name)
+        if name in ROLES:
+            raise Conflict(f"'{name}' is a role, which comes with the installation; take out whoever should not have it")
         people, teams = group.user_set.count(), _teams_shown_to(group).count()
         if people or teams:
             raise Conflict(f"group '{name}' has {people} people and is shown {teams} teams; take them out and hide these first")
@@ -69,7 +72,7 @@ def add_to_group(name: str, username: str, *, actor: Actor, now: datetime | None
     def change(turn: Turn) -> Group:
         group, person = _locked(name), person_named(username)
         _require_permissions(turn.actor, group)
-        if not all(turn.actor.may_change(team) for team in _teams_shown_to(group).values_list("name", flat=True)):
+        if not all(turn.actor.may_let_in(team) for team in _teams_shown_to(group).values_list("name", flat=True)):
             raise NotGranted(f"group '{name}' is shown teams that you are not a member of, so you can't let anybody in; ask an administrator")
         if group.user_set.filter(pk=person.pk).exists():
             raise Conflict(f"'{username}' is in group '{name}' already")
@@ -140,6 +143,8 @@ class GroupPlace:
     shown: Sequence[Team]
     other_shown: int
     permissions: Sequence[str]
+    role: str | None
+    """What it lets somebody do, where it is a role."""
 
 
 def group_shown(name: str, *, actor: Actor) -> GroupPlace:
@@ -148,7 +153,7 @@ def group_shown(name: str, *, actor: Actor) -> GroupPlace:
     teams = _teams_shown_to(group)
     seen = list(teams.visible_to(actor))
     people = list(group.user_set.order_by("username").values_list("username", flat=True))
-    return GroupPlace(group, people, seen, teams.count() - len(seen), sorted(_permissions_of(group)))
+    return GroupPlace(group, people, seen, teams.count() - len(seen), sorted(_permissions_of(group)), MEANS.get(group.name))
 
 
 def _changed(actor: Actor, now: datetime | None, what: str, change: Callable[[Turn], Group]) -> Group:
@@ -181,12 +186,14 @@ def _teams_shown_to(group: Group) -> TeamQuerySet:
 
 
 def _permissions_of(group: Group) -> frozenset[str]:
-    """Nothing here gives a group one; where somebody did so in the database, it counts."""
+    """Only roles have any; where somebody gave one to another group in the database, it counts."""
     codes = set(Permission.objects.filter(group=group).values_list("content_type__app_label", "codename"))
-    return frozenset(name for name, code in PERMISSIONS.items() if code in codes)
+    return frozenset(name for name, code in BEYOND.items() if code in codes)
 
 
 def _require_permissions(actor: Actor, group: Group) -> None:
+    if group.name in ROLES and not actor.administers:  # to take one away may give more than it takes: without any, a member acts for the team
+        raise NotGranted(f"'{group.name}' is a role, and roles are given and taken by administrators; ask one")
     missing = _permissions_of(group) - actor.permissions
     if missing and actor.kind != "system":
         raise NotGranted(f"group '{group.name}' gives {' and '.join(sorted(missing))}, which you don't have; ask an administrator")

@@ -95,7 +95,7 @@ def foreign(agents: Iterable[Version], given: Mapping[str, Mapping[str, Any]], a
     """Aliases that the actor may look at and whose key is not theirs to spend. `given` ones are pinned already."""
     names = {alias for version in agents if (alias := spec.alias_of(version.spec))} - given.keys()
     rows = ModelAlias.objects.visible_to(actor).filter(name__in=names).values_list("name", "team__name") if names else ()
-    return frozenset(name for name, team in rows if not actor.may_change(team))
+    return frozenset(name for name, team in rows if not actor.belongs_to(team))
 
 
 def _record(price: Any) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
@@ -20,17 +20,15 @@ from agents.models import Team, TeamGroupObjectPermission, TeamUserObjectPermiss
 from agents.models.sharing import VIEW
 from agents.models.team import TeamQuerySet
 from audit import clock
-from audit.actors import MANAGE_PEOPLE, SEE_EVERYTHING, Actor
+from audit.actors import MANAGE_PEOPLE, Actor
 from audit.errors import Conflict
 from audit.ledger import Verb
 from audit.visible import visible
 
 from . import verbs
 from .releases import nearest
+from .roles import given_to
 from .writing import Turn, record_refusal
-
-PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {SEE_EVERYTHING: ("audit", "see_everything"), MANAGE_PEOPLE: ("agents", "manage_people")}
-"""What a person may be given beyond their teams, as Django's permissions: (app, codename)."""
 
 
 def add_member(team: str, username: str, *, actor: Actor, now: datetime | None = None) -> Team:
@@ -112,11 +110,7 @@ def shown_to(person: User) -> frozenset[str]:
 
 def permissions_of(person: User) -> frozenset[str]:
     """What this person was given beyond their teams, whether or not they may sign in now: `has_perm` knows nothing of who may not."""
-    if person.is_superuser:
-        return frozenset(PERMISSIONS)
-    rows = (person.user_permissions.all(), Permission.objects.filter(group__user=person))
-    given = {code for each in rows for code in each.values_list("content_type__app_label", "codename")}
-    return frozenset(name for name, code in PERMISSIONS.items() if code in given)
+    return given_to(person).beyond
 
 
 def team_named(name: str, teams: TeamQuerySet) -> Team:
@@ -164,8 +158,9 @@ def _one_at_a_time() -> None:
 
 def require_own(actor: Actor, team: str) -> None:
     """Nobody gives what isn't theirs: else who manages people would enter any team that they see, with an account made for that."""
-    if not actor.may_change(team):
-        raise NotGranted(f"you are not a member of team '{team}', so you can't let anybody in; ask a member who manages people, or an administrator")
+    if not actor.may_let_in(team):
+        why = f"you are not a member of team '{team}'" if team not in actor.teams else actor.lacks(team)
+        raise NotGranted(f"{why}, so you can't let anybody in; ask a member who manages people, or an administrator")
 
 
 def person_named(username: str) -> User:

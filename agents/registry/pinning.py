@@ -101,7 +101,7 @@ def current(names: Iterable[str], *, actor: Actor) -> tuple[dict[str, dict[str, 
 def _unusable(pipeline: Pipeline | None, name: str, actor: Actor) -> str | None:
     if pipeline is None:
         return f"there is no pipeline {name!r}"
-    if not actor.may_change(pipeline.team.name):
+    if not actor.belongs_to(pipeline.team.name):
         return f"pipeline {name!r} belongs to team '{pipeline.team.name}' and only its members start it; ask one of them to publish this"
     if pipeline.state == Standing.RETIRED:
         return f"pipeline {name!r} is retired; `manage.py reinstate {name}` brings it back"

@@ -39,7 +39,7 @@ class Prepared:
     @property
     def documents(self) -> list[Document]:
         """All documents, owners before what they own."""
-        return [*self.parsed.teams, *self.parsed.models, *self.parsed.agents, *self.parsed.pipelines]
+        return [*self.parsed.teams, *self.parsed.policies, *self.parsed.models, *self.parsed.agents, *self.parsed.pipelines]
 
 
 def prepare(folder: Path, *, actor: Actor) -> Prepared:

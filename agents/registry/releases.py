@@ -20,11 +20,11 @@ from audit import bulk, clock
 from audit.actors import Actor
 from audit.errors import Conflict
 
-from . import modelling, pinning, verbs
+from . import deeds, modelling, pinning, verbs
 from .changes import MadeRelease
 from .composing import Composition, compose, refusals
 from .versions import newest
-from .writing import Turn, require_member
+from .writing import Turn, require
 
 
 def release_for(pipeline_name: str, *, draft: bool, actor: Actor, now: datetime | None = None) -> Release:
@@ -39,7 +39,7 @@ def release_for(pipeline_name: str, *, draft: bool, actor: Actor, now: datetime 
 def pipeline_to_run(name: str, *, actor: Actor) -> Pipeline:
     """The pipeline, for somebody who may start it; whether it has anything to start is another question. UnknownPipeline, NotGranted."""
     pipeline = pipeline_named(name, actor)
-    require_member(actor, pipeline.team.name, f"pipeline '{pipeline.name}'")
+    require(actor.may_start(pipeline.team.name), actor, pipeline.team.name, f"pipeline '{pipeline.name}'")
     return pipeline
 
 
@@ -112,6 +112,7 @@ def make_current(turn: Turn, pipeline: Pipeline, release: Release) -> MadeReleas
         raise Conflict(f"pipeline '{pipeline.name}' was published by somebody else at this moment; look and repeat")
     pipeline.current_release = release
     Release.objects.filter(pk=release.pk).update(published_at=turn.now)
+    deeds.note_published(turn, release)
     turn.note(verbs.RELEASE_PUBLISHED, pipeline.subject, team=pipeline.team.name, facts={"digest": release.digest, "before": before})
     pinned = {name: agent["version"] for name, agent in sorted(release.manifest["agents"].items())}
     return MadeRelease(pipeline.name, release.manifest["pipeline"]["version"], release.digest, pinned, before, modelling.meanings(release.manifest))
@@ -136,6 +137,6 @@ def _draft_pins(version: Version, actor: Actor, now: datetime | None, above: tup
     if again := sorted(named & set(above)):
         raise NotPublishable(f"the draft of pipeline '{above[0]}' can't run: {pinning.cycle_of(again)}", problems=[pinning.cycle_of(again)])
     rows = Pipeline.objects.visible_to(actor).select_related("team").filter(name__in=named).exclude(state=Standing.RETIRED) if named else []
-    usable = [row for row in rows if actor.may_change(row.team.name)]
+    usable = [row for row in rows if actor.belongs_to(row.team.name)]
     made = {row.name: _draft_release(row, actor, now, above) for row in usable}
     return {name: pinning.pin_of(release.manifest, release.digest, actor=actor) for name, release in made.items()}

@@ -20,6 +20,7 @@ from .composing import of_other_teams, shown, users_of
 from .locking import inventory_held
 from .owners import owner_of_kind
 from .pinning import parents_of
+from .stopping import lift_of_agent, set_of_agent
 from .versions import published
 from .writing import Turn, reason_given, record_refusal, require_member
 
@@ -36,6 +37,8 @@ def retire(name: str, *, actor: Actor, reason: str, now: datetime | None = None,
         _refuse_needed(turn, owner)
         if not type(owner).objects.filter(pk=owner.pk).retire():
             raise Conflict(f"'{owner.name}' is retired already; `manage.py reinstate {owner.name}` brings it back")
+        if isinstance(owner, Agent):
+            lift_of_agent(turn, owner)
         verb = verbs.AGENT_RETIRED if isinstance(owner, Agent) else verbs.PIPELINE_RETIRED
         _note(turn, verb, owner, facts={"was": str(owner.state)}, openings={"reason": said})
 
@@ -54,6 +57,8 @@ def reinstate(name: str, *, actor: Actor, now: datetime | None = None, kind: Kin
         state = Standing.DRAFT if published(owner) is None else back
         if not type(owner).objects.filter(pk=owner.pk).reinstate(state):
             raise Conflict(f"'{owner.name}' is not retired but {owner.state}, so there is nothing to bring back")
+        if isinstance(owner, Agent) and state == Standing.SUSPENDED:
+            set_of_agent(turn, owner)
         verb = verbs.AGENT_REINSTATED if isinstance(owner, Agent) else verbs.PIPELINE_REINSTATED
         _note(turn, verb, owner, facts={"state": str(state)})
 

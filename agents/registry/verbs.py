@@ -19,8 +19,13 @@ AGENT_CHANGED = Verb("agents.agent.changed", _CHANGES)
 AGENT_PERMITTED = Verb("agents.agent.permitted", frozenset({"permissions"}))
 AGENT_PACED = Verb("agents.agent.paced")
 AGENT_SUSPENDED = Verb("agents.agent.suspended", frozenset({"reason"}))
+AGENT_NOTICED = Verb("agents.agent.noticed", frozenset({"why"}))
 AGENT_RESUMED = Verb("agents.agent.resumed")
 AGENT_REFUSED = Verb("agents.agent.refused", frozenset({"problems"}))
+# Those of agents have words of their own: suspended, resumed.
+STOP_SET = Verb("agents.stop.set", frozenset({"reason"}))
+STOP_LIFTED = Verb("agents.stop.lifted")
+STOP_REFUSED = Verb("agents.stop.refused", frozenset({"problems"}))
 PIPELINE_CREATED = Verb("agents.pipeline.created", _CHANGES)
 PIPELINE_CHANGED = Verb("agents.pipeline.changed", _CHANGES)
 PIPELINE_RETIRED = Verb("agents.pipeline.retired", frozenset({"reason"}))
@@ -47,6 +52,8 @@ VERSION_DRAFTED = Verb("agents.version.drafted")
 VERSION_PUBLISHED = Verb("agents.version.published")
 VERSION_RETIRED = Verb("agents.version.retired")
 RELEASE_MADE = Verb("agents.release.made", frozenset({"agents"}))
+POLICY_DRAFTED = Verb("agents.policy.drafted", frozenset({"policy"}))
+POLICY_PUBLISHED = Verb("agents.policy.published", frozenset({"policy"}))
 ALIAS_CREATED = Verb("agents.alias.created", _CHANGES)
 ALIAS_CHANGED = Verb("agents.alias.changed", _CHANGES)
 PRICE_SET = Verb("agents.price.set")
@@ -63,9 +70,13 @@ VERBS = (
     AGENT_PERMITTED,
     AGENT_PACED,
     AGENT_SUSPENDED,
+    AGENT_NOTICED,
     AGENT_RESUMED,
     AGENT_REFUSED,
     AGENT_ROLLED_BACK,
+    STOP_SET,
+    STOP_LIFTED,
+    STOP_REFUSED,
     PIPELINE_CREATED,
     PIPELINE_CHANGED,
     PIPELINE_ROLLED_BACK,
@@ -90,6 +101,8 @@ VERBS = (
     VERSION_PUBLISHED,
     VERSION_RETIRED,
     RELEASE_MADE,
+    POLICY_DRAFTED,
+    POLICY_PUBLISHED,
     ALIAS_CREATED,
     ALIAS_CHANGED,
     PRICE_SET,

@@ -15,7 +15,7 @@ from audit.canonical import digest
 from audit.errors import Conflict
 from audit.ledger import Verb
 
-from . import verbs
+from . import deeds, verbs
 from .changes import FieldChange, compare
 from .enforcing import put_in_force
 from .folders import Taken
@@ -84,6 +84,7 @@ def publish(turn: Turn, version: Version) -> bool:
         raise Conflict(f"version {version.number} of '{owner.name}' was changed by somebody else; apply again")
     activated = type(owner).objects.filter(pk=owner.pk).activate()
     _note(turn, verbs.VERSION_PUBLISHED, version, activated=bool(activated))
+    deeds.note_published(turn, version)
     version.refresh_from_db(fields=["state", "published_at"])
     return True
 

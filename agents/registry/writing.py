@@ -58,8 +58,13 @@ class Turn:
 
 def require_member(actor: Actor, team: str, what: str) -> None:
     """NotGranted unless the actor may change what the team owns."""
-    if not actor.may_change(team):
-        raise NotGranted(f"{what} belongs to team '{team}', and you are not a member of it; ask one of its people to do it", team=team)
+    require(actor.may_change(team), actor, team, what)
+
+
+def require(may: bool, actor: Actor, team: str, what: str) -> None:
+    """NotGranted unless `may`; says what the actor lacks."""
+    if not may:
+        raise NotGranted(f"{what} belongs to team '{team}', and {actor.lacks(team)}; ask one of its people to do it", team=team)
 
 
 def reason_given(text: str, needs: str, because: str) -> str:

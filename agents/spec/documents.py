@@ -51,3 +51,4 @@ class Parsed:
     pipelines: list[Document]
     models: list[Document]
     problems: list[Problem]
+    policies: list[Document] = field(default_factory=list)

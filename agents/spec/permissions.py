@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from agents import expressions
-from agents.spec.fields import Fields, described
+from agents.spec.fields import NAME, Fields, described
 from agents.spec.measures import rate_of, rate_text
 from agents.spec.vocabulary import VERB
 from audit.errors import Invalid
@@ -35,7 +35,7 @@ ARGS: Final = "args"
 """What a condition calls that which a call is given."""
 
 _RULE = re.compile(r"\s*(\S+)\s+(\S+)\s+(\S+)(?:\s+(\S.*?))?\s*")
-_CLAUSE = re.compile(r"(from|until|rate)\s+(\S+)\s*")
+_CLAUSE = re.compile(r"(from|until|rate|policy)\s+(\S+)\s*")
 _OBSERVE = re.compile(r"observe(?:\s+|$)")
 _CONDITION = re.compile(r"when\s+(\S.*)")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -70,6 +70,8 @@ class Rule:
     since: datetime | None = None
     until: datetime | None = None
     rate: Rate | None = None
+    policy: str | None = None
+    """Of a rule that asks for an approval: who gives it, where that is not the default."""
     observe: bool = False
     """Decided and recorded, not enforced."""
     when: str | None = None
@@ -106,7 +108,8 @@ class Rule:
 
     def canonical(self) -> str:
         """The one way to write it: what is stored, and what digests are made of."""
-        said = {"from": self.since and instant_said(self.since), "until": self.until and instant_said(self.until), "rate": self.rate}
+        times = {"from": self.since and instant_said(self.since), "until": self.until and instant_said(self.until)}
+        said = {**times, "rate": self.rate, "policy": self.policy}
         bounds = [f"{name} {value}" for name, value in said.items() if value is not None]
         return " ".join([self.words, *bounds, *(["observe"] if self.observe else []), *([f"when {self.when}"] if self.when is not None else [])])
 
@@ -146,7 +149,7 @@ def _bounds(text: str, rest: str) -> dict[str, Any]:
         bounds["observe"], rest = True, rest[found.end() :]
     condition = _CONDITION.fullmatch(rest)
     if rest and condition is None:
-        said = "from INSTANT, until INSTANT, rate 10/hour, observe and, at the very end, when CONDITION"
+        said = "from INSTANT, until INSTANT, rate 10/hour, policy NAME, observe and, at the very end, when CONDITION"
         raise RuleInvalid(f"permission {_shown(text)}: {rest!r:.80} can't be read; after the resource may follow {said}")
     return bounds | ({"when": condition[1]} if condition is not None else {})
 
@@ -159,6 +162,8 @@ def _judged(rule: Rule) -> Rule:
         unused = "what is denied is never used" if rule.effect == DENY else "what is only observed is never used"
         why = unused if rule.observe or rule.effect == DENY else "what an agent does with the network itself can't be counted"
         raise RuleInvalid(f"permission {_shown(rule.text)} has a rate, and {why}; leave it out")
+    if rule.policy is not None and rule.effect != REQUIRE_APPROVAL:
+        raise RuleInvalid(f"permission {_shown(rule.text)} names a policy, and only require_approval has one; leave it out")
     return rule
 
 
@@ -182,11 +187,16 @@ def _rate_of(text: str) -> Rate | None:
     return Rate(*found)
 
 
+def _policy_of(text: str) -> str | None:
+    return text if NAME.fullmatch(text) else None
+
+
 _INSTANT = "a day or an instant such as 2027-01-01 or 2027-01-01T08:00:00Z"
 _READERS: Final[dict[str, tuple[str, Any, str]]] = {
     "from": ("since", instant_of, _INSTANT),
     "until": ("until", instant_of, _INSTANT),
     "rate": ("rate", _rate_of, f"uses per time, such as 10/hour or 60/1m: 1 to {MOST_USES:,} uses per 1s to 24h"),
+    "policy": ("policy", _policy_of, "the name of a policy such as production"),
 }
 
 
@@ -223,7 +233,7 @@ def _as_text(fields: Fields, item: Any, raw: tuple[Any, ...]) -> str | None:
         return None
     inner = Fields(fields.page, item, raw=raw, spec=(*fields.spec, "permissions", raw[-1]), what="this permission")
     effects = {effect: inner.text(effect) for effect in EFFECTS}
-    bounds = {name: inner.text(name) for name in ("from", "until", "rate")}
+    bounds = {name: inner.text(name) for name in ("from", "until", "rate", "policy")}
     bounds |= {"observe": "" if inner.boolean("observe") else None, "when": inner.text("when")}
     inner.finish()
     when = bounds["when"]

@@ -11,6 +11,7 @@ from agents.spec.documents import Document, Parsed, Problem
 from agents.spec.fields import Fields, Page, described
 from agents.spec.inventory import read_agent, read_model, read_team
 from agents.spec.pipelines import read_pipeline
+from agents.spec.policies import read_policy
 from agents.spec.yaml_reader import Raw, read_yaml
 
 _READERS: dict[str, Callable[[Fields], dict[str, Any]]] = {
@@ -18,17 +19,17 @@ _READERS: dict[str, Callable[[Fields], dict[str, Any]]] = {
     "agent": read_agent,
     "pipeline": read_pipeline,
     "model": read_model,
+    "policy": read_policy,
 }
 _LATER_KINDS = {
     "grant": "write `permissions` in the agent",
     "budget": "write `limits` in the pipeline",
-    "policy": "it comes with approvals",
 }
 _LATER_KEYS = {
-    "approve_when": "it comes with approvals",
+    "approve_when": "let a permission of the agent say require_approval",
     "members": "who belongs to a team is said by `manage.py members`, not in files; leave this out",
     "tools": "name what the agent touches in `uses`",
-    "approval": "it comes with approvals",
+    "approval": "let a permission of the agent say require_approval",
     "schedule": "start runs from your own scheduler",
 }
 
@@ -48,7 +49,7 @@ def read(files: Mapping[str, bytes]) -> Parsed:
     for documents in kinds.values():
         problems += _duplicates(documents)
     problems = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line))
-    return Parsed(kinds["team"], kinds["agent"], kinds["pipeline"], kinds["model"], problems)
+    return Parsed(kinds["team"], kinds["agent"], kinds["pipeline"], kinds["model"], problems, kinds["policy"])
 
 
 def _document(file: str, raw: Raw, problems: list[Problem]) -> Document | None:

@@ -44,13 +44,15 @@ _NAME: Final[Shape] = {"type": "string", "pattern": NAME_PATTERN}
 _SOME_ID: Final[Shape] = {"type": "string", "pattern": f"^{_ID}$"}
 
 PARAMETERS: Final[dict[str, Shape]] = {
-    **{what: {**_NAME, "description": f"the {what}'s name"} for what in ("team", "agent", "pipeline", "alias")},
+    **{what: {**_NAME, "description": f"the {what}'s name"} for what in ("team", "agent", "pipeline", "alias", "policy")},
     "person": {"type": "string", "pattern": PERSON_PATTERN, "description": "the person, by the name they sign in with"},
     "group": {"type": "string", "pattern": PERSON_PATTERN, "description": "the group's name"},
     "number": {"type": "integer", "minimum": 1, "maximum": 999_999_999, "description": "the version's number"},
     "release": {"type": "string", "pattern": f"^{_DIGEST}$", "description": "the release's digest, or its first eight digits or more"},
     "run": {**_SOME_ID, "description": "the run's id, or its first eight characters or more"},
     "wait": {"type": "string", "format": "uuid", "description": "the wait's id"},
+    "stop": {"type": "string", "format": "uuid", "description": "the stop's id"},
+    "approval": {"type": "string", "format": "uuid", "description": "the request's id, which is that of the wait"},
     "call": {"type": "string", "format": "uuid", "description": "the call's id"},
     "signal": {**_NAME, "description": "the signal's name, as the pipeline says it"},
     "entry": {"type": "string", "format": "uuid", "description": "the entry's id"},

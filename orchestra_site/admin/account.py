@@ -22,7 +22,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminPasswordWid
 from agents import registry
 from agents.models import Team
 from audit import clock
-from audit.actors import MANAGE_PEOPLE, SEE_EVERYTHING, Actor
+from audit.actors import CHANGE_THINGS, MANAGE_PEOPLE, OPERATE_RUNS, SEE_EVERYTHING, START_RUNS, STOP_EVERYTHING, Actor
 from audit.admin import Deed, ReadOnlyAdmin, act, text_field
 from audit.requests import actor_of
 from audit.wording import ago, instant
@@ -31,10 +31,15 @@ from orchestra_site.signing_in import change_own_password, keep_session
 from orchestra_site.tokens import DAYS, MOST_DAYS, MOST_NAME, create_token, revoke_token, revoke_tokens
 
 MOST: Final = 200
-_ACTS: Final = "Start, cancel and judge runs again; publish, roll back, retire and suspend"
+_ACTS: Final = {
+    START_RUNS: "start runs",
+    OPERATE_RUNS: "cancel them, answer them and judge them again",
+    CHANGE_THINGS: "publish, roll back, retire and suspend",
+}
 _LOOKS: Final = "Look at everything, change nothing"
 _BEYOND: Final = {
     SEE_EVERYTHING: "You see everything of every team; that alone lets you change nothing.",
+    STOP_EVERYTHING: "You may stop things and cancel runs of every team, and stop what is no team's own.",
     MANAGE_PEOPLE: "You say who may sign in, and let people into your own teams.",
 }
 
@@ -170,7 +175,9 @@ def _tokens(number: int) -> str:
 
 
 def _memberships(place: registry.Place, actor: Actor) -> Sequence[Membership]:
-    lets = "; let people in, and take them out" if actor.may_manage_people else ""
-    own = [Membership(team, "member", f"{_ACTS}{lets}") for team in place.teams]
+    acts = [words for right, words in _ACTS.items() if right in actor.does]
+    acts += ["let people in, and take them out"] if actor.may_manage_people else []
+    may, kind = "; ".join(acts).capitalize() or _LOOKS, ", ".join(["member", *sorted(actor.roles)])
+    own = [Membership(team, kind, may) for team in place.teams]
     shown = [Membership(team, "onlooker", _LOOKS) for team in place.shown if team not in place.teams]
     return own + shown

@@ -16,7 +16,7 @@ from django.template.loader import render_to_string
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
 from agents import registry
-from agents.registry.people import PERMISSIONS
+from agents.registry.roles import PERMISSIONS
 from audit.admin import Deed, LongListAdmin, act, link_to, shown, text_field
 from audit.requests import actor_of
 from audit.templatetags.showing import badge

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 
-from agents.models import Agent, Pipeline, Standing
+from agents import registry
+from agents.models import Agent, AgentNotice, Pipeline, Standing, Stop
+from approvals import services as approvals
 from audit import clock
 from audit.actors import Actor
 from audit.requests import actor_of
@@ -52,8 +54,9 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     actor, now = actor_of(request), clock.now()
     runs = _newest(actor, now)
     tallies, answers = _tallies(runs, actor, now), _answers(actor, now)
-    agents = Agent.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team")
-    stopped = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date())).order_by("name")
+    agents = Agent.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team").prefetch_related("notices")
+    noticed = Exists(AgentNotice.objects.filter(agent=OuterRef("pk")))
+    looked_at = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date()) | noticed).order_by("name")
     return {
         **given,
         "now": now,
@@ -62,8 +65,10 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "capped": NEWEST if len(runs) == NEWEST else None,
         "answers": answers[:MOST],
         "more_answers": len(answers) > MOST,
+        "approvals": _approvals(actor, now),
         "attention": _attention(runs),
-        "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in stopped[:MOST]],
+        "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in looked_at[:MOST]],
+        "stopped": registry.stops_on([row.subject for row in Stop.objects.in_force().visible_to(actor)[:MOST]], actor=actor),
         "engines": Engine.objects.serving(now).count(),
         "queued": sum(one.word == "queued" for one in runs),
         "waiting": _waiting(actor, now),
@@ -90,6 +95,11 @@ def _waiting(actor: Actor, now: datetime) -> int:
 def _answers(actor: Actor, now: datetime) -> list[dict[str, Any]]:
     """What this person may answer at this moment, what ends soonest first; one more than is shown."""
     return services.listed_waits(services.asked_of(actor, now=now, most=MOST + 1))
+
+
+def _approvals(actor: Actor, now: datetime) -> list[dict[str, Any]]:
+    """What this person may approve at this moment, what ends soonest first."""
+    return approvals.listed(approvals.waiting_for(actor, most=MOST), now)
 
 
 def _tallies(runs: Sequence[Listed], actor: Actor, now: datetime) -> list[Tally]:

@@ -164,7 +164,7 @@ class PipelineAdmin(PipelinePage):
         actor = actor_of(request)
         newest = Run.objects.visible_to(actor).whole().filter(pipeline=row).select_related("pipeline").order_by("-created_at")[:STRIP]
         found = with_waits(listed(newest, clock.now()))
-        starts = actor.may_change(row.team.name) and row.state != "retired"
+        starts = actor.may_start(row.team.name) and row.state != "retired"
         return {
             **super().page_context(request, row),
             "strip": found,

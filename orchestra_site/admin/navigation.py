@@ -21,7 +21,12 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Only what this person can make use of. An entry in the navigation is no right: each page filters by the actor."""
     actor = actor_of(request)
     exists = [_to("Agents", "agents_agent", "smart_toy"), _to("Pipelines", "agents_pipeline", "account_tree"), _to("Teams", "agents_team", "groups")]
-    happens = [_to("Runs", "runs_run", "play_circle"), _to("Waiting", "runs_wait", "hourglass_empty")]
+    happens = [
+        _to("Runs", "runs_run", "play_circle"),
+        _to("Waiting", "runs_wait", "hourglass_empty"),
+        _to("Approvals", "approvals_request", "how_to_reg"),
+        _to("Stops", "agents_stop", "block"),
+    ]
     happened = [_to("Audit log", "audit_entry", "history_edu"), _to("Charges", "audit_charge", "payments")]
     groups = [
         {"title": "", "items": [{"title": "Overview", "icon": "dashboard", "link": reverse("admin:index"), "active": _at("admin:index", request)}]},

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 import agents.api.shapes
+import approvals.api.shapes
 import audit.api.shapes
 import runs.api.shapes
 from audit.api.doors import Door
@@ -48,7 +49,7 @@ those that are shown to you, and may act for the first. What you may not see doe
    `failure` whose it is if it is not.
 5. While `state` is `waiting`, `waits` says for what, until when, who can end it and what silence means.
    `POST /api/v1/runs/{run}/signals/{signal}/` sends what it waits for, `POST /api/v1/calls/{call}/settle/` says what became of a call whose
-   fate nobody knows, and `GET /api/v1/waits/` lists what all runs wait for.
+   fate nobody knows, `POST /api/v1/approvals/{approval}/decide/` approves or declines a call, and `GET /api/v1/waits/` lists what all runs wait for.
 6. `POST /api/v1/runs/{run}/cancel/` ends one early; `POST /api/v1/runs/{run}/reverify/` has a stored result judged again.
 
 A worker (`manage.py worker`) does the work; without one a run stays `queued` until its deadline, and has then failed.
@@ -70,7 +71,7 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
     """The description, and each app's shapes as components."""
     result["info"]["description"] = DESCRIPTION
     components = result.setdefault("components", {}).setdefault("schemas", {})
-    for app in (audit.api.shapes, agents.api.shapes, runs.api.shapes, shapes):
+    for app in (audit.api.shapes, agents.api.shapes, runs.api.shapes, approvals.api.shapes, shapes):
         components.update(app.COMPONENTS)
     return result
 

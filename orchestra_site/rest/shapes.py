@@ -26,6 +26,8 @@ ME: Final = given(
     teams=listing(text(), "teams that you belong to, and may act for"),
     reads=listing(text(), "teams that are only shown to you"),
     permissions=listing(text(), "what you may beyond your teams"),
+    roles=listing(text(), "your roles; without any you act for your teams as every member does"),
+    does=listing(text(), "what you may do for the teams that you belong to"),
 )
 REVOKED: Final = given(revoked=whole("how many tokens"), meaning="Tokens that are refused from now on.")
 PASSWORD_ASKED: Final = given(

@@ -125,5 +125,7 @@ class MeView(Door):
                 "teams": sorted(actor.teams),
                 "reads": sorted(actor.reads),
                 "permissions": sorted(actor.permissions),
+                "roles": sorted(actor.roles),
+                "does": sorted(actor.does),
             }
         )

@@ -40,6 +40,7 @@ V1: list[URLPattern | URLResolver] = [
     path("tokens/<uuid:token>/", tokens.TokenView.as_view()),
     path("", include("agents.api.urls")),
     path("", include("runs.api.urls")),
+    path("", include("approvals.api.urls")),
     path("", include("audit.api.urls")),
 ]
 INDEX = path("", index.IndexView.as_view(addresses=index.addresses_of(V1)))

@@ -22,7 +22,7 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
     Cause.EXPIRED: "Nobody answered in time. Find out who was to send it and why it didn't come; start again, or give the wait more time.",
     Cause.RATE: "The agent has made as many calls as its rate allows; the message says when the next one fits. Start again then, or raise the rate.",
     Cause.BREAKER: "The agent's last calls have all failed, so it rests; the message says until when. Look at those failures first.",
-    Cause.STOPPED: "The agent is suspended or retired. Its page says by whom and why.",
+    Cause.STOPPED: "What it needs was stopped, and nobody let it go on in time; or its agent is retired. The list of stops says by whom and why.",
     Cause.REJECTED: "The run below was rejected by its own verifier. Its page has the checks: what was claimed, and what was found.",
     Cause.UNVERIFIED: "The run below came to a result that nobody could judge. Its page says why; judge it again once its verifier works.",
     Cause.LOST: "Five workers in a row were gone while they had it. Look at the workers' own logs: memory, restarts.",

@@ -122,6 +122,8 @@ def _nothing(said: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], str]:
 def _stands(said: Mapping[str, Any]) -> str:
     if said["state"] != WaitState.OPEN:
         return f"This wait is {said['state']}."
+    if said["kind"] == WaitKind.APPROVAL:
+        return "It is decided under Approvals, by whom its policy names and who had no part in it."
     return f"Nothing has to be done here. Who ends it: {said['who']}."
 
 

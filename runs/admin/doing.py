@@ -70,7 +70,7 @@ def cancel(page: ReadOnlyAdmin, request: HttpRequest, run: Run) -> HttpResponse:
         "The run ends as cancelled. That is final: it can't be taken up again, only started anew.",
     )
     over = "This run has finished, and finished is final: there is nothing to cancel." if run.state == RunState.FINISHED else None
-    forbidden = _not_a_member(actor.may_change(run.team.name), run.team.name) or over
+    forbidden = _forbidden(actor.may_cancel(run.team.name), run.team.name, actor) or over
     return act(page, request, Deed("Cancel this run", "Cancel the run", link_to(run), perform, says, danger=True, forbidden=forbidden, about=run))
 
 
@@ -86,7 +86,7 @@ def reverify(page: ReadOnlyAdmin, request: HttpRequest, run: Run) -> HttpRespons
         "A new run of the verifier alone judges the stored result against the same criteria, as of the moment at which this run finished.",
         "Nothing is done again, and this run stays as it is; the newer verdict is shown beside it.",
     )
-    forbidden = _not_a_member(actor.may_change(run.team.name), run.team.name)
+    forbidden = _forbidden(actor.may_operate(run.team.name), run.team.name, actor)
     deed = Deed("Judge this result again", "Judge again", link_to(run), perform, says, forbidden=forbidden, about=run, after=lambda: started["at"])
     return act(page, request, deed)
 
@@ -107,13 +107,16 @@ def _spec(pipeline: Pipeline) -> Mapping[str, Any] | None:
 def _may_not_start(pipeline: Pipeline, actor: Actor) -> str | None:
     """Who may instead, by name: whoever sees a team sees its members."""
     team = pipeline.team.name
-    if actor.may_change(team):
+    if actor.may_start(team):
         return None
+    if team in actor.teams:
+        return f"You may look at '{pipeline.name}', but {actor.lacks(team)}."
     members = registry.people_of(team, actor=actor).members
     who = ", ".join(members[:MOST_NAMED]) + (f" and {len(members) - MOST_NAMED} more" if len(members) > MOST_NAMED else "")
     named = f": {who}" if members else "; it has none yet, so ask whoever manages people here"
     return f"You may look at '{pipeline.name}'. A run of it is started by a member of team '{team}'{named}."
 
 
-def _not_a_member(may: bool, team: str) -> str | None:
-    return None if may else f"You may look at this, but it belongs to team '{team}' and only its people can do this."
+def _forbidden(may: bool, team: str, actor: Actor) -> str | None:
+    why = actor.lacks(team) if team in actor.teams else f"it belongs to team '{team}' and only its people can do this"
+    return None if may else f"You may look at this, but {why}."

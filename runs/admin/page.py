@@ -6,6 +6,7 @@ Decides nothing: the document says what the run reads as. Bounded: of very long 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from agents import registry
 from agents.models import Agent
 from audit import clock, reports
 from audit.actors import Actor
@@ -16,7 +17,7 @@ from runs.admin.findings import findings
 from runs.admin.outline import Asked, outline
 from runs.admin.phases import Work, phases, work_of
 from runs.admin.timeline import timeline
-from runs.models import Outcome, Run, RunState
+from runs.models import Outcome, Run, RunState, WaitKind
 
 MOST_ENTRIES: Final = 200
 MOST_MISSING: Final = 10
@@ -33,8 +34,9 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
     document, now = services.run_document(run, actor=actor, only=told.shown), clock.now()
     entries = reports.entries_of(run.id, limit=MOST_ENTRIES)
     look = where_to_look(document)
-    changes, live, word = actor.may_change(run.team.name), document["outcome"] is None, word_of(document)
+    team, live, word = run.team.name, document["outcome"] is None, word_of(document)
     return {
+        "stopped": registry.stops_on(_stoppable(run, document), actor=actor),
         "run": document,
         "title": f"{visible(document['pipeline'], 80)}, {word}, {run.created_at:%H:%M}",
         "word": word,
@@ -55,11 +57,17 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
         "not_passed": _not_passed(document, word),
         "limits": _limits(run, document),
         "refresh": (REFRESH_WAITING_S if document["state"] == RunState.WAITING else REFRESH_S) if live else None,
-        "changes": changes,
-        "may_cancel": changes and live,
-        "may_reverify": changes and not live and bool(run.result_digest) and document["integrity"] != "broken",
-        "may_start": changes,
+        "may_answer": actor.may_operate(team),
+        "may_cancel": actor.may_cancel(team) and live,
+        "may_reverify": actor.may_operate(team) and not live and bool(run.result_digest) and document["integrity"] != "broken",
+        "may_start": actor.may_start(team),
     }
+
+
+def _stoppable(run: Run, document: Mapping[str, Any]) -> list[str]:
+    """It, its pipeline and team, and what its steps wait for the end of."""
+    waited = [wait["subject"] for wait in document["waits"] if wait["kind"] == WaitKind.STOPPED]
+    return [run.subject, f"pipeline:{document['pipeline']}", f"team:{document['team']}", *waited]
 
 
 def _work(run: Run, steps: Sequence[services.StepInShort]) -> Work:

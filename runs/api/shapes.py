@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from agents.models import Scope
 from audit.api.shapes import NANO, Shape, anything, flag, given, ident, instant, listing, mapping, maybe, named, one_of, page_of, ref, text, whole
 from runs.models import CallKind, CallState, Cause, Integrity, Mode, Outcome, Resolution, RunState, StepState, WaitKind, WaitState
 from runs.services import OUTCOMES
@@ -27,7 +28,8 @@ _HEADER: Final[dict[str, Shape]] = {
 }
 _KINDS: Final = (
     "timer: for a time; signal: for somebody's word; remote: for a child run; unresolved: for a person who says what became of a call; "
-    "incompatible: for an engine that can go on with it"
+    "approval: for people's yes to a call (its id is that of `/api/v1/approvals/{approval}/`); "
+    "incompatible: for an engine that can go on with it; stopped: for the end of a stop"
 )
 _TOLD_LATE: Final = maybe(
     given(
@@ -42,7 +44,7 @@ _WAIT: Final[dict[str, Shape]] = {
     "id": ident(),
     "step": maybe(text("the step that waits; null where the whole run does", example="paid")),
     "kind": one_of(*WaitKind, meaning=_KINDS),
-    "subject": maybe(text("the signal's name, or the agent of an unresolved call", example="payment")),
+    "subject": maybe(text("the signal's name, the agent of an unresolved call, or what was stopped (`agent:reader`)", example="payment")),
     "call": maybe(ident("the unresolved call, to be settled")),
     "opened_at": instant(),
     "expires_at": instant("time alone ends it then"),
@@ -89,6 +91,59 @@ UNRESOLVED: Final = given(
     takes=anything("JSON Schema of the result that it would have given; null where any value will do"),
     why_not=maybe(text("why you can't settle it now; null where you can")),
     meaning="A call, and what is to be said of one that may or may not have been carried out.",
+)
+_STOP: Final[dict[str, Shape]] = {
+    "id": ident(),
+    "scope": one_of(*Scope, meaning="what kind of thing is stopped"),
+    "name": maybe(text("its name: `reader@3` for a version, the id of a run; null for everything", example="ops-digest")),
+    "what": text("the same for people", example="pipeline 'ops-digest'"),
+    "team": maybe(text("whose it is; null for what is nobody's own")),
+    "reason": maybe(text("why; null where it was erased")),
+    "stopped_at": instant(),
+    "stopped_by": text("person:NAME or system:system", example="person:alice"),
+    "lifted_at": maybe(instant("null while it is in force")),
+    "lifted_by": maybe(text()),
+}
+STOP_LISTED: Final = given(_STOP, meaning="A stop in a list; `GET /api/v1/stops/{stop}/` has the proof.")
+STOPPED_CALL: Final = given(
+    {name: text() for name in ("pipeline", "team", "step", "agent", "name")},
+    id=ident(),
+    run=ident(),
+    kind=one_of(*CallKind),
+    mode=one_of(*Mode),
+    state=one_of(*CallState),
+    dispatched_at=instant(),
+    settled_at=maybe(instant()),
+    not_after=instant("it can't be carried out after that"),
+    fate=text("what became of it so far, in words", example="was answered"),
+    meaning="A call that a stop covers.",
+)
+STOP: Final = given(
+    _STOP,
+    proof=given(
+        complete=flag("false: calls that are not shown to you may be under it too, and are not counted"),
+        quiet=flag("none was sent since, and none is out any more"),
+        quiet_since=maybe(instant("since when; null while it is not")),
+        looked_at=instant("when this was counted"),
+        until=instant("up to when calls are looked at: the lifting, or now"),
+        last_before=maybe(ref("StoppedCall")),
+        sent_after=whole("calls that were sent after the stop, or sent again", example=0),
+        after=listing(ref("StoppedCall"), "these; the first 100"),
+        in_flight=whole("calls that were out when it was set"),
+        still_out=whole("of these, how many are still out"),
+        calls=listing(ref("StoppedCall"), "these, with what became of each; the first 100"),
+        waiting=whole("steps and runs that wait for its end"),
+        meaning="The proof that it has come to rest, counted anew from the calls' own rows.",
+    ),
+    meaning="A stop, and the proof that it holds.",
+)
+STOP_ASKED: Final = given(
+    scope=one_of(*Scope, meaning="what kind of thing"),
+    name=text("its name; a run's id or the beginning of it; left out for everything", most=100),
+    reason=text("why; kept with the entry, 1 to 1,000 characters", least=1, most=1_000),
+    optional=("name",),
+    examples=[{"scope": "pipeline", "name": "ops-digest", "reason": "Its source is wrong."}, {"scope": "everything", "reason": "A leak."}],
+    meaning="What is to be stopped, and why.",
 )
 LISTED: Final = given(
     _HEADER,
@@ -256,4 +311,7 @@ COMPONENTS: Final = {
     "WaitPage": page_of(WAIT_LISTED),
     "CallToSettle": UNRESOLVED,
     "UnresolvedPage": page_of(UNRESOLVED_LISTED),
+    "Stop": STOP,
+    "StoppedCall": STOPPED_CALL,
+    "StopPage": page_of(STOP_LISTED),
 }

@@ -14,7 +14,7 @@ from audit.api.shapes import ref, text, whole
 from runs import services
 from runs.api import watching
 from runs.api.shapes import FILTERS, START
-from runs.errors import AlreadyFinished, BadInput, IdempotencyConflict, NotReverifiable, Overloaded, TooManyQueued, UnknownRun
+from runs.errors import AlreadyFinished, BadInput, IdempotencyConflict, NotReverifiable, Overloaded, Stopped, TooManyQueued, UnknownRun
 from runs.models import Run
 from runs.services import Listed, Wanted
 
@@ -53,6 +53,10 @@ def _instant(at: Any) -> str | None:
     return None if at is None else clock.to_text(at)
 
 
+NOT_STARTED = (UnknownPipeline, NotPublished, Retired, Stopped)
+"""What there is to be said of a pipeline of which no run is started."""
+
+
 class RunsView(Door):
     @operation(
         id="list_runs",
@@ -88,7 +92,7 @@ class RunsView(Door):
         gives=ref("Run"),
         status=201,
         also={200: "The run that this key started before."},
-        refuses=(UnknownPipeline, NotGranted, NotPublished, NotPublishable, Retired, BadInput, IdempotencyConflict, TooManyQueued, Overloaded),
+        refuses=(*NOT_STARTED, NotGranted, NotPublishable, BadInput, IdempotencyConflict, TooManyQueued, Overloaded),
     )
     def post(self, asked: Asked) -> Response:
         run = services.start_run(
@@ -171,7 +175,7 @@ class ReverifyView(Door):
         ),
         gives=ref("Run"),
         status=201,
-        refuses=(UnknownRun, NotGranted, NotReverifiable, TooManyQueued, Overloaded),
+        refuses=(UnknownRun, NotGranted, NotReverifiable, Stopped, TooManyQueued, Overloaded),
     )
     def post(self, asked: Asked, run: str) -> Response:
         new = services.reverify(run=run, actor=asked.actor, ring=True)

@@ -6,11 +6,12 @@ Admission first; then the store writes the intent, then it is sent. Writes no ro
 from runs.adapters.children import CallError, NeverSent, OnCall, OnProgress, Place
 
 from .admission import admit
-from .sending import Boundary, standings, stored_replies, target_resource, unpacked, with_bound
-from .values import Account, Refusal, Reply, Request, Standing
+from .sending import Boundary, Stands, as_it_stands, standings, stored_replies, target_resource, unpacked, with_bound
+from .values import Account, Ask, Refusal, Reply, Request, Standing
 
 __all__ = [
     "Account",
+    "Ask",
     "Boundary",
     "CallError",
     "NeverSent",
@@ -21,7 +22,9 @@ __all__ = [
     "Reply",
     "Request",
     "Standing",
+    "Stands",
     "admit",
+    "as_it_stands",
     "standings",
     "stored_replies",
     "target_resource",

@@ -10,13 +10,16 @@ from typing import Final
 
 from agents import grants
 from agents.grants import Decision
+from agents.stops import InForce
 from audit.wording import ended, money
-from runs.boundary.values import Account, Refusal, Request, Standing
+from runs.boundary import approving
+from runs.boundary.values import Account, Ask, Refusal, Request, Standing
 from runs.engine import pacing
 from runs.engine.pacing import Admission, Pace
 from runs.engine.states import CallKind, Cause
 from runs.engine.values import instant_text
 
+SUSPENDED: Final = "suspended"
 ABLE: Final = frozenset({"draft", "active"})
 
 
@@ -30,6 +33,7 @@ class _Asked:
     own: Mapping[str, Admission]
     now: datetime
     decisions: Sequence[Decision] = ()
+    stop: InForce | None = None
     """What the grants say of each of the request's uses, in their order."""
 
     @property
@@ -38,7 +42,7 @@ class _Asked:
         return None if self.standing is None or self.request.kind is CallKind.INLINE else self.standing.pace
 
 
-Stage = Callable[[_Asked], Refusal | None]
+Stage = Callable[[_Asked], Refusal | Ask | None]
 
 
 _NO_RATE: Final[Mapping[str, datetime]] = {}
@@ -52,14 +56,15 @@ def admit(
     own: Mapping[str, Admission],
     now: datetime,
     full: Mapping[str, datetime] = _NO_RATE,
-) -> Refusal | None:
-    """Every stage in order; the first that refuses decides. None: the call may be written down and sent.
+    stop: InForce | None = None,
+) -> Refusal | Ask | None:
+    """Every stage in order; the first that refuses, or has people asked, decides. None: the call may be written down and sent.
 
     `own`: calls of the same agent that this process has admitted lately, by key; the standing may not know them yet.
     `full`: permissions of the agent that are used up, and when the next use of each fits.
     """
     open_again = {text: at for text, at in full.items() if at > now}
-    asked = _Asked(request, standing, account, own, now, decided(request, standing, now, full=open_again))
+    asked = _Asked(request, standing, account, own, now, decided(request, standing, now, full=open_again), stop)
     for stage in STAGES:
         refusal = stage(asked)
         if refusal is not None:
@@ -67,10 +72,13 @@ def admit(
     return _used_up(request.agent.name, asked.decisions, open_again)
 
 
-def withdrawn(request: Request, *, standing: Standing | None, now: datetime) -> Refusal | None:
+def withdrawn(request: Request, *, standing: Standing | None, now: datetime, stop: InForce | None = None) -> Refusal | None:
     """What keeps an admitted call, which had to wait, from being sent after all: its agent's standing as it is now. Its account has paid already."""
-    asked = _Asked(request, standing, Account(0, None, 0, None), {}, now, decided(request, standing, now))
-    return next((refusal for stage in STANDING_STAGES if (refusal := stage(asked)) is not None), None)
+    asked = _Asked(request, standing, Account(0, None, 0, None), {}, now, decided(request, standing, now), stop)
+    said = next((said for stage in STANDING_STAGES if (said := stage(asked)) is not None), None)
+    if isinstance(said, Ask):
+        return Refusal(Cause.DENIED, f"'{request.agent.name}' may do it only with an approval, and none covers it any more: {approving.CHANGED}")
+    return said
 
 
 def decided(request: Request, standing: Standing | None, now: datetime, *, full: Collection[str] = ()) -> Sequence[Decision]:
@@ -100,27 +108,27 @@ def _identity(asked: _Asked) -> Refusal | None:
 
 
 def _stop(asked: _Asked) -> Refusal | None:
-    if asked.standing is not None and asked.standing.state not in ABLE:
-        return Refusal(Cause.STOPPED, f"agent '{asked.request.agent.name}' is {asked.standing.state} and may not work")
-    return None
+    """Stopped: it waits. An agent that is suspended is stopped, whichever of the two was read first; one that is retired does nothing any more."""
+    name, state = asked.request.agent.name, "" if asked.standing is None else asked.standing.state
+    if asked.stop is not None:
+        message = f"{asked.stop.said}, and '{name}' is sent nothing until that is lifted"
+        return Refusal(Cause.STOPPED, message, asked.stop.owner, asked.stop.subject)
+    if asked.standing is None or state in ABLE:
+        return None
+    return Refusal(Cause.STOPPED, f"agent '{name}' is {state} and may not work", stop=f"agent:{name}" if state == SUSPENDED else "")
 
 
 def _grants(asked: _Asked) -> Refusal | None:
-    return _forbidden(asked, lambda decision: not decision.allowed and not decision.needs_approval, "may not {} {}")
-
-
-def _approval(asked: _Asked) -> Refusal | None:
-    """Nobody can give an approval in this version, so what requires one is refused: closed until there is somebody to ask."""
-    return _forbidden(asked, lambda decision: decision.needs_approval, "may {} {} only with an approval")
-
-
-def _forbidden(asked: _Asked, forbids: Callable[[grants.Decision], bool], said: str) -> Refusal | None:
     for (verb, resource), decision in zip(asked.request.uses, asked.decisions, strict=False):
-        if forbids(decision):
+        if not decision.allowed and not decision.needs_approval:
             why, change = grants.explained(decision, verb, resource)
-            message = f"'{asked.request.agent.name}' {said.format(verb, resource)}: {ended(why)} {change} and apply again with --publish"
+            message = f"'{asked.request.agent.name}' may not {verb} {resource}: {ended(why)} {change} and apply again with --publish"
             return Refusal(Cause.DENIED, message)
     return None
+
+
+def _approval(asked: _Asked) -> Refusal | Ask | None:
+    return approving.wanted(asked.request, asked.standing, asked.decisions)
 
 
 def _rate(asked: _Asked) -> Refusal | None:

@@ -1,21 +1,24 @@
 """The adapters of one engine process, and how an admitted call reaches them. Writes no rows; knows no steps' meaning."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
-from agents import grants, registry, uses
+from agents import grants, registry, stops, uses
 from agents.models import Agent as AgentRow
 from agents.models import Team
 from agents.prices import Used
+from agents.spec.policies import Policy
+from agents.stops import InForce, Place, Stops
 from audit import bulk, clock
 from runs import store
 from runs.adapters import commands, http, inline, models
 from runs.adapters.children import Broken, Children, Job, MayGo, OnCall, OnProgress, Returned
 from runs.boundary.admission import admit, decided, withdrawn
-from runs.boundary.values import Account, Refusal, Reply, Request, Standing
+from runs.boundary.values import Account, Ask, Refusal, Reply, Request, Standing
 from runs.engine import pacing
 from runs.engine.pacing import Admission
 from runs.engine.states import CallKind, Cause
@@ -34,12 +37,28 @@ _IN_CHILDREN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND})
 def standings(names: Sequence[str]) -> dict[str, Standing]:
     """The live standing of agents, by name. One indexed read, and those of `store.pace_of` for agents with a rate or a breaker."""
     rows, now = bulk.read_pairs(AgentRow, Team, on=("team", "id"), match=["name"], rows=[[name] for name in names]), clock.now()
-    return {agent.name: _standing(agent, team, now) for agent, team in rows}
+    named = {agent.name: registry.policies_named([*agent.permissions, *team.permissions]) for agent, team in rows}
+    every = set().union(*named.values())
+    policies = registry.policies_in_force(every) if every else {}
+    return {agent.name: _standing(agent, team, now, {name: policies[name] for name in named[agent.name] & policies.keys()}) for agent, team in rows}
 
 
-def _standing(agent: AgentRow, team: Team, now: datetime) -> Standing:
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """What may be sent at one moment: the stops in force, and what some agents may do."""
+
+    stops: Stops
+    standings: Mapping[str, Standing]
+
+
+def as_it_stands(names: Sequence[str], known: Stops) -> Stands:
+    """The stops first: an agent is suspended together with its stop, so that one that reads as suspended is at most not yet known to be stopped."""
+    return Stands(stops.news(known), standings(names))
+
+
+def _standing(agent: AgentRow, team: Team, now: datetime, policies: Mapping[str, Policy]) -> Standing:
     pace = store.pace_of(agent.name, agent.pace, now) if agent.pace else None
-    return Standing(agent.state, (*agent.permissions, *team.permissions), pace, team.vocabulary)
+    return Standing(agent.state, (*agent.permissions, *team.permissions), pace, team.vocabulary, team.name, policies)
 
 
 def unpacked(digests: Sequence[str]) -> dict[str, Path]:
@@ -59,12 +78,15 @@ class Boundary:
         self._admitted: dict[str, dict[str, Admission]] = {}
         self._full: dict[str, dict[str, datetime]] = {}
         self._noted: dict[uses.Used, datetime] = {}
+        self.stops = Stops()
+        self.lines: dict[UUID, Sequence[Place]] = {}
+        """The runs that are driven here, each with all above it."""
 
-    def admit(self, request: Request, account: Account, *, now: datetime) -> Refusal | None:
+    def admit(self, request: Request, account: Account, *, now: datetime) -> Refusal | Ask | None:
         """As `admit`, over what this process knows. What it admits of an agent with a pace, it counts from now on."""
         agent = request.agent.name
         standing, own = self.standings.get(agent), self._admitted.get(agent, {})
-        refusal = admit(request, standing=standing, account=account, own=own, now=now, full=self._full.get(agent, {}))
+        refusal = admit(request, standing=standing, account=account, own=own, now=now, full=self._full.get(agent, {}), stop=self.stop_on(request))
         if refusal is None and standing is not None and standing.pace is not None and request.kind is not CallKind.INLINE:
             self._admitted.setdefault(agent, {})[request.key] = Admission(now, is_turn=request.ordinal == 0)
         return refusal
@@ -78,10 +100,19 @@ class Boundary:
         full = {rule for rule, at in self._full.get(agent, {}).items() if at > now}
         decisions = decided(request, self.standings.get(agent), now, full=full)
         observed = tuple(dict.fromkeys([*(rule for each in decisions for rule in each.observed), *network.observed]))
-        allowing = [each.rule for each in decisions if each.allowed and each.rule is not None]
+        asking = [each for each in decisions if each.needs_approval]  # with a yes that covers it, or it would not be admitted
+        allowing = [each.rule for each in decisions if (each.allowed or each.needs_approval) and each.rule is not None]
         rules = [*dict.fromkeys([*allowing, *network.by]), *observed]
         due = [rule for rule in rules if uses.is_counted(rule) or now - self._noted.get((agent, rule), uses.NEVER) >= uses.NOTED_FOR]
-        return store.Granted(tuple(due), observed)
+        return store.Granted(tuple(due), observed, self._approval(request, asking) if asking else None)
+
+    def _approval(self, request: Request, asking: Sequence[grants.Decision]) -> store.Approval | None:
+        """What the call consumes. A model's answer that is mended belongs to the call that was approved."""
+        if request.approved is None or request.ordinal:
+            return None
+        policies = self.standings[request.agent.name].policies
+        named = {each.policy: policies[each.policy].number for each in asking if each.policy is not None}
+        return store.Approval(UUID(request.approved.wait), request.approved.binding, named)
 
     def note(self, used: Iterable[uses.Used]) -> None:
         """These are written."""
@@ -98,7 +129,18 @@ class Boundary:
 
     def withdrawn(self, request: Request) -> Refusal | None:
         """What keeps an admitted call from being sent, or sent again, as this process knows it now."""
-        return withdrawn(request, standing=self.standings.get(request.agent.name), now=clock.now())
+        return withdrawn(request, standing=self.standings.get(request.agent.name), now=clock.now(), stop=self.stop_on(request))
+
+    def stop_on(self, request: Request) -> InForce | None:
+        """The stop, of those that this process knows, that keeps a call from being sent."""
+        return self.stop_on_run(request.run) or self.stops.of_call(request.hand)
+
+    def stop_on_run(self, run: UUID) -> InForce | None:
+        return self.stops.of_run(self.lines.get(run, ()))
+
+    def heed(self, known: Stops | None) -> None:
+        """These are in force. Were they older than what is known, the next intent would not be written, and say so."""
+        self.stops = known or self.stops
 
     def learn(self, standings: Mapping[str, Standing], *, asked_at: datetime) -> None:
         """Take over what was read of these agents, and forget the admissions that it can't have missed. What was asked for earlier may come later."""
@@ -167,7 +209,8 @@ class Boundary:
         def may(target: http.Target) -> bool:
             hop = replace(request, uses=(("read", target.resource),), arguments=given(target))
             (decision,) = decided(hop, standing, clock.now()) or (grants.Decision(grants.DENY),)
-            rule = grants.parse_rule(decision.rule) if decision.allowed and decision.rule is not None else None
+            approved = decision.needs_approval and request.approved is not None and target.resource in counted
+            rule = grants.parse_rule(decision.rule) if (decision.allowed or approved) and decision.rule is not None else None
             return rule is not None and (rule.rate is None or target.resource in counted)
 
         def private(target: http.Target) -> frozenset[str]:
@@ -222,7 +265,7 @@ class Boundary:
             name = request.agent.name
             refusal = self.withdrawn(request)
             if refusal is not None:
-                return Broken(refusal.cause, refusal.message, {"waited": True})
+                return Broken(refusal.cause, refusal.message, {"waited": True, "stop": refusal.stop})
             if job.network and not self._has_network(request):
                 return Broken(Cause.DENIED, f"'{name}' may not connect to the network any more", {"waited": True})
             return None
@@ -282,6 +325,7 @@ def _reply(answer: Returned | Broken, request: Request) -> Reply:
     cause, waited = Cause(answer.cause), bool(answer.details.get("waited"))
     sent = not waited or request.sent_before
     details = dict(answer.details) | ({"sent": True} if waited and sent else {})
+    stop = details.pop("stop", "") if waited else ""
     return Reply(
         cause=cause,
         message=answer.message,
@@ -290,4 +334,5 @@ def _reply(answer: Returned | Broken, request: Request) -> Reply:
         contained=answer.details.get("contained"),
         sent=sent,
         used=None if sent else Used(0),
+        stop=stop,
     )

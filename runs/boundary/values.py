@@ -9,7 +9,10 @@ from uuid import UUID
 
 from agents.grants import BUILT_IN, Vocabulary
 from agents.prices import Used
+from agents.spec.policies import Policy
+from agents.stops import Hand
 from audit import canonical
+from runs.engine.answers import Approved
 from runs.engine.pacing import Pace
 from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Agent
@@ -17,12 +20,17 @@ from runs.engine.values import Agent
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What an agent may do now: live, never pinned to a release. `permissions` are its own and its team's; `vocabulary` is the team's."""
+    """What an agent may do now: live, never pinned to a release. `permissions` are its own and its team's; `vocabulary` is the team's.
+
+    `policies`: those in force that its permissions name; `team` is the one whose people decide where they name none.
+    """
 
     state: str
     permissions: tuple[str, ...]
     pace: Pace | None = None
     vocabulary: Vocabulary = BUILT_IN
+    team: str = ""
+    policies: Mapping[str, Policy] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,9 @@ class Request:
     bound_tokens: int = 0
     sent_before: bool = False
     """A worker that has died may have sent it: whatever becomes of it now, it may have been done and may cost."""
+    release: str = ""
+    approved: Approved | None = None
+    """The yes that its step was given for this attempt."""
 
     @property
     def opening(self) -> Mapping[str, Any] | None:
@@ -72,6 +83,13 @@ class Request:
         """The idempotency key: a re-send after a crash keeps it, a decided retry raises the attempt."""
         place = "\x1f".join((str(self.run), self.step, str(self.attempt), str(self.ordinal)))
         return "o1_" + hashlib.sha256(place.encode()).hexdigest()[:40]
+
+    @property
+    def hand(self) -> Hand:
+        """Who makes it and through what, as far as a stop may be of that."""
+        agent = self.agent
+        alias = "" if agent.alias is None else agent.alias["name"]
+        return Hand(agent.name, agent.version, agent.team, alias, self.name if self.kind is CallKind.TOOL else "")
 
     @property
     def may_wait(self) -> bool:
@@ -91,6 +109,20 @@ class Refusal:
     cause: Cause
     message: str
     owner: str | None = None
+    stop: str = ""
+    """What was stopped, as its entries name it: nothing has failed, and its step waits for the end of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """It may go out only with people's yes, and there is none that covers it. `binding` is the digest of what they are asked for."""
+
+    binding: str
+    policy: Policy
+    uses: tuple[tuple[str, str, str], ...]
+    """Verb, resource, and the permission that asks for it."""
+    voids: str | None = None
+    """Why the yes that there was does not cover it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +140,4 @@ class Reply:
     used: Used | None = None
     pause_ms: int = 0
     stderr: str = ""
+    stop: str = ""

@@ -111,7 +111,7 @@ def absorb_failure(walk: Walk, step: Step, failed: Failed) -> None:
 def _pause(walk: Walk, step: Step, record: Failure, pause: int, agent: str) -> None:
     due = later(walk.now, pause)
     paused = replace(
-        step,
+        step.unapproved,
         state=moved(step.state, StepEvent.PAUSE),
         attempt=step.attempt + 1,
         not_before=due,
@@ -124,7 +124,7 @@ def _pause(walk: Walk, step: Step, record: Failure, pause: int, agent: str) -> N
 
 
 def fail_step(walk: Walk, step: Step, record: Failure) -> None:
-    gone = replace(step, state=moved(step.state, StepEvent.FAIL), failure=record, finished_at=walk.now, wait=None)
+    gone = replace(step, state=moved(step.state, StepEvent.FAIL), failure=record, finished_at=walk.now, wait=None, approved=None)
     facts = record.facts() | {"attempt": step.attempt}
     walk.change(gone, Fact(Verb.STEP_FAILED, f"step:{step.key}", step.agent, facts, {"failure": record.as_record()}))
     if step.node.judges and record.cause is not Cause.STALE:
@@ -144,7 +144,8 @@ def start_again(walk: Walk, step: Step, attempt: int) -> None:
         return
     deadline = step_deadline(step.node.timeout_ms, walk.run, walk.now)
     state = moved(step.state, StepEvent.RETRY)
-    again = replace(step, state=state, attempt=attempt, not_before=None, deadline_at=deadline, failure=None, wait=None)
+    same = step if attempt == step.attempt else step.unapproved
+    again = replace(same, state=state, attempt=attempt, not_before=None, deadline_at=deadline, failure=None, wait=None)
     facts = {"step": step.key, "attempt": attempt, "deadline_at": instant_text(deadline)}
     walk.change(again, Fact(Verb.STEP_STARTED, f"step:{step.key}", step.agent, facts))
     walk.perform[step.key] = None

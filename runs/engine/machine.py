@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from audit import canonical
-from runs.engine import absorbing, undoing, verdicts, waiting
+from runs.engine import absorbing, approving, undoing, verdicts, waiting
 from runs.engine.commands import Fact, Finish, Move, without_unstarted
 from runs.engine.limits import failure, seconds
-from runs.engine.outcomes import Failed, Result, Returned, Unresolved
+from runs.engine.outcomes import Failed, NeedsApproval, Result, Returned, Stopped, Unresolved
 from runs.engine.patterns import waits
 from runs.engine.patterns.scope import result_of
 from runs.engine.patterns.walk import Walk
@@ -92,11 +92,18 @@ def absorb(snapshot: Snapshot, outcome: Result, now: datetime) -> Move:
     if isinstance(outcome, Returned):
         outcome = absorbing.absorb_value(walk, step, outcome) or outcome
         waiting.hear(walk, walk.steps[step.key])
-    if isinstance(outcome, Failed):
-        absorbing.absorb_failure(walk, step, outcome)
-    if isinstance(outcome, Unresolved):
-        waiting.park_unresolved(walk, step, outcome)
+    _take_no_value(walk, step, outcome)
     return _conclude(walk)
+
+
+def _take_no_value(walk: Walk, step: Step, outcome: Result) -> None:
+    match outcome:
+        case Failed():
+            absorbing.absorb_failure(walk, step, outcome)
+        case Unresolved() | Stopped():
+            waiting.hold(walk, step, outcome)
+        case NeedsApproval():
+            approving.ask(walk, step, outcome)
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Move:

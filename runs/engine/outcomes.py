@@ -55,4 +55,38 @@ class Unresolved:
     not_after: datetime
 
 
-Result = Returned | Failed | Unresolved
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A step's attempt may not go on, since somebody has stopped what it needs: it waits until that is lifted, and is then made (anew).
+
+    `stop` is what was stopped, as its entries name it; `owner` overrides the cause's default. `sent`: calls of the attempt have gone out.
+    """
+
+    key: str
+    attempt: int
+    stop: str
+    message: str
+    owner: str | None = None
+    sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsApproval:
+    """A step's attempt may make its call only with people's yes, and has not: somebody is asked, and silence denies it.
+
+    `binding`: the digest of what is asked for; `said`: what those who decide are told of it. `owner` and `team`: whose the answer is.
+    `voids`: why a yes that was given does not cover it.
+    """
+
+    key: str
+    attempt: int
+    binding: str
+    said: Mapping[str, Any]
+    within_ms: int
+    owner: str
+    team: str | None
+    asks: str
+    voids: str | None = None
+
+
+Result = Returned | Failed | Unresolved | Stopped | NeedsApproval

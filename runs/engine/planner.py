@@ -64,6 +64,7 @@ def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
         max_lifetime_ms=lifetime_ms(spec["limits"]),
         pipelines=pipelines,
         starts_runs=bool(pipelines) or work.spreads,
+        version=manifest["pipeline"].get("version", 0),
     )
     _refuse_unknown(plan)
     _refuse_own_judges(plan)
@@ -288,7 +289,8 @@ def lifetime_ms(limits: Mapping[str, Any]) -> int:
 def unrunnable(manifest: Mapping[str, Any], *, digest: str) -> Plan:
     """As much of a plan as it takes to end a run that this engine must not carry out, with its owner."""
     spec = manifest["pipeline"]["spec"]
-    return Plan(digest, spec["name"], spec["team"], Block(()), "", {}, (), spec["limits"]["timeout_ms"], False)
+    version = manifest["pipeline"].get("version", 0)
+    return Plan(digest, spec["name"], spec["team"], Block(()), "", {}, (), spec["limits"]["timeout_ms"], False, version=version)
 
 
 # --- what publishing refuses, refused again --------------------------------------------------------------------------

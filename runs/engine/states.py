@@ -109,7 +109,9 @@ class WaitKind(StrEnum):
     SIGNAL = "signal"
     REMOTE = "remote"
     UNRESOLVED = "unresolved"
+    APPROVAL = "approval"
     INCOMPATIBLE = "incompatible"
+    STOPPED = "stopped"
 
 
 class WaitState(StrEnum):
@@ -125,6 +127,14 @@ class Resolution(StrEnum):
     DONE = "done"
     NOT_DONE = "not_done"
     UNKNOWN = "unknown"
+
+
+class Approval(StrEnum):
+    """What people say of a call that waits for their yes; void: what was asked for is not what would be sent any more."""
+
+    APPROVED = "approved"
+    DECLINED = "declined"
+    VOID = "void"
 
 
 class CallState(StrEnum):
@@ -162,6 +172,7 @@ class Cause(StrEnum):
     UPSTREAM = "upstream"
     INPUT = "input"
     DENIED = "denied"
+    DECLINED = "declined"
     EXPIRED = "expired"
     RATE = "rate"
     BREAKER = "breaker"
@@ -216,6 +227,8 @@ class Verb(StrEnum):
     CALL_RESOLVED = "runs.call.resolved"
     CALL_TOLD_LATE = "runs.call.told_late"
     CALL_CORRECTED = "runs.call.corrected"
+    APPROVAL_CONSUMED = "runs.approval.consumed"
+    APPROVAL_VOIDED = "runs.approval.voided"
     WAIT_ANSWERED = "runs.wait.answered"
     ANSWER_REFUSED = "runs.answer.refused"
 
@@ -226,7 +239,8 @@ OPENINGS: Final[dict[Verb, frozenset[str]]] = {
     Verb.START_REFUSED: frozenset({"message"}),
     Verb.CANCEL_REFUSED: frozenset({"message"}),
     Verb.STEP_STARTED: frozenset({"input"}),
-    Verb.STEP_WAITING: frozenset({"failure"}),
+    Verb.STEP_WAITING: frozenset({"failure", "approval"}),
+    Verb.APPROVAL_VOIDED: frozenset({"reason"}),
     Verb.CALL_RESOLVED: frozenset({"response", "reason"}),
     Verb.CALL_TOLD_LATE: frozenset({"answer"}),
     Verb.WAIT_ANSWERED: frozenset({"answer"}),

@@ -20,7 +20,9 @@ from runs.engine.values import Compensation, Failure, Plan, Step, StepNode, inst
 UNDO: Final = "undo:"
 """How the key of a compensation begins; no node's own key can, since an id holds no colon."""
 UNDONE_FOR: Final = frozenset({Outcome.FAILED, Outcome.REJECTED})
-_NEVER_SENT: Final = frozenset({Cause.INPUT, Cause.DENIED, Cause.RATE, Cause.BREAKER, Cause.BUDGET, Cause.STOPPED})
+_NEVER_SENT: Final = frozenset(
+    {Cause.INPUT, Cause.DENIED, Cause.DECLINED, Cause.EXPIRED, Cause.RATE, Cause.BREAKER, Cause.BUDGET, Cause.STOPPED},
+)
 """Causes of a first attempt that never went out. After any other an agent may have acted, also where it says itself that it failed."""
 
 

@@ -4,12 +4,13 @@ Knows no rows and no clock. The store makes a `Snapshot` from rows; `machine` ma
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self
 
 from agents.contracts import Contract
 from audit.instants import recorded
+from runs.engine.answers import Answer, Approved
 from runs.engine.families import Child, PipelineNode, Share, ShareNode, Spread, Start
 from runs.engine.states import Cause, Mode, Outcome, RunState, StepState, WaitKind
 
@@ -141,8 +142,7 @@ class SwitchNode:
     when: str | None = None
 
 
-Turn = StepNode | WaitNode | PipelineNode | ShareNode
-"""What has a row of its own in a run."""
+Turn = StepNode | WaitNode | PipelineNode | ShareNode  # what has a row of its own in a run
 Node = Turn | ParallelNode | ForEachNode | SwitchNode
 
 
@@ -181,6 +181,7 @@ class Plan:
     max_lifetime_ms: int = 0
     pipelines: Mapping[str, Child] = field(default_factory=dict)
     starts_runs: bool = False
+    version: int = 0
 
 
 # --- what is happening ---------------------------------------------------------------------------------------------
@@ -235,20 +236,11 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What ended a wait, when and by whom. `value` is a signal's payload, or what a person says of an unresolved call."""
-
-    at: datetime
-    by: str
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
 class Waiting:
     """What an open step waits for. Time alone ends it at `until`; `goes_on` says whether that is no failure.
 
-    `subject` is a signal's name, an unresolved call's key or a child's pipeline; `look_at`: when its look-up may begin; `id` that of its
-    row, once it has one. `works`: a child run is at work meanwhile, so the clock runs on.
+    `subject` is a signal's name, an unresolved call's key, an approval's binding or a child's pipeline; `look_at`: when its look-up may
+    begin; `id` that of its row, once it has one. `works`: a child run is at work meanwhile, so the clock runs on.
     """
 
     kind: WaitKind
@@ -282,6 +274,8 @@ class Step:
     failure: Failure | None = None
     fell_back: bool = False
     wait: Waiting | None = None
+    approved: Approved | None = None
+    """What its call goes out with, where that takes a yes. Of this attempt: another one asks again."""
     undo: Mapping[str, Any] | None = None
     """The input of its compensation, fixed when it returned."""
     start: Start | None = None
@@ -297,6 +291,12 @@ class Step:
     def is_aside(self) -> bool:
         """It undoes or looks up what another step did: no node of the plan follows from it. An id holds no colon."""
         return ":" in self.key
+
+    @property
+    def unapproved(self) -> "Step":
+        """The same, as it was before anybody was asked."""
+        asked = None if self.approved is None else self.approved.asked
+        return replace(self, approved=None, arguments=self.arguments if asked is None else asked)
 
     @property
     def work(self) -> StepNode:

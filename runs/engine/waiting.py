@@ -3,20 +3,22 @@
 Works on the walk of the turn. Used by `machine`; knows nothing of who may answer.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from audit import canonical
-from runs.engine import absorbing, looking, undoing
+from runs.engine import absorbing, approving, looking, undoing
+from runs.engine.answers import Answer
 from runs.engine.commands import Fact
 from runs.engine.families import ShareNode
 from runs.engine.limits import failure
-from runs.engine.outcomes import Returned, Unresolved
+from runs.engine.outcomes import Returned, Stopped, Unresolved
 from runs.engine.patterns import children, spreading, waits
 from runs.engine.patterns.walk import Walk
 from runs.engine.states import Cause, Resolution, StepEvent, Verb, WaitKind, moved
-from runs.engine.values import Answer, Held, RunView, Step, Waiting, instant_text
+from runs.engine.values import Held, RunView, Step, Waiting, instant_text
 
 
 def attend(walk: Walk) -> None:
@@ -36,10 +38,8 @@ def _end_wait(walk: Walk, step: Step) -> None:
         looking.begin(walk, step, wait)
         walk.steps[step.key] = replace(step, wait=replace(wait, look_at=None))
         return
-    if wait.kind is WaitKind.UNRESOLVED:
-        _resolve(walk, step, wait)
-    elif wait.kind is WaitKind.REMOTE:
-        _child_ended(walk, step, wait)
+    if wait.kind in _ENDS:
+        _ENDS[wait.kind](walk, step, wait)
     elif wait.answer is not None:
         _waited(walk, step, wait.answer.value)
     elif wait.kind is WaitKind.TIMER:
@@ -105,11 +105,37 @@ def _resolve(walk: Walk, step: Step, wait: Waiting) -> None:
             absorbing.fail_step(walk, step, wait.failure)
 
 
-def park_unresolved(walk: Walk, step: Step, outcome: Unresolved) -> None:
+def hold(walk: Walk, step: Step, outcome: Unresolved | Stopped) -> None:
+    """Somebody has to say what became of its call, or to lift the stop of what it needs."""
+    if isinstance(outcome, Unresolved):
+        _park_unresolved(walk, step, outcome)
+    else:
+        _park_stopped(walk, step, outcome)
+
+
+def _park_unresolved(walk: Walk, step: Step, outcome: Unresolved) -> None:
     record = failure(walk.plan, cause=Cause.UNRESOLVED, message=outcome.message, agent=step.agent, step=step.key)
     wait = waits.unresolved(outcome.call, record, looking.look_at(step, outcome.not_after), walk.run, walk.now)
     parked = replace(step, state=moved(step.state, StepEvent.PARK), wait=wait, deadline_at=wait.until)
     walk.change(parked, waits.fact(parked, wait))
+
+
+def _park_stopped(walk: Walk, step: Step, outcome: Stopped) -> None:
+    """What it has sent is given up; the calls that it makes after the stop are those of another attempt."""
+    record = failure(walk.plan, cause=Cause.STOPPED, message=outcome.message, agent=step.agent, step=step.key, owner=outcome.owner)
+    wait = waits.stopped(outcome.stop, record, walk.run, walk.now)
+    attempt = step.attempt + 1 if outcome.sent else step.attempt
+    parked = replace(step, state=moved(step.state, StepEvent.PARK), attempt=attempt, wait=wait, deadline_at=wait.until)
+    walk.change(parked, waits.fact(parked, wait))
+
+
+def _unstopped(walk: Walk, step: Step, wait: Waiting) -> None:
+    """Somebody has lifted the stop; or nobody has, for so long."""
+    if wait.answer is not None:
+        absorbing.start_again(walk, step, step.attempt)
+        return
+    assert wait.failure is not None
+    absorbing.fail_step(walk, step, wait.failure)
 
 
 def park(walk: Walk) -> None:
@@ -129,3 +155,11 @@ def _ends_at(walk: Walk, run: RunView, instant: datetime) -> bool:
     then = Walk(walk.snapshot(run), instant)
     attend(then)
     return then.ending is not None and not undoing.begin_next(then)
+
+
+_ENDS: Final[Mapping[WaitKind, Callable[[Walk, Step, Waiting], None]]] = {
+    WaitKind.UNRESOLVED: _resolve,
+    WaitKind.APPROVAL: approving.take,
+    WaitKind.REMOTE: _child_ended,
+    WaitKind.STOPPED: _unstopped,
+}

@@ -15,6 +15,7 @@ from audit.identity import new_id
 from runs.engine.states import CallKind, CallState, Mode
 
 from .run import Run
+from .wait import Wait
 
 
 class CallQuerySet(models.QuerySet["Call"]):
@@ -43,6 +44,7 @@ class Call(models.Model):
     contained = models.BooleanField(null=True, blank=True)
     reserved_nano = models.BigIntegerField(default=0)
     cost_nano = models.BigIntegerField(default=0)
+    approval = models.ForeignKey(Wait, on_delete=models.PROTECT, null=True, blank=True, db_index=False, related_name="consumed_by")
 
     objects = CallQuerySet.as_manager()
 
@@ -51,6 +53,7 @@ class Call(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=[s.value for s in CallState]), name="call_state_known"),
             models.CheckConstraint(condition=Q(state=CallState.DISPATCHED.value) | Q(settled_at__isnull=False), name="call_settled_when_ended"),
+            models.UniqueConstraint(fields=["approval"], name="call_approval_used_once", condition=Q(approval__isnull=False)),
             models.CheckConstraint(condition=Q(reserved_nano__gte=0, cost_nano__gte=0), name="call_money_not_negative"),
         ]
         indexes = [

@@ -1,6 +1,7 @@
 """One node's turn in a run. `key` is its place (`read`, `scan/a/find`, `each/3/look`).
 
-Input, result and failure lie in the openings of the entries named here. Written by `runs.store` only.
+Input, result and failure lie in the openings of the entries named here; `approval` is the wait whose answer this attempt goes out with.
+Written by `runs.store` only.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Step(models.Model):
     as_of = models.DateTimeField(null=True, blank=True)
     best_before = models.DateTimeField(null=True, blank=True)
     best_before_step = models.CharField(max_length=400, blank=True, default="")
+    approval = models.UUIDField(null=True, blank=True)
     result_digest = models.CharField(max_length=64, blank=True, default="")
     result_fence = models.BigIntegerField(null=True, blank=True)
     input_entry = models.UUIDField(null=True, blank=True)

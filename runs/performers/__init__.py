@@ -3,14 +3,30 @@
 The worker's only way to the boundary.
 """
 
-from runs.boundary import Account, Boundary, CallError, NeverSent, Place, Refusal, Reply, Request, Standing, standings, unpacked
+from runs.boundary import (
+    Account,
+    Ask,
+    Boundary,
+    CallError,
+    NeverSent,
+    Place,
+    Refusal,
+    Reply,
+    Request,
+    Standing,
+    Stands,
+    as_it_stands,
+    standings,
+    unpacked,
+)
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
-from .shaping import Unshapable, artifacts, outcome_of, providers, shape
+from .shaping import Unshapable, artifacts, hand_of, outcome_of, providers, shape, unsent
 
 __all__ = [
     "Account",
+    "Ask",
     "Boundary",
     "CallError",
     "Dispatch",
@@ -20,9 +36,12 @@ __all__ = [
     "Reply",
     "Request",
     "Standing",
+    "Stands",
     "Unshapable",
     "artifacts",
+    "as_it_stands",
     "following",
+    "hand_of",
     "meaning",
     "outcome_of",
     "perform",
@@ -31,4 +50,5 @@ __all__ = [
     "shape",
     "standings",
     "unpacked",
+    "unsent",
 ]

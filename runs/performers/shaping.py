@@ -6,9 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from agents import expressions
+from agents.stops import Hand
 from audit import canonical
-from runs.boundary import Reply, Request, stored_replies, target_resource, with_bound
-from runs.engine.outcomes import Failed, Result, Returned, Unresolved
+from runs.boundary import Ask, Refusal, Reply, Request, stored_replies, target_resource, with_bound
+from runs.engine.outcomes import Failed, NeedsApproval, Result, Returned, Stopped, Unresolved
 from runs.engine.states import CallKind, Mode
 from runs.engine.values import Plan, RunView, Step
 
@@ -60,6 +61,8 @@ def shape(plan: Plan, run: RunView, step: Step) -> Request:
         as_of=run.as_of,
         business_key=key,
         progress_timeout_s=None if silence is None else silence / 1000,
+        release=plan.release,
+        approved=step.approved,
     )
     return with_bound(request) if kind is CallKind.MODEL else request
 
@@ -121,10 +124,47 @@ def _source(arguments: Mapping[str, Any]) -> str:
         raise Unshapable(str(error)) from None
 
 
+def hand_of(plan: Plan, step: Step) -> Hand:
+    """Who makes a step's own call and through what, as `Request.hand` says it."""
+    agent = plan.agents[step.agent]
+    return Hand(agent.name, agent.version, agent.team, "" if agent.alias is None else agent.alias["name"], agent.spec["run"].get("tool", ""))
+
+
+def unsent(request: Request, why: Refusal | Ask, **details: Any) -> Result:
+    """How a step's turn ends whose call does not go out: it has failed, or waits for people's yes or the end of a stop."""
+    if isinstance(why, Ask):
+        return _people_asked(request, why)
+    if why.stop:
+        return Stopped(request.step, request.attempt, why.stop, why.message, why.owner)
+    return Failed(request.step, request.attempt, why.cause, why.message, details=details, owner=why.owner)
+
+
+def _people_asked(request: Request, ask: Ask) -> NeedsApproval:
+    """A call that waits for people's yes, as the engine takes it: its step waits, and they are told what for."""
+    policy, agent = ask.policy, request.agent
+    owner, team = (f"policy:{policy.name}", policy.team) if policy.name else (f"agent:{agent.name}", agent.team)
+    said = {
+        "binding": ask.binding,
+        "agent": agent.name,
+        "version": agent.version,
+        "version_digest": agent.digest,
+        "release": request.release,
+        "uses": [{"verb": verb, "resource": resource, "permission": rule} for verb, resource, rule in ask.uses],
+        "policy": policy.as_record(),
+        "mode": str(request.mode),
+        "bound_nano": request.bound_nano,
+    }
+    does = " and ".join(f"{verb} {resource}" for verb, resource, _ in ask.uses)
+    asks = f"'{agent.name}' may {does} ({policy.said})"
+    return NeedsApproval(request.step, request.attempt, ask.binding, said, policy.within_ms, owner, team, asks, voids=ask.voids)
+
+
 def outcome_of(request: Request, reply: Reply, *, chance: float) -> Result:
     """A reply as the engine takes it. Where nobody knows whether an at_most_once call was done, a person has to say."""
     if reply.cause is None:
         return Returned(request.step, request.attempt, reply.value)
+    if reply.stop:
+        return Stopped(request.step, request.attempt, reply.stop, reply.message)
     if not reply.answered and reply.sent and request.mode is Mode.AT_MOST_ONCE:
         message = f"{reply.message}; whether '{request.agent.name}' acted is not known, and it is never sent again"
         return Unresolved(request.step, request.attempt, request.key, message, request.not_after)

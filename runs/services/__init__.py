@@ -5,8 +5,10 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 
 from .answering import Settlement, send_signal, settle_call, why_not
 from .asked import asked_of
+from .deciding import HeldWait, answer_held, hold_wait, note_held
 from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
+from .halting import heed_stops
 from .judgements import deciding, what_would_pass, why_not_passed
 from .late import settle_late, take_late
 from .listing import OUTCOMES, Listed, Wanted, lanes_of_runs, newest_of_each, newest_runs, read_as, runs_wanted
@@ -15,6 +17,7 @@ from .reading import SHORTEST_PREFIX, StepInShort, extent_of_work, find_run, run
 from .refusals import refused_starts
 from .starting import reverify, start_run
 from .stopping import cancel_orphans, cancel_run
+from .stops import how_to_name, lift_stop, set_stop, stop_document, stop_records, stops_visible_to
 from .waits import (
     WantedWaits,
     call_document,
@@ -36,11 +39,13 @@ from .waits import (
 __all__ = [
     "OUTCOMES",
     "SHORTEST_PREFIX",
+    "HeldWait",
     "Listed",
     "Settlement",
     "StepInShort",
     "Wanted",
     "WantedWaits",
+    "answer_held",
     "asked_of",
     "awaited",
     "call_document",
@@ -56,10 +61,15 @@ __all__ = [
     "find_call",
     "find_run",
     "find_wait",
+    "heed_stops",
+    "hold_wait",
+    "how_to_name",
     "lanes_of_runs",
+    "lift_stop",
     "listed_waits",
     "newest_of_each",
     "newest_runs",
+    "note_held",
     "park_incompatible",
     "read_as",
     "refused_starts",
@@ -69,10 +79,14 @@ __all__ = [
     "runs_visible_to",
     "runs_wanted",
     "send_signal",
+    "set_stop",
     "settle_call",
     "settle_late",
     "start_run",
     "steps_in_short",
+    "stop_document",
+    "stop_records",
+    "stops_visible_to",
     "take_late",
     "takes",
     "unanswered",

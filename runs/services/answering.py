@@ -1,7 +1,7 @@
 """Answers: a signal that a run waits for, and what a person says of a call whose fate nobody knows.
 
 Each answer, the end of its wait and the run's way back to work are one transaction. At most one answer counts, and whoever comes
-later is told so. Called by doors; `answer` is what approvals, inputs and budgets will call too.
+later is told so. Called by doors; what approvals do to their waits is in `deciding`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,6 +34,10 @@ from runs.services.waits import contract_of, find_call
 from runs.store import family
 
 MOST_REASON: Final = 2_000
+_BY_ITSELF: Final[Mapping[str, str]] = {
+    WaitKind.STOPPED: "nobody answers this: it ends when somebody lifts the stop",
+    WaitKind.APPROVAL: "this is decided as an approval: look at what waits for you",
+}
 
 
 # --- signals ---------------------------------------------------------------------------------------------------------
@@ -68,7 +72,7 @@ def _waits_for(run: Run, signal: str) -> WaitQuerySet:
 def _not_waiting(run: Run, signal: str, ended: Sequence[Wait]) -> OrchestraError:
     name = visible(signal, 80)
     if ended:
-        return _too_late(ended[-1])
+        return too_late(ended[-1])
     open_now = sorted(set(Wait.objects.filter(run=run, kind=WaitKind.SIGNAL, state=WaitState.OPEN).values_list("subject", flat=True)))
     known = f"it waits for {', '.join(open_now)}" if open_now else f"it waits for no signal now ({_reads(run)})"
     return NotWaiting(f"run {run.id} does not wait for the signal '{name}': {known}. Send it again once the run has come to its wait")
@@ -145,7 +149,7 @@ def why_not(what: Wait | Call, *, actor: Actor) -> str | None:
     try:
         _refuse_any(what, call, _Owners([call] if call else [], actor), actor)
         if isinstance(what, Wait) and not Wait.objects.open(clock.now()).filter(id=what.id).exists():
-            raise _too_late(what)
+            raise too_late(what)
     except OrchestraError as refusal:
         return refusal.message
     return None
@@ -184,7 +188,7 @@ def _refuse_any(what: Wait | Call, call: Call | None, owners: _Owners, actor: Ac
     """What stands between this actor and an answer, whether or not the wait is still open."""
     require_member(what.run, actor)
     if isinstance(what, Wait) and what.kind not in (WaitKind.SIGNAL, WaitKind.UNRESOLVED):
-        raise NotWaiting("nobody answers this: it ends by itself")
+        raise NotWaiting(_BY_ITSELF.get(what.kind, "nobody answers this: it ends by itself"))
     if call is not None:
         _require_independent(call, actor, owners)
         _refuse_settled(call)
@@ -290,10 +294,10 @@ def _answered(waits: Sequence[Wait], value: Any, *, actor: Actor, call: Call | N
         now = clock.now()
         run = Run.objects.select_related("team").get(id=of)
         drafts = {wait: _drafts(wait, run, value, actor, call) for wait in waits} if locked and now < run.deadline_at else {}
-        taken = [wait for wait, said in drafts.items() if _end(wait, said[0], actor, now)]
+        taken = [wait for wait, said in drafts.items() if end(wait, said[0], actor, now)]
         if not taken:
             waits[0].refresh_from_db()
-            raise _too_late(waits[0])
+            raise too_late(waits[0])
         if call is not None:
             _resolve(call, value, now)
         head = ledger.head_of(run.id)
@@ -306,28 +310,25 @@ def _answered(waits: Sequence[Wait], value: Any, *, actor: Actor, call: Call | N
     return taken
 
 
-def _end(wait: Wait, said: Draft, actor: Actor, now: datetime) -> bool:
+def end(wait: Wait, said: Draft, actor: Actor, now: datetime) -> bool:
     ended = {"state": WaitState.ANSWERED, "ended_at": now, "answered_by": f"{actor.kind}:{actor.id}", "answer_entry": said.id}
     return bool(Wait.objects.open(now).filter(id=wait.id).update(**ended))
 
 
 def _drafts(wait: Wait, run: Run, value: Any, actor: Actor, call: Call | None) -> list[Draft]:
-    facts = {"step": wait.step, "kind": str(wait.kind), "subject": wait.subject, "answer": canonical.digest(value)}
-    said = Draft(
-        verb=Verb.WAIT_ANSWERED,
-        actor=actor,
-        subject=wait.reference,
-        team=run.team.name,
-        run=run.id,
-        facts=facts,
-        openings={"answer": value},
-        sequenced=True,
-    )
+    said = answer_draft(wait, run, value, actor)
     return [said] if call is None else [said, _resolved(call, value, actor, sequenced=True)]
 
 
-def _too_late(wait: Wait) -> OrchestraError:
-    what = f"the wait for {wait.subject or wait.kind} of run {wait.run_id}"
+def answer_draft(wait: Wait, run: Run, value: Any, actor: Actor) -> Draft:
+    facts = {"step": wait.step, "kind": str(wait.kind), "subject": wait.subject, "answer": canonical.digest(value)}
+    opened = {"answer": value}
+    return Draft(Verb.WAIT_ANSWERED, actor, wait.reference, run.team.name, run=run.id, facts=facts, openings=opened, sequenced=True)
+
+
+def too_late(wait: Wait) -> OrchestraError:
+    about = "an approval" if wait.kind == WaitKind.APPROVAL else wait.subject or wait.kind
+    what = f"the wait for {about} of run {wait.run_id}"
     if wait.state == WaitState.ANSWERED:
         return AlreadyAnswered(f"{what} was answered by {wait.answered_by} at {instant_text(wait.ended_at)}; the first answer counts")
     if wait.state == WaitState.OPEN and clock.now() < wait.expires_at:

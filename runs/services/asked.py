@@ -52,7 +52,7 @@ def _narrowed(actor: Actor, now: datetime) -> WaitQuerySet:
     """Never less than what may be answered."""
     waits = Wait.objects.answerable(now)
     if not actor.administers:
-        teams = list(Team.objects.filter(name__in=actor.teams).values_list("pk", flat=True))
+        teams = list(Team.objects.filter(name__in=actor.operates).values_list("pk", flat=True))
         waits = waits.filter(OF_LIVE_RUN, run__team__in=teams)
     signal, word = Q(kind=WaitKind.SIGNAL), Q(kind=WaitKind.UNRESOLVED)
     if actor.kind != "person":

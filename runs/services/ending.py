@@ -4,13 +4,15 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from agents import stops
 from audit import clock
 from audit.actors import Actor
 from runs import queue, store
 from runs.engine import machine
-from runs.engine.states import LIVE_RUN, CallState, RunState
-from runs.engine.values import Snapshot
-from runs.models import Run
+from runs.engine.commands import Move
+from runs.engine.states import LIVE_RUN, CallState, Cause, RunState, WaitKind, WaitState
+from runs.engine.values import Snapshot, instant_text
+from runs.models import Run, Wait
 
 
 def end_unattended(run: UUID, *, actor: Actor) -> bool:
@@ -18,7 +20,7 @@ def end_unattended(run: UUID, *, actor: Actor) -> bool:
     loaded, now = store.load([run])[0], clock.now()
     if loaded.is_broken or loaded.snapshot.run.state not in LIVE_RUN or _is_attended(loaded.run, now):
         return False
-    move = machine.decide(_rebuilt(loaded), now)
+    move = _in_vain(loaded, now) or machine.decide(_rebuilt(loaded), now)
     if move.finish is None:
         return False
     out = [call for call in store.call_records(loaded.calls.values()).values() if call.state is CallState.DISPATCHED]
@@ -38,8 +40,20 @@ def _is_attended(run: Run, now: datetime) -> bool:
     return is_held and now < run.deadline_at
 
 
+def _in_vain(loaded: store.Loaded, now: datetime) -> Move | None:
+    """The end of a run that was stopped before it began, and nobody let it go on."""
+    run = loaded.snapshot.run
+    if run.started_at is not None or run.cancel_by is not None or run.state is not RunState.WAITING or now < run.deadline_at:
+        return None
+    wait = Wait.objects.filter(run=loaded.run.id, step="", kind=WaitKind.STOPPED, state=WaitState.OPEN).first()
+    if wait is None:
+        return None
+    message = f"{stops.what(wait.subject)} was stopped before the run began, and nobody lifted that until {instant_text(wait.expires_at)}"
+    return machine.failed_run(loaded.snapshot, Cause.STOPPED, message, now)
+
+
 def _rebuilt(loaded: store.Loaded) -> Snapshot:
     """The frames hold what the run has given so far; a run with a problem has none that could be trusted."""
-    if loaded.problem is not None or loaded.snapshot.run.state is RunState.QUEUED:
+    if loaded.problem is not None or loaded.snapshot.run.started_at is None:
         return loaded.snapshot
     return machine.rebuild(loaded.snapshot, clock.now()).snapshot

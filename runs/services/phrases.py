@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
+from agents import stops
 from audit.visible import visible
 from runs.engine.states import Cause, Effective, Integrity, RunState, WaitKind, WaitState
 from runs.models import Run, Wait
@@ -15,7 +16,8 @@ from runs.services.waits import cause_in_vain, unanswered
 
 MOST_WAITS: Final = 1_000
 OVERDUE: Final = Cause.DEADLINE
-_TOLD: Final = (WaitKind.SIGNAL, WaitKind.UNRESOLVED, WaitKind.INCOMPATIBLE)  # of the others time is all there is to say
+# Of the others time is all there is to say.
+_TOLD: Final = (WaitKind.SIGNAL, WaitKind.UNRESOLVED, WaitKind.APPROVAL, WaitKind.INCOMPATIBLE, WaitKind.STOPPED)
 Reading = tuple[Run, Effective]
 
 
@@ -26,10 +28,14 @@ def awaited(kind: str, subject: str = "", *, agent: str = "") -> str:
             return f"the signal {visible(subject, 60)}"
         case WaitKind.UNRESOLVED:
             return f"a word on a call of {visible(agent, 60)}" if agent else "a word on a call"
+        case WaitKind.APPROVAL:
+            return "an approval"
         case WaitKind.INCOMPATIBLE:
             return "a worker that can carry it on"
         case WaitKind.REMOTE:
             return "a child run"
+        case WaitKind.STOPPED:
+            return f"the end of the stop of {visible(stops.what(subject), 80)}"
     return "its time"
 
 

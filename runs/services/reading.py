@@ -38,9 +38,15 @@ def find_run(run: str, *, actor: Actor) -> Run:
 
 
 def require_member(run: Run, actor: Actor) -> None:
-    """NotGranted for whoever may look at this run and not act for its team."""
-    if not actor.may_change(run.team.name):
-        raise NotGranted(f"run {run.id} belongs to team '{run.team.name}', and you are not a member of it; ask one of its people", team=run.team.name)
+    """NotGranted for whoever may look at this run and not answer for it."""
+    require(actor.may_operate(run.team.name), run, actor)
+
+
+def require(may: bool, run: Run, actor: Actor) -> None:
+    """NotGranted unless `may`; says what the actor lacks."""
+    team = run.team.name
+    if not may:
+        raise NotGranted(f"run {run.id} belongs to team '{team}', and {actor.lacks(team)}; ask one of its people", team=team)
 
 
 def _matching(run: str, actor: Actor) -> RunQuerySet:

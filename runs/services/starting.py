@@ -8,7 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from agents import contracts, registry
+from agents import contracts, registry, stops
 from agents.errors import NotGranted
 from agents.models import Pipeline, Release
 from audit import bulk, canonical, clock, ledger, reports
@@ -19,11 +19,12 @@ from audit.visible import named
 from runs import queue
 from runs.engine import planner
 from runs.engine.states import SPREAD, Integrity, RunState, Verb
-from runs.errors import BadInput, IdempotencyConflict, NotReverifiable, Overloaded, TooManyQueued
+from runs.errors import BadInput, IdempotencyConflict, NotReverifiable, Overloaded, Stopped, TooManyQueued
 from runs.models import Run
 from runs.models.run import integrity_of
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
+from runs.services.stops import refuse_stopped
 from runs.store import beginnings, room
 
 
@@ -77,7 +78,7 @@ def reverify(*, run: str, actor: Actor, ring: bool = False, kept_for: UUID | Non
         with transaction.atomic(durable=True):
             more: dict[str, Any] = {"trigger": "reverify", "key": None, "reverifies": old, "kept_for": kept_for}
             new = _insert(old.release, spec, source, actor=actor, draft=old.draft, as_of=as_of, **more)
-    except (TooManyQueued, Overloaded) as refusal:
+    except (TooManyQueued, Overloaded, Stopped) as refusal:
         record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
         raise
     if ring:
@@ -178,11 +179,14 @@ def _insert(
     reverifies: Run | None = None,
 ) -> Run:
     room.refuse_beyond(release.pipeline, _bounds())
+    stopped = stops.asked_in_force()
     now, limits, ttl = clock.now(), spec["limits"], timedelta(seconds=settings.ORCHESTRA_LEASE_TTL_S)
+    team = release.pipeline.team if reverifies is None else reverifies.team  # a judgement is its run's team's, wherever the pipeline went
+    refuse_stopped(release, team.name, stopped())
     run = Run(
         pipeline=release.pipeline,
         release=release,
-        team=release.pipeline.team if reverifies is None else reverifies.team,  # a judgement is its run's team's, wherever the pipeline went
+        team=team,
         as_of=as_of,
         draft=draft,
         trigger=trigger,

@@ -21,7 +21,7 @@ from runs.engine.states import LIVE_RUN, Verb
 from runs.errors import AlreadyFinished
 from runs.models import Run
 from runs.services.ending import end_unattended
-from runs.services.reading import find_run, require_member
+from runs.services.reading import find_run, require
 from runs.services.refusals import record_refusal, refused_lookups
 from runs.store import family
 
@@ -89,7 +89,7 @@ def _end_or_ring(run: UUID, actor: Actor, *, asked: bool) -> None:
 
 def _require_member(run: Run, actor: Actor) -> None:
     try:
-        require_member(run, actor)
+        require(actor.may_cancel(run.team.name), run, actor)
     except NotGranted as refusal:
         record_refusal(Verb.CANCEL_REFUSED, run.subject, refusal, actor, run=run)
         raise

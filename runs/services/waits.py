@@ -23,7 +23,9 @@ from runs.models import Call, CallQuerySet, Run, Step, Wait, WaitQuerySet
 WAITED_IN_VAIN: Final = {
     WaitKind.SIGNAL: Cause.EXPIRED,
     WaitKind.UNRESOLVED: Cause.UNRESOLVED,
+    WaitKind.APPROVAL: Cause.EXPIRED,
     WaitKind.INCOMPATIBLE: Cause.INCOMPATIBLE,
+    WaitKind.STOPPED: Cause.STOPPED,
     WaitKind.TIMER: Cause.DEADLINE,
     WaitKind.REMOTE: Cause.DEADLINE,
 }
@@ -137,7 +139,7 @@ def _record(wait: Wait, call: Call | None) -> dict[str, Any]:
         "id": str(wait.id),
         "step": wait.step or None,
         "kind": wait.kind,
-        "subject": wait.subject or None if wait.kind != WaitKind.UNRESOLVED else None if call is None else call.agent,
+        "subject": _subject(wait, call),
         "call": None if call is None else str(call.id),
         "opened_at": instant_text(wait.opened_at),
         "expires_at": instant_text(wait.expires_at),
@@ -145,6 +147,13 @@ def _record(wait: Wait, call: Call | None) -> dict[str, Any]:
         "who": who_answers(wait.kind, wait.run, call),
         "silence": _silence(wait),
     }
+
+
+def _subject(wait: Wait, call: Call | None) -> str | None:
+    """A signal's name, or whose call it is about; what an approval is bound to says nothing to people."""
+    if wait.kind == WaitKind.UNRESOLVED:
+        return None if call is None else call.agent
+    return None if wait.kind == WaitKind.APPROVAL else wait.subject or None
 
 
 def _call_record(call: Call, wait: Wait | None) -> dict[str, Any]:
@@ -174,10 +183,14 @@ def who_answers(kind: str, run: Run, call: Call | None = None) -> str:
         case WaitKind.UNRESOLVED:
             owns = "owns the agent" if call is None else f"answers for agent '{call.agent}'"
             return f"a {team} who neither started the run nor {owns}"
+        case WaitKind.APPROVAL:
+            return "whom its policy names, and who had no part in it"
         case WaitKind.INCOMPATIBLE:
             return "a worker of a version that can carry this run on"
         case WaitKind.TIMER:
             return "nobody: it ends by itself"
+        case WaitKind.STOPPED:
+            return "whoever may lift the stop"
     return "nobody here: what it waits for ends it"
 
 

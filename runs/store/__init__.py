@@ -8,11 +8,12 @@ from .committer import Committer
 from .loading import Loaded, Problem, load, load_rows, plan_of, plan_of_run
 from .pacing import pace_of
 from .settling import abandoned, call_records, confirmed, failed, opened, resent, with_account
-from .transitions import CallOpened, CallRecord, CallSettled, Committed, Granted, Seen, Stale, Transition
+from .transitions import Approval, CallOpened, CallRecord, CallSettled, Committed, Granted, Seen, Stale, Transition
 from .writing import commit, settle_late, take_back
 
 __all__ = [
     "MAX_ATTEMPTS",
+    "Approval",
     "CallOpened",
     "CallRecord",
     "CallSettled",

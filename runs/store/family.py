@@ -153,7 +153,8 @@ def back_at_work(run: Run, now: datetime) -> dict[str, Any]:
         return {}
     left = {} if run.remaining_ms is None else {"deadline_at": _within_life(later(now, run.remaining_ms), run)}
     free = {"lease_owner": None, "lease_until": None, "attempt": 0}
-    return {"state": RunState.RUNNING, "wake_at": None, "remaining_ms": None, **left, **free}
+    begun = RunState.QUEUED if run.started_at is None else RunState.RUNNING
+    return {"state": begun, "wake_at": None, "remaining_ms": None, **left, **free}
 
 
 def _within_life(instant: datetime, run: Run) -> datetime:

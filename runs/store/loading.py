@@ -13,15 +13,17 @@ from uuid import UUID
 from django.db import DatabaseError
 
 from agents.models import Release, Team
+from agents.stops import Place
 from audit import bulk, canonical, ledger, reports
-from runs.engine import looking, machine, places, planner
+from runs.engine import approving, looking, machine, places, planner
+from runs.engine.answers import Answer
 from runs.engine.families import PipelineNode, ShareNode
 from runs.engine.patterns import spreading
-from runs.engine.states import LIVE_RUN, OPEN_STEP, SPREAD, Cause, RunState, StepState, Verb, WaitKind, WaitState
-from runs.engine.values import Answer, BestBefore, Failure, Held, Plan, RunView, Snapshot, Waiting, WaitNode
+from runs.engine.states import LIVE_RUN, OPEN_STEP, SPREAD, Approval, Cause, RunState, StepState, Verb, WaitKind, WaitState
+from runs.engine.values import BestBefore, Failure, Held, Plan, RunView, Snapshot, Waiting, WaitNode
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
-from runs.store import family
+from runs.store import family, lines
 from runs.store.transitions import Seen
 
 log = logging.getLogger(__name__)
@@ -51,14 +53,17 @@ class Loaded:
     responses: Mapping[str, Any]
     problem: Problem | None = None
     is_broken: bool = False
+    line: tuple[Place, ...] = ()
+    """It and all above it, as far as a stop may be of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """The newest wait of each step that waits, by its place, and where a child run is at work meanwhile."""
+    """The newest wait of each step that waits, by its place; where a child run is at work meanwhile; what steps at work were approved by."""
 
     rows: Mapping[tuple[UUID, str], Wait]
     works: frozenset[tuple[UUID, str]]
+    approvals: Mapping[UUID, Wait]
 
 
 class _Tampered(Exception):
@@ -79,9 +84,17 @@ def load_rows(runs: Sequence[Run]) -> list[Loaded]:
     steps, calls = _by_run(bulk.read(Step, match=["run"], rows=begun)), _by_run(bulk.read(Call, match=["run"], rows=begun))
     waits = _waits(steps)
     works = _children_at_work(waits.values())
+    approvals = _approvals(steps)
     heads = ledger.heads_at({run.id: run.seq for run in runs})
-    opened = reports.openings_of(_entries(runs, steps, calls, waits))
-    return [_loaded(run, steps.get(run.id, []), calls.get(run.id, []), heads.get(run.id), opened, Waits(waits, works)) for run in runs]
+    opened = reports.openings_of(_entries(runs, steps, calls, [*waits.values(), *approvals.values()]))
+    above, waiting = lines.above(runs), Waits(waits, works, approvals)
+    loaded = [_loaded(run, steps.get(run.id, []), calls.get(run.id, []), heads.get(run.id), opened, waiting) for run in runs]
+    return [replace(each, line=(_place(each), *above.get(each.run.id, ()))) for each in loaded]
+
+
+def _place(loaded: Loaded) -> Place:
+    plan = loaded.snapshot.plan
+    return Place(loaded.run.id, plan.pipeline, plan.version, loaded.run.team.name)
 
 
 def _children_at_work(waits: Iterable[Wait]) -> frozenset[tuple[UUID, str]]:
@@ -97,6 +110,12 @@ def _waits(steps: Mapping[UUID, list[Step]]) -> dict[tuple[UUID, str], Wait]:
     return {(wait.run_id, wait.step): wait for wait in sorted(rows, key=lambda wait: wait.id)}
 
 
+def _approvals(steps: Mapping[UUID, list[Step]]) -> dict[UUID, Wait]:
+    """Of steps that go on with a yes; most runs have none."""
+    given = {step.approval for listed in steps.values() for step in listed if step.approval is not None and step.state in OPEN_STEP}
+    return {wait.id: wait for wait in bulk.read(Wait, match=["id"], rows=[[each] for each in given])} if given else {}
+
+
 def _by_run(rows: Sequence[Any]) -> dict[UUID, list[Any]]:
     """In the order in which they were made."""
     grouped: dict[UUID, list[Any]] = {}
@@ -105,13 +124,11 @@ def _by_run(rows: Sequence[Any]) -> dict[UUID, list[Any]]:
     return grouped
 
 
-def _entries(
-    runs: Sequence[Run], steps: Mapping[UUID, list[Step]], calls: Mapping[UUID, list[Call]], waits: Mapping[tuple[UUID, str], Wait]
-) -> list[UUID]:
+def _entries(runs: Sequence[Run], steps: Mapping[UUID, list[Step]], calls: Mapping[UUID, list[Call]], waits: Iterable[Wait]) -> list[UUID]:
     wanted: list[UUID | None] = [run.input_entry for run in runs]
     for step in (step for listed in steps.values() for step in listed):
         wanted += [step.result_entry, step.failure_entry, step.input_entry if step.state in OPEN_STEP else None]
-    wanted += [entry for wait in waits.values() for entry in (wait.failure_entry, wait.answer_entry)]
+    wanted += [entry for wait in waits for entry in (wait.failure_entry, wait.answer_entry)]
     wanted += [call.response_entry for listed in calls.values() for call in listed]
     return [entry for entry in wanted if entry is not None]
 
@@ -220,7 +237,7 @@ def _step(step: Step, plan: Plan, opened: Opened, waits: Waits) -> StepValue:
     node = places.node_at(plan.root, step.key)
     if node is None or step.agent not in ({""} if isinstance(node, (WaitNode, PipelineNode, ShareNode)) else plan.agents):
         raise _Tampered(f"step '{step.key}' by '{step.agent}' has no place in the run's release")
-    return StepValue(
+    loaded = StepValue(
         key=step.key,
         node=node,
         agent=step.agent,
@@ -238,6 +255,7 @@ def _step(step: Step, plan: Plan, opened: Opened, waits: Waits) -> StepValue:
         undo=_beside(step, "undo", opened),
         lacks=None if (lacks := _beside(step, "lacks", opened)) is None else Failure.from_record(lacks),
     )
+    return _approved(loaded, step, waits, opened) if step.approval is not None and step.state in OPEN_STEP else loaded
 
 
 def _beside(step: Step, path: str, opened: Opened) -> Any:
@@ -273,6 +291,17 @@ def _wait(step: Step, waits: Waits, opened: Opened) -> Waiting:
         id=str(wait.id),
         works=(step.run_id, step.key) in waits.works,
     )
+
+
+def _approved(loaded: StepValue, step: Step, waits: Waits, opened: Opened) -> StepValue:
+    """With what its row says that it was approved by: a wait of this step, answered so, by what the ledger holds."""
+    wait = waits.approvals.get(step.approval) if step.approval is not None else None
+    if wait is None or (wait.run_id, wait.step, wait.kind, wait.state) != (step.run_id, step.key, WaitKind.APPROVAL, WaitState.ANSWERED):
+        raise _Tampered(f"step '{step.key}' goes on as approved, and no answered wait of it says so")
+    said = _value(step, wait.answer_entry, "answer", opened)
+    if said["decision"] != Approval.APPROVED:
+        raise _Tampered(f"step '{step.key}' goes on as approved, and its answer says otherwise")
+    return approving.approved(loaded, str(wait.id), wait.subject, said)
 
 
 def _value(step: Step, entry: UUID | None, path: str, opened: Opened) -> Any:

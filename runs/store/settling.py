@@ -37,6 +37,7 @@ def _record(row: Call) -> CallRecord:
         reserved_nano=row.reserved_nano,
         state=CallState(row.state),
         cause=row.cause,
+        approval=row.approval_id,
     )
 
 
@@ -53,7 +54,10 @@ def opened(call: CallRecord, request: Mapping[str, Any] | None, granted: Granted
     openings: dict[str, Any] = {} if request is None else {"request": request}
     if granted.observed:
         facts, openings = facts | {"observed": len(granted.observed)}, {**openings, "observed": list(granted.observed)}
-    return CallOpened(call, Fact(Verb.CALL_DISPATCHED, f"call:{call.key}", call.agent, facts, openings), granted.rules)
+    approval = granted.approval
+    if approval is not None:
+        call, facts = replace(call, approval=approval.wait), facts | {"approval": f"wait:{approval.wait}", "binding": approval.binding}
+    return CallOpened(call, Fact(Verb.CALL_DISPATCHED, f"call:{call.key}", call.agent, facts, openings), granted.rules, approval)
 
 
 def resent(call: CallRecord) -> Fact:

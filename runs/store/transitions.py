@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from agents import uses
+from agents.stops import Stops
 from agents.uses import Full
 from audit.actors import Actor
 from audit.ledger import ChargeDraft, Head
 from runs.engine.commands import Fact, Move
-from runs.engine.states import CallKind, CallState, Mode
+from runs.engine.states import CallKind, CallState, Mode, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,17 @@ class CallRecord:
     reserved_nano: int
     state: CallState = CallState.DISPATCHED
     cause: str = ""
+    approval: UUID | None = None
+    """The wait whose answer let it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A yes that a call consumes: the wait that it answered, what it is bound to, and the versions of the policies that were judged by."""
+
+    wait: UUID
+    binding: str
+    policies: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,7 @@ class Granted:
 
     rules: tuple[str, ...] = ()
     observed: tuple[str, ...] = ()
+    approval: Approval | None = None
 
     @property
     def is_counted(self) -> bool:
@@ -66,6 +79,15 @@ class CallOpened:
     call: CallRecord
     fact: Fact
     grants: tuple[str, ...] = ()
+    approval: Approval | None = None
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """In their order: what it consumes, then what goes out."""
+        if self.approval is None:
+            return (self.fact,)
+        consumed = {"step": self.call.step, "attempt": self.call.attempt, "call": self.call.key, "binding": self.approval.binding}
+        return (Fact(Verb.APPROVAL_CONSUMED, f"wait:{self.approval.wait}", self.call.agent, consumed), self.fact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +125,13 @@ class Transition:
     settled: tuple[CallSettled, ...] = ()
     facts: tuple[Fact, ...] = ()
     deadline_at: datetime | None = None
+    generation: int = 0
+    """That of the stops which it was decided under."""
+
+    @property
+    def sends(self) -> bool:
+        """Whether a call goes out once this is written, for the first time or again."""
+        return bool(self.opened) or any(fact.verb is Verb.CALL_RESENT for fact in (*self.facts, *self.move.facts))
 
     @property
     def is_progress(self) -> bool:
@@ -135,11 +164,15 @@ class Committed:
 class Stale:
     """Not written: the run moved on. `lost` says that the fence moved too, so somebody else holds it.
 
-    `full`: it is decided anew for another reason: a permission of a call that it would open has no room in its rate.
+    It is decided anew for another reason where a permission of a call that it would open has no room in its rate (`full`), and where a stop
+    has been set or lifted before it would be sent (`stops`, as they are now).
     """
 
     lost: bool
     full: tuple[Full, ...] = ()
+    stops: Stops | None = None
+    outdated: bool = False
+    """It is decided anew for a third: what its agents may do has changed since that was read."""
 
 
 Written = Committed | Stale

@@ -4,7 +4,7 @@ The run rows come first, in id order; a stale one is left out and never fails it
 use-cases and sweeps; decides nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import F
 
-from agents import uses
+from agents import stops
 from audit import bulk, canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.identity import new_id
@@ -23,7 +23,8 @@ from runs.engine.states import CallState, RunState, Verb, WaitState
 from runs.engine.values import Failure, Waiting
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
-from runs.store import beginnings, family
+from runs.store import beginnings, conditions, family
+from runs.store.conditions import Withheld
 from runs.store.transitions import CallRecord, CallSettled, Committed, Seen, Stale, Transition, Written
 
 _RUN_CHANGES = (
@@ -32,7 +33,7 @@ _RUN_CHANGES = (
 ).split()
 _STEP_CHANGES = (
     "agent version state attempt fell_back deadline_at not_before finished_at as_of best_before best_before_step "
-    "result_digest result_fence result_entry failure_entry failure_cause failure_owner failure_team"
+    "approval result_digest result_fence result_entry failure_entry failure_cause failure_owner failure_team"
 ).split()
 _STEP_COLUMNS = ("run", "key", "node", "judges", "started_at", "input_entry", *_STEP_CHANGES)
 _WAIT_COLUMNS = ("id", "run", "step", "kind", "subject", "state", "opened_at", "expires_at", "look_at", "goes_on", "failure_entry", "answered_by")
@@ -48,36 +49,19 @@ _MAY_ADVANCE = (
 )
 
 
-class _TooLate(Exception):
-    """Time has passed between these runs' decisions and their transaction; nothing is written."""
-
-    def __init__(self, runs: set[UUID]) -> None:
-        super().__init__()
-        self.runs = runs
-
-
-class _TooMuch(Exception):
-    """Permissions of calls that these runs would open have no room; nothing is written."""
-
-    def __init__(self, full: dict[UUID, tuple[uses.Full, ...]]) -> None:
-        super().__init__()
-        self.full = full
-
-
 def commit(batch: Sequence[Transition]) -> list[Written]:
     """Write what can be written; the answer to each transition, in the order given.
 
-    What was decided in time and would be written past a deadline is stale too: it is decided anew. So is what would exceed a permission's rate.
+    What was decided in time and would be written past a deadline is stale too: it is decided anew. So is what would exceed a permission's
+    rate, and what would be sent under other stops than it was decided under.
     """
     try:
         return _committed(batch)
-    except _TooLate as late:
-        return _without(batch, dict.fromkeys(late.runs, Stale(lost=False)))
-    except _TooMuch as much:
-        return _without(batch, {run: Stale(lost=False, full=full) for run, full in much.full.items()})
+    except Withheld as withheld:
+        return _without(batch, withheld.stale)
 
 
-def _without(batch: Sequence[Transition], stale: dict[UUID, Stale]) -> list[Written]:
+def _without(batch: Sequence[Transition], stale: Mapping[UUID, Stale]) -> list[Written]:
     others = [each for each in batch if each.run not in stale]
     answers: dict[UUID, Written] = dict(zip((each.run for each in others), commit(others) if others else [], strict=True))
     return [answers.get(each.run) or stale[each.run] for each in batch]
@@ -87,19 +71,24 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
     ordered = sorted(batch, key=lambda each: each.run)
     notes = {each.run: _Notes(each) for each in ordered}
     concerning = family.concerning(ordered)
+    sending = [each for each in ordered if each.sends]
     with bulk.atomic():
+        if sending:
+            stops.hold_off()
         if concerning:
             family.lock(each.run for each in ordered)
         _lock_in_order([each.run for each in ordered])
         rows = [_run_row(each, notes[each.run]) for each in ordered]
         updated = bulk.updating(Run, match=["id", "revision", "fence"], change=_RUN_CHANGES, rows=rows, also=_MAY_ADVANCE)
-        now = clock.now()  # behind it, and answered with it
+        generation = stops.asked_generation() if sending else None
+        now = clock.now()  # behind them, and answered with them
         alive = updated()
         written = [each for each in ordered if each.run in alive]
-        late = {each.run for each in written if each.holds_until is not None and now >= each.holds_until}
-        if late:
-            raise _TooLate(late)
-        _make_use(written, now)
+        if generation is not None:
+            conditions.refuse_restopped(sending, generation())
+        conditions.refuse_late(written, now)
+        conditions.refuse_outdated(written)
+        conditions.make_use(written, now)
         children, first = beginnings.children_of(written, now)
         heads = _write(written, notes, now, children, first) if written else {}
         _tell([each for each in concerning if each.run in alive], now)
@@ -108,19 +97,6 @@ def _committed(batch: Sequence[Transition]) -> list[Written]:
     for each in written:
         answers[each.run] = Committed(_seen_next(each, heads[each.run]), now, notes[each.run].entries, _made_ready(each, children))
     return [answers[each.run] for each in batch]
-
-
-def _make_use(written: Sequence[Transition], now: datetime) -> None:
-    """Of the permissions of the calls that these open. Behind the runs' own locks, and before anything is written."""
-    wanted = {each.run: [(opened.call.agent, rule) for opened in each.opened for rule in opened.grants] for each in written}
-    every = {used for used_here in wanted.values() for used in used_here}
-    if not every:
-        return
-    rows = uses.lock(every, now)
-    full = {run: tuple(found) for run, used_here in wanted.items() if (found := uses.take(rows, used_here, now))}
-    if full:
-        raise _TooMuch(full)
-    uses.write(rows)
 
 
 def _lock_in_order(runs: Sequence[UUID]) -> None:
@@ -180,7 +156,8 @@ class _Notes:
     """The ledger drafts of one transition, and where the rows find the openings of each."""
 
     def __init__(self, each: Transition) -> None:
-        facts = [*(call.fact for call in each.settled), *_before_finish(each), *(call.fact for call in each.opened), *_finishing(each)]
+        opened = [fact for call in each.opened for fact in call.facts]
+        facts = [*(call.fact for call in each.settled), *_before_finish(each), *opened, *_finishing(each)]
         self.drafts = [_draft(each, fact) for fact in facts]
         self.entries = {(draft.verb, draft.subject): draft.id for draft in self.drafts if draft.openings}
 
@@ -245,6 +222,7 @@ def _step_changes(each: Transition, step: StepValue, notes: _Notes) -> list[Any]
         *(step.agent, each.move.snapshot.plan.agents[step.agent].version if step.agent else 0, step.state, step.attempt, step.fell_back),
         *(step.deadline_at, step.not_before, step.finished_at),
         *(None if held is None else held.as_of, None if fresh is None else fresh.at, "" if fresh is None else fresh.step),
+        None if step.approved is None else UUID(step.approved.wait),
         *("" if held is None else canonical.digest(held.value), None if held is None else each.seen.fence),
         notes.of([Verb.STEP_RETURNED, Verb.STEP_JUDGED], subject),
         *(notes.of([Verb.STEP_FAILED, Verb.STEP_RETRIED], subject), *_failed(step.failure)),
@@ -269,6 +247,10 @@ def _resolve_calls(written: Sequence[Transition], now: datetime) -> None:
 def _close_waits(written: Sequence[Transition], now: datetime) -> None:
     """Nobody has answered them, and nobody can any more. Those that somebody answered say so already."""
     closed = [[each.run, key, WaitState.OPEN, state, now] for each in written for key, state in each.move.closed.items()]
+    unbegun = [each for each in written if each.move.finish is not None and each.move.snapshot.run.started_at is None]
+    for each in unbegun:  # it may have waited as a whole
+        state = WaitState.EXPIRED if now >= each.move.snapshot.run.deadline_at else WaitState.CANCELLED
+        closed.append([each.run, "", WaitState.OPEN, state, now])
     if closed:
         bulk.update_where(Wait, match=["run", "step", "state"], change=["state", "ended_at"], rows=closed, answers=False)
 

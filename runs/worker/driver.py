@@ -7,30 +7,27 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Final
-from uuid import UUID
 
 from django.db import DatabaseError
 
 from audit import clock
-from runs import bell, services, store
+from runs import services, store
 from runs.engine import machine
 from runs.engine.commands import Move
-from runs.engine.outcomes import Failed, Result, Unresolved
-from runs.engine.states import CallKind, CallState, Cause, Mode, RunState, StepState
-from runs.engine.values import Step
-from runs.performers import Refusal
+from runs.engine.outcomes import Failed, Result
+from runs.engine.states import CallKind, CallState, Cause, RunState, StepState
+from runs.performers import Ask, Refusal
+from runs.worker import halting
 from runs.worker.messages import Asked, Ended, Event, Gone, Input, Poked, Settled, Tools, Withdrawn, give, unread
 from runs.worker.performing import Performing
 from runs.worker.planning import Calls, Turn, admitted, carried_on, diverged, first_in_child, is_under_way, judged_by, planned, record_of, told_late
+from runs.worker.relatives import tell_family
 
 log = logging.getLogger(__name__)
 
 GRACE_S = 0.25
 """How long after a step's deadline the engine itself ends it: the boundary ends it at the deadline and keeps the evidence."""
 MOST_REREADS = 20
-_UNKNOWN: Final = frozenset({CallState.DISPATCHED, CallState.UNRESOLVED})
 
 
 class LostAuthority(Exception):
@@ -46,6 +43,7 @@ class Driver:
         self.inbox: asyncio.Queue[Input] = asyncio.Queue()  # of each step at work one, for it waits for its answer, and one poke
         self.finished = self._is_poked = False
         self.unsent: set[str] = set()
+        self.heeded = tools.boundary.stops.generation
         self._closing: Sequence[store.CallSettled] = ()
         self._left: Sequence[store.CallSettled] = ()
         self.performing = Performing(self.run, loaded.snapshot.plan, tools, self.inbox)
@@ -56,6 +54,7 @@ class Driver:
         self.attempt = loaded.run.attempt
         self.calls = store.call_records(loaded.calls.values())
         self.responses = dict(loaded.responses)
+        self.tools.boundary.lines[self.run] = loaded.line
 
     @property
     def parked(self) -> bool:
@@ -83,6 +82,7 @@ class Driver:
     async def _let_go(self) -> None:
         """Nobody goes on here. What was answered, written or not, is written as the calls' own truth: conditional on each being dispatched."""
         await self.performing.drop_all()
+        self.tools.boundary.lines.pop(self.run, None)
         answered = [each for each in (*self._closing, *self._arrived()) if self._is_news(each)]
         ends = {each.call.key: each for each in reversed([*answered, *self._left])}
         if ends:
@@ -158,25 +158,17 @@ class Driver:
         judged, now = judged_by(self.calls, result, closing), clock.now()
         if isinstance(judged, Failed) and not closing and self._is_at_work(judged.key, judged.attempt):
             step = self.snapshot.steps[judged.key]
-            acted = self._may_have_acted(step)
+            acted = halting.may_have_acted(step, self.calls)
             if acted is not None:
-                return self._parked(step, acted, judged.message, now)
+                return halting.parked(self.snapshot, step, acted, judged.message, now)
         return machine.absorb(self.snapshot, judged, now)
 
-    def _parked(self, step: Step, acted: store.CallRecord, why: str, now: datetime) -> Move:
-        message = f"{why}; whether '{step.agent}' acted is not known, and it is never sent again"
-        move = machine.absorb(self.snapshot, Unresolved(step.key, step.attempt, acted.key, message, acted.not_after), now)
-        return replace(move, abandon=(*move.abandon, step.key))
-
     def _timed(self) -> Move:
-        """What time alone brings. A step at its deadline whose call may have acted is not late but unresolved."""
-        now = clock.now()
-        for key in sorted(self.snapshot.open):
-            step = self.snapshot.steps[key]
-            acted = self._may_have_acted(step) if step.state is StepState.RUNNING and now >= step.deadline_at else None
-            if acted is not None:
-                return self._parked(step, acted, f"step '{key}' did not finish in time", now)
-        return machine.decide(self.snapshot, now)
+        """What time alone brings, and a stop. A step at its deadline whose call may have acted is not late but unresolved."""
+        now, self.heeded = clock.now(), self.tools.boundary.stops.generation
+        answered = {each.result.key for each in unread(self.inbox) if isinstance(each, Ended)} if self.tools.boundary.stops.every else ()
+        halted = halting.halted(self.snapshot, self.calls, answered, self.tools.boundary, now) or halting.late(self.snapshot, self.calls, now)
+        return halted or machine.decide(self.snapshot, now)
 
     # --- one transition ---
 
@@ -194,7 +186,7 @@ class Driver:
             written = await self._written(turn)
             if written is not None:
                 self._advance(turn, written)
-                await self._tell_family(turn.transition.move, written.ready)
+                await tell_family(self.tools, self.run, self.snapshot.plan, turn.transition.move, written.ready)
                 for call in told_late(turn.transition.move, self.loaded.calls):
                     await self.tools.committer.call(services.take_late, call=call, actor=self.tools.actor)
                 return
@@ -214,6 +206,7 @@ class Driver:
     def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> Turn:
         new = [each for each in opened if each.call.key not in self.calls and self._is_at_work(each.call.step, each.call.attempt)]
         opened = [each for each in new if clock.now() < each.call.not_after and self.tools.boundary.has_room(each.call.agent, each.grants)]
+        opened = [each for each in opened if not halting.is_stopped(each.call, self.snapshot, self.tools.boundary)]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
         known = Calls(self.calls, self.responses, self.unsent)
@@ -234,6 +227,7 @@ class Driver:
             actor=self.tools.actor,
             attempt=self.attempt,
             deadline_at=self.snapshot.run.deadline_at,
+            generation=self.tools.boundary.stops.generation,
             opened=(*opened, *(each for plan in plans for each in plan.opened)),
             settled=(*closing, *(each for plan in plans for each in plan.settled)),
             facts=tuple(fact for plan in plans for fact in plan.facts),
@@ -252,6 +246,9 @@ class Driver:
         if isinstance(answer, store.Committed):
             return answer
         self.tools.boundary.fill(answer.full)
+        self.tools.boundary.heed(answer.stops)
+        if answer.outdated:
+            await self.tools.learn(self.snapshot.plan.agents)
         self._give_back(turn)
         self.unsent |= {each.call.key for each in turn.transition.opened}
         await self._reload(turn.transition.settled)
@@ -279,15 +276,6 @@ class Driver:
             self.performing.drop(key)
         for plan in turn.plans:
             self.performing.launch(plan)
-
-    async def _tell_family(self, move: Move, ready: Sequence[UUID]) -> None:
-        """Children that were started, a parent that was answered: every engine looks for them now. Children that nobody waits for any more end."""
-        if ready:
-            self.tools.wake()
-        for run in ready:
-            await self.tools.committer.call(bell.ring, run)
-        if self.snapshot.plan.starts_runs and (move.finish is not None or move.closed):
-            await self.tools.committer.call(services.cancel_orphans, [self.run], actor=self.tools.actor)
 
     # --- what others changed ---
 
@@ -332,10 +320,20 @@ class Driver:
             cause = Cause(known.cause) if known.cause else Cause.LOST
             give(asked.answer, Refusal(cause, f"{known.name} was {known.state} before the worker died, and is not sent again under its key"))
         elif known is not None:
-            await self._settle(lambda: Move(self.snapshot, facts=(store.resent(known),)))
-            give(asked.answer, known)
+            refusal = self.tools.boundary.withdrawn(request)
+            await (self._send_again(asked, known) if refusal is None else self._refuse(asked, refusal))
         else:
             await self._write_new_intent(asked)
+
+    async def _send_again(self, asked: Asked, known: store.CallRecord) -> None:
+        """Unless it has been stopped in the moment before this is written."""
+        boundary = self.tools.boundary
+        await self._settle(lambda: Move(self.snapshot, facts=() if boundary.withdrawn(asked.request) else (store.resent(known),)))
+        refusal = boundary.withdrawn(asked.request)
+        if refusal is not None:
+            await self._refuse(asked, refusal)
+        else:
+            give(asked.answer, known)
 
     async def _write_gone(self, known: store.CallRecord) -> None:
         """A model's answer that nobody waits for any more: whether it is billed nobody knows, so it is paid at its bound."""
@@ -349,7 +347,7 @@ class Driver:
         for _ in range(MOST_REREADS):
             refusal = admitted(request, self.snapshot.run, self.tools.boundary)
             if refusal is not None:
-                give(asked.answer, refusal)
+                await self._refuse(asked, refusal)
                 return
             record, granted = record_of(request), self.tools.boundary.granted(request)
             await self._settle(lambda: Move(self.snapshot), opened=(store.opened(record, request.opening, granted),))
@@ -360,6 +358,15 @@ class Driver:
                 return  # its step or the run has ended meanwhile, and nothing goes out any more
         message = f"'{request.agent.name}' found no permission with room in {MOST_REREADS} tries: others use them up as fast as they free themselves"
         give(asked.answer, Refusal(Cause.RATE, message))
+
+    async def _refuse(self, asked: Asked, refusal: Refusal | Ask) -> None:
+        """A function that asks for what is stopped is made to wait with its step, unless it may have acted; then it hears no, as of any refusal."""
+        request, stop = asked.request, self.tools.boundary.stop_on(asked.request)
+        waits = stop is not None and request.ordinal > 0 and request.kind is CallKind.TOOL
+        if stop is not None and waits and halting.may_have_acted(self.snapshot.steps[request.step], self.calls) is None:
+            await self._settle(lambda: halting.waits(self.snapshot, request, stop, self.calls, clock.now()))
+        else:
+            give(asked.answer, refusal)
 
     async def _write_end(self, ended: Settled) -> None:
         await self._settle(lambda: Move(self.snapshot), (ended.settled,))
@@ -372,11 +379,6 @@ class Driver:
         step = self.snapshot.steps.get(key)
         return step is not None and step.state is StepState.RUNNING and step.attempt == attempt
 
-    def _may_have_acted(self, step: Step) -> store.CallRecord | None:
-        """The call of a step at work that may not be sent again, and of which nobody knows what became: it is out, or has been given up."""
-        mine = (call for call in self.calls.values() if call.step == step.key and call.attempt == step.attempt)
-        return next((call for call in mine if call.mode is Mode.AT_MOST_ONCE and call.state in _UNKNOWN), None)
-
     def _is_over(self, call: store.CallRecord) -> bool:
         """Whether nobody will send it any more; what a worker that leaves has not sent, the next one does."""
         return self.finished or not self._is_at_work(call.step, call.attempt)
@@ -388,7 +390,7 @@ class Driver:
     def _is_news(self, end: store.CallSettled) -> bool:
         """Whether a call's own end says what nobody knew: it was out, or given up, or paid for when it was given up and has cost nothing."""
         known = self.calls.get(end.call.key)
-        return known is not None and (known.state in _UNKNOWN or (known.state is CallState.REFUSED and end.costs_nothing))
+        return known is not None and (known.state in halting.UNKNOWN or (known.state is CallState.REFUSED and end.costs_nothing))
 
     def _abandoned(self, move: Move, closing: set[str]) -> list[store.CallSettled]:
         """The calls of attempts that end without them; at the end of a run, every call that is still out. What has arrived of them is their truth."""

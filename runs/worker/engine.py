@@ -58,7 +58,7 @@ class _Read:
 
     loaded: list[store.Loaded]
     folders: Mapping[str, Path]
-    standings: Mapping[str, performers.Standing]
+    stands: performers.Stands
     asked_at: datetime
 
 
@@ -230,8 +230,8 @@ class Engine:
         plans = {each.snapshot.plan.release: each.snapshot.plan for each in loaded}.values()
         missing = {digest for plan in plans for digest in performers.artifacts(plan)} - set(self.tools.boundary.folders)
         asked_at = clock.now()
-        standings = performers.standings(sorted({name for plan in plans for name in plan.agents}))
-        return _Read(loaded, performers.unpacked(sorted(missing)), standings, asked_at)
+        stands = performers.as_it_stands(sorted({name for plan in plans for name in plan.agents}), self.tools.boundary.stops)
+        return _Read(loaded, performers.unpacked(sorted(missing)), stands, asked_at)
 
     async def _take(self, runs: list[Run]) -> None:
         """One run that can't be read must not keep its neighbours from starting."""
@@ -261,7 +261,8 @@ class Engine:
 
     async def _begin(self, read: _Read) -> None:
         self.tools.boundary.folders.update(read.folders)
-        self.tools.boundary.learn(read.standings, asked_at=read.asked_at)
+        self.tools.boundary.heed(read.stands.stops)
+        self.tools.boundary.learn(read.stands.standings, asked_at=read.asked_at)
         wanted = {provider for each in read.loaded for provider in performers.providers(each.snapshot.plan)}
         unready = await self.tools.boundary.get_ready(wanted)
         for each in read.loaded:
@@ -367,13 +368,15 @@ class Engine:
             seen = await self._call(store.look, list(self._driving))
             names = sorted({name for driver in self._live() for name in driver.snapshot.plan.agents})
             asked_at = clock.now()
-            self.tools.boundary.learn(await self._call(performers.standings, names), asked_at=asked_at)
+            now = await self._call(performers.as_it_stands, names, self.tools.boundary.stops)
+            self.tools.boundary.heed(now.stops)
+            self.tools.boundary.learn(now.standings, asked_at=asked_at)
         except DatabaseError as error:
             log.warning("a look at the runs failed (%s)", error)
             return
         for driver in self._live():
             look = seen.get(driver.run)
-            if look is not None and look.revision > driver.seen.revision:
+            if look is not None and (look.revision > driver.seen.revision or driver.heeded != self.tools.boundary.stops.generation):
                 driver.poke(look.revision)
 
     async def _sweeping(self) -> None:

@@ -1,11 +1,12 @@
 """What the parts of a worker tell each other: events for people, inputs for a driver, plans for a performance. Values only."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from audit import clock
 from audit.actors import Actor
 from runs import performers, store
 from runs.engine.commands import Fact
@@ -18,8 +19,8 @@ class Gone:
     """This call went out once and its answer is lost: who wants to know asks again, under the next ordinal."""
 
 
-Answer = store.CallRecord | Mapping[str, Any] | performers.Refusal | Gone
-"""To a call that asks to go out: its intent is written, its receipt, or a no."""
+Answer = store.CallRecord | Mapping[str, Any] | performers.Refusal | performers.Ask | Gone
+"""To a call that asks to go out: its intent is written, its receipt, a no, or that people have to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Tools:
     listener: Callable[[Event], None]
     wake: Callable[[], None]
     """A run has become ready that this engine may take: look now."""
+
+    async def learn(self, agents: Iterable[str]) -> None:
+        """What these agents may do, as it is now."""
+        asked_at = clock.now()
+        self.boundary.learn(await self.committer.call(performers.standings, sorted(agents)), asked_at=asked_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from runs import performers, store
 from runs.engine.outcomes import Failed
 from runs.engine.states import CallKind, Cause
 from runs.engine.values import Plan
-from runs.performers import CallError, Refusal, Reply, Request
+from runs.performers import Ask, CallError, Refusal, Reply, Request
 from runs.worker.messages import Answer, Asked, Ended, Event, Gone, Input, Planned, Settled, Tools, Withdrawn
 
 log = logging.getLogger(__name__)
 
-FIRST_SHARE: Final = 0.1
+FIRST_SHARE: Final = 0.25
 """Of the places for calls ahead of quick children, for runs that have yet to begin: so what has begun finds one as it ends its last step."""
 
 
@@ -150,8 +150,8 @@ class Performing:
         while gone < store.MAX_ATTEMPTS:
             sent: Answer = record or await self._ask(request)
             record = None
-            if isinstance(sent, Refusal):
-                return Ended(Failed(request.step, request.attempt, sent.cause, sent.message, owner=sent.owner))
+            if isinstance(sent, Refusal | Ask):
+                return Ended(performers.unsent(request, sent))
             if isinstance(sent, Gone):
                 gone, request = gone + 1, replace(request, ordinal=request.ordinal + 1)
                 continue
@@ -173,8 +173,8 @@ class Performing:
     async def _performed(self, request: Request, record: store.CallRecord | None) -> Ended:
         if record is None:
             answer = await self._ask(request)
-            if isinstance(answer, Refusal):
-                return Ended(Failed(request.step, request.attempt, answer.cause, answer.message, owner=answer.owner))
+            if isinstance(answer, Refusal | Ask):
+                return Ended(performers.unsent(request, answer))
             assert isinstance(answer, store.CallRecord)
             record = answer
         try:
@@ -222,7 +222,7 @@ class Performing:
         if isinstance(answer, Refusal):
             raise CallError(str(answer.cause), answer.message)
         if not isinstance(answer, store.CallRecord):
-            assert not isinstance(answer, Gone)  # only a model is asked again in a call of its own
+            assert not isinstance(answer, Gone | Ask)  # only a model is asked again in a call of its own, and only a whole step waits
             return answer
         reply = await self.tools.boundary.fetch(request)
         settled = self._end_of(answer, replace(reply, answered=reply.cause is None), reply.value)

@@ -13,11 +13,11 @@ from audit.identity import new_id
 from runs import performers, store
 from runs.engine import machine
 from runs.engine.commands import Move
-from runs.engine.outcomes import Failed, Result, Returned, Unresolved
+from runs.engine.outcomes import Failed, Result, Returned, Stopped, Unresolved
 from runs.engine.states import CallKind, CallState, Cause, Mode, RunState, StepState, WaitKind
 from runs.engine.values import Plan, RunView, Snapshot, Step
 from runs.models import Call
-from runs.performers import Boundary, Refusal, Request, Unshapable
+from runs.performers import Ask, Boundary, Refusal, Request, Unshapable
 from runs.worker.messages import Planned
 
 IN_CHILD: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND})
@@ -60,7 +60,12 @@ def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) ->
         return _again(step, request, known, snapshot.plan, calls.responses.get(known.key) or {}, boundary)
     refusal = admitted(request, snapshot.run, boundary)
     if refusal is not None:
-        return Planned(step, request, ended=Failed(step.key, step.attempt, refusal.cause, refusal.message, owner=refusal.owner))
+        return Planned(step, request, ended=performers.unsent(request, refusal))
+    return _admitted(step, request, boundary)
+
+
+def _admitted(step: Step, request: Request, boundary: Boundary) -> Planned:
+    """Its intent is written at once, if nothing has to be waited for."""
     granted = boundary.granted(request)
     counted = granted.is_counted  # an intent of its own then, so that one that finds no room holds nothing else back
     if not counted and request.kind in (CallKind.MODEL, CallKind.TOOL):  # answered over the network, so it needs no child's place
@@ -117,7 +122,7 @@ def _answered(plan: Planned, boundary: Boundary) -> Result:
     return performers.outcome_of(plan.request, boundary.answer_inline(plan.request), chance=random.random())
 
 
-def admitted(request: Request, run: RunView, boundary: Boundary) -> Refusal | None:
+def admitted(request: Request, run: RunView, boundary: Boundary) -> Refusal | Ask | None:
     account = performers.Account(run.calls, run.calls_limit, run.spent + run.reserved, run.cost_limit)
     return boundary.admit(request, account, now=clock.now())
 
@@ -129,7 +134,7 @@ def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, re
     if known.state is CallState.CONFIRMED and ("value" in response or known.mode is Mode.AT_MOST_ONCE):
         return Planned(step, request, ended=_recalled(step, known, response))
     if known.mode is not Mode.AT_MOST_ONCE:
-        refusal = boundary.withdrawn(request) if known.state is CallState.DISPATCHED else None
+        refusal = boundary.withdrawn(request)
         if refusal is not None:
             return _withdrawn(step, request, known, plan, refusal)
         return Planned(step, replace(request, sent_before=True), facts=(store.resent(known),), record=known)
@@ -142,10 +147,12 @@ def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, re
 
 
 def _withdrawn(step: Step, request: Request, known: store.CallRecord, plan: Plan, refusal: Refusal) -> Planned:
-    """It went out once, and may have acted then; what it was admitted for has been taken away since."""
+    """It went out once, and may have acted then; what it was admitted for has been taken away since. Its end may be written, and its step's not."""
+    ended = performers.unsent(request, refusal, sent=True)
+    if known.state is not CallState.DISPATCHED:
+        return Planned(step, request, ended=ended)
     end = store.failed(known, plan=plan, run=request.run, contained=None, cause=refusal.cause, message=refusal.message)
-    failed = Failed(step.key, step.attempt, refusal.cause, refusal.message, details={"sent": True}, owner=refusal.owner)
-    return Planned(step, request, settled=(end,), ended=failed)
+    return Planned(step, request, settled=(end,), ended=ended)
 
 
 def _recalled(step: Step, known: store.CallRecord, response: Mapping[str, Any]) -> Result:
@@ -181,13 +188,22 @@ def record_of(request: Request) -> store.CallRecord:
 
 def judged_by(calls: Mapping[str, store.CallRecord], result: Result, settled: Sequence[store.CallSettled]) -> Result:
     """A failed attempt may be made again only if none of its calls may have acted, and by another agent only if none of the step could have."""
+    ends = {**calls, **{each.call.key: each.call for each in settled}}
+    if isinstance(result, Stopped):
+        return _stopped(result, [call for call in ends.values() if (call.step, call.attempt) == (result.key, result.attempt)])
     if not isinstance(result, Failed):
         return result
-    ends = {**calls, **{each.call.key: each.call for each in settled}}
     every = [call for call in ends.values() if call.step == result.key]
     safe = all(_may_be_repeated(call) for call in every if call.attempt == result.attempt)
     pure = all(call.mode is not Mode.IDEMPOTENT and _may_be_repeated(call) for call in every)
     return replace(result, retry_safe=result.retry_safe and safe, fallback_safe=result.fallback_safe and pure)
+
+
+def _stopped(result: Stopped, calls: Sequence[store.CallRecord]) -> Result:
+    """Only what may be made anew can wait for the end of a stop; what has acted, and is not done, fails."""
+    if all(map(_may_be_repeated, calls)):
+        return replace(result, sent=bool(calls))
+    return Failed(result.key, result.attempt, Cause.STOPPED, result.message, retry_safe=False, owner=result.owner)
 
 
 def _may_be_repeated(call: store.CallRecord) -> bool:

@@ -59,7 +59,7 @@ uses: ["read feed:{input.x}"]
 permissions:
   - allow read feed:*
   - {allow: write feed:x, from: "2027-01-01", until: "2028-01-01T00:00:00Z", rate: 10/hour, when: args.x != ''}
-  - {require_approval: write feed:y}
+  - {require_approval: write feed:y, policy: production}
   - {deny: write feed:z, observe: true}
 cost: 0.01 USD
 rate: 60/1m
@@ -68,6 +68,16 @@ derived_from: other
 risk_tier: low
 data_classes: [public]
 review_by: "2027-01-01"
+---
+kind: policy
+name: production
+team: platform
+approvers: {teams: [platform], people: [bob]}
+required: 2
+within: 4h
+silence: {escalate: {approvers: {people: [carol]}, required: 1, within: 8h}}
+reason: true
+edits: true
 ---
 kind: agent
 name: program-agent

@@ -75,7 +75,11 @@ def waiting_runs(home: Path) -> dict[str, Run]:
     flight = f"- {{id: flight, agent: booker, with: {{what: flight}}, {waiting.UNDO % 'flight'}}}"
     steps = f"{flight}\n- {{id: hotel, agent: booker, with: {{what: hotel}}}}\n- {{id: pay, agent: loser, with: {{}}}}"
     pipelines.publish(home / "made" / "trips", name="trips", steps=steps, **parts)
-    runs = {name: services.start_run(pipeline=name, input={"text": HOSTILE}, actor=alice, ring=False) for name in ("orders", "payouts", "trips")}
+    deployer = agent("deployer", "work:run", more='uses: ["deploy deploy:production"]\npermissions: ["require_approval deploy deploy:production"]')
+    asks = {"agents": [deployer], "functions": waiting.WORK, "steps": "- {id: out, agent: deployer, with: {got: =input.text}}"}
+    pipelines.publish(home / "made" / "deployments", name="deployments", **asks)
+    names = ("orders", "payouts", "trips", "deployments")
+    runs = {name: services.start_run(pipeline=name, input={"text": HOSTILE}, actor=alice, ring=False) for name in names}
     for run in runs.values():
         pipelines.drive(run)
     Call.objects.filter(run=runs["payouts"]).update(not_after=clock.now() - timedelta(minutes=1))

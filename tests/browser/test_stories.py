@@ -209,3 +209,26 @@ def test_pages_fit_a_narrow_window(somebody: Somebody, site: Site) -> None:
     for path in ("/admin/", site.run_page("digest"), site.run_page("trips"), "/admin/runs/run/", "/admin/runs/wait/"):
         page = person.go(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 800, path
+
+
+def test_whoever_started_a_run_cant_approve_its_call_and_a_colleague_does(somebody: Somebody, site: Site) -> None:
+    alice = somebody("alice")
+    page = alice.go("/admin/approvals/request/")
+    assert "deployer" not in page.inner_text("#content-main")  # nothing waits for her
+    page = alice.go("/admin/approvals/request/?shows=open")
+    page.click("#result_list a:has-text('deployer')")
+    assert "you started the run that asks for it" in page.inner_text("#content-main")
+    carol = somebody("carol")
+    page = carol.go("/admin/")
+    page.click("#approvals a:has-text('deployments')")
+    page.wait_for_load_state("networkidle")
+    said = page.inner_text("#content-main")
+    assert all(
+        words in said for words in ("deploy deploy:production", "started by person:alice", "1 of team 'platform'", "Arguments, as they would be sent")
+    )
+    page.check("input[name=decision][value=approved]")
+    page.fill("textarea[name=reason]", "the change window is open")
+    carol.press("Decide")
+    assert "is approved; a worker takes the run up again" in page.inner_text("body")
+    page = carol.go(site.run_page("deployments"))
+    page.wait_for_selector("[data-outcome=verified]", timeout=40_000)

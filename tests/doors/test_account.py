@@ -62,7 +62,7 @@ def changes() -> list[dict[str, Any]]:
 
 def test_everybody_finds_their_teams_and_what_they_may_in_each(passwords: dict[str, str]) -> None:
     alice = page(signed_in("alice"))
-    assert ">platform</a>" in alice and "Start, cancel and judge" in alice and "Look at everything, change nothing" in alice
+    assert ">platform</a>" in alice and "Start runs; cancel them, answer them" in alice and "Look at everything, change nothing" in alice
     assert "red" not in alice.partition('id="content-main"')[2] and "let people in" not in alice
     registry.permit_person("alice", "manage-people", allowed=True, actor=SYSTEM)
     assert "let people in" in page(signed_in("alice"))

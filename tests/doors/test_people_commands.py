@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
+from agents.registry.roles import ROLES
 from tests.agents.folders import PIPELINE, numbers
 
 pytestmark = pytest.mark.django_db
@@ -45,13 +46,13 @@ def test_a_teams_people_are_shown_and_changed(alice: User, bob: User) -> None:
 
 
 def test_a_team_is_shown_to_a_group_and_hidden_again(bob: User) -> None:
-    assert run("group") == ["there is no group: `manage.py group NAME --create` makes one"]
     assert run("group", "auditors", "--create") == ["group auditors", "  people       nobody", "  shown teams  none"]
     assert run("group", "auditors", "--add", "bob")[1] == "  people       bob"
     assert run("members", "platform", "--show-group", "auditors")[2] == "  shown to  group auditors"
-    assert run("group", "auditors") == ["group auditors", "  people       bob", "  shown teams  platform"] and run("group") == ["auditors"]
+    assert run("group", "auditors") == ["group auditors", "  people       bob", "  shown teams  platform"]
+    assert run("group") == sorted(["auditors", *ROLES])
     assert run("person", "bob")[2:] == ["  shown teams  platform", "  permissions  none beyond their teams", "  groups       auditors"]
-    assert "has 1 people" in refused("group", "auditors", "--delete") and "did you mean 'auditors'" in refused("group", "auditor", "--add", "bob")
+    assert "has 1 people" in refused("group", "auditors", "--delete") and "did you mean 'auditors'" in refused("group", "auditers", "--add", "bob")
     assert run("members", "platform", "--hide-group", "auditors")[2] == "  shown to  nobody else"
     assert run("group", "auditors", "--remove", "bob")[1] == "  people       nobody"
     assert run("group", "auditors", "--delete") == ["group auditors: deleted"] and "say which group" in refused("group", "--create")

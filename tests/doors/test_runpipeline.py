@@ -11,14 +11,16 @@ from uuid import uuid4
 
 import pytest
 
+from agents import registry
 from audit import reports
 from audit.errors import Conflict
 from audit.models import Entry
+from orchestra_site.tokens import create_token
 from runs import services, store
 from runs.errors import BadInput
 from runs.management.terminal import inputs_given, instant_given
 from runs.models import Run
-from tests import pipelines
+from tests import approving, pipelines
 from tests.agents.folders import PIPELINE, numbers
 from tests.pipelines import SYSTEM, agent
 from tests.shell import Terminal, interrupt_when, typed
@@ -294,6 +296,27 @@ def test_an_interrupt_cancels_the_run_and_waits_for_its_end(sample: None, tmp_pa
     assert (done.status, done.out.split()[0]) == (14, "cancelled")
     assert "cancelling; once more leaves at once" in done.err
     assert Run.objects.get().cancel_requested_by == "system:system"
+
+
+def test_an_interrupt_by_whoever_may_not_cancel_says_so_and_the_run_ends_as_it_would(
+    sample: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approving.member("robot", "platform")
+    registry.add_to_group("integration", "robot", actor=SYSTEM)
+    monkeypatch.setenv("ORCHESTRA_TOKEN", create_token("robot", actor=SYSTEM).text)
+    cancel = services.cancel_run
+
+    def asked(**said: Any) -> Run:
+        try:
+            return cancel(**said)
+        finally:
+            (tmp_path / "go").touch()
+
+    monkeypatch.setattr(services, "cancel_run", asked)
+    interrupt_when((tmp_path / "started").exists)
+    done = typed("runpipeline", "sample", "--input", "how=wait", "--input", f"folder={tmp_path}")
+    assert (done.status, Run.objects.get().started_by) == (0, "person:robot")
+    assert "not cancelled: " in done.err and "(integration) can't do this" in " ".join(done.err.split())
 
 
 def test_a_second_interrupt_leaves_at_once_and_the_run_goes_on_elsewhere(sample: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

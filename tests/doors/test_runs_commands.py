@@ -9,9 +9,10 @@ import pytest
 
 from audit import clock
 from audit.models import Entry
+from orchestra_site.tokens import create_token
 from runs.models import Call, Run
-from tests import pipelines
-from tests.pipelines import agent
+from tests import approving, pipelines
+from tests.pipelines import SYSTEM, agent
 from tests.shell import typed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -124,6 +125,14 @@ def test_reverify_judges_again_and_the_old_run_shows_it(sample: None) -> None:
     assert (done.status, done.out.split()[0]) == (11, "rejected")
     assert f"the result of run {old['id']} again" in done.out
     assert f"again by run {Run.objects.get(trigger='reverify').id}: rejected" in typed("showrun", old["id"]).out
+
+
+def test_whoever_has_a_run_judged_again_with_their_token_is_who_started_that(sample: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = pipelines.run(input={"how": "lie"})
+    approving.member("alice", "platform")
+    monkeypatch.setenv("ORCHESTRA_TOKEN", create_token("alice", actor=SYSTEM).text)
+    assert typed("reverify", old["id"]).status == 11
+    assert Run.objects.get(trigger="reverify").started_by == "person:alice"
 
 
 def test_reverify_of_a_run_without_a_result_is_refused(sample: None) -> None:

@@ -9,8 +9,13 @@ import pytest
 
 from agents import registry
 from agents.models import Team
-from runs.models import Call
-from tests import pipelines
+from approvals.errors import NotYours
+from approvals.models import Request
+from approvals.services import decide
+from runs.models import Call, Run
+from runs.services import start_run
+from tests import approving, pipelines, waiting
+from tests.approving import member
 from tests.pipelines import SYSTEM
 from tests.shell import typed
 
@@ -74,11 +79,34 @@ def test_a_build_goes_to_staging_and_is_verified(tmp_path: Path) -> None:
     assert deployed(tmp_path, "staging")["outcome"] == "verified"  # doing it again leaves the same
 
 
-def test_production_is_refused_before_anything_is_sent_and_says_why(tmp_path: Path) -> None:
+def to_production(tmp_path: Path, by: str) -> tuple[Run, Request]:
+    given = {"build": str(BUILD), "environment": "production", "root": str(tmp_path / "environments")}
+    run = start_run(pipeline="deployment", input=given, actor=member(by, "platform"), ring=False)
+    assert pipelines.drive(run)["label"] == "waiting for an approval"
+    return run, approving.request_of(run)
+
+
+def approve(request: Request, by: str) -> None:
+    decide(request=str(request.pk), decision="approved", reason="the change window is open", actor=member(by, "platform"))
+
+
+def test_production_waits_for_somebody_else_than_who_started_it_and_then_holds_the_build(tmp_path: Path) -> None:
     apply("deployer")
-    said = deployed(tmp_path, "production")
-    assert (said["failure"]["cause"], said["failure"]["owner"]) == ("denied", "agent:deployer")
-    assert "may write deploy:production only with an approval" in said["failure"]["message"]
+    run, request = to_production(tmp_path, "alice")
+    assert not Call.objects.filter(agent="deployer").exists() and not (tmp_path / "environments").exists()
+    with pytest.raises(NotYours, match="you started the run that asks for it"):
+        approve(request, "alice")
+    approve(request, "bob")
+    assert pipelines.drive(run)["outcome"] == "verified"
+    assert (tmp_path / "environments" / "production" / "current" / "index.html").exists()
+
+
+def test_production_that_nobody_approves_in_time_is_denied_and_nothing_was_sent(tmp_path: Path) -> None:
+    apply("deployer")
+    run, _ = to_production(tmp_path, "alice")
+    waiting.expire(run)
+    failure = pipelines.drive(run)["failure"]
+    assert (failure["cause"], failure["owner"]) == ("expired", "policy:to-production")
     assert not Call.objects.filter(agent="deployer").exists() and not (tmp_path / "environments").exists()
 
 

@@ -1,4 +1,4 @@
-"""The how-tos of waits and of compensation are typed as they stand: their files are written, and what they show must appear."""
+"""The how-tos of waits, of approvals and of compensation are typed as they stand: their files are written, and what they show must appear."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.journeys.test_tutorial import HOW_TO, clone  # noqa: F401 - a fixture
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("jq"), reason="the page needs jq")]
 
 
-@pytest.mark.parametrize("page", ["wait-and-resume", "undo-an-act"])
+@pytest.mark.parametrize("page", ["wait-and-resume", "undo-an-act", "approve"])
 def test_the_page_is_true(page: str, clone: Path) -> None:  # noqa: F811 - as above
     seen = tutorial.typed(Block(0, "sh", "python manage.py migrate --verbosity 0"), clone)
     for block in blocks(HOW_TO / f"{page}.md"):

@@ -1,4 +1,4 @@
-"""What may be done only with an approval: refused, for nobody can give one in this version."""
+"""What may be done only with an approval waits for it; what is denied, or can't be decided, is refused."""
 
 import sys
 from collections.abc import Callable
@@ -28,23 +28,32 @@ def publish(tmp_path: Path) -> Publish:
     return published
 
 
-def test_a_call_that_requires_an_approval_is_denied_and_says_why_and_what_to_do(publish: Publish) -> None:
+def test_a_call_that_requires_an_approval_waits_for_it_and_says_what_to_type(publish: Publish) -> None:
     publish("require_approval read feed:*")
     done = typed("runpipeline", "sample", "--input", "feed=cpu", "--json")
-    failure = done.document["failure"]
-    assert (done.status, failure["cause"], failure["owner"], failure["step"]) == (12, "denied", "agent:worker", "work")
-    assert failure["message"] == (
-        "'worker' may read feed:cpu only with an approval: the permission \"require_approval read feed:*\" asks for a person's yes, "
-        'and nobody can give one in this version. Change it to "allow read feed:cpu" if that needs nobody and apply again with --publish'
-    )
+    (wait,) = done.document["waits"]
+    assert (done.status, wait["kind"], wait["step"], wait["on_expiry"]) == (13, "approval", "work", "fail")
+    assert wait["who"] == "whom its policy names, and who had no part in it"
     assert not Call.objects.filter(step="work").exists()
+    assert f"manage.py decide {wait['id']} approve|decline --reason TEXT" in " ".join(typed("waits").out.split())
 
 
 def test_what_requires_an_approval_wins_over_a_line_that_allows_it(publish: Publish) -> None:
     publish("allow read feed:*", "require_approval read feed:secret/*")
     assert pipelines.run(input={"feed": "cpu"})["outcome"] == "verified"
     said = pipelines.run(input={"feed": "secret/cpu"})
-    assert (said["failure"]["cause"], "only with an approval" in said["failure"]["message"]) == ("denied", True)
+    assert (said["state"], said["label"]) == ("waiting", "waiting for an approval")
+
+
+def test_two_policies_for_one_thing_are_no_answer_and_a_named_one_goes_before_the_default(publish: Publish) -> None:
+    publish("require_approval read feed:*", "allow read file:*")
+    Agent.objects.filter(name="worker").update(permissions=["require_approval read feed:* policy a", "require_approval read feed:cpu policy b"])
+    failure = pipelines.run(input={"feed": "cpu"})["failure"]
+    assert (failure["cause"], "Let both name the same policy" in failure["message"]) == ("denied", True)
+    Agent.objects.filter(name="worker").update(permissions=["require_approval read feed:*", "require_approval read feed:cpu policy b"])
+    failure = pipelines.run(input={"feed": "cpu"})["failure"]
+    assert (failure["cause"], failure["owner"]) == ("denied", "policy:b")
+    assert "names policy 'b', and none of this name is in force" in failure["message"]
 
 
 def test_what_is_denied_is_refused_whatever_allows_it_and_named(publish: Publish) -> None:

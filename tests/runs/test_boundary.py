@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agents import registry
 from agents.models import Agent
 from audit import clock, reports
 from runs.engine.states import Verb
@@ -85,10 +86,9 @@ def test_what_was_sent_before_a_crash_is_not_sent_again_once_its_agent_is_suspen
     publish(role="act", more="mode: {idempotent: =input.how}")
     run = start("hang")
     pipelines.crash(run, at="progress")
-    Agent.objects.filter(name="worker").update(state="suspended")
+    registry.suspend("worker", actor=pipelines.SYSTEM, reason="odd")
     said = pipelines.drive(run)
-    assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "stopped", "agent:worker")
-    assert [act["step"] for act in said["not_undone"]] == ["work"]
+    assert (said["state"], [wait["kind"] for wait in said["waits"]]) == ("waiting", ["stopped"])
     assert Verb.CALL_RESENT not in [entry["verb"] for entry in reports.entries_of(run.id)]
     assert (Call.objects.get(run=run).state, account(run)[1]) == ("refused", 0)
 
@@ -96,9 +96,18 @@ def test_what_was_sent_before_a_crash_is_not_sent_again_once_its_agent_is_suspen
 def test_a_suspended_agent_is_stopped_live_whatever_the_release_says(publish: Callable[..., None]) -> None:
     publish()
     run = start()
-    Agent.objects.filter(name="worker").update(state="suspended")
+    registry.suspend("worker", actor=pipelines.SYSTEM, reason="odd")
     said = pipelines.drive(run)
-    assert (said["outcome"], said["failure"]["cause"]) == ("failed", "stopped")
+    assert (said["state"], [(wait["kind"], wait["subject"]) for wait in said["waits"]]) == ("waiting", [("stopped", "agent:worker")])
+    assert not Call.objects.filter(run=run).exists()
+
+
+def test_a_retired_agent_is_sent_nothing_and_its_run_fails_since_nobody_lets_it_go_on(publish: Callable[..., None]) -> None:
+    publish()
+    run = start()
+    Agent.objects.filter(name="worker").update(state="retired")
+    said = pipelines.drive(run)
+    assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "stopped", "agent:worker")
     assert not Call.objects.filter(run=run).exists()
 
 

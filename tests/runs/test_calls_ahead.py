@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
+from agents import registry
 from agents.children import turns
-from agents.models import Agent
 from audit import reports
 from audit.models import Charge
 from runs import services
@@ -92,11 +92,11 @@ def test_a_call_that_waited_is_not_sent_once_its_agent_is_suspended_and_costs_no
     run = begun(tmp_path, more="cost: 0.10 USD")
 
     async def suspend(engine: Engine) -> None:
-        await sync_to_async(Agent.objects.filter(name="worker").update)(state="suspended")
+        await engine.tools.committer.call(registry.suspend, "worker", actor=pipelines.SYSTEM, reason="odd")
         await asyncio.to_thread(until, lambda: engine.tools.boundary.standings["worker"].state == "suspended", "the engine's look")
 
     said = held(tmp_path, run, suspend)
-    assert (said["outcome"], said["failure"]["cause"]) == ("failed", "stopped")
+    assert (said["state"], {wait["kind"] for wait in said["waits"]}) == ("waiting", {"stopped"})
     sent = [name for name in ("one", "two") if (tmp_path / name).exists()]
     assert len(sent) == 1
     waited = next(call for call in out(run) if not call.step.endswith(sent[0]))

@@ -191,7 +191,7 @@ def test_a_suspended_agent_asks_nothing(tmp_path: Path) -> None:
         run = published(there, tmp_path)
         registry.suspend("writer", actor=pipelines.SYSTEM, reason="looking into it")
         said = pipelines.drive(run)
-    assert (said["failure"]["cause"], there.asked) == ("stopped", [])
+    assert (said["state"], [wait["kind"] for wait in said["waits"]], there.asked) == ("waiting", ["stopped"], [])
 
 
 def test_the_summary_says_what_a_model_has_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

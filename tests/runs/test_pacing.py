@@ -207,7 +207,7 @@ def test_refusals_by_the_boundary_neither_trip_nor_mend_it(publish: Publish) -> 
     publish(BREAKER)
     ran("bad")
     registry.suspend("worker", actor=pipelines.SYSTEM, reason="test")
-    assert [failed(ran())[0] for _ in range(3)] == ["stopped"] * 3
+    assert [ran()["state"] for _ in range(3)] == ["waiting"] * 3
     registry.resume("worker", actor=pipelines.SYSTEM)
     assert failed(ran("bad"))[0] == "exception"
     assert failed(ran())[0] == "breaker"

@@ -5,15 +5,20 @@ A door calls one use-case, as the real ones do; where that fails, its client ask
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import DatabaseError
 
-from agents.models import Agent
+from agents import registry
+from agents.models import Agent, Stop
+from approvals import services as approvals
+from approvals.models import Request
+from approvals.services.intake import void
 from audit.actors import Actor
-from audit.errors import OrchestraError
+from audit.errors import Conflict, OrchestraError
 from runs import services, sweeps
 from runs.models import Call, Resolution, Run, Wait
 from tests.simulation.database import Killed
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
 CLIENT = Actor.system("client")
 BOB = Actor(kind="person", id="bob", auth="test", teams=frozenset({"lines"}))
+CAROL = Actor(kind="person", id="carol", auth="test", teams=frozenset({"lines"}))
 TRIES = 3
 
 
@@ -163,6 +169,26 @@ class Doors:
         if was_done and Call.objects.filter(key=call.key, state="resolved_not_done").exists():  # also where the first of two said it
             self.world.outside.misled[call.run_id.hex, call.step] += 1
 
+    def approve(self) -> None:
+        """Somebody of the team says yes or no to what waits for them; now and then two of them at once, or somebody who may not."""
+        approvals.tend()
+        waiting = list(Request.objects.order_by("pk"))
+        waiting = [each for each in waiting if each.wait.state == "open"] or waiting[-1:]
+        if not waiting:
+            return
+        request = self.random.choice(waiting)
+        if self.random.random() < 0.08:
+            self.world.tell(f"void {request.wait.step}: {void(request, 'the policy has changed')}")
+            return
+
+        def decide() -> Any:
+            decision, who = self.random.choice(["approved", "approved", "approved", "declined"]), self.random.choice([BOB, BOB, CAROL, CLIENT])
+            self.world.tell(f"{who.id}: {request.wait.step} is {decision}")
+            return approvals.decide(request=str(request.pk), decision=decision, reason="looked at it", actor=who)
+
+        self._maybe_twice(decide)
+        self._asked(decide)
+
     def _decision(self, key: str) -> str:
         if self.random.random() < 0.3:
             return self.random.choice(["done", "not_done", "unknown"])
@@ -193,10 +219,42 @@ class Doors:
     def suspend(self) -> None:
         """An agent is stopped or let go on; engines see that when they look."""
         name = self.random.choice(["worker", "other", "actor"])
-        agents = Agent.objects.filter(name=name)
         self.world.tell(f"'{name}' is suspended or goes on")
-        if not agents.filter(state="active").update(state="suspended"):
-            agents.update(state="active")
+        if Agent.objects.get(name=name).state == "suspended":
+            registry.resume(name, actor=CLIENT)
+        else:
+            registry.suspend(name, actor=CLIENT, reason="odd")
+
+    def stop(self) -> None:
+        """Something is stopped, and after a while let go on; now and then by somebody whose answer never came, or who comes twice."""
+        scope, name = self.random.choice(self._stoppable())
+        if scope == "run":
+            above = sorted({row["parent_run_id"] for row in self.world.watch.runs.values() if row["parent_run_id"] and row["state"] == "running"})
+            run = UUID(self.random.choice(above)) if above and self.random.random() < 0.7 else self._any_run()
+            if run is None:
+                return
+            name = str(run)
+        self.world.tell(f"stop {scope} {name}")
+        self._asked(lambda: services.set_stop(scope=scope, name=name, reason="odd", actor=CLIENT))
+        self.world.later.append((self.world.seconds + self.random.choice([0.1, 0.6, 2.0, 5.0, 9.0]), "lift"))
+
+    def _stoppable(self) -> list[tuple[str, str]]:
+        agents = [("agent", name) for name in ("worker", "actor", "thinker", "judge")]
+        pipelines = [(scope, name + end) for name in self.world.scenario.manifests for scope, end in (("pipeline", ""), ("version", "@1"))]
+        return [("everything", ""), ("everything", ""), ("team", "lines"), ("tool", "fetch"), ("run", ""), ("run", ""), *agents, *pipelines]
+
+    def lift(self) -> None:
+        rows = list(Stop.objects.in_force().order_by("stopped_at", "id"))
+        if rows:
+            row = self.random.choice(rows)
+            self.world.tell(f"lift {row.subject}")
+            self._asked(lambda: services.lift_stop(stop=str(row.id), actor=CLIENT))
+
+    def lift_all(self) -> None:
+        with self.world._as(0), running(None):
+            for row in Stop.objects.in_force():
+                with suppress(Conflict):  # somebody else has just done it
+                    services.lift_stop(stop=str(row.id), actor=CLIENT)
 
     # --- bells ---
 

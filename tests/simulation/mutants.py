@@ -15,7 +15,10 @@ WRITING, CLAIMS, SETTLING, ENDING = "runs.store.writing", "runs.store.claims", "
 FAMILY, BEGINNINGS, CHILDREN, LIMITS = "runs.store.family", "runs.store.beginnings", "runs.engine.patterns.children", "runs.engine.limits"
 RESUMES = '"deadline_at": _within_life(later(now, run.remaining_ms), run)'
 ADMISSION, LEDGER, STOPPING, ANSWERING = "runs.boundary.admission", "audit.ledger", "runs.services.stopping", "runs.services.answering"
-LATE = "runs.services.late"
+LATE, HALTING, STOPS, LINES = "runs.services.late", "runs.worker.halting", "agents.registry.stopping", "runs.store.lines"
+CONDITIONS = "runs.store.conditions"
+BINDING, SENDING = "runs.boundary.approving", "runs.boundary.sending"
+APPROVING, DECIDING = "runs.engine.approving", "runs.services.deciding"
 ABSORBING, WAITING, UNDOING, LOOKING = "runs.engine.absorbing", "runs.engine.waiting", "runs.engine.undoing", "runs.engine.looking"
 WALK, WAITS, CHANGES = (f"runs.engine.patterns.{name}" for name in ("walk", "waits", "changes"))
 ROWS = "rows = [_run_row(each, notes[each.run]) for each in ordered]"
@@ -30,11 +33,11 @@ MUTANTS = (
         "drop the revision condition",
         (Edit(WRITING, ROWS, f"{ROWS}\n        rows = [[row[0], *row[2:]] for row in rows]"), Edit(WRITING, MATCH, 'match=["id", "fence"]')),
     ),
-    _one("write past a deadline what was decided in time", WRITING, "        if late:\n", "        if False:\n"),
+    _one("write past a deadline what was decided in time", CONDITIONS, "    if late:\n", "    if False:\n"),
     Mutant(
         "skip the deadline at the intent",
         (
-            Edit(WRITING, "        if late:\n", "        if False:\n"),
+            Edit(CONDITIONS, "    if late:\n", "    if False:\n"),
             Edit(ADMISSION, "if asked.now >= asked.request.not_after:", "if False:"),
             Edit(DRIVER, "clock.now() < each.call.not_after and ", ""),
         ),
@@ -258,17 +261,45 @@ MUTANTS = (
         'if not reports.is_said_of(f"call:{each.call.key}", Verb.CALL_RESENT, run=run)',
         "if True",
     ),
+    _one("send under stops that nobody has heard of", CONDITIONS, "if each.generation != generation}", "if False}"),
+    _one("set a stop without a new generation", STOPS, "    StopChange.objects.create(stop=made)\n", ""),
+    _one("let go on what is stopped at its work", HALTING, "if stop is not None and move.finish is None:", "if False:"),
+    _one("make anew under its attempt what a stop has cut short", WAITING, "step.attempt + 1 if outcome.sent else step.attempt", "step.attempt"),
+    _one(
+        "forget the runs above in the line of a child",
+        LINES,
+        "return {run.id: tuple(_up(run.parent_run_id, rows))",
+        "return {run.id: ()",
+    ),
+    _one("send again what was refused under a stop", PLANNING, "refusal = boundary.withdrawn(request)\n        if", "refusal = None\n        if"),
     _one("a child that stands too high", BEGINNINGS, "depth=parent.depth + 1", "depth=2"),
+    _one("send without the approval that it needs", BINDING, "if request.approved is not None and request.approved.binding == binding:", "if True:"),
+    _one("take a no for a yes", APPROVING, 'match Approval(said["decision"]):', "match Approval.APPROVED:"),
+    Mutant(
+        "use an approval for the next attempt too",
+        (
+            Edit(ABSORBING, "        step.unapproved,\n", "        step,\n"),
+            Edit(ABSORBING, "same = step if attempt == step.attempt else step.unapproved", "same = step"),
+        ),
+    ),
+    _one("consume no approval", SENDING, "self._approval(request, asking) if asking else None", "None"),
+    _one("decide for a run that is over", DECIDING, "if not locked or now >= run.deadline_at or not Wait", "if not Wait"),
 )
 
 NOTICED_BY: dict[str, int] = {
+    "send under stops that nobody has heard of": 389,
+    "set a stop without a new generation": 389,
+    "make anew under its attempt what a stop has cut short": 455,
+    "send again what was refused under a stop": 455,
+    "let go on what is stopped at its work": 532,
+    "forget the runs above in the line of a child": 545,
     "drop what comes late of a call that was given up": 248,
     "a child that stands too high": 0,
     "give each share of a loop all of its items": 41,
     "take back the money of a call that went out again": 177,
     "change a run from below without a new revision": 27,
     "answer a run that was cancelled": 174,
-    "end the unattended without its revision": 174,
+    "end the unattended without its revision": 297,
     "drop the fence condition": 5,
     "drop the revision condition": 24,
     "write past a deadline what was decided in time": 6,
@@ -303,7 +334,7 @@ NOTICED_BY: dict[str, int] = {
     "open nothing after a result": 0,
     "open nothing when a part has failed": 0,
     "stamp a result with an older fence": 0,
-    "leave lying what was opened by a commit without an answer": 85,
+    "leave lying what was opened by a commit without an answer": 173,
     "keep the place of a call that was not planned after all": 5,
     "keep the place of a call that has ended": 1,
     "keep the places of ends that nobody reads": 24,
@@ -336,5 +367,10 @@ NOTICED_BY: dict[str, int] = {
     "forget children that nobody waits for": 139,
     "give each child all of a limit": 1,
     "a child that outlives the run above": 0,
+    "send without the approval that it needs": 1_000_000,
+    "take a no for a yes": 1_000_013,
+    "use an approval for the next attempt too": 1_000_003,
+    "consume no approval": 1_000_000,
+    "decide for a run that is over": 1_000_137,
 }
 """A seed that notices each of them, so that the ordinary run of the tests need not look for one."""

@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 from uuid import UUID
 
+from agents import stops
 from agents.models import Agent, Pipeline, Release, Team, Version
 from audit import bulk, canonical, identity
 from runs.adapters import commands
@@ -114,7 +115,10 @@ def _replaced(world: Any) -> dict[str, Any]:
         "runs.bell.listen": _deaf,
         "runs.bell.ring": lambda run: _ring(world()),
         "runs.engine.patterns.waits.UNRESOLVED_FOR": timedelta(seconds=25),
+        "runs.engine.patterns.waits.STOPPED_FOR": timedelta(seconds=25),
+        "runs.services.halting.STOPPED_FOR": timedelta(seconds=25),
         "runs.engine.looking.BACKOFF_MS": 500,
+        "agents.spec.policies.DEFAULT_WITHIN_MS": 6_000,
         "runs.queue.ring": lambda run: _ring(world()),
         "runs.store.committer.threads": lambda: world().scenario.committers,  # in a running loop Django would ask the suite's own database
         "runs.store.committer._close_own_connection": lambda together: None,
@@ -129,7 +133,8 @@ def _replaced(world: Any) -> dict[str, Any]:
 def _interruptible(statement: Any, simulation: Simulation) -> Any:
     @functools.wraps(statement)
     def read(sql: str, parameters: Any, **more: Any) -> Any:
-        if simulation.database.fate is not None and not simulation.database.in_atomic_block:
+        alone = sql is stops._GENERATION  # one number, read before everything that it is of: others go on between the two anyway
+        if simulation.database.fate is not None and not simulation.database.in_atomic_block and not alone:
             simulation.database.fate.between_reads()
         return statement(sql, parameters, **more)
 
@@ -165,12 +170,15 @@ def _asking(method: Any) -> Any:
     return noted
 
 
+PERMISSIONS = ["allow read *", "allow call *", "require_approval write deploy:*"]
+
+
 def _furnish() -> None:
     """With ids of its own making: rows are read in their order, and whose children are quick is drawn by them."""
     ids = (UUID(int=number) for number in count(1))
     team = Team.objects.create(id=next(ids), name="lines", created_at=AT)
     for name in scenarios.NAMES:
-        row = Agent(id=next(ids), name=name, team=team, role="gather", state="active", created_at=AT, permissions=["allow read *", "allow call *"])
+        row = Agent(id=next(ids), name=name, team=team, role="gather", state="active", created_at=AT, permissions=PERMISSIONS)
         row.save()
     for name in (*scenarios.LINES, *scenarios.PARTS):
         pipeline = Pipeline.objects.create(id=next(ids), name=name, team=team, state="active", created_at=AT)

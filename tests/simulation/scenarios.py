@@ -69,6 +69,11 @@ AGENTS = (
     factories.judge("judge", **{name: value for name, value in _agent("judge")["spec"].items() if name not in ("role", "output", "name", "team")}),
 )
 NAMES = tuple(each["spec"]["name"] for each in AGENTS)
+ASKING = frozenset({"worker", "actor", "keyed", "thinker", "undoer"})
+"""Agents whose calls need people's yes, in the seeds from APPROVALS on. Those have choices of their own, so that they move nobody else's."""
+APPROVALS = 1_000_000
+ASKS = "write deploy:here"
+WITH_APPROVALS = tuple(each | {"spec": each["spec"] | {"uses": [ASKS]}} if each["spec"]["name"] in ASKING else each for each in AGENTS)
 LINES, PARTS = ("line0", "line1"), ("part0", "part1")
 """Pipelines that somebody starts, and those that they run: `part0` may run `part1`, and a line both."""
 
@@ -80,8 +85,9 @@ class Lines(Pipelines):
     Where acts are many, what comes after them fails often: they are undone.
     """
 
-    def __init__(self, random: Random, *, fresh: bool, below: Mapping[str, dict[str, Any]] = MappingProxyType({})) -> None:
+    def __init__(self, random: Random, *, fresh: bool, below: Mapping[str, dict[str, Any]] = MappingProxyType({}), asks: bool = False) -> None:
         super().__init__(random, fresh=fresh)
+        self.agents, self.asks = (WITH_APPROVALS if asks else AGENTS), asks
         self.waits = random.choice([0.0, 0.0, 0.15, 0.4])
         self.acts = random.choice([0.0, 0.0, 0.0, 0.8])
         self.below = below
@@ -139,6 +145,7 @@ class Lines(Pipelines):
         agent = "actor" if pick.random() < self.acts else pick.choice(WORKERS)
         given = made["with"] | {"order": f"{name}-1"} | ({"calls": pick.choice([1, 1, 2])} if agent != "thinker" and pick.random() < 0.2 else {})
         retry = pick.choice([None, None, {"max": 2, "backoff_ms": 300}])
+        retry = {"max": 2, "backoff_ms": 300} if self.asks else retry
         acts = self._act(name) if agent == "actor" else {}
         return made | {"agent": agent, "with": given, "retry": retry, "timeout_ms": pick.choice([None, None, None, 2_000])} | acts
 
@@ -165,7 +172,8 @@ class Lines(Pipelines):
         spec = {"name": name, "verify": {"agent": "judge", "with": {"claim": "=result"}, "timeout_ms": None}, "limits": limits, "team": "lines"}
         nodes = self._spreading(nodes)
         abi = 3 if any(node.get("spread") for node in nodes) else 2
-        made = factories.manifest(*nodes, agents=AGENTS, **spec) | {"aliases": {"mind": ALIAS}, "engine_abi": abi}
+        made = factories.manifest(*nodes, agents=self.agents, **spec) | {"aliases": {"mind": ALIAS}, "engine_abi": abi}
+        made["pipeline"] = made["pipeline"] | {"version": 1}
         return made | ({"pipelines": {each: _pinned(manifest) for each, manifest in self.below.items()}} if self.below else {})
 
 
@@ -234,6 +242,11 @@ class Scenario:
     happens: tuple[tuple[float, str], ...] = field(default=())
 
     @property
+    def asks(self) -> bool:
+        """Whether people are asked for their yes to calls of ASKING."""
+        return self.seed >= APPROVALS
+
+    @property
     def faults(self) -> tuple[str, ...]:
         return FAULTS[self.profile]
 
@@ -265,32 +278,50 @@ def scenario(seed: int) -> Scenario:
     lasts = 20.0
     return Scenario(
         seed=seed,
-        manifests=_manifests(pick, runs),
+        manifests=_manifests(pick, runs, asks=seed >= APPROVALS),
         inputs=tuple({"n": pick.randint(0, 10), "list": list(range(pick.randint(0, 3)))} for _ in range(runs)),
         workers=2 if profile in ("stalls", "clocks") else pick.choice([1, 2, 2, 3]),
         profile=profile,
         strikes=pick.choice([0.3, 0.9]) if profile == "loop" else pick.choice([0.05, 0.12, 0.25]),
-        failing=pick.choice([0.02, 0.1, 0.3]),
+        failing=pick.choice([0.02, 0.1, 0.3]) * (1 if seed < APPROVALS else 2),
         slow=pick.choice([0.1, 0.4, 0.8]),
         ttl=1.5 if profile == "loop" else pick.choice([3.0, 3.0, 6.0]),
         beat=pick.choice([0.33, 0.6]),
         latency=pick.choice([0.05, 0.3, 1.2]),
         lasts=lasts,
-        happens=tuple(sorted(_happens(pick, runs, FAULTS[profile], lasts))),
+        happens=tuple(sorted([*_happens(pick, runs, FAULTS[profile], lasts), *_stops(seed), *(_answers(seed, lasts) if seed >= APPROVALS else ())])),
         committers=pick.choice([1, 2]),
         interrupts=pick.random() < 0.4,
     )
 
 
-def _manifests(pick: Random, runs: int) -> dict[str, dict[str, Any]]:
+STOPS, UNSTOPPED = 0.6, 350
+"""The chance that something is stopped in the course of a seed, and how many seeds begin without: of those it is known which mutant each notices."""
+
+
+def _stops(seed: int) -> list[tuple[float, str]]:
+    """Their choices are their own, so that they move nobody else's."""
+    pick = Random(f"stops {seed}")
+    many = pick.choice([1, 2, 2]) if seed >= UNSTOPPED and pick.random() < STOPS else 0
+    return [(round(pick.uniform(0.3, 5.0), 2), "stop") for _ in range(many)]
+
+
+def _answers(seed: int, lasts: float) -> list[tuple[float, str]]:
+    """People come often to what waits for them: else it would only expire."""
+    pick = Random(f"approvals {seed}")
+    return [(round(pick.uniform(0.5, lasts), 2), "approve") for _ in range(pick.choice([8, 30, 60]))]
+
+
+def _manifests(pick: Random, runs: int, *, asks: bool) -> dict[str, dict[str, Any]]:
     """Half of the seeds have pipelines that run others."""
     made: dict[str, dict[str, Any]] = {}
     if pick.random() < 0.5:
-        made["part1"] = Lines(pick, fresh=False).manifest("part1", (0,))
-        made["part0"] = Lines(pick, fresh=False, below={"part1": made["part1"]} if pick.random() < 0.6 else {}).manifest("part0", (0, 0, 1))
+        made["part1"] = Lines(pick, fresh=False, asks=asks).manifest("part1", (0,))
+        below = {"part1": made["part1"]} if pick.random() < 0.6 else {}
+        made["part0"] = Lines(pick, fresh=False, below=below, asks=asks).manifest("part0", (0, 0, 1))
     parts = dict(made)
     for name in LINES[:runs]:
-        made[name] = Lines(pick, fresh=False, below=parts).manifest(name)
+        made[name] = Lines(pick, fresh=False, below=parts, asks=asks).manifest(name)
     return made
 
 

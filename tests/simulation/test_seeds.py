@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +16,11 @@ from audit import canonical
 from tests.simulation.conftest import ON_ANOTHER, SEEDS
 from tests.simulation.invariants import Watch
 from tests.simulation.playing import Simulation
-from tests.simulation.scenarios import FAULTS, scenario
+from tests.simulation.scenarios import APPROVALS, FAULTS, scenario
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GROUPS = 10
+MOST_ASKING = 40
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
@@ -28,6 +30,19 @@ def test_every_invariant_holds_whatever_befalls(simulation: Simulation, group: i
     for seed in range(group, SEEDS, GROUPS):
         played = simulation.play(seed)
         assert not played.invariant, played.said
+
+
+def test_what_needs_peoples_yes_is_sent_only_with_it_whatever_befalls(simulation: Simulation) -> None:
+    """And they say yes and no, and nothing at all, often enough for that to be told."""
+    said: Counter[str] = Counter()
+    for seed in range(APPROVALS, APPROVALS + (10 if ON_ANOTHER else MOST_ASKING)):
+        played = simulation.play(seed)
+        assert not played.invariant, played.said
+        assert simulation.world is not None
+        watch = simulation.world.watch
+        said.update(wait["state"] for wait in watch.waits.values() if wait["kind"] == "approval")
+        said["sent"] += sum(call["approval_id"] is not None for call in watch.calls.values())
+    assert all(said[each] for each in ("answered", "expired", "cancelled", "sent")), said
 
 
 def test_the_seeds_bring_every_profile_of_faults_with_and_without_child_runs() -> None:

@@ -145,6 +145,7 @@ class World:
         for process in self.processes:
             process.stopped_until = min(process.stopped_until, self.seconds)
         self.spawn()
+        self.doors.lift_all()
         self.doors.start_all()
         since = self.now()
         while self.watch.live:

@@ -54,7 +54,7 @@ class Command(BaseCommand):
 
 def _listed(actor: Actor) -> Iterable[str]:
     names = registry.groups_visible_to(actor).order_by("name").values_list("name", flat=True)[:MOST]
-    return [visible(name, 150) for name in names] or ["there is no group: `manage.py group NAME --create` makes one"]
+    return [visible(name, 150) for name in names]
 
 
 def _done(name: str | None, options: dict[str, Any], actor: Actor) -> Iterable[str]:
@@ -78,6 +78,7 @@ def _shown(name: str, actor: Actor) -> Iterable[str]:
     place = registry.group_shown(name, actor=actor)
     return [
         f"group {visible(place.group.name, 150)}",
+        *([f"  a role       {place.role}"] if place.role else []),
         f"  people       {', '.join(place.people) or 'nobody'}",
         f"  shown teams  {', '.join(team.name for team in place.shown) or 'none'}",
     ]

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from agents import registry
 from agents.management.showing import Shown, TeachingFormatter, refusals_shown
 from agents.registry import create_person, permit_person, reset_password, set_active
-from agents.registry.people import PERMISSIONS
+from agents.registry.roles import PERMISSIONS
 from audit import clock
 from audit.actors import Actor
 from audit.errors import Invalid

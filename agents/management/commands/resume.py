@@ -1,4 +1,4 @@
-"""`manage.py resume`: parse, call agents.registry.resume, say what that means. No rule lives here."""
+"""`manage.py resume`: parse, lift the stop by its name, say what that means. No rule lives here."""
 
 from __future__ import annotations
 
@@ -6,32 +6,53 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from agents import stops
 from agents.management.showing import Shown, TeachingFormatter, refusals_shown
-from agents.registry import resume
+from agents.models import Scope
+from agents.registry import lift_named, resume
 from audit.actors import Actor
 
 EPILOG = """\
 what happens:
-  A suspended agent works again, in its published version, or is a draft again if it was never published. Runs that
-  failed meanwhile stay failed; start them anew.
+  The stop is lifted. What waited for its end goes on within a second where a worker is at work, as far as it is under no
+  other stop: steps that were cut short are made anew, queued runs are begun. A suspended agent works again in its
+  published version, or is a draft again if it was never published.
 
-example:
+examples:
   manage.py resume price-reader
+  manage.py resume pipeline ops-digest
+  manage.py resume everything
 
-exit status: 0 resumed, 2 refused (unknown agent, not suspended), 75 the database is busy or out of reach
+exit status: 0 resumed, 2 refused (no such thing, not stopped), 75 the database is busy or out of reach
 """
 
 
 class Command(BaseCommand):
-    help = "Let a suspended agent work again."
+    help = "Let a suspended agent work again, or whatever was stopped go on."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("agent", metavar="AGENT", help="the agent's name")
+        parser.add_argument("what", metavar="AGENT|SCOPE", help="an agent's name, `everything`, or a scope as in `manage.py stop`")
+        parser.add_argument("name", metavar="NAME", nargs="?", default="", help="what of that scope, as `manage.py stops` names it")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        scope, name = _asked(options["what"], options["name"])
         with refusals_shown(self.stderr):
-            agent = resume(options["agent"], actor=Actor.system("shell"))
-        Shown(self.stdout).line(f"agent {agent.name}: resumed, {agent.state}", "created")
+            said = _resumed(scope, name)
+        Shown(self.stdout).line(said, "created")
+
+
+def _asked(what: str, name: str) -> tuple[str, str]:
+    """One word is an agent's name, unless it is everything."""
+    return (what, name) if name or what == Scope.EVERYTHING else (str(Scope.AGENT), what)
+
+
+def _resumed(scope: str, name: str) -> str:
+    actor = Actor.system("shell")
+    if scope == Scope.AGENT:
+        agent = resume(name, actor=actor)
+        return f"agent {agent.name}: resumed, {agent.state}"
+    row = lift_named(scope, name, actor=actor)
+    return f"{stops.what(str(scope) if row is None else row.subject)}: resumed"

@@ -12,9 +12,9 @@ from audit.actors import Actor
 
 EPILOG = """\
 what happens:
-  From now on no call of the agent is sent, in no run and for no release: a run that needs it fails with the cause
-  "stopped", owned by the agent. Workers see it within half a second. A call that is out already is not taken back;
-  `manage.py cancel RUN` ends it together with its run. The reason is kept in the ledger.
+  From now on no call of the agent is sent, in no run and for no release. Workers feel it within a second and cut short what
+  is in flight. A run that needs the agent waits until it is resumed. The reason is kept in the ledger. `manage.py stop`
+  stops other things in the same way, and `manage.py stops` proves that nothing is sent any more.
 
 example:
   manage.py suspend price-reader --reason "reads a page that is wrong since Monday"
@@ -26,7 +26,7 @@ exit status: 0 suspended, 2 refused (unknown agent, suspended already, no reason
 
 
 class Command(BaseCommand):
-    help = "Stop an agent: whatever it is asked to do is refused until it is resumed."
+    help = "Stop an agent: whatever it is asked to do waits until it is resumed."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)

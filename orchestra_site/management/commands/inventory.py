@@ -19,8 +19,9 @@ from runs.management.terminal import Screen, add_json, teaching_parser
 EPILOG = """\
 what is shown:
   Without a word all four kinds, at most a thousand of each. Instants are days, in UTC; --json has them whole, and the
-  ids of runs. Of an agent "verified" is the day on which it last took part in a verified run, of its newest ones.
-  Of an agent "version" is what runs; where a pipeline runs another one than the published, that is said in brackets.
+  ids of runs. The day by which an agent is reviewed is shown where one has such a day, and which agents will be
+  suspended is said on stderr. Of an agent "verified" is the day on which it last took part in a verified run, of its
+  newest ones, and "version" is what runs; where a pipeline runs another one than the published, that is said in brackets.
   A NAME shows one agent or pipeline with its newest versions, and of a pipeline the releases: their first digits are
   what `manage.py rollback NAME --release` takes. That of a team shows what the team owns.
 
@@ -33,8 +34,9 @@ examples:
 exit status: 0, also where there is nothing, 2 there is no such agent, pipeline or team,
 75 the database is busy or out of reach
 """
+MOST_NOTICES: Final = 20
 TITLES: Final = {
-    "agents": ("agent", "team", "role", "state", "version", "last run", "verified"),
+    "agents": ("agent", "team", "role", "state", "version", "last run", "verified", "review by"),
     "pipelines": ("pipeline", "team", "state", "release", "version", "last run", "reads as"),
     "teams": ("team", "accountable", "agents", "pipelines"),
     "aliases": ("alias", "team", "provider", "model"),
@@ -63,6 +65,8 @@ class Command(BaseCommand):
             screen.document(found)
         else:
             screen.show(Group(*_parts(found)))
+            for said in list(_notices(found))[:MOST_NOTICES]:
+                screen.note(said, style="bold red")
         if not any(found.values()):
             screen.note("nothing yet: manage.py new pipeline NAME writes a folder, manage.py apply -f FOLDER stores it")
 
@@ -76,13 +80,21 @@ def _found(what: str | None, team: str | None, actor: Actor) -> dict[str, Any]:
     return {kind: read(actor, of) for kind, read in stock.KINDS.items() if what in (None, kind)}
 
 
+def _notices(found: dict[str, Any]) -> Iterable[str]:
+    """Which agents will be suspended."""
+    for row in [*found.get("agents", ()), *([found["agent"]] if "agent" in found else [])]:
+        for notice in row["notices"]:
+            yield f"agent {row['name']} will be suspended on {notice['suspends_on']}: {visible(notice['why'], 200)}"
+
+
 def _parts(found: dict[str, Any]) -> Iterable[RenderableType]:
     """A table of each kind that there is anything of, with an empty line between two."""
     tables = {f"{name}s" if isinstance(rows, dict) else name: [rows] if isinstance(rows, dict) else rows for name, rows in found.items()}
     for number, (kind, rows) in enumerate((kind, rows) for kind, rows in tables.items() if rows):
         if number:
             yield Text("")
-        yield _table(TITLES[kind], [_CELLS[kind](row) for row in rows])
+        titles = [title for title in TITLES[kind] if title != "review by" or any(row["review_by"] for row in rows)]
+        yield _table(titles, [_CELLS[kind](row)[: len(titles)] for row in rows])
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
@@ -95,8 +107,8 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
 
 
 def _agent(row: dict[str, Any]) -> Sequence[Any]:
-    last = row["last_run"]
-    return (row["name"], row["team"], row["role"], row["state"], _version(row), _day(last and last["at"]), _day(row["last_verified_at"]))
+    days = (_day(row["last_run"] and row["last_run"]["at"]), _day(row["last_verified_at"]), row["review_by"])
+    return (row["name"], row["team"], row["role"], row["state"], _version(row), *days)
 
 
 def _pipeline(row: dict[str, Any]) -> Sequence[Any]:

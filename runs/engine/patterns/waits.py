@@ -16,6 +16,8 @@ from runs.engine.values import Failure, RunView, Step, Waiting, WaitNode, instan
 
 UNRESOLVED_FOR: Final = timedelta(days=7)
 """How long people have to say what became of a call; after that its step has failed, as it would have at once without them."""
+STOPPED_FOR: Final = timedelta(days=30)
+"""How long a stop can last before what waits for its end has failed."""
 NAMED: Final = 20
 
 
@@ -39,6 +41,16 @@ def unresolved(call: str, failed: Failure, look_at: datetime | None, run: RunVie
     return Waiting(WaitKind.UNRESOLVED, now, _bounded(now + UNRESOLVED_FOR, run), subject=call, failure=failed, look_at=look_at)
 
 
+def stopped(stop: str, failed: Failure, run: RunView, now: datetime) -> Waiting:
+    """The wait for the end of a stop; `failed` is what it means that nobody lifts it."""
+    return Waiting(WaitKind.STOPPED, now, _bounded(now + STOPPED_FOR, run), subject=stop, failure=failed)
+
+
+def approval(binding: str, within_ms: int, silence: Failure, run: RunView, now: datetime) -> Waiting:
+    """The wait for people's yes; `silence` is what it means that they have not said it in time."""
+    return Waiting(WaitKind.APPROVAL, now, _bounded(later(now, within_ms), run), subject=binding, failure=silence)
+
+
 def _bounded(instant: datetime, run: RunView) -> datetime:
     return instant if run.lifetime_until is None else min(instant, run.lifetime_until)
 
@@ -53,7 +65,8 @@ def _instant(name: str, value: Any) -> datetime:
     return found
 
 
-def fact(step: Step, wait: Waiting) -> Fact:
+def fact(step: Step, wait: Waiting, asked: Mapping[str, Any] | None = None) -> Fact:
+    """`asked`: what people are told who are to answer."""
     facts = {
         "step": step.key,
         "attempt": step.attempt,
@@ -62,7 +75,8 @@ def fact(step: Step, wait: Waiting) -> Fact:
         "until": instant_text(wait.until),
         "goes_on": wait.goes_on,
     }
-    openings = {} if wait.failure is None else {"failure": wait.failure.as_record()}
+    openings: dict[str, Any] = {} if wait.failure is None else {"failure": wait.failure.as_record()}
+    openings |= {} if asked is None else {"approval": asked}
     return Fact(Verb.STEP_WAITING, f"step:{step.key}", step.agent, facts, openings)
 
 

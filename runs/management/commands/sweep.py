@@ -11,8 +11,9 @@ from runs.management.terminal import Screen, teaching_parser
 EPILOG = """\
 what happens:
   The end of runs that are past their deadline, or cancelled with nobody to see it, is written. The finished runs that
-  were compared for longest are compared with the ledger; one that differs reads `broken` from now on. Engines and the
-  queue's schedule do the same by themselves; this is for hands and for cron. It may run as often as you like.
+  were compared for longest are compared with the ledger; one that differs reads `broken` from now on. An agent that is
+  past its review_by, or whose accountable person is gone, is suspended; that it will be is noted beforehand. Engines
+  and the queue's schedule do the same by themselves; this is for hands and for cron. It may run as often as you like.
 
 example:
   manage.py sweep
@@ -23,7 +24,7 @@ exit status: 0, whatever it found (broken runs are said, and logged as errors), 
 
 
 class Command(BaseCommand):
-    help = "Write down what time has decided: overdue runs, cancelled runs, runs that no longer agree with the ledger."
+    help = "Write down what time has decided: overdue and cancelled runs, runs that differ from the ledger, agents whose time is up."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
@@ -34,3 +35,5 @@ class Command(BaseCommand):
             swept = sweeps.sweep()
         broken = (f"{swept.broken} broken", "bold red" if swept.broken else "")
         screen.show(Text.assemble(f"ended {swept.ended}, compared {swept.checked} with the ledger: ", broken))
+        if swept.suspended or swept.noticed:
+            screen.show(Text(f"agents whose time is up: {swept.suspended} suspended, {swept.noticed} told beforehand"))

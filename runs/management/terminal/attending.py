@@ -19,7 +19,7 @@ from django.db import DatabaseError, connections
 
 from audit import clock
 from audit.actors import Actor
-from audit.errors import OrchestraError
+from audit.errors import Conflict, OrchestraError
 from runs import services, sweeps
 from runs.management.terminal.progress import Progress
 from runs.management.terminal.screen import Screen
@@ -193,7 +193,9 @@ class _Attendance:
     async def _cancel(self) -> None:
         try:
             await self._read(lambda: services.cancel_run(run=str(self.run.id), actor=self.actor))
-        except OrchestraError:
+        except Conflict:
             return  # it ended in the same moment: the summary says how
+        except OrchestraError as error:
+            self.progress.say(f"not cancelled: {error.message}; once more leaves it")
         except DatabaseError as error:
             self.progress.say(f"the cancel could not be written ({type(error).__name__}); try `manage.py cancel {self.run.id}`")

@@ -31,6 +31,10 @@ def command(wait: Mapping[str, Any], run: str) -> str | None:
             return f"manage.py signal {run} {visible(wait['subject'], 80)} --payload JSON"
         case WaitKind.UNRESOLVED if wait["call"]:
             return f"manage.py settle {wait['call']} done|not-done|unknown --reason TEXT"
+        case WaitKind.APPROVAL:
+            return f"manage.py approvals {wait['id']}; manage.py decide {wait['id']} approve|decline --reason TEXT"
+        case WaitKind.STOPPED:
+            return f"manage.py resume {visible(wait['subject'].replace(':', ' '), 120)}"
     return None
 
 

@@ -8,6 +8,7 @@ from django.test import Client
 
 from agents import registry
 from agents.models import Team
+from agents.registry.roles import ROLES
 from audit import clock
 from audit.models import Entry, Opening
 from orchestra_site.tokens import create_token
@@ -90,9 +91,11 @@ def test_a_team_is_shown_to_a_group_and_hidden_again(people: dict[str, User]) ->
     assert alice.post("/teams/platform/groups/", {"group": "auditors"}).body["shown_to_groups"] == ["auditors"]
     assert charlie.get("/teams/platform/").body["shown_to_groups"] == ["auditors"] and charlie.get("/me/").body["reads"] == ["platform"]
     assert alice.get("/groups/auditors/").body == {"name": "auditors", "people": ["charlie"], "shown": ["platform"], "other_shown": 0}
-    assert alice.get("/people/charlie/").body["groups"] == ["auditors"] and [each["name"] for each in alice.get("/groups/").body["items"]] == [
-        "auditors"
-    ]
+    assert alice.get("/people/charlie/").body["groups"] == ["auditors"]
+    assert {each["name"] for each in alice.get("/groups/").body["items"]} == {
+        "auditors",
+        *ROLES,
+    }
     assert charlie.delete("/teams/platform/groups/auditors/").code == "denied" and charlie.get("/groups/auditors/").code == "unknown-group"
     assert bob.get("/groups/").body == {"items": [], "next": None} and bob.post("/groups/", {"name": "others"}).code == "denied"
     assert alice.delete("/groups/auditors/").code == "conflict"

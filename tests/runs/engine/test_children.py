@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from runs.engine import machine, planner
+from runs.engine.answers import Answer
 from runs.engine.families import Child, Start
 from runs.engine.limits import start_of
 from runs.engine.patterns import children
 from runs.engine.states import Cause, Outcome, RunState, StepState
-from runs.engine.values import Answer, Plan, RunView, Snapshot
+from runs.engine.values import Plan, RunView, Snapshot
 from tests.runs.engine import factories
 from tests.runs.engine.factories import AT, later, manifest, step
 from tests.runs.engine.memory import Play

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runs.engine import machine, places
+from runs.engine.answers import Answer
 from runs.engine.families import ShareNode
 from runs.engine.patterns import children, spreading
 from runs.engine.states import Cause, RunState, StepState
-from runs.engine.values import Answer, BestBefore, Block, BlockFrame, Held, Plan, StepNode
+from runs.engine.values import BestBefore, Block, BlockFrame, Held, Plan, StepNode
 from tests.runs.engine import factories
 from tests.runs.engine.factories import for_each, later, parallel, step
 from tests.runs.engine.memory import Play

@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tests.simulation.scenarios import ASKING
+
 from .families import FamilyRules
 from .seeing import WRITES_FAIL, Row
+from .stops import StopRules
 
 RESOLVED = {"resolved_done": "done", "resolved_not_done": "not_done"}
 NOT_DONE = frozenset({"refused", "unresolved", "resolved_not_done"})
 GIVEN_UP = frozenset({"unresolved", *RESOLVED})
 
 
-class CallRules(FamilyRules):
+class CallRules(FamilyRules, StopRules):
     """`_call` looks at each row that has changed, `sending` at each call as it goes out, `answered` at each answer."""
 
     def _call(self, before: Row | None, row: Row, run: Row, steps: Mapping[Any, Row], writer: int) -> None:
@@ -31,12 +34,29 @@ class CallRules(FamilyRules):
 
     def _intent(self, row: Row, run: Row, step: Row, writer: int) -> None:
         earlier, what = self.runs[row["run_id"]], f"{row['step']} {row['attempt']}.{row['ordinal']}"
+        self._sends(row, run, what)
         self._must(run["state"] == "running", "no intent after the finish, and none while a run waits", what)
         self._must(earlier["cancel_requested_at"] is None, "no intent after a cancel", what)
         self._must(row["dispatched_at"] < row["not_after"], "no intent after the deadline", f"{what} at {row['dispatched_at']}")
         self._must((step["state"], step["attempt"]) == ("running", row["attempt"]), "an intent is that of a step at work", what)
         self._must(row["not_after"] <= run["deadline_at"], "no call outlives its run", what)
         self._must(self.holders.get(row["run_id"]) == writer, "only the holder writes intents", what)
+        self._approved(row, what)
+
+    def _approved(self, row: Row, what: str) -> None:
+        """What needs people's yes goes out with one: asked for by this step, said by somebody, denied by nobody, and used by nothing else."""
+        if not self._needs_approval(row["agent"]) or row["ordinal"]:
+            return
+        waits = self._read("SELECT run_id, step, kind, state FROM runs_wait WHERE id = ?", row["approval_id"])
+        asked = [tuple(wait) for wait in waits] == [(row["run_id"], row["step"], "approval", "answered")]
+        self._must(asked, "what needs an approval is sent only with one", what)
+        said = [each["decision"] for each in self._read("SELECT decision FROM approvals_decision WHERE request_id = ?", row["approval_id"])]
+        self._must(set(said) == {"approved"}, "what needs an approval is sent only after people said yes", f"{what}: {said}")
+        used = self._read("SELECT key FROM runs_call WHERE approval_id = ?", row["approval_id"])
+        self._must(len(used) == 1, "an approval is used once", f"{what}: by {len(used)}")
+
+    def _needs_approval(self, agent: str) -> bool:
+        return self.world.scenario.asks and agent in ASKING
 
     def _settled(self, before: Row, row: Row) -> None:
         what = f"{row['step']} {row['attempt']}.{row['ordinal']}"
@@ -100,6 +120,10 @@ class CallRules(FamilyRules):
         self._must(times <= 1 + self.resent[request.key], "what is sent again is told", f"{what}: {times} times")
         if request.mode == "at_most_once":
             self._acts(request, what)
+        if self._needs_approval(request.agent.name) and request.kind != "tool":
+            first = "SELECT 1 FROM runs_call WHERE run_id = ? AND step = ? AND attempt = ? AND ordinal = 0 AND approval_id IS NOT NULL"
+            told = self._read(first, request.run.hex, request.step, request.attempt)
+            self._must(bool(told), "what needs an approval is sent only with one", what)
 
     def _acts(self, request: Any, what: str) -> None:
         """Once per attempt; another attempt only after somebody has said that the one before was not done, or nothing of it was sent."""

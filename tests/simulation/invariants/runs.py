@@ -12,6 +12,7 @@ from runs import store
 from .families import FamilyRules
 from .seeing import FINISHED, LIVE, UNDO, Row
 from .steps import dashed
+from .stops import StopRules
 
 ENDS = ("runs.call.confirmed", "runs.call.refused", "runs.call.unresolved")
 MOST_CLAIMS = store.MAX_ATTEMPTS
@@ -19,7 +20,7 @@ _NO_PROGRESS = ("runs.run.resumed", "runs.call.resent", "runs.call.resolved", "r
 """What claims, and what people write beside a run that is at work: neither says that a worker got anywhere."""
 
 
-class RunRules(FamilyRules):
+class RunRules(FamilyRules, StopRules):
     """`_run` looks at each row that has changed, `_entry` at each new entry of a run."""
 
     def _run(self, before: Row | None, row: Row, writer: int) -> None:
@@ -95,7 +96,7 @@ class RunRules(FamilyRules):
             self._parked(before, row)
         elif was == now == "waiting" and (row["remaining_ms"], row["deadline_at"]) != (before["remaining_ms"], before["deadline_at"]):
             self._clock_of_family(before, row)
-        elif was == "waiting" and now == "running" and row["fence"] == before["fence"]:
+        elif was == "waiting" and now in ("running", "queued") and row["fence"] == before["fence"]:
             self._brought_back(before, row)
         else:
             self._must(row["deadline_at"] == before["deadline_at"], "only a wait moves a deadline", f"{row['id']}: {was} became {now}")
@@ -157,6 +158,8 @@ class RunRules(FamilyRules):
                 self._must(self.holders.get(name) == writer, "only the holder writes events", told)
             self._progress(name, verb, said["facts"])
         self._told(verb, entry["subject"], said["facts"])
+        if verb == "runs.call.resent":
+            self._sends(self.calls[entry["subject"].removeprefix("call:")], run, f"{entry['subject']}, once more")
         if verb == FINISHED:
             self.finishes[name] = said["facts"]
 

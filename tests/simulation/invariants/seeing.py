@@ -46,6 +46,8 @@ class Seeing:
         self.resolved: dict[str, Mapping[str, Any]] = {}
         self.late: Counter[str] = Counter()
         self.corrected: Counter[str] = Counter()
+        self.in_force: dict[str, Row] = {}
+        self.stopped_since: dict[str, float] = {}
         self.unwritten: dict[str, Any] = {}
         self.orphaned_since: dict[str, float] = {}
         self.read_to = 0

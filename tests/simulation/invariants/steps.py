@@ -23,11 +23,18 @@ class StepRules(Seeing):
         if row["state"] in OPEN and (before is None or row["attempt"] != before["attempt"] or was == "retrying"):
             self._goes_on(row, earlier)
         if before is not None:
-            again = (was, row["state"]) in (("running", "retrying"), ("waiting", "running"))
+            again = (was, row["state"]) in (("running", "retrying"), ("waiting", "running")) and not self._was_asked_for(row, was)
+            if self._was_stopped(row) and {was, row["state"]} == {"running", "waiting"}:
+                again = was == "running" and self._sent_of(row, before["attempt"])
             more = {again, again or row["state"] == "cancelled"}  # what ends a run may come with a retry, in one transaction
             self._must(row["attempt"] - before["attempt"] in more, "each retry is an attempt of its own", place)
         if before is None and row["key"].startswith(LOOK):
             self._looks(row)
+
+    def _was_asked_for(self, row: Row, was: str | None) -> bool:
+        """It waited for people's yes to this attempt, of which nothing had been sent."""
+        waits = self._read("SELECT kind FROM runs_wait WHERE run_id = ? AND step = ? ORDER BY id DESC", row["run_id"], row["key"])
+        return was == "waiting" and bool(waits) and waits[0]["kind"] == "approval"
 
     def _returned(self, before: Row | None, row: Row, run: Row, earlier: Row | None, writer: int) -> None:
         place = f"{row['key']} of {row['run_id']}"
@@ -44,14 +51,22 @@ class StepRules(Seeing):
         self._must(row["finished_at"] < run["deadline_at"], "a late result is never used", f"{place} returned {row['finished_at']}")
         if row["agent"] == "":
             return
-        parked = before is not None and before["state"] == "waiting"
-        deadline = row["deadline_at"] if before is None else before["deadline_at"]
+        parked = before is not None and before["state"] == "waiting" and not self._was_stopped(row)
+        deadline = row["deadline_at"] if before is None or before["state"] == "waiting" else before["deadline_at"]
         told = f"{place} returned {row['finished_at']}"
         self._must(parked or row["finished_at"] < deadline, "a late result is never used", told)
         if parked:
             self._must(row["result_digest"] in self._settled_with(row), "a result is what somebody said of its call", place)
         elif not row["judges"]:
             self._must(self._was_answered(row), "a result is what somebody answered", place)
+
+    def _was_stopped(self, row: Row) -> bool:
+        """Its newest wait was, or is, for the end of a stop: what it had sent was given up as it began, and what it had not is still to be sent."""
+        rows = self._read("SELECT kind FROM runs_wait WHERE run_id = ? AND step = ? ORDER BY id DESC LIMIT 1", row["run_id"], row["key"])
+        return bool(rows) and rows[0]["kind"] == "stopped"
+
+    def _sent_of(self, row: Row, attempt: int) -> bool:
+        return bool(self._read("SELECT 1 FROM runs_call WHERE run_id = ? AND step = ? AND attempt = ?", row["run_id"], row["key"], attempt))
 
     def _was_answered(self, row: Row) -> bool:
         if row["agent"] == "echo":

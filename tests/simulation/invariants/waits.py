@@ -37,7 +37,7 @@ class WaitRules(Seeing):
         """A step waits exactly while it has a wait that is open, or answered and not yet taken in; a waiting run does nothing else."""
         many = Counter(wait["step"] for wait in waits if wait["state"] == "open")
         for key, count in many.items():
-            state = steps[key]["state"] if key in steps else ""
+            state = "waiting" if key == "" and run["started_at"] is None else steps[key]["state"] if key in steps else ""
             self._must(count == 1 and state == "waiting", "whoever waits has one open wait", f"{count} of {key}, which is {state}")
         for key, row in steps.items():
             if row["state"] == "waiting":

@@ -47,6 +47,7 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
             self.read_to = entries[-1]["rowid"]
             self._rows(runs, entries, writer)
         self.runs = runs
+        self._stops()
         self.live = {key: _utc(row["deadline_at"], self.world) for key, row in runs.items() if row["state"] in LIVE}
 
     def _rows(self, runs: dict[str, Row], entries: list[sqlite3.Row], writer: int) -> None:
@@ -83,7 +84,8 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
             self._must(not any(row["state"] in OPEN for row in mine.values()), "a finished run has nothing open", run["id"])
             self._accounted(run, mine)
         undoes = any(key.startswith(UNDO) for key in mine)
-        if run["state"] in ("running", "waiting") and not undoes and run["trigger"] != SPREAD:
+        begun = run["state"] in ("running", "waiting") and run["started_at"] is not None
+        if begun and not undoes and run["trigger"] != SPREAD:
             lives_on_ms = (run["lifetime_until"] - self._now) / timedelta(milliseconds=1)
             self._must(
                 Model(self._play(run, mine), lives_on_ms=lives_on_ms).status != ABSENT, "what can go on exists", f"{run['id']}: {sorted(mine)}"
@@ -102,6 +104,7 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
     def idle(self) -> None:
         for process in self._lively():
             self._at_work(process)
+            self._feels(process)
         self._writes_what_was_answered()
         self._orphans()
 

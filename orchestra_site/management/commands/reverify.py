@@ -1,11 +1,11 @@
-"""`manage.py reverify`: parse, call runs.services.reverify, drive the new judgement here, say how it ended."""
+"""`manage.py reverify`: parse, call runs.services.reverify as whoever types it, drive the new judgement here, say how it ended."""
 
 from typing import Any
 from uuid import uuid4
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from audit.actors import Actor
+from orchestra_site.shell import actor_of_shell
 from runs import services
 from runs.management.terminal import Screen, add_json, attend, finish, teaching_parser
 
@@ -13,7 +13,8 @@ EPILOG = """\
 what happens:
   A new run of the verify node alone judges the stored result of RUN, as of the time that RUN finished. RUN keeps
   its outcome and shows the newer verdict beside it. For a run that was unverified because its verifier failed or
-  its source was gone, or to have an old verdict checked.
+  its source was gone, or to have an old verdict checked. With a token of yours in ORCHESTRA_TOKEN the new run is
+  started by you, else by the shell's system.
 
 example:
   manage.py reverify 01a1f994-20dc-7372
@@ -35,8 +36,9 @@ class Command(BaseCommand):
         add_json(parser, "print the new run as one JSON document on stdout and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        screen, actor = Screen(options), Actor.system("shell")
+        screen = Screen(options)
         with screen.refusals():
+            actor = actor_of_shell()
             run = services.reverify(run=options["run"], actor=actor, kept_for=uuid4())
         attend(run, screen=screen, actor=actor, drive=True)
         finish(str(run.id), screen=screen, actor=actor)

@@ -1,11 +1,11 @@
-"""`manage.py runpipeline`: parse, call runs.services.start_run, drive the run here (or queue it), say how it ended."""
+"""`manage.py runpipeline`: parse, call runs.services.start_run as whoever types it, drive the run here (or queue it), say how it ended."""
 
 from typing import Any
 from uuid import uuid4
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from audit.actors import Actor
+from orchestra_site.shell import actor_of_shell
 from runs import services
 from runs.errors import BadInput
 from runs.management.terminal import Screen, add_json, attend, finish, inputs_given, instant_given, teaching_parser
@@ -14,6 +14,10 @@ EPILOG = """\
 input:
   Each --input is name=value. Where the pipeline's input schema says string, the value is taken as it is; else it is
   JSON: --input seconds=5 --input dry=true --input 'names=["a","b"]'. --input wins over the same name in --input-file.
+
+who starts it:
+  With a token of yours (manage.py token PERSON) in the environment variable ORCHESTRA_TOKEN the run is started by you, as far as
+  you may; else by the shell's system. Whoever started a run approves nothing of it.
 
 while it runs:
   Progress goes to stderr, the summary (or with --json the one JSON document) to stdout. Ctrl-C cancels the run and
@@ -61,9 +65,9 @@ class Command(BaseCommand):
         add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        screen, actor = Screen(options), Actor.system("shell")
-        queue = options["queue"]
+        screen, queue = Screen(options), options["queue"]
         with screen.refusals():
+            actor = actor_of_shell()
             with services.refused_starts(pipeline=options["name"], actor=actor):
                 if options["wait"] and not queue:
                     raise BadInput("--wait goes with --queue; without it the command waits anyway")

@@ -1,0 +1,156 @@
+"""Approval policies as rows: a text becomes a version, publishing puts it in force, and whoever asks gets what is in force now.
+
+Runs inside a Turn where it writes. Called by applying, by the boundary (through `policies_in_force`) and by doors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import Max
+
+from agents.errors import UnknownPolicy
+from agents.models import Policy, PolicyVersion, Team, VersionState
+from agents.spec import Document, Problem
+from agents.spec.permissions import parse_rule
+from agents.spec.policies import Policy as PolicyValue
+from audit.actors import Actor
+from audit.canonical import digest
+from audit.errors import Conflict
+from audit.ledger import Verb
+from audit.visible import visible
+
+from . import rows, verbs
+from .changes import Change, FieldChange, compare
+from .preparing import Prepared
+from .writing import Turn, require_member
+
+
+def write_policy(turn: Turn, document: Document, team: Team, *, publish: bool) -> Change:
+    """Make the document the policy's newest version, and with `publish` the one in force."""
+    row = Policy.objects.select_related("team").filter(name=document.name).first()
+    if row is not None and row.team_id != team.pk:
+        rows.refuse_taken(turn.actor, document, row.team.name)
+        require_member(turn.actor, row.team.name, f"policy '{document.name}'")
+        raise Conflict(f"policy '{document.name}' belongs to team '{row.team.name}'; a policy stays with its team, so give yours another name")
+    created = row is None
+    row = row or Policy.objects.create(name=document.name, team=team, created_at=turn.now)
+    version, fields = _newest(turn, row, document.spec)
+    action = "created" if created else "changed" if fields else "unchanged"
+    if publish and version.state != VersionState.PUBLISHED:
+        _put_in_force(turn, row, version)
+        action = "published" if action == "unchanged" else action
+    draft = not publish and version.state == VersionState.DRAFT
+    return Change("policy", row.name, action, version=version.number, draft=draft, fields=() if created else fields)
+
+
+def _newest(turn: Turn, row: Policy, spec: dict[str, Any]) -> tuple[PolicyVersion, tuple[FieldChange, ...]]:
+    """The version that says this: the one in force, the draft, or a new draft in its place."""
+    said, live, draft = digest(spec), _of(row, VersionState.PUBLISHED), _of(row, VersionState.DRAFT)
+    before = draft or live
+    if before is not None and before.digest == said:
+        return before, ()
+    fields = compare({} if before is None else before.spec, spec)
+    if draft is not None:
+        PolicyVersion.objects.filter(pk=draft.pk).update(state=VersionState.RETIRED)
+    if live is not None and live.digest == said:
+        return live, fields
+    number = 1 + (PolicyVersion.objects.filter(policy=row).aggregate(last=Max("number"))["last"] or 0)
+    version = PolicyVersion(policy=row, number=number, spec=spec, digest=said, author=turn.actor.id, created_at=turn.now)
+    version.save()
+    _note(turn, verbs.POLICY_DRAFTED, row, version)
+    return version, fields
+
+
+def _put_in_force(turn: Turn, row: Policy, version: PolicyVersion) -> None:
+    PolicyVersion.objects.filter(policy=row, state=VersionState.PUBLISHED).update(state=VersionState.RETIRED)
+    moved = PolicyVersion.objects.filter(pk=version.pk, state=VersionState.DRAFT).update(state=VersionState.PUBLISHED, published_at=turn.now)
+    if not moved:
+        raise Conflict(f"version {version.number} of policy '{row.name}' was changed by somebody else; apply again")
+    _note(turn, verbs.POLICY_PUBLISHED, row, version)
+
+
+def _of(row: Policy, state: VersionState) -> PolicyVersion | None:
+    return PolicyVersion.objects.filter(policy=row, state=state).first()
+
+
+def _note(turn: Turn, verb: Verb, row: Policy, version: PolicyVersion) -> None:
+    turn.note(verb, row.subject, team=row.team.name, facts={"number": version.number, "digest": version.digest}, openings={"policy": version.spec})
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def policies_in_force(names: Iterable[str]) -> dict[str, PolicyValue]:
+    """By name, as they are now; one that is nowhere, or was never published, is absent."""
+    wanted = sorted(set(names))
+    found = PolicyVersion.objects.filter(policy__name__in=wanted, state=VersionState.PUBLISHED).select_related("policy") if wanted else ()
+    return {version.policy.name: PolicyValue.from_spec(version.spec, version.number) for version in found}
+
+
+def policies_named(permissions: Iterable[str]) -> set[str]:
+    """The policies that permissions name; what can't be read names none."""
+    texts = [text for text in permissions if " policy " in text]
+    return {policy for text in texts if (policy := _policy_of(text)) is not None}
+
+
+def _policy_of(text: str) -> str | None:
+    try:
+        return parse_rule(text).policy
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, deciding says so
+        return None
+
+
+def policy_shown(name: str, actor: Actor) -> Policy:
+    """The policy of this name, if the actor may see it. UnknownPolicy."""
+    shown = Policy.objects.visible_to(actor).select_related("team")
+    found = shown.filter(name=name).first() if name.isprintable() else None
+    if found is None:
+        raise UnknownPolicy(f"there is no policy '{visible(name, 80)}' that you may see", policy=name[:80])
+    return found
+
+
+# --- judging files ---------------------------------------------------------------------------------------------------
+
+
+def policy_problems(prepared: Prepared, actor: Actor) -> list[Problem]:
+    """Policies that name a team or a person who isn't there, and permissions that name a policy that isn't."""
+    parsed = prepared.parsed
+    teams = {*Team.objects.values_list("name", flat=True), *(document.name for document in parsed.teams)}
+    asked = {person for document in parsed.policies for stage in document.spec["stages"] for person in stage["people"]}
+    people = set(User.objects.filter(username__in=asked).values_list("username", flat=True)) if asked else set()
+    found = [problem for document in parsed.policies for problem in _unknown_deciders(document, teams, people)]
+    return found + _unknown_policies(prepared, actor)
+
+
+def _unknown_deciders(document: Document, teams: set[str], people: set[str]) -> list[Problem]:
+    unknown = []
+    for stage in document.spec["stages"]:
+        for kind, known in (("teams", teams), ("people", people)):
+            unknown += [f"there is no {'team' if kind == 'teams' else 'person'} '{visible(one, 80)}'" for one in stage[kind] if one not in known]
+    return [Problem(document.file, document.line_of(("approvers",)), f"policy '{document.name}': {said}") for said in unknown]
+
+
+def _unknown_policies(prepared: Prepared, actor: Actor) -> list[Problem]:
+    parsed = prepared.parsed
+    known: set[str] | None = None
+    found = []
+    for document in [*parsed.teams, *parsed.agents]:
+        for index, text in enumerate(document.spec.get("permissions") or ()):
+            policy = parse_rule(text).policy
+            if policy is None:
+                continue
+            known = _known(prepared, actor) if known is None else known
+            if policy not in known:
+                near = get_close_matches(policy, sorted(known), n=1)
+                hint = f"did you mean '{near[0]}'?" if near else "add a document `kind: policy` with this name, or leave it out for the default"
+                said = f"{document.kind} '{document.name}': there is no policy '{policy}'; {hint}"
+                found.append(Problem(document.file, document.line_of(("permissions", index)), said))
+    return found
+
+
+def _known(prepared: Prepared, actor: Actor) -> set[str]:
+    return {*Policy.objects.visible_to(actor).values_list("name", flat=True), *(document.name for document in prepared.parsed.policies)}

@@ -1,0 +1,5 @@
+"""Approvals in the admin: the inbox, the page of one request with the form that decides it, and what was decided. Decides nothing itself."""
+
+from . import inbox
+
+__all__ = ["inbox"]

@@ -1,0 +1,213 @@
+"""The list of what waits for people's yes, what waits for whoever looks before all else; and the page on which one is decided.
+
+Parses, calls one use-case, renders. Who may decide, `approvals.services` says: whoever may not gets a sentence in the place of the form.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from unfold.widgets import UnfoldAdminRadioSelectWidget
+
+from approvals import services
+from approvals.errors import BadDecision
+from approvals.models import Request
+from approvals.rules import APPROVED, DECLINED
+from approvals.services import Inbox
+from audit import clock, strict_json
+from audit.actors import Actor
+from audit.admin import Deed, LongListAdmin, act, text_field
+from audit.admin.paging import Pages
+from audit.errors import BadJson, NotFound
+from audit.requests import actor_of
+from audit.visible import visible
+from audit.wording import ago, instant
+
+TEMPLATE: Final = "admin/approvals/request.html"
+CHOICES: Final = (
+    (APPROVED, "Approve. With as many approvals as the policy asks for, exactly this call goes out, once."),
+    (DECLINED, "Decline. Nothing is sent, and the step fails with your reason."),
+)
+OPEN, ENDED = "open", "ended"
+
+
+class Oldest(Pages):
+    """As the lists of what happened, the other way round: what has waited longest comes first."""
+
+    def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:  # noqa: ARG002 - Django's signature
+        return list(self.model_admin.keyset)
+
+    def _taken(self, request: HttpRequest, place: list[Any] | None, most: int, *, newer: bool) -> list[Any]:
+        return super()._taken(request, place, most, newer=not newer)
+
+
+class Shows(admin.SimpleListFilter):
+    """Without a choice: what waits for whoever looks."""
+
+    title = "shows"
+    parameter_name = "shows"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
+        return [(OPEN, "all that is open"), (ENDED, "what is over")]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        first, *others = super().choices(changelist)
+        yield {**first, "display": "what waits for me"}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Request]) -> QuerySet[Request]:  # noqa: ARG002 - as above
+        wanted = Inbox(state=self.value()) if self.value() in (OPEN, ENDED) else Inbox(mine=True)
+        return services.requests_wanted(wanted, actor=actor_of(request), now=clock.now())
+
+
+class DecideForm(forms.Form):
+    """What is decided, why, and the digest of what the page showed."""
+
+    decision = forms.ChoiceField(label="Decision", choices=CHOICES, widget=UnfoldAdminRadioSelectWidget())
+    reason = text_field("Reason", lines=3, longest=2_000, required=False, help_text="It is recorded with your name. Whoever declines says why.")
+    seen = forms.CharField(widget=forms.HiddenInput(), max_length=64)
+
+
+class CommentForm(forms.Form):
+    text = text_field("Comment", lines=3, longest=2_000, help_text="It is kept beside the request, with your name, and decides nothing.")
+
+
+@admin.register(Request)
+class RequestAdmin(LongListAdmin):
+    heading = "Approvals"
+    nothing = "A call that an agent may make only with people's yes waits here until they have said it, or its time is over."
+    change_list_template = "admin/runs/pressing.html"
+    list_display = ("call_of", "what_for", "risk_tier", "waited", "until", "asks", "reads")
+    list_display_links = ("call_of",)
+    list_filter = (Shows,)
+    keyset = ("wait_id",)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Pages]:  # noqa: ARG002 - as above
+        return Oldest
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Request]:
+        return services.requests_wanted(Inbox(), actor=actor_of(request), now=clock.now())
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        services.tend()
+        return super().changelist_view(request, extra_context)
+
+    def listed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:  # noqa: ARG002 - as above
+        for row, said in zip(rows, services.listed(rows, clock.now()), strict=True):
+            row.said = said
+        return rows
+
+    def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
+        return [("<uuid:object_id>/comment/", self.comment_view, "comment")]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:  # noqa: ARG002 - as above
+        found, actor = self.found(request, object_id), actor_of(request)
+        return act(self, request, self._deciding(found, services.document(found, actor=actor), actor))
+
+    def comment_view(self, request: HttpRequest, object_id: Any) -> HttpResponse:
+        found, actor = self.found(request, str(object_id)), actor_of(request)
+
+        def perform(typed: Mapping[str, Any]) -> str:
+            services.comment(request=str(found.pk), text=typed["text"], actor=actor)
+            return "Your comment is kept beside the request."
+
+        page = reverse("admin:approvals_request_change", args=[found.pk])
+        says = (f"About a call of '{found.agent}' that waits for people's yes. Whoever decides reads it.",)
+        return act(self, request, Deed("Comment", "Keep it", page, perform, says, form=CommentForm))
+
+    def found(self, request: HttpRequest, object_id: str) -> Request:
+        """Also one that is over: whoever follows an old link learns how."""
+        try:
+            return services.find_request(unquote(object_id), actor=actor_of(request))
+        except NotFound:
+            raise Http404 from None
+
+    def _deciding(self, found: Request, said: Mapping[str, Any], actor: Actor) -> Deed:
+        def perform(typed: Mapping[str, Any]) -> str:
+            arguments = _arguments(typed.get("arguments", ""))
+            more = {"reason": typed["reason"], "seen": typed["seen"], "arguments": arguments}
+            request = services.decide(request=str(found.pk), decision=typed["decision"], **more, actor=actor)
+            [now] = services.listed([request], clock.now())
+            return _taken(now)
+
+        says = (
+            f"Agent '{found.agent}' may do this only with people's yes. All of this was computed by Orchestra; this and nothing else is approved.",
+            "Your decision is recorded with your name and with a digest of this page, and can't be taken back.",
+        )
+        page = {"said": said, "run_page": reverse("admin:runs_run_change", args=[said["run"]]), "comment_page": self.url("comment", found.pk)}
+        return Deed(
+            title=f"A call of '{found.agent}'", button="Decide", back=reverse("admin:approvals_request_changelist"), perform=perform, says=says,
+            form=_form(said), template=TEMPLATE, forbidden=_hindrance(said), context=page,
+        )  # fmt: skip
+
+    @admin.display(description="call of")
+    def call_of(self, row: Any) -> str:
+        return visible(row.agent, 80)
+
+    @admin.display(description="run")
+    def what_for(self, row: Any) -> str:
+        return visible(f"{row.said['pipeline']} {row.said['run']}", 120)
+
+    @admin.display(description="risk", empty_value="-")
+    def risk_tier(self, row: Any) -> str | None:
+        return visible(row.risk, 40) if row.risk else None
+
+    @admin.display(description="waits since (UTC)")
+    def waited(self, row: Any) -> str:
+        return f"{instant(row.wait.opened_at)} ({ago(row.wait.opened_at, clock.now())})"
+
+    @admin.display(description="until (UTC)")
+    def until(self, row: Any) -> str:
+        return f"{instant(row.wait.expires_at)} ({ago(row.wait.expires_at, clock.now())})"
+
+    @admin.display(description="asks")
+    def asks(self, row: Any) -> str:
+        return visible(row.said["asks"], 200)
+
+    @admin.display(description="reads")
+    def reads(self, row: Any) -> str:
+        more = f", {row.said['lacks']} more must approve" if row.said["state"] == OPEN else ""
+        return f"{row.said['state']}{more}"
+
+
+def _taken(said: Mapping[str, Any]) -> str:
+    if said["state"] == OPEN:
+        return f"Your approval is kept; {said['lacks']} more must approve."
+    return f"The call of '{said['agent']}' is {said['state']}; a worker takes the run up again."
+
+
+def _arguments(text: str) -> Any:
+    """What was typed, as JSON; None where nothing was."""
+    if not text.strip():
+        return None
+    try:
+        return strict_json.read(text, "the field Arguments")
+    except BadJson as error:
+        raise BadDecision(error.message) from None
+
+
+def _hindrance(said: Mapping[str, Any]) -> str | None:
+    """As a sentence of a page."""
+    if said["state"] != OPEN:
+        return f"This is {said['state']}; there is nothing to be decided any more."
+    why = said["why_not"]
+    return None if why is None else f"You can't decide this: {why}."
+
+
+def _form(said: Mapping[str, Any]) -> Callable[..., forms.Form]:
+    def made(data: Any = None) -> forms.Form:
+        form = DecideForm(data, initial={"seen": said["shown"], "arguments": json.dumps(said["arguments"], indent=2, ensure_ascii=False)})
+        if said["policy"]["edits"]:
+            hint = "The policy allows edits. What you change here must fit the agent's contract, and may not change what the call touches."
+            form.fields["arguments"] = text_field("Arguments", lines=10, longest=100_000, required=False, help_text=hint)
+        return form
+
+    return made

@@ -1,0 +1,1 @@
+"""REST of approvals: parse, call one use-case, render."""

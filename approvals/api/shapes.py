@@ -1,0 +1,103 @@
+"""What the doors of approvals take and give, as JSON Schema. Pure values."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from approvals.rules import DECISIONS
+from audit.api.shapes import Shape, anything, flag, given, ident, instant, listing, mapping, maybe, named, one_of, page_of, text, whole
+from runs.models import Mode
+
+STATES: Final = ("open", "approved", "declined", "void", "expired", "cancelled")
+_NANO: Final = whole("nano-USD")
+_SHORT: Final[dict[str, Shape]] = {
+    "id": ident("of the request, and of the wait that it answers"),
+    "run": ident(),
+    "pipeline": text("the pipeline's name", example="deployment"),
+    "team": text(),
+    "step": text("the step that waits", example="deploy"),
+    "agent": text("who would make the call", example="deployer"),
+    "risk": maybe(text("the agent's risk tier")),
+    "binding": text("SHA-256 over RFC 8785 of agent, version, uses, arguments, policy and release: what an approval is bound to"),
+    "state": one_of(*STATES, meaning="as it reads now; void: what was asked for is not what would be done any more, and is asked anew"),
+    "opened_at": instant(),
+    "expires_at": instant("silence has denied it then"),
+    "ended_at": maybe(instant()),
+    "policy": given(
+        name=maybe(text("null: the default policy", example="production")),
+        version=whole(),
+        said=text("for people"),
+        reason=flag("whoever approves says why"),
+        edits=flag("whoever approves may change the arguments"),
+        meaning="The policy that it was asked under.",
+    ),
+    "stage": whole("which of the policy's stages holds now, from 1"),
+    "stages": whole("how many it has"),
+    "asks": text("how many of whom must approve now", example="1 of team 'platform'"),
+    "lacks": whole("how many more must approve"),
+    "silence": text("what silence means, in words"),
+}
+LISTED: Final = given(_SHORT, meaning="A request for an approval in a list; `GET /api/v1/approvals/{approval}/` gives all of it.")
+_EVIDENCE: Final = given(
+    step=text(),
+    agent=text(),
+    result=anything("what the step gave; null where it was erased"),
+    digest=text("SHA-256 of the result"),
+    as_of=maybe(instant("the newest observation in it")),
+    age_s=maybe(whole("how old that is now, in seconds")),
+    best_before=maybe(instant("from then on it is too old to be acted on")),
+    meaning="What a step of the run had given when the approval was asked for.",
+)
+APPROVAL: Final = given(
+    _SHORT,
+    uses=listing(given(verb=text(), resource=text(), permission=text(), meaning="What the call would touch, and the permission that asks for this.")),
+    version=whole("the agent's version"),
+    version_digest=maybe(text()),
+    release=maybe(text("the digest of the release that the run executes")),
+    mode=maybe(one_of(*Mode, meaning="what becomes of it if the worker dies")),
+    role=maybe(text()),
+    purpose=maybe(text("as the agent's file says it")),
+    started_by=text("who started the run", example="person:alice"),
+    waits_since_s=whole("how long it has waited, in seconds"),
+    cost_nano=given(spent=_NANO, reserved=_NANO, this=_NANO, limit=maybe(_NANO), meaning="What the run has cost, and the most that this call may."),
+    shown=text("SHA-256 of what a decision is about, as it is shown here: give it back as `seen`"),
+    arguments=anything("what the call would be given, as Orchestra computed it"),
+    criteria=listing(mapping("a criterion of the pipeline")),
+    evidence=listing(_EVIDENCE),
+    decisions=listing(
+        given(
+            person=text(),
+            at=instant(),
+            reason=maybe(text()),
+            decision=one_of(*DECISIONS),
+            stage=whole(),
+            shown=text("SHA-256 of what that person was shown"),
+            binding=text("the digest of what was approved; with edits another one than was asked for"),
+            edits=maybe(
+                listing(given(path=text(), old=anything(), new=anything(), meaning="A field."), "in which fields the arguments were changed")
+            ),
+            meaning="What somebody decided.",
+        )
+    ),
+    comments=listing(given(person=text(), at=instant(), text=maybe(text()), meaning="What somebody said about it.")),
+    why_not=maybe(text("why you can't decide it now; null where you can")),
+    meaning="A call that waits, or waited, for people's yes.",
+)
+DECISION: Final = given(
+    decision=one_of(*DECISIONS),
+    reason=text("why; needed where the policy asks for it, and of whoever declines", most=2_000),
+    seen=text("the `shown` that you have looked at: nothing else is decided then", pattern="^[0-9a-f]{64}$"),
+    arguments=mapping("of one that approves, where the policy allows edits: what the call is given instead"),
+    optional=("reason", "seen", "arguments"),
+    examples=[{"decision": "approved", "reason": "The change window is open."}, {"decision": "declined", "reason": "Not on a Friday."}],
+    meaning="A person's word on it.",
+)
+COMMENT: Final = given(text=text("what you have to say", least=1, most=2_000), examples=[{"text": "Is the window open?"}], meaning="A comment.")
+FILTERS: Final[dict[str, Shape]] = {
+    "state": one_of("open", "ended", meaning="only those that can be decided, or only those that can't any more"),
+    "mine": flag("true: only what is put to you at this moment and that you have not decided"),
+    "pipeline": named("only those of runs of this pipeline"),
+    "agent": named("only those of calls of this agent"),
+    "run": ident("only this run's"),
+}
+COMPONENTS: Final = {"Approval": APPROVAL, "ApprovalPage": page_of(LISTED)}

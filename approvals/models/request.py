@@ -1,0 +1,142 @@
+"""A request for an approval beside the wait of a run that it is for, whom it is put to, and what each of them says.
+
+Whether it is still open is the wait's to say: nothing of that is repeated here. Written by `approvals.services` only.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+
+from agents.spec.policies import Policy
+from approvals.rules import DECISIONS
+from audit.actors import Actor
+from audit.identity import new_id
+from runs.models import Wait, WaitState
+
+
+class RequestQuerySet(models.QuerySet["Request"]):
+    def visible_to(self, actor: Actor) -> Self:
+        """Those of runs that the actor sees, and those that are put to them."""
+        if actor.sees_everything:
+            return self
+        return self.filter(Q(wait__run__team__name__in=actor.sees) | Exists(Approver.objects.naming(actor).filter(request=OuterRef("pk"))))
+
+    def open(self, now: datetime) -> Self:
+        """Those that can still be decided."""
+        lives = {"wait__run__deadline_at__gt": now, "wait__run__cancel_requested_at__isnull": True}
+        return self.filter(wait__state=WaitState.OPEN, wait__expires_at__gt=now, **lives)
+
+    def put_to(self, actor: Actor) -> Self:
+        """Those that a policy puts to this person in whichever of its stages."""
+        return self.filter(Exists(Approver.objects.naming(actor).filter(request=OuterRef("pk"))))
+
+
+class Request(models.Model):
+    """`binding` is the digest of what is asked for; `policy` the record of the policy that it was asked under, as the run's entry holds it."""
+
+    wait = models.OneToOneField(Wait, on_delete=models.PROTECT, primary_key=True, related_name="approval_request")
+    agent = models.CharField(max_length=100)
+    version = models.PositiveIntegerField()
+    binding = models.CharField(max_length=64)
+    risk = models.CharField(max_length=64, blank=True, default="")
+    policy = models.JSONField()
+    escalated_to = models.PositiveIntegerField(default=0)
+
+    objects = RequestQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("wait__expires_at", "pk")
+
+    def __str__(self) -> str:
+        return f"approval of {self.agent}"
+
+    @property
+    def subject(self) -> str:
+        """How ledger entries name it: by the wait that it answers."""
+        return self.wait.reference
+
+    @property
+    def governing(self) -> Policy:
+        return Policy.from_record(self.policy)
+
+    def stage_at(self, now: datetime) -> int:
+        """Which stage of its policy holds now, or held when it ended."""
+        ended = self.wait.ended_at
+        return self.governing.at(self.wait.opened_at, now if ended is None or self.wait.state == WaitState.OPEN else min(ended, now))
+
+
+class ApproverQuerySet(models.QuerySet["Approver"]):
+    def naming(self, actor: Actor) -> Self:
+        named = Q(kind=Approver.PERSON, name=actor.id) | Q(kind=Approver.TEAM, name__in=actor.teams)
+        return self.filter(named) if actor.kind == "person" else self.none()
+
+
+class Approver(models.Model):
+    """Whom a request is put to, in one stage of its policy."""
+
+    PERSON, TEAM = "person", "team"
+
+    request = models.ForeignKey(Request, on_delete=models.PROTECT, related_name="approvers")
+    stage = models.PositiveIntegerField()
+    kind = models.CharField(max_length=8, choices=[(PERSON, PERSON), (TEAM, TEAM)])
+    name = models.CharField(max_length=150)
+
+    objects = ApproverQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["request", "stage", "kind", "name"], name="approver_once")]
+        indexes = [models.Index(fields=["kind", "name"], name="approver_named")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+class _Kept(models.Model):
+    """Somebody's word. It is never changed: whoever thinks otherwise later says it in the next stage, or not at all."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    person = models.CharField(max_length=150)
+    at = models.DateTimeField()
+    entry = models.UUIDField()
+    """The ledger entry that says it, in whose openings its words lie."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert only."""
+        super().save(*args, **{**kwargs, "force_insert": True})
+
+
+class Decision(_Kept):
+    """`shown` is the digest of what the person was shown, `binding` that of what they said it of: with edits, another one than was asked for."""
+
+    request = models.ForeignKey(Request, on_delete=models.PROTECT, related_name="decisions")
+    stage = models.PositiveIntegerField()
+    decision = models.CharField(max_length=16, choices=[(each, each) for each in DECISIONS])
+    shown = models.CharField(max_length=64)
+    binding = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ("at", "id")
+        constraints = [
+            models.UniqueConstraint(fields=["request", "person", "stage"], name="decision_once_each"),
+            models.CheckConstraint(condition=Q(decision__in=DECISIONS), name="decision_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person} {self.decision}"
+
+
+class Comment(_Kept):
+    request = models.ForeignKey(Request, on_delete=models.PROTECT, related_name="comments")
+
+    class Meta:
+        ordering = ("at", "id")
+
+    def __str__(self) -> str:
+        return f"{self.person} at {self.at}"

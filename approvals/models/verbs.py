@@ -1,0 +1,12 @@
+"""The ledger verbs of approvals. That one was asked for, and what it was used for, the runs themselves record."""
+
+from typing import Final
+
+from audit.ledger import Verb
+
+DECIDED: Final = Verb("approvals.decision.made", frozenset({"reason", "edits"}))
+REFUSED: Final = Verb("approvals.decision.refused", frozenset({"message"}))
+VOIDED: Final = Verb("approvals.request.voided", frozenset({"reason"}))
+ESCALATED: Final = Verb("approvals.request.escalated")
+COMMENTED: Final = Verb("approvals.comment.made", frozenset({"text"}))
+VERBS: Final = (DECIDED, REFUSED, VOIDED, ESCALATED, COMMENTED)

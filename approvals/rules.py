@@ -1,0 +1,103 @@
+"""Who may decide and when it is decided: separation of duties by person, stages of a policy, n of m. Pure.
+
+Values in, values out: knows no row, no clock and no door. Used by the use-cases of this app.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from agents.spec.policies import Policy, Stage
+
+APPROVED: Final = "approved"
+DECLINED: Final = "declined"
+DECISIONS: Final = (APPROVED, DECLINED)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Who had which part in what is to be approved, each as `person:NAME`."""
+
+    started: frozenset[str] = frozenset()
+    """Started the run, or one above it."""
+    signalled: frozenset[str] = frozenset()
+    """Sent it a signal: what is asked for may stand in that."""
+    published: frozenset[str] = frozenset()
+    """Wrote or published the versions of agent and pipeline, or the release."""
+    granted: frozenset[str] = frozenset()
+    """Granted the permission that asks for the approval."""
+
+
+RULES: Final[tuple[tuple[str, str], ...]] = (
+    ("started", "you started the run that asks for it"),
+    ("signalled", "you sent that run a signal, so what it does is what you asked for"),
+    ("published", "you wrote or published a version that it runs"),
+    ("granted", "you granted the permission that it makes use of"),
+)
+"""The parts that keep somebody from deciding, in the order in which they are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whoever would decide."""
+
+    name: str
+    teams: frozenset[str]
+
+    @property
+    def reference(self) -> str:
+        return f"person:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One decision, and in which stage of the policy it was made."""
+
+    person: str
+    decision: str
+    stage: int
+    binding: str = ""
+    """Of an approval: the digest of what it is for; with edits that is another one than was asked for."""
+
+
+def may_speak(person: Person, stage: Stage) -> bool:
+    """Whether the stage is this person's to decide in."""
+    return person.name in stage.people or bool(person.teams & set(stage.teams))
+
+
+def part_of(person: Person, parts: Parts) -> str | None:
+    """Which rule of separation keeps this person from deciding, as a clause; None where none does."""
+    return next((said for rule, said in RULES if person.reference in getattr(parts, rule)), None)
+
+
+def hindrance(person: Person, policy: Policy, stage: int, parts: Parts, said: Sequence[Said]) -> str | None:
+    """Why this person can't decide now, as a sentence without its end; None where they can."""
+    part = part_of(person, parts)
+    if part is not None:
+        return f"{part}, so somebody else has to decide"
+    if not may_speak(person, policy.stages[stage]):
+        later = any(may_speak(person, each) for each in policy.stages[stage + 1 :])
+        yours = "and you only if they stay silent" if later else "and you are none of them"
+        return f"{policy.said} asks {policy.stages[stage].said} now, {yours}"
+    if any(each.person == person.name and each.stage == stage for each in said):
+        return "you have said what you think of it"
+    return None
+
+
+def outcome(policy: Policy, stage: int, said: Sequence[Said]) -> str | None:
+    """What the decisions of this stage come to: one that declines decides, or as many as it requires that approve; None: it is still open."""
+    here = [each for each in said if each.stage == stage]
+    if any(each.decision == DECLINED for each in here):
+        return DECLINED
+    return APPROVED if here and len(_alike(here)) >= policy.stages[stage].required else None
+
+
+def lacking(policy: Policy, stage: int, said: Sequence[Said]) -> int:
+    """How many more have to approve what was approved last, or what was asked for."""
+    return max(policy.stages[stage].required - len(_alike([each for each in said if each.stage == stage])), 0)
+
+
+def _alike(here: Sequence[Said]) -> set[str]:
+    """Who approved the same as whoever approved last: with edits, people may have approved different things."""
+    approving = [each for each in here if each.decision == APPROVED]
+    return {each.person for each in approving if each.binding == approving[-1].binding}

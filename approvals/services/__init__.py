@@ -1,0 +1,13 @@
+"""The use-cases of approvals: what waits for whom, what it is about, and the one way to decide it. Doors parse, call one, and render.
+
+Approvals read what runs wait for and answer it; nothing below knows of them.
+"""
+
+from .deciding import comment, decide
+from .documents import document, listed
+from .inbox import Inbox, decided, find_request, requests_wanted, waiting_for, why_not
+from .intake import tend
+
+__all__ = [
+    "Inbox", "comment", "decide", "decided", "document", "find_request", "listed", "requests_wanted", "tend", "waiting_for", "why_not",
+]  # fmt: skip

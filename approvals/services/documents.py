@@ -1,0 +1,181 @@
+"""A request as every door shows it: what would be done with which arguments, on what evidence, under which policy, and what was said of it.
+
+Everything is computed here from rows and the ledger; what an agent says of itself is shown as such and binds nobody. Reads only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from agents.models import Agent
+from agents.spec.policies import Policy
+from approvals import rules
+from approvals.models import Decision, Request
+from approvals.services import inbox, parts
+from audit import canonical, clock, reports
+from audit.actors import Actor
+from audit.clock import to_text
+from runs.models import Step, StepState, WaitState
+
+MOST_EVIDENCE: Final = 20
+VOID: Final = "void"
+
+
+def listed(requests: Collection[Request], now: datetime) -> list[dict[str, Any]]:
+    """Each in short, for lists."""
+    return [_short(request, now) for request in requests]
+
+
+def document(request: Request, *, actor: Actor) -> dict[str, Any]:
+    """All of it. `shown` is the digest of what a decision is about: whoever decides may give it back, so that nothing else is decided."""
+    now, asked = clock.now(), parts.asked_for(request)
+    shown = _shown(request, asked)
+    return {
+        **_short(request, now),
+        **_about(request, asked, now),
+        "shown": canonical.digest(shown),
+        "arguments": shown["arguments"],
+        "criteria": shown["criteria"],
+        "evidence": _evidence(request, now),
+        "decisions": _said(request.decisions.all(), "reason"),
+        "comments": _said(request.comments.all(), "text"),
+        "why_not": inbox.why_not(request, actor=actor),
+    }
+
+
+def shown_digest(request: Request, asked: Mapping[str, Any]) -> str:
+    """The digest of what is shown of it now, whoever looks."""
+    return canonical.digest(_shown(request, asked))
+
+
+def _short(request: Request, now: datetime) -> dict[str, Any]:
+    wait, policy = request.wait, request.governing
+    stage = request.stage_at(now)
+    said = inbox.said_of(request)
+    return {
+        "id": str(wait.id),
+        "run": str(wait.run_id),
+        "pipeline": wait.run.pipeline.name,
+        "team": wait.run.team.name,
+        "step": wait.step,
+        "agent": request.agent,
+        "risk": request.risk or None,
+        "binding": request.binding,
+        "state": state_of(request, now),
+        "opened_at": to_text(wait.opened_at),
+        "expires_at": to_text(wait.expires_at),
+        "ended_at": None if wait.ended_at is None else to_text(wait.ended_at),
+        "policy": {"name": policy.name or None, "version": policy.number, "said": policy.said, "reason": policy.reason, "edits": policy.edits},
+        "stage": stage + 1,
+        "stages": len(policy.stages),
+        "asks": policy.stages[stage].said,
+        "lacks": rules.lacking(policy, stage, said),
+        "silence": _silence(policy, request, stage),
+    }
+
+
+def state_of(request: Request, now: datetime) -> str:
+    """`open`, `approved`, `declined`, `void`, `expired` or `cancelled`, as it reads at this moment."""
+    wait = request.wait
+    if wait.state == WaitState.OPEN:
+        over = now >= wait.expires_at or wait.run.effective(now).outcome is not None
+        return str(WaitState.EXPIRED) if over else str(WaitState.OPEN)
+    if wait.state != WaitState.ANSWERED:
+        return str(wait.state)
+    said = [each.decision for each in request.decisions.all()]
+    return rules.DECLINED if rules.DECLINED in said else rules.APPROVED if _was_approved(request) else VOID
+
+
+def _was_approved(request: Request) -> bool:
+    policy, said = request.governing, inbox.said_of(request)
+    return any(rules.outcome(policy, stage, said) == rules.APPROVED for stage in range(len(policy.stages)))
+
+
+def _silence(policy: Policy, request: Request, stage: int) -> str:
+    if stage + 1 < len(policy.stages):
+        at = to_text(policy.begins_at(request.wait.opened_at, stage + 1))
+        return f"from {at} on it is put to {policy.stages[stage + 1].said}; nothing approves it"
+    return f"it is denied at {to_text(request.wait.expires_at)}"
+
+
+def _about(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    run, wait = request.wait.run, request.wait
+    agent = Agent.objects.filter(name=request.agent).first()
+    return {
+        "uses": list(asked.get("uses", ())),
+        "version": request.version,
+        "version_digest": asked.get("version_digest"),
+        "release": asked.get("release"),
+        "mode": asked.get("mode"),
+        "role": None if agent is None else str(agent.role),
+        "purpose": None if agent is None else agent.purpose,
+        "started_by": run.started_by,
+        "waits_since_s": round((now - wait.opened_at).total_seconds()),
+        "cost_nano": {"spent": run.spent_nano, "reserved": run.reserved_nano, "this": asked.get("bound_nano", 0), "limit": run.cost_limit_nano},
+    }
+
+
+def _shown(request: Request, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a decision is about, without what moves by itself: ages, costs, who else has said something."""
+    run, given = request.wait.run, arguments_of(request)
+    spec = run.release.manifest["pipeline"]["spec"]
+    return {
+        "request": str(request.pk),
+        "asked": dict(asked),
+        "arguments": given,
+        "criteria": [{"name": name, **said} for name, said in sorted(spec.get("criteria", {}).items())],
+        "evidence": [[step.key, step.result_digest] for step in _returned(request)],
+    }
+
+
+def arguments_of(request: Request) -> Any:
+    """What the call would be given, as it was asked for; null where it was erased."""
+    step = Step.objects.filter(run=request.wait.run_id, key=request.wait.step).only("input_entry").first()
+    entry = None if step is None else step.input_entry
+    return None if entry is None else reports.openings_of([entry]).get(entry, {}).get("input")
+
+
+def _returned(request: Request) -> Sequence[Step]:
+    """The newest steps of the run that had come back when it was asked for."""
+    rows = Step.objects.filter(run=request.wait.run, state=StepState.RETURNED, finished_at__lte=request.wait.opened_at).exclude(agent="")
+    return sorted(rows.order_by("-id")[:MOST_EVIDENCE], key=lambda step: step.id)
+
+
+def _evidence(request: Request, now: datetime) -> list[dict[str, Any]]:
+    steps = _returned(request)
+    opened = reports.openings_of([step.result_entry for step in steps if step.result_entry is not None])
+    return [
+        {
+            "step": step.key,
+            "agent": step.agent,
+            "result": opened.get(step.result_entry, {}).get("result") if step.result_entry is not None else None,
+            "digest": step.result_digest,
+            "as_of": None if step.as_of is None else to_text(step.as_of),
+            "age_s": None if step.as_of is None else round((now - step.as_of).total_seconds()),
+            "best_before": None if step.best_before is None else to_text(step.best_before),
+        }
+        for step in steps
+    ]
+
+
+def _said(rows: Any, what: str) -> list[dict[str, Any]]:
+    """Each with its words, as far as they are kept."""
+    every = list(rows)
+    opened = reports.openings_of([each.entry for each in every]) if every else {}
+    return [
+        {
+            "person": each.person,
+            "at": to_text(each.at),
+            what: opened.get(each.entry, {}).get(what),
+            **(_decided(each, opened.get(each.entry, {})) if what == "reason" else {}),
+        }
+        for each in every
+    ]
+
+
+def _decided(each: Decision, opened: Mapping[str, Any]) -> dict[str, Any]:
+    """`edits`: in which fields the arguments that were approved differ from those that were asked for; null where they don't."""
+    said = {"decision": each.decision, "stage": each.stage + 1, "shown": each.shown, "binding": each.binding}
+    return {**said, "edits": opened["edits"]["changes"] if "edits" in opened else None}

@@ -1,0 +1,63 @@
+"""Approving with edits: other arguments than were asked for, held against the agent's contract and against what the call may touch.
+
+Reads only. An edit changes what is given, never what is touched: for that somebody has to ask anew. Called by deciding.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agents import contracts, expressions
+from agents.errors import ExpressionError
+from agents.registry.changes import compare
+from agents.spec.policies import binding_of
+from approvals.errors import BadDecision
+from approvals.models import Request
+from approvals.services import documents
+from audit import canonical
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """The arguments that are approved instead, in which fields they differ, and what that is bound to."""
+
+    arguments: Mapping[str, Any]
+    changes: tuple[dict[str, Any], ...]
+    binding: str
+
+
+def edited(request: Request, asked: Mapping[str, Any], arguments: Any) -> Edits | None:
+    """None where nothing is changed. BadDecision: the policy allows no edits, or these can't be."""
+    given = documents.arguments_of(request)
+    if arguments is None or arguments == given:
+        return None
+    if not request.governing.edits:
+        raise BadDecision(f"{request.governing.said} allows no edits: approve what is asked for, or decline it")
+    spec = request.wait.run.release.manifest["agents"][request.agent]["spec"]
+    _refuse_unfit(request, spec, arguments)
+    if _touched(spec, arguments) != _touched(spec, given):
+        raise BadDecision("an edit may not change what the call touches: decline it, and have it asked for with what is right")
+    changes = tuple({"path": each.path, "old": each.old, "new": each.new} for each in compare(given, arguments))
+    uses = [(use["verb"], use["resource"]) for use in asked["uses"]]
+    binding = binding_of(
+        agent=request.agent, version=asked["version_digest"], uses=uses, arguments=arguments, policy=request.governing, release=asked["release"]
+    )  # fmt: skip
+    return Edits(arguments, changes, binding)
+
+
+def _refuse_unfit(request: Request, spec: Mapping[str, Any], arguments: Any) -> None:
+    try:
+        canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)
+    except canonical.NotCanonical as error:
+        raise BadDecision(f"the edited arguments can't be written as JSON: {error}") from None
+    wrong = list(contracts.compiled(spec["input"]).violations(arguments))
+    if wrong or not isinstance(arguments, Mapping):
+        said = f"the edited arguments break the contract of '{request.agent}': {'; '.join(wrong) or 'they are no object'}"
+        raise BadDecision(said, problems=wrong)
+
+
+def _touched(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
+    try:
+        return [expressions.fill(template, {"input": arguments}) for template in spec["uses"]]
+    except ExpressionError as error:
+        raise BadDecision(f"what the call would touch can't be filled in from the edited arguments: {error.message}") from None

@@ -1,0 +1,76 @@
+"""`manage.py decide`: parse, call approvals.services.decide as the person whose token is given, say what that means."""
+
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandParser
+from rich.text import Text
+
+from approvals import services
+from approvals.models import Request
+from audit import clock
+from audit.visible import visible
+from orchestra_site.shell import person_at_shell
+from runs.management.terminal import Screen, teaching_parser
+from runs.management.terminal.inputs import value_given
+
+EPILOG = """\
+what happens:
+  approve   with as many approvals as the policy asks for, exactly this call goes out, once; the run goes on
+  decline   nothing is sent, and the step fails as declined with your reason
+  comment   your words are kept beside the request, and it stays open
+  With --arguments, where the policy allows edits, what is approved is a call with these; they must fit the agent's input
+  contract, and may not change what the call touches.
+  Whatever changes before the call goes out (its arguments, its version, the policy) voids an approval, and it is asked anew.
+
+who may:
+  A person, with a token of theirs (manage.py token PERSON) in the environment variable ORCHESTRA_TOKEN; without it the
+  command asks for one and shows nothing of it. A token never stands on the command line. The policy says whom it asks;
+  whoever started the run, sent it a signal, wrote or published what it runs, or granted the permission can't decide.
+
+examples:
+  manage.py approvals --mine
+  manage.py decide 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10 approve --reason "the change window is open"
+  manage.py decide 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10 decline --reason "not on a Friday"
+
+exit status: 0 taken, 2 refused (no such request, not yours to decide, decided already, void, no reason),
+75 the database is busy or out of reach
+"""
+WORDS: Final = {"approve": "approved", "decline": "declined"}
+COMMENT: Final = "comment"
+
+
+class Command(BaseCommand):
+    help = "Approve or decline a call that waits for people's yes, or comment on it."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("request", metavar="REQUEST", help="the request's id, as manage.py approvals says it")
+        parser.add_argument("decision", choices=[*WORDS, COMMENT], help="see below")
+        parser.add_argument("--reason", metavar="TEXT", default="", help="why, or the comment; kept in the ledger")
+        edits = parser.add_mutually_exclusive_group()
+        edits.add_argument("--arguments", metavar="JSON", help="approve with these arguments instead, where the policy allows edits")
+        edits.add_argument("--arguments-file", metavar="F", help="the same from a file; '-' is stdin")
+        parser.add_argument("--seen", metavar="DIGEST", help="what `manage.py approvals REQUEST` said under `shown`: nothing else is decided then")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        screen, wanted, decision = Screen(options), options["request"], options["decision"]
+        with screen.refusals():
+            actor = person_at_shell()
+            if decision == COMMENT:
+                request = services.comment(request=wanted, text=options["reason"], actor=actor)
+            else:
+                arguments = value_given("arguments", options["arguments"], options["arguments_file"])
+                said = {"reason": options["reason"], "seen": options["seen"], "arguments": arguments}
+                request = services.decide(request=wanted, decision=WORDS[decision], **said, actor=actor)
+        screen.show(Text(_meaning(request, decision)))
+
+
+def _meaning(request: Request, decision: str) -> str:
+    [said] = services.listed([request], clock.now())
+    what = f"the call of {visible(said['agent'], 80)} in run {said['run']}"
+    if said["state"] == "open":
+        kept = "your comment is kept" if decision == COMMENT else "your approval is kept"
+        return f"{what}: {kept}; {said['lacks']} more must approve"
+    return f"{what}: {said['state']}; a worker takes the run up again"

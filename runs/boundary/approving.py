@@ -1,0 +1,62 @@
+"""Whether a call needs people's yes, and whether the one that there is covers exactly what would be sent. Pure; reads no row and no clock.
+
+The binding is SHA-256 over RFC 8785 of agent, version, uses, arguments, policy and release: whatever of it changes voids a yes.
+Used by the stages of admission; knows nothing of who decides.
+"""
+
+from collections.abc import Sequence
+
+from agents.grants import Decision
+from agents.spec.policies import Policy, binding_of, default_policy
+from runs.boundary.values import Ask, Refusal, Request, Standing
+from runs.engine.states import CallKind, Cause
+
+CHANGED = "what would be sent, or the policy for it, is another one than what was approved"
+
+
+def wanted(request: Request, standing: Standing | None, decisions: Sequence[Decision]) -> Refusal | Ask | None:
+    """None: no approval is needed, or the one that there is covers it."""
+    needing = [(use, decision) for use, decision in zip(request.uses, decisions, strict=False) if decision.needs_approval]
+    if not needing or standing is None:
+        return None
+    policy = _policy_of(request, standing, [decision.policy for _, decision in needing])
+    if isinstance(policy, Refusal):
+        return policy
+    uses = tuple((verb, resource, decision.rule or "") for (verb, resource), decision in needing)
+    binding = binding_of(
+        agent=request.agent.name,
+        version=request.agent.digest,
+        uses=[(verb, resource) for verb, resource, _ in uses],
+        arguments=request.arguments,
+        policy=policy,
+        release=request.release,
+    )
+    if request.approved is not None and request.approved.binding == binding:
+        return None
+    if request.kind is CallKind.INLINE or request.ordinal > 0:
+        return _unaskable(request, uses[0])
+    return Ask(binding, policy, uses, voids=None if request.approved is None else CHANGED)
+
+
+def _policy_of(request: Request, standing: Standing, named: Sequence[str | None]) -> Policy | Refusal:
+    names = sorted({name for name in named if name is not None})
+    if len(names) > 1 or (names and None in named):
+        said = " and ".join([*(f"policy '{name}'" for name in names), *(["the default policy"] if None in named else [])])
+        hint = "Let the permissions of what it uses together name one policy, or split the agent"
+        return Refusal(Cause.DENIED, f"one call of '{request.agent.name}' would have to be approved by {said}: one is approved by one. {hint}")
+    if not names:
+        return default_policy(standing.team)
+    policy = standing.policies.get(names[0])
+    if policy is None:
+        said = f"a permission of '{request.agent.name}' names policy '{names[0]}', and none of this name is in force"
+        return Refusal(Cause.DENIED, f"{said}. Apply its document with --publish", f"policy:{names[0]}")
+    return policy
+
+
+def _unaskable(request: Request, use: tuple[str, str, str]) -> Refusal:
+    """It is made while its agent is at work: nobody can be waited for there."""
+    verb, resource, rule = use
+    said = f"'{request.agent.name}' may {verb} {resource} only with an approval: the permission \"{rule}\" asks for a person's yes"
+    inline = request.kind is CallKind.INLINE
+    why = "an inline check is not sent, so nothing of it waits" if inline else "what it asks for on its way can't wait for one"
+    return Refusal(Cause.DENIED, f"{said}, and {why}. Name it in the agent's `uses`, so that the whole step waits")

@@ -1,0 +1,80 @@
+"""The rules of deciding, over organisations that nobody thought of: who had a part never decides, and silence never approves."""
+
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.spec.policies import Policy, Stage
+from approvals import rules
+from approvals.rules import APPROVED, DECLINED, Parts, Person, Said
+
+PEOPLE = ("ann", "ben", "cleo", "dan", "eve", "fay")
+TEAMS = ("red", "green", "blue")
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@st.composite
+def stages(draw: st.DrawFn) -> Stage:
+    people = tuple(sorted(draw(st.sets(st.sampled_from(PEOPLE), max_size=3))))
+    teams = tuple(sorted(draw(st.sets(st.sampled_from(TEAMS), min_size=0 if people else 1, max_size=2))))
+    return Stage(people, teams, draw(st.integers(1, 3)), draw(st.integers(1_000, 100_000)))
+
+
+policies = st.builds(lambda listed: Policy("p", 1, "red", tuple(listed)), st.lists(stages(), min_size=1, max_size=3))
+organisations = st.fixed_dictionaries({name: st.frozensets(st.sampled_from(TEAMS)) for name in PEOPLE})
+references = st.frozensets(st.sampled_from([f"person:{name}" for name in PEOPLE] + ["system:system"]))
+parts = st.builds(Parts, **{field.name: references for field in fields(Parts)})
+histories = st.lists(st.builds(Said, st.sampled_from(PEOPLE), st.sampled_from([APPROVED, DECLINED]), st.integers(0, 2)), max_size=6)
+
+
+def had_a_part(name: str, of: Parts) -> bool:
+    return any(f"person:{name}" in getattr(of, field.name) for field in fields(of))
+
+
+@given(policies, organisations, parts, histories, st.data())
+def test_whoever_had_a_part_or_is_not_asked_or_has_spoken_never_decides_and_everybody_else_may(
+    policy: Policy, organisation: dict[str, frozenset[str]], had: Parts, said: list[Said], data: st.DataObject
+) -> None:
+    stage = data.draw(st.integers(0, len(policy.stages) - 1))
+    for name, teams in organisation.items():
+        asked = name in policy.stages[stage].people or not teams.isdisjoint(policy.stages[stage].teams)
+        spoke = any((each.person, each.stage) == (name, stage) for each in said)
+        may = asked and not spoke and not had_a_part(name, had)
+        assert (rules.hindrance(Person(name, teams), policy, stage, had, said) is None) == may
+
+
+@given(policies, organisations, parts, st.data())
+def test_played_to_its_end_nothing_is_approved_by_fewer_than_asked_or_by_anybody_who_had_a_part(
+    policy: Policy, organisation: dict[str, frozenset[str]], had: Parts, data: st.DataObject
+) -> None:
+    """Everybody tries, in any order, again and again; only what the rules let through counts."""
+    stage, said = 0, list[Said]()
+    for name, decision, moves_on in data.draw(st.lists(st.tuples(st.sampled_from(PEOPLE), st.sampled_from([APPROVED, DECLINED]), st.booleans()))):
+        stage = min(stage + moves_on, len(policy.stages) - 1)
+        if rules.hindrance(Person(name, organisation[name]), policy, stage, had, said) is None:
+            said.append(Said(name, decision, stage))
+        outcome = rules.outcome(policy, stage, said)
+        yes = {each.person for each in said if (each.stage, each.decision) == (stage, APPROVED)}
+        no = {each.person for each in said if (each.stage, each.decision) == (stage, DECLINED)}
+        assert not any(had_a_part(each, had) for each in yes | no)
+        assert (outcome == APPROVED) == (len(yes) >= policy.stages[stage].required and not no)
+        assert (outcome == DECLINED) == bool(no)
+        if outcome is not None:
+            return
+
+
+@given(policies, st.integers(0, 1_000_000))
+def test_a_policy_goes_through_its_stages_in_their_order_and_stays_in_the_last(policy: Policy, ms: int) -> None:
+    now = AT + timedelta(milliseconds=ms)
+    stage = policy.at(AT, now)
+    assert policy.begins_at(AT, stage) <= now
+    assert stage == len(policy.stages) - 1 or now < policy.begins_at(AT, stage + 1)
+    assert Policy.from_record(policy.as_record()) == policy
+
+
+def test_each_rule_of_separation_has_its_own_sentence() -> None:
+    for rule, sentence in rules.RULES:
+        assert rules.part_of(Person("ann", frozenset()), Parts(**{rule: frozenset({"person:ann"})})) == sentence
+    assert {rule for rule, _ in rules.RULES} == {field.name for field in fields(Parts)}

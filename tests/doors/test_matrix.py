@@ -1,0 +1,228 @@
+"""Who may what, everywhere: each address with each method, each command, for each kind of person and nobody, of their own team and of a foreign one.
+
+The expectations stand in tests/data/matrix.txt. Whatever has no row there, or another answer than its row says, fails with the row to write.
+"""
+
+import re
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from agents.models import Agent, Pipeline, Price, Release, Stop, Team, TeamGroupObjectPermission, TeamUserObjectPermission, Version
+from approvals.models import Comment, Decision
+from orchestra_site import env
+from orchestra_site.models import Token, Tries
+from orchestra_site.tokens import create_token
+from runs.models import Call, Run, Wait
+from tests.documents import ROOT
+from tests.doors import everywhere, world
+from tests.doors.everywhere import EVERYBODY, PEOPLE, Place, World, taken_back
+from tests.pipelines import SYSTEM
+from tests.rest import Caller
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TABLE = ROOT / "tests" / "data" / "matrix.txt"
+Row = tuple[str, ...]
+
+
+def table() -> dict[str, Row]:
+    """What is asked, as its row names it, and the answers in the order of EVERYBODY."""
+    lines = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    rows = [line.rsplit(maxsplit=len(EVERYBODY)) for line in lines]
+    assert len({row[0] for row in rows}) == len(rows), "a row stands twice"
+    return {" ".join(row[0].split()): tuple(row[1:]) for row in rows}
+
+
+def line_of(key: str, answers: Row) -> str:
+    cells = (f"{answer:<{max(len(name), 7)}}" for name, answer in zip(EVERYBODY, answers, strict=True))
+    return f"{key:<69} {' '.join(cells)}".rstrip()
+
+
+def hold_to_the_table(found: dict[str, Row], door: str) -> None:
+    said = {key: row for key, row in table().items() if key.startswith(f"{door} ")}
+    missing = [f"  {line_of(key, row)}" for key, row in found.items() if said.get(key) != row]
+    gone = [f"  (take out) {key}" for key in said if key not in found]
+    if missing or gone:
+        heading = f"{TABLE.relative_to(ROOT)} says otherwise, or nothing; if this is what is wanted, write there:"
+        pytest.fail("\n".join([heading, *missing, *gone]), pytrace=False)
+
+
+def word_for(status: int, location: str = "") -> str:
+    if status == 401 or "/login/" in location:
+        return "sign-in"
+    if status < 400:
+        return "yes"
+    return {403: "no", 404: "404"}.get(status, str(status))
+
+
+def asked(place: Place, about: str) -> str:
+    path = re.sub(r"\^\(\?P<(\w+)>.*\)/\$", r"<\1>/", place.path) or "/"
+    return f"{place.door} {place.method} {path} {about}"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> World:
+    return everywhere.build(tmp_path)
+
+
+def test_over_rest_everybody_may_what_the_table_says(made: World) -> None:
+    callers = {name: Caller.of(User.objects.get(username=name)) for name in PEOPLE} | {"nobody": Caller()}
+
+    def answer(place: Place, about: str, name: str) -> str:
+        body = made.body(place, about) if place.method == "POST" else None
+        with taken_back():
+            return word_for(callers[name].send(place.method, made.address(place, about), body).status)
+
+    hold_to_the_table(rows_of("rest", answer), "rest")
+
+
+OWN = ("", "me/", "me/password/", "tokens/")
+"""About oneself, or the same for everybody."""
+
+
+SHARING = (TeamGroupObjectPermission, TeamUserObjectPermission)
+
+
+def state() -> tuple[Any, ...]:
+    """Everything that a door may change, apart from refusals' entries and the asker's own tokens."""
+    people = list(User.objects.order_by("pk").values_list("username", "is_active", "password", "user_permissions"))
+    teams = [(team.name, team.accountable, sorted(team.members.values_list("username", flat=True))) for team in Team.objects.all()]
+    groups = [(group.name, sorted(group.user_set.values_list("username", flat=True))) for group in Group.objects.order_by("name")]
+    owned = [list(model.objects.order_by("name").values_list("name", "state")) for model in (Agent, Pipeline)]
+    runs: list[Any] = list(Run.objects.order_by("pk").values_list("id", "state", "outcome", "cancel_requested_at"))
+    runs += [list(model.objects.order_by("pk").values_list("pk", "state")) for model in (Wait, Call)]
+    runs += [list(Stop.objects.order_by("pk").values_list("pk", "lifted_at"))]
+    counts = [model.objects.count() for model in (*SHARING, Price, Version, Release, Tries, Decision, Comment)]
+    return people, teams, groups, owned, runs, counts, Token.objects.exclude(user__username__in=PEOPLE).count()
+
+
+def test_lists_hold_nothing_for_an_outsider_and_whoever_is_refused_has_changed_nothing(made: World) -> None:
+    before = state()
+    for name in ("outsider", "onlooker", "auditor", "nobody"):
+        caller = Caller() if name == "nobody" else Caller.of(User.objects.get(username=name))
+        for place in everywhere.places():
+            if place.door != "rest" or place.path in OWN:
+                continue
+            for about in place.about if place.method != "GET" else ():
+                caller.send(place.method, made.address(place, about), made.body(place, about) if place.method == "POST" else None)
+            if name == "outsider" and place.method == "GET" and "<" not in place.path and place.path not in ("schema/", "docs/"):
+                answer = caller.get(made.address(place, "own"))
+                assert not [each for each in answer.body["items"] if each.get("name") != name and each.get("scope") != "tool"], place
+    assert state() == before
+
+
+def test_in_the_admin_everybody_may_what_the_table_says(made: World) -> None:
+    clients = {name: world.signed_in(name) for name in PEOPLE} | {"nobody": Client()}
+
+    def answer(place: Place, about: str, name: str) -> str:
+        url = made.address(place, about)
+        with taken_back():
+            reply = clients[name].get(url) if place.method == "GET" else clients[name].post(url, made.body(place, about))
+            return word_for(reply.status_code, reply.headers.get("Location", ""))
+
+    hold_to_the_table(rows_of("admin", answer) | rows_of_all_models(answer), "admin")
+
+
+def rows_of_all_models(answer: Any) -> dict[str, Row]:
+    """The administrator asks at every model, the others take turns: what nobody may is the same everywhere, or it says where not."""
+    found: dict[str, Row] = {}
+    for key, models in everywhere.by_all_models().items():
+        answers = []
+        for number, name in enumerate(EVERYBODY):
+            some = models if name == "administrator" else [each for at, each in enumerate(models) if (at - number) % 6 == 0]
+            said = {path: answer(place, "own", name) for path, place in some}
+            refused = set(said.values()) <= {"no", "404"}  # 404 where there is no such row, or none for this person
+            answers.append("no" if refused else "sign-in" if set(said.values()) == {"sign-in"} else f"{said}")
+        found[f"{key} own"] = tuple(answers)
+    return found
+
+
+def rows_of(door: str, answer: Any) -> dict[str, Row]:
+    return {
+        asked(place, about): tuple(answer(place, about, name) for name in EVERYBODY)
+        for place in everywhere.places()
+        if place.door == door
+        for about in place.about
+    }
+
+
+def test_every_command_acts_as_the_table_says(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: dict[str, Row] = {}
+    for name, source in everywhere.commands().items():
+        if not re.search(r"\b(actor_of|person_at)_shell\(", source):
+            found[f"command {name}"] = ("system",) * len(EVERYBODY)
+            continue
+        for about in ("own", "foreign"):
+            found[f"command {name} {about}"] = tuple(_typed(name, made, about, who, monkeypatch) for who in EVERYBODY)
+    hold_to_the_table(found, "command")
+
+
+def _typed(command: str, made: World, about: str, who: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    rows = made.rows(about)
+    run, request = str(rows["run"].id), str(rows["approval"].pk)
+    said = {
+        "approvals": (request,),
+        "decide": (request, "approve", "--reason=x"),
+        "reverify": (run,),
+        "runpipeline": (rows["pipeline"].name, "--queue"),
+        "settle": (str(rows["call"].id), "unknown", "--reason=x"),
+        "signal": (run, "payment", '--payload={"amount": 1}'),
+    }
+    with taken_back():
+        monkeypatch.setenv(env.PERSONS_TOKEN, "" if who == "nobody" else create_token(who, actor=SYSTEM).text)
+        errors = StringIO()
+        try:
+            call_command(command, *said[command], stdout=StringIO(), stderr=errors)
+        except (CommandError, SystemExit) as left:
+            return _came_to(f"{left} {errors.getvalue()}")
+        return "yes"
+
+
+CAME_TO = {
+    r"^13\b": "yes",  # started, and left to a worker
+    r"that you may see|there is no (pipeline|run)": "404",
+    r"belongs to team|for a person to say|you can't decide this": "no",
+    r"has no result": "409",
+}
+
+
+def _came_to(text: str) -> str:
+    return next((word for said, word in CAME_TO.items() if re.search(said, text)), text.strip())
+
+
+ABOUT_PEOPLE = ("groups/", "people/", "auth/", "tokens/", "orchestra_site/token/", "orchestra_site/tries/", "sign-in-locks/")
+"""Whoever manages people has to do with accounts whatever team these belong to."""
+
+
+def writes() -> Iterator[tuple[str, Row]]:
+    for key, row in table().items():
+        if key.split()[1] in ("POST", "DELETE"):
+            yield key, row
+
+
+def test_the_table_holds_what_roles_are_for() -> None:
+    """Read once more as rules, so that a row that was copied from a wrong answer does not pass for what is wanted."""
+    mine = ("rest POST me/password/", "rest POST tokens/", "rest DELETE tokens/", "admin POST orchestra_site/token/", "admin POST password_change/")
+    for key, row in writes():
+        may = {name for name, answer in zip(EVERYBODY, row, strict=True) if answer not in ("no", "404", "sign-in")}
+        if key.startswith(mine):
+            continue
+        if key.split()[2].startswith("approvals/"):
+            assert not may & {"onlooker", "auditor", "integration", "outsider", "nobody"}, key
+            assert not key.endswith(("foreign", "everything", "tool")) or may <= {"administrator"}, key
+            assert "comment/" in key or "administrator" not in may, key  # whom the policy asks, and it asks the team
+            continue
+        assert not may & {"onlooker", "approver", "auditor", "outsider", "nobody"}, key
+        stops = any(word in key for word in ("suspend/", "cancel/", "POST stops/ ", "stop/set/"))
+        more = {"compliance"} if stops else {"manager"} if any(word in key for word in ABOUT_PEOPLE) else set()
+        assert not key.endswith("foreign") or may <= {"administrator"} | more, key
+        assert "compliance" not in may or stops, key
+        assert "integration" not in may or key.startswith("rest POST runs/ "), key
+        assert not any(word in key for word in ("publish/", "rollback/", "apply/", "retire/", "resume/", "lift/")) or "operator" not in may, key
