@@ -242,7 +242,7 @@ def test_who_serves_and_who_works_is_told_of_an_old_sqlite_once(on, monkeypatch,
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 2))
     monkeypatch.setattr("runs.management.commands.worker.Supervisor.run", lambda supervisor: None)
     recipe = (project_folder / "Makefile").read_text(encoding="utf-8").partition("\nserve: ")[2].partition("\n\n")[0]
-    [check] = re.findall(r"manage\.py (check .*) >/dev/null", recipe)
+    [check] = re.findall(r"manage\.py (check .*?) 2>&1 >/dev/null", recipe)
     for start in (check.split(), ["worker"]):
         said = io.StringIO()
         call_command(*start, stdout=io.StringIO(), stderr=said)

@@ -23,7 +23,7 @@ from django.db.models import Q, QuerySet
 from agents.errors import NotGranted, UnknownPerson, WrongPassword
 from agents.models import Team
 from audit import clock
-from audit.actors import Actor
+from audit.actors import CHANGE_EVERYTHING, Actor
 from audit.errors import Conflict, Invalid, OrchestraError
 from audit.visible import visible
 
@@ -216,7 +216,9 @@ def place_of(person: User, *, actor: Actor) -> Place:
 
     teams, other_teams = parted(Q(members=person))
     shown, other_shown = parted(Q(name__in=shown_to(person)))
-    return Place(teams, other_teams, shown, other_shown, sorted(permissions_of(person)), list(person.groups.order_by("name")))
+    is_own = actor.kind == "person" and actor.id == person.username  # read with the request then
+    beyond = actor.permissions - {CHANGE_EVERYTHING} if is_own else permissions_of(person)
+    return Place(teams, other_teams, shown, other_shown, sorted(beyond), list(person.groups.order_by("name")))
 
 
 def _changed_person(username: str, actor: Actor, now: datetime | None, change: Any) -> User:
