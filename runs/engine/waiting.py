@@ -121,11 +121,11 @@ def _park_unresolved(walk: Walk, step: Step, outcome: Unresolved) -> None:
 
 
 def _park_stopped(walk: Walk, step: Step, outcome: Stopped) -> None:
-    """What it has sent is given up; the calls that it makes after the stop are those of another attempt."""
+    """What it has sent is given up, with the yes that it was sent by; the calls that it makes after the stop are those of another attempt."""
     record = failure(walk.plan, cause=Cause.STOPPED, message=outcome.message, agent=step.agent, step=step.key, owner=outcome.owner)
     wait = waits.stopped(outcome.stop, record, walk.run, walk.now)
-    attempt = step.attempt + 1 if outcome.sent else step.attempt
-    parked = replace(step, state=moved(step.state, StepEvent.PARK), attempt=attempt, wait=wait, deadline_at=wait.until)
+    next_one = replace(step.unapproved, attempt=step.attempt + 1) if outcome.sent else step
+    parked = replace(next_one, state=moved(step.state, StepEvent.PARK), wait=wait, deadline_at=wait.until)
     walk.change(parked, waits.fact(parked, wait))
 
 

@@ -179,8 +179,7 @@ def _insert(
     reverifies: Run | None = None,
 ) -> Run:
     room.refuse_beyond(release.pipeline, _bounds())
-    stopped = stops.asked_in_force()
-    now, limits, ttl = clock.now(), spec["limits"], timedelta(seconds=settings.ORCHESTRA_LEASE_TTL_S)
+    stopped, now, limits = stops.asked_in_force(), clock.now(), spec["limits"]
     team = release.pipeline.team if reverifies is None else reverifies.team  # a judgement is its run's team's, wherever the pipeline went
     refuse_stopped(release, team.name, stopped())
     run = Run(
@@ -195,7 +194,7 @@ def _insert(
         reverifies=reverifies,
         created_at=now,
         lease_owner=kept_for,
-        lease_until=None if kept_for is None else now + ttl,
+        lease_until=None if kept_for is None else now + timedelta(seconds=settings.ORCHESTRA_LEASE_TTL_S),
         deadline_at=now + timedelta(milliseconds=limits["timeout_ms"]),
         lifetime_until=now + timedelta(milliseconds=planner.lifetime_ms(limits)),
         priority=beginnings.PRIORITIES[spec.get("priority", "normal")],
