@@ -264,7 +264,13 @@ MUTANTS = (
     _one("send under stops that nobody has heard of", CONDITIONS, "if each.generation != generation}", "if False}"),
     _one("set a stop without a new generation", STOPS, "    StopChange.objects.create(stop=made)\n", ""),
     _one("let go on what is stopped at its work", HALTING, "if stop is not None and move.finish is None:", "if False:"),
-    _one("make anew under its attempt what a stop has cut short", WAITING, "step.attempt + 1 if outcome.sent else step.attempt", "step.attempt"),
+    _one(
+        "make anew under its attempt what a stop has cut short",
+        WAITING,
+        "replace(step.unapproved, attempt=step.attempt + 1) if outcome.sent else step",
+        "step",
+    ),
+    _one("use again a yes whose call a stop has cut short", WAITING, "replace(step.unapproved, attempt", "replace(step, attempt"),
     _one(
         "forget the runs above in the line of a child",
         LINES,
@@ -288,6 +294,7 @@ MUTANTS = (
 
 NOTICED_BY: dict[str, int] = {
     "send under stops that nobody has heard of": 389,
+    "use again a yes whose call a stop has cut short": 1_000_137,
     "set a stop without a new generation": 389,
     "make anew under its attempt what a stop has cut short": 455,
     "send again what was refused under a stop": 455,
@@ -371,6 +378,6 @@ NOTICED_BY: dict[str, int] = {
     "take a no for a yes": 1_000_013,
     "use an approval for the next attempt too": 1_000_003,
     "consume no approval": 1_000_000,
-    "decide for a run that is over": 1_000_137,
+    "decide for a run that is over": 1_000_203,
 }
 """A seed that notices each of them, so that the ordinary run of the tests need not look for one."""
