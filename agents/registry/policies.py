@@ -12,6 +12,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db.models import Max
 
+from agents import grants
 from agents.errors import UnknownPolicy
 from agents.models import Policy, PolicyVersion, Team, VersionState
 from agents.spec import Document, Problem
@@ -93,15 +94,8 @@ def policies_in_force(names: Iterable[str]) -> dict[str, PolicyValue]:
 
 def policies_named(permissions: Iterable[str]) -> set[str]:
     """The policies that permissions name; what can't be read names none."""
-    texts = [text for text in permissions if " policy " in text]
-    return {policy for text in texts if (policy := _policy_of(text)) is not None}
-
-
-def _policy_of(text: str) -> str | None:
-    try:
-        return parse_rule(text).policy
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, deciding says so
-        return None
+    rules = [grants.readable(text) for text in permissions if " policy " in text]
+    return {rule.policy for rule in rules if rule is not None and rule.policy is not None}
 
 
 def policy_shown(name: str, actor: Actor) -> Policy:
