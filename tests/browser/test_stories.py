@@ -30,7 +30,7 @@ def test_a_member_finds_an_agent_and_what_it_may_do(somebody: Somebody) -> None:
     assert all(words in row.inner_text() for words in ("platform", "maria@example.com", "low", "2 permissions", "verified"))
     page.click("#result_list a:has-text('reader')")
     allowed = page.inner_text("#permissions")
-    assert "may read all feeds" in allowed and "may call the tool fetch" in allowed and "everything else is refused" in allowed
+    assert "May read all feeds" in allowed and "May call the tool fetch" in allowed and "everything else is refused" in allowed
 
 
 def test_a_member_follows_the_timeline_to_the_failing_step_and_its_owner(somebody: Somebody) -> None:

@@ -20,7 +20,7 @@ from tests.simulation.scenarios import APPROVALS, FAULTS, scenario
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GROUPS = 10
-MOST_ASKING = 40
+ASKING = (16, 40)  # seeds: where the suite runs on another database, and on SQLite; the fourteenth is the first whose question is withdrawn
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
@@ -35,7 +35,7 @@ def test_every_invariant_holds_whatever_befalls(simulation: Simulation, group: i
 def test_what_needs_peoples_yes_is_sent_only_with_it_whatever_befalls(simulation: Simulation) -> None:
     """And they say yes and no, and nothing at all, often enough for that to be told."""
     said: Counter[str] = Counter()
-    for seed in range(APPROVALS, APPROVALS + (10 if ON_ANOTHER else MOST_ASKING)):
+    for seed in range(APPROVALS, APPROVALS + ASKING[not ON_ANOTHER]):
         played = simulation.play(seed)
         assert not played.invariant, played.said
         assert simulation.world is not None
