@@ -20,7 +20,7 @@ __all__ = ["Broken", "CallError", "Children", "Job", "MayGo", "NeverSent", "OnCa
 
 
 MOST_PASSED_OVER: Final = 8
-"""How often the oldest run's call lets one go first that finds its child warm: a cold one costs a hundred times as much."""
+"""How often a call lets a younger run's go first that finds its child warm: a cold one costs a hundred times as much."""
 
 
 @dataclass(eq=False, slots=True)
@@ -30,6 +30,15 @@ class _Waiter:
     ahead: float
     turn: "asyncio.Future[Place]"
     passed_over: int = 0
+
+    @property
+    def asks(self) -> tuple[str, float]:
+        return self.key, self.ahead
+
+    def lets_pass(self) -> bool:
+        """Once more, if it has not been passed over often enough."""
+        self.passed_over += 1
+        return self.passed_over <= MOST_PASSED_OVER
 
 
 class Place:
@@ -54,14 +63,15 @@ class Children:
     There are as many as children, and some more for calls whose children answer quickly, which would stand idle while each intent is
     committed: those may wait a moment with their intent written. `ahead` is the share of these that a call may take: all, or a few where it is
     the first of its run, or none where it may never be sent twice.
-    The oldest run goes first, so that what has begun comes to its end. A `key` is that of the pool's jobs: the agent version that a
+    The oldest run goes first, so that what has begun comes to its end; but who waits for a version whose children are busy keeps nobody from
+    another version's. A `key` is that of the pool's jobs: the agent version that a
     child serves.
     """
 
     def __init__(self, size: int, hidden: Sequence[Path] = ()) -> None:
         self._pool = Pool(size, hidden)
         self._taken: Counter[str] = Counter()
-        self._waiting: list[_Waiter] = []
+        self._waiting: dict[tuple[str, float], list[_Waiter]] = {}  # by what they ask for, the oldest run first
         self._handing_out = False
 
     @property
@@ -70,29 +80,25 @@ class Children:
         return not self._taken
 
     def take_now(self, run: UUID, key: str, *, ahead: float = 0) -> Place | None:
-        """A place if there is one. While others wait it is only for a call that finds its child warm; before older runs only so often."""
-        first = self._first()
-        if first is None:
+        """A place if there is one. While others wait it is only for a call that finds its child warm; before its rivals only so often."""
+        if not self._waiting:
             return self._place(key) if self._has_room(key, ahead) else None
         if not self._is_warm(key, ahead):
             return None
-        if first.run < run:
-            if first.passed_over >= MOST_PASSED_OVER:
-                return None
-            first.passed_over += 1
-        return self._place(key)
+        rival = next((each for each in self._oldest() if each.run < run and self._are_rivals(each, key)), None)
+        return self._place(key) if rival is None or rival.lets_pass() else None
 
     async def take(self, run: UUID, key: str, *, ahead: float = 0) -> Place:
         place = self.take_now(run, key, ahead=ahead)
         if place is not None:
             return place
         waiter = _Waiter(run, key, ahead, asyncio.get_running_loop().create_future())
-        insort(self._waiting, waiter, key=attrgetter("run"))
+        insort(self._waiting.setdefault(waiter.asks, []), waiter, key=attrgetter("run"))
         try:
             return await waiter.turn
         except asyncio.CancelledError:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
+            if waiter in self._waiting.get(waiter.asks, ()):
+                self._forget(waiter)
             else:  # the place had been given to us already
                 self.give_back(key)
             raise
@@ -133,34 +139,33 @@ class Children:
         more = ceil(self._pool.ahead(key) * ahead)
         return self._has_room(key, ahead) and self._taken[key] < self._pool.living(key) + more
 
-    def _first(self) -> _Waiter | None:
-        """The oldest run; a cancelled call has yet to notice."""
-        return next((waiter for waiter in self._waiting if not waiter.turn.done()), None)
+    def _are_rivals(self, older: _Waiter, key: str) -> bool:
+        """Whether a call of this version keeps that one from a child: one of its own version, or, where it has none, any."""
+        return older.key == key or not self._pool.living(older.key)
+
+    def _oldest(self) -> list[_Waiter]:
+        """Of all who ask for the same the oldest run; the oldest of these first. A cancelled call has yet to notice."""
+        found = (next((waiter for waiter in waiting if not waiter.turn.done()), None) for waiting in self._waiting.values())
+        return sorted((waiter for waiter in found if waiter is not None), key=attrgetter("run"))
+
+    def _forget(self, waiter: _Waiter) -> None:
+        waiting = self._waiting[waiter.asks]
+        waiting.remove(waiter)
+        if not waiting:
+            del self._waiting[waiter.asks]
 
     def _hand_out(self) -> None:
         self._handing_out = False
         while (chosen := self._next()) is not None:
-            self._waiting.remove(chosen)
+            self._forget(chosen)
             chosen.turn.set_result(self._place(chosen.key))
 
-    def _oldest_warm(self) -> _Waiter | None:
-        cold: set[tuple[str, float]] = set()  # many wait for few versions
-        for waiter in self._waiting:
-            asked = waiter.key, waiter.ahead
-            if asked in cold or waiter.turn.done():
-                continue
-            if self._is_warm(*asked):
-                return waiter
-            cold.add(asked)
-        return None
-
     def _next(self) -> _Waiter | None:
-        """Whoever finds a child warm, unless the oldest run has let enough go first: then it, as soon as there is room for it."""
-        first = self._first()
-        if first is None:
-            return None
-        warm = self._oldest_warm() if first.passed_over < MOST_PASSED_OVER else None
-        if warm is not None:
-            first.passed_over += warm is not first
-            return warm
-        return first if self._has_room(first.key, first.ahead) else None
+        """Whoever finds a child warm, unless an older rival has let enough go first; else the oldest run, if there is room for it."""
+        oldest = self._oldest()
+        for place, waiter in enumerate(oldest):
+            if self._is_warm(*waiter.asks):
+                rival = next((each for each in oldest[:place] if self._are_rivals(each, waiter.key)), None)
+                if rival is None or rival.lets_pass():
+                    return waiter
+        return oldest[0] if oldest and self._has_room(*oldest[0].asks) else None

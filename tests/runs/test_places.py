@@ -107,6 +107,32 @@ async def test_the_oldest_run_is_passed_over_only_so_often(make: Make, tmp_path:
     assert [each.key for each in served] == ["warm"] * MOST_PASSED_OVER + ["cold"]
 
 
+@pytest.mark.usefixtures("everything_is_quick")
+async def test_who_waits_for_a_version_whose_child_is_busy_keeps_nobody_from_another_versions(make: Make, tmp_path: Path) -> None:
+    children, served = make(2), list[Place]()
+    for key in ("busy", "other"):
+        await called(children, key, tmp_path)
+    assert children.take_now(run(0), "busy") is not None
+    await waiting(children, 1, "busy", served)
+    passing = [children.take_now(run(2 + number), "other", ahead=True) for number in range(MOST_PASSED_OVER + 5)]
+    assert None not in passing
+    assert served == []
+
+
+@pytest.mark.usefixtures("everything_is_quick")
+async def test_younger_runs_of_its_own_version_pass_over_it_only_so_often(make: Make, tmp_path: Path) -> None:
+    children, served = make(1), list[Place]()
+    await called(children, "quick", tmp_path)
+    place = children.take_now(run(0), "quick")
+    await waiting(children, 1, "quick", served)  # as one that is never sent twice: not with its intent written
+    passing = [children.take_now(run(2 + number), "quick", ahead=True) for number in range(MOST_PASSED_OVER + 2)]
+    assert [each is not None for each in passing] == [True] * MOST_PASSED_OVER + [False] * 2
+    for each in (place, *passing[:MOST_PASSED_OVER]):
+        assert not served
+        await freed(each)
+    assert len(served) == 1
+
+
 async def test_the_next_step_of_the_run_that_gives_a_place_back_comes_before_those_who_wait(make: Make, tmp_path: Path) -> None:
     children, served = make(2), list[Place]()
     places = [children.take_now(run(1), "first"), children.take_now(run(2), "second")]
