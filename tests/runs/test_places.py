@@ -112,7 +112,7 @@ async def test_who_waits_for_a_version_whose_child_is_busy_keeps_nobody_from_ano
     children, served = make(2), list[Place]()
     for key in ("busy", "other"):
         await called(children, key, tmp_path)
-    assert children.take_now(run(0), "busy") is not None
+        assert children.take_now(run(0), key) is not None
     await waiting(children, 1, "busy", served)
     passing = [children.take_now(run(2 + number), "other", ahead=True) for number in range(MOST_PASSED_OVER + 5)]
     assert None not in passing
