@@ -6,6 +6,7 @@ Every engine sweeps each second, the queue's schedule is the net, `manage.py swe
 import logging
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -29,6 +30,24 @@ OVERDUE_GRACE = timedelta(seconds=1)
 """A worker that lives ends its own runs at their deadline; the sweep takes what is left."""
 BATCH = 100
 ENGINES_KEPT = timedelta(days=1)
+
+
+_beside: list[Callable[[], None]] = []
+
+
+def beside(work: Callable[[], None]) -> None:
+    """What time does to things of an app above: it tells this when it starts, since nothing here knows of it."""
+    if work not in _beside:
+        _beside.append(work)
+
+
+def look_beside() -> None:
+    """One whose work fails keeps nobody from theirs: the next sweep comes to it again."""
+    for work in _beside:
+        try:
+            work()
+        except Exception:
+            log.exception("%s failed; the next sweep tries again", work.__qualname__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +129,7 @@ def sweep() -> Swept:
     """Everything that time brings, once."""
     ended = end_overdue()
     fit_engines()
+    look_beside()
     checked, broken = check_integrity()
     Engine.objects.filter(beat_at__lt=clock.now() - ENGINES_KEPT).delete()
     lapsed = registry.suspend_lapsed(actor=Actor.system("sweep"))

@@ -1,5 +1,6 @@
 """Runs that wait for an approval, and people who may and may not give it, for the tests of every door."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,14 @@ def started(*, by: Actor | None = None, input: Any = None) -> tuple[Run, Request
 def request_of(run: Run) -> Request:
     services.tend()
     return Request.objects.get(wait=Wait.objects.filter(run=run, kind="approval").latest("opened_at"))
+
+
+def aged(request: Request, by: timedelta) -> None:
+    """As if it had been asked for so much earlier."""
+    request.refresh_from_db()
+    Wait.objects.filter(pk=request.pk).update(opened_at=request.wait.opened_at - by, expires_at=request.wait.expires_at - by)
+    if request.next_stage_at is not None:
+        Request.objects.filter(pk=request.pk).update(next_stage_at=request.next_stage_at - by)
 
 
 def calls(run: Run) -> int:

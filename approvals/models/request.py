@@ -45,11 +45,14 @@ class Request(models.Model):
     risk = models.CharField(max_length=64, blank=True, default="")
     policy = models.JSONField()
     escalated_to = models.PositiveIntegerField(default=0)
+    next_stage_at = models.DateTimeField(null=True, blank=True)
+    """When its policy's next stage begins; null where none follows, and once the last has begun."""
 
     objects = RequestQuerySet.as_manager()
 
     class Meta:
         ordering = ("wait__expires_at", "pk")
+        indexes = [models.Index(fields=["next_stage_at"], name="request_next_stage", condition=Q(next_stage_at__isnull=False))]
 
     def __str__(self) -> str:
         return f"approval of {self.agent}"

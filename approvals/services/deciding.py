@@ -25,7 +25,6 @@ from runs import services as runs
 from runs.models import Approval
 
 MOST_REASON: Final = 2_000
-VOID: Final = f"{intake.CHANGED}, so nothing was decided: its step asks anew, under the one that is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,9 @@ def decide(*, request: str, decision: str, reason: str = "", seen: str | None = 
     found = _found(request, actor)
     with _refusals(found, actor):
         _refuse_odd(decision, reason, found)
-        if intake.is_outdated(found.governing) and intake.void(found, intake.CHANGED):
-            raise Voided(VOID)
+        why = intake.why_outdated(found)
+        if why is not None and intake.void(found, why):
+            raise _voided(why)
         with transaction.atomic(durable=True):
             held = _hold(found, actor)
             _refuse_other(held, seen)
@@ -197,8 +197,13 @@ def _meanwhile(request: Request, error: OrchestraError) -> OrchestraError:
     """In the words of this app, what happened to the wait before the decision came."""
     if not isinstance(error, Conflict) or isinstance(error, Voided | ChangedSince | AlreadyDecided):
         return error
-    is_void = documents.state_of(_again(request), clock.now()) == documents.VOID
-    return Voided(VOID) if is_void else AlreadyDecided(error.message)
+    again = _again(request)
+    is_void = documents.state_of(again, clock.now()) == documents.VOID
+    return _voided(intake.why_void(again)) if is_void else AlreadyDecided(error.message)
+
+
+def _voided(why: str) -> Voided:
+    return Voided(f"{why}, so nothing was decided: its step asks anew")
 
 
 def _record(subject: str, refusal: OrchestraError, actor: Actor, request: Request | None = None) -> None:

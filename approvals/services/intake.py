@@ -1,12 +1,12 @@
 """What runs wait for becomes a request that people find: read from the waits themselves, so that nothing has to be told and nothing is lost.
 
-Also notes what time has done to them (the next stage of a policy), and voids those whose policy is another one by now. Idempotent, and
-quick where there is nothing new: every door calls it before it looks.
+Also notes what time has done to them (the next stage of a policy), and voids those whose policy is another one by now, or whose call has been
+stopped. Idempotent, and quick where there is nothing new: every door calls it before it looks, and every sweep does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +17,7 @@ from agents import registry
 from agents.models import Agent
 from agents.spec.policies import Policy
 from approvals.models import ESCALATED, VOIDED, Approver, Request
+from approvals.services import stopping
 from audit import clock, reports
 from audit.actors import Actor
 from audit.errors import Conflict
@@ -26,6 +27,7 @@ from runs.models import Approval, Wait, WaitKind
 
 MOST: Final = 200
 CHANGED: Final = "the policy that it was asked under is not in force any more"
+_BESIDE: Final = ("wait", "wait__run", "wait__run__team", "wait__run__pipeline", "wait__run__release")
 _SELF: Final = Actor.system("approvals")
 
 
@@ -33,12 +35,13 @@ def tend() -> None:
     """Take in what is new, and what time or a changed policy has done to what is open. What it does not reach, the next call does."""
     now = clock.now()
     _take_in(now)
-    waiting = Request.objects.open(now).select_related("wait", "wait__run", "wait__run__team").order_by("wait__expires_at", "pk")[:MOST]
-    for request in _outdated(list(waiting)):
+    waiting = Request.objects.open(now).select_related(*_BESIDE)
+    for request in _outdated(waiting.order_by("wait__expires_at", "pk")[:MOST]):
         void(request, CHANGED)
-    for request in waiting:
-        if request.stage_at(now) > request.escalated_to:
-            _escalate(request)
+    for request, stop in stopping.stopped(waiting):
+        void(request, stop.said)
+    for request in waiting.filter(next_stage_at__lte=now).order_by("next_stage_at")[:MOST]:
+        _escalate(request)
 
 
 def _take_in(now: datetime) -> None:
@@ -63,6 +66,7 @@ def _risks(openings: object) -> dict[str, str]:
 def _put(wait: Wait, asked: dict[str, object], risk: str) -> None:
     policy = Policy.from_record(asked["policy"])  # type: ignore[arg-type]
     values = {"agent": asked["agent"], "version": asked["version"], "binding": asked["binding"], "risk": risk, "policy": asked["policy"]}
+    values["next_stage_at"] = _next_stage_at(policy, wait, 0)
     request, created = Request.objects.get_or_create(wait=wait, defaults=values)
     if created:
         Approver.objects.bulk_create(_approvers(request, policy), ignore_conflicts=True)
@@ -74,12 +78,19 @@ def _approvers(request: Request, policy: Policy) -> Iterator[Approver]:
             yield from (Approver(request=request, stage=index, kind=kind, name=name) for name in names)
 
 
-def is_outdated(policy: Policy) -> bool:
-    in_force = registry.policies_in_force([policy.name]) if policy.name else {}
-    return bool(policy.name) and (policy.name not in in_force or in_force[policy.name].number != policy.number)
+def _next_stage_at(policy: Policy, wait: Wait, stage: int) -> datetime | None:
+    return policy.begins_at(wait.opened_at, stage + 1) if stage + 1 < len(policy.stages) else None
 
 
-def _outdated(requests: Sequence[Request]) -> list[Request]:
+def why_outdated(request: Request) -> str | None:
+    """Why nobody can decide it as it stands, though nobody has ended it yet."""
+    stop = stopping.stop_over(request)
+    if stop is not None:
+        return stop.said
+    return CHANGED if _outdated([request]) else None
+
+
+def _outdated(requests: Iterable[Request]) -> list[Request]:
     named = [(request, request.governing) for request in requests]
     in_force = registry.policies_in_force({policy.name for _, policy in named if policy.name})
     numbers = {name: policy.number for name, policy in in_force.items()}
@@ -98,13 +109,21 @@ def void(request: Request, why: str, *, actor: Actor = _SELF) -> bool:
     return True
 
 
+def why_void(request: Request) -> str:
+    """What whoever ended it without a decision has said."""
+    entry = request.wait.answer_entry
+    said = {} if entry is None else reports.openings_of([entry]).get(entry, {}).get("answer", {})
+    return str(said.get("reason") or CHANGED)
+
+
 def _escalate(request: Request) -> None:
     """Once for each stage, whoever looks first."""
     try:
         with transaction.atomic(durable=True):
             held = runs.hold_wait(request.pk)
             stage = request.stage_at(held.now)
-            if Request.objects.filter(pk=request.pk, escalated_to__lt=stage).update(escalated_to=stage):
+            later = _next_stage_at(request.governing, held.wait, stage)
+            if Request.objects.filter(pk=request.pk, escalated_to__lt=stage).update(escalated_to=stage, next_stage_at=later):
                 facts = {"binding": request.binding, "stage": stage}
                 runs.note_held(held, [_draft(ESCALATED.name, request, held, _SELF, facts, {})])
     except Conflict:

@@ -22,7 +22,7 @@ from runs.boundary import (
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
-from .shaping import Unshapable, artifacts, hand_of, outcome_of, providers, shape, unsent
+from .shaping import Unshapable, artifacts, outcome_of, providers, shape, unsent
 
 __all__ = [
     "Account",
@@ -41,7 +41,6 @@ __all__ = [
     "artifacts",
     "as_it_stands",
     "following",
-    "hand_of",
     "meaning",
     "outcome_of",
     "perform",

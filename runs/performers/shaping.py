@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from agents import expressions
-from agents.stops import Hand
 from audit import canonical
 from runs.boundary import Ask, Refusal, Reply, Request, stored_replies, target_resource, with_bound
 from runs.engine.outcomes import Failed, NeedsApproval, Result, Returned, Stopped, Unresolved
@@ -122,12 +121,6 @@ def _source(arguments: Mapping[str, Any]) -> str:
         return target_resource(arguments["url"])
     except ValueError as error:
         raise Unshapable(str(error)) from None
-
-
-def hand_of(plan: Plan, step: Step) -> Hand:
-    """Who makes a step's own call and through what, as `Request.hand` says it."""
-    agent = plan.agents[step.agent]
-    return Hand(agent.name, agent.version, agent.team, "" if agent.alias is None else agent.alias["name"], agent.spec["run"].get("tool", ""))
 
 
 def unsent(request: Request, why: Refusal | Ask, **details: Any) -> Result:

@@ -8,7 +8,7 @@ from .asked import asked_of
 from .deciding import HeldWait, answer_held, hold_wait, note_held
 from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
-from .halting import heed_stops
+from .halting import heed_stops, of_runs, stops_over
 from .judgements import deciding, what_would_pass, why_not_passed
 from .late import settle_late, take_late
 from .listing import OUTCOMES, Listed, Wanted, lanes_of_runs, newest_of_each, newest_runs, read_as, runs_wanted
@@ -70,6 +70,7 @@ __all__ = [
     "newest_of_each",
     "newest_runs",
     "note_held",
+    "of_runs",
     "park_incompatible",
     "read_as",
     "refused_starts",
@@ -86,6 +87,7 @@ __all__ = [
     "steps_in_short",
     "stop_document",
     "stop_records",
+    "stops_over",
     "stops_visible_to",
     "take_late",
     "takes",

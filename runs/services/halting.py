@@ -3,7 +3,7 @@
 A run at work feels a stop where it is driven; so does one that is taken up again. Called by sweeps, and by whoever sets or lifts a stop here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import or_
@@ -15,13 +15,13 @@ from django.db.models import F, Q
 
 from agents import stops
 from agents.models import Scope
-from agents.stops import InForce
+from agents.stops import InForce, Place
 from agents.validation import DEEPEST
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.identity import new_id
 from audit.ledger import Draft
-from runs import queue
+from runs import queue, store
 from runs.engine.patterns.waits import STOPPED_FOR
 from runs.engine.states import Integrity, RunState, Verb, WaitKind
 from runs.engine.values import instant_text
@@ -59,6 +59,24 @@ def heed_stops(*, actor: Actor) -> int:
     """Queued runs that are stopped wait, those whose stop is lifted go on; how many of either."""
     known = stops.in_force()
     return _lifted(known.every, actor) + sum(_parked_by(stop, actor) for stop in known.every if stop.scope in _OF_RUNS)
+
+
+def stops_over(asking: Sequence[tuple[Run, str]]) -> list[InForce | None]:
+    """Of each run and the agent that would make a call in it, the stop in force that the call would be under; one read where there is none at all."""
+    known = stops.in_force()
+    if not known.every:
+        return [None] * len(asking)
+    lines = store.lines_above([run for run, _ in asking])
+    return [known.of_run([_place(run), *lines.get(run.id, ())]) or _on_agent(known, run, agent) for run, agent in asking]
+
+
+def _place(run: Run) -> Place:
+    return Place(run.id, run.pipeline.name, run.release.manifest["pipeline"]["version"], run.team.name)
+
+
+def _on_agent(known: stops.Stops, run: Run, agent: str) -> InForce | None:
+    plan, _ = store.plan_of_run(run)
+    return known.of_call(store.hand_of(plan, agent)) if agent in plan.agents else None
 
 
 # --- queued runs -------------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ Used by the worker, use-cases and sweeps. Decides nothing: what changes was deci
 
 from .claims import MAX_ATTEMPTS, claim, family_at_work, forfeit_lease, heartbeat, look, release_lease
 from .committer import Committer
+from .lines import above as lines_above
+from .lines import hand_of
 from .loading import Loaded, Problem, load, load_rows, plan_of, plan_of_run
 from .pacing import pace_of
 from .settling import abandoned, call_records, confirmed, failed, opened, resent, with_account
@@ -33,7 +35,9 @@ __all__ = [
     "failed",
     "family_at_work",
     "forfeit_lease",
+    "hand_of",
     "heartbeat",
+    "lines_above",
     "load",
     "load_rows",
     "look",

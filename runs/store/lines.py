@@ -1,4 +1,4 @@
-"""Lines: the runs above child runs, as far as a stop may be of one of them.
+"""What a stop may be of: the runs above child runs, and who makes a call.
 
 Reads only, and nothing for runs that somebody started. Called where runs are loaded.
 """
@@ -6,8 +6,9 @@ Reads only, and nothing for runs that somebody started. Called where runs are lo
 from collections.abc import Sequence
 from uuid import UUID
 
-from agents.stops import Place
+from agents.stops import Hand, Place
 from agents.validation import DEEPEST
+from runs.engine.values import Plan
 from runs.models import Run
 
 _Row = tuple[UUID, UUID | None, str, int, str]
@@ -25,6 +26,12 @@ def above(runs: Sequence[Run]) -> dict[UUID, tuple[Place, ...]]:
         rows |= {row[0]: row for row in found}
         wanted = {row[1] for row in found if row[1] is not None} - rows.keys()
     return {run.id: tuple(_up(run.parent_run_id, rows)) for run in runs if run.parent_run_id is not None}
+
+
+def hand_of(plan: Plan, name: str) -> Hand:
+    """Who makes the own call of an agent's step, and through what."""
+    agent = plan.agents[name]
+    return Hand(agent.name, agent.version, agent.team, "" if agent.alias is None else agent.alias["name"], agent.spec["run"].get("tool", ""))
 
 
 def _up(parent: UUID | None, rows: dict[UUID, _Row]) -> list[Place]:

@@ -386,6 +386,7 @@ class Engine:
             try:
                 await self._call(sweeps.end_overdue)
                 await self._call(sweeps.fit_engines)
+                await self._call(sweeps.look_beside)
                 self._swept_at = clock.now()
             except Exception:  # not the engine's end: the runs at work are none of the sweep's, and health says since when none came through
                 log.exception("a sweep failed; the next one comes in %g s", SWEEP_S)

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from agents.stops import InForce
-from runs import performers, store
+from runs import store
 from runs.engine import machine
 from runs.engine.commands import Move
 from runs.engine.outcomes import Stopped, Unresolved
@@ -60,7 +60,7 @@ def is_stopped(call: store.CallRecord, snapshot: Snapshot, boundary: Boundary) -
     """Whether a call that was admitted may not be written down any more."""
     if not boundary.stops.every:
         return False
-    hand = performers.hand_of(snapshot.plan, snapshot.steps[call.step])
+    hand = store.hand_of(snapshot.plan, snapshot.steps[call.step].agent)
     stop = boundary.stops.of_call(replace(hand, tool=call.name) if call.kind is CallKind.TOOL else hand)
     return stop is not None or boundary.stop_on_run(UUID(snapshot.run.id)) is not None
 
@@ -82,7 +82,7 @@ def _cut_short(snapshot: Snapshot, step: Step, stop: InForce, calls: Calls, now:
 
 def _stop_on(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) -> InForce | None:
     """Also where it is only of a tool that its function is asking at this moment."""
-    hand = performers.hand_of(snapshot.plan, step)
+    hand = store.hand_of(snapshot.plan, step.agent)
     asked = {call.name for call in _of(step, calls) if call.kind is CallKind.TOOL and call.state is CallState.DISPATCHED}
     hands = [hand, *(replace(hand, tool=tool) for tool in sorted(asked))]
     return boundary.stop_on_run(UUID(snapshot.run.id)) or next((stop for each in hands if (stop := boundary.stops.of_call(each)) is not None), None)

@@ -24,7 +24,7 @@ exit status: 0, whatever it found (broken runs are said, and logged as errors), 
 
 
 class Command(BaseCommand):
-    help = "Write down what time has decided: overdue and cancelled runs, runs that differ from the ledger, agents whose time is up."
+    help = "Write down what time has decided: overdue and cancelled runs, runs that differ from the ledger, agents and approvals whose time is up."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)

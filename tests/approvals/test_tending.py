@@ -1,0 +1,113 @@
+"""What time, a stop and a sweep do to requests that nobody looks at."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agents.models import Stop
+from approvals import services
+from approvals.errors import Voided
+from approvals.models import Decision, Request
+from approvals.services import intake
+from audit.models import Entry
+from runs import services as runs
+from runs import sweeps
+from runs.models import Run, Wait
+from tests import approving, pipelines
+from tests.approving import member
+from tests.pipelines import SYSTEM
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ESCALATING = """kind: policy
+name: two
+team: platform
+approvers: {teams: [platform]}
+within: 1h
+silence: {escalate: {approvers: {people: [dora]}, within: 2h}}"""
+
+
+def stop(scope: str, name: str = "") -> Stop:
+    return runs.set_stop(scope=scope, name=name, reason="looking into it", actor=SYSTEM)
+
+
+def verbs(run: Run) -> list[str]:
+    found = Entry.objects.filter(run=run.id, verb__startswith="approvals.", seq__isnull=False).order_by("seq")
+    return list(found.values_list("verb", flat=True))
+
+
+def open_waits(run: Run) -> list[str]:
+    return list(Wait.objects.filter(run=run, state="open").values_list("kind", flat=True))
+
+
+SCOPES = [("everything", ""), ("team", "platform"), ("pipeline", "sample"), ("version", "sample@1"), ("agent", "worker"), ("version", "worker@1")]
+
+
+@pytest.mark.parametrize(("scope", "name"), [*SCOPES, ("run", "")])
+def test_a_stop_closes_the_requests_under_it_and_after_it_they_are_asked_anew(tmp_path: Path, scope: str, name: str) -> None:
+    run, request = approving.waiting(tmp_path)
+    bob = member("bob", "platform")
+    row = stop(scope, str(run.id) if scope == "run" else name)
+    sweeps.sweep()
+    assert verbs(run) == ["approvals.request.voided"]
+    with pytest.raises(Voided, match="has been stopped since .*, so nothing was decided: its step asks anew"):
+        services.decide(request=str(request.pk), decision="approved", reason="go", actor=bob)
+    pipelines.drive(run)
+    assert (open_waits(run), approving.calls(run), Decision.objects.count()) == (["stopped"], 0, 0)
+    runs.lift_stop(stop=str(row.id), actor=SYSTEM)
+    pipelines.drive(run)
+    again = approving.request_of(run)
+    assert again.pk != request.pk and open_waits(run) == ["approval"]
+    services.decide(request=str(again.pk), decision="approved", reason="go", actor=bob)
+    assert (pipelines.drive(run)["outcome"], approving.calls(run)) == ("verified", 1)
+
+
+@pytest.mark.parametrize(("scope", "name"), [("agent", "judge"), ("version", "worker@2"), ("pipeline", "other")])
+def test_a_stop_of_something_else_leaves_them_open(tmp_path: Path, scope: str, name: str) -> None:
+    run, _ = approving.waiting(tmp_path)
+    approving.publish(tmp_path / "second", more="risk_tier: high")  # so that there is another version
+    other = {"functions": approving.WORK, "agents": [pipelines.agent("reader", "work:run")]}
+    pipelines.publish(tmp_path / "other", name="other", steps="- {id: look, agent: reader, with: {feed: a}}", **other)
+    stop(scope, name)
+    services.tend()
+    assert (verbs(run), open_waits(run)) == ([], ["approval"])
+
+
+def test_a_sweep_takes_in_what_nobody_has_looked_at_and_puts_it_to_the_next_stage(tmp_path: Path) -> None:
+    member("dora")
+    approving.publish(tmp_path, rule=f"{approving.RULE} policy two", policy=ESCALATING)
+    run = pipelines.start(input={"feed": "production"})
+    pipelines.drive(run)
+    sweeps.sweep()
+    request = Request.objects.get(wait__run=run)
+    assert request.next_stage_at == request.wait.opened_at + timedelta(hours=1)
+    approving.aged(request, timedelta(hours=1, seconds=1))
+    sweeps.sweep()
+    sweeps.sweep()
+    request.refresh_from_db()
+    assert (verbs(run), request.escalated_to, request.next_stage_at) == (["approvals.request.escalated"], 1, None)
+
+
+def test_however_many_are_open_whatever_is_due_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MOST", 1)
+    member("dora")
+    approving.publish(tmp_path, rule=f"{approving.RULE} policy two", policy=ESCALATING)
+    _, first = approving.started()
+    _, second = approving.started()
+    approving.aged(first, timedelta(minutes=10))  # ends sooner, and nothing is due of it
+    Request.objects.filter(pk=second.pk).update(next_stage_at=second.wait.opened_at)
+    Wait.objects.filter(pk=second.pk).update(opened_at=second.wait.opened_at - timedelta(hours=1, seconds=1))
+    services.tend()
+    second.refresh_from_db()
+    assert second.escalated_to == 1
+
+
+def test_work_beside_a_sweep_that_fails_keeps_nothing_else_from_being_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing() -> None:
+        raise ValueError("no luck")
+
+    run, _ = approving.waiting(tmp_path)
+    stop("everything")
+    monkeypatch.setattr(sweeps, "_beside", [failing, *sweeps._beside])
+    sweeps.sweep()
+    assert verbs(run) == ["approvals.request.voided"]
