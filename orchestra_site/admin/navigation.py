@@ -21,6 +21,11 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Only what this person can make use of. An entry in the navigation is no right: each page filters by the actor."""
     actor = actor_of(request)
     exists = [_to("Agents", "agents_agent", "smart_toy"), _to("Pipelines", "agents_pipeline", "account_tree"), _to("Teams", "agents_team", "groups")]
+    exists += [
+        _to("Model aliases", "agents_modelalias", "psychology"),
+        _to("Prices", "agents_price", "sell"),
+        _to("Approval policies", "agents_policy", "gavel"),
+    ]
     happens = [
         _to("Runs", "runs_run", "play_circle"),
         _to("Waiting", "runs_wait", "hourglass_empty"),
@@ -30,7 +35,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     happened = [_to("Audit log", "audit_entry", "history_edu"), _to("Charges", "audit_charge", "payments")]
     groups = [
         {"title": "", "items": [{"title": "Overview", "icon": "dashboard", "link": reverse("admin:index"), "active": _at("admin:index", request)}]},
-        {"title": "What exists", "items": [*exists, _to("Model aliases", "agents_modelalias", "psychology"), _to("Prices", "agents_price", "sell")]},
+        {"title": "What exists", "items": exists},
         {"title": "What is happening", "items": happens + ([_to("Workers", "runs_engine", "memory")] if actor.sees_everything else [])},
         {"title": "What happened", "items": happened},
     ]
