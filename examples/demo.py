@@ -1,10 +1,11 @@
-"""`make demo`: five runs of two real pipelines over real input, the saves first, each held to what it promises.
+"""`make demo`: six runs of three real pipelines over real input, the saves first, each held to what it promises.
 
 Types what a person would type (`manage.py …`, in this installation, so `make serve` shows the runs afterwards), reads the
 runs' own JSON documents, and exits 1 if one of them did not come out as promised. Safe to repeat.
 """
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -26,16 +27,23 @@ from audit.visible import visible  # noqa: E402 - found by the line above
 
 FOLDER = "examples/ops-digest"
 AUDIT = "examples/security-audit"
+DEPLOYER = "examples/deployer"
 FEED = f"feed={FOLDER}/data/ec2_cpu_utilization_5f5533.csv"
 ADMIN = "http://127.0.0.1:8000/admin/"
 AS_OF = "2014-02-28T14:25:00Z"
 # Without what is only developed with: `make demo` doesn't install it, so its licences would be unknown.
 OWN_SOURCE = ("--input", "path=.", "--input", 'exclude=["var", "requirements-dev.in", "requirements-dev.lock"]')
+PRODUCTION = ("--input", f"build={DEPLOYER}/build", "--input", "environment=production", "--input", "root=/tmp/environments")
+STARTER = "starter"
+"""The account of whoever starts the deployment: somebody has to have, for them to be kept from approving it."""
 RUNS_S = 240
 SETUP_S = 120
-STYLES = {0: "bold green", 11: "bold red", 12: "bold red"}
+WAITS = 13
+STYLES = {0: "bold green", 11: "bold red", 12: "bold red", WAITS: "bold yellow"}
 
 Document = Mapping[str, Any]
+tokens: dict[str, str] = {}
+"""Of the people who type something, for as long as this runs."""
 console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 100)
 
 
@@ -52,6 +60,8 @@ class Scene:
     arguments: Sequence[str]
     exit_status: int
     why: Callable[[Document], str]
+    by: str | None = None
+    """Who types it; None: nobody in particular."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +110,33 @@ def audited(document: Document) -> str:
     return f"{found}; verifier {document['verdict']['summary']}. Report: {result['report']}"
 
 
+def asked_in_vain(document: Document) -> str:
+    """Whoever started it says yes, and is told why that doesn't count."""
+    listed = manage(["approvals", "--json"], timeout_s=SETUP_S, capture_errors=True)
+    request = next((each for each in json.loads(listed.stdout or "[]") if each["run"] == document["id"]), None)
+    if request is None:
+        raise Broken(f"the deployment was to wait for an approval; the run says {document['label']}")
+    arguments = ["decide", request["id"], "approve", "--reason", "it is mine"]
+    say(f"   $ {typed(arguments)}", "dim")
+    said = manage(arguments, timeout_s=SETUP_S, capture_errors=True, by=STARTER)
+    if said.returncode != 2 or "you started the run" not in said.stderr:
+        raise Broken(f"whoever started it was not to decide it; decide ended with {said.returncode}: {(said.stderr or said.stdout).strip()[-500:]}")
+    return f"it asks {request['asks']}, and nothing was sent. {STARTER}, who started it, says yes: {' '.join(said.stderr.split())}"
+
+
 SCENES = (
     Scene("A feed that stopped in 2014 is refused, not summarised", "stale feed", ("ops-digest", "--input", FEED), 12, stale),
     Scene("The same feed, judged as of its own time", "same feed, then", ("ops-digest", "--input", FEED, "--as-of", AS_OF), 0, as_of_then),
     Scene("A writer that flatters one number", "lying writer", ("ops-digest-lying", "--input", FEED, "--as-of", AS_OF), 11, lie),
     Scene("This machine, sampled for some seconds", "this machine", ("ops-digest", "--input", "feed=host"), 0, recomputed),
     Scene("Orchestra's own source, audited by three scanners at once", "own source", ("security-audit", *OWN_SOURCE), 0, audited),
+    Scene("A deployment to production waits for somebody else's yes", "deployment", ("deployment", *PRODUCTION), WAITS, asked_in_vain, STARTER),
 )
 
 
 def main() -> int:
     began = time.monotonic()
-    say("Orchestra: five runs of two pipelines. Two of them must not pass.\n", "bold")
+    say("Orchestra: six runs of three pipelines. Two of them must not pass, and one must not go on by itself.\n", "bold")
     try:
         prepare()
         played = [play(number, scene) for number, scene in enumerate(SCENES, start=1)]
@@ -123,7 +148,7 @@ def main() -> int:
 
 
 def prepare() -> None:
-    applied = [["apply", "-f", folder, "--publish"] for folder in (FOLDER, AUDIT)]
+    applied = [["apply", "-f", folder, "--publish"] for folder in (FOLDER, AUDIT, DEPLOYER)]
     for arguments in (["migrate", "--no-input", "--verbosity", "0"], *applied):
         say(f"$ {typed(arguments)}", "dim")
         done = manage(arguments, timeout_s=SETUP_S, capture_errors=True)
@@ -131,11 +156,26 @@ def prepare() -> None:
             raise Broken(f"manage.py {arguments[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-1500:]}")
 
 
+def let_in(person: str, team: str) -> None:
+    """A token for a day of an account in the team, which is made once, however often this is shown."""
+    asked = ["token", person, "--days", "1", "--name", "make demo"]
+    made = manage(asked, timeout_s=SETUP_S, capture_errors=True)
+    if made.returncode:
+        for arguments in (["person", person, "--create"], ["members", team, "--add", person], asked):
+            made = manage(arguments, timeout_s=SETUP_S, capture_errors=True)
+    found = re.search(r"\borc_\S+", made.stdout)
+    if made.returncode or found is None:
+        raise Broken(f"no token for {person}: {made.stderr.strip()[-500:]}")
+    tokens[person] = found[0]
+
+
 def play(number: int, scene: Scene) -> Played:
     say(f"\n{number}  {scene.title}", "bold")
-    say(f"   $ {typed(['runpipeline', *scene.arguments])}", "dim")
+    say(f"   $ {typed(['runpipeline', *scene.arguments])}" + (f"     # with {scene.by}'s token in ORCHESTRA_TOKEN" if scene.by else ""), "dim")
+    if scene.by is not None:
+        let_in(scene.by, "platform")
     began = time.monotonic()
-    done = manage(["runpipeline", *scene.arguments, "--json"], timeout_s=RUNS_S)
+    done = manage(["runpipeline", *scene.arguments, "--json"], timeout_s=RUNS_S, by=scene.by)
     seconds = time.monotonic() - began
     document = read(done.stdout)
     if done.returncode != scene.exit_status:
@@ -165,9 +205,10 @@ def conclude(played: Sequence[Played], seconds: float) -> None:
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     sys.stdout.flush()
     lying = next(each.document["id"] for each in played if each.scene.exit_status == 11)
-    say(f"\nAll five as promised, in {seconds:.0f} s. What to type next:", "bold")
+    say(f"\nAll six as promised, in {seconds:.0f} s. What to type next:", "bold")
     for command, what in (
         ("make serve", f"these runs in the admin, at {ADMIN}; sign in as 'admin', with the password that it shows the first time"),
+        (f"{python()} manage.py approvals", "the deployment that waits; docs/how-to/approve.md says how somebody else lets it go"),
         (f"{python()} manage.py showrun {lying[:18]}", "the lie, with its evidence"),
         (f"{python()} manage.py runs", "all of them"),
         (f"{python()} manage.py new pipeline mine", "your own; docs/tutorial.md goes on from there"),
@@ -175,12 +216,21 @@ def conclude(played: Sequence[Played], seconds: float) -> None:
         console.print(Text.assemble("  ", command, (f"\n      {what}", "dim")), soft_wrap=True)
 
 
-def manage(arguments: Sequence[str], *, timeout_s: float, capture_errors: bool = False) -> subprocess.CompletedProcess[str]:
+def manage(arguments: Sequence[str], *, timeout_s: float, capture_errors: bool = False, by: str | None = None) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, as from a shell; a run's live progress goes to this terminal and is gone at its end."""
+    environment = {name: value for name, value in os.environ.items() if name != "ORCHESTRA_TOKEN"}
+    environment |= {} if by is None else {"ORCHESTRA_TOKEN": tokens[by]}
     errors = subprocess.PIPE if capture_errors or not sys.stderr.isatty() else None
     try:
         return subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=timeout_s, check=False
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise Broken(f"manage.py {shlex.join(arguments)} was not done after {timeout_s:.0f} s") from None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runs.models import Run
+from runs.models import Call, Run
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def demo(project_folder: Path) -> ModuleType:
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_the_demo_shows_five_runs_and_leaves_them_to_be_looked_at(shell_environment: dict[str, str], project_folder: Path, tmp_path: Path) -> None:
+def test_the_demo_shows_six_runs_and_leaves_them_to_be_looked_at(shell_environment: dict[str, str], project_folder: Path, tmp_path: Path) -> None:
     argv, environment = [sys.executable, "examples/demo.py"], {**shell_environment, "TMPDIR": str(tmp_path)}
-    done = subprocess.run(argv, cwd=project_folder, env=environment, capture_output=True, text=True, check=False, timeout=180)
+    done = subprocess.run(argv, cwd=project_folder, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line for line in done.stdout.splitlines() if line != line.rstrip()] == []
     said = " ".join(done.stdout.split())
@@ -37,10 +37,14 @@ def test_the_demo_shows_five_runs_and_leaves_them_to_be_looked_at(shell_environm
     assert re.search(
         r"verified exit status 0 \d+ high, \d+ medium, [\d,]+ low; verifier read \d+ findings back and opened \d+ cited files again", said
     )
-    assert "All five as promised" in said
+    assert "All six as promised" in said
     assert "make serve these runs in the admin, at http://127.0.0.1:8000/admin/; sign in as 'admin'" in said
     assert "manage.py new pipeline mine" in said
-    assert sorted(Run.objects.values_list("outcome", flat=True)) == ["failed", "rejected", "verified", "verified", "verified"]
+    assert "starter, who started it, says yes: refused: you can't decide this: you started the run that asks for it" in said
+    ended = Run.objects.exclude(outcome=None)
+    assert sorted(ended.values_list("outcome", flat=True)) == ["failed", "rejected", "verified", "verified", "verified"]
+    waiting = Run.objects.get(outcome=None)
+    assert (waiting.state, waiting.started_by, Call.objects.filter(run=waiting).count()) == ("waiting", "person:starter", 0)
     assert [path.suffix for path in sorted(tmp_path.glob("security-audit-*/*"))] == [".md", ".json"]
 
 
