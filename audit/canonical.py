@@ -41,7 +41,7 @@ def canonical_bytes(value: Any, *, depth: int = MAX_WRAPPED) -> bytes:
 
 
 def value_of(data: bytes) -> Any:
-    """The value that these canonical bytes were written of. RFC 8785 writes 1e18 in digits: beyond 2^53 they stand for a float, never for an integer."""
+    """The value that these canonical bytes were written of. RFC 8785 writes 1e18 in digits: beyond 2^53 they are a float's, never an integer's."""
     return json.loads(data, parse_int=_number) if _MANY_DIGITS.search(data) else json.loads(data)
 
 

@@ -7,7 +7,7 @@ quick where there is nothing new: every door calls it before it looks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
@@ -22,9 +22,11 @@ from audit.actors import Actor
 from audit.errors import Conflict
 from audit.ledger import Draft
 from runs import services as runs
-from runs.models import Approval, Wait, WaitKind
+from runs.models import Approval, Wait, WaitKind, WaitState
 
 MOST: Final = 200
+SLACK: Final = timedelta(hours=1)
+"""What was opened so much before the newest request has been taken in before it: no transaction lasts so long."""
 CHANGED: Final = "the policy that it was asked under is not in force any more"
 _SELF: Final = Actor.system("approvals")
 
@@ -33,17 +35,33 @@ def tend() -> None:
     """Take in what is new, and what time or a changed policy has done to what is open. What it does not reach, the next call does."""
     now = clock.now()
     _take_in(now)
-    waiting = Request.objects.open(now).select_related("wait", "wait__run", "wait__run__team").order_by("wait__expires_at", "pk")[:MOST]
-    for request in _outdated(list(waiting)):
-        void(request, CHANGED)
-    for request in waiting:
-        if request.stage_at(now) > request.escalated_to:
-            _escalate(request)
+    beside = Request.objects.select_related("wait", "wait__run", "wait__run__team")
+    outdated = list(beside.under_older(registry.policy_numbers()).order_by("-pk")[:MOST])
+    for request in outdated:
+        if not void(request, CHANGED):
+            _let_go([request])
+    due = [request for request in beside.watched().filter(look_at__lte=now).order_by("look_at")[:MOST] if request not in outdated]
+    _let_go([request for request in due if not _is_open(request, now)])
+    for request in due:
+        if _is_open(request, now):
+            _escalate(request)  # or it is looked at when it has come to that
+
+
+def _is_open(request: Request, now: datetime) -> bool:
+    return request.wait.state == WaitState.OPEN and now < request.wait.expires_at and request.wait.run.cancel_requested_at is None
+
+
+def _let_go(requests: Sequence[Request]) -> None:
+    """Over: nobody needs to look at them any more."""
+    if requests:
+        Request.objects.filter(pk__in=[request.pk for request in requests]).update(watched=False)
 
 
 def _take_in(now: datetime) -> None:
     known = Request.objects.filter(wait=OuterRef("pk"))
-    new = list(Wait.objects.filter(kind=WaitKind.APPROVAL).open(now).filter(~Exists(known)).order_by("opened_at")[:MOST])
+    waits = Wait.objects.filter(kind=WaitKind.APPROVAL).open(now).filter(~Exists(known))
+    newest = Wait.objects.filter(pk__in=Request.objects.order_by("-pk").values("pk")[:1]).values_list("opened_at", flat=True).first()
+    new = list((waits if newest is None else waits.filter(opened_at__gte=newest - SLACK)).order_by("opened_at")[:MOST])
     if not new:
         return
     said = reports.openings_of([wait.failure_entry for wait in new if wait.failure_entry is not None])
@@ -63,6 +81,8 @@ def _risks(openings: object) -> dict[str, str]:
 def _put(wait: Wait, asked: dict[str, object], risk: str) -> None:
     policy = Policy.from_record(asked["policy"])  # type: ignore[arg-type]
     values = {"agent": asked["agent"], "version": asked["version"], "binding": asked["binding"], "risk": risk, "policy": asked["policy"]}
+    first = wait.opened_at + timedelta(milliseconds=policy.stages[0].within_ms)
+    values |= {"policy_name": policy.name, "policy_number": policy.number, "look_at": min(first, wait.expires_at)}
     request, created = Request.objects.get_or_create(wait=wait, defaults=values)
     if created:
         Approver.objects.bulk_create(_approvers(request, policy), ignore_conflicts=True)
@@ -79,13 +99,6 @@ def is_outdated(policy: Policy) -> bool:
     return bool(policy.name) and (policy.name not in in_force or in_force[policy.name].number != policy.number)
 
 
-def _outdated(requests: Sequence[Request]) -> list[Request]:
-    named = [(request, request.governing) for request in requests]
-    in_force = registry.policies_in_force({policy.name for _, policy in named if policy.name})
-    numbers = {name: policy.number for name, policy in in_force.items()}
-    return [request for request, policy in named if policy.name and numbers.get(policy.name) != policy.number]
-
-
 def void(request: Request, why: str, *, actor: Actor = _SELF) -> bool:
     """End the wait without a decision: its step asks anew, for what it is now. False where it has ended meanwhile."""
     try:
@@ -93,6 +106,7 @@ def void(request: Request, why: str, *, actor: Actor = _SELF) -> bool:
             held = runs.hold_wait(request.pk)
             draft = _draft(VOIDED.name, request, held, actor, {"binding": request.binding}, {"reason": why})
             runs.answer_held(held, {"decision": str(Approval.VOID), "reason": why}, actor=actor, beside=[draft])
+            _let_go([request])
     except Conflict:
         return False
     return True
@@ -104,7 +118,7 @@ def _escalate(request: Request) -> None:
         with transaction.atomic(durable=True):
             held = runs.hold_wait(request.pk)
             stage = request.stage_at(held.now)
-            if Request.objects.filter(pk=request.pk, escalated_to__lt=stage).update(escalated_to=stage):
+            if Request.objects.filter(pk=request.pk, escalated_to__lt=stage).update(escalated_to=stage, look_at=request.next_look(stage)):
                 facts = {"binding": request.binding, "stage": stage}
                 runs.note_held(held, [_draft(ESCALATED.name, request, held, _SELF, facts, {})])
     except Conflict:
