@@ -21,18 +21,24 @@ class Parts:
     started: frozenset[str] = frozenset()
     """Started the run, or one above it."""
     signalled: frozenset[str] = frozenset()
-    """Sent it a signal: what is asked for may stand in that."""
+    """Sent it, or a run of its family, a signal: what is asked for may stand in that."""
+    settled: frozenset[str] = frozenset()
+    """Said what a call of these has given: it may stand in that as well."""
     published: frozenset[str] = frozenset()
     """Wrote or published the versions of agent and pipeline, or the release."""
     granted: frozenset[str] = frozenset()
     """Granted the permission that asks for the approval."""
+    ruled: frozenset[str] = frozenset()
+    """Wrote or published the policy that says who approves it."""
 
 
 RULES: Final[tuple[tuple[str, str], ...]] = (
     ("started", "you started the run that asks for it"),
     ("signalled", "you sent that run a signal, so what it does is what you asked for"),
+    ("settled", "you said what became of a call of that run, so what it does is what you told it"),
     ("published", "you wrote or published a version that it runs"),
     ("granted", "you granted the permission that it makes use of"),
+    ("ruled", "you wrote or published the policy that it is asked under"),
 )
 """The parts that keep somebody from deciding, in the order in which they are named."""
 
@@ -95,6 +101,12 @@ def outcome(policy: Policy, stage: int, said: Sequence[Said]) -> str | None:
 def lacking(policy: Policy, stage: int, said: Sequence[Said]) -> int:
     """How many more have to approve what was approved last, or what was asked for."""
     return max(policy.stages[stage].required - len(_alike([each for each in said if each.stage == stage])), 0)
+
+
+def agreeing(stage: int, said: Sequence[Said]) -> set[str]:
+    """Who has said the same as whoever spoke last in this stage."""
+    here = [each for each in said if each.stage == stage]
+    return {each.person for each in here if (each.decision, each.binding) == (here[-1].decision, here[-1].binding)}
 
 
 def _alike(here: Sequence[Said]) -> set[str]:

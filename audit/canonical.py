@@ -7,6 +7,7 @@ one rule. `entry_bytes` is the narrow form of ledger entries, `canonical_bytes` 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from itertools import repeat
@@ -39,6 +40,16 @@ def canonical_bytes(value: Any, *, depth: int = MAX_WRAPPED) -> bytes:
         raise NotCanonical(str(error)) from error
 
 
+def value_of(data: bytes) -> Any:
+    """The value that these canonical bytes were written of. RFC 8785 writes 1e18 in digits: beyond 2^53 they are a float's, never an integer's."""
+    return json.loads(data, parse_int=_number) if _MANY_DIGITS.search(data) else json.loads(data)
+
+
+def _number(digits: str) -> int | float:
+    number = int(digits)
+    return number if -MAX_INTEGER <= number <= MAX_INTEGER else float(digits)
+
+
 def entry_bytes(entry: Mapping[str, Any]) -> bytes:
     """The same bytes for a ledger entry: no floats, ASCII keys, integers below 2^53; anything else is NotCanonical.
 
@@ -68,6 +79,7 @@ def commitment(salt: bytes, value: bytes) -> str:
     return sha256(salt + value).hexdigest()
 
 
+_MANY_DIGITS = re.compile(rb"[0-9]{16}")
 _TOO_DEEP = f"the value is nested too deeply: more than {MAX_DEPTH} objects and lists lie within one another"
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 

@@ -6,7 +6,6 @@ Called by other apps' read paths, by exports and by the doors.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,7 @@ from django.db.models import Count, Q, Sum
 
 from audit import bulk
 from audit.actors import Actor
-from audit.canonical import digest_bytes
+from audit.canonical import digest_bytes, value_of
 from audit.clock import to_text
 from audit.lanes import lanes_of
 from audit.models import Blob, Charge, Entry, Opening
@@ -141,7 +140,7 @@ def openings_of(entries: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
     ids = list(entries)
     opened: dict[UUID, dict[str, Any]] = {entry_id: {} for entry_id in ids}
     for opening in _proven(["entry"], [[entry] for entry in ids]):
-        opened[opening.entry][opening.path] = json.loads(opening.held)
+        opened[opening.entry][opening.path] = value_of(opening.held)
     return opened
 
 

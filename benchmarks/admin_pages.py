@@ -1,7 +1,7 @@
 """Orchestra's admin as contestant: a hundred thousand runs and a million entries made by bulk statements, then pages asked for by URL.
 
 `admin_pages.py` with ORCHESTRA_HOME and ORCHESTRA_DATABASE_URL set. A round is {"page": name, "as": person}; the answer is the median and the
-95th percentile of `TRIES` requests through Django's whole stack, in this process, and its processor time, which a busy machine changes little.
+95th percentile of twenty requests through Django's whole stack, in this process, and its processor time, which a busy machine changes little.
 Rows are copies of one real run and read intact as it does; one in fifty is given another outcome than its entries say, and reads broken.
 Ten thousand more are parked before their end, with what each waits for.
 """
@@ -10,14 +10,10 @@ Ten thousand more are parked before their end, with what each waits for.
 
 import json
 import os
-import statistics
 import sys
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "sdk")]
@@ -27,10 +23,9 @@ import django
 
 django.setup()
 
-from django.contrib.auth.models import User
+from copies import id_at, insert, measure, values
 from django.core.management import call_command
 from django.db import connection, transaction
-from django.test import Client
 
 from agents import registry
 from agents.models import Agent, Pipeline, Team
@@ -45,7 +40,7 @@ WAITS = int(os.environ.get("BENCH_WAITS", "10000"))
 """Runs that wait: four in ten for a time, five for a signal, one for a word on a call. In the last team all wait for a time, but for three."""
 AGENTS = 5
 """Of each team; each has a pipeline of its own."""
-DAYS, TRIES, BATCH = 30, 20, 20_000
+DAYS, BATCH = 30, 20_000
 LONG = 20_000
 """Steps of the one long run."""
 WORK = "def work(**_) -> dict:\n    return {'n': 1}\n"
@@ -93,10 +88,10 @@ def _multiply(run: Run) -> None:
     with transaction.atomic():
         for start in range(0, RUNS, BATCH):
             places = [_Place(number, owners[number % len(owners)]) for number in range(start, min(start + BATCH, RUNS))]
-            _insert(Run, ([place.run_of(run)] for place in places))
-            _insert(Step, ([place.step_of(step) for step in steps] for place in places))
-            _insert(Entry, (place.entries_of(run, entries, spare) for place in places))
-            _insert(Opening, (place.openings_of(entries, openings) for place in places))
+            insert(Run, ([place.run_of(run)] for place in places))
+            insert(Step, ([place.step_of(step) for step in steps] for place in places))
+            insert(Entry, (place.entries_of(run, entries, spare) for place in places))
+            insert(Opening, (place.openings_of(entries, openings) for place in places))
 
 
 def _park(run: Run) -> None:
@@ -106,20 +101,20 @@ def _park(run: Run) -> None:
     owners = list(Pipeline.objects.order_by("name").select_related("current_release"))
     places = [_Parked(number, owners[number % len(owners)]) for number in range(WAITS)]
     with transaction.atomic():
-        _insert(Run, ([place.run_of(run) | {"seq": len(entries)}] for place in places))
-        _insert(Entry, (place.entries_of(run, entries, 0) for place in places))
-        _insert(Call, (place.calls_of(call) for place in places))
-        _insert(Wait, ([place.wait_of()] for place in places))
+        insert(Run, ([place.run_of(run) | {"seq": len(entries)}] for place in places))
+        insert(Entry, (place.entries_of(run, entries, 0) for place in places))
+        insert(Call, (place.calls_of(call) for place in places))
+        insert(Wait, ([place.wait_of()] for place in places))
 
 
 def _lengthen(run: Run) -> None:
     """The real run gets the steps of a fan, copies of its own, of which a hundredth has failed."""
     (worked,) = Step.objects.filter(run=run, judges=False)
-    row = _values(worked)
+    row = values(worked)
     del row["id"]
     broken = {"state": "failed", "result_entry": None, "result_fence": None, "result_digest": "", "failure_cause": "missing"}
     rows = [row | {"key": f"each/{number}/look"} | (broken if number % 100 == 7 else {}) for number in range(LONG)]
-    _insert(Step, iter([rows]))
+    insert(Step, iter([rows]))
 
 
 class _Place:
@@ -128,19 +123,19 @@ class _Place:
     def __init__(self, number: int, owner: Pipeline) -> None:
         self.number, self.owner = number, owner
         self.at = BEGIN + timedelta(seconds=number * DAYS * 86_400 / RUNS)
-        self.id = _id(self.at, number, 0)
+        self.id = id_at(self.at, number, 0)
 
     def run_of(self, run: Run) -> dict[str, Any]:
-        row = _values(run)
+        row = values(run)
         outcome = "rejected" if self.number % 5_000 == 1 else "verified" if self.number % 50 else "failed"
         return row | {
             "id": self.id, "pipeline_id": self.owner.pk, "release_id": self.owner.current_release_id, "team_id": self.owner.team_id,
             "outcome": outcome, "created_at": self.at, "started_at": self.at, "finished_at": self.at, "deadline_at": self.at,
-            "checked_at": self.at, "input_entry": _id(self.at, self.number, 1),
+            "checked_at": self.at, "input_entry": id_at(self.at, self.number, 1),
         }  # fmt: skip
 
     def step_of(self, step: Step) -> dict[str, Any]:
-        row = _values(step)
+        row = values(step)
         del row["id"]
         agent = f"{self.owner.name}-{'judge' if step.judges else 'worker'}"
         return row | {"run_id": self.id, "agent": agent, "started_at": self.at, "finished_at": self.at}
@@ -150,7 +145,7 @@ class _Place:
         return made + [self._entry(run, entries[0], 100 + number, None) for number in range(spare)]
 
     def _entry(self, run: Run, entry: Entry, number: int, seq: int | None) -> dict[str, Any]:
-        new, text = _id(self.at, self.number, number), bytes(entry.body).decode()
+        new, text = id_at(self.at, self.number, number), bytes(entry.body).decode()
         text = text.replace(str(entry.id), str(new)).replace(str(run.id), str(self.id)).replace('"team":"t0"', f'"team":"{self.owner.team.name}"')
         text = text.replace(_text(entry.at), _text(self.at)).replace("p0-0-", f"{self.owner.name}-")
         if seq is None:
@@ -158,10 +153,10 @@ class _Place:
         agent = None if entry.agent is None else entry.agent.replace("p0-0", self.owner.name)
         subject = entry.subject.replace(str(run.id), str(self.id))
         changed = {"id": new, "at": self.at, "team": self.owner.team.name, "agent": agent, "subject": subject, "run": self.id, "seq": seq}
-        return _values(entry) | changed | {"body": text.encode()}
+        return values(entry) | changed | {"body": text.encode()}
 
     def openings_of(self, entries: list[Entry], openings: list[Opening]) -> list[dict[str, Any]]:
-        rows = [_values(opening) | {"entry": _id(self.at, self.number, len(entries))} for opening in openings]
+        rows = [values(opening) | {"entry": id_at(self.at, self.number, len(entries))} for opening in openings]
         return [{name: value for name, value in row.items() if name != "id"} for row in rows]
 
 
@@ -171,7 +166,7 @@ class _Parked(_Place):
     def __init__(self, number: int, owner: Pipeline) -> None:
         super().__init__(RUNS + number, owner)
         self.at = BEGIN + timedelta(days=DAYS - 6, seconds=number)
-        self.id = _id(self.at, self.number, 0)
+        self.id = id_at(self.at, self.number, 0)
         self.until = datetime.now(UTC) + timedelta(days=1, seconds=number)
         turn = number // (TEAMS * AGENTS) % 10
         self.kind = "timer" if turn < 4 else "signal" if turn < 9 else "unresolved"
@@ -187,12 +182,12 @@ class _Parked(_Place):
         """Of one that waits for a word on it."""
         if self.kind != "unresolved":
             return []
-        ids = {"key": f"key-{self.number}", "id": _id(self.at, self.number, 2), "run_id": self.id, "agent": f"{self.owner.name}-worker"}
+        ids = {"key": f"key-{self.number}", "id": id_at(self.at, self.number, 2), "run_id": self.id, "agent": f"{self.owner.name}-worker"}
         said = {"state": "unresolved", "mode": "at_most_once", "not_after": self.at, "dispatched_at": self.at, "settled_at": self.at}
-        return [_values(call) | ids | said]
+        return [values(call) | ids | said]
 
     def wait_of(self) -> dict[str, Any]:
-        ids = {"id": _id(self.at, self.number, 3), "run_id": self.id, "step": "only", "kind": self.kind}
+        ids = {"id": id_at(self.at, self.number, 3), "run_id": self.id, "step": "only", "kind": self.kind}
         subject = {"signal": "payment", "unresolved": f"key-{self.number}", "timer": ""}[self.kind]
         times = {"opened_at": self.at, "expires_at": self.until, "look_at": None, "ended_at": None}
         nobody = {"failure_entry": None, "answer_entry": None, "answered_by": ""}
@@ -202,46 +197,11 @@ class _Parked(_Place):
 BEGIN = datetime.now(UTC).replace(microsecond=0) - timedelta(days=DAYS)
 
 
-def _id(at: datetime, number: int, part: int) -> UUID:
-    """As audit.identity makes them: the milliseconds first, so that rows made together lie together."""
-    return UUID(int=int(at.timestamp() * 1000) << 80 | 7 << 76 | (part & 0xFFF) << 64 | 2 << 62 | number)
-
-
 def _text(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _values(row: Any) -> dict[str, Any]:
-    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}  # noqa: SLF001 - Django's way to a model's fields
-
-
-def _insert(model: Any, groups: Iterator[list[dict[str, Any]]]) -> None:
-    rows = [row for group in groups for row in group]
-    names = list(rows[0])
-    opts = model._meta  # noqa: SLF001 - as above
-    fields = [next(field for field in opts.concrete_fields if field.attname == name) for name in names]
-    columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
-    sql = f"INSERT INTO {opts.db_table} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})"
-    with connection.cursor() as cursor:
-        cursor.executemany(sql, [[field.get_db_prep_save(row[name], connection) for field, name in zip(fields, names, strict=True)] for row in rows])
-
-
 # --- pages --------------------------------------------------------------------------------------------------------------------------
-
-
-def measure(page: str, person: str) -> dict[str, Any]:
-    client = Client(HTTP_HOST="localhost")
-    client.force_login(User.objects.get(username=person))
-    url = _urls()[page]
-    took, worked = [], []
-    for _ in range(TRIES + 2):
-        begun, before = time.perf_counter(), time.process_time()
-        answer = client.get(url)
-        took.append(time.perf_counter() - begun)
-        worked.append(time.process_time() - before)
-        assert answer.status_code == 200, (url, answer.status_code)
-    p95 = statistics.quantiles(took[2:], n=20, method="inclusive")[-1]
-    return {"p50_ms": statistics.median(took[2:]) * 1000, "p95_ms": p95 * 1000, "cpu_ms": statistics.median(worked[2:]) * 1000}
 
 
 def _urls() -> dict[str, str]:
@@ -281,7 +241,7 @@ def main() -> None:
     print(json.dumps({"ready": True, **counted}), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
-        print(json.dumps(measure(asked["page"], asked["as"])), flush=True)
+        print(json.dumps(measure(_urls()[asked["page"]], asked["as"])), flush=True)
 
 
 if __name__ == "__main__":

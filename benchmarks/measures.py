@@ -258,21 +258,31 @@ def audit_fanout() -> Iterator[Figure]:
 
 def admin_pages() -> Iterator[Figure]:
     """p50 and p95 of the admin's pages over 100,000 runs, 1,000,000 entries and 10,000 waits, for an administrator and members of teams"""
+    return _pages("admin", HERE / "admin_pages.py")
+
+
+def inbox() -> Iterator[Figure]:
+    """p50 and p95 of what waits for people's yes, in the admin and over REST, with 100,000 open requests and as many that are over"""
+    return _pages("inbox", HERE / "inbox.py")
+
+
+def _pages(what: str, contestant: Path) -> Iterator[Figure]:
     for name in ("sqlite", "postgresql"):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-")))
             url = f"sqlite:///{folder}/bench.sqlite3" if name == "sqlite" else postgresql(stack).url
             environment = {"ORCHESTRA_HOME": str(folder), "ORCHESTRA_DATABASE_URL": url, **_sizes()}
-            pages = stack.enter_context(started("orchestra", [sys.executable, HERE / "admin_pages.py"], environment))
+            pages = stack.enter_context(started("orchestra", [sys.executable, contestant], environment))
             for page, person in pages.first["asked"]:
                 seen = pages.round(page=page, **{"as": person})
                 for word in ("p50", "p95", "cpu"):
-                    yield figure(f"admin.{name}.{page}.{person}.{word}", seen[f"{word}_ms"], "ms")
+                    yield figure(f"{what}.{name}.{page}.{person}.{word}", seen[f"{word}_ms"], "ms")
 
 
 def _sizes() -> dict[str, str]:
-    """Fewer rows, for who changes this: BENCH_RUNS, BENCH_ENTRIES, BENCH_WAITS."""
-    return {name: os.environ[name] for name in ("BENCH_RUNS", "BENCH_ENTRIES", "BENCH_WAITS") if name in os.environ}
+    """Fewer rows, for who changes this: BENCH_RUNS, BENCH_ENTRIES, BENCH_WAITS, BENCH_REQUESTS."""
+    names = ("BENCH_RUNS", "BENCH_ENTRIES", "BENCH_WAITS", "BENCH_REQUESTS")
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 ALL: dict[str, Measure] = {
@@ -295,4 +305,5 @@ ALL: dict[str, Measure] = {
     "boundary.call": boundary_call,
     "audit.fanout": audit_fanout,
     "admin.pages": admin_pages,
+    "inbox": inbox,
 }

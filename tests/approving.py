@@ -74,14 +74,12 @@ def request_of(run: Run) -> Request:
     return Request.objects.get(wait=Wait.objects.filter(run=run, kind="approval").latest("opened_at"))
 
 
-def aged(request: Request, by: timedelta) -> None:
-    """As if it had been asked for so much earlier."""
-    request.refresh_from_db()
-    Wait.objects.filter(pk=request.pk).update(opened_at=request.wait.opened_at - by, expires_at=request.wait.expires_at - by)
-    if request.next_stage_at is not None:
-        Request.objects.filter(pk=request.pk).update(next_stage_at=request.next_stage_at - by)
-
-
 def calls(run: Run) -> int:
     """How often what needs the approval was sent."""
     return Call.objects.filter(run=run, step="work").count()
+
+
+def age(request: Request, by: timedelta) -> None:
+    """As if it had been asked for so much earlier; its end stays where it is."""
+    Wait.objects.filter(pk=request.pk).update(opened_at=request.wait.opened_at - by)
+    Request.objects.filter(pk=request.pk).update(look_at=request.look_at - by)

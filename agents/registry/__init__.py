@@ -9,7 +9,7 @@ from .accounts import Place, change_password, create_person, people_visible_to, 
 from .applying import apply_folder
 from .changes import Applied, Change, CodeChange, FieldChange, FileChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .composing import starts_runs
-from .deeds import actor_name, grantors_of, publishers_of
+from .deeds import actor_name, grantors_of, publishers_of, subject_of
 from .entitlement import May, arguments_of, may
 from .folders import private_files, unpacked
 from .groups import (
@@ -26,14 +26,14 @@ from .groups import (
 from .lapses import refuse_lapsed
 from .lapsing import Lapsed, suspend_lapsed
 from .people import add_member, hide_team, people_of, remove_member, show_team
-from .policies import policies_in_force, policies_named, policy_shown
+from .policies import policies_in_force, policies_named, policy_numbers, policy_publishers_of, policy_shown
 from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
 from .registered import unregistered_in_force
 from .releases import nearest, pipeline_to_run, release_for, release_of
 from .retiring import reinstate, retire
 from .rights import Right, Rights, last_used, rights
-from .roles import may_be_asked
+from .roles import may_be_asked, people_asked
 from .rollbacks import rollback
 from .running import Runs, versions_run
 from .scaffolding import new_pipeline
@@ -84,6 +84,7 @@ __all__ = [
     "may_be_asked",
     "nearest",
     "new_pipeline",
+    "people_asked",
     "people_of",
     "people_visible_to",
     "permit_person",
@@ -92,6 +93,8 @@ __all__ = [
     "place_of",
     "policies_in_force",
     "policies_named",
+    "policy_numbers",
+    "policy_publishers_of",
     "policy_shown",
     "preview",
     "private_files",
@@ -117,6 +120,7 @@ __all__ = [
     "stop",
     "stop_shown",
     "stops_on",
+    "subject_of",
     "suspend",
     "suspend_lapsed",
     "take_from_group",

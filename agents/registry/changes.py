@@ -5,6 +5,7 @@ Pure. Built by the use-cases beside it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -178,9 +179,13 @@ class Preview:
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:
     """The leaves in which two nested values differ, by dotted path, in the order of their names."""
     before, after = dict(_leaves(old)), dict(_leaves(new))
-    return tuple(
-        FieldChange(path, before.get(path), after.get(path)) for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)
-    )
+    paths = sorted(before.keys() | after.keys())
+    return tuple(FieldChange(path, before.get(path), after.get(path)) for path in paths if _written(before, path) != _written(after, path))
+
+
+def _written(leaves: Mapping[str, Any], path: str) -> str | None:
+    """As JSON, in which `true` is not `1`; None where there is no such leaf, which is not the same as null."""
+    return json.dumps(leaves[path], sort_keys=True, default=str) if path in leaves else None
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,14 +1,16 @@
 """Notes who has put what in force, beside the ledger: nobody approves what they published or granted themselves.
 
-Runs inside a Turn. Called by what publishes and grants; `responsible_for` is what approvals ask.
+The first two run inside a Turn and are called by what publishes and grants; approvals ask the others, about many requests at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 
 from agents.models import Agent as AgentRow
-from agents.models import Granting, Publication, Release, Version
+from agents.models import Granting, PolicyVersion, Publication, Version
+from agents.models import Release as ReleaseRow
 from audit.actors import Actor
 
 from .writing import Turn
@@ -18,8 +20,8 @@ def actor_name(actor: Actor) -> str:
     return f"{actor.kind}:{actor.id}"
 
 
-def note_published(turn: Turn, what: Version | Release) -> None:
-    Publication.objects.get_or_create(subject=_subject(what), by=actor_name(turn.actor), defaults={"at": turn.now})
+def note_published(turn: Turn, what: Version | ReleaseRow | PolicyVersion) -> None:
+    Publication.objects.get_or_create(subject=subject_of(what), by=actor_name(turn.actor), defaults={"at": turn.now})
 
 
 def note_granted(turn: Turn, holder: str, granted: Collection[str], withdrawn: Collection[str]) -> None:
@@ -27,24 +29,42 @@ def note_granted(turn: Turn, holder: str, granted: Collection[str], withdrawn: C
     Granting.objects.bulk_create(Granting(holder=holder, rule=rule, by=actor_name(turn.actor), at=turn.now) for rule in granted)
 
 
-def _subject(what: Version | Release) -> str:
-    return f"release:{what.digest}" if isinstance(what, Release) else f"version:{what.pk}"
+def subject_of(what: Version | ReleaseRow | PolicyVersion) -> str:
+    if isinstance(what, ReleaseRow):
+        return f"release:{what.digest}"
+    return f"policy:{what.pk}" if isinstance(what, PolicyVersion) else f"version:{what.pk}"
 
 
-def publishers_of(versions: Iterable[Version], release: Release) -> set[str]:
-    """Everybody who wrote one of these versions or put it, or the release, in force; `person:NAME` each."""
-    every = list(versions)
-    wrote = {f"person:{version.author}" for version in every}
-    named = [*(map(_subject, every)), _subject(release)]
-    return wrote | set(Publication.objects.filter(subject__in=named).values_list("by", flat=True))
+def publishers_of(what: Collection[Version | ReleaseRow | PolicyVersion]) -> dict[str, frozenset[str]]:
+    """By subject everybody who wrote it or put it in force; `person:NAME` each. One statement for all."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for each in what:
+        found[subject_of(each)] |= set() if isinstance(each, ReleaseRow) else {f"person:{each.author}"}
+    rows = Publication.objects.filter(subject__in=list(found)).values_list("subject", "by") if found else ()
+    for subject, by in rows:
+        found[subject].add(by)
+    return {subject: frozenset(who) for subject, who in found.items()}
 
 
-def grantors_of(agent: AgentRow, rules: Iterable[str]) -> set[str]:
-    """Who granted these permissions of an agent or of its team. Of one that was granted before this was noted, everybody who wrote a version
-    of the agent counts."""
-    wanted = set(rules)
-    rows = Granting.objects.filter(holder__in=[agent.subject, agent.team.subject], rule__in=wanted).values_list("rule", "by")
-    found = {by for _, by in rows}
-    if wanted - {rule for rule, _ in rows}:
-        found |= {f"person:{author}" for author in Version.objects.filter(agent=agent).values_list("author", flat=True)}
+def grantors_of(wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], frozenset[str]]:
+    """By agent and permission who granted it, to the agent or to its team. `wanted`: of each agent the permissions.
+
+    Of one that was granted before this was noted, everybody who wrote a version of the agent counts. Three statements for all.
+    """
+    agents = list(AgentRow.objects.select_related("team").filter(name__in=wanted))
+    holders = {holder for agent in agents for holder in (agent.subject, agent.team.subject)}
+    rules = {rule for asked in wanted.values() for rule in asked}
+    by: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for holder, rule, who in Granting.objects.filter(holder__in=holders, rule__in=rules).values_list("holder", "rule", "by"):
+        by[holder, rule].add(who)
+    found = {(agent.name, rule): by[agent.subject, rule] | by[agent.team.subject, rule] for agent in agents for rule in wanted[agent.name]}
+    unnoted = {agent for (agent, _), who in found.items() if not who}
+    authors = _authors_of(unnoted) if unnoted else {}
+    return {(agent, rule): frozenset(who or authors.get(agent, set())) for (agent, rule), who in found.items()}
+
+
+def _authors_of(agents: Collection[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for agent, author in Version.objects.filter(agent__name__in=agents).values_list("agent__name", "author").distinct():
+        found[agent].add(f"person:{author}")
     return found

@@ -5,7 +5,7 @@ Runs inside a Turn where it writes. Called by applying, by the boundary (through
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -24,7 +24,7 @@ from audit.errors import Conflict
 from audit.ledger import Verb
 from audit.visible import visible
 
-from . import rows, verbs
+from . import deeds, rows, verbs
 from .changes import Change, FieldChange, compare
 from .preparing import Prepared
 from .writing import Turn, require_member
@@ -72,6 +72,7 @@ def _put_in_force(turn: Turn, row: Policy, version: PolicyVersion) -> None:
     if not moved:
         raise Conflict(f"version {version.number} of policy '{row.name}' was changed by somebody else; apply again")
     _note(turn, verbs.POLICY_PUBLISHED, row, version)
+    deeds.note_published(turn, version)
 
 
 def _of(row: Policy, state: VersionState) -> PolicyVersion | None:
@@ -90,6 +91,19 @@ def policies_in_force(names: Iterable[str]) -> dict[str, PolicyValue]:
     wanted = sorted(set(names))
     found = PolicyVersion.objects.filter(policy__name__in=wanted, state=VersionState.PUBLISHED).select_related("policy") if wanted else ()
     return {version.policy.name: PolicyValue.from_spec(version.spec, version.number) for version in found}
+
+
+def policy_numbers() -> dict[str, int]:
+    """Of every policy the version that is in force."""
+    return dict(PolicyVersion.objects.filter(state=VersionState.PUBLISHED).values_list("policy__name", "number"))
+
+
+def policy_publishers_of(wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], frozenset[str]]:
+    """By name and number of a version who wrote it or put it in force, `person:NAME` each; two statements for all."""
+    named = PolicyVersion.objects.select_related("policy").filter(policy__name__in={name for name, _ in wanted}) if wanted else ()
+    rows = [version for version in named if (version.policy.name, version.number) in wanted]
+    who = deeds.publishers_of(rows)
+    return {(version.policy.name, version.number): who[deeds.subject_of(version)] for version in rows}
 
 
 def policies_named(permissions: Iterable[str]) -> set[str]:

@@ -6,12 +6,15 @@ Called by whoever builds an Actor, and by the use-cases that say who may be give
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from django.contrib.auth.models import Group, User
+from django.db.models import Q
 
+from agents.models import Team
 from audit.actors import ACTS, CHANGE_THINGS, MANAGE_PEOPLE, OPERATE_RUNS, SEE_EVERYTHING, START_RUNS, STOP_EVERYTHING, Actor
 
 PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {SEE_EVERYTHING: ("audit", "see_everything"), MANAGE_PEOPLE: ("agents", "manage_people")}
@@ -72,6 +75,23 @@ def given_to(person: User) -> Given:
 def may_be_asked(actor: Actor) -> bool:
     """Whether this is somebody whose yes or no counts where a policy asks them."""
     return actor.kind == "person" and not (actor.roles and actor.roles <= NEVER_ASKED)
+
+
+def people_asked(people: Collection[str], teams: Collection[str]) -> dict[str, frozenset[str]]:
+    """Of these people and the members of these teams those whose yes counts: who may sign in, and has not only a role that is never asked.
+
+    By name, each with all teams that they belong to. Three statements, however many there are.
+    """
+    members = Team.members.through.objects.filter(team__name__in=teams).values("user_id")
+    found = User.objects.filter(Q(username__in=people) | Q(pk__in=members), is_active=True).only("pk", "username", "is_superuser")
+    rows = {person.pk: person for person in found}
+    belongs, roles = defaultdict(set), defaultdict(set)
+    for person, team in Team.members.through.objects.filter(user_id__in=rows).values_list("user_id", "team__name"):
+        belongs[person].add(team)
+    for person, role in Group.objects.filter(name__in=ROLES, user__in=rows).values_list("user__pk", "name"):
+        roles[person].add(role)
+    free = [row for key, row in rows.items() if row.is_superuser or not roles[key] or not roles[key] <= NEVER_ASKED]
+    return {row.username: frozenset(belongs[row.pk]) for row in free}
 
 
 def is_for_programs(person: User) -> bool:

@@ -21,7 +21,7 @@ from approvals import services
 from approvals.errors import BadDecision
 from approvals.models import Request
 from approvals.rules import APPROVED, DECLINED
-from approvals.services import Inbox
+from approvals.services import Inbox, given_as_edits
 from audit import clock, strict_json
 from audit.actors import Actor
 from audit.admin import Deed, LongListAdmin, act, text_field
@@ -189,9 +189,15 @@ def _arguments(text: str) -> Any:
     if not text.strip():
         return None
     try:
-        return strict_json.read(text, "the field Arguments")
+        return given_as_edits(strict_json.read(text, "the field Arguments"))
     except BadJson as error:
         raise BadDecision(error.message) from None
+
+
+def _typeable(value: Any) -> str:
+    """The same JSON, with what would hide or move other text written as its escape: a field for text shows no glyphs instead."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return "".join(each if each == "\n" or visible(each) == each else json.dumps(each)[1:-1] for each in text)
 
 
 def _hindrance(said: Mapping[str, Any]) -> str | None:
@@ -204,7 +210,7 @@ def _hindrance(said: Mapping[str, Any]) -> str | None:
 
 def _form(said: Mapping[str, Any]) -> Callable[..., forms.Form]:
     def made(data: Any = None) -> forms.Form:
-        form = DecideForm(data, initial={"seen": said["shown"], "arguments": json.dumps(said["arguments"], indent=2, ensure_ascii=False)})
+        form = DecideForm(data, initial={"seen": said["shown"], "arguments": _typeable(said["arguments"])})
         if said["policy"]["edits"]:
             hint = "The policy allows edits. What you change here must fit the agent's contract, and may not change what the call touches."
             form.fields["arguments"] = text_field("Arguments", lines=10, longest=100_000, required=False, help_text=hint)

@@ -81,6 +81,8 @@ APPROVAL: Final = given(
     ),
     comments=listing(given(person=text(), at=instant(), text=maybe(text()), meaning="What somebody said about it.")),
     why_not=maybe(text("why you can't decide it now; null where you can")),
+    deciders=listing(text("who can decide it at this moment; at most twenty")),
+    stuck=maybe(text("that these are too few, why, and what to do about it; null where they are enough")),
     meaning="A call that waits, or waited, for people's yes.",
 )
 DECISION: Final = given(

@@ -1,12 +1,15 @@
 """A request for an approval beside the wait of a run that it is for, whom it is put to, and what each of them says.
 
-Whether it is still open is the wait's to say: nothing of that is repeated here. Written by `approvals.services` only.
+Whether it is still open is the wait's to say; `watched` only keeps those that may be from the many that were. Written by `approvals.services` only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from functools import reduce
+from operator import or_
+from typing import Any, Final, Self
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
@@ -16,6 +19,9 @@ from approvals.rules import DECISIONS
 from audit.actors import Actor
 from audit.identity import new_id
 from runs.models import Wait, WaitState
+
+_WATCHED: Final = Q(models.Func(models.F("watched"), template="%(expressions)s", output_field=models.BooleanField()))
+"""The column as it stands: where it is compared with a parameter SQLite doesn't see that an index of those alone will do."""
 
 
 class RequestQuerySet(models.QuerySet["Request"]):
@@ -28,7 +34,15 @@ class RequestQuerySet(models.QuerySet["Request"]):
     def open(self, now: datetime) -> Self:
         """Those that can still be decided."""
         lives = {"wait__run__deadline_at__gt": now, "wait__run__cancel_requested_at__isnull": True}
-        return self.filter(wait__state=WaitState.OPEN, wait__expires_at__gt=now, **lives)
+        return self.watched().filter(wait__state=WaitState.OPEN, wait__expires_at__gt=now, **lives)
+
+    def watched(self) -> Self:
+        return self.filter(_WATCHED)
+
+    def under_older(self, numbers: Mapping[str, int]) -> Self:
+        """Watched ones that were asked under an older version of a policy than the one whose number this is."""
+        older = [Q(policy_name=name, policy_number__lt=number) for name, number in numbers.items()]
+        return self.watched().filter(reduce(or_, older)) if older else self.none()
 
     def put_to(self, actor: Actor) -> Self:
         """Those that a policy puts to this person in whichever of its stages."""
@@ -44,15 +58,23 @@ class Request(models.Model):
     binding = models.CharField(max_length=64)
     risk = models.CharField(max_length=64, blank=True, default="")
     policy = models.JSONField()
+    policy_name = models.CharField(max_length=63, blank=True, default="")
+    policy_number = models.PositiveIntegerField(default=0)
     escalated_to = models.PositiveIntegerField(default=0)
-    next_stage_at = models.DateTimeField(null=True, blank=True)
-    """When its policy's next stage begins; null where none follows, and once the last has begun."""
+    watched = models.BooleanField(default=True)
+    """False once it was seen to be over."""
+    look_at = models.DateTimeField()
+    """When time does something to it next: its policy's next stage begins, or nobody can decide it any more."""
 
     objects = RequestQuerySet.as_manager()
 
     class Meta:
         ordering = ("wait__expires_at", "pk")
-        indexes = [models.Index(fields=["next_stage_at"], name="request_next_stage", condition=Q(next_stage_at__isnull=False))]
+        indexes = [
+            models.Index(fields=["wait"], name="request_watched", condition=Q(watched=True)),
+            models.Index(fields=["look_at", "wait"], name="request_due", condition=Q(watched=True)),
+            models.Index(fields=["policy_name", "policy_number"], name="request_under", condition=Q(watched=True)),
+        ]
 
     def __str__(self) -> str:
         return f"approval of {self.agent}"
@@ -65,6 +87,11 @@ class Request(models.Model):
     @property
     def governing(self) -> Policy:
         return Policy.from_record(self.policy)
+
+    def next_look(self, stage: int) -> datetime:
+        """While this stage holds."""
+        wait, policy = self.wait, self.governing
+        return wait.expires_at if stage + 1 >= len(policy.stages) else min(policy.begins_at(wait.opened_at, stage + 1), wait.expires_at)
 
     def stage_at(self, now: datetime) -> int:
         """Which stage of its policy holds now, or held when it ended."""

@@ -94,7 +94,7 @@ def _found(request: str, actor: Actor) -> Request:
 
 
 def _again(found: Request) -> Request:
-    return Request.objects.select_related("wait", "wait__run", "wait__run__team", "wait__run__pipeline", "wait__run__release").get(pk=found.pk)
+    return Request.objects.select_related(*inbox.BESIDE, "wait__run__release").get(pk=found.pk)
 
 
 # --- under the lock --------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Ac
     request, policy = held.request, held.request.governing
     shown = documents.shown_digest(request, held.asked)
     binding = request.binding if edits is None else edits.binding
-    said = [*inbox.said_of(request), rules.Said(actor.id, decision, held.stage, binding)]
+    said = [*inbox.counting([request])[request.pk], rules.Said(actor.id, decision, held.stage, binding)]
     outcome = rules.outcome(policy, held.stage, said)
     facts = {
         "binding": binding,
@@ -149,9 +149,10 @@ def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Ac
     if outcome is None:
         runs.note_held(held.wait, [draft])
         return
-    by = sorted({each.person for each in said if each.decision == decision and each.stage == held.stage})
+    by = sorted(rules.agreeing(held.stage, said))
     changed = {} if edits is None else {"arguments": edits.arguments, "binding": edits.binding}
     runs.answer_held(held.wait, {"decision": str(Approval(outcome)), "by": by, "reason": reason, **changed}, actor=actor, beside=[draft])
+    Request.objects.filter(pk=request.pk).update(watched=False)
 
 
 def _draft(verb: str, request: Request, held: runs.HeldWait, actor: Actor, facts: Mapping[str, Any], openings: Mapping[str, Any]) -> Draft:

@@ -20,12 +20,14 @@ from audit.clock import to_text
 from runs.models import Step, StepState, WaitState
 
 MOST_EVIDENCE: Final = 20
+MOST_NAMED: Final = 20
 VOID: Final = "void"
 
 
 def listed(requests: Collection[Request], now: datetime) -> list[dict[str, Any]]:
     """Each in short, for lists."""
-    return [_short(request, now) for request in requests]
+    counted = inbox.counting([request for request in requests if request.wait.state == WaitState.OPEN])
+    return [_short(request, now, counted.get(request.pk)) for request in requests]
 
 
 def document(request: Request, *, actor: Actor) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def document(request: Request, *, actor: Actor) -> dict[str, Any]:
     now, asked = clock.now(), parts.asked_for(request)
     shown = _shown(request, asked)
     return {
-        **_short(request, now),
+        **listed([request], now)[0],
         **_about(request, asked, now),
         "shown": canonical.digest(shown),
         "arguments": shown["arguments"],
@@ -42,7 +44,26 @@ def document(request: Request, *, actor: Actor) -> dict[str, Any]:
         "decisions": _said(request.decisions.all(), "reason"),
         "comments": _said(request.comments.all(), "text"),
         "why_not": inbox.why_not(request, actor=actor),
+        **_who_can(request, asked, now),
     }
+
+
+def _who_can(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """`deciders`: who may decide it now; `stuck`: that they are too few, and what to do about it."""
+    if not asked or state_of(request, now) != WaitState.OPEN:
+        return {"deciders": [], "stuck": None}
+    found = inbox.deciders_of(request, asked, now=now)
+    lacks = rules.lacking(request.governing, request.stage_at(now), inbox.counting([request])[request.pk])
+    return {"deciders": list(found.free[:MOST_NAMED]), "stuck": None if len(found.free) >= lacks else _stuck(request, found, lacks, now)}
+
+
+def _stuck(request: Request, found: inbox.Deciders, lacks: int, now: datetime) -> str:
+    stage = request.governing.stages[request.stage_at(now)]
+    few = "nobody" if not found.free else f"only {', '.join(found.free)}"
+    kept = "; ".join(f"{name}: {rule.removesuffix(', so somebody else has to decide')}" for name, rule in found.kept[:MOST_NAMED])
+    why = f" (of whom it asks, {kept})" if kept else ""
+    do = "Have somebody else let into the team, or change the policy and publish it: then it is asked anew"
+    return f"{lacks} more must approve, and {few} of {stage.said.partition(' of ')[2]} can{why}. {do}"
 
 
 def shown_digest(request: Request, asked: Mapping[str, Any]) -> str:
@@ -50,10 +71,11 @@ def shown_digest(request: Request, asked: Mapping[str, Any]) -> str:
     return canonical.digest(_shown(request, asked))
 
 
-def _short(request: Request, now: datetime) -> dict[str, Any]:
+def _short(request: Request, now: datetime, counted: Sequence[rules.Said] | None) -> dict[str, Any]:
+    """`counted`: of one that is open, what counts of what was said."""
     wait, policy = request.wait, request.governing
     stage = request.stage_at(now)
-    said = inbox.said_of(request)
+    said = inbox.said_of(request) if counted is None else counted
     return {
         "id": str(wait.id),
         "run": str(wait.run_id),
@@ -84,13 +106,9 @@ def state_of(request: Request, now: datetime) -> str:
         return str(WaitState.EXPIRED) if over else str(WaitState.OPEN)
     if wait.state != WaitState.ANSWERED:
         return str(wait.state)
-    said = [each.decision for each in request.decisions.all()]
-    return rules.DECLINED if rules.DECLINED in said else rules.APPROVED if _was_approved(request) else VOID
-
-
-def _was_approved(request: Request) -> bool:
-    policy, said = request.governing, inbox.said_of(request)
-    return any(rules.outcome(policy, stage, said) == rules.APPROVED for stage in range(len(policy.stages)))
+    if not wait.answered_by.startswith("person:"):
+        return VOID  # nobody but people decides
+    return rules.DECLINED if any(each.decision == rules.DECLINED for each in request.decisions.all()) else rules.APPROVED
 
 
 def _silence(policy: Policy, request: Request, stage: int) -> str:

@@ -26,14 +26,22 @@ class Edits:
     binding: str
 
 
+def given_as_edits(arguments: Any) -> Any:
+    """What somebody typed for arguments. BadDecision for null, which would read as if nothing had been typed."""
+    if arguments is None:
+        raise BadDecision("the edited arguments are null, and no object; leave them out to approve what is asked for")
+    return arguments
+
+
 def edited(request: Request, asked: Mapping[str, Any], arguments: Any) -> Edits | None:
     """None where nothing is changed. BadDecision: the policy allows no edits, or these can't be."""
     given = documents.arguments_of(request)
-    if arguments is None or arguments == given:
+    if arguments is None or _same(arguments, given):
         return None
     if not request.governing.edits:
         raise BadDecision(f"{request.governing.said} allows no edits: approve what is asked for, or decline it")
     spec = request.wait.run.release.manifest["agents"][request.agent]["spec"]
+    arguments = _as_kept(arguments)
     _refuse_unfit(request, spec, arguments)
     if _touched(spec, arguments) != _touched(spec, given):
         raise BadDecision("an edit may not change what the call touches: decline it, and have it asked for with what is right")
@@ -45,11 +53,23 @@ def edited(request: Request, asked: Mapping[str, Any], arguments: Any) -> Edits 
     return Edits(arguments, changes, binding)
 
 
-def _refuse_unfit(request: Request, spec: Mapping[str, Any], arguments: Any) -> None:
+def _same(arguments: Any, given: Any) -> bool:
+    """As they would be sent: in Python `true` equals 1, and what was approved would be something else."""
     try:
-        canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)
+        return canonical.digest(arguments) == canonical.digest(given)
+    except canonical.NotCanonical:
+        return False
+
+
+def _as_kept(arguments: Any) -> Any:
+    """As the run will read them."""
+    try:
+        return canonical.value_of(canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH))
     except canonical.NotCanonical as error:
         raise BadDecision(f"the edited arguments can't be written as JSON: {error}") from None
+
+
+def _refuse_unfit(request: Request, spec: Mapping[str, Any], arguments: Any) -> None:
     wrong = list(contracts.compiled(spec["input"]).violations(arguments))
     if wrong or not isinstance(arguments, Mapping):
         said = f"the edited arguments break the contract of '{request.agent}': {'; '.join(wrong) or 'they are no object'}"

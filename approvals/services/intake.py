@@ -6,8 +6,8 @@ stopped. Idempotent, and quick where there is nothing new: every door calls it b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
@@ -23,9 +23,11 @@ from audit.actors import Actor
 from audit.errors import Conflict
 from audit.ledger import Draft
 from runs import services as runs
-from runs.models import Approval, Wait, WaitKind
+from runs.models import Approval, Wait, WaitKind, WaitState
 
 MOST: Final = 200
+SLACK: Final = timedelta(hours=1)
+"""What was opened so much before the newest request has been taken in before it: no transaction lasts so long."""
 CHANGED: Final = "the policy that it was asked under is not in force any more"
 _BESIDE: Final = ("wait", "wait__run", "wait__run__team", "wait__run__pipeline", "wait__run__release")
 _SELF: Final = Actor.system("approvals")
@@ -35,18 +37,35 @@ def tend() -> None:
     """Take in what is new, and what time or a changed policy has done to what is open. What it does not reach, the next call does."""
     now = clock.now()
     _take_in(now)
-    waiting = Request.objects.open(now).select_related(*_BESIDE)
-    for request in _outdated(waiting.order_by("wait__expires_at", "pk")[:MOST]):
-        void(request, CHANGED)
-    for request, stop in stopping.stopped(waiting):
+    beside = Request.objects.select_related(*_BESIDE)
+    outdated = list(beside.under_older(registry.policy_numbers()).order_by("-pk")[:MOST])
+    for request in outdated:
+        if not void(request, CHANGED):
+            _let_go([request])
+    for request, stop in stopping.stopped(beside.watched().open(now)):
         void(request, stop.said)
-    for request in waiting.filter(next_stage_at__lte=now).order_by("next_stage_at")[:MOST]:
-        _escalate(request)
+    due = [request for request in beside.watched().filter(look_at__lte=now).order_by("look_at")[:MOST] if request not in outdated]
+    _let_go([request for request in due if not _is_open(request, now)])
+    for request in due:
+        if _is_open(request, now):
+            _escalate(request)  # or it is looked at when it has come to that
+
+
+def _is_open(request: Request, now: datetime) -> bool:
+    return request.wait.state == WaitState.OPEN and now < request.wait.expires_at and request.wait.run.cancel_requested_at is None
+
+
+def _let_go(requests: Sequence[Request]) -> None:
+    """Over: nobody needs to look at them any more."""
+    if requests:
+        Request.objects.filter(pk__in=[request.pk for request in requests]).update(watched=False)
 
 
 def _take_in(now: datetime) -> None:
     known = Request.objects.filter(wait=OuterRef("pk"))
-    new = list(Wait.objects.filter(kind=WaitKind.APPROVAL).open(now).filter(~Exists(known)).order_by("opened_at")[:MOST])
+    waits = Wait.objects.filter(kind=WaitKind.APPROVAL).open(now).filter(~Exists(known))
+    newest = Wait.objects.filter(pk__in=Request.objects.order_by("-pk").values("pk")[:1]).values_list("opened_at", flat=True).first()
+    new = list((waits if newest is None else waits.filter(opened_at__gte=newest - SLACK)).order_by("opened_at")[:MOST])
     if not new:
         return
     said = reports.openings_of([wait.failure_entry for wait in new if wait.failure_entry is not None])
@@ -66,7 +85,8 @@ def _risks(openings: object) -> dict[str, str]:
 def _put(wait: Wait, asked: dict[str, object], risk: str) -> None:
     policy = Policy.from_record(asked["policy"])  # type: ignore[arg-type]
     values = {"agent": asked["agent"], "version": asked["version"], "binding": asked["binding"], "risk": risk, "policy": asked["policy"]}
-    values["next_stage_at"] = _next_stage_at(policy, wait, 0)
+    first = wait.opened_at + timedelta(milliseconds=policy.stages[0].within_ms)
+    values |= {"policy_name": policy.name, "policy_number": policy.number, "look_at": min(first, wait.expires_at)}
     request, created = Request.objects.get_or_create(wait=wait, defaults=values)
     if created:
         Approver.objects.bulk_create(_approvers(request, policy), ignore_conflicts=True)
@@ -78,8 +98,9 @@ def _approvers(request: Request, policy: Policy) -> Iterator[Approver]:
             yield from (Approver(request=request, stage=index, kind=kind, name=name) for name in names)
 
 
-def _next_stage_at(policy: Policy, wait: Wait, stage: int) -> datetime | None:
-    return policy.begins_at(wait.opened_at, stage + 1) if stage + 1 < len(policy.stages) else None
+def is_outdated(policy: Policy) -> bool:
+    in_force = registry.policies_in_force([policy.name]) if policy.name else {}
+    return bool(policy.name) and (policy.name not in in_force or in_force[policy.name].number != policy.number)
 
 
 def why_outdated(request: Request) -> str | None:
@@ -87,14 +108,7 @@ def why_outdated(request: Request) -> str | None:
     stop = stopping.stop_over(request)
     if stop is not None:
         return stop.said
-    return CHANGED if _outdated([request]) else None
-
-
-def _outdated(requests: Iterable[Request]) -> list[Request]:
-    named = [(request, request.governing) for request in requests]
-    in_force = registry.policies_in_force({policy.name for _, policy in named if policy.name})
-    numbers = {name: policy.number for name, policy in in_force.items()}
-    return [request for request, policy in named if policy.name and numbers.get(policy.name) != policy.number]
+    return CHANGED if is_outdated(request.governing) else None
 
 
 def void(request: Request, why: str, *, actor: Actor = _SELF) -> bool:
@@ -104,6 +118,7 @@ def void(request: Request, why: str, *, actor: Actor = _SELF) -> bool:
             held = runs.hold_wait(request.pk)
             draft = _draft(VOIDED.name, request, held, actor, {"binding": request.binding}, {"reason": why})
             runs.answer_held(held, {"decision": str(Approval.VOID), "reason": why}, actor=actor, beside=[draft])
+            _let_go([request])
     except Conflict:
         return False
     return True
@@ -122,8 +137,7 @@ def _escalate(request: Request) -> None:
         with transaction.atomic(durable=True):
             held = runs.hold_wait(request.pk)
             stage = request.stage_at(held.now)
-            later = _next_stage_at(request.governing, held.wait, stage)
-            if Request.objects.filter(pk=request.pk, escalated_to__lt=stage).update(escalated_to=stage, next_stage_at=later):
+            if Request.objects.filter(pk=request.pk, escalated_to__lt=stage).update(escalated_to=stage, look_at=request.next_look(stage)):
                 facts = {"binding": request.binding, "stage": stage}
                 runs.note_held(held, [_draft(ESCALATED.name, request, held, _SELF, facts, {})])
     except Conflict:

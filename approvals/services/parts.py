@@ -1,65 +1,150 @@
-"""Who had a part in what is to be approved: read from the run, its family, its release and the deeds behind its permissions.
+"""Who had a part in what is to be approved: read from the runs, their families, their releases and the deeds behind permissions and policies.
 
-Reads only; what a part means is for `approvals.rules`. Called by the inbox and by deciding.
+Reads only, for many requests as many statements as for one; what a part means is for `approvals.rules`. Called by the inbox and by deciding.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from functools import reduce
+from operator import or_
+from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import Q
 
 from agents import registry
-from agents.models import Agent, Version
+from agents.models import Release, Version
 from agents.validation import DEEPEST
 from approvals.models import Request
 from approvals.rules import Parts
 from audit import reports
 from runs.models import Run, Wait, WaitKind, WaitState
 
+Asked = Mapping[str, Any]
+_TOLD: Final = (WaitKind.SIGNAL, WaitKind.UNRESOLVED)
+"""What people answer in words that the run goes on with."""
 
-def asked_for(request: Request) -> dict[str, Any]:
+
+def asked_for(request: Request) -> Asked:
     """What the run's own entry says of it; empty where that was erased or doesn't match, and then nobody can decide."""
+    return asked_for_each([request])[request.pk]
+
+
+def asked_for_each(requests: Collection[Request]) -> dict[UUID, Asked]:
+    """The same for many, by their keys."""
+    entries = [request.wait.failure_entry for request in requests if request.wait.failure_entry is not None]
+    opened = reports.openings_of(entries) if entries else {}
+    return {request.pk: _matching(request, opened) for request in requests}
+
+
+def _matching(request: Request, opened: Mapping[UUID, Mapping[str, Any]]) -> Asked:
     entry = request.wait.failure_entry
-    said = None if entry is None else reports.openings_of([entry]).get(entry, {}).get("approval")
+    said = None if entry is None else opened.get(entry, {}).get("approval")
     return said if isinstance(said, dict) and said.get("binding") == request.wait.subject else {}
 
 
-def parts_of(request: Request, asked: dict[str, Any]) -> Parts:
-    family = _family(request.wait.run)
-    started = {run.started_by for run in family}
-    signals = Wait.objects.filter(run__in=[run.id for run in family], kind=WaitKind.SIGNAL, state=WaitState.ANSWERED)
-    return Parts(
-        started=frozenset(started),
-        signalled=frozenset(signals.values_list("answered_by", flat=True)),
-        published=frozenset(_published(request, family)),
-        granted=frozenset(_granted(request, asked)),
-    )
+def parts_of(request: Request, asked: Asked) -> Parts:
+    return parts_of_each([request], {request.pk: asked})[request.pk]
 
 
-def _family(run: Run) -> list[Run]:
-    """The run and those above it; one that judges another again, with that one."""
-    found, todo = [run], [run]
-    for _ in range(2 * DEEPEST):
-        above = {each for one in todo for each in (one.parent_run_id, one.reverifies_id) if each is not None} - {one.id for one in found}
-        if not above:
-            break
-        todo = list(Run.objects.filter(id__in=above).select_related("release"))
-        found += todo
+def parts_of_each(requests: Collection[Request], asked: Mapping[UUID, Asked]) -> dict[UUID, Parts]:
+    """The same for many, by their keys. `asked` as `asked_for_each` says it."""
+    families = _families({request.wait.run_id for request in requests})
+    told = _told({_root(run) for family in families.values() for run in family})
+    published = _published(requests, families)
+    granted = registry.grantors_of(_permissions(requests, asked))
+    ruled = registry.policy_publishers_of({(request.policy_name, request.policy_number) for request in requests if request.policy_name})
+    found = {}
+    for request in requests:
+        family = families[request.wait.run_id]
+        roots = {_root(run) for run in family}
+        found[request.pk] = Parts(
+            started=frozenset(run.started_by for run in family),
+            signalled=_joined(told[root, WaitKind.SIGNAL] for root in roots),
+            settled=_joined(told[root, WaitKind.UNRESOLVED] for root in roots),
+            published=published[request.pk],
+            granted=_joined(granted.get((request.agent, rule), frozenset()) for rule in _rules(asked[request.pk])),
+            ruled=ruled.get((request.policy_name, request.policy_number), frozenset()),
+        )
     return found
 
 
-def _published(request: Request, family: Iterable[Run]) -> set[str]:
-    """Of the agent's version, and of the pipelines' and the releases of the run and those above it."""
-    named = Q(agent__name=request.agent, number=request.version)
-    releases = {run.release.digest: run.release for run in family}
-    for release in releases.values():
-        pipeline = release.manifest["pipeline"]
-        named |= Q(pipeline__name=pipeline["name"], number=pipeline["version"])
-    versions = list(Version.objects.filter(named))
-    return {who for release in releases.values() for who in registry.publishers_of(versions, release)}
+def _joined(sets: Iterable[Collection[str]]) -> frozenset[str]:
+    return frozenset(who for each in sets for who in each)
 
 
-def _granted(request: Request, asked: dict[str, Any]) -> set[str]:
-    agent = Agent.objects.select_related("team").filter(name=request.agent).first()
-    rules = {use["permission"] for use in asked.get("uses", ())}
-    return set() if agent is None else registry.grantors_of(agent, rules)
+def _root(run: Run) -> UUID:
+    return run.root_run_id or run.id
+
+
+def _families(ids: Collection[UUID]) -> dict[UUID, list[Run]]:
+    """Of each run itself and those above it; of one that judges another again, with that one. A statement for each level that there is."""
+    known: dict[UUID, Run] = {}
+    wanted = set(ids)
+    for _ in range(2 * DEEPEST):
+        if not wanted:
+            break
+        columns = ("id", "parent_run_id", "reverifies_id", "root_run_id", "started_by", "release_id")
+        known |= {run.id: run for run in Run.objects.filter(id__in=wanted).only(*columns)}
+        wanted = {each for run in known.values() for each in _above(run)} - known.keys()
+    return {run: _line(run, known) for run in ids}
+
+
+def _above(run: Run) -> set[UUID]:
+    return {each for each in (run.parent_run_id, run.reverifies_id) if each is not None}
+
+
+def _line(run: UUID, known: Mapping[UUID, Run]) -> list[Run]:
+    found, pending = {run: known[run]}, [known[run]]
+    while pending:
+        above = {each: known[each] for each in _above(pending.pop()) if each in known and each not in found}
+        found |= above
+        pending += above.values()
+    return list(found.values())
+
+
+def _told(roots: Collection[UUID]) -> Mapping[tuple[UUID, str], set[str]]:
+    """Who told a family something, by its first run and by the kind of wait: what one of its runs was told may have gone to any other."""
+    rows = Wait.objects.filter(Q(run__in=roots) | Q(run__root_run__in=roots), kind__in=_TOLD, state=WaitState.ANSWERED)
+    found: dict[tuple[UUID, str], set[str]] = defaultdict(set)
+    for run, root, kind, who in rows.values_list("run", "run__root_run", "kind", "answered_by").distinct():
+        found[root or run, kind].add(who)
+    return found
+
+
+def _published(requests: Collection[Request], families: Mapping[UUID, list[Run]]) -> dict[UUID, frozenset[str]]:
+    """Of the agents' versions, and of the pipelines' and the releases of the runs and those above them."""
+    ids = {run.release_id for family in families.values() for run in family}
+    releases = {release.pk: release for release in Release.objects.filter(pk__in=ids).select_related("version").defer("manifest", "version__spec")}
+    agents = _versions({(request.agent, request.version) for request in requests})
+    who = registry.publishers_of([*releases.values(), *(release.version for release in releases.values()), *agents.values()])
+    return {request.pk: _joined(who[subject] for subject in _subjects(request, families, releases, agents)) for request in requests}
+
+
+def _versions(named: Collection[tuple[str, int]]) -> dict[tuple[str, int], Version]:
+    if not named:
+        return {}
+    wanted = reduce(or_, (Q(agent__name=name, number=number) for name, number in sorted(named)))
+    rows = Version.objects.filter(wanted).select_related("agent").defer("spec")
+    return {(version.agent.name, version.number): version for version in rows if version.agent is not None}
+
+
+def _subjects(
+    request: Request, families: Mapping[UUID, list[Run]], releases: Mapping[UUID, Release], agents: Mapping[tuple[str, int], Version]
+) -> Iterable[str]:
+    version = agents.get((request.agent, request.version))
+    if version is not None:
+        yield registry.subject_of(version)
+    for release in {run.release_id: releases[run.release_id] for run in families[request.wait.run_id]}.values():
+        yield from (registry.subject_of(release), registry.subject_of(release.version))
+
+
+def _permissions(requests: Collection[Request], asked: Mapping[UUID, Asked]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for request in requests:
+        found[request.agent] |= _rules(asked[request.pk])
+    return found
+
+
+def _rules(asked: Asked) -> set[str]:
+    return {use["permission"] for use in asked.get("uses", ())}

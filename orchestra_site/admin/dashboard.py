@@ -98,7 +98,7 @@ def _answers(actor: Actor, now: datetime) -> list[dict[str, Any]]:
 
 
 def _approvals(actor: Actor, now: datetime) -> list[dict[str, Any]]:
-    """What this person may approve at this moment, what ends soonest first."""
+    """What this person may approve at this moment, what is theirs for the shortest time first."""
     return approvals.listed(approvals.waiting_for(actor, most=MOST), now)
 
 

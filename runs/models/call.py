@@ -59,6 +59,7 @@ class Call(models.Model):
         indexes = [
             models.Index(fields=["run", "step"], name="call_of_step"),
             models.Index(fields=["agent", "-dispatched_at"], name="call_of_agent"),  # rates and breakers read the newest ones
+            models.Index(fields=["dispatched_at"], name="call_dispatched"),  # what was sent last before a stop, and what after it
             models.Index(fields=["settled_at", "id"], name="call_unresolved", condition=Q(state=CallState.UNRESOLVED.value)),
         ]
 

@@ -64,7 +64,7 @@ class Wait(models.Model):
         indexes = [
             models.Index(fields=["expires_at", "id"], name="wait_open", condition=Q(state=WaitState.OPEN.value)),
             models.Index(fields=["run", "step"], name="wait_of_step"),
-            models.Index(fields=["kind"], name="wait_open_kind", condition=Q(state=WaitState.OPEN.value)),
+            models.Index(fields=["kind", "opened_at"], name="wait_open_kind", condition=Q(state=WaitState.OPEN.value)),
         ]
 
     def __str__(self) -> str:

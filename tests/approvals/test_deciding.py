@@ -303,7 +303,7 @@ def test_a_policy_that_escalates_puts_it_to_the_next_ones_and_never_approves(tmp
     assert request.wait.expires_at - request.wait.opened_at == timedelta(hours=3)
     with pytest.raises(NotYours, match="and you only if they stay silent"):
         decide(request, dora)
-    approving.aged(request, timedelta(hours=1, seconds=1))
+    approving.age(request, timedelta(hours=1, seconds=1))
     assert services.waiting_for(dora, most=10) == [request] and services.waiting_for(bob, most=10) == []
     with pytest.raises(NotYours, match="you are none of them"):
         decide(request, bob)

@@ -50,7 +50,7 @@ def test_a_stop_closes_the_requests_under_it_and_after_it_they_are_asked_anew(tm
     row = stop(scope, str(run.id) if scope == "run" else name)
     sweeps.sweep()
     assert verbs(run) == ["approvals.request.voided"]
-    with pytest.raises(Voided, match="has been stopped since .*, so nothing was decided: its step asks anew"):
+    with pytest.raises(Voided, match=r"has been stopped since .*, so nothing was decided: its step asks anew"):
         services.decide(request=str(request.pk), decision="approved", reason="go", actor=bob)
     pipelines.drive(run)
     assert (open_waits(run), approving.calls(run), Decision.objects.count()) == (["stopped"], 0, 0)
@@ -80,12 +80,12 @@ def test_a_sweep_takes_in_what_nobody_has_looked_at_and_puts_it_to_the_next_stag
     pipelines.drive(run)
     sweeps.sweep()
     request = Request.objects.get(wait__run=run)
-    assert request.next_stage_at == request.wait.opened_at + timedelta(hours=1)
-    approving.aged(request, timedelta(hours=1, seconds=1))
+    assert request.look_at == request.wait.opened_at + timedelta(hours=1)
+    approving.age(request, timedelta(hours=1, seconds=1))
     sweeps.sweep()
     sweeps.sweep()
     request.refresh_from_db()
-    assert (verbs(run), request.escalated_to, request.next_stage_at) == (["approvals.request.escalated"], 1, None)
+    assert (verbs(run), request.escalated_to, request.look_at) == (["approvals.request.escalated"], 1, request.wait.expires_at)
 
 
 def test_however_many_are_open_whatever_is_due_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,9 +94,8 @@ def test_however_many_are_open_whatever_is_due_is_reached(tmp_path: Path, monkey
     approving.publish(tmp_path, rule=f"{approving.RULE} policy two", policy=ESCALATING)
     _, first = approving.started()
     _, second = approving.started()
-    approving.aged(first, timedelta(minutes=10))  # ends sooner, and nothing is due of it
-    Request.objects.filter(pk=second.pk).update(next_stage_at=second.wait.opened_at)
-    Wait.objects.filter(pk=second.pk).update(opened_at=second.wait.opened_at - timedelta(hours=1, seconds=1))
+    approving.age(first, timedelta(minutes=10))  # sooner, and nothing is due of it
+    approving.age(second, timedelta(hours=1, seconds=1))
     services.tend()
     second.refresh_from_db()
     assert second.escalated_to == 1

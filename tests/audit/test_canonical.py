@@ -10,7 +10,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.canonical import MAX_DEPTH, MAX_INTEGER, NotCanonical, canonical_bytes, commitment, digest, digest_bytes, entry_bytes
+from audit.canonical import MAX_DEPTH, MAX_INTEGER, NotCanonical, canonical_bytes, commitment, digest, digest_bytes, entry_bytes, value_of
 
 # RFC 8785, appendix B: the bits of an IEEE 754 double and its text.
 NUMBERS = {
@@ -70,6 +70,12 @@ def test_only_what_must_be_escaped_is() -> None:
     value = {"text": '\u20ac$\u000f\u000aA\'B"\\\\"/\u007f\u2028'}
     assert canonical_bytes(value) == '{"text":"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/\u007f\u2028"}'.encode()
     assert entry_bytes(value) == canonical_bytes(value)
+
+
+@pytest.mark.parametrize("value", [1e16, -1e18, float(2**53), 1e21, 1.5, 2**53 - 1, [{"a": 123456789012345678.0, "t": "1234567890123456789"}]])
+def test_what_was_written_is_read_as_it_was(value: Any) -> None:
+    """Digits beyond 2^53 were a float: no integer is written in them."""
+    assert repr(value_of(canonical_bytes(value))) == repr(json.loads(json.dumps(value)))
 
 
 @pytest.mark.parametrize(

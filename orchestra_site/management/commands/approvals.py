@@ -121,6 +121,8 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
             ("bound to", said["binding"]),
             ("shown", said["shown"]),
             ("you", visible(said["why_not"] or "may decide this", 400)),
+            ("can decide", visible(", ".join(said["deciders"]), 400)),
+            ("stuck", visible(said["stuck"] or "", 2_000)),
         ]
     )
     yield Text("arguments", style="dim")
@@ -135,8 +137,10 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
 
 def visible_lines(value: Any) -> str:
     """JSON for reading, as much as a person reads; no line of it can do anything to a terminal."""
-    lines = json.dumps(value, indent=2, ensure_ascii=False)[:LONGEST].splitlines()
-    return "\n".join(visible(line, 300) for line in lines)
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    shown = [visible(line, 300) for line in text[:LONGEST].splitlines()]
+    cut = len(text) > LONGEST or any(len(line) > 300 for line in text.splitlines())
+    return "\n".join([*shown, *(["… cut here: --json says all of it; decide on nothing that you haven't read"] if cut else [])])
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> Padding:

@@ -62,6 +62,8 @@ class Command(BaseCommand):
                 request = services.comment(request=wanted, text=options["reason"], actor=actor)
             else:
                 arguments = value_given("arguments", options["arguments"], options["arguments_file"])
+                if options["arguments"] is not None or options["arguments_file"] is not None:
+                    arguments = services.given_as_edits(arguments)
                 said = {"reason": options["reason"], "seen": options["seen"], "arguments": arguments}
                 request = services.decide(request=wanted, decision=WORDS[decision], **said, actor=actor)
         screen.show(Text(_meaning(request, decision)))
