@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -15,10 +15,10 @@ from approvals.models import Request
 from approvals.services import Inbox
 from audit import clock
 from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 from audit.visible import visible
 from audit.wording import lasting, money
-from orchestra_site.shell import actor_of_shell
-from runs.management.terminal import Screen, add_json, teaching_parser
+from runs.management.terminal import Screen, add_json
 from runs.management.terminal.words import instant
 
 MOST = 200
@@ -41,11 +41,9 @@ exit status: 0, also when there is none, 2 there is no such request, 75 the data
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "List what waits for an approval, or show one request in full."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("request", nargs="?", metavar="REQUEST", help="one request, by its id")
@@ -56,7 +54,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
-            actor = actor_of_shell()
+            actor = self.actor()
             if options["request"]:
                 _show(screen, services.find_request(options["request"], actor=actor), actor)
             else:
