@@ -159,9 +159,7 @@ def end_tokens(person: User) -> int:
 
 def _person(username: str, actor: Actor) -> User:
     if actor.kind != "system" and username != actor.id:
-        raise NotGranted(
-            "you can make a token for yourself only: it acts as the person whose it is. Where Orchestra runs, `manage.py token` without a token makes any"
-        )
+        raise NotGranted("you can make a token for yourself only: it acts as the person whose it is; the installation's own shell makes others'")
     person = User.objects.select_for_update().filter(username=username, is_active=True).first() if username.isprintable() else None
     if person is None:
         raise UnknownPerson(f"there is no person '{visible(username, 80)}' who may sign in; `manage.py person NAME --create` makes an account")

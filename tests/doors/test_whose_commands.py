@@ -1,0 +1,144 @@
+"""Commands are the person's whose token the shell holds: what they publish there they don't approve, and no bad token makes the system of somebody."""
+
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command, load_command_class
+from django.utils.module_loading import import_string
+
+from agents.models import Version
+from approvals.models import Decision
+from audit.actors import Actor
+from audit.errors import OrchestraError
+from audit.models import Entry
+from orchestra_site.tokens import create_token
+from tests import approving, pipelines
+from tests.approving import member
+from tests.documents import ROOT
+from tests.doors import typed
+from tests.pipelines import SYSTEM
+
+pytestmark = pytest.mark.django_db(transaction=True)
+BAD = "not one"
+
+
+@pytest.fixture
+def shell_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put the token of a member of the team into the environment; without a name none."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def given(name: str) -> None:
+        if name:
+            member(name, "platform")
+        monkeypatch.setenv("ORCHESTRA_TOKEN", create_token(name, actor=SYSTEM).text if name else "")
+
+    return given
+
+
+def type_in(command: str, *arguments: Any) -> tuple[str, str]:
+    """What it says when it is done, and what it is refused with."""
+    out, err = StringIO(), StringIO()
+    try:
+        call_command(command, *map(str, arguments), stdout=out, stderr=err)
+    except (CommandError, SystemExit) as left:
+        assert left.__context__ is not None and isinstance(left.__context__, OrchestraError), left
+        return out.getvalue(), f"{left} {err.getvalue()}"
+    return out.getvalue(), ""
+
+
+def publish(path: Path, shell_of: Callable[[str], None]) -> None:
+    """The folder stands there as nobody's; alice makes a newer version of it what runs."""
+    approving.publish(path / "first")
+    shell_of("alice")
+    assert not type_in("apply", "-f", changed(path, "timeout: 21s"))[1]
+    assert not type_in("publish", "sample")[1]
+
+
+def grant(path: Path, shell_of: Callable[[str], None]) -> None:
+    """Alice grants the permission that asks for the approval; somebody else puts what runs in force again, so that this alone is hers."""
+    approving.publish(path / "first", rule="allow write deploy:*")
+    shell_of("alice")
+    assert not type_in("apply", "-f", folder(path / "granted"), "--publish")[1]
+    shell_of("")
+    assert not type_in("apply", "-f", changed(path, "timeout: 21s"), "--publish")[1]
+
+
+def roll_back(path: Path, shell_of: Callable[[str], None]) -> None:
+    approving.publish(path / "first")
+    assert not type_in("apply", "-f", changed(path, "timeout: 21s"), "--publish")[1]
+    shell_of("alice")
+    assert not type_in("rollback", "sample")[1]
+
+
+def folder(path: Path) -> Path:
+    worker = pipelines.agent("worker", "work:act", role="act", more=f'uses: ["write deploy:{{input.feed}}"]\npermissions: ["{approving.RULE}"]\n')
+    return pipelines.folder(path, functions=approving.WORK, agents=[worker], steps=approving.STEPS)
+
+
+def changed(path: Path, timeout: str) -> Path:
+    made = folder(path / "changed")
+    file = made / "pipeline.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert "timeout: 20s" in text
+    file.write_text(text.replace("timeout: 20s", timeout), encoding="utf-8")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("deed", "rule"),
+    [(publish, "you wrote or published"), (grant, "you granted the permission"), (roll_back, "you wrote or published")],
+)
+def test_whoever_puts_something_in_force_from_a_shell_does_not_approve_it(
+    deed: Callable[..., None], rule: str, tmp_path: Path, shell_of: Callable[[str], None]
+) -> None:
+    deed(tmp_path, shell_of)
+    request = approving.started(by=member("dora", "platform"))[1]
+    shell_of("alice")
+    refused = " ".join(type_in("decide", request.pk, "approve", "--reason", "x")[1].split())
+    assert f"you can't decide this: {rule}" in refused
+    assert not Decision.objects.exists()
+    shell_of("bob")
+    assert not type_in("decide", request.pk, "approve", "--reason", "x")[1]
+
+
+def test_the_ledger_and_the_rows_name_whoever_publishes_from_a_shell(tmp_path: Path, shell_of: Callable[[str], None]) -> None:
+    publish(tmp_path, shell_of)
+    assert Version.objects.filter(pipeline__name="sample").latest("number").author == "alice"
+    entry = Entry.objects.filter(verb="agents.release.published").latest("at")
+    assert (entry.actor_kind, entry.actor) == ("person", "alice")
+
+
+@pytest.mark.parametrize("line", typed.lines(), ids=lambda line: line.text.split(" ")[0] if isinstance(line, typed.Line) else None)
+def test_a_token_that_is_no_good_is_refused_and_never_taken_for_the_system(line: typed.Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    member("alice", "platform")
+    monkeypatch.setenv("ORCHESTRA_TOKEN", BAD)
+    entries = Entry.objects.count()
+    words = line.text.partition(" → ")[0].replace("<folder>", str(tmp_path)).replace("<me>", "alice")
+    words = words.replace("<token>", "00000000-0000-0000-0000-000000000000").replace("<lock>", "00000000-0000-0000-0000-000000000000")
+    out, refused = type_in(*words.split())
+    said = " ".join(refused.split())
+    assert "the token in ORCHESTRA_TOKEN is unknown, has ended, was revoked" in said and BAD not in said
+    assert not out and Entry.objects.count() == entries
+
+
+def test_only_what_sets_the_installation_up_is_typed_by_the_system_itself() -> None:
+    sources = [path for app in ("audit", "agents", "runs", "approvals", "orchestra_site") for path in (ROOT / app).glob("management/**/*.py")]
+    assert len(sources) > 40
+    assert {path.name for path in sources if "Actor.system(" in path.read_text(encoding="utf-8")} == {"createfirstadmin.py"}
+    assert typed.of_nobody() == {"changepassword", "chores", "createfirstadmin", "createsuperuser", "new", "sweep", "worker", "workers"}
+
+
+def test_the_setting_names_what_knows_whose_a_shell_is() -> None:
+    found = import_string(settings.ORCHESTRA_ACTOR_OF_SHELL)()
+    assert found == Actor.system("shell")
+
+
+@pytest.mark.parametrize("name", sorted(typed.persons_commands()))
+def test_the_help_of_a_command_that_is_somebodys_says_so_before_its_examples(name: str) -> None:
+    app = next(each for each in ("agents", "audit", "runs", "orchestra_site") if (ROOT / each / "management" / "commands" / f"{name}.py").exists())
+    said, _, examples = load_command_class(app, name).taught().partition("\nexample")
+    assert "whose command it is:" in said and "ORCHESTRA_TOKEN" in said and examples
