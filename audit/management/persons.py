@@ -21,6 +21,11 @@ whose command it is:
 """
 
 
+def none_seen(nothing: str, actor: Actor) -> str:
+    """What a list says that is empty: of things that may be there all the same, where it is a person's."""
+    return nothing if actor.kind == "system" else f"{nothing} that you may see"
+
+
 class PersonsCommand(TeachingCommand):
     """Whoever says who they are is never taken for somebody else, and least of all for the system, which may everything."""
 

@@ -9,15 +9,17 @@ from uuid import UUID
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command, load_command_class
 from django.utils.module_loading import import_string
 
+from agents import registry
 from agents.models import Version
 from approvals.models import Decision
 from audit.actors import Actor
 from audit.models import Entry
 from orchestra_site.tokens import create_token
-from tests import approving, pipelines
+from tests import approving, pipelines, shell
 from tests.approving import member
 from tests.documents import ROOT
 from tests.doors import typed
@@ -143,3 +145,31 @@ def test_the_help_of_a_command_that_is_somebodys_says_so_before_its_examples(nam
     app = next(each for each in ("agents", "audit", "runs", "orchestra_site") if (ROOT / each / "management" / "commands" / f"{name}.py").exists())
     said, _, examples = load_command_class(app, name).taught().partition("\nexample")
     assert "whose command it is:" in said and "ORCHESTRA_TOKEN" in said and examples
+
+
+@pytest.mark.parametrize("command", ["approvals", "inventory", "locks", "prices", "runs", "stops", "waits"])
+def test_an_empty_list_says_nothing_of_what_somebody_may_not_see(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "you may see" not in said_by(command)
+    registry.create_person("charlie", actor=SYSTEM)
+    monkeypatch.setenv("ORCHESTRA_TOKEN", create_token("charlie", actor=SYSTEM).text)
+    assert "that you may see" in said_by(command)
+
+
+def said_by(command: str) -> str:
+    done = shell.typed(command)
+    return f"{done.out}{done.err}"
+
+
+def test_an_export_gives_a_person_what_they_may_see_and_names_no_account_that_they_may_not(
+    tmp_path: Path, shell_of: Callable[[str], None], bob: User, charlie: User
+) -> None:
+    approving.publish(tmp_path)
+    shell_of("alice")
+    out, _ = type_in("auditexport")
+    assert '"agent":"worker"' in out and '"verb":"agents.person.created"' not in out
+    assert (Entry.objects.latest("at").verb, Entry.objects.latest("at").actor) == ("audit.export.made", "alice")
+    for name in ("charlie", "charli"):
+        refused = type_in("auditexport", "--person", name)[1]
+        assert f"there is no person '{name}' that you may see" in refused and "charlie" not in refused.partition("did you mean")[2]
+    shell_of("")
+    assert "did you mean 'charlie'" in type_in("auditexport", "--person", "charli")[1]

@@ -11,7 +11,7 @@ from agents.prices import Price as PriceValue
 from agents.prices import nano_of_usd
 from audit.actors import Actor
 from audit.errors import Invalid
-from audit.management.persons import PersonsCommand
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from audit.wording import money
 
@@ -75,7 +75,8 @@ def _show_all(shown: Shown, actor: Actor) -> None:
     for row in rows:
         shown.line(visible(f"{row.provider}/{row.model}: version {row.version}, {_figures(row.value)} ({row.source})", 400))
     if not rows:
-        shown.line("no prices yet: an alias gets its model's when it is applied, `manage.py prices set` says one by hand", "hint")
+        none = none_seen("no prices yet", actor)
+        shown.line(f"{none}: an alias gets its model's when it is applied, `manage.py prices set` says one by hand", "hint")
 
 
 def _said(options: dict[str, Any]) -> PriceValue:

@@ -15,7 +15,7 @@ from approvals.models import Request
 from approvals.services import Inbox
 from audit import clock
 from audit.actors import Actor
-from audit.management.persons import PersonsCommand
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from audit.wording import lasting, money
 from runs.management.terminal import Screen, add_json
@@ -58,7 +58,7 @@ class Command(PersonsCommand):
             if options["request"]:
                 _show(screen, services.find_request(options["request"], actor=actor), actor)
             else:
-                _list(screen, _wanted(actor, options))
+                _list(screen, _wanted(actor, options), actor)
 
 
 def _wanted(actor: Actor, options: Mapping[str, Any]) -> list[Request]:
@@ -71,7 +71,7 @@ def _wanted(actor: Actor, options: Mapping[str, Any]) -> list[Request]:
     return list(open_now.order_by("wait__expires_at", "pk")[: MOST + 1])
 
 
-def _list(screen: Screen, requests: list[Request]) -> None:
+def _list(screen: Screen, requests: list[Request], actor: Actor) -> None:
     found = services.listed(requests[:MOST], clock.now())
     if screen.json:
         screen.document(found)
@@ -79,7 +79,7 @@ def _list(screen: Screen, requests: list[Request]) -> None:
         parts = [part for said in found for part in (*_block(said), Text(""))]
         screen.show(Group(*parts[:-1], *([Text(f"\n… the first {MOST}")] if len(requests) > MOST else [])))
     else:
-        screen.note("nothing waits for an approval")
+        screen.note(none_seen("nothing waits for an approval", actor))
 
 
 def _show(screen: Screen, request: Request, actor: Actor) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from audit.actors import Actor
 from audit.errors import Invalid
-from audit.management.persons import PersonsCommand
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from orchestra_site import stock
 from runs.management.terminal import Screen, add_json
@@ -59,7 +59,8 @@ class Command(PersonsCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
-            found = _found(options["what"], options["team"], self.actor())
+            actor = self.actor()
+            found = _found(options["what"], options["team"], actor)
         if screen.json:
             screen.document(found)
         else:
@@ -67,7 +68,7 @@ class Command(PersonsCommand):
             for said in list(_notices(found))[:MOST_NOTICES]:
                 screen.note(said, style="bold red")
         if not any(found.values()):
-            screen.note("nothing yet: manage.py new pipeline NAME writes a folder, manage.py apply -f FOLDER stores it")
+            screen.note(f"{none_seen('nothing yet', actor)}: manage.py new pipeline NAME writes a folder, manage.py apply -f FOLDER stores it")
 
 
 def _found(what: str | None, team: str | None, actor: Actor) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from agents.management.showing import Shown, refusals_shown
 from audit import clock
 from audit.actors import Actor
-from audit.management.persons import PersonsCommand
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from orchestra_site.models import Tries
 from orchestra_site.tries import lift_lock
@@ -50,4 +50,4 @@ class Command(PersonsCommand):
 
 def _listed(actor: Actor) -> list[str]:
     rows = Tries.objects.locks(clock.now()).visible_to(actor).select_related("person")[:MOST]
-    return [f"{row.id}  until {clock.to_text(row.ends)}  {visible(row.subject, 300)}" for row in rows] or ["nothing is locked"]
+    return [f"{row.id}  until {clock.to_text(row.ends)}  {visible(row.subject, 300)}" for row in rows] or [none_seen("nothing is locked", actor)]

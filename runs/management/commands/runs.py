@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 from rich.table import Table
 from rich.text import Text
 
-from audit.management.persons import PersonsCommand
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from audit.wording import instant, lasting
 from runs.management.terminal import Screen, add_json
@@ -44,15 +44,17 @@ class Command(PersonsCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
+            actor = self.actor()
             asked = {"pipeline": options["pipeline"], "word": options["outcome"], "cause": options["cause"]}
-            found = recent(actor=self.actor(), limit=options["limit"], children=options["all"], **asked)
+            found = recent(actor=actor, limit=options["limit"], children=options["all"], **asked)
         if screen.json:
             screen.document([as_record(listed) for listed in found])
         elif found:
             screen.show(_table(found))
             screen.note("manage.py showrun ID shows one (the beginning of an id will do)", "dim")
         else:
-            screen.note("no such run yet" if any(asked.values()) else "no run yet: manage.py runpipeline NAME starts one")
+            hint = "" if any(asked.values()) else ": manage.py runpipeline NAME starts one"
+            screen.note(none_seen("no such run yet" if any(asked.values()) else "no run yet", actor) + hint)
 
 
 def _limit(text: str) -> int:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from agents import registry
 from audit import clock
-from audit.management.persons import PersonsCommand
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from runs import services
 from runs.management.terminal import Screen, add_json
@@ -57,7 +57,7 @@ class Command(PersonsCommand):
         elif found:
             screen.show(Group(*[Text(line) for stop in found for line in _lines(stop)]))
         else:
-            screen.note("nothing is stopped")
+            screen.note(none_seen("nothing is stopped", actor))
 
 
 def _lines(stop: Mapping[str, Any]) -> Iterator[str]:

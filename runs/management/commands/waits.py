@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.text import Text
 
 from audit import clock
-from audit.management.persons import PersonsCommand
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from runs import services
 from runs.management.terminal import Screen, add_json
@@ -53,7 +53,7 @@ class Command(PersonsCommand):
         elif found:
             screen.show(_blocks(found, more=len(rows) > MOST))
         else:
-            screen.note("no run waits for anything")
+            screen.note(none_seen("no run waits for anything", actor))
 
 
 def _blocks(found: Sequence[Mapping[str, Any]], *, more: bool) -> Group:
