@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from audit.actors import Actor
 from audit.errors import Invalid, NotFound
@@ -50,12 +50,18 @@ def agent_named(name: str, *, actor: Actor) -> str:
 
 def person_named(name: str, *, actor: Actor) -> str:
     """The name, if such a person is there, or did something, or something was done on their behalf."""
-    entries, people = Entry.objects.visible_to(actor), get_user_model()._default_manager  # noqa: SLF001 - Django's way to a model's manager
+    entries, people = Entry.objects.visible_to(actor), _accounts(actor)
     if any(entries.filter(way).exists() for way in EntryQuerySet.ways_of_person(name)) or people.filter(username=name).exists():
         return name
     known = {*_names(entries.filter(DID), "actor", MOST), *_names(entries.filter(on_behalf_of__isnull=False), "on_behalf_of", MOST)}
     known |= set(people.order_by("username").values_list("username", flat=True)[:MOST])
-    raise NotFound(f"there is no person '{visible(name, 80)}', and no entry names one{_near(name, known)}")
+    raise NotFound(f"there is no person '{visible(name, 80)}' that you may see, and no entry names one{_near(name, known)}")
+
+
+def _accounts(actor: Actor) -> QuerySet[Any]:
+    """Those that the actor may know of: all for whoever manages people, one's own for everybody else."""
+    rows = get_user_model()._default_manager.all()  # noqa: SLF001 - Django's way to a model's manager
+    return rows if actor.may_manage_people else rows.filter(username=actor.id)
 
 
 def _names(entries: EntryQuerySet, column: str, most: int) -> Iterator[str]:

@@ -5,21 +5,20 @@ Knows no rule. The base of those commands.
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from agents.management.showing import TeachingFormatter
+from audit.management.teaching import TeachingCommand
 
 
-class Instead(BaseCommand):
+class Instead(TeachingCommand):
     """Refuses whatever Django's command takes with the same sentence."""
 
     requires_system_checks = ()
     instead = ""
     example = ""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        epilog = f"example of what to type instead:\n  {self.example}\n\nexit status: 2, whatever it is given"
-        return super().create_parser(prog_name, subcommand, epilog=epilog, formatter_class=TeachingFormatter, **kwargs)
+    def taught(self) -> str:
+        return f"example of what to type instead:\n  {self.example}\n\nexit status: 2, whatever it is given"
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("given", nargs="*", metavar="ANYTHING", help="nothing is read")

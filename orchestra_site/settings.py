@@ -274,6 +274,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "POSTPROCESSING_HOOKS": ["orchestra_site.rest.schema.complete"],
 }
 
+# Commands: whose one is (audit.management.persons); no app below the site may import what knows people ----------------------------------
+
+ORCHESTRA_ACTOR_OF_SHELL = "orchestra_site.shell.actor_of_shell"
+
 # Logging: to stderr, so that stdout belongs to what a command was asked for ------------------------------------------------------------
 
 _LEVEL = env.choice("ORCHESTRA_LOG_LEVEL", "WARNING", among=("DEBUG", "INFO", "WARNING", "ERROR"))

@@ -1,6 +1,7 @@
 """Who types a command: the person whose token the environment holds, or nobody in particular.
 
-A command line can be seen by everybody on the machine, so a token never stands there. Used by the commands that answer for a person.
+A command line can be seen by everybody on the machine, so a token never stands there. Named in the settings (ORCHESTRA_ACTOR_OF_SHELL) for
+the commands of every app; `decide` asks for what only a person has.
 """
 
 import os

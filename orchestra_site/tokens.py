@@ -25,7 +25,7 @@ from audit.actors import Actor
 from audit.errors import Conflict, Invalid, NotFound, OrchestraError
 from audit.visible import visible
 from orchestra_site.credentials import OpenToken, require_open_beside
-from orchestra_site.models import USE_IS_KNOWN_TO, Token
+from orchestra_site.models import USE_IS_KNOWN_TO, Token, TokenQuerySet
 
 DAYS = 30
 MOST_DAYS = 365
@@ -111,7 +111,7 @@ def revoke_tokens(username: str, *, actor: Actor, now: datetime | None = None) -
     try:
         with transaction.atomic(durable=True):
             at = now or clock.now()
-            require_open_beside(actor, _require_own(username, actor), at)
+            require_open_beside(actor, _whose(username, actor), at)
             rows = Token.objects.visible_to(actor).live(at).select_for_update(of=("self",)).select_related("user")
             found = list(rows.filter(user__username=username))
             ledger.record(
@@ -123,14 +123,19 @@ def revoke_tokens(username: str, *, actor: Actor, now: datetime | None = None) -
     return len(found)
 
 
-def _require_own(username: str, actor: Actor) -> int:
+def tokens_of(username: str, *, actor: Actor, now: datetime) -> TokenQuerySet:
+    """A person's tokens that have not ended. UnknownPerson, where the actor may see none of theirs."""
+    return Token.objects.visible_to(actor).live(now).filter(user=_whose(username, actor))
+
+
+def _whose(username: str, actor: Actor) -> int:
     """Whose they are: one's own, or where one manages people those of anybody but an administrator; the rows themselves are filtered by it too."""
     people = User.objects.filter(username=username) if username.isprintable() else User.objects.none()
     if not actor.administers:
         people = people.filter(is_superuser=False) if actor.may_manage_people else people.filter(username=actor.id)
     found = people.values_list("pk", flat=True).first()
     if found is None:
-        raise UnknownPerson(f"there is no person '{visible(username, 80)}' whose tokens you may revoke")
+        raise UnknownPerson(f"there is no person '{visible(username, 80)}' whose tokens you may see or revoke")
     return found
 
 
@@ -154,7 +159,7 @@ def end_tokens(person: User) -> int:
 
 def _person(username: str, actor: Actor) -> User:
     if actor.kind != "system" and username != actor.id:
-        raise NotGranted("you can make a token for yourself only: it acts as the person whose it is")
+        raise NotGranted("you can make a token for yourself only: it acts as the person whose it is; the installation's own shell makes others'")
     person = User.objects.select_for_update().filter(username=username, is_active=True).first() if username.isprintable() else None
     if person is None:
         raise UnknownPerson(f"there is no person '{visible(username, 80)}' who may sign in; `manage.py person NAME --create` makes an account")

@@ -38,6 +38,12 @@ hypothesis_settings.register_profile("nightly", max_examples=5_000, deadline=Non
 hypothesis_settings.load_profile(os.environ.get("ORCHESTRA_TEST_PROFILE", "ordinary"))
 
 
+@pytest.fixture(autouse=True)
+def _typed_by_nobody_in_particular(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have a token of theirs in the shell."""
+    monkeypatch.delenv("ORCHESTRA_TOKEN", raising=False)
+
+
 @pytest.fixture
 def alice(db: None) -> User:
     """Operates: member of the team 'platform'."""

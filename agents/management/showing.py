@@ -5,14 +5,13 @@ Text from files is hostile and passes audit.visible. Used by the commands beside
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO, cast
 
-from django.core.management.base import CommandError, DjangoHelpFormatter, OutputWrapper
+from django.core.management.base import CommandError, OutputWrapper
 from rich.console import Console
 from rich.text import Text
 
@@ -28,10 +27,6 @@ MAX_MESSAGE = 1_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SIGNS = {"+": "green", "-": "red", "@": "cyan"}
 _STYLES = {"created": "green", "changed": "yellow", "published": "green", "unchanged": "dim", "hint": "cyan", "warning": "yellow", "problem": "red"}
-
-
-class TeachingFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the line breaks of an epilog."""
 
 
 class Shown:

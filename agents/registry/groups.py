@@ -170,8 +170,9 @@ def _changed(actor: Actor, now: datetime | None, what: str, change: Callable[[Tu
 def _found(name: str, groups: QuerySet[Group]) -> Group:
     group = groups.filter(name=name).first() if name.isprintable() else None
     if group is None:
-        near = nearest(name, groups.values_list("name", flat=True))
-        raise UnknownGroup(f"there is no group '{visible(name, 80)}'{near}; `manage.py group NAME --create` makes one")
+        names = list(groups.values_list("name", flat=True))
+        near = nearest(name, names) if names else ""
+        raise UnknownGroup(f"there is no group '{visible(name, 80)}' that you may see{near}; whoever manages people makes one and looks at others'")
     return group
 
 

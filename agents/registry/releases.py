@@ -84,7 +84,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
         return "; did you mean " + " or ".join(f"'{one}'" for one in near) + "?"
     if known:
         return "; there is " + ", ".join(f"'{one}'" for one in known[:10]) + (" and others" if len(known) > 10 else "")
-    return "; none exists yet: `manage.py new pipeline NAME` writes one, `manage.py apply -f FOLDER` stores it"
+    return "; there is none yet that you may see: `manage.py new pipeline NAME` writes one, `manage.py apply -f FOLDER` stores it"
 
 
 def make(turn: Turn, composition: Composition) -> Release:

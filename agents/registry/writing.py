@@ -82,7 +82,7 @@ def reason_given(text: str, needs: str, because: str) -> str:
 def require_administrator(actor: Actor, why: str) -> None:
     """NotGranted unless it is somebody who administers the installation, or its own shell."""
     if not actor.administers:
-        raise NotGranted(f"{why}: ask an administrator, or type the command where Orchestra runs")
+        raise NotGranted(f"{why}: ask an administrator, or type the command in the installation's own shell")
 
 
 def record_refusal(

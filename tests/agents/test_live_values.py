@@ -180,7 +180,7 @@ def test_a_suspension_needs_a_reason_that_can_be_kept(folder: Path, reason: str)
 
 def test_an_outsider_suspends_and_resumes_nothing(folder: Path) -> None:
     publish(folder)
-    with pytest.raises(UnknownAgent, match="none exists"):
+    with pytest.raises(UnknownAgent, match="none yet that you may see"):
         registry.suspend("reader", actor=OUTSIDER, reason="x")
     with pytest.raises(NotGranted):
         registry.suspend("reader", actor=ONLOOKER, reason="x")

@@ -276,7 +276,7 @@ def test_a_name_belongs_to_one_object(tmp_path: Path) -> None:
 def test_an_unknown_pipeline_names_the_nearest(folder: Path) -> None:
     with pytest.raises(UnknownPipeline) as unknown:
         registry.release_for("numbers", draft=False, actor=SYSTEM)
-    assert "none exists yet" in unknown.value.message
+    assert "there is none yet that you may see" in unknown.value.message
     publish(folder)
     with pytest.raises(UnknownPipeline) as unknown:
         registry.release_for("nubmers", draft=False, actor=SYSTEM)
@@ -290,7 +290,7 @@ def test_a_foreign_pipeline_is_unknown_and_not_named(folder: Path) -> None:
     publish(folder)
     with pytest.raises(UnknownPipeline) as unknown:
         release(actor=OUTSIDER)
-    assert "none exists" in unknown.value.message
+    assert "none yet that you may see" in unknown.value.message
     assert release(actor=MEMBER) == release()
 
 

@@ -215,7 +215,7 @@ def test_the_commands_filters_choose(draft: Make, now: datetime, arguments: tupl
         (("--run", "0199d3c"), "--run: '0199d3c' is too short: give at least 8"),
         (("--run", "0199d3c1-5a52"), "--run: there is no entry of a run '0199d3c1-5a52'"),
         (("--agent", "nobody"), "--agent: there is no entry about an agent 'nobody'"),
-        (("--person", "nobody"), "--person: there is no person 'nobody', and no entry names one"),
+        (("--person", "nobody"), "--person: there is no person 'nobody' that you may see, and no entry names one"),
         (("--since", "yesterday"), "--since 'yesterday' is not an instant; write 2026-11-20"),
         (("--until", "2026-13-01"), "--until '2026-13-01' is not an instant"),
         (("--since", "0001-01-01T00:00:00+05:00"), "--since 0001-01-01T00:00:00+05:00 is, in UTC, before the year 1 or after the year 9999"),

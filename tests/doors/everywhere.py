@@ -14,7 +14,6 @@ from uuid import uuid4
 
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.core.management import get_commands
 from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -29,7 +28,6 @@ from orchestra_site.models import Tries
 from orchestra_site.tokens import create_token
 from runs.models import Call
 from tests import approving, pipelines, rest, waiting
-from tests.documents import ROOT
 from tests.pipelines import SYSTEM
 
 ROLES = ("operator", "agent-owner", "approver", "compliance", "auditor", "integration")
@@ -75,12 +73,6 @@ def places() -> list[Place]:
     """In the order of the table."""
     api = [Place("rest", method.upper(), path) for method, path in rest.addresses()]
     return sorted({*api, *_admin()}, key=lambda place: (place.door != "rest", place.path, place.method))
-
-
-def commands() -> dict[str, str]:
-    """Each of ours with its source."""
-    ours = sorted((name, app) for name, app in get_commands().items() if app in OURS)
-    return {name: (ROOT / app / "management" / "commands" / f"{name}.py").read_text(encoding="utf-8") for name, app in ours}
 
 
 STANDARD = {"changelist": "GET", "change": "GET", "add": "", "delete": "", "history": ""}
@@ -150,7 +142,16 @@ def build(path: Path) -> "World":
     for role in ROLES:
         registry.add_to_group(role, role, actor=SYSTEM)
     tool = registry.stop("tool", "fetch", actor=SYSTEM, reason="odd")
-    return World(_named("platform", "sample", "worker", "colleague"), _named("red", "secret", "hidden", "stranger"), tool)
+    own, foreign = _named("platform", "sample", "worker", "colleague"), _named("red", "secret", "hidden", "stranger")
+    return World(own | {"folder": _folder(path, "platform")}, foreign | {"folder": _folder(path, "red")}, tool)
+
+
+def _folder(path: Path, team: str) -> Path:
+    """A change of the team itself, to be applied."""
+    folder = path / f"{team}-changed"
+    folder.mkdir()
+    (folder / "team.yaml").write_text(f"kind: team\nname: {team}\naccountable: me\n", encoding="utf-8")
+    return folder
 
 
 def _publish(path: Path, team: str) -> None:
@@ -248,7 +249,7 @@ class World:
         rows = self.rows(about)
         if place.door == "rest":
             query = "?verb=read&resource=feed:metrics" if place.path.endswith("/may/") else ""
-            return "/api/v1/" + re.sub(r"<\w+:(\w+)>", lambda found: _word(found[1], rows), place.path) + query
+            return "/api/v1/" + re.sub(r"<\w+:(\w+)>", lambda found: word(found[1], rows), place.path) + query
         plain = re.sub(r"\^\(\?P<app_label>[^)]*\)/\$", "agents/", place.path)
         return "/admin/" + re.sub(r"<\w+:(\w+)>", lambda found: str(_key(found[1], place.name, rows)), plain)
 
@@ -277,9 +278,9 @@ class World:
         return next((body for end, body in bodies.items() if place.path.endswith(end)), {})
 
 
-def _word(parameter: str, rows: dict[str, Any]) -> str:
-    if parameter in ("number", "signal"):
-        return {"number": "1", "signal": "payment"}[parameter]
+def word(parameter: str, rows: dict[str, Any]) -> str:
+    if parameter in ("number", "signal", "folder", "model"):
+        return {"number": "1", "signal": "payment", "folder": str(rows["folder"]), "model": rows["alias"].model}[parameter]
     row = rows[parameter]
     return str(getattr(row, {"person": "username", "release": "digest"}.get(parameter, "name"), row.pk) if parameter not in _BY_ID else row.id)
 

@@ -4,14 +4,12 @@ The expectations stand in tests/data/matrix.txt. Whatever has no row there, or a
 """
 
 import re
-from collections.abc import Iterator
-from io import StringIO
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.management import CommandError, call_command
 from django.test import Client
 
 from agents.models import Agent, Pipeline, Price, Release, Stop, Team, TeamGroupObjectPermission, TeamUserObjectPermission, Version
@@ -21,7 +19,7 @@ from orchestra_site.models import Token, Tries
 from orchestra_site.tokens import create_token
 from runs.models import Call, Run, Wait
 from tests.documents import ROOT
-from tests.doors import everywhere, world
+from tests.doors import everywhere, typed, world
 from tests.doors.everywhere import EVERYBODY, PEOPLE, Place, World, taken_back
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
@@ -153,48 +151,48 @@ def rows_of(door: str, answer: Any) -> dict[str, Row]:
     }
 
 
-def test_every_command_acts_as_the_table_says(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    found: dict[str, Row] = {}
-    for name, source in everywhere.commands().items():
-        if not re.search(r"\b(actor_of|person_at)_shell\(", source):
-            found[f"command {name}"] = ("system",) * len(EVERYBODY)
-            continue
-        for about in ("own", "foreign"):
-            found[f"command {name} {about}"] = tuple(_typed(name, made, about, who, monkeypatch) for who in EVERYBODY)
-    hold_to_the_table(found, "command")
+@pytest.fixture
+def shell_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put somebody's token into the environment, or none."""
+    monkeypatch.setenv("COLUMNS", "250")
 
-
-def _typed(command: str, made: World, about: str, who: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    rows = made.rows(about)
-    run, request = str(rows["run"].id), str(rows["approval"].pk)
-    said = {
-        "approvals": (request,),
-        "decide": (request, "approve", "--reason=x"),
-        "reverify": (run,),
-        "runpipeline": (rows["pipeline"].name, "--queue"),
-        "settle": (str(rows["call"].id), "unknown", "--reason=x"),
-        "signal": (run, "payment", '--payload={"amount": 1}'),
-    }
-    with taken_back():
+    def given(who: str) -> None:
         monkeypatch.setenv(env.PERSONS_TOKEN, "" if who == "nobody" else create_token(who, actor=SYSTEM).text)
-        errors = StringIO()
-        try:
-            call_command(command, *said[command], stdout=StringIO(), stderr=errors)
-        except (CommandError, SystemExit) as left:
-            return _came_to(f"{left} {errors.getvalue()}")
-        return "yes"
+
+    return given
 
 
-CAME_TO = {
-    r"^13\b": "yes",  # started, and left to a worker
-    r"that you may see|there is no (pipeline|run)": "404",
-    r"belongs to team|for a person to say|you can't decide this": "no",
-    r"has no result": "409",
-}
+def test_every_command_gives_everybody_what_the_table_says(made: World, shell_of: Callable[[str], None]) -> None:
+    found: dict[str, Row] = {f"command {name}": ("system",) * len(EVERYBODY) for name in sorted(typed.of_nobody())}
+    answers: dict[str, list[str]] = {}
+    for who in EVERYBODY:
+        shell_of(who)
+        for line in typed.lines():
+            for about in line.about:
+                with taken_back():
+                    answers.setdefault(f"command {line.text} {about}", []).append(line.came_to(made, about, who))
+    hold_to_the_table(found | {key: tuple(row) for key, row in answers.items()}, "command")
 
 
-def _came_to(text: str) -> str:
-    return next((word for said, word in CAME_TO.items() if re.search(said, text)), text.strip())
+def test_no_command_that_is_somebodys_is_left_out_and_none_gives_them_more_than_rest() -> None:
+    assert {line.command for line in typed.lines()} == typed.persons_commands()
+    assert {line.text for line in typed.lines()} >= typed.REST.keys()
+    rows = table()
+    for line in typed.lines():
+        for about in line.about:
+            same = typed.twin(line, about)
+            if same is not None:
+                assert rows[f"command {line.text} {about}"][:-1] == rows[same][:-1], (line, same)
+
+
+def test_whoever_is_refused_a_command_has_changed_nothing(made: World, shell_of: Callable[[str], None]) -> None:
+    before = state()
+    for who in ("outsider", "onlooker", "auditor"):
+        shell_of(who)
+        for line in typed.lines():
+            for about in line.about:
+                line.came_to(made, about, who)
+    assert state() == before
 
 
 ABOUT_PEOPLE = ("groups/", "people/", "auth/", "tokens/", "orchestra_site/token/", "orchestra_site/tries/", "sign-in-locks/")

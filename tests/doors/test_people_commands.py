@@ -115,8 +115,10 @@ def test_a_name_that_is_no_text_is_nobodys(arguments: tuple[str, ...], says: str
     assert re.search(says, refused(*arguments))
 
 
-def test_nobody_whose_name_is_no_text_has_a_token() -> None:
-    assert run("token", NO_TEXT, "--list") == ["'<U+DCFF>' has no token"]
+def test_tokens_are_listed_of_somebody_who_is_there(alice: User) -> None:
+    assert run("token", "alice", "--list") == ["'alice' has no token"]
+    for nobody, shown in ((NO_TEXT, "<U+DCFF>"), ("zoe", "zoe")):
+        assert f"there is no person '{shown}' whose tokens you may see" in refused("token", nobody, "--list")
 
 
 def test_a_draft_is_looked_at_and_then_published(folder: Path) -> None:

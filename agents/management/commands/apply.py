@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from agents.management.showing import MAX_MESSAGE, Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import MAX_MESSAGE, Shown, refusals_shown
 from agents.registry import Applied, apply_folder
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 from audit.visible import visible
 
 EPILOG = """\
@@ -31,11 +31,9 @@ alone ends with 0 where --dry-run --publish ends with 2.
 CHECK: Final = "the check for CI is apply --dry-run --publish: it ends with 2 where this could not be published; this look ends with 0"
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Store the teams, agents and pipelines that the YAML files of a folder describe, with the folder's code."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("-f", "--folder", metavar="FOLDER", required=True, type=Path, help="the folder with YAML files and code")
@@ -44,7 +42,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with refusals_shown(self.stderr):
-            applied = apply_folder(options["folder"], actor=Actor.system("shell"), publish=options["publish"], dry_run=options["dry_run"])
+            applied = apply_folder(options["folder"], actor=self.actor(), publish=options["publish"], dry_run=options["dry_run"])
         _show(Shown(self.stdout), applied)
 
 

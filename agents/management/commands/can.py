@@ -6,13 +6,13 @@ import json
 import sys
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from agents.grants import ALLOW, DENY, REQUIRE_APPROVAL
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.registry import Right, arguments_of, last_used, may, rights
-from audit.actors import Actor
 from audit.instants import readable
+from audit.management.persons import PersonsCommand
 from audit.visible import visible
 
 EPILOG = """\
@@ -39,11 +39,9 @@ STATUS: Final = {ALLOW: 0, REQUIRE_APPROVAL: 13, DENY: 12}
 _STYLES: Final = {ALLOW: "green", REQUIRE_APPROVAL: "yellow", DENY: "red"}
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Say whether an agent may do something, by which permission, and what would change the answer."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("agent", metavar="AGENT", help="the agent's name")
@@ -64,7 +62,7 @@ class Command(BaseCommand):
             raise CommandError("say what it is about too, as in: can feed-reader read feed:metrics", returncode=2)
         with refusals_shown(self.stderr):
             given = None if options["arguments"] is None else arguments_of(options["arguments"])
-            answer = may(options["agent"], options["verb"], options["resource"], actor=Actor.system("shell"), args=given)
+            answer = may(options["agent"], options["verb"], options["resource"], actor=self.actor(), args=given)
         shown = Shown(self.stdout)
         if options["json"]:
             shown.line(json.dumps(answer.as_record(), ensure_ascii=False))
@@ -78,7 +76,7 @@ class Command(BaseCommand):
 
     def _list(self, agent: str, *, as_json: bool) -> None:
         with refusals_shown(self.stderr):
-            found = rights(agent, actor=Actor.system("shell"))
+            found = rights(agent, actor=self.actor())
         shown = Shown(self.stdout)
         if as_json:
             shown.line(json.dumps(found.as_record(), ensure_ascii=False))

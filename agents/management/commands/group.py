@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from agents import registry
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from audit.actors import Actor
 from audit.errors import Invalid
+from audit.management.persons import PersonsCommand
 from audit.visible import visible
 
 MOST: Final = 10_000
@@ -31,11 +32,9 @@ exit status: 0 done, 2 refused (unknown group or person, a name that is taken, o
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "List groups of people, show one, make or delete one, or say who is in it."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", nargs="?", help="the group's name; without one, all are listed")
@@ -46,9 +45,8 @@ class Command(BaseCommand):
         change.add_argument("--remove", metavar="PERSON", help="take a person out of it")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        actor = Actor.system("shell")
         with refusals_shown(self.stderr):
-            for line in _done(options["name"], options, actor):
+            for line in _done(options["name"], options, self.actor()):
                 Shown(self.stdout).line(line)
 
 

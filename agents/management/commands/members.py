@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.registry import add_member, hide_team, hide_team_from_group, people_of, remove_member, show_team, show_team_to_group
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 from audit.visible import visible
 
 EPILOG = """\
@@ -36,11 +36,9 @@ CHANGES: Final = {
 }
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Show or change who belongs to a team, and whom it is shown to."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("team", metavar="TEAM", help="the team's name")
@@ -53,8 +51,8 @@ class Command(BaseCommand):
         change.add_argument("--hide-group", metavar="GROUP", help="take that back")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        actor = Actor.system("shell")
         with refusals_shown(self.stderr):
+            actor = self.actor()
             for name, change in CHANGES.items():
                 if options[name] is not None:
                     change(options["team"], options[name], actor=actor)

@@ -6,10 +6,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.registry import new_pipeline
+from audit.management.teaching import TeachingCommand
 from audit.visible import visible
 
 EPILOG = """\
@@ -24,11 +25,9 @@ exit status: 0 written, 2 refused (the folder exists, the name won't do)
 """
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = "Write a folder with a small pipeline, verifier included, that applies, runs and verifies as it is."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("kind", choices=["pipeline"], help="what to write")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.registry import people_visible_to
 from audit import clock
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 
 MOST = 10_000
 
@@ -23,11 +23,9 @@ exit status: 0, also when there is nobody, 2 bad input, 75 the database is busy 
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "List accounts by name: whether they may sign in, who administers, when they signed in last."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--inactive", action="store_true", help="only those who may not sign in")
@@ -35,7 +33,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         shown = Shown(self.stdout)
         with refusals_shown(self.stderr):
-            rows = people_visible_to(Actor.system("shell")).order_by("username")
+            rows = people_visible_to(self.actor()).order_by("username")
             people = list(rows.filter(is_active=False)[:MOST] if options["inactive"] else rows[:MOST])
         for person in people:
             state = "active  " if person.is_active else "inactive"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from agents import registry
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.registry import create_person, permit_person, reset_password, set_active
 from agents.registry.roles import PERMISSIONS
 from audit import clock
 from audit.actors import Actor
 from audit.errors import Invalid
+from audit.management.persons import PersonsCommand
 from audit.visible import visible
 
 EPILOG = """\
@@ -33,11 +34,9 @@ exit status: 0 done, 2 refused (unknown person, a name that is taken, or it is s
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Show an account, make one, or change what a person may do."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help="what the person signs in with")
@@ -52,7 +51,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with refusals_shown(self.stderr):
-            for line in _done(options["name"], options, Actor.system("shell")):
+            for line in _done(options["name"], options, self.actor()):
                 Shown(self.stdout).line(line)
 
 

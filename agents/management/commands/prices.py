@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from agents import registry
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.models import Price
 from agents.prices import Price as PriceValue
 from agents.prices import nano_of_usd
 from audit.actors import Actor
 from audit.errors import Invalid
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from audit.wording import money
 
@@ -33,11 +34,9 @@ exit status: 0 done, 2 refused (an odd figure), 75 the database is busy or out o
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Show the prices of models; `update` compares them with the offline list, `set PROVIDER MODEL` says one by hand."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="update | set", parser_class=type(parser))
@@ -54,9 +53,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         shown = Shown(self.stdout)
         with refusals_shown(self.stderr):
-            done = _done(options)
+            actor = self.actor()
+            done = _done(options, actor)
             if done is None:
-                _show_all(shown)
+                _show_all(shown, actor)
         for each in done or []:
             version = f" (version {each.price.version}: {_figures(each.price.value)})" if each.price is not None else ""
             shown.line(visible(f"{each.provider}/{each.model}: {_WORDS[each.action]}{version}", 400), _STYLES[each.action])
@@ -64,19 +64,19 @@ class Command(BaseCommand):
             shown.line("a pipeline keeps the price that it was published with until it is applied with --publish again", "hint")
 
 
-def _done(options: dict[str, Any]) -> list[registry.Priced] | None:
-    actor = Actor.system("shell")
+def _done(options: dict[str, Any], actor: Actor) -> list[registry.Priced] | None:
     if options["action"] == "update":
         return registry.update_prices(actor=actor)
     return [registry.set_price(_said(options), actor=actor)] if options["action"] == "set" else None
 
 
-def _show_all(shown: Shown) -> None:
-    rows = list(Price.objects.newest())
+def _show_all(shown: Shown, actor: Actor) -> None:
+    rows = list(Price.objects.visible_to(actor).newest())
     for row in rows:
         shown.line(visible(f"{row.provider}/{row.model}: version {row.version}, {_figures(row.value)} ({row.source})", 400))
     if not rows:
-        shown.line("no prices yet: an alias gets its model's when it is applied, `manage.py prices set` says one by hand", "hint")
+        none = none_seen("no prices yet", actor)
+        shown.line(f"{none}: an alias gets its model's when it is applied, `manage.py prices set` says one by hand", "hint")
 
 
 def _said(options: dict[str, Any]) -> PriceValue:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.registry import preview, publish
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 
 EPILOG = """\
 what happens:
@@ -26,11 +26,9 @@ exit status: 0 published, 2 refused (not valid, nothing new, unknown name or num
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Publish the draft of a pipeline or an agent: new runs start with it."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help="a pipeline or an agent")
@@ -40,8 +38,8 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="show what it would change, and what forbids it")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        asked = {"actor": Actor.system("shell"), "version": options["number"]}
         with refusals_shown(self.stderr):
+            asked = {"actor": self.actor(), "version": options["number"]}
             if options["dry_run"]:
                 Shown(self.stdout).preview(preview(options["name"], **asked))
                 return

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.registry import reinstate
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 
 EPILOG = """\
 example:
@@ -18,16 +18,14 @@ exit status: 0 back in use, 2 refused (unknown name, not retired), 75 the databa
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Bring a retired pipeline back into use, or a retired agent, which is suspended until it is resumed."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help="a retired pipeline or agent")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with refusals_shown(self.stderr):
-            owner = reinstate(options["name"], actor=Actor.system("shell"))
+            owner = reinstate(options["name"], actor=self.actor())
         Shown(self.stdout).line(f"{owner.subject.replace(':', ' ')}: reinstated, {owner.state}", "changed")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from agents import stops
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.models import Scope
 from agents.registry import lift_named, resume
 from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 
 EPILOG = """\
 what happens:
@@ -27,11 +28,9 @@ exit status: 0 resumed, 2 refused (no such thing, not stopped), 75 the database 
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Let a suspended agent work again, or whatever was stopped go on."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("what", metavar="AGENT|SCOPE", help="an agent's name, `everything`, or a scope as in `manage.py stop`")
@@ -40,7 +39,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         scope, name = _asked(options["what"], options["name"])
         with refusals_shown(self.stderr):
-            said = _resumed(scope, name)
+            said = _resumed(scope, name, self.actor())
         Shown(self.stdout).line(said, "created")
 
 
@@ -49,8 +48,7 @@ def _asked(what: str, name: str) -> tuple[str, str]:
     return (what, name) if name or what == Scope.EVERYTHING else (str(Scope.AGENT), what)
 
 
-def _resumed(scope: str, name: str) -> str:
-    actor = Actor.system("shell")
+def _resumed(scope: str, name: str, actor: Actor) -> str:
     if scope == Scope.AGENT:
         agent = resume(name, actor=actor)
         return f"agent {agent.name}: resumed, {agent.state}"

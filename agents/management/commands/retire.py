@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.registry import retire
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 
 EPILOG = """\
 what happens:
@@ -24,11 +24,9 @@ exit status: 0 retired, 2 refused (unknown name, retired already, still needed, 
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Take a pipeline or an agent out of use."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help="a pipeline or an agent")
@@ -36,7 +34,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with refusals_shown(self.stderr):
-            owner = retire(options["name"], actor=Actor.system("shell"), reason=options["reason"])
+            owner = retire(options["name"], actor=self.actor(), reason=options["reason"])
         shown = Shown(self.stdout)
         shown.line(f"{owner.subject.replace(':', ' ')}: retired", "changed")
         shown.line(f"manage.py reinstate {owner.name} brings it back", "hint")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.registry import rollback
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 
 EPILOG = """\
 what happens:
@@ -27,11 +27,9 @@ changed, 75 the database is busy or out of reach
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Publish the version of a pipeline or an agent that was published before, code included."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help="a pipeline or an agent")
@@ -41,7 +39,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with refusals_shown(self.stderr):
-            done = rollback(options["name"], actor=Actor.system("shell"), to=options["to"], release=options["release"])
+            done = rollback(options["name"], actor=self.actor(), to=options["to"], release=options["release"])
         shown = Shown(self.stdout)
         moved = "moved forward" if done.forward else "rolled back"
         shown.line(

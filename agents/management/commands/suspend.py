@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from agents.registry import suspend
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 
 EPILOG = """\
 what happens:
@@ -25,11 +25,9 @@ exit status: 0 suspended, 2 refused (unknown agent, suspended already, no reason
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Stop an agent: whatever it is asked to do waits until it is resumed."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("agent", metavar="AGENT", help="the agent's name")
@@ -37,7 +35,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with refusals_shown(self.stderr):
-            agent = suspend(options["agent"], actor=Actor.system("shell"), reason=options["reason"])
+            agent = suspend(options["agent"], actor=self.actor(), reason=options["reason"])
         shown = Shown(self.stdout)
         shown.line(f"agent {agent.name}: suspended", "changed")
         shown.line(f"manage.py resume {agent.name} lets it work again", "hint")

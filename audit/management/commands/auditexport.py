@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import shutil
@@ -14,15 +13,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from audit import clock
 from audit.actors import Actor
-from audit.errors import Invalid, NotFound, NotSetUp, Unavailable
+from audit.errors import Invalid, NotFound, OrchestraError
 from audit.exports import FORMS, Export, make_export
 from audit.management.database import BAD_INPUT, database_expected, exit_status
+from audit.management.persons import PersonsCommand
 from audit.naming import agent_named, person_named, run_named
 from audit.reports import Filters, matching
 from audit.visible import visible
@@ -53,15 +53,9 @@ run, an agent or a person that no entry names), 75 the database is busy or out o
 """
 
 
-class TeachingFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the line breaks of the epilog."""
-
-
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Write entries of the audit log to a file or to stdout, as evidence (jsonl) or for people (csv)."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
@@ -76,13 +70,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             with database_expected():
-                made = self._export(options, _filters(options))
-        except (NotSetUp, Unavailable) as error:
+                actor = self.actor()
+                made = self._export(options, _filters(options, actor), actor)
+        except OrchestraError as error:
             raise CommandError(error.message, returncode=exit_status(error)) from error
         self.stderr.write(_summary(made, options["output"]), self.style.SUCCESS)
 
-    def _export(self, options: dict[str, Any], filters: Filters) -> Export:
-        actor = Actor.system("shell")
+    def _export(self, options: dict[str, Any], filters: Filters, actor: Actor) -> Export:
         with contextlib.ExitStack() as stack:
             file, publish = self._target(options["output"], stack)
             on_progress = _progress(filters, actor, stack)
@@ -112,22 +106,22 @@ class Command(BaseCommand):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _filters(options: dict[str, Any]) -> Filters:
+def _filters(options: dict[str, Any], actor: Actor) -> Filters:
     since, until = _instant("--since", options["since"]), _instant("--until", options["until"])
     if since and until and since >= until:
         raise _bad("--since must be before --until; as given nothing could match")
     return Filters(
-        run=_named("--run", options["run"], run_named),
-        agent=_named("--agent", _name("--agent", options["agent"]), agent_named),
-        person=_named("--person", _name("--person", options["person"]), person_named),
+        run=_named("--run", options["run"], run_named, actor),
+        agent=_named("--agent", _name("--agent", options["agent"]), agent_named, actor),
+        person=_named("--person", _name("--person", options["person"]), person_named, actor),
         since=since,
         until=until,
     )
 
 
-def _named(option: str, text: str | None, find: Callable[..., Found]) -> Found | None:
+def _named(option: str, text: str | None, find: Callable[..., Found], actor: Actor) -> Found | None:
     try:
-        return None if text is None else find(text, actor=Actor.system("shell"))
+        return None if text is None else find(text, actor=actor)
     except (Invalid, NotFound) as error:
         raise _bad(f"{option}: {error.message}") from None
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -15,10 +15,10 @@ from approvals.models import Request
 from approvals.services import Inbox
 from audit import clock
 from audit.actors import Actor
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from audit.wording import lasting, money
-from orchestra_site.shell import actor_of_shell
-from runs.management.terminal import Screen, add_json, teaching_parser
+from runs.management.terminal import Screen, add_json
 from runs.management.terminal.words import instant
 
 MOST = 200
@@ -41,11 +41,9 @@ exit status: 0, also when there is none, 2 there is no such request, 75 the data
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "List what waits for an approval, or show one request in full."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("request", nargs="?", metavar="REQUEST", help="one request, by its id")
@@ -56,11 +54,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
-            actor = actor_of_shell()
+            actor = self.actor()
             if options["request"]:
                 _show(screen, services.find_request(options["request"], actor=actor), actor)
             else:
-                _list(screen, _wanted(actor, options))
+                _list(screen, _wanted(actor, options), actor)
 
 
 def _wanted(actor: Actor, options: Mapping[str, Any]) -> list[Request]:
@@ -73,7 +71,7 @@ def _wanted(actor: Actor, options: Mapping[str, Any]) -> list[Request]:
     return list(open_now.order_by("wait__expires_at", "pk")[: MOST + 1])
 
 
-def _list(screen: Screen, requests: list[Request]) -> None:
+def _list(screen: Screen, requests: list[Request], actor: Actor) -> None:
     found = services.listed(requests[:MOST], clock.now())
     if screen.json:
         screen.document(found)
@@ -81,7 +79,7 @@ def _list(screen: Screen, requests: list[Request]) -> None:
         parts = [part for said in found for part in (*_block(said), Text(""))]
         screen.show(Group(*parts[:-1], *([Text(f"\n… the first {MOST}")] if len(requests) > MOST else [])))
     else:
-        screen.note("nothing waits for an approval")
+        screen.note(none_seen("nothing waits for an approval", actor))
 
 
 def _show(screen: Screen, request: Request, actor: Actor) -> None:

@@ -6,12 +6,11 @@ Does nothing where an administrator may already sign in. Called by `make serve`.
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandParser
 
-from agents.management.showing import TeachingFormatter
 from agents.registry import create_person
 from audit.actors import Actor
 from audit.errors import Conflict
+from audit.management.teaching import TeachingCommand
 
 NAME = "admin"
 
@@ -24,11 +23,9 @@ exit status: 0, also where nobody was made, 2 the database lacks tables, 75 the 
 """
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = "Create the first administrator, 'admin', with a random password that is shown once; nothing where one exists."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def handle(self, *args: Any, **options: Any) -> None:
         if User.objects.filter(is_superuser=True, is_active=True).exists():

@@ -2,15 +2,17 @@
 
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.text import Text
 
 from approvals import services
 from approvals.models import Request
 from audit import clock
+from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 from audit.visible import visible
 from orchestra_site.shell import person_at_shell
-from runs.management.terminal import Screen, teaching_parser
+from runs.management.terminal import Screen
 from runs.management.terminal.inputs import value_given
 
 EPILOG = """\
@@ -22,11 +24,6 @@ what happens:
   contract, and may not change what the call touches.
   Whatever changes before the call goes out (its arguments, its version, the policy) voids an approval, and it is asked anew.
 
-who may:
-  A person, with a token of theirs (manage.py token PERSON) in the environment variable ORCHESTRA_TOKEN; without it the
-  command asks for one and shows nothing of it. A token never stands on the command line. The policy says whom it asks;
-  whoever started the run, sent it a signal, wrote or published what it runs, or granted the permission can't decide.
-
 examples:
   manage.py approvals --mine
   manage.py decide 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10 approve --reason "the change window is open"
@@ -35,15 +32,20 @@ examples:
 exit status: 0 taken, 2 refused (no such request, not yours to decide, decided already, void, no reason),
 75 the database is busy or out of reach
 """
+WHO_MAY: Final = """\
+whose command it is:
+  A person's, with a token of theirs (manage.py token PERSON) in the environment variable ORCHESTRA_TOKEN; without it the
+  command asks for one and shows nothing of it. A token never stands on the command line. The policy says whom it asks;
+  whoever started the run, sent it a signal, wrote or published what it runs, or granted the permission can't decide.
+"""
 WORDS: Final = {"approve": "approved", "decline": "declined"}
 COMMENT: Final = "comment"
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Approve or decline a call that waits for people's yes, or comment on it."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
+    who = WHO_MAY
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("request", metavar="REQUEST", help="the request's id, as manage.py approvals says it")
@@ -54,10 +56,14 @@ class Command(BaseCommand):
         edits.add_argument("--arguments-file", metavar="F", help="the same from a file; '-' is stdin")
         parser.add_argument("--seen", metavar="DIGEST", help="what `manage.py approvals REQUEST` said under `shown`: nothing else is decided then")
 
+    def actor(self) -> Actor:
+        """Only a person decides, so one who sits there is asked who they are."""
+        return person_at_shell()
+
     def handle(self, *args: Any, **options: Any) -> None:
         screen, wanted, decision = Screen(options), options["request"], options["decision"]
         with screen.refusals():
-            actor = person_at_shell()
+            actor = self.actor()
             if decision == COMMENT:
                 request = services.comment(request=wanted, text=options["reason"], actor=actor)
             else:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from audit.actors import Actor
 from audit.errors import Invalid
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from orchestra_site import stock
-from runs.management.terminal import Screen, add_json, teaching_parser
+from runs.management.terminal import Screen, add_json
 
 EPILOG = """\
 what is shown:
@@ -46,11 +47,9 @@ TITLES: Final = {
 _FOLDED: Final = {"agent", "pipeline", "team", "accountable", "alias", "provider", "model", "author"}
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Show what there is: agents, pipelines, teams, model aliases; or one of them with its versions and releases."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("what", nargs="?", metavar="WHAT", help="agents, pipelines, teams, aliases; or the NAME of an agent, a pipeline, a team")
@@ -60,7 +59,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
-            found = _found(options["what"], options["team"], Actor.system("shell"))
+            actor = self.actor()
+            found = _found(options["what"], options["team"], actor)
         if screen.json:
             screen.document(found)
         else:
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             for said in list(_notices(found))[:MOST_NOTICES]:
                 screen.note(said, style="bold red")
         if not any(found.values()):
-            screen.note("nothing yet: manage.py new pipeline NAME writes a folder, manage.py apply -f FOLDER stores it")
+            screen.note(f"{none_seen('nothing yet', actor)}: manage.py new pipeline NAME writes a folder, manage.py apply -f FOLDER stores it")
 
 
 def _found(what: str | None, team: str | None, actor: Actor) -> dict[str, Any]:

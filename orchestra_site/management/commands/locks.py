@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from audit import clock
 from audit.actors import Actor
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from orchestra_site.models import Tries
 from orchestra_site.tries import lift_lock
@@ -29,18 +30,17 @@ exit status: 0 done, 2 refused (no such lock, or it has ended), 75 the database 
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Show where wrong passwords keep somebody from signing in, and lift that."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--lift", metavar="ID", type=UUID, help="let passwords be tried again")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        shown, actor = Shown(self.stdout), Actor.system("shell")
+        shown = Shown(self.stdout)
         with refusals_shown(self.stderr):
+            actor = self.actor()
             if options["lift"] is not None:
                 shown.line(f"{visible(lift_lock(options['lift'], actor=actor), 300)}: allowed again")
                 return
@@ -50,4 +50,4 @@ class Command(BaseCommand):
 
 def _listed(actor: Actor) -> list[str]:
     rows = Tries.objects.locks(clock.now()).visible_to(actor).select_related("person")[:MOST]
-    return [f"{row.id}  until {clock.to_text(row.ends)}  {visible(row.subject, 300)}" for row in rows] or ["nothing is locked"]
+    return [f"{row.id}  until {clock.to_text(row.ends)}  {visible(row.subject, 300)}" for row in rows] or [none_seen("nothing is locked", actor)]

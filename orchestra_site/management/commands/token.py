@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from agents.management.showing import Shown, TeachingFormatter, refusals_shown
+from agents.management.showing import Shown, refusals_shown
 from audit import clock
 from audit.actors import Actor
 from audit.instants import to_the_second
+from audit.management.persons import PersonsCommand
 from audit.visible import visible
 from orchestra_site.models import Token
-from orchestra_site.tokens import DAYS, MOST_DAYS, create_token, revoke_token, revoke_tokens
+from orchestra_site.tokens import DAYS, MOST_DAYS, create_token, revoke_token, revoke_tokens, tokens_of
 
 EPILOG = """\
 what happens:
@@ -30,11 +31,9 @@ exit status: 0 done, 2 refused (unknown person or token, too long), 75 the datab
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Make a token with which a program acts over REST as a person."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=TeachingFormatter, **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("person", metavar="PERSON", help="what the person signs in with")
@@ -46,10 +45,11 @@ class Command(BaseCommand):
         other.add_argument("--revoke-all", action="store_true", help="make none; revoke all of the person's")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        shown, actor = Shown(self.stdout), Actor.system("shell")
+        shown = Shown(self.stdout)
         with refusals_shown(self.stderr):
+            actor = self.actor()
             if options["list"]:
-                for line in _listed(options["person"]):
+                for line in _listed(options["person"], actor):
                     shown.line(line)
             elif options["revoke"] is not None:
                 revoke_token(options["revoke"], actor=actor, of=options["person"])
@@ -63,9 +63,8 @@ class Command(BaseCommand):
                 self.stderr.write(f"The token acts as '{made.token.user.username}' until {clock.to_text(made.token.expiry)}. It is shown this once.")
 
 
-def _listed(person: str) -> list[str]:
-    tokens = Token.objects.visible_to(Actor.system("shell")) if person.isprintable() else Token.objects.none()
-    rows = tokens.live(clock.now()).filter(user__username=person)
+def _listed(person: str, actor: Actor) -> list[str]:
+    rows = tokens_of(person, actor=actor, now=clock.now())
     return [f"{row.id}  until {clock.to_text(row.expiry)}  {_used(row)}  {visible(row.name, 100)}" for row in rows] or [
         f"'{visible(person, 80)}' has no token"
     ]

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.text import Text
 
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 from runs import services
-from runs.management.terminal import Screen, teaching_parser
+from runs.management.terminal import Screen
 
 EPILOG = """\
 what happens:
@@ -22,11 +22,9 @@ exit status: 0 asked (or ended), 2 refused (no such run, or it has finished alre
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Cancel a run."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("run", metavar="RUN", help="the run's id, or the beginning of it (eight characters or more)")
@@ -34,6 +32,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
-            run = services.cancel_run(run=options["run"], actor=Actor.system("shell"))
+            run = services.cancel_run(run=options["run"], actor=self.actor())
         said = "asked; the worker that drives it ends it within two seconds" if run.outcome is None else str(run.outcome)
         screen.show(Text(f"run {run.id}: {said}"))

@@ -6,10 +6,10 @@ import threading
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError
 
+from audit.management.teaching import TeachingCommand
 from runs import queue
-from runs.management.terminal import teaching_parser
 
 STOP_S = 10.0
 
@@ -23,15 +23,13 @@ exit status: 0 it was told to end, 1 one of its processes was killed, 2 the data
 """
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
+    epilog = EPILOG
     help = (
         "Run the queue's cluster (scheduled sweeps, the doorbell) until standard input ends. `manage.py worker` starts it and holds the other "
         "end, so that no cluster outlives its worker, however that one died. It ends when one of its processes was killed, and wants to be "
         "started again: `manage.py qcluster`, which does not, may hang for good then."
     )
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
 
     def handle(self, *args: Any, **options: Any) -> None:
         threading.Thread(target=_end_with_input, daemon=True).start()

@@ -3,14 +3,14 @@
 from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.table import Table
 from rich.text import Text
 
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from audit.wording import instant, lasting
-from runs.management.terminal import Screen, add_json, teaching_parser
+from runs.management.terminal import Screen, add_json
 from runs.management.terminal.listing import WORDS, Listed, as_record, recent
 from runs.management.terminal.words import styled, whose
 from runs.models import Cause
@@ -29,11 +29,9 @@ exit status: 0, also when there is none, 2 bad input, 75 the database is busy or
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "List the newest runs: what they read as now, when they started, how long they took."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--pipeline", metavar="NAME", help="only runs of this pipeline")
@@ -46,15 +44,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
+            actor = self.actor()
             asked = {"pipeline": options["pipeline"], "word": options["outcome"], "cause": options["cause"]}
-            found = recent(actor=Actor.system("shell"), limit=options["limit"], children=options["all"], **asked)
+            found = recent(actor=actor, limit=options["limit"], children=options["all"], **asked)
         if screen.json:
             screen.document([as_record(listed) for listed in found])
         elif found:
             screen.show(_table(found))
             screen.note("manage.py showrun ID shows one (the beginning of an id will do)", "dim")
         else:
-            screen.note("no such run yet" if any(asked.values()) else "no run yet: manage.py runpipeline NAME starts one")
+            hint = "" if any(asked.values()) else ": manage.py runpipeline NAME starts one"
+            screen.note(none_seen("no such run yet" if any(asked.values()) else "no run yet", actor) + hint)
 
 
 def _limit(text: str) -> int:

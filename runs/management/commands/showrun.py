@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from audit.actors import Actor
-from runs.management.terminal import Screen, add_json, finish, teaching_parser
+from audit.management.persons import PersonsCommand
+from runs.management.terminal import Screen, add_json, finish
 
 EPILOG = """\
 examples:
@@ -17,15 +17,16 @@ exit status: the run's own, as runpipeline's (0 verified, 10 degraded, 11 reject
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Show a run: how it stands, its steps, its verdict with evidence, its failure with owner."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("run", metavar="RUN", help="the run's id, or the beginning of it (eight characters or more)")
         add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        finish(options["run"], screen=Screen(options), actor=Actor.system("shell"))
+        screen = Screen(options)
+        with screen.refusals():
+            actor = self.actor()
+        finish(options["run"], screen=screen, actor=actor)

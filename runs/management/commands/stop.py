@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.text import Text
 
 from agents import stops
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand
 from runs import services
-from runs.management.terminal import Screen, teaching_parser
+from runs.management.terminal import Screen
 
 EPILOG = """\
 what can be stopped:
@@ -35,11 +35,9 @@ exit status: 0 stopped, 2 refused (no such thing, stopped already, no reason), 7
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Stop everything, or a team, pipeline, agent, version, alias, tool or run: nothing of it is sent until it is resumed."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("scope", metavar="SCOPE", help="everything, team, pipeline, agent, version, alias, tool or run")
@@ -49,7 +47,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
-            row = services.set_stop(scope=options["scope"], name=options["name"], reason=options["reason"], actor=Actor.system("shell"))
+            row = services.set_stop(scope=options["scope"], name=options["name"], reason=options["reason"], actor=self.actor())
         screen.show(Text(f"{stops.what(row.subject)}: stopped"))
         screen.note(f"manage.py stops show {row.id} proves that nothing is sent any more")
         screen.note(f"manage.py resume {services.how_to_name(row)} lets it go on")

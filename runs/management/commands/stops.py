@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.console import Group
 from rich.text import Text
 
 from agents import registry
 from audit import clock
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from runs import services
-from runs.management.terminal import Screen, add_json, teaching_parser
+from runs.management.terminal import Screen, add_json
 
 MOST = 200
 MOST_CALLS = 20
@@ -32,11 +32,9 @@ exit status: 0, also when there is none, 2 there is no such stop, 75 the databas
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "List what is stopped, since when, by whom and why; `show ID` proves that it has come to rest."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("show", metavar="show", nargs="?", choices=["show"], help="show one stop, with its proof")
@@ -45,8 +43,9 @@ class Command(BaseCommand):
         add_json(parser, "print JSON on stdout and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        screen, actor = Screen(options), Actor.system("shell")
+        screen = Screen(options)
         with screen.refusals():
+            actor = self.actor()
             if options["show"]:
                 row = registry.stop_shown(options["stop"] or "", actor=actor)
                 found = [services.stop_document(row, actor=actor, now=clock.now())]
@@ -58,7 +57,7 @@ class Command(BaseCommand):
         elif found:
             screen.show(Group(*[Text(line) for stop in found for line in _lines(stop)]))
         else:
-            screen.note("nothing is stopped")
+            screen.note(none_seen("nothing is stopped", actor))
 
 
 def _lines(stop: Mapping[str, Any]) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
 from rich.text import Text
 
+from audit.management.teaching import TeachingCommand
 from runs import sweeps
-from runs.management.terminal import Screen, teaching_parser
+from runs.management.terminal import Screen
 
 EPILOG = """\
 what happens:
@@ -23,11 +23,9 @@ exit status: 0, whatever it found (broken runs are said, and logged as errors), 
 """
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = "Write down what time has decided: overdue and cancelled runs, runs that differ from the ledger, agents and approvals whose time is up."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.console import Group
 from rich.text import Text
 
 from audit import clock
-from audit.actors import Actor
+from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
 from runs import services
-from runs.management.terminal import Screen, add_json, teaching_parser
+from runs.management.terminal import Screen, add_json
 from runs.management.terminal.waiting import block
 from runs.services import WantedWaits
 
@@ -31,11 +31,9 @@ exit status: 0, also when there is none, 2 there is no such run, 75 the database
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "List what runs wait for, until when, and who can answer."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--pipeline", metavar="NAME", help="only waits of runs of this pipeline")
@@ -43,8 +41,9 @@ class Command(BaseCommand):
         add_json(parser, "print a JSON list on stdout and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        screen, actor = Screen(options), Actor.system("shell")
+        screen = Screen(options)
         with screen.refusals():
+            actor = self.actor()
             run = services.find_run(options["run"], actor=actor).id if options["run"] else None
             wanted = WantedWaits(pipeline=options["pipeline"], run=run)
             rows = list(services.waits_wanted(wanted, actor=actor, now=clock.now()).order_by("expires_at", "id")[: MOST + 1])
@@ -54,7 +53,7 @@ class Command(BaseCommand):
         elif found:
             screen.show(_blocks(found, more=len(rows) > MOST))
         else:
-            screen.note("no run waits for anything")
+            screen.note(none_seen("no run waits for anything", actor))
 
 
 def _blocks(found: Sequence[Mapping[str, Any]], *, more: bool) -> Group:

@@ -8,9 +8,7 @@ from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.core.management.base import BaseCommand, CommandParser
-
-from runs.management.terminal import teaching_parser
+from audit.management.teaching import TeachingCommand
 from runs.worker import Engine, EngineOptions, watch
 from runs.worker.supervisor import Supervisor
 
@@ -27,15 +25,13 @@ exit status: 0 it was told to end, 1 the deployment has a mistake that `manage.p
 """
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
+    epilog = EPILOG
     help = (
         "Run pipelines until stopped. Start it on as many machines as you like (on SQLite: on one): each takes runs as it has room, "
         "and takes over those of a worker that died once its lease has run out. SIGTERM and Ctrl-C let what is at work end for some "
         "seconds and give the rest back; a second one gives back at once."
     )
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--idle", type=float, metavar="SECONDS", help="leave when nothing has been ready for so long (default: never)")

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.table import Table
 from rich.text import Text
 
 from audit import clock
 from audit.instants import readable
+from audit.management.teaching import TeachingCommand
 from audit.visible import visible
 from audit.wording import lasting
-from runs.management.terminal import Screen, add_json, teaching_parser
+from runs.management.terminal import Screen, add_json
 from runs.models import Engine
 
 MOST = 200
@@ -30,11 +31,9 @@ exit status: 0 where an engine that takes any run is at work, 1 where none is, 2
 """
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = "List the engines and queues at work: where, since when, when they were last heard of, how many runs each drives."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--all", action="store_true", help="also those that have left within the last day")

@@ -7,11 +7,10 @@ import contextlib
 import json
 import os
 import sys
-from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, NoReturn, TextIO
 
-from django.core.management.base import CommandParser, DjangoHelpFormatter
+from django.core.management.base import CommandParser
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -22,14 +21,6 @@ from audit.visible import visible
 MAX_MESSAGE = 1_000
 MAX_PROBLEMS = 50
 WIDTH_OF_A_FILE = 120
-
-
-class TeachingFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
-    """Keeps the line breaks of an epilog."""
-
-
-def teaching_parser(epilog: str) -> dict[str, Any]:
-    return {"epilog": epilog, "formatter_class": TeachingFormatter}
 
 
 def add_json(parser: CommandParser, what: str = "print the run as one JSON document on stdout and nothing else") -> None:

@@ -1,20 +1,19 @@
-"""`manage.py reverify`: parse, call runs.services.reverify as whoever types it, drive the new judgement here, say how it ended."""
+"""`manage.py reverify`: parse, call runs.services.reverify, drive the new judgement here, say how it ended."""
 
 from typing import Any
 from uuid import uuid4
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from orchestra_site.shell import actor_of_shell
+from audit.management.persons import PersonsCommand
 from runs import services
-from runs.management.terminal import Screen, add_json, attend, finish, teaching_parser
+from runs.management.terminal import Screen, add_json, attend, finish
 
 EPILOG = """\
 what happens:
   A new run of the verify node alone judges the stored result of RUN, as of the time that RUN finished. RUN keeps
   its outcome and shows the newer verdict beside it. For a run that was unverified because its verifier failed or
-  its source was gone, or to have an old verdict checked. With a token of yours in ORCHESTRA_TOKEN the new run is
-  started by you, else by the shell's system.
+  its source was gone, or to have an old verdict checked.
 
 example:
   manage.py reverify 01a1f994-20dc-7372
@@ -25,11 +24,9 @@ exit status: that of the new run, as runpipeline's (0 verified, 10 degraded, 11 
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Judge a finished run's stored result again."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("run", metavar="RUN", help="the run's id, or the beginning of it (eight characters or more)")
@@ -38,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
-            actor = actor_of_shell()
+            actor = self.actor()
             run = services.reverify(run=options["run"], actor=actor, kept_for=uuid4())
         attend(run, screen=screen, actor=actor, drive=True)
         finish(str(run.id), screen=screen, actor=actor)

@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.text import Text
 
-from orchestra_site.shell import actor_of_shell
+from audit.management.persons import PersonsCommand
 from runs import services
-from runs.management.terminal import Screen, teaching_parser
+from runs.management.terminal import Screen
 from runs.management.terminal.inputs import value_given
 from runs.models import Resolution
 from runs.services import Settlement
@@ -20,10 +20,6 @@ what happens:
     not-done   it was not; it is made anew, once
     unknown    nobody can say; its step fails as unresolved. Whoever finds out later may still say it
 
-who may:
-  A person: put a token of yours (manage.py token PERSON) into the environment variable ORCHESTRA_TOKEN, never on the
-  command line. You must be a member of the run's team, and neither have started the run nor answer for the agent.
-
 examples:
   manage.py waits
   manage.py settle 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10 done --result '{"paid": true}' --reason "today's bank statement"
@@ -32,6 +28,11 @@ examples:
 exit status: 0 taken, 2 refused (no such call, not you, too early, answered already, not what the agent gives),
 75 the database is busy or out of reach
 """
+WHO_MAY: Final = """\
+whose command it is:
+  A person's: put a token of yours (manage.py token PERSON) into the environment variable ORCHESTRA_TOKEN, never on the
+  command line. You must be a member of the run's team, and neither have started the run nor answer for the agent.
+"""
 _SAID: Final = {
     Resolution.DONE: "carried out; its step returns the result",
     Resolution.NOT_DONE: "not carried out; it is made anew",
@@ -39,11 +40,10 @@ _SAID: Final = {
 }
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Say what became of a call whose fate nobody knows."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
+    who = WHO_MAY
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("call", metavar="CALL", help="the call's id, as manage.py waits says it")
@@ -56,7 +56,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen, decision = Screen(options), Resolution(options["decision"].replace("-", "_"))
         with screen.refusals():
-            actor = actor_of_shell()
+            actor = self.actor()
             result = value_given("result", options["result"], options["result_file"])
             call = services.settle_call(call=options["call"], settlement=Settlement(decision, result, options["reason"]), actor=actor)
         screen.show(Text(f"call {call.id}: {_SAID[decision]}"))

@@ -1,23 +1,19 @@
-"""`manage.py runpipeline`: parse, call runs.services.start_run as whoever types it, drive the run here (or queue it), say how it ended."""
+"""`manage.py runpipeline`: parse, call runs.services.start_run, drive the run here (or queue it), say how it ended."""
 
 from typing import Any
 from uuid import uuid4
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from orchestra_site.shell import actor_of_shell
+from audit.management.persons import WHO, PersonsCommand
 from runs import services
 from runs.errors import BadInput
-from runs.management.terminal import Screen, add_json, attend, finish, inputs_given, instant_given, teaching_parser
+from runs.management.terminal import Screen, add_json, attend, finish, inputs_given, instant_given
 
 EPILOG = """\
 input:
   Each --input is name=value. Where the pipeline's input schema says string, the value is taken as it is; else it is
   JSON: --input seconds=5 --input dry=true --input 'names=["a","b"]'. --input wins over the same name in --input-file.
-
-who starts it:
-  With a token of yours (manage.py token PERSON) in the environment variable ORCHESTRA_TOKEN the run is started by you, as far as
-  you may; else by the shell's system. Whoever started a run approves nothing of it.
 
 while it runs:
   Progress goes to stderr, the summary (or with --json the one JSON document) to stdout. Ctrl-C cancels the run and
@@ -47,11 +43,10 @@ exit status:
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Run a pipeline, watch it, and say whether its result is verified."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
+    who = f"{WHO}  Whoever starts a run approves nothing of it, and settles none of its calls.\n"
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
@@ -67,7 +62,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen, queue = Screen(options), options["queue"]
         with screen.refusals():
-            actor = actor_of_shell()
+            actor = self.actor()
             with services.refused_starts(pipeline=options["name"], actor=actor):
                 if options["wait"] and not queue:
                     raise BadInput("--wait goes with --queue; without it the command waits anyway")

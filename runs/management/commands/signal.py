@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.text import Text
 
+from audit.management.persons import PersonsCommand
 from audit.visible import visible
-from orchestra_site.shell import actor_of_shell
 from runs import services
-from runs.management.terminal import Screen, teaching_parser
+from runs.management.terminal import Screen
 from runs.management.terminal.inputs import value_given
 
 EPILOG = """\
 what happens:
   The payload becomes the result of the step that waits for this signal, and the run goes on with the work time that was
   left to it. It must satisfy the contract that the pipeline gives the signal; without --payload it is null. The first
-  signal counts. With a token of yours in ORCHESTRA_TOKEN the ledger names you, else the shell's system.
+  signal counts.
 
 examples:
   manage.py waits
@@ -27,11 +27,9 @@ exit status: 0 taken, 2 refused (no such run, it doesn't wait for this, answered
 """
 
 
-class Command(BaseCommand):
+class Command(PersonsCommand):
     help = "Send a run the signal that it waits for."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, **teaching_parser(EPILOG), **kwargs)
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("run", metavar="RUN", help="the run's id, or the beginning of it (eight characters or more)")
@@ -43,7 +41,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(options)
         with screen.refusals():
-            actor = actor_of_shell()
+            actor = self.actor()
             payload = value_given("payload", options["payload"], options["payload_file"])
             wait = services.send_signal(run=options["run"], signal=options["name"], payload=payload, actor=actor)
         screen.show(

@@ -1,0 +1,28 @@
+"""The base of our commands: help that teaches, with its line breaks kept.
+
+Knows no command and no rule. Used by the commands of every app; those that look or act for somebody begin at `persons`.
+"""
+
+from __future__ import annotations
+
+from argparse import RawDescriptionHelpFormatter
+from typing import Any, ClassVar
+
+from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
+
+
+class TeachingFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Keeps the line breaks of an epilog."""
+
+
+class TeachingCommand(BaseCommand):
+    """`epilog`: what happens, examples, every exit status."""
+
+    epilog: ClassVar[str] = ""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=self.taught(), formatter_class=TeachingFormatter, **kwargs)
+
+    def taught(self) -> str:
+        """What stands below the options."""
+        return self.epilog
