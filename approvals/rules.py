@@ -31,6 +31,11 @@ class Parts:
     ruled: frozenset[str] = frozenset()
     """Wrote or published the policy that says who approves it."""
 
+    @property
+    def everybody(self) -> frozenset[str]:
+        """Whoever had any."""
+        return self.started | self.signalled | self.settled | self.published | self.granted | self.ruled
+
 
 RULES: Final[tuple[tuple[str, str], ...]] = (
     ("started", "you started the run that asks for it"),

@@ -111,7 +111,7 @@ class _Copy:
         asked = {"request_id": id_at(self.at, self.number, 1), "stage": 0}
         last = self.number % TEAMS == TEAMS - 1 and self.number >= ENDED + OPEN - NAMED * TEAMS
         people = [{**asked, "kind": Approver.PERSON, "name": "few"}] if last else []
-        return [{**asked, "kind": Approver.TEAM, "name": f"t{self.number % TEAMS}"}, *people]
+        return [each | {"watched": self.is_open} for each in ({**asked, "kind": Approver.TEAM, "name": f"t{self.number % TEAMS}"}, *people)]
 
 
 def _urls() -> dict[str, str]:

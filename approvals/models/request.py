@@ -14,11 +14,12 @@ from typing import Any, Final, Self
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
+from agents.models import Version
 from agents.spec.policies import Policy
 from approvals.rules import DECISIONS
 from audit.actors import Actor
 from audit.identity import new_id
-from runs.models import Wait, WaitState
+from runs.models import Run, Wait, WaitState
 
 _WATCHED: Final = Q(models.Func(models.F("watched"), template="%(expressions)s", output_field=models.BooleanField()))
 """The column as it stands: where it is compared with a parameter SQLite doesn't see that an index of those alone will do."""
@@ -29,12 +30,23 @@ class RequestQuerySet(models.QuerySet["Request"]):
         """Those of runs that the actor sees, and those that are put to them."""
         if actor.sees_everything:
             return self
-        return self.filter(Q(wait__run__team__name__in=actor.sees) | Exists(Approver.objects.naming(actor).filter(request=OuterRef("pk"))))
+        return self.filter(Q(team__in=actor.sees) | Exists(Approver.objects.naming(actor).filter(request=OuterRef("pk"))))
 
     def open(self, now: datetime) -> Self:
-        """Those that can still be decided."""
-        lives = {"wait__run__deadline_at__gt": now, "wait__run__cancel_requested_at__isnull": True}
-        return self.watched().filter(wait__state=WaitState.OPEN, wait__expires_at__gt=now, **lives)
+        """Those that can still be decided. Asked of each by itself, so that whoever takes the first of a list reads no more than these."""
+        return self.watched().filter(Exists(Wait.objects.answerable(now).filter(pk=OuterRef("pk"))))
+
+    def over(self, now: datetime) -> Self:
+        return self.filter(Q(watched=False) | ~Exists(Wait.objects.answerable(now).filter(pk=OuterRef("pk"))))
+
+    def for_now(self, actor: Actor, now: datetime) -> Self:
+        """Open ones that are put to this person in the stage that holds; not decided in it, not started and not written by them."""
+        named = Approver.objects.naming(actor).filter(_WATCHED)
+        put = Exists(named.filter(request=OuterRef("pk"), stage=OuterRef("escalated_to")))
+        mine = Run.objects.filter(waits=OuterRef("pk"), started_by=f"person:{actor.id}")
+        wrote = Version.objects.filter(agent__name=OuterRef("agent"), number=OuterRef("version"), author=actor.id)
+        said = Decision.objects.filter(request=OuterRef("pk"), person=actor.id, stage=OuterRef("escalated_to"))
+        return self.filter(pk__in=named.values("request")).open(now).filter(put, ~Exists(mine), ~Exists(said), ~Exists(wrote))
 
     def watched(self) -> Self:
         return self.filter(_WATCHED)
@@ -42,7 +54,13 @@ class RequestQuerySet(models.QuerySet["Request"]):
     def under_older(self, numbers: Mapping[str, int]) -> Self:
         """Watched ones that were asked under an older version of a policy than the one whose number this is."""
         older = [Q(policy_name=name, policy_number__lt=number) for name, number in numbers.items()]
-        return self.watched().filter(reduce(or_, older)) if older else self.none()
+        return self.watched().filter(reduce(or_, older)).order_by() if older else self.none()
+
+    def let_go(self) -> None:
+        """They are seen to be over: nobody needs to look at them any more."""
+        ids = list(self.values_list("pk", flat=True))
+        Request.objects.filter(pk__in=ids).update(watched=False)
+        Approver.objects.filter(request__in=ids).update(watched=False)
 
     def put_to(self, actor: Actor) -> Self:
         """Those that a policy puts to this person in whichever of its stages."""
@@ -53,6 +71,8 @@ class Request(models.Model):
     """`binding` is the digest of what is asked for; `policy` the record of the policy that it was asked under, as the run's entry holds it."""
 
     wait = models.OneToOneField(Wait, on_delete=models.PROTECT, primary_key=True, related_name="approval_request")
+    team = models.CharField(max_length=63, blank=True, default="")
+    """Whose the run is, which it stays."""
     agent = models.CharField(max_length=100)
     version = models.PositiveIntegerField()
     binding = models.CharField(max_length=64)
@@ -114,12 +134,17 @@ class Approver(models.Model):
     stage = models.PositiveIntegerField()
     kind = models.CharField(max_length=8, choices=[(PERSON, PERSON), (TEAM, TEAM)])
     name = models.CharField(max_length=150)
+    watched = models.BooleanField(default=True)
+    """As its request's."""
 
     objects = ApproverQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["request", "stage", "kind", "name"], name="approver_once")]
-        indexes = [models.Index(fields=["kind", "name"], name="approver_named")]
+        indexes = [
+            models.Index(fields=["kind", "name"], name="approver_named"),
+            models.Index(fields=["kind", "name", "request"], name="approver_watched", condition=Q(watched=True)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"

@@ -94,7 +94,7 @@ def _found(request: str, actor: Actor) -> Request:
 
 
 def _again(found: Request) -> Request:
-    return Request.objects.select_related(*inbox.BESIDE, "wait__run__release").get(pk=found.pk)
+    return Request.objects.select_related("wait__run__team", "wait__run__pipeline", "wait__run__release").get(pk=found.pk)
 
 
 # --- under the lock --------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Ac
     by = sorted(rules.agreeing(held.stage, said))
     changed = {} if edits is None else {"arguments": edits.arguments, "binding": edits.binding}
     runs.answer_held(held.wait, {"decision": str(Approval(outcome)), "by": by, "reason": reason, **changed}, actor=actor, beside=[draft])
-    Request.objects.filter(pk=request.pk).update(watched=False)
+    Request.objects.filter(pk=request.pk).let_go()
 
 
 def _draft(verb: str, request: Request, held: runs.HeldWait, actor: Actor, facts: Mapping[str, Any], openings: Mapping[str, Any]) -> Draft:

@@ -5,19 +5,19 @@ Reads, but for taking in what is new. Called by doors.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import prefetch_related_objects
 
 from agents import registry
 from agents.spec.policies import Policy
 from approvals import rules
 from approvals.errors import UnknownApproval
-from approvals.models import Approver, Decision, Request, RequestQuerySet
+from approvals.models import Request, RequestQuerySet
 from approvals.rules import Parts, Person, Said
 from approvals.services import parts
 from approvals.services.intake import tend
@@ -28,11 +28,12 @@ from runs.models import WaitState
 
 NO_PERSON = "an approval is a person's to give: sign in, or give a token of yours (a command takes it from ORCHESTRA_TOKEN, or asks for it)"
 OPEN, ENDED = "open", "ended"
-MOST_JUDGED = 2_000
+MOST_JUDGED = 1_000
 """So many are looked at to find what somebody may decide; what is beyond them is found page by page."""
 AT_ONCE = 200
 UNREADABLE = "what was asked for can't be read any more, so nobody can decide it"
-BESIDE = ("wait", "wait__run", "wait__run__team", "wait__run__pipeline")
+BESIDE = ("wait__run__team", "wait__run__pipeline", "decisions")
+"""Read in statements of their own: a join would have a database begin with the runs, and sort what it finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Inbox:
 
 
 def visible_to(actor: Actor) -> RequestQuerySet:
-    return Request.objects.visible_to(actor).select_related(*BESIDE).prefetch_related("decisions")
+    return Request.objects.visible_to(actor).prefetch_related(*BESIDE)
 
 
 def find_request(request: str, *, actor: Actor) -> Request:
@@ -65,20 +66,15 @@ def requests_wanted(wanted: Inbox, *, actor: Actor, now: datetime) -> RequestQue
     if wanted.state == OPEN:
         found = found.open(now)
     elif wanted.state == ENDED:
-        found = found.exclude(pk__in=found.open(now).values("pk"))
+        found = found.over(now)
     given = {"agent": wanted.agent, "wait__run__pipeline__name": wanted.pipeline, "wait__run": wanted.run}
     return found.filter(**{name: value for name, value in given.items() if value is not None})
 
 
 def _for_now(actor: Actor, now: datetime) -> RequestQuerySet:
     """Never less than what this person may decide; the rules have the last word. What is put to somebody they may see."""
-    requests = Request.objects.select_related(*BESIDE).prefetch_related("decisions")
-    if not registry.may_be_asked(actor):
-        return requests.none()
-    said = Decision.objects.filter(request=OuterRef("pk"), person=actor.id, stage=OuterRef("escalated_to"))
-    put = Approver.objects.naming(actor).filter(request=OuterRef("pk"), stage=OuterRef("escalated_to"))
-    others = ~Q(wait__run__started_by=f"person:{actor.id}")
-    return requests.open(now).filter(Exists(put), others, ~Exists(said))
+    requests = Request.objects.prefetch_related(*BESIDE)
+    return requests.for_now(actor, now) if registry.may_be_asked(actor) else requests.none()
 
 
 def waiting_for(actor: Actor, *, most: int) -> list[Request]:
@@ -87,29 +83,33 @@ def waiting_for(actor: Actor, *, most: int) -> list[Request]:
         return []
     tend()
     now = clock.now()
-    rows = requests_wanted(Inbox(mine=True), actor=actor, now=now).order_by("look_at", "pk")
-    return list(islice(_decidable(rows, actor, now), most))
+    rows = requests_wanted(Inbox(mine=True), actor=actor, now=now).order_by("look_at", "pk").prefetch_related(None)
+    found = list(islice(_decidable(list(rows.values_list("pk", flat=True)[:MOST_JUDGED]), actor, now), most))
+    prefetch_related_objects(found, *BESIDE)
+    return found
 
 
-def _decidable(rows: RequestQuerySet, actor: Actor, now: datetime) -> Iterator[Request]:
+def _decidable(ids: Sequence[UUID], actor: Actor, now: datetime) -> Iterator[Request]:
     """Judged many at a time: as many statements for two hundred as for one."""
-    beyond = Q()
-    for _ in range(MOST_JUDGED // AT_ONCE):
-        some = list(rows.filter(beyond)[:AT_ONCE])
-        asked = parts.asked_for_each(some)
-        had = parts.parts_of_each(some, asked)
-        for request in some:
-            if _hindrance(request, asked[request.pk], had[request.pk], said_of(request), actor, now) is None:
-                yield request
-        if len(some) < AT_ONCE:
-            return
-        last = some[-1]
-        beyond = Q(look_at__gte=last.look_at) & (Q(look_at__gt=last.look_at) | Q(pk__gt=last.pk))
+    for start in range(0, len(ids), AT_ONCE):
+        some = Request.objects.filter(pk__in=ids[start : start + AT_ONCE]).order_by("look_at", "pk")
+        yield from _free(list(some.prefetch_related("wait", "decisions")), actor, now)
 
 
 def decided(actor: Actor) -> RequestQuerySet:
     """Those that are open no more."""
     return visible_to(actor).exclude(wait__state=WaitState.OPEN)
+
+
+def _free(some: Collection[Request], actor: Actor, now: datetime) -> Iterator[Request]:
+    """Those of which the ledger has to be asked for what they are about are few: most of what somebody has a part in is known without."""
+    person = f"person:{actor.id}"
+    rest = [request for request, had in zip(some, parts.parts_of_each(some, {}).values(), strict=True) if person not in had.everybody]
+    asked = parts.asked_for_each(rest)
+    had = parts.parts_of_each(rest, asked)
+    for request in rest:
+        if _hindrance(request, asked[request.pk], had[request.pk], said_of(request), actor, now) is None:
+            yield request
 
 
 def said_of(request: Request) -> list[Said]:

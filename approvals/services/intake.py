@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef
 from agents import registry
 from agents.models import Agent
 from agents.spec.policies import Policy
-from approvals.models import ESCALATED, VOIDED, Approver, Request
+from approvals.models import ESCALATED, VOIDED, Approver, Request, RequestQuerySet
 from approvals.services import stopping
 from audit import clock, reports
 from audit.actors import Actor
@@ -26,10 +26,9 @@ from runs import services as runs
 from runs.models import Approval, Wait, WaitKind, WaitState
 
 MOST: Final = 200
-SLACK: Final = timedelta(hours=1)
+SLACK: Final = timedelta(minutes=10)
 """What was opened so much before the newest request has been taken in before it: no transaction lasts so long."""
 CHANGED: Final = "the policy that it was asked under is not in force any more"
-_BESIDE: Final = ("wait", "wait__run", "wait__run__team", "wait__run__pipeline", "wait__run__release")
 _SELF: Final = Actor.system("approvals")
 
 
@@ -37,18 +36,22 @@ def tend() -> None:
     """Take in what is new, and what time or a changed policy has done to what is open. What it does not reach, the next call does."""
     now = clock.now()
     _take_in(now)
-    beside = Request.objects.select_related(*_BESIDE)
-    outdated = list(beside.under_older(registry.policy_numbers()).order_by("-pk")[:MOST])
-    for request in outdated:
+    for request in _some(Request.objects.under_older(registry.policy_numbers())):
         if not void(request, CHANGED):
             _let_go([request])
-    for request, stop in stopping.stopped(beside.watched().open(now)):
+    for request, stop in stopping.stopped(Request.objects.watched().open(now)):
         void(request, stop.said)
-    due = [request for request in beside.watched().filter(look_at__lte=now).order_by("look_at")[:MOST] if request not in outdated]
+    due = _some(Request.objects.watched().filter(look_at__lte=now).order_by("look_at"))
     _let_go([request for request in due if not _is_open(request, now)])
     for request in due:
         if _is_open(request, now):
-            _escalate(request)  # or it is looked at when it has come to that
+            _escalate(request)
+
+
+def _some(requests: RequestQuerySet) -> list[Request]:
+    """The first of them, found by an index and then read with what belongs to them."""
+    found = list(requests.values_list("pk", flat=True)[:MOST])
+    return list(Request.objects.select_related("wait__run__team").filter(pk__in=found).order_by("look_at")) if found else []
 
 
 def _is_open(request: Request, now: datetime) -> bool:
@@ -58,14 +61,15 @@ def _is_open(request: Request, now: datetime) -> bool:
 def _let_go(requests: Sequence[Request]) -> None:
     """Over: nobody needs to look at them any more."""
     if requests:
-        Request.objects.filter(pk__in=[request.pk for request in requests]).update(watched=False)
+        Request.objects.filter(pk__in=[request.pk for request in requests]).let_go()
 
 
 def _take_in(now: datetime) -> None:
     known = Request.objects.filter(wait=OuterRef("pk"))
     waits = Wait.objects.filter(kind=WaitKind.APPROVAL).open(now).filter(~Exists(known))
     newest = Wait.objects.filter(pk__in=Request.objects.order_by("-pk").values("pk")[:1]).values_list("opened_at", flat=True).first()
-    new = list((waits if newest is None else waits.filter(opened_at__gte=newest - SLACK)).order_by("opened_at")[:MOST])
+    since = waits if newest is None else waits.filter(opened_at__gte=newest - SLACK)
+    new = list(since.select_related("run__team").order_by("opened_at")[:MOST])
     if not new:
         return
     said = reports.openings_of([wait.failure_entry for wait in new if wait.failure_entry is not None])
@@ -86,7 +90,7 @@ def _put(wait: Wait, asked: dict[str, object], risk: str) -> None:
     policy = Policy.from_record(asked["policy"])  # type: ignore[arg-type]
     values = {"agent": asked["agent"], "version": asked["version"], "binding": asked["binding"], "risk": risk, "policy": asked["policy"]}
     first = wait.opened_at + timedelta(milliseconds=policy.stages[0].within_ms)
-    values |= {"policy_name": policy.name, "policy_number": policy.number, "look_at": min(first, wait.expires_at)}
+    values |= {"team": wait.run.team.name, "policy_name": policy.name, "policy_number": policy.number, "look_at": min(first, wait.expires_at)}
     request, created = Request.objects.get_or_create(wait=wait, defaults=values)
     if created:
         Approver.objects.bulk_create(_approvers(request, policy), ignore_conflicts=True)

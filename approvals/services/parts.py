@@ -48,7 +48,7 @@ def parts_of(request: Request, asked: Asked) -> Parts:
 
 
 def parts_of_each(requests: Collection[Request], asked: Mapping[UUID, Asked]) -> dict[UUID, Parts]:
-    """The same for many, by their keys. `asked` as `asked_for_each` says it."""
+    """The same for many, by their keys. `asked` as `asked_for_each` says it; of what it leaves out nobody has granted anything."""
     families = _families({request.wait.run_id for request in requests})
     told = _told({_root(run) for family in families.values() for run in family})
     published = _published(requests, families)
@@ -63,7 +63,7 @@ def parts_of_each(requests: Collection[Request], asked: Mapping[UUID, Asked]) ->
             signalled=_joined(told[root, WaitKind.SIGNAL] for root in roots),
             settled=_joined(told[root, WaitKind.UNRESOLVED] for root in roots),
             published=published[request.pk],
-            granted=_joined(granted.get((request.agent, rule), frozenset()) for rule in _rules(asked[request.pk])),
+            granted=_joined(granted.get((request.agent, rule), frozenset()) for rule in _rules(asked.get(request.pk, {}))),
             ruled=ruled.get((request.policy_name, request.policy_number), frozenset()),
         )
     return found
@@ -105,7 +105,8 @@ def _line(run: UUID, known: Mapping[UUID, Run]) -> list[Run]:
 
 def _told(roots: Collection[UUID]) -> Mapping[tuple[UUID, str], set[str]]:
     """Who told a family something, by its first run and by the kind of wait: what one of its runs was told may have gone to any other."""
-    rows = Wait.objects.filter(Q(run__in=roots) | Q(run__root_run__in=roots), kind__in=_TOLD, state=WaitState.ANSWERED)
+    below = Run.objects.filter(root_run__in=roots).order_by().values("pk")
+    rows = Wait.objects.filter(Q(run__in=roots) | Q(run__in=below), kind__in=_TOLD, state=WaitState.ANSWERED).order_by()
     found: dict[tuple[UUID, str], set[str]] = defaultdict(set)
     for run, root, kind, who in rows.values_list("run", "run__root_run", "kind", "answered_by").distinct():
         found[root or run, kind].add(who)
@@ -142,7 +143,7 @@ def _subjects(
 def _permissions(requests: Collection[Request], asked: Mapping[UUID, Asked]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for request in requests:
-        found[request.agent] |= _rules(asked[request.pk])
+        found[request.agent] |= _rules(asked.get(request.pk, {}))
     return found
 
 

@@ -16,6 +16,7 @@ from agents.stops import InForce
 from approvals.models import Request, RequestQuerySet
 from runs import services as runs
 
+_BESIDE: Final = ("wait__run__team", "wait__run__pipeline", "wait__run__release")
 MOST: Final = 50
 """Of each stop at one look: each is ended in a transaction of its own, and whoever looks waits for that."""
 
@@ -23,7 +24,7 @@ MOST: Final = 50
 def stopped(waiting: RequestQuerySet) -> Iterator[tuple[Request, InForce]]:
     """Those of them that a stop in force covers, each with it; one read where there is no stop."""
     for stop in stops.in_force().every:
-        found = list(waiting.filter(_may_cover(stop)).order_by("pk")[:MOST])
+        found = list(waiting.filter(_may_cover(stop)).select_related(*_BESIDE).order_by("pk")[:MOST])
         over = runs.stops_over([(request.wait.run, request.agent) for request in found]) if found else []
         yield from ((request, covering) for request, covering in zip(found, over, strict=True) if covering is not None)
 

@@ -104,7 +104,7 @@ def test_requests_of_before_are_read_into_the_columns_that_find_them(tmp_path: P
 
     approving.publish(tmp_path, rule=RULE, policy=ONE)
     (request,) = started(1)
-    Request.objects.update(policy_name="", policy_number=0)
+    Request.objects.update(policy_name="", policy_number=0, team="")
     import_module("approvals.migrations.0003_policies_of_requests").name_policies(apps, None)
     request.refresh_from_db()
-    assert (request.policy_name, request.policy_number) == ("two", 1)
+    assert (request.policy_name, request.policy_number, request.team) == ("two", 1, "platform")
