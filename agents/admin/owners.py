@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -23,7 +24,7 @@ from agents.admin.histories import history_of
 from agents.admin.picture import picture
 from agents.admin.running import running
 from agents.admin.words import in_words
-from agents.models import Agent, AgentNotice, ModelAlias, Pipeline, Release, Role, Standing, Team, Version, VersionState
+from agents.models import Agent, AgentNotice, ModelAlias, Pipeline, Release, Role, Scope, Standing, Team, Version, VersionState
 from agents.registry import composing
 from agents.registry.changes import compare
 from audit import clock
@@ -89,7 +90,7 @@ class OwnerAdmin(ReadOnlyAdmin):
         buttons = publishing.possible(row, versions, actor)
         return {
             "stopped": registry.stops_on([row.subject, row.team.subject], actor=actor),
-            "buttons": [(self.url(name, row.pk), words, main) for name, words, main in buttons],
+            "buttons": [(self.url(name, row.pk), words, looks) for name, words, looks in buttons],
             "versions": _with_differences(versions)[:MOST_VERSIONS],
             "history": history_of(row, actor),
             "entries_url": f"{reverse('admin:audit_entry_changelist')}?q=agent:{row.name}" if isinstance(row, Agent) else None,
@@ -164,9 +165,9 @@ def _said_of(version: Version, agent: Agent, actor: Actor) -> dict[str, Any]:
 class MayForm(forms.Form):
     """What somebody wants to know of an agent."""
 
-    verb = text_field("May it", longest=63, help_text="A verb, such as read, write, call or connect.")
-    resource = text_field("this", longest=1_000, help_text="Kind and name, such as feed:metrics.")
-    args = text_field("given", longest=8_000, required=False, help_text="The call's arguments as a JSON object, for permissions with a condition.")
+    verb = text_field("May it", longest=63, such_as="a verb: read, write, call, connect")
+    resource = text_field("this", longest=1_000, such_as="kind and name: feed:metrics")
+    args = text_field("given", longest=8_000, required=False, such_as="its arguments, as JSON, where a permission asks")
 
     def clean_args(self) -> dict[str, Any] | None:
         try:
@@ -198,11 +199,17 @@ class PipelinePage(OwnerAdmin):
         agents = Agent.objects.visible_to(actor).filter(name__in=names) if names else Agent.objects.none()
         return {
             **super().page_context(request, row),
+            "stop_url": _stop_url(row) if actor.may_suspend(row.team.name) and row.state != Standing.RETIRED else None,
             "spec": spec,
             "boxes": [] if spec is None else picture(spec),
             "agents": dict(agents.values_list("name", "pk")),
             "releases": list(Release.objects.filter(pipeline=row).select_related("version").defer("manifest")[:MOST_VERSIONS]),
         }
+
+
+def _stop_url(pipeline: Pipeline) -> str:
+    """The form that stops something, filled in as far as this page knows."""
+    return f"{reverse('admin:agents_stop_set')}?{urlencode({'scope': Scope.PIPELINE, 'name': pipeline.name})}"
 
 
 def _spec(pipeline: Pipeline) -> Any:

@@ -19,13 +19,16 @@ from audit.admin import Deed, LongListAdmin, act, shown, text_field
 from audit.requests import actor_of
 from audit.wording import instant, money
 
+MILLION: Final = 1_000_000
+"""A price is kept for one token, and said for so many, as providers say it."""
+
 _DONE: Final = {"new": "has a price now", "changed": "has a new price", "unchanged": "has this price already"}
 
 
 def _column(name: str, called: str) -> Any:
     @admin.display(description=called)
     def column(row: Price) -> str:
-        return money(getattr(row, name))
+        return money(getattr(row, name) * MILLION)
 
     column.__name__ = name
     return column
@@ -69,8 +72,8 @@ class PriceAdmin(LongListAdmin):
 
     nothing = "A model without a price is never asked. Applying a folder with a model alias, or an administrator, sets one."
     list_display = (
-        shown("provider"), shown("model"), "version", _column("input_nano", "in"), _column("cache_read_nano", "cache read"),
-        _column("cache_write_nano", "cache write"), _column("output_nano", "out"), "limit", shown("source"), "since",
+        shown("provider"), shown("model"), "version", _column("input_nano", "in, per million"), _column("cache_read_nano", "cache read"),
+        _column("cache_write_nano", "cache write"), _column("output_nano", "out, per million"), "limit", shown("source"), "since",
     )  # fmt: skip
     fields = list_display
     search_fields = ("model",)

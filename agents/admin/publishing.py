@@ -28,8 +28,8 @@ MOST_RELEASES: Final = 20
 Owner = Agent | Pipeline
 
 
-def possible(owner: Owner, versions: list[Version], actor: Actor) -> list[tuple[str, str, bool]]:
-    """(name of the view, words on the button, whether it is the one to be noticed): what this actor may do to it now."""
+def possible(owner: Owner, versions: list[Version], actor: Actor) -> list[tuple[str, str, str]]:
+    """(name of the view, words on the button, how it looks): what this actor may do to it now; what ends its work stands apart."""
     team = owner.team.name
     retired, suspended = owner.state == Standing.RETIRED, owner.state == Standing.SUSPENDED
     draft = any(version.state == VersionState.DRAFT for version in versions)
@@ -50,7 +50,8 @@ def possible(owner: Owner, versions: list[Version], actor: Actor) -> list[tuple[
         "retire": "Retire…",
         "reinstate": "Reinstate…",
     }
-    return [(name, words[name], name == "publish" and draft) for name, able_now in able.items() if able_now and _may(name, actor, team)]
+    looks = {"publish": "main" if draft else "", "suspend": "apart", "retire": "apart"}
+    return [(name, words[name], looks.get(name, "")) for name, able_now in able.items() if able_now and _may(name, actor, team)]
 
 
 def _may(what: str, actor: Actor, team: str) -> bool:
@@ -202,14 +203,14 @@ def _named(release: Release, now: Mapping[str, int]) -> str:
     agents = {name: agent["version"] for name, agent in sorted(release.manifest["agents"].items())}
     others = [f"{name} {number}" for name, number in agents.items() if now.get(name) != number]
     differs = f" with {', '.join(others[:5])}{' …' if len(others) > 5 else ''}" if others else ""
-    return f"version {release.version.number}{differs}, release {release.digest[:12]}, made {instant(release.created_at)}"
+    return f"version {release.version.number}{differs}, release {release.digest[:12]}, made {instant(release.created_at)} UTC"
 
 
 def _versions(agent: Agent) -> tuple[Choices, Choices]:
     """(older, newer) than the published one."""
     live = Version.objects.of(agent).filter(state=VersionState.PUBLISHED).first()
     rows = Version.objects.of(agent).filter(published_at__isnull=False).exclude(state=VersionState.PUBLISHED).order_by("-number")[:MOST]
-    said = [(row.number, (str(row.number), f"version {row.number}, by {visible(row.author, 60)}, {instant(row.created_at)}")) for row in rows]
+    said = [(row.number, (str(row.number), f"version {row.number}, by {visible(row.author, 60)}, {instant(row.created_at)} UTC")) for row in rows]
     at = 0 if live is None else live.number
     return [choice for number, choice in said if number < at], [choice for number, choice in said if number > at]
 

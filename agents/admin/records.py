@@ -69,6 +69,7 @@ class ReleaseAdmin(LongListAdmin):
 @admin.register(Artifact)
 class ArtifactAdmin(ReadOnlyAdmin):
     heading = "Stored code"
+    nothing = "Publishing keeps the folder of what is published, so that a rollback brings its code back."
     list_display = (shown("digest", 13), "bytes", "files", "created_at")
     fields = (shown("digest"), "bytes", "files", "created_at")
 

@@ -14,6 +14,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.urls import reverse
 from unfold.widgets import UnfoldAdminRadioSelectWidget
 
@@ -83,7 +84,7 @@ class CommentForm(forms.Form):
 @admin.register(Request)
 class RequestAdmin(LongListAdmin):
     heading = "Approvals"
-    nothing = "A call that an agent may make only with people's yes waits here until they have said it, or its time is over."
+    nothing = "A call that needs your yes waits here until you have said it, or its time is over. The filter has what else is open, or over."
     change_list_template = "admin/runs/pressing.html"
     list_display = ("call_of", "what_for", "risk_tier", "waited", "until", "asks", "reads")
     list_display_links = ("call_of",)
@@ -142,10 +143,11 @@ class RequestAdmin(LongListAdmin):
             f"Agent '{found.agent}' may do this only with people's yes. All of this was computed by Orchestra; this and nothing else is approved.",
             "Your decision is recorded with your name and with a digest of this page, and can't be taken back.",
         )
-        page = {"said": said, "run_page": reverse("admin:runs_run_change", args=[said["run"]]), "comment_page": self.url("comment", found.pk)}
+        edited = any(each["edits"] for each in said["decisions"])
+        to = {"run_page": reverse("admin:runs_run_change", args=[said["run"]]), "comment_page": self.url("comment", found.pk)}
         return Deed(
             title=f"A call of '{found.agent}'", button="Decide", back=reverse("admin:approvals_request_changelist"), perform=perform, says=says,
-            form=_form(said), template=TEMPLATE, forbidden=_hindrance(said), context=page,
+            form=_form(said), template=TEMPLATE, forbidden=_hindrance(said), context={"said": said, "edited": edited, **to},
         )  # fmt: skip
 
     @admin.display(description="call of")
@@ -154,7 +156,7 @@ class RequestAdmin(LongListAdmin):
 
     @admin.display(description="run")
     def what_for(self, row: Any) -> str:
-        return visible(f"{row.said['pipeline']} {row.said['run']}", 120)
+        return render_to_string("admin/runs/of_wait.html", {"pipeline": row.said["pipeline"], "run": row.said["run"]})
 
     @admin.display(description="risk", empty_value="-")
     def risk_tier(self, row: Any) -> str | None:

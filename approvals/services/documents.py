@@ -17,6 +17,7 @@ from approvals.services import inbox, parts
 from audit import canonical, clock, reports
 from audit.actors import Actor
 from audit.clock import to_text
+from audit.instants import to_the_second
 from runs.models import Step, StepState, WaitState
 
 MOST_EVIDENCE: Final = 20
@@ -113,9 +114,9 @@ def state_of(request: Request, now: datetime) -> str:
 
 def _silence(policy: Policy, request: Request, stage: int) -> str:
     if stage + 1 < len(policy.stages):
-        at = to_text(policy.begins_at(request.wait.opened_at, stage + 1))
+        at = to_the_second(policy.begins_at(request.wait.opened_at, stage + 1))
         return f"from {at} on it is put to {policy.stages[stage + 1].said}; nothing approves it"
-    return f"it is denied at {to_text(request.wait.expires_at)}"
+    return f"it is denied at {to_the_second(request.wait.expires_at)}"
 
 
 def _about(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[str, Any]:

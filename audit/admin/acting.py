@@ -88,9 +88,12 @@ def _asking(
     return answer
 
 
-def text_field(label: str, *, lines: int = 1, required: bool = True, help_text: str = "", longest: int = 1_000, **more: Any) -> forms.CharField:
-    """A field for text in the admin's style."""
-    widget = UnfoldAdminTextInputWidget() if lines == 1 else UnfoldAdminTextareaWidget(attrs={"rows": lines})
+def text_field(
+    label: str, *, lines: int = 1, required: bool = True, help_text: str = "", longest: int = 1_000, such_as: str = "", **more: Any
+) -> forms.CharField:
+    """A field for text in the admin's style. `such_as` stands in it while it is empty: what belongs there."""
+    shown = {"placeholder": such_as} if such_as else {}
+    widget = UnfoldAdminTextInputWidget(attrs=shown) if lines == 1 else UnfoldAdminTextareaWidget(attrs={"rows": lines, **shown})
     return forms.CharField(label=label, required=required, help_text=help_text, max_length=longest, widget=widget, **more)
 
 

@@ -183,6 +183,7 @@ class ChargeAdmin(LongListAdmin):
 class OpeningAdmin(LongListAdmin):
     list_select_related = ("blob",)
     heading = "Opened values"
+    nothing = "What an entry commits to by its digest alone, and what can be erased, is kept here."
     list_display = ("entry", shown("path"), "preview")
     fields: ClassVar[Any] = ("entry", shown("path"), "opened", "commitment")
 
@@ -198,6 +199,7 @@ class OpeningAdmin(LongListAdmin):
 @admin.register(Pending)
 class PendingAdmin(LongListAdmin):
     heading = "Entries not sealed yet"
+    nothing = "Every entry is sealed."
     list_display = ("entry",)
     keyset = ("entry",)
 
@@ -205,5 +207,6 @@ class PendingAdmin(LongListAdmin):
 @admin.register(Message)
 class MessageAdmin(LongListAdmin):
     heading = "Outbox"
+    nothing = "What somebody must be told stands here, from the change that it tells of until it is told."
     list_display = ("created_at", shown("topic"), shown("dedupe_key"), "attempts", "due_at", "done_at")
     list_display_links = ("created_at",)

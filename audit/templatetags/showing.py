@@ -29,9 +29,9 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 # A word and a sign for everything that has a colour, so that nobody needs to see the colour.
 _TONES: Final[Mapping[str, tuple[str, str]]] = {
     **dict.fromkeys(
-        ("verified", "returned", "pass", "active", "published", "confirmed", "done", "answered", "resolved_done", "allow"), ("good", "✓")
+        ("verified", "returned", "pass", "active", "published", "confirmed", "done", "answered", "resolved_done", "allow", "approved"), ("good", "✓")
     ),
-    **dict.fromkeys(("rejected", "failed", "fail", "refused", "deny"), ("bad", "✗")),
+    **dict.fromkeys(("rejected", "failed", "fail", "refused", "deny", "declined"), ("bad", "✗")),
     **dict.fromkeys(("broken",), ("broken", "⚠")),
     **dict.fromkeys(
         ("degraded", "unverified", "inconclusive", "suspended", "unresolved", "proposed", "expired", "resolved_not_done", "require_approval"),
@@ -77,11 +77,27 @@ def lines(value: Any) -> str:
 
 @register.filter
 def instant(value: datetime | str | None) -> str:
+    """For a column whose heading says (UTC)."""
     if value is None:
         return "–"
     if isinstance(value, datetime):
         return wording.instant(value)
     return value[:19].replace("T", " ") if len(value) == 27 and value.endswith("Z") else made_visible(value, 40)
+
+
+@register.filter
+def moment(value: datetime | str | None) -> str:
+    """For a sentence or a fact: it says its zone itself."""
+    return instant(value) + (" UTC" if value else "")
+
+
+@register.filter
+def span(begin: datetime | str | None, end: datetime | str | None) -> str:
+    """From when to when, the day once where it is one; without an end, or within one second, only when it began."""
+    first, last = instant(begin), moment(end)
+    if not end or moment(begin) == last:
+        return moment(begin)
+    return f"{first} – {last[11:] if last.startswith(first[:10]) else last}"
 
 
 @register.filter
@@ -133,6 +149,8 @@ def get(mapping: Mapping[str, Any], name: str) -> Any:
 @register.filter
 def said(value: Any) -> str:
     """A value of a row in a history: a list as its texts, each on a line of its own."""
+    if value is None or value == "":
+        return "nothing"
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
         return "\n".join(made_visible(one, 1_000) for one in value[:MOST_LINES])
     return made_visible(value, 500)
@@ -150,8 +168,10 @@ def number(value: int) -> str:
 
 
 @register.filter
-def who(reference: str) -> str:
-    """`person alice` of `person:alice`; `system` of `system:system`."""
+def who(reference: str | None) -> str:
+    """`person alice` of `person:alice`, `agent reader` of `agent:reader`; `system` of `system:system`."""
+    if not reference:
+        return "–"
     kind, _, name = reference.partition(":")
     return made_visible(name if kind == name else f"{kind} {name}".strip())
 

@@ -19,17 +19,20 @@ for model in (Failure, OrmQ, Schedule, Success, AuthToken):
 
 @admin.register(Schedule)
 class ScheduleAdmin(ReadOnlyAdmin):
+    nothing = "manage.py migrate writes the schedules that the queue needs."
     list_display = (shown("name"), shown("func"), "schedule_type", "minutes", "next_run")
     fields: ClassVar[Any] = ("name", "func", "schedule_type", "minutes", "repeats", "next_run")
 
 
 @admin.register(Success, Failure)
 class TaskAdmin(ReadOnlyAdmin):
+    nothing = "What the queue has done lately stands here; runs don't depend on it."
     list_display = (shown("func"), "started", "stopped", "success", "attempt_count")
     fields: ClassVar[Any] = ("id", "name", "func", "started", "stopped", "success", "attempt_count")
 
 
 @admin.register(OrmQ)
 class WaitingAdmin(ReadOnlyAdmin):
+    nothing = "What the queue is still to do stands here; runs don't depend on it."
     list_display = ("id", "key", "lock")
     fields: ClassVar[Any] = ("id", "key", "lock")

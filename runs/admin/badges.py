@@ -46,7 +46,9 @@ class Listed:
     @property
     def more(self) -> str:
         """What the label says beyond the word: `as of …`, or what is waited for."""
-        return self.reads.awaits or self.label.removeprefix(self.word).strip().replace("T", " ").replace("Z", "") if self.label != self.word else ""
+        if self.label == self.word:
+            return ""
+        return self.reads.awaits or self.label.removeprefix(self.word).strip().replace("T", " ").replace("Z", " UTC")
 
     @property
     def seconds(self) -> float | None:

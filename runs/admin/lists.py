@@ -17,6 +17,7 @@ from agents.models import Pipeline
 from audit import clock
 from audit.admin import LongListAdmin, choice, shown
 from audit.requests import actor_of
+from audit.templatetags.showing import who
 from audit.visible import visible
 from audit.wording import instant, lasting
 from runs import services
@@ -148,7 +149,7 @@ class RunAdmin(LongListAdmin):
     @admin.display(description="failure", empty_value="-")
     def failed_for(self, run: Run) -> str | None:
         reads = run.reads  # type: ignore[attr-defined]
-        return visible(", ".join(filter(None, (reads.cause, reads.owner))) or reads.why, 120) or None
+        return visible(", ".join(filter(None, (reads.cause, who(reads.owner) if reads.owner else ""))) or reads.why, 120) or None
 
     # The page, and what can be done ------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
     return {
         "stopped": registry.stops_on(_stoppable(run, document), actor=actor),
         "run": document,
-        "title": f"{visible(document['pipeline'], 80)}, {word}, {run.created_at:%H:%M}",
+        "title": f"{visible(document['pipeline'], 80)}, {word}, {run.created_at:%H:%M} UTC",
         "word": word,
         "label": document["label"],
         "usable": word in USABLE,
@@ -47,6 +47,8 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
         "outline": told,
         "asked": asked,
         "agents": _agents(document, actor),
+        "of_child": {child["step"]: child["run"] for child in document["children"] if child["level"] == 1},
+        "spread": any(child["pipeline"] == document["pipeline"] and child["step"] for child in document["children"]),
         "entries": entries,
         "more_entries": max(run.seq - len(entries), 0),
         "more_missing": max(len(document["missing"]) - MOST_MISSING, 0),

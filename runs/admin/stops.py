@@ -19,6 +19,7 @@ from audit import clock
 from audit.actors import Actor
 from audit.admin import Deed, LongListAdmin, ReasonForm, act, choice, link_to, text_field
 from audit.requests import actor_of
+from audit.templatetags.showing import who
 from audit.visible import visible
 from audit.wording import instant
 from runs import services
@@ -30,14 +31,14 @@ SAYS = (
 )
 
 
-CHOICES = [(str(scope), stops.WORDS.get(scope, str(scope))) for scope in Scope]
+CHOICES = [("", "choose one…"), *((str(scope), stops.WORDS.get(scope, str(scope))) for scope in Scope)]
 
 
 class StopForm(ReasonForm):
     """What, by which name, and why."""
 
     scope = forms.ChoiceField(label="What", choices=CHOICES, widget=UnfoldAdminSelectWidget())
-    name = text_field("Name", required=False, longest=100, help_text="Nothing for everything; NAME@3 for a version; the id of a run.")
+    name = text_field("Name", required=False, longest=100, help_text="Leave it empty to stop everything. A version is NAME@3, a run its id.")
     field_order = ("scope", "name", "reason")
 
 
@@ -68,7 +69,7 @@ class StopAdmin(LongListAdmin):
 
     @admin.display(description="by")
     def by(self, row: Stop) -> str:
-        return visible(row.stopped_by, 80)
+        return who(row.stopped_by)
 
     @admin.display(description="until (UTC)", empty_value="-")
     def until(self, row: Stop) -> str | None:

@@ -122,6 +122,7 @@ class CallAdmin(PressingAdmin):
     """Only those whose fate nobody knows; every other stands on the page of its run."""
 
     heading = "Calls whose fate nobody knows"
+    nothing = "A call that acts, and whose answer never came, stands here until somebody says what became of it."
     list_display = ("agent_of", "short_id", "place", "since", "its_run", "who")
     list_display_links = ("agent_of",)
     keyset = ("settled_at", "id")

@@ -70,7 +70,7 @@ def site() -> Iterator[Site]:
         worker = [sys.executable, "manage.py", "worker", "--no-queue"]
         with _running([*command, "--log-level", "error"], environment), _running(worker, environment):
             _wait_for(f"http://127.0.0.1:{port}/admin/login/")
-            yield Site(f"http://127.0.0.1:{port}", said["passwords"], said["runs"], manage)
+            yield Site(f"http://127.0.0.1:{port}", said["passwords"], said["runs"], manage, said["home"])
 
 
 class _running:  # noqa: N801 - a context manager that reads as a sentence

@@ -7,6 +7,7 @@ Run by path in a process of its own, with ORCHESTRA_HOME set.
 
 import json
 import os
+import shutil
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -64,26 +65,41 @@ def publish(home: Path, name: str, *, steps: str, agents: list[str], draft: bool
 
 
 def waiting_runs(home: Path) -> dict[str, Run]:
-    """What alice started: one that waits for a signal, one for a word on its call; and one that undid what it did."""
+    """What alice started: one that waits for a signal, one for a word on its call, one for an approval; and one that undid what it did."""
     alice = Actor(kind="person", id="alice", auth="session", teams=frozenset({"platform"}))
     evil = f"description: {json.dumps(HOSTILE)}"
     contract = f"{{type: object, required: [amount], properties: {{amount: {{type: integer, {evil}}}, note: {{type: string}}}}}}"
     step = f"- {{id: paid, wait: {{signal: payment, timeout: 2d, output: {contract}}}}}"
     parts = {"agents": waiting.agents(), "functions": waiting.WORK}
     pipelines.publish(home / "made" / "orders", name="orders", steps=f"{step}\n{waiting.WORKED}", **parts)
+    later = "- {id: later, wait: {signal: someday, timeout: 2d}}\n- {id: work, agent: worker, with: {got: =steps.later}}"
+    pipelines.publish(home / "made" / "shelved", name="shelved", steps=later, **parts)
     pipelines.publish(home / "made" / "payouts", name="payouts", steps="- {id: pay, agent: payer, with: {text: =input.text}}", **parts)
     flight = f"- {{id: flight, agent: booker, with: {{what: flight}}, {waiting.UNDO % 'flight'}}}"
     steps = f"{flight}\n- {{id: hotel, agent: booker, with: {{what: hotel}}}}\n- {{id: pay, agent: loser, with: {{}}}}"
     pipelines.publish(home / "made" / "trips", name="trips", steps=steps, **parts)
-    deployer = agent("deployer", "work:run", more='uses: ["deploy deploy:production"]\npermissions: ["require_approval deploy deploy:production"]')
-    asks = {"agents": [deployer], "functions": waiting.WORK, "steps": "- {id: out, agent: deployer, with: {got: =input.text}}"}
-    pipelines.publish(home / "made" / "deployments", name="deployments", **asks)
-    names = ("orders", "payouts", "trips", "deployments")
-    runs = {name: services.start_run(pipeline=name, input={"text": HOSTILE}, actor=alice, ring=False) for name in names}
+    inputs: dict[str, dict[str, str]] = {name: {"text": HOSTILE} for name in ("orders", "payouts", "trips", "shelved")}
+    inputs["deployment"] = deploying(home)
+    runs = {name: services.start_run(pipeline=name, input=given, actor=alice, ring=False) for name, given in inputs.items()}
     for run in runs.values():
         pipelines.drive(run)
     Call.objects.filter(run=runs["payouts"]).update(not_after=clock.now() - timedelta(minutes=1))
     return runs
+
+
+def deploying(home: Path) -> dict[str, str]:
+    """The deployer of the examples, whose policy asks bob too and lets him edit; and what alice would deploy through a link."""
+    folder = home / "made" / "deployer"
+    shutil.copytree(ROOT / "examples" / "deployer", folder)
+    file = folder / "pipeline.yaml"
+    asks = "approvers: {teams: [platform]}"
+    text = file.read_text(encoding="utf-8")
+    assert asks in text
+    file.write_text(text.replace(asks, "approvers: {teams: [platform], people: [bob]}\nedits: true"), encoding="utf-8")
+    registry.apply_folder(folder, actor=SYSTEM, publish=True)
+    (home / "environments").mkdir()
+    (home / "link").symlink_to("environments")
+    return {"build": str(folder / "build"), "environment": "production", "root": str(home / "link")}
 
 
 def main() -> None:
@@ -100,11 +116,13 @@ def main() -> None:
         runs[name] = pipelines.start(name, input={"text": HOSTILE})
         pipelines.drive(runs[name])
     world.people()
-    registry.create_person("carol", actor=SYSTEM)
-    registry.add_member("platform", "carol", actor=SYSTEM)
+    for name in ("carol", "cleo"):
+        registry.create_person(name, actor=SYSTEM)
+        registry.add_member("platform", name, actor=SYSTEM)
+    registry.add_to_group("compliance", "cleo", actor=SYSTEM)
     runs |= waiting_runs(home)
-    passwords = {name: registry.reset_password(name, actor=SYSTEM)[1] for name in (*world.PEOPLE, "carol")}
-    told = {"passwords": passwords, "runs": {name: str(run.id) for name, run in runs.items()}}
+    passwords = {name: registry.reset_password(name, actor=SYSTEM)[1] for name in (*world.PEOPLE, "carol", "cleo")}
+    told = {"home": str(home), "passwords": passwords, "runs": {name: str(run.id) for name, run in runs.items()}}
     sys.stdout.write(json.dumps(told) + "\n")
 
 

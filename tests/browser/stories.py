@@ -18,6 +18,7 @@ class Site:
     passwords: dict[str, str]
     runs: dict[str, str]
     manage: Callable[..., str]
+    home: str
 
     def run_page(self, name: str) -> str:
         return f"/admin/runs/run/{self.runs[name]}/change/"
@@ -50,7 +51,6 @@ class Person:
 
     def go(self, path: str) -> Page:
         self.page.goto(self.site.url + path)
-        self.page.wait_for_load_state("networkidle")
         return self.page
 
     def status_of(self, path: str) -> int:
@@ -62,15 +62,19 @@ class Person:
         self.go("/admin/login/")
         self.page.fill("#id_username", name)
         self.page.fill("#id_password", password or self.site.passwords[name])
-        self.page.click("button[type=submit]")
-        self.page.wait_for_load_state("networkidle")
+        with self.page.expect_navigation():
+            self.page.click("button[type=submit]")
         return self
 
     def press(self, words: str) -> Page:
         """A link or button, by what it says."""
-        self.page.locator(f"#content-main >> :is(a, button):has-text('{words}')").first.click()
-        self.page.wait_for_load_state("networkidle")
+        with self.page.expect_navigation():
+            self.page.locator(f"#content-main >> :is(a, button):has-text('{words}')").first.click()
         return self.page
+
+    def offered(self) -> set[str]:
+        """What the page offers to do or to look into, by the words on its buttons; not what asks a question of it."""
+        return {words for words in self.page.locator("#content-main a.o-button").all_inner_texts() if words.strip()}
 
     def check(self) -> None:
         canary = self.page.evaluate("window.canary")

@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import Page
 
 from tests.browser.stories import HOSTILE, Person, Site
 
@@ -41,11 +44,11 @@ def test_a_member_follows_the_timeline_to_the_failing_step_and_its_owner(somebod
     assert page.locator("[data-outcome=failed]").count() == 1
     said = {name: page.inner_text(f"[data-phase={name}] .o-badge").split()[-1] for name in ("understand", "design", "implement", "verify")}
     assert said == {"understand": "done", "design": "done", "implement": "failed", "verify": "skipped"}
-    assert "agent:finder" in page.inner_text("#failure") and "segment 3" in page.inner_text("#failure")
+    assert "agent finder" in page.inner_text("#failure") and "segment 3" in page.inner_text("#failure")
     page.click("#failure a:has-text('scan/2/look')")
     step = page.locator("[data-step='scan/2/look']")
     assert step.get_attribute("open") is not None
-    assert all(words in step.inner_text() for words in ("segment 3 isn't there", "owner agent:finder", "attempt 2", "function work:look"))
+    assert all(words in step.inner_text() for words in ("segment 3 isn't there", "owner agent finder", "attempt 2", "function work:look"))
     other = page.locator("[data-step='scan/0/look']")
     other.locator("summary").first.click()
     assert other.locator("summary:has-text('Output')").is_visible()
@@ -121,14 +124,6 @@ def test_an_administrator_makes_an_account_that_sees_what_its_team_sees(somebody
     assert "reader" not in erin.page.inner_text("#result_list")
 
 
-def test_an_onlooker_looks_and_is_offered_nothing(somebody: Somebody, site: Site) -> None:
-    person = somebody("bob")
-    assert "digest" in person.go("/admin/agents/pipeline/").inner_text("#result_list")
-    person.page.click("#result_list a:has-text('digest')")
-    assert person.page.locator("#content-main .o-button").count() == 0
-    assert person.go(site.run_page("fine")).locator("#content-main .o-button").count() == 0
-
-
 def test_an_auditor_sees_every_team_and_may_change_none(somebody: Somebody) -> None:
     person = somebody("dora")
     names = person.go("/admin/agents/pipeline/").inner_text("#result_list")
@@ -182,7 +177,7 @@ def test_what_was_undone_stands_on_the_page_and_in_the_timeline(somebody: Somebo
 def test_an_outsider_gets_nothing_by_url_either(somebody: Somebody, site: Site) -> None:
     person = somebody("charlie").expecting("404")
     assert "You belong to no team" in person.page.inner_text("#content-main")
-    lists = ("runs/run", "runs/wait", "runs/call", "agents/agent", "audit/entry", "agents/team", "auth/user")
+    lists = ("runs/run", "runs/wait", "runs/call", "agents/agent", "agents/stop", "approvals/request", "audit/entry", "agents/team", "auth/user")
     for path in lists:
         assert person.go(f"/admin/{path}/").locator("#result_list tbody tr").count() == 0, path
     assert [person.status_of(site.run_page(name)) for name in site.runs] == [404] * len(site.runs)
@@ -211,24 +206,109 @@ def test_pages_fit_a_narrow_window(somebody: Somebody, site: Site) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 800, path
 
 
-def test_whoever_started_a_run_cant_approve_its_call_and_a_colleague_does(somebody: Somebody, site: Site) -> None:
-    alice = somebody("alice")
-    page = alice.go("/admin/approvals/request/")
-    assert "deployer" not in page.inner_text("#content-main")  # nothing waits for her
-    page = alice.go("/admin/approvals/request/?shows=open")
-    page.click("#result_list a:has-text('deployer')")
-    assert "you started the run that asks for it" in page.inner_text("#content-main")
-    carol = somebody("carol")
-    page = carol.go("/admin/")
-    page.click("#approvals a:has-text('deployments')")
+DEEDS = {"Start a run…", "Publish…", "Roll back…", "Retire…", "Stop…"}
+
+
+@pytest.mark.parametrize(
+    ("name", "on_pipeline", "on_run"),
+    [
+        ("root", DEEDS, {"Start another…", "Cancel…", "Answer…"}),
+        ("alice", DEEDS, {"Start another…", "Cancel…", "Answer…"}),
+        ("cleo", {"Stop…"}, {"Cancel…", "Look…"}),
+        ("dora", set(), {"Look…"}),
+        ("bob", set(), {"Look…"}),
+    ],
+    ids=["administrator", "member", "compliance", "auditor", "onlooker"],
+)
+def test_whoever_may_look_follows_a_failure_to_its_owner_and_is_offered_what_they_may_do(
+    somebody: Somebody, site: Site, name: str, on_pipeline: set[str], on_run: set[str]
+) -> None:
+    person = somebody(name)
+    page = person.go("/admin/agents/agent/?q=finder")
+    page.click("#result_list a:has-text('finder')")
+    assert "it works on its input alone" in page.inner_text("#permissions")
+    page.click("#failures a")
+    page.wait_for_load_state("networkidle")
+    assert all(words in page.inner_text("#failure") for words in ("agent finder", "platform", "scan/2/look"))
+    assert page.locator("[data-step='scan/2/look']").get_attribute("open") is not None
+    page.click("#content-main a:has-text('digest') >> nth=0")
+    page.wait_for_load_state("networkidle")
+    assert person.offered() == on_pipeline
+    person.go(site.run_page("shelved"))
+    assert person.offered() == on_run
+
+
+def test_compliance_stops_a_pipeline_and_its_team_reads_why_and_lifts_the_stop(somebody: Somebody) -> None:
+    cleo, alice = somebody("cleo"), somebody("alice")
+    page = cleo.go("/admin/agents/pipeline/?q=slow")
+    page.click("#result_list a:has-text('slow')")
+    cleo.press("Stop…")
+    assert (page.input_value("#id_scope"), page.input_value("#id_name")) == ("pipeline", "slow")
+    page.fill("#id_reason", "it reads a table that was never released")
+    assert "It has come to rest" in cleo.press("Stop it").inner_text("#proof")
+    page = alice.go("/admin/")
+    said = page.inner_text("[data-stop]")
+    assert "pipeline 'slow'" in said and "by person cleo" in said and "a table that was never released" in said
+    page.click("[data-stop] a")
+    page.wait_for_load_state("networkidle")
+    alice.press("Lift it…")
+    alice.press("Lift it")
+    assert "The stop of pipeline 'slow' is lifted" in page.inner_text("body")
+    assert alice.go("/admin/").locator("[data-stop]").count() == 0
+
+
+ASKED = "#result_list a:has-text('deployer')"
+TOLD = (
+    *("runs.run.queued", "runs.step.waiting", "approvals.decision.made", "runs.wait.answered", "runs.approval.consumed", "runs.call.dispatched"),
+    *("runs.call.confirmed", "runs.step.judged", "runs.run.finished"),
+)
+
+
+def test_what_a_run_asks_for_is_approved_with_an_edit_by_another_and_exactly_that_is_done(somebody: Somebody, site: Site) -> None:
+    asked, edited = f"{site.home}/link", f"{site.home}/environments"
+    address = _asks_in_vain(somebody("alice"))
+    charlie = somebody("charlie").expecting("404")
+    assert charlie.go("/admin/approvals/request/?shows=open").locator(ASKED).count() == 0
+    bob = somebody("bob")
+    page = bob.go("/admin/")
+    page.click("#approvals a:has-text('deployment')")
     page.wait_for_load_state("networkidle")
     said = page.inner_text("#content-main")
-    assert all(
-        words in said for words in ("deploy deploy:production", "started by person:alice", "1 of team 'platform'", "Arguments, as they would be sent")
-    )
+    assert all(words in said for words in ("write deploy:production", "started by person alice", "1 of team 'platform' or bob", asked))
     page.check("input[name=decision][value=approved]")
-    page.fill("textarea[name=reason]", "the change window is open")
-    carol.press("Decide")
+    page.fill("textarea[name=reason]", "the change window is open, but never through a link")
+    page.fill("textarea[name=arguments]", page.input_value("textarea[name=arguments]").replace(asked, edited))
+    bob.press("Decide")
     assert "is approved; a worker takes the run up again" in page.inner_text("body")
-    page = carol.go(site.run_page("deployments"))
-    page.wait_for_selector("[data-outcome=verified]", timeout=40_000)
+    bob.go(site.run_page("deployment")).wait_for_selector("[data-outcome=verified]", timeout=40_000)
+    told = _told(page)
+    assert f'root: "{edited}" instead of "{asked}"' in bob.go(address).inner_text("#content-main")
+    assert [verb for verb in told if verb in TOLD] == list(TOLD)
+    made, consumed, sent = (_facts(bob, told[verb]) for verb in ("approvals.decision.made", "runs.approval.consumed", "runs.call.dispatched"))
+    assert made["asked"] != made["binding"] == consumed["binding"] == sent["binding"]
+    assert Path(edited, "production", "current", "index.html").is_file()
+    assert [charlie.status_of(at) for at in (address, site.run_page("deployment"), *told.values())] == [404] * (len(told) + 2)
+
+
+def _asks_in_vain(alice: Person) -> str:
+    """Whoever started the run has nothing to decide, and reads why; the address of what is asked for."""
+    page = alice.go("/admin/approvals/request/")
+    assert page.locator(ASKED).count() == 0
+    page = alice.go("/admin/approvals/request/?shows=open")
+    page.click(ASKED)
+    assert "you started the run that asks for it" in page.inner_text("#content-main")
+    assert page.locator("[name=decision]").count() == 0
+    return page.url.removeprefix(alice.site.url)
+
+
+def _told(page: Page) -> dict[str, str]:
+    """What the audit log of a run tells: the first entry of each verb by its address, in their order."""
+    links = page.locator("#entries td a").all()
+    every = [(link.text_content() or "", link.get_attribute("href") or "") for link in links]
+    return {verb: next(at for other, at in every if other == verb) for verb, _ in every}
+
+
+def _facts(person: Person, entry: str) -> dict[str, Any]:
+    record = json.loads(person.go(entry).locator("#content-main pre").first.inner_text())
+    facts: dict[str, Any] = record["facts"]
+    return facts

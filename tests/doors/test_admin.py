@@ -153,7 +153,7 @@ def test_a_page_is_headed_by_its_list_and_its_own_name(looking: Client, tmp_path
         ]
 
     assert [one.strip() for one in heading("agents_agent_change", worker.pk)] == ["Agents", "worker"]
-    named = f"sample, failed, {run.created_at:%H:%M}"
+    named = f"sample, failed, {run.created_at:%H:%M} UTC"
     assert [one.strip() for one in heading("runs_run_change", run.pk)] == ["Runs", named, str(run.pk)]
     assert f"{named} | Orchestra" in looking.get(reverse("admin:runs_run_change", args=[run.pk])).content.decode()
     assert [one.strip() for one in heading("auth_user_changelist")] == ["People"]

@@ -61,7 +61,7 @@ def test_a_page_shows_what_would_be_done_and_the_form_lets_exactly_that_out(requ
     page = text(bob.get(page_of(request_of_alice)))
     for said in (
         "write deploy:production",
-        "started by person:alice",
+        "started by person alice",
         "1 of team &#x27;platform&#x27;",
         request_of_alice.binding,
         "&quot;production&quot;",
@@ -138,5 +138,5 @@ def test_the_pages_of_a_long_inbox_lead_on(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_where_nothing_waits_the_inbox_says_how_something_comes_into_it() -> None:
-    assert "waits here until they have said it" in text(signed_in("bob").get(INBOX))
+    assert "waits here until you have said it" in text(signed_in("bob").get(INBOX))
     assert User.objects.filter(username="bob").exists()

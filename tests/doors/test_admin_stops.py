@@ -42,7 +42,7 @@ def test_something_is_stopped_by_one_form_that_asks_for_the_reason(seen: dict[st
     row = Stop.objects.get()
     assert (done.status_code, done.headers["Location"]) == (302, page(row))
     shown = text(seen["bob"].get(page(row)))
-    assert "&lt;b&gt;wrong&lt;/b&gt;" in shown and "person:alice" in shown and "It has come to rest" in shown
+    assert "&lt;b&gt;wrong&lt;/b&gt;" in shown and "person alice" in shown and "It has come to rest" in shown
 
 
 def test_whoever_looks_at_what_is_stopped_sees_it_first(seen: dict[str, Client]) -> None:
