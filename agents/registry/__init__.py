@@ -9,7 +9,7 @@ from .accounts import Place, change_password, create_person, people_visible_to, 
 from .applying import apply_folder
 from .changes import Applied, Change, CodeChange, FieldChange, FileChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .composing import starts_runs
-from .deeds import actor_name, grantors_of, publishers_of, subject_of
+from .deeds import actor_name, grantors_of, publishers_of, subject_of, versions_published_by
 from .entitlement import May, arguments_of, may
 from .folders import private_files, unpacked
 from .groups import (
@@ -127,5 +127,6 @@ __all__ = [
     "unpacked",
     "unregistered_in_force",
     "update_prices",
+    "versions_published_by",
     "versions_run",
 ]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from typing import Final
+from uuid import UUID
 
 from agents.models import Agent as AgentRow
 from agents.models import Granting, PolicyVersion, Publication, Version
@@ -14,6 +16,8 @@ from agents.models import Release as ReleaseRow
 from audit.actors import Actor
 
 from .writing import Turn
+
+MOST_PUBLISHED: Final = 500
 
 
 def actor_name(actor: Actor) -> str:
@@ -44,6 +48,12 @@ def publishers_of(what: Collection[Version | ReleaseRow | PolicyVersion]) -> dic
     for subject, by in rows:
         found[subject].add(by)
     return {subject: frozenset(who) for subject, who in found.items()}
+
+
+def versions_published_by(actor: Actor) -> list[UUID]:
+    """The newest that this person has put in force; for leaving out early what the rules would refuse."""
+    rows = Publication.objects.filter(by=actor_name(actor), subject__startswith="version:").order_by("-at").values_list("subject", flat=True)
+    return [UUID(subject.removeprefix("version:")) for subject in rows[:MOST_PUBLISHED]]
 
 
 def grantors_of(wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], frozenset[str]]:

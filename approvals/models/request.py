@@ -5,11 +5,10 @@ Whether it is still open is the wait's to say; `watched` only keeps those that m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import Any, Final, Self
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
@@ -23,6 +22,10 @@ from runs.models import Run, Wait, WaitState
 
 _WATCHED: Final = Q(models.Func(models.F("watched"), template="%(expressions)s", output_field=models.BooleanField()))
 """The column as it stands: where it is compared with a parameter SQLite doesn't see that an index of those alone will do."""
+
+
+MOST_POLICIES: Final = 400
+"""So many parts may a statement have that SQLite reads."""
 
 
 class RequestQuerySet(models.QuerySet["Request"]):
@@ -39,12 +42,12 @@ class RequestQuerySet(models.QuerySet["Request"]):
     def over(self, now: datetime) -> Self:
         return self.filter(Q(watched=False) | ~Exists(Wait.objects.answerable(now).filter(pk=OuterRef("pk"))))
 
-    def for_now(self, actor: Actor, now: datetime) -> Self:
-        """Open ones that are put to this person in the stage that holds; not decided in it, not started and not written by them."""
+    def for_now(self, actor: Actor, now: datetime, *, published: Collection[UUID] = ()) -> Self:
+        """Open ones that are put to this person in the stage that holds; not decided in it, not started and not written by them, nor `published`."""
         named = Approver.objects.naming(actor).filter(_WATCHED)
         put = Exists(named.filter(request=OuterRef("pk"), stage=OuterRef("escalated_to")))
         mine = Run.objects.filter(waits=OuterRef("pk"), started_by=f"person:{actor.id}")
-        wrote = Version.objects.filter(agent__name=OuterRef("agent"), number=OuterRef("version"), author=actor.id)
+        wrote = Version.objects.filter(agent__name=OuterRef("agent"), number=OuterRef("version")).filter(Q(author=actor.id) | Q(pk__in=published))
         said = Decision.objects.filter(request=OuterRef("pk"), person=actor.id, stage=OuterRef("escalated_to"))
         return self.filter(pk__in=named.values("request")).open(now).filter(put, ~Exists(mine), ~Exists(said), ~Exists(wrote))
 
@@ -52,9 +55,10 @@ class RequestQuerySet(models.QuerySet["Request"]):
         return self.filter(_WATCHED)
 
     def under_older(self, numbers: Mapping[str, int]) -> Self:
-        """Watched ones that were asked under an older version of a policy than the one whose number this is."""
-        older = [Q(policy_name=name, policy_number__lt=number) for name, number in numbers.items()]
-        return self.watched().filter(reduce(or_, older)).order_by() if older else self.none()
+        """Watched ones that were asked under an older version of a policy than the one whose number this is; each looked for along the index."""
+        changed = sorted((name, number) for name, number in numbers.items() if number > 1)[:MOST_POLICIES]
+        older = [self.watched().filter(policy_name=name, policy_number__lt=number).order_by() for name, number in changed]
+        return older[0].union(*older[1:], all=True) if older else self.none()
 
     def let_go(self) -> None:
         """They are seen to be over: nobody needs to look at them any more."""

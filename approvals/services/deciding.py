@@ -110,7 +110,15 @@ def _hold(found: Request, actor: Actor) -> _Held:
         stage = request.stage_at(held.now)
         twice = any(each.person == actor.id and each.stage == stage for each in said)
         raise (AlreadyDecided if twice and actor.kind == "person" else NotYours)(f"you can't decide this: {why_not}")
+    _refuse_gone(request, actor, request.stage_at(held.now))
     return _Held(request, held, asked, request.stage_at(held.now))
+
+
+def _refuse_gone(request: Request, actor: Actor, stage: int) -> None:
+    """Whoever was let out of the team, or deactivated, since the request came."""
+    teams = registry.people_asked([actor.id], ()).get(actor.id)
+    if teams is None or not rules.may_speak(rules.Person(actor.id, teams), request.governing.stages[stage]):
+        raise NotYours("you can't decide this: you were one of whom it asks until just now, and are none of them any more")
 
 
 def _refuse_ended(actor: Actor, held: runs.HeldWait) -> None:

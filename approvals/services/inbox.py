@@ -74,7 +74,9 @@ def requests_wanted(wanted: Inbox, *, actor: Actor, now: datetime) -> RequestQue
 def _for_now(actor: Actor, now: datetime) -> RequestQuerySet:
     """Never less than what this person may decide; the rules have the last word. What is put to somebody they may see."""
     requests = Request.objects.prefetch_related(*BESIDE)
-    return requests.for_now(actor, now) if registry.may_be_asked(actor) else requests.none()
+    if not registry.may_be_asked(actor):
+        return requests.none()
+    return requests.for_now(actor, now, published=registry.versions_published_by(actor))
 
 
 def waiting_for(actor: Actor, *, most: int) -> list[Request]:

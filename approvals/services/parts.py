@@ -105,11 +105,11 @@ def _line(run: UUID, known: Mapping[UUID, Run]) -> list[Run]:
 
 def _told(roots: Collection[UUID]) -> Mapping[tuple[UUID, str], set[str]]:
     """Who told a family something, by its first run and by the kind of wait: what one of its runs was told may have gone to any other."""
-    below = Run.objects.filter(root_run__in=roots).order_by().values("pk")
-    rows = Wait.objects.filter(Q(run__in=roots) | Q(run__in=below), kind__in=_TOLD, state=WaitState.ANSWERED).order_by()
+    answered = Wait.objects.filter(kind__in=_TOLD, state=WaitState.ANSWERED).order_by()
     found: dict[tuple[UUID, str], set[str]] = defaultdict(set)
-    for run, root, kind, who in rows.values_list("run", "run__root_run", "kind", "answered_by").distinct():
-        found[root or run, kind].add(who)
+    for of in ("run", "run__root_run"):  # no index has an `or`
+        for root, kind, who in answered.filter(**{f"{of}__in": roots}).values_list(of, "kind", "answered_by").distinct():
+            found[root, kind].add(who)
     return found
 
 

@@ -101,6 +101,15 @@ def test_a_yes_counts_as_long_as_its_person_would_be_asked_still(tmp_path: Path)
     assert entry is not None and reports.openings_of([entry])[entry]["answer"]["by"] == ["dora", "erin"]
 
 
+def test_whoever_is_let_out_of_the_team_between_their_request_and_their_decision_decides_nothing(tmp_path: Path) -> None:
+    _, request = approving.waiting(tmp_path)
+    bob = member("bob", "platform")
+    registry.remove_member("platform", "bob", actor=SYSTEM)
+    with pytest.raises(NotYours, match="until just now"):
+        services.decide(request=str(request.pk), decision="approved", actor=bob)
+    assert Wait.objects.get(pk=request.pk).state == "open"
+
+
 # --- when nobody can ---
 
 
