@@ -167,7 +167,7 @@ class MayForm(forms.Form):
 
     verb = text_field("May it", longest=63, such_as="a verb: read, write, call, connect")
     resource = text_field("this", longest=1_000, such_as="kind and name: feed:metrics")
-    args = text_field("given", longest=8_000, required=False, such_as="its arguments, as JSON, where a permission asks")
+    args = text_field("given", longest=8_000, required=False, such_as="its arguments, as JSON, or nothing")
 
     def clean_args(self) -> dict[str, Any] | None:
         try:

@@ -53,7 +53,7 @@ class Oldest(Pages):
 class Shows(admin.SimpleListFilter):
     """Without a choice: what waits for whoever looks."""
 
-    title = "shows"
+    title = "state"
     parameter_name = "shows"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature

@@ -52,7 +52,7 @@ class OutcomeFilter(admin.SimpleListFilter):
 class CauseFilter(admin.SimpleListFilter):
     """By what they failed for. Those that are overdue are among them until their page is read: only then it is known what they waited for."""
 
-    title = "failed for"
+    title = "cause of failure"
     parameter_name = "cause"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature

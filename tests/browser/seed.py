@@ -56,6 +56,14 @@ FAN = """
 - {id: scan, for_each: =steps.read.items, as: item, do: [{id: look, agent: finder, with: {item: =item}, retry: {max: 1, backoff: 100ms}}]}
 - {id: end, agent: reader}
 """
+WOVEN = f"""
+- id: outer
+  parallel:
+    left:
+      - id: inner
+        parallel: {{{"upper_" * 6}half: [{{id: {"a_step_with_a_long_name_" * 2}x, agent: reader}}], lower: [{{id: low, agent: reader}}]}}
+    right: [{{id: alone, agent: reader}}]
+"""
 READER = 'permissions: ["allow read feed:*", "allow call tool:fetch"]\nrisk_tier: low\naccountable: maria@example.com'
 
 
@@ -109,6 +117,7 @@ def main() -> None:
     publish(home, "fine", steps="- {id: only, agent: reader}", agents=[reader])
     publish(home, "fine", steps="- {id: only, agent: reader, timeout: 9s}", agents=[reader], draft=True)
     publish(home, "evil", steps="- {id: only, agent: shouter}", agents=[agent("shouter", "work:shout").replace("Test.", json.dumps(HOSTILE))])
+    publish(home, "woven", steps=WOVEN, agents=[reader])
     publish(home, "slow", steps="- {id: wait, agent: waiter}", agents=[agent("waiter", "work:wait", timeout="20m")])
     world.red(home / "made" / "red")
     runs: dict[str, Run] = {}

@@ -206,6 +206,32 @@ def test_pages_fit_a_narrow_window(somebody: Somebody, site: Site) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 800, path
 
 
+def test_long_names_stay_within_their_boxes_in_the_picture_of_a_pipeline(somebody: Somebody) -> None:
+    page = somebody("alice").go("/admin/agents/pipeline/?q=woven")
+    page.click("#result_list a:has-text('woven')")
+    page.wait_for_selector("#picture")
+    beyond = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth).map(box => box.innerText)"
+    assert page.locator("#picture .o-node").evaluate_all(beyond) == []
+
+
+CONTRAST = """link => {
+  const light = colours => { const at = document.createElement("canvas").getContext("2d");
+    for (const colour of colours) { at.fillStyle = colour; at.fillRect(0, 0, 1, 1); }
+    const [r, g, b] = [...at.getImageData(0, 0, 1, 1).data].map(c => c / 255).map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = [];
+  for (let at = link; at; at = at.parentElement) behind.unshift(getComputedStyle(at).backgroundColor);
+  const both = [light(["white", ...behind, getComputedStyle(link).color]), light(["white", ...behind])];
+  return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05); }"""
+"""As WCAG computes it, from 1 to 21, whatever lies over each other."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_where_somebody_is_can_be_read_in_the_navigation(somebody: Somebody, scheme: str) -> None:
+    page = somebody("alice", color_scheme=scheme).go("/admin/agents/agent/")
+    assert page.locator("nav a:has-text('Agents'), aside a:has-text('Agents'), #nav-sidebar a:has-text('Agents')").first.evaluate(CONTRAST) >= 4.5
+
+
 DEEDS = {"Start a run…", "Publish…", "Roll back…", "Retire…", "Stop…"}
 
 

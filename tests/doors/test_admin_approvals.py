@@ -114,7 +114,8 @@ def test_where_the_policy_allows_edits_the_form_takes_other_arguments(tmp_path: 
     changed = form_of(bob, request, decision="approved", arguments='{"feed": "production", "count": 3}')
     bob.post(page_of(request), changed)
     assert pipelines.drive(request.wait.run)["result"] == {"done": "production", "count": 3}
-    assert "instead of" in text(bob.get(page_of(request)))
+    page = text(bob.get(page_of(request)))
+    assert "instead of" in page and "as they were asked for; they are approved with the edits below" in page and "would be sent" not in page
 
 
 def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:

@@ -36,6 +36,15 @@ def run(tmp_path: Path) -> Run:
     return started
 
 
+def test_the_timeline_names_the_child_run_that_does_a_step_and_leads_to_it(run: Run) -> None:
+    root, child, _ = families.generations(run)
+    registry.create_person("root", actor=SYSTEM, administrator=True)
+    page = signed_in("root").get(f"/admin/runs/run/{root.id}/change/").content.decode()
+    step = page[page.index('data-step="sub"') :]
+    assert "a child run" in step[: step.index("</summary>")]
+    assert f"/admin/runs/run/{child.id}/change/" in step[: step.index("<dt>Time</dt>")]
+
+
 def test_a_run_shows_the_tree_below_it_and_each_child_what_it_is_part_of(run: Run) -> None:
     root, child, grandchild = families.generations(run)
     below = pipelines.document(root)["children"]
