@@ -30,7 +30,7 @@ NO_PERSON = "an approval is a person's to give: sign in, or give a token of your
 OPEN, ENDED = "open", "ended"
 MOST_JUDGED = 1_000
 """So many are looked at to find what somebody may decide; what is beyond them is found page by page."""
-AT_ONCE = 200
+AT_ONCE = 50
 UNREADABLE = "what was asked for can't be read any more, so nobody can decide it"
 BESIDE = ("wait__run__team", "wait__run__pipeline", "decisions")
 """Read in statements of their own: a join would have a database begin with the runs, and sort what it finds."""
@@ -92,7 +92,7 @@ def waiting_for(actor: Actor, *, most: int) -> list[Request]:
 
 
 def _decidable(ids: Sequence[UUID], actor: Actor, now: datetime) -> Iterator[Request]:
-    """Judged many at a time: as many statements for two hundred as for one."""
+    """Judged some at a time: as many statements for fifty as for one."""
     for start in range(0, len(ids), AT_ONCE):
         some = Request.objects.filter(pk__in=ids[start : start + AT_ONCE]).order_by("look_at", "pk")
         yield from _free(list(some.prefetch_related("wait", "decisions")), actor, now)
