@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CLIENT = Actor.system("client")
 BOB = Actor(kind="person", id="bob", auth="test", teams=frozenset({"lines"}))
 CAROL = Actor(kind="person", id="carol", auth="test", teams=frozenset({"lines"}))
+DECIDERS = (BOB, CAROL)
 TRIES = 3
 
 

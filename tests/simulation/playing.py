@@ -18,6 +18,8 @@ from typing import Any
 from unittest import mock
 from uuid import UUID
 
+from django.contrib.auth.models import User
+
 from agents import stops
 from agents.models import Agent, Pipeline, Release, Team, Version
 from audit import bulk, canonical, identity
@@ -26,6 +28,7 @@ from runs.boundary import Boundary
 from tests.runs.engine.factories import AT
 from tests.simulation import outside, scenarios
 from tests.simulation.database import Database, kept, restore, simulated
+from tests.simulation.doors import DECIDERS
 from tests.simulation.invariants import Broken
 from tests.simulation.scenarios import Scenario, scenario
 from tests.simulation.world import World
@@ -177,6 +180,7 @@ def _furnish() -> None:
     """With ids of its own making: rows are read in their order, and whose children are quick is drawn by them."""
     ids = (UUID(int=number) for number in count(1))
     team = Team.objects.create(id=next(ids), name="lines", created_at=AT)
+    team.members.add(*User.objects.bulk_create([User(username=who.id, password="!") for who in DECIDERS]))
     for name in scenarios.NAMES:
         row = Agent(id=next(ids), name=name, team=team, role="gather", state="active", created_at=AT, permissions=PERMISSIONS)
         row.save()
