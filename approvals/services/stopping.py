@@ -39,7 +39,7 @@ def _may_cover(stop: InForce) -> Q:
         case Scope.AGENT:
             return Q(agent=stop.name)
         case Scope.ALIAS:
-            return Q(agent__in=Version.objects.filter(spec__run__model=stop.name).values("agent__name"))
+            return Q(agent__in=Version.objects.filter(spec__run__model__alias=stop.name).values("agent__name"))
         case Scope.TOOL:
             return Q(agent__in=Version.objects.filter(spec__run__tool=stop.name).values("agent__name"))
     of_its_runs = runs.of_runs(stop, path="wait__run__")

@@ -1,5 +1,6 @@
 """What time, a stop and a sweep do to requests that nobody looks at."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from audit.models import Entry
 from runs import services as runs
 from runs import sweeps
 from runs.models import Run, Wait
-from tests import approving, pipelines
+from tests import approving, models, pipelines
 from tests.approving import member
 from tests.pipelines import SYSTEM
 
@@ -60,6 +61,35 @@ def test_a_stop_closes_the_requests_under_it_and_after_it_they_are_asked_anew(tm
     assert again.pk != request.pk and open_waits(run) == ["approval"]
     services.decide(request=str(again.pk), decision="approved", reason="go", actor=bob)
     assert (pipelines.drive(run)["outcome"], approving.calls(run)) == ("verified", 1)
+
+
+def of_a_model(path: Path) -> Run:
+    models.priced()
+    writer = models.agent(permissions='["require_approval call model:reasoning"]')
+    models.publish(path, models.alias(endpoint="http://127.0.0.1:1"), writer)
+    return pipelines.start(input={"about": "rain"})
+
+
+def of_a_tool(path: Path) -> Run:
+    reader = f"kind: agent\nname: reader\nteam: platform\nrole: gather\npurpose: Read.\nrun: {{tool: fetch}}\ntimeout: 2s\n{FETCHES}"
+    pipelines.publish(path, steps="- {id: only, agent: reader, with: {url: =input.url}}", agents=[reader], functions="")
+    return pipelines.start(input={"url": "http://127.0.0.1:1/"})
+
+
+FETCHES = 'permissions: ["require_approval read network:*"]'
+
+
+@pytest.mark.parametrize(("scope", "name", "begun"), [("alias", "reasoning", of_a_model), ("tool", "fetch", of_a_tool)])
+def test_a_stop_of_what_is_asked_closes_the_requests_to_ask_it(tmp_path: Path, scope: str, name: str, begun: Callable[[Path], Run]) -> None:
+    run = begun(tmp_path)
+    said = pipelines.drive(run)
+    assert said["state"] == "waiting", said["failure"]
+    approving.request_of(run)
+    services.tend()
+    assert open_waits(run) == ["approval"]
+    stop(scope, name)
+    services.tend()
+    assert (verbs(run), open_waits(run)) == (["approvals.request.voided"], [])
 
 
 @pytest.mark.parametrize(("scope", "name"), [("agent", "judge"), ("version", "worker@2"), ("pipeline", "other")])
