@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -45,20 +46,21 @@ def _seeds(simulation: "Simulation", asked: argparse.Namespace) -> int:
     broken: list[int] = []
     counted: dict[str, Counter[str]] = {"outcomes": Counter(), "profiles": Counter(), "broken_by": Counter()}
     commits = played = 0
-    for seed in range(asked.first, asked.first + asked.seeds):
-        done = simulation.play(seed)
-        played += 1
-        commits += done.commits
-        counted["outcomes"].update(done.outcomes)
-        counted["profiles"][done.profile] += 1
-        if asked.traces and simulation.world is not None:
-            tell("\n".join([f"seed {seed}", *simulation.world.trace]))
-        if done.invariant:
-            broken.append(seed)
-            counted["broken_by"][done.invariant] += 1
-            tell(done.said)
-            if not asked.keep_going:
-                break
+    with suppress(KeyboardInterrupt):  # what was played until then is told all the same
+        for seed in range(asked.first, asked.first + asked.seeds):
+            done = simulation.play(seed)
+            played += 1
+            commits += done.commits
+            counted["outcomes"].update(done.outcomes)
+            counted["profiles"][done.profile] += 1
+            if asked.traces and simulation.world is not None:
+                tell("\n".join([f"seed {seed}", *simulation.world.trace]))
+            if done.invariant:
+                broken.append(seed)
+                counted["broken_by"][done.invariant] += 1
+                tell(done.said)
+                if not asked.keep_going:
+                    break
     took = time.monotonic() - began
     summary: dict[str, Any] = {"seeds": played, "first": asked.first, "broken": broken, "commits": commits}
     summary |= {"seconds": round(took, 1), "seconds_of_cpu": round(time.process_time() - spent, 1), "seeds_per_s": round(played / took, 1)}
