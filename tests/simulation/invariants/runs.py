@@ -122,7 +122,7 @@ class RunRules(FamilyRules, StopRules):
             self._must(least <= left <= before["deadline_at"] - before["created_at"], "the work clock stands still while a run waits", told)
 
     def _since_it_stood(self, row: Row) -> Any:
-        """Its deadline where one commit let its clock stand, as it had been decided, and run again for a child that was taken up beside it."""
+        """Its deadline where one commit let its clock stand, as it had been decided, and run again for a child that was taken up or has ended."""
         written = self._read("SELECT verb, body FROM audit_entry WHERE run = ? AND seq > ? ORDER BY seq", row["id"], self.heads[row["id"]][0])
         facts = [json.loads(bytes(entry["body"]))["facts"] for entry in written if entry["verb"] == "runs.run.waiting"]
         stood = next((each["remaining_ms"] for each in facts if each["remaining_ms"] is not None), None)
@@ -132,7 +132,8 @@ class RunRules(FamilyRules, StopRules):
         told = f"{row['id']} goes on until {row['deadline_at']}, with {before['remaining_ms']} ms left"
         if row["lease_until"] is None:
             left = before["remaining_ms"]
-            due = before["deadline_at"] if left is None else min(self._now + timedelta(milliseconds=left), row["lifetime_until"])
+            ran_on = self._since_it_stood(row) or before["deadline_at"]  # in whole milliseconds from where it stood
+            due = ran_on if left is None else min(self._now + timedelta(milliseconds=left), row["lifetime_until"])
             self._must(row["deadline_at"] == due, "the work clock goes on with the answer", told)
         else:
             self._must(row["deadline_at"] == before["deadline_at"], "only a wait moves a deadline", told)
