@@ -230,6 +230,9 @@ CONTRAST = """link => {
 def test_where_somebody_is_can_be_read_in_the_navigation(somebody: Somebody, scheme: str) -> None:
     page = somebody("alice", color_scheme=scheme).go("/admin/agents/agent/")
     assert page.locator("nav a:has-text('Agents'), aside a:has-text('Agents'), #nav-sidebar a:has-text('Agents')").first.evaluate(CONTRAST) >= 4.5
+    page.keyboard.press("Tab")
+    focused = page.evaluate("(() => { const at = getComputedStyle(document.activeElement); return [at.outlineStyle, at.outlineWidth]; })()")
+    assert focused == ["solid", "2px"]
 
 
 DEEDS = {"Start a run…", "Publish…", "Roll back…", "Retire…", "Stop…"}
