@@ -19,16 +19,13 @@ from audit.admin import Deed, LongListAdmin, act, shown, text_field
 from audit.requests import actor_of
 from audit.wording import instant, money
 
-MILLION: Final = 1_000_000
-"""A price is kept for one token, and said for so many, as providers say it."""
-
 _DONE: Final = {"new": "has a price now", "changed": "has a new price", "unchanged": "has this price already"}
 
 
 def _column(name: str, called: str) -> Any:
     @admin.display(description=called)
     def column(row: Price) -> str:
-        return money(getattr(row, name) * MILLION)
+        return money(getattr(row, name))
 
     column.__name__ = name
     return column
