@@ -91,5 +91,4 @@ class PolicyAdmin(ReadOnlyAdmin):
 def _agents_under(policy: Policy, request: HttpRequest) -> list[Agent]:
     """Whose permissions name it, or their team's: of those that the reader sees."""
     rows = Agent.objects.visible_to(actor_of(request)).select_related("team").order_by("name")
-    texts = [(agent, [*agent.permissions, *agent.team.permissions]) for agent in rows]
-    return [agent for agent, permissions in texts if policy.name in registry.policies_named(permissions)][:MOST_AGENTS]
+    return [agent for agent in rows if policy.name in registry.policies_named(agent.in_force)][:MOST_AGENTS]

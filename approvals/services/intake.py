@@ -102,17 +102,14 @@ def _approvers(request: Request, policy: Policy) -> Iterator[Approver]:
             yield from (Approver(request=request, stage=index, kind=kind, name=name) for name in names)
 
 
-def is_outdated(policy: Policy) -> bool:
-    in_force = registry.policies_in_force([policy.name]) if policy.name else {}
-    return bool(policy.name) and (policy.name not in in_force or in_force[policy.name].number != policy.number)
-
-
 def why_outdated(request: Request) -> str | None:
     """Why nobody can decide it as it stands, though nobody has ended it yet."""
     stop = stopping.stop_over(request)
     if stop is not None:
         return stop.said
-    return CHANGED if is_outdated(request.governing) else None
+    policy = request.governing
+    in_force = registry.policies_in_force([policy.name]).get(policy.name) if policy.name else policy
+    return CHANGED if in_force is None or in_force.number != policy.number else None
 
 
 def void(request: Request, why: str, *, actor: Actor = _SELF) -> bool:

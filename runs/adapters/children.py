@@ -64,8 +64,7 @@ class Children:
     committed: those may wait a moment with their intent written. `ahead` is the share of these that a call may take: all, or a few where it is
     the first of its run, or none where it may never be sent twice.
     The oldest run goes first, so that what has begun comes to its end; but who waits for a version whose children are busy keeps nobody from
-    another version's. A `key` is that of the pool's jobs: the agent version that a
-    child serves.
+    another version's. A `key` is that of the pool's jobs: the agent version that a child serves.
     """
 
     def __init__(self, size: int, hidden: Sequence[Path] = ()) -> None:
