@@ -11,7 +11,9 @@ from agents.spec.policies import Policy, Stage
 
 APPROVED: Final = "approved"
 DECLINED: Final = "declined"
-DECISIONS: Final = (APPROVED, DECLINED)
+CHANGES: Final = "changes"
+"""It is to be made anew, with what whoever says so wants of it."""
+DECISIONS: Final = (APPROVED, DECLINED, CHANGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,11 @@ def hindrance(person: Person, policy: Policy, stage: int, parts: Parts, said: Se
 
 
 def outcome(policy: Policy, stage: int, said: Sequence[Said]) -> str | None:
-    """What the decisions of this stage come to: one that declines decides, or as many as it requires that approve; None: it is still open."""
+    """What the decisions of this stage come to: the first that doesn't approve, or as many as it requires that do; None: it is still open."""
     here = [each for each in said if each.stage == stage]
-    if any(each.decision == DECLINED for each in here):
-        return DECLINED
+    against = next((each.decision for each in here if each.decision != APPROVED), None)
+    if against is not None:
+        return against
     return APPROVED if here and len(_alike(here)) >= policy.stages[stage].required else None
 
 

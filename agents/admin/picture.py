@@ -63,10 +63,17 @@ def _notes(node: Mapping[str, Any]) -> list[str]:
         f"undone by {node['compensate']['agent']} if a later step fails" if node.get("compensate") else "",
         f"looked up by {node['lookup']} where nobody knows what became of it" if node.get("lookup") else "",
         _lasting(node) if node["kind"] == "wait" else "",
+        _asked(node["policy"]) if node["kind"] == "approval" else "",
+        f"when {gate['when']}: {_asked(gate['policy'])}" if (gate := node.get("approve_when")) else "",
         f"a run of the pipeline {node['pipeline']}" if node["kind"] == "pipeline" else "",
         "one that succeeds is enough" if least == "any" else f"at least {least} must succeed" if isinstance(least, int) else "",
     ]
     return [one for one in said if one]
+
+
+def _asked(policy: str | None) -> str:
+    """Who has to say yes."""
+    return f"people say yes, under {f'policy {policy!r}' if policy else 'the default policy'}"
 
 
 def _lasting(node: Mapping[str, Any]) -> str:

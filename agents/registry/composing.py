@@ -21,8 +21,9 @@ from audit.canonical import digest
 from . import modelling, pinning
 from .pinning import Pin
 
-PLAIN_ABI, WAITING_ABI, SPREADING_ABI = 1, 2, 3
-"""The oldest version of the engine's semantics that can run a pipeline: 2 knows waits, compensations and child runs, 3 what spreads."""
+PLAIN_ABI, WAITING_ABI, SPREADING_ABI, APPROVING_ABI = 1, 2, 3, 4
+"""The oldest version of the engine's semantics that can run a pipeline: 2 knows waits, compensations and child runs, 3 what spreads, 4 where
+people say yes on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ def abi_of(pipeline: Mapping[str, Any]) -> int:
 
 
 def _abi_of(node: Mapping[str, Any]) -> int:
+    if node.get("kind") == "approval" or "approve_when" in node:
+        return APPROVING_ABI
     if "spread" in node:
         return SPREADING_ABI
     return WAITING_ABI if node.get("kind") in ("wait", "pipeline") or node.keys() & {"compensate", "lookup"} else PLAIN_ABI
@@ -78,7 +81,8 @@ def _abi_of(node: Mapping[str, Any]) -> int:
 
 def starts_runs(manifest: Mapping[str, Any]) -> bool:
     """Whether runs of this release may have runs below them. Most have not, and nobody need look for them."""
-    return bool(manifest.get("pipelines")) or manifest["engine_abi"] >= SPREADING_ABI
+    spreads = manifest["engine_abi"] >= SPREADING_ABI and any("spread" in node for node in _nodes(manifest["pipeline"]["spec"]["steps"]))
+    return bool(manifest.get("pipelines")) or spreads
 
 
 def agents_named(pipeline: Mapping[str, Any]) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from agents.spec.fields import IDENTIFIER, NAME
 from agents.spec.inventory import INLINE, MAX_WORDS, ROLES, TOOLS
 from agents.spec.model_agents import DEFAULT_MAX_TOKENS, MAX_MODEL, MAX_TOKENS, PROVIDERS
-from agents.spec.nodes import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RETRIES, MAX_SPREAD
+from agents.spec.nodes import DEFAULT_CONCURRENCY, DEFAULT_ROUNDS, MAX_CONCURRENCY, MAX_RETRIES, MAX_ROUNDS, MAX_SPREAD
 from agents.spec.pace import MOST_FAILURES
 from agents.spec.permissions import EFFECTS, MAX_PERMISSIONS, REQUIRE_APPROVAL
 from agents.spec.pipelines import PRIORITIES
@@ -164,6 +164,7 @@ def node() -> Schema:
         "fallback": NAMED,
         "compensate": _object(JUDGEMENT, ["agent"]),
         "lookup": NAMED,
+        "approve_when": _gate(),
         **COMMON,
     }
     branches = {"type": "object", "minProperties": 1, "additionalProperties": NODES}
@@ -176,6 +177,7 @@ def node() -> Schema:
             _object({"id": IDENTIFIED, "switch": {"type": "array", "minItems": 1, "items": case}, **COMMON}, ["switch"]),
             _object({"id": IDENTIFIED, "verify": _object(JUDGEMENT, ["agent"])}, ["verify"]),
             _object({"id": IDENTIFIED, "wait": _wait(), **COMMON}, ["wait"]),
+            _object({"id": IDENTIFIED, "approval": _approval(), **COMMON}, ["approval"]),
             _object({"id": IDENTIFIED, "pipeline": NAMED, "with": WITH, "timeout": DURATION, **COMMON}, ["pipeline"]),
         ]
     }
@@ -185,6 +187,17 @@ def _wait() -> Schema:
     """A span, an instant, or a signal with the time it has."""
     signal = {"signal": NAMED, "timeout": DURATION, "on_expiry": {"enum": ["fail", "continue"], "default": "fail"}, "output": CONTRACT}
     return {"oneOf": [_object({"for": DURATION}, ["for"]), _object({"until": TEXT}, ["until"]), _object(signal, ["signal", "timeout"])]}
+
+
+def _approval() -> Schema:
+    """What people are asked to say yes to, and under which policy."""
+    return _object({"subject": {**WITH, "minProperties": 1}, "policy": NAMED, "output": CONTRACT, "timeout": DURATION}, ["subject"])
+
+
+def _gate() -> Schema:
+    """Which results of a step people look at first."""
+    rounds = {"type": "integer", "minimum": 0, "maximum": MAX_ROUNDS, "default": DEFAULT_ROUNDS}
+    return {"anyOf": [CONDITION, _object({"when": CONDITION, "policy": NAMED, "rounds": rounds}, ["when"])]}
 
 
 def _object(properties: Schema, required: list[str]) -> Schema:

@@ -1,4 +1,4 @@
-"""Reads the nodes of a pipeline (step, parallel, for_each, switch, verify, wait, pipeline) into their normal form, with their lines.
+"""Reads the nodes of a pipeline (step, parallel, for_each, switch, verify, wait, approval, pipeline) into their normal form, with their lines.
 
 Must not know agents or scopes. Used by the pipeline reader.
 """
@@ -14,10 +14,15 @@ MAX_RETRIES = 10
 DEFAULT_CONCURRENCY = 8
 MAX_CONCURRENCY = 256
 MAX_SPREAD = 64
+DEFAULT_ROUNDS = 3
+MAX_ROUNDS = 10
 
-_KINDS = ("parallel", "for_each", "switch", "verify", "wait", "pipeline")
+_KINDS = ("parallel", "for_each", "switch", "verify", "wait", "approval", "pipeline")
 KEYS = frozenset(
-    "id agent with timeout progress_timeout retry fallback on_failure when compensate lookup min_success as max_concurrency do spread".split()
+    (
+        "id agent with timeout progress_timeout retry fallback on_failure when approve_when compensate lookup "
+        "min_success as max_concurrency do spread"
+    ).split()
 ) | set(_KINDS)
 """What any node may say; which may say what is read node by node."""
 _LATER_NODES = {
@@ -25,9 +30,7 @@ _LATER_NODES = {
     "handoff": "use steps and switch",
     "group_chat": "use steps",
     "magentic": "use steps",
-    "approval": "it comes with approvals",
 }
-_LATER_KEYS = {**_LATER_NODES, "approve_when": "it comes with approvals"}
 
 
 class NodeReader:
@@ -67,7 +70,7 @@ class NodeReader:
         node |= getattr(self, f"_{kinds[0]}")(fields)
         if kinds[0] != "verify":
             node |= self._common(fields)
-        fields.finish(_LATER_KEYS)
+        fields.finish(_LATER_NODES)
         return node
 
     def _refuse_kinds(self, fields: Fields, kinds: list[str]) -> None:
@@ -85,7 +88,7 @@ class NodeReader:
         if not any(near in known for key in fields.value.keys() - KEYS for near in get_close_matches(key, KEYS, n=1)):
             self.page.problem(fields.raw, f"this node says nothing to do; it needs one of {', '.join(known)}")
         fields.asked |= KEYS
-        fields.finish(_LATER_KEYS)
+        fields.finish(_LATER_NODES)
 
     def _id(self, fields: Fields, kind: str) -> str | None:
         """A composite's own id, else parallel_1, parallel_2, … in the order of the file."""
@@ -110,7 +113,9 @@ class NodeReader:
             node["compensate"] = self._compensate(fields)
         if fields.has("lookup"):
             node["lookup"] = fields.name("lookup")
-        fields.finish(_LATER_KEYS)
+        if fields.has("approve_when"):
+            node["approve_when"] = self._approve_when(fields)
+        fields.finish(_LATER_NODES)
         return node
 
     def _compensate(self, fields: Fields) -> dict[str, Any]:
@@ -123,14 +128,30 @@ class NodeReader:
         inner.finish()
         return undo
 
+    def _approve_when(self, fields: Fields) -> dict[str, Any]:
+        """Which results of a step people look at before anybody reads them; under which policy, and how often they may send one back."""
+        if not isinstance(fields.value["approve_when"], dict):
+            return {"when": self._condition(fields, "approve_when"), "policy": None, "rounds": DEFAULT_ROUNDS}
+        inner = fields.inner("approve_when")
+        gate = {
+            "when": self._condition(inner, "when", required="when: output.confidence < 0.8"),
+            "policy": inner.name("policy"),
+            "rounds": inner.integer("rounds", least=0, most=MAX_ROUNDS, default=DEFAULT_ROUNDS),
+        }
+        inner.finish()
+        return gate
+
     def _common(self, fields: Fields) -> dict[str, Any]:
-        when = fields.text("when")
-        if when is not None and when.startswith("="):
-            fields.wrong("when", "is a condition already; leave the = at its beginning out")
         return {
             "on_failure": fields.choice("on_failure", ("stop", "degrade"), default="stop"),
-            "when": when.strip() if when is not None else None,
+            "when": self._condition(fields, "when"),
         }
+
+    def _condition(self, fields: Fields, key: str, *, required: str | None = None) -> str | None:
+        said = fields.text(key, required=required) if required else fields.text(key)
+        if said is not None and said.startswith("="):
+            fields.wrong(key, "is a condition already; leave the = at its beginning out")
+        return said.strip() if said is not None else None
 
     def _retry(self, fields: Fields) -> dict[str, int] | None:
         value = fields.get("retry")
@@ -240,6 +261,21 @@ class NodeReader:
         elif not inner.has("timeout"):
             fields.wrong("wait", "has no timeout; write until when the signal may come, as in timeout: 2d")
         self._lift(fields, inner, ("for_ms", "until", "signal", "timeout_ms", "on_expiry", "output"))
+        return node
+
+    def _approval(self, fields: Fields) -> dict[str, Any]:
+        """What people say yes to, under which policy; they may change it where `output` says what it has to be."""
+        inner = fields.inner("approval")
+        node: dict[str, Any] = {
+            "policy": inner.name("policy"),
+            "subject": inner.mapping("subject") or {},
+            "output": inner.mapping("output"),
+            "timeout_ms": inner.duration("timeout"),
+        }
+        inner.finish()
+        if not node["subject"]:
+            fields.wrong("approval", "has no subject; write what people are to say yes to, as in subject: {version: =steps.build.version}")
+        self._lift(fields, inner, tuple(node))
         return node
 
     def _lift(self, fields: Fields, inner: Fields, keys: Iterable[str]) -> None:

@@ -12,10 +12,14 @@ from agents.validation.scopes import Scope, check_expression
 from agents.validation.shapes import Missing, Shape, any_of, list_of, misfit, object_of, part
 
 
-def check_with(given: Mapping[str, Any], wanted: Any, who: str, scope: Scope, findings: Findings, path: Path) -> None:
-    """Checks every expression in `given`, then whether the object can satisfy the contract `wanted` (None: not known)."""
+def check_with(given: Mapping[str, Any], wanted: Any, who: str, scope: Scope, findings: Findings, path: Path) -> Shape:
+    """Checks every expression in `given`, then whether the object can satisfy the contract `wanted` (None: not known).
+
+    Returns the object's shape, as far as that shows.
+    """
     shape = Shape(wanted, promised=True) if wanted is not None else None
     _missing_keys(given, shape, who, findings, path)
+    found: dict[str, Shape | None] = {}
     for key, value in given.items():
         try:
             inner = part(shape, key)
@@ -23,7 +27,8 @@ def check_with(given: Mapping[str, Any], wanted: Any, who: str, scope: Scope, fi
             inner = None
             if _is_closed(shape):
                 findings.add((*path, key), f"{who} takes no {key!r}; its input contract is closed")
-        _hand_over(value, inner, who, scope, findings, (*path, key))
+        found[key] = _hand_over(value, inner, who, scope, findings, (*path, key))
+    return object_of(found)
 
 
 def _missing_keys(given: Mapping[str, Any], shape: Shape | None, who: str, findings: Findings, path: Path) -> None:

@@ -25,11 +25,12 @@ CEL_WORDS = frozenset(
 MAX_KEY = 190  # a step's key names it in the ledger (`step:KEY`, of a compensation `step:undo:KEY`), where a name has at most 200 characters
 MAX_KEY_LOOKED_UP = 179  # a look-up stands there as `step:look:ATTEMPT:KEY`, with an attempt of up to ten digits
 MAX_KEY_SPREAD = 177  # a share of a loop stands there as `step:KEY/FIRST-LAST`, with numbers of up to eight digits each
+MAX_KEY_LOOKED_AT = 178  # what people are asked of a step's result stands beside it as `KEY.approval`, after the tenth round as `KEY.11.approval`
 MAX_RETRIES = 10
 DEEPEST = 8  # runs one below the other: a run, its child and so on; the rows of runs hold no more
 MAX_BACKOFF_MS = 3_600_000
 
-NO_WORK = frozenset({"verify", "wait"})
+NO_WORK = frozenset({"verify", "wait", "approval"})
 """Nodes whose result is nobody's work: verifying it alone verifies nothing."""
 
 Node = Mapping[str, Any]
@@ -100,6 +101,8 @@ class Walk:
             return self._switch(node, scope, path)
         if node["kind"] == "wait":
             return self._wait(node, scope, path)
+        if node["kind"] == "approval":
+            return self._approval(node, scope, path)
         if node["kind"] == "pipeline":
             return self._pipeline(node, scope, path)
         self.check_verification(node, scope, path)
@@ -118,6 +121,9 @@ class Walk:
         result = any_of([_output(spec) for spec in (agent, fallback) if spec is not None])
         self._check_compensation(node, agent, result, scope, path)
         self._check_lookup(node, agent, path)
+        if node.get("approve_when") is not None:
+            looked_at = scope.inside("output", result, from_work=True)
+            check_condition(node["approve_when"]["when"] or "true", looked_at, self.findings, (*path, "approve_when"))
         return result
 
     def _check_compensation(self, node: Node, agent: Spec | None, result: Shape | None, scope: Scope, path: Path) -> None:
@@ -166,6 +172,16 @@ class Walk:
             return None
         given = Shape(node["output"], promised=True)
         return any_of([given, Shape({"type": "null"}, promised=True)]) if node["on_expiry"] == "continue" else given
+
+    def _approval(self, node: Node, scope: Scope, path: Path) -> Shape | None:
+        """What people say yes to is what the node gives; where they may change it, as its contract says."""
+        wanted = node["output"]
+        problems = contracts.schema_problems(wanted) if wanted is not None else []
+        for problem in problems:
+            self.findings.add((*path, "output"), f"the contract of approval {node['id']!r} can't be used: {problem}")
+        usable = wanted if not problems else None
+        given = check_with(node["subject"], usable, f"approval {node['id']!r}", scope, self.findings, (*path, "subject"))
+        return given if usable is None else Shape(usable, promised=True)
 
     def _pipeline(self, node: Node, scope: Scope, path: Path) -> Shape | None:
         child = self.findings.pipeline(node["pipeline"], (*path, "pipeline"))
@@ -304,6 +320,8 @@ def _longest_key(node: Node) -> tuple[int, str]:
     """What a node's key may have, and why it is less than that of others: the turns that stand beside it are named by it too."""
     if node.get("lookup"):
         return MAX_KEY_LOOKED_UP, " where it has a lookup"
+    if node.get("approve_when"):
+        return MAX_KEY_LOOKED_AT, " where it has an approve_when"
     return (MAX_KEY_SPREAD, " where it spreads") if node.get("spread") else (MAX_KEY, "")
 
 

@@ -20,8 +20,8 @@ from unfold.widgets import UnfoldAdminRadioSelectWidget
 
 from approvals import services
 from approvals.errors import BadDecision
-from approvals.models import Request
-from approvals.rules import APPROVED, DECLINED
+from approvals.models import Kind, Request
+from approvals.rules import APPROVED, CHANGES, DECLINED
 from approvals.services import Inbox, given_as_edits
 from audit import clock, strict_json
 from audit.actors import Actor
@@ -37,7 +37,22 @@ CHOICES: Final = (
     (APPROVED, "Approve. With as many approvals as the policy asks for, exactly this call goes out, once."),
     (DECLINED, "Decline. Nothing is sent, and the step fails with your reason."),
 )
+CHOICES_OF_VALUES: Final = (
+    (APPROVED, "Approve. With as many approvals as the policy asks for, the run goes on with exactly this."),
+    (DECLINED, "Decline. The run does not go on with it: the step fails with your reason."),
+)
+SEND_BACK: Final = (CHANGES, "Ask for changes. The agent does it again and is told your reason; what it gives then is put to people again.")
 OPEN, ENDED = "open", "ended"
+_ASKED: Final[Mapping[str, str]] = {
+    Kind.CALL: "Agent '{agent}' may do this only with people's yes.",
+    Kind.RESULT: "People look at what '{agent}' gave before the run goes on with it.",
+    Kind.SUBJECT: "The pipeline puts this to people before it goes on.",
+}
+_EDITS: Final[Mapping[str, str]] = {
+    Kind.CALL: "The policy allows edits. What you change here must fit the agent's contract, and may not change what the call touches.",
+    Kind.RESULT: "The policy allows edits. What you change here must fit the agent's contract, and the run goes on with it.",
+    Kind.SUBJECT: "The policy allows edits. What you change here must be what the pipeline says it may be, and the run goes on with it.",
+}
 
 
 class Oldest(Pages):
@@ -121,7 +136,7 @@ class RequestAdmin(LongListAdmin):
             return "Your comment is kept beside the request."
 
         page = reverse("admin:approvals_request_change", args=[found.pk])
-        says = (f"About a call of '{found.agent}' that waits for people's yes. Whoever decides reads it.",)
+        says = (f"About {found.about}, which waits for people's yes. Whoever decides reads it.",)
         return act(self, request, Deed("Comment", "Keep it", page, perform, says, form=CommentForm))
 
     def found(self, request: HttpRequest, object_id: str) -> Request:
@@ -140,19 +155,20 @@ class RequestAdmin(LongListAdmin):
             return _taken(now)
 
         says = (
-            f"Agent '{found.agent}' may do this only with people's yes. All of this was computed by Orchestra; this and nothing else is approved.",
+            f"{_ASKED[found.kind].format(agent=visible(found.agent, 80))} All of this was computed by Orchestra; this and nothing else is approved.",
             "Your decision is recorded with your name and with a digest of this page, and can't be taken back.",
         )
         edited = any(each["edits"] for each in said["decisions"])
         to = {"run_page": reverse("admin:runs_run_change", args=[said["run"]]), "comment_page": self.url("comment", found.pk)}
         return Deed(
-            title=f"A call of '{found.agent}'", button="Decide", back=reverse("admin:approvals_request_changelist"), perform=perform, says=says,
+            title=f"{found.about[0].upper()}{found.about[1:]}", button="Decide", back=reverse("admin:approvals_request_changelist"),
+            perform=perform, says=says,
             form=_form(said), template=TEMPLATE, forbidden=_hindrance(said), context={"said": said, "edited": edited, **to},
         )  # fmt: skip
 
-    @admin.display(description="call of")
+    @admin.display(description="asked about")
     def call_of(self, row: Any) -> str:
-        return visible(row.agent, 80)
+        return str(row.about)
 
     @admin.display(description="run")
     def what_for(self, row: Any) -> str:
@@ -183,7 +199,9 @@ class RequestAdmin(LongListAdmin):
 def _taken(said: Mapping[str, Any]) -> str:
     if said["state"] == OPEN:
         return f"Your approval is kept; {said['lacks']} more must approve."
-    return f"The call of '{said['agent']}' is {said['state']}; a worker takes the run up again."
+    if said["state"] == CHANGES:
+        return f"It was sent back: '{said['agent']}' does it again, and what it gives then is put to people again."
+    return f"Decided: {said['about']} is {said['state']}; a worker takes the run up again."
 
 
 def _arguments(text: str) -> Any:
@@ -210,12 +228,18 @@ def _hindrance(said: Mapping[str, Any]) -> str | None:
     return None if why is None else f"You can't decide this: {why}."
 
 
+def _choices(said: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What may be said of it: only what an agent gave can be sent back, and not for ever."""
+    plain = CHOICES if said["kind"] == Kind.CALL else CHOICES_OF_VALUES
+    return [*plain, *([SEND_BACK] if said["rounds_left"] else [])]
+
+
 def _form(said: Mapping[str, Any]) -> Callable[..., forms.Form]:
     def made(data: Any = None) -> forms.Form:
         form = DecideForm(data, initial={"seen": said["shown"], "arguments": _typeable(said["arguments"])})
+        form.fields["decision"].choices = _choices(said)  # type: ignore[attr-defined]
         if said["policy"]["edits"]:
-            hint = "The policy allows edits. What you change here must fit the agent's contract, and may not change what the call touches."
-            form.fields["arguments"] = text_field("Arguments", lines=10, longest=100_000, required=False, help_text=hint)
+            form.fields["arguments"] = text_field("Arguments", lines=10, longest=100_000, required=False, help_text=_EDITS[said["kind"]])
         return form
 
     return made

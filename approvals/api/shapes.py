@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from approvals.models import Kind
 from approvals.rules import DECISIONS
 from audit.api.shapes import Shape, anything, flag, given, ident, instant, listing, mapping, maybe, named, one_of, page_of, text, whole
 from runs.models import Mode
 
-STATES: Final = ("open", "approved", "declined", "void", "expired", "cancelled")
+STATES: Final = ("open", "approved", "declined", "changes", "void", "expired", "cancelled")
 _NANO: Final = whole("nano-USD")
 _SHORT: Final[dict[str, Shape]] = {
     "id": ident("of the request, and of the wait that it answers"),
@@ -16,7 +17,9 @@ _SHORT: Final[dict[str, Shape]] = {
     "pipeline": text("the pipeline's name", example="deployment"),
     "team": text(),
     "step": text("the step that waits", example="deploy"),
-    "agent": text("who would make the call", example="deployer"),
+    "kind": one_of(*Kind, meaning="about a call, what an agent gave (`approve_when`), or what the pipeline puts to people (`approval`)"),
+    "about": text("the same for people", example="a call of 'deployer'"),
+    "agent": maybe(text("who would make the call, or gave the result; null where the pipeline itself asks", example="deployer")),
     "risk": maybe(text("the agent's risk tier")),
     "binding": text("SHA-256 over RFC 8785 of agent, version, uses, arguments, policy and release: what an approval is bound to"),
     "state": one_of(*STATES, meaning="as it reads now; void: what was asked for is not what would be done any more, and is asked anew"),
@@ -51,7 +54,8 @@ _EVIDENCE: Final = given(
 APPROVAL: Final = given(
     _SHORT,
     uses=listing(given(verb=text(), resource=text(), permission=text(), meaning="What the call would touch, and the permission that asks for this.")),
-    version=whole("the agent's version"),
+    version=maybe(whole("the agent's version")),
+    rounds_left=whole("how often it can still be sent back to be made anew"),
     version_digest=maybe(text()),
     release=maybe(text("the digest of the release that the run executes")),
     mode=maybe(one_of(*Mode, meaning="what becomes of it if the worker dies")),
@@ -83,15 +87,19 @@ APPROVAL: Final = given(
     why_not=maybe(text("why you can't decide it now; null where you can")),
     deciders=listing(text("who can decide it at this moment; at most twenty")),
     stuck=maybe(text("that these are too few, why, and what to do about it; null where they are enough")),
-    meaning="A call that waits, or waited, for people's yes.",
+    meaning="What waits, or waited, for people's yes.",
 )
 DECISION: Final = given(
     decision=one_of(*DECISIONS),
-    reason=text("why; needed where the policy asks for it, and of whoever declines", most=2_000),
+    reason=text("why; needed where the policy asks for it, and of whoever declines or asks for changes: the agent is told", most=2_000),
     seen=text("the `shown` that you have looked at: nothing else is decided then", pattern="^[0-9a-f]{64}$"),
     arguments=mapping("of one that approves, where the policy allows edits: what the call is given instead"),
     optional=("reason", "seen", "arguments"),
-    examples=[{"decision": "approved", "reason": "The change window is open."}, {"decision": "declined", "reason": "Not on a Friday."}],
+    examples=[
+        {"decision": "approved", "reason": "The change window is open."},
+        {"decision": "declined", "reason": "Not on a Friday."},
+        {"decision": "changes", "reason": "Name the author."},
+    ],
     meaning="A person's word on it.",
 )
 COMMENT: Final = given(text=text("what you have to say", least=1, most=2_000), examples=[{"text": "Is the window open?"}], meaning="A comment.")

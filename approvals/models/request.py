@@ -18,6 +18,7 @@ from agents.spec.policies import Policy
 from approvals.rules import DECISIONS
 from audit.actors import Actor
 from audit.identity import new_id
+from audit.visible import visible
 from runs.models import Run, Wait, WaitState
 
 _WATCHED: Final = Q(models.Func(models.F("watched"), template="%(expressions)s", output_field=models.BooleanField()))
@@ -71,6 +72,14 @@ class RequestQuerySet(models.QuerySet["Request"]):
         return self.filter(Exists(Approver.objects.naming(actor).filter(request=OuterRef("pk"))))
 
 
+class Kind(models.TextChoices):
+    """What people are asked about: a call that may go out only with their yes, what an agent gave, or what a pipeline puts to them itself."""
+
+    CALL = "call"
+    RESULT = "result"
+    SUBJECT = "subject"
+
+
 class Request(models.Model):
     """`binding` is the digest of what is asked for; `policy` the record of the policy that it was asked under, as the run's entry holds it."""
 
@@ -80,6 +89,7 @@ class Request(models.Model):
     agent = models.CharField(max_length=100)
     version = models.PositiveIntegerField()
     binding = models.CharField(max_length=64)
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.CALL)
     risk = models.CharField(max_length=64, blank=True, default="")
     policy = models.JSONField()
     policy_name = models.CharField(max_length=63, blank=True, default="")
@@ -101,7 +111,18 @@ class Request(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"approval of {self.agent}"
+        return f"approval of {self.about}"
+
+    @property
+    def about(self) -> str:
+        """A phrase for people."""
+        agent = visible(self.agent, 80)
+        match self.kind:
+            case Kind.RESULT:
+                return f"what '{agent}' gave"
+            case Kind.SUBJECT:
+                return f"step '{visible(self.wait.step, 120)}'"
+        return f"a call of '{agent}'"
 
     @property
     def subject(self) -> str:

@@ -38,7 +38,8 @@ class _Held:
 
 
 def decide(*, request: str, decision: str, reason: str = "", seen: str | None = None, arguments: Any = None, actor: Actor) -> Request:
-    """Approve or decline. The last approval that the policy asks for lets the run go on, and one that declines ends its step.
+    """Approve, decline or ask for changes. The last approval that the policy asks for lets the run go on; one that declines ends its step, one that
+    asks for changes has the agent do it again with what is said (`reason`), as often as the pipeline allows.
 
     `arguments`: others than were asked for, where the policy allows edits; whoever approves after that has to approve the same.
 
@@ -54,6 +55,7 @@ def decide(*, request: str, decision: str, reason: str = "", seen: str | None = 
         with transaction.atomic(durable=True):
             held = _hold(found, actor)
             _refuse_other(held, seen)
+            _refuse_unchangeable(held, decision)
             edits = edited(held.request, held.asked, arguments) if decision == rules.APPROVED else None
             _say(held, decision, reason.strip(), edits, actor)
     return _again(found)
@@ -130,7 +132,20 @@ def _refuse_ended(actor: Actor, held: runs.HeldWait) -> None:
 def _refuse_other(held: _Held, seen: str | None) -> None:
     now = documents.shown_digest(held.request, held.asked)
     if seen not in (None, now):
-        raise ChangedSince(f"what you were shown of the request of '{held.request.agent}' has changed since; nothing was decided: look again")
+        raise ChangedSince(f"what you were shown of {held.request.about} has changed since; nothing was decided: look again")
+
+
+def _refuse_unchangeable(held: _Held, decision: str) -> None:
+    """Only what an agent gave is made anew, by one that can be told what for, and not for ever."""
+    if decision != rules.CHANGES or documents.rounds_left(held.asked):
+        return
+    asks = held.asked.get("asks")
+    if asks is None or not asks["of"]:
+        raise BadDecision(f"{held.request.about} can't be sent back, for no agent's result is put to you; decline it with your reason")
+    if asks["rounds"] == 0:
+        why = "it isn't of mode: read, or its input has no `changes`, or the pipeline allows no rounds"
+        raise BadDecision(f"'{held.request.agent}' can't be asked for changes: {why}; decline it with your reason, or approve it with edits")
+    raise BadDecision(f"it was sent back {asks['rounds']} times, as often as its pipeline allows (approve_when.rounds); decline it, or approve it")
 
 
 def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Actor) -> None:
@@ -165,7 +180,7 @@ def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Ac
 
 def _draft(verb: str, request: Request, held: runs.HeldWait, actor: Actor, facts: Mapping[str, Any], openings: Mapping[str, Any]) -> Draft:
     return Draft(
-        verb, actor, request.subject, held.run.team.name, agent=request.agent, run=held.run.id,
+        verb, actor, request.subject, held.run.team.name, agent=request.agent or None, run=held.run.id,
         facts={"step": held.wait.step, **facts}, openings=openings, sequenced=True,
     )  # fmt: skip
 
@@ -176,7 +191,7 @@ def _draft(verb: str, request: Request, held: runs.HeldWait, actor: Actor, facts
 def _refuse_odd(decision: str, reason: str, request: Request) -> None:
     if decision not in rules.DECISIONS:
         raise BadDecision(f"a decision is one of {', '.join(rules.DECISIONS)}; this is '{visible(decision, 40)}'")
-    needed = request.governing.reason or decision == rules.DECLINED
+    needed = request.governing.reason or decision != rules.APPROVED
     _refuse_text(reason, needed=needed, what="reason")
 
 
@@ -187,7 +202,7 @@ def _refuse_text(text: str, *, needed: bool, what: str) -> None:
         raise BadDecision(f"the {what} holds what is no text; write it in UTF-8") from None
     if len(text) > MOST_REASON or "\0" in text or (needed and not text.strip()):
         least = 1 if needed else 0
-        why = ": the policy asks for it, and whoever declines says why" if what == "reason" and needed else ""
+        why = ": the policy asks for it, and whoever declines or asks for changes says why" if what == "reason" and needed else ""
         raise BadDecision(f"give a {what} of {least} to {MOST_REASON:,} characters{why}")
 
 

@@ -83,7 +83,9 @@ def _short(request: Request, now: datetime, counted: Sequence[rules.Said] | None
         "pipeline": wait.run.pipeline.name,
         "team": wait.run.team.name,
         "step": wait.step,
-        "agent": request.agent,
+        "kind": request.kind,
+        "about": request.about,
+        "agent": request.agent or None,
         "risk": request.risk or None,
         "binding": request.binding,
         "state": state_of(request, now),
@@ -100,7 +102,7 @@ def _short(request: Request, now: datetime, counted: Sequence[rules.Said] | None
 
 
 def state_of(request: Request, now: datetime) -> str:
-    """`open`, `approved`, `declined`, `void`, `expired` or `cancelled`, as it reads at this moment."""
+    """`open`, `approved`, `declined`, `changes`, `void`, `expired` or `cancelled`, as it reads at this moment."""
     wait = request.wait
     if wait.state == WaitState.OPEN:
         over = now >= wait.expires_at or wait.run.effective(now).outcome is not None
@@ -109,7 +111,7 @@ def state_of(request: Request, now: datetime) -> str:
         return str(wait.state)
     if not wait.answered_by.startswith("person:"):
         return VOID  # nobody but people decides
-    return rules.DECLINED if any(each.decision == rules.DECLINED for each in request.decisions.all()) else rules.APPROVED
+    return next((each.decision for each in request.decisions.all() if each.decision != rules.APPROVED), rules.APPROVED)
 
 
 def _silence(policy: Policy, request: Request, stage: int) -> str:
@@ -124,16 +126,23 @@ def _about(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[st
     agent = Agent.objects.filter(name=request.agent).first()
     return {
         "uses": list(asked.get("uses", ())),
-        "version": request.version,
+        "version": request.version or None,
         "version_digest": asked.get("version_digest"),
         "release": asked.get("release"),
         "mode": asked.get("mode"),
+        "rounds_left": rounds_left(asked),
         "role": None if agent is None else str(agent.role),
         "purpose": None if agent is None else agent.purpose,
         "started_by": run.started_by,
         "waits_since_s": round((now - wait.opened_at).total_seconds()),
         "cost_nano": {"spent": run.spent_nano, "reserved": run.reserved_nano, "this": asked.get("bound_nano", 0), "limit": run.cost_limit_nano},
     }
+
+
+def rounds_left(asked: Mapping[str, Any]) -> int:
+    """How often it may still be sent back to be made anew."""
+    asks = asked.get("asks") or {"round": 1, "rounds": 0}
+    return max(int(asks["rounds"]) - int(asks["round"]) + 1, 0)
 
 
 def _shown(request: Request, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from agents.errors import ExpressionError
 from agents.registry.changes import compare
 from agents.spec.policies import binding_of
 from approvals.errors import BadDecision
-from approvals.models import Request
+from approvals.models import Kind, Request
 from approvals.services import documents
 from audit import canonical
+from runs import services as runs
+from runs.models import RESULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,11 @@ def edited(request: Request, asked: Mapping[str, Any], arguments: Any) -> Edits 
         return None
     if not request.governing.edits:
         raise BadDecision(f"{request.governing.said} allows no edits: approve what is asked for, or decline it")
-    spec = request.wait.run.release.manifest["agents"][request.agent]["spec"]
     arguments = _as_kept(arguments)
-    _refuse_unfit(request, spec, arguments)
-    if _touched(spec, arguments) != _touched(spec, given):
-        raise BadDecision("an edit may not change what the call touches: decline it, and have it asked for with what is right")
+    if request.kind == Kind.CALL:
+        _refuse_other_call(request, given, arguments)
+    else:
+        _refuse_other_subject(request, arguments)
     changes = tuple({"path": each.path, "old": each.old, "new": each.new} for each in compare(given, arguments))
     uses = [(use["verb"], use["resource"]) for use in asked["uses"]]
     binding = binding_of(
@@ -67,6 +69,29 @@ def _as_kept(arguments: Any) -> Any:
         return canonical.value_of(canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH))
     except canonical.NotCanonical as error:
         raise BadDecision(f"the edited arguments can't be written as JSON: {error}") from None
+
+
+def _refuse_other_call(request: Request, given: Any, arguments: Any) -> None:
+    spec = request.wait.run.release.manifest["agents"][request.agent]["spec"]
+    _refuse_unfit(request, spec, arguments)
+    if _touched(spec, arguments) != _touched(spec, given):
+        raise BadDecision("an edit may not change what the call touches: decline it, and have it asked for with what is right")
+
+
+def _refuse_other_subject(request: Request, arguments: Any) -> None:
+    """What an agent gave may become what its contract allows; what a pipeline puts to people itself, what its node says that it may be."""
+    contract = runs.contract_of(request.wait)
+    if contract is None:
+        say = "write `output:` (JSON Schema) in its `approval:`, apply and publish"
+        raise BadDecision(f"{request.about} can't be approved with edits: its pipeline doesn't say what it may become; {say}, or decline it")
+    value = arguments
+    if request.kind == Kind.RESULT:
+        if not isinstance(arguments, Mapping) or arguments.keys() != {RESULT}:
+            raise BadDecision(f"edit what '{request.agent}' gave as it is shown: an object with nothing but '{RESULT}'")
+        value = arguments[RESULT]
+    wrong = list(contract.violations(value))
+    if wrong or not isinstance(arguments, Mapping):
+        raise BadDecision(f"what was edited breaks the contract: {'; '.join(wrong) or 'it is no object'}", problems=wrong)
 
 
 def _refuse_unfit(request: Request, spec: Mapping[str, Any], arguments: Any) -> None:

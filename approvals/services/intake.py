@@ -6,9 +6,9 @@ stopped. Idempotent, and quick where there is nothing new: every door calls it b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef
 from agents import registry
 from agents.models import Agent
 from agents.spec.policies import Policy
-from approvals.models import ESCALATED, VOIDED, Approver, Request, RequestQuerySet
+from approvals.models import ESCALATED, VOIDED, Approver, Kind, Request, RequestQuerySet
 from approvals.services import stopping
 from audit import clock, reports
 from audit.actors import Actor
@@ -86,14 +86,20 @@ def _risks(openings: object) -> dict[str, str]:
     return dict(Agent.objects.filter(name__in=names).values_list("name", "risk_tier"))
 
 
-def _put(wait: Wait, asked: dict[str, object], risk: str) -> None:
-    policy = Policy.from_record(asked["policy"])  # type: ignore[arg-type]
+def _put(wait: Wait, asked: Mapping[str, Any], risk: str) -> None:
+    policy = Policy.from_record(asked["policy"])
     values = {"agent": asked["agent"], "version": asked["version"], "binding": asked["binding"], "risk": risk, "policy": asked["policy"]}
+    values |= {"kind": _kind(asked)}
     first = wait.opened_at + timedelta(milliseconds=policy.stages[0].within_ms)
     values |= {"team": wait.run.team.name, "policy_name": policy.name, "policy_number": policy.number, "look_at": min(first, wait.expires_at)}
     request, created = Request.objects.get_or_create(wait=wait, defaults=values)
     if created:
         Approver.objects.bulk_create(_approvers(request, policy), ignore_conflicts=True)
+
+
+def _kind(asked: Mapping[str, Any]) -> Kind:
+    asks = asked.get("asks")
+    return Kind.CALL if asks is None else Kind.RESULT if asks["of"] else Kind.SUBJECT
 
 
 def _approvers(request: Request, policy: Policy) -> Iterator[Approver]:
@@ -147,6 +153,6 @@ def _escalate(request: Request) -> None:
 
 def _draft(verb: str, request: Request, held: runs.HeldWait, actor: Actor, facts: dict[str, object], openings: dict[str, object]) -> Draft:
     return Draft(
-        verb, actor, request.subject, held.run.team.name, agent=request.agent, run=held.run.id,
+        verb, actor, request.subject, held.run.team.name, agent=request.agent or None, run=held.run.id,
         facts={"step": held.wait.step, **facts}, openings=openings, sequenced=True,
     )  # fmt: skip

@@ -37,6 +37,7 @@ _TONES: Final[Mapping[str, tuple[str, str]]] = {
         ("degraded", "unverified", "inconclusive", "suspended", "unresolved", "proposed", "expired", "resolved_not_done", "require_approval"),
         ("wary", "!"),
     ),
+    "changes": ("wary", "!"),
     **dict.fromkeys(("live", "running", "queued", "retrying", "dispatched", "waiting", "open"), ("live", "…")),
     **dict.fromkeys(("cancelled", "skipped", "retired", "draft", "expected"), ("mute", "–")),
 }

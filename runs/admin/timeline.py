@@ -129,9 +129,16 @@ def timeline(document: Mapping[str, Any], now: datetime, folds: Mapping[str, Fol
 
 def said(step: Mapping[str, Any]) -> str:
     """A step's state, or, of one that has judged, its verdict. One whose words were erased has only returned."""
+    if sent_back(step):
+        return "changes"
     result = step.get("result")
     verdict = result.get("verdict") if step["judges"] and isinstance(result, dict) else None
     return str(verdict) if verdict in VERDICTS and step["state"] == StepState.RETURNED else str(step["state"])
+
+
+def sent_back(step: Mapping[str, Any]) -> bool:
+    """Whether people wanted what was put to them made anew: it came to nothing, and the run went on."""
+    return "changes" in ((step.get("failure") or {}).get("details") or {})
 
 
 def refused(step: Mapping[str, Any]) -> frozenset[str]:

@@ -165,6 +165,8 @@ def _price(asked: _Asked) -> Refusal | None:
 
 def _budget(asked: _Asked) -> Refusal | None:
     step, account, bound = asked.request.step, asked.account, asked.request.bound_nano
+    if asked.request.asking is not None:
+        return None  # people cost nothing here, and no call is made
     if account.calls_limit is not None and account.calls + 1 > account.calls_limit:
         made = f"limits.calls; made {account.calls}"
         return Refusal(Cause.BUDGET, f"step '{step}' would exceed the run's limit of {account.calls_limit} calls ({made})")

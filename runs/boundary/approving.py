@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from agents.grants import Decision
 from agents.spec.policies import Policy, binding_of, default_policy
 from runs.boundary.values import Ask, Refusal, Request, Standing
+from runs.engine.asides import Asking
 from runs.engine.states import CallKind, Cause
 
 CHANGED = "what would be sent, or the policy for it, is another one than what was approved"
@@ -16,6 +17,8 @@ CHANGED = "what would be sent, or the policy for it, is another one than what wa
 
 def wanted(request: Request, standing: Standing | None, decisions: Sequence[Decision]) -> Refusal | Ask | None:
     """None: no approval is needed, or the one that there is covers it."""
+    if request.asking is not None:
+        return _turn_of_people(request, request.asking, standing)
     needing = [(use, decision) for use, decision in zip(request.uses, decisions, strict=False) if decision.needs_approval]
     if not needing or standing is None:
         return None
@@ -31,11 +34,32 @@ def wanted(request: Request, standing: Standing | None, decisions: Sequence[Deci
         policy=policy,
         release=request.release,
     )
-    if request.approved is not None and request.approved.binding == binding:
+    if _covers(request, binding):
         return None
     if request.kind is CallKind.INLINE or request.ordinal > 0:
         return _unaskable(request, uses[0])
+    return _ask(request, binding, policy, uses)
+
+
+def _covers(request: Request, binding: str) -> bool:
+    """Whether the yes that there is covers exactly this."""
+    return request.approved is not None and request.approved.binding == binding
+
+
+def _ask(request: Request, binding: str, policy: Policy, uses: tuple[tuple[str, str, str], ...]) -> Ask:
     return Ask(binding, policy, uses, voids=None if request.approved is None else CHANGED)
+
+
+def _turn_of_people(request: Request, asking: Asking, standing: Standing | None) -> Refusal | Ask | None:
+    """It always takes their yes, and nothing is sent with it: what they said yes to is what their turn gives."""
+    policy = default_policy(request.agent.team) if not asking.policy or standing is None else standing.policies.get(asking.policy)
+    if policy is None:
+        said = f"step '{request.step}' is to be decided under policy '{asking.policy}', and none of this name is in force"
+        return Refusal(Cause.DENIED, f"{said}. Apply its document with --publish", f"policy:{asking.policy}")
+    binding = binding_of(
+        agent=asking.maker, version=asking.maker_digest, uses=(), arguments=request.arguments, policy=policy, release=request.release
+    )  # fmt: skip
+    return None if _covers(request, binding) else _ask(request, binding, policy, ())
 
 
 def _policy_of(request: Request, standing: Standing, named: Sequence[str | None]) -> Policy | Refusal:

@@ -20,11 +20,13 @@ from runs.adapters.children import Broken, Children, Job, MayGo, OnCall, OnProgr
 from runs.boundary.admission import admit, decided, withdrawn
 from runs.boundary.values import Account, Ask, Refusal, Reply, Request, Standing
 from runs.engine import pacing
+from runs.engine.asides import POLICY
 from runs.engine.pacing import Admission
 from runs.engine.states import CallKind, Cause
 from runs.engine.values import instant_text
 
 MIB: Final = 1024 * 1024
+ACTIVE: Final = "active"
 MODEL_MARGIN_S: Final = 1.0
 """A model that doesn't answer fails so long before its step's deadline, or a tenth of its time: it is its alias's failure then, not the agent's."""
 FETCH_S: Final = 30.0
@@ -35,12 +37,19 @@ _IN_CHILDREN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND})
 
 
 def standings(names: Sequence[str]) -> dict[str, Standing]:
-    """The live standing of agents, by name. One indexed read, and those of `store.pace_of` for agents with a rate or a breaker."""
-    rows, now = bulk.read_pairs(AgentRow, Team, on=("team", "id"), match=["name"], rows=[[name] for name in names]), clock.now()
-    named = {agent.name: registry.policies_named([*agent.permissions, *team.permissions]) for agent, team in rows}
+    """The live standing of agents, by name. One indexed read, and those of `store.pace_of` for agents with a rate or a breaker.
+
+    Of people whose turn it is, by the name that they take it under: the policy that says who they are, as it is in force.
+    """
+    people = {name: {name.removeprefix(POLICY)} - {""} for name in names if name.startswith(POLICY)}
+    agents = [[name] for name in names if name not in people]
+    rows, now = bulk.read_pairs(AgentRow, Team, on=("team", "id"), match=["name"], rows=agents), clock.now()
+    named = {agent.name: registry.policies_named([*agent.permissions, *team.permissions]) for agent, team in rows} | people
     every = set().union(*named.values())
     policies = registry.policies_in_force(every) if every else {}
-    return {agent.name: _standing(agent, team, now, {name: policies[name] for name in named[agent.name] & policies.keys()}) for agent, team in rows}
+    own = {who: {name: policies[name] for name in wanted & policies.keys()} for who, wanted in named.items()}
+    asked = {name: Standing(ACTIVE, (), policies=own[name]) for name in people}
+    return {agent.name: _standing(agent, team, now, own[agent.name]) for agent, team in rows} | asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +160,9 @@ class Boundary:
             self._admitted[agent] = pacing.unwritten(self._admitted[agent], asked_at)
 
     def answer_inline(self, request: Request) -> Reply:
-        """A shipped pure check; nothing leaves the process."""
+        """A shipped pure check, or what people have said yes to; nothing leaves the process."""
+        if request.asking is not None:
+            return Reply(value=request.asking.subject_in(request.arguments))
         try:
             return Reply(value=inline.CHECKS[request.name](request.arguments))
         except KeyError as error:

@@ -13,6 +13,7 @@ from agents.spec.policies import Policy
 from agents.stops import Hand
 from audit import canonical
 from runs.engine.answers import Approved
+from runs.engine.asides import Asking
 from runs.engine.pacing import Pace
 from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Agent
@@ -70,6 +71,8 @@ class Request:
     release: str = ""
     approved: Approved | None = None
     """The yes that its step was given for this attempt."""
+    asking: Asking | None = None
+    """Of a turn that is people's: nothing is sent, and nothing touched."""
 
     @property
     def opening(self) -> Mapping[str, Any] | None:

@@ -16,7 +16,7 @@ from runs.engine.outcomes import Failed, Returned
 from runs.engine.patterns.scope import enclosing, result_of, scope_at
 from runs.engine.patterns.walk import Walk
 from runs.engine.states import Cause, Mode, Outcome, StepEvent, Verb, moved
-from runs.engine.values import Ending, Failure, Held, Step, instant_text
+from runs.engine.values import Ending, Failure, Held, Step, StepNode, instant_text
 
 _VERDICT: Final = contracts.compiled(contracts.VERDICT_SCHEMA)
 
@@ -83,7 +83,10 @@ def _absorb_verdict(walk: Walk, step: Step, said: Mapping[str, Any]) -> None:
 def _node_before(walk: Walk, prefix: str) -> str | None:
     """What a verify node looks at, if it doesn't say: the node that came last."""
     frames = enclosing(walk.frames, prefix)
-    return next((frame.block.nodes[frame.position - 1].id for frame in frames if frame.position), None)
+    before = next((frame.block.nodes[frame.position - 1] for frame in frames if frame.position), None)
+    if isinstance(before, StepNode) and before.names:
+        return before.names
+    return None if before is None else before.id
 
 
 def _accepted(walk: Walk, word: str) -> Outcome:

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from audit.instants import to_the_second
 from runs.engine import absorbing
 from runs.engine.answers import Approved
 from runs.engine.commands import Fact
 from runs.engine.limits import failure
 from runs.engine.outcomes import NeedsApproval
-from runs.engine.patterns import waits
+from runs.engine.patterns import gates, waits
 from runs.engine.patterns.walk import Walk
 from runs.engine.states import Approval, Cause, StepEvent, Verb, moved
 from runs.engine.values import Failure, Step, Waiting, instant_text
@@ -48,7 +49,11 @@ def take(walk: Walk, step: Step, wait: Waiting) -> None:
         case Approval.VOID:  # the boundary asks anew, for what it is now
             absorbing.start_again(walk, step, step.attempt)
         case Approval.DECLINED:
-            absorbing.fail_step(walk, step, replace(wait.failure, cause=Cause.DECLINED, message=_declined(wait, said)))
+            absorbing.fail_step(walk, step, replace(wait.failure, cause=Cause.DECLINED, message=_declined(wait, said, "declined it")))
+        case Approval.CHANGES:
+            sent_back = {gates.CHANGES: {"comment": said["reason"]}}
+            message = _declined(wait, said, "asked for changes")
+            absorbing.fail_step(walk, step, replace(wait.failure, cause=Cause.DECLINED, message=message, details=sent_back))
 
 
 def _go_on(walk: Walk, step: Step, wait: Waiting, said: Mapping[str, Any]) -> None:
@@ -73,7 +78,7 @@ def _void(walk: Walk, step: Step, approved: Approved, why: str) -> None:
     walk.facts.append(Fact(Verb.APPROVAL_VOIDED, f"wait:{approved.wait}", step.agent, facts, {"reason": why}))
 
 
-def _declined(wait: Waiting, said: dict[str, Any]) -> str:
+def _declined(wait: Waiting, said: dict[str, Any], did: str) -> str:
     assert wait.answer is not None
     reason = said.get("reason")
-    return f"{wait.answer.by.removeprefix('person:')} declined it at {instant_text(wait.answer.at)}" + (f": {reason}" if reason else "")
+    return f"{wait.answer.by.removeprefix('person:')} {did} at {to_the_second(wait.answer.at)}" + (f": {reason}" if reason else "")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from agents import contracts
 from audit.instants import to_the_second
+from runs.engine.asides import POLICY
 from runs.engine.families import Child, Start
 from runs.engine.states import FALLS_BACK_AT_ONCE, PIPELINE_CAUSES, PLATFORM_CAUSES, RETRYABLE, Cause
 from runs.engine.values import FUTURE_TOLERANCE, Agent, BestBefore, Failure, Held, Plan, RunView, Step, StepNode
@@ -96,7 +97,7 @@ def _team_of(plan: Plan, owner: str, agent: str | None) -> str | None:
 def _owner(plan: Plan, cause: Cause, agent: str | None) -> tuple[str, str | None]:
     if cause in PLATFORM_CAUSES:
         return "platform", None
-    if cause in PIPELINE_CAUSES or not agent:
+    if cause in PIPELINE_CAUSES or not agent or agent.startswith(POLICY):  # whoever has people asked answers for what comes of it
         return f"pipeline:{plan.pipeline}", plan.team
     return f"agent:{agent}", plan.agents[agent].team
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from runs.engine import looking, undoing
 from runs.engine.families import ShareNode
-from runs.engine.patterns import spreading
+from runs.engine.patterns import gates, spreading
 from runs.engine.values import Block, ForEachNode, Node, ParallelNode, Plan, StepNode, SwitchNode, Turn
 
 
@@ -22,7 +22,7 @@ def node_at(block: Block, key: str) -> Turn | None:
         acted = node_at(block, looked_at)
         return looking.node_of(acted) if isinstance(acted, StepNode) and acted.lookup is not None else None
     head, inside, rest = key.partition("/")
-    node = next((node for node in block.nodes if node.id == head), None)
+    node = next((node for node in block.nodes if node.id == head), None) or gates.node_at(block, head)
     if isinstance(node, Turn):
         return node if not inside else None
     part, _, inner = rest.partition("/")

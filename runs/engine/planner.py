@@ -8,18 +8,17 @@ from typing import Any, Final
 
 from agents import contracts, expressions
 from agents import spec as specs
+from runs.engine.asides import Compensation, Lookup
 from runs.engine.families import Child, PipelineNode, Spread, Worker
-from runs.engine.patterns import fan
+from runs.engine.patterns import fan, gates
 from runs.engine.patterns.scope import STEPS
 from runs.engine.places import steps_of, turns_of
 from runs.engine.states import SUPPORTED_ABIS
 from runs.engine.values import (
     Agent,
     Block,
-    Compensation,
     Criterion,
     ForEachNode,
-    Lookup,
     Node,
     ParallelNode,
     Plan,
@@ -49,7 +48,7 @@ def compiled(manifest: Mapping[str, Any], *, digest: str) -> Plan:
     aliases = manifest.get("aliases", {})
     agents = {name: _agent(name, frozen, aliases) for name, frozen in manifest["agents"].items()}
     pipelines = {name: _child(name, pinned) for name, pinned in manifest.get("pipelines", {}).items()}
-    work = _Compiler(agents, pipelines, last=spec["steps"][-1]["id"], timeout_ms=spec["limits"]["timeout_ms"])
+    work = _Compiler(agents, pipelines, spec)
     nodes = [*work.nodes(spec["steps"]), work.final(spec["verify"])]
     plan = Plan(
         release=digest,
@@ -113,12 +112,34 @@ def _child(name: str, pinned: Mapping[str, Any]) -> Child:
 class _Compiler:
     """Turns the nodes of a spec into frozen ones, with what each of them reads."""
 
-    def __init__(self, agents: Mapping[str, Agent], pipelines: Mapping[str, Child], *, last: str, timeout_ms: int) -> None:
-        self.agents, self.pipelines, self.last, self.timeout_ms = agents, pipelines, last, timeout_ms
+    def __init__(self, agents: dict[str, Agent], pipelines: Mapping[str, Child], pipeline: Mapping[str, Any]) -> None:
+        self.agents, self.pipelines, self.team = agents, pipelines, pipeline["team"]
+        self.last, self.timeout_ms = pipeline["steps"][-1]["id"], pipeline["limits"]["timeout_ms"]
         self.spreads = False
 
     def nodes(self, specs: Sequence[Mapping[str, Any]]) -> list[Node]:
-        return [self.node(spec) for spec in specs]
+        return [node for spec in specs for node in (self.node(spec), *self._gate(spec))]
+
+    def _gate(self, spec: Mapping[str, Any]) -> Iterator[StepNode]:
+        """What stands behind a step whose result people may have to look at."""
+        said = spec.get("approve_when")
+        if said is not None:
+            self._ask(said["policy"])
+            yield gates.gate_of(self._step(spec), self._maker(spec), said)
+
+    def _maker(self, spec: Mapping[str, Any]) -> Agent:
+        maker = self.agents.get(spec["agent"])
+        if maker is None:
+            raise PlanError(f"step '{spec['id']}' names agent '{spec['agent']}', which is not in this release")
+        return maker
+
+    def _ask(self, policy: str | None) -> None:
+        people = gates.decider(policy or "", self.team)
+        self.agents[people.name] = people
+
+    def _approval(self, spec: Mapping[str, Any]) -> StepNode:
+        self._ask(spec["policy"])
+        return gates.node_of(spec, degrades=_degrades(spec), reads=self._reads(spec["subject"]))
 
     def block(self, specs: Sequence[Mapping[str, Any]]) -> Block:
         return Block(tuple(self.nodes(specs)))
@@ -135,8 +156,8 @@ class _Compiler:
                 return self._for_each(spec)
             case "wait":
                 return self._wait(spec)
-            case "pipeline":
-                return self._pipeline(spec)
+            case "approval" | "pipeline":
+                return self._approval(spec) if spec["kind"] == "approval" else self._pipeline(spec)
             case "switch":
                 cases = tuple((case["when"], self.block(case["do"])) for case in spec["cases"])
                 return SwitchNode(spec["id"], cases, degrades=_degrades(spec), when=spec.get("when"))

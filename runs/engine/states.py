@@ -10,10 +10,10 @@ from typing import Final
 
 from audit.instants import to_the_second
 
-SUPPORTED_ABIS: Final = frozenset({1, 2, 3})
+SUPPORTED_ABIS: Final = frozenset({1, 2, 3, 4})
 """The versions of the engine's semantics that this engine carries out. A release names the oldest one that can run it; where no engine
 is left that can, its runs wait `incompatible`. 2 adds waits, compensations and child runs to 1, 3 the for_each that
-spreads."""
+spreads, 4 people's yes on the way."""
 
 
 class RunState(StrEnum):
@@ -130,10 +130,11 @@ class Resolution(StrEnum):
 
 
 class Approval(StrEnum):
-    """What people say of a call that waits for their yes; void: what was asked for is not what would be sent any more."""
+    """What people say of what waits for their yes; changes: it is to be made anew; void: what was asked for is not what would be sent any more."""
 
     APPROVED = "approved"
     DECLINED = "declined"
+    CHANGES = "changes"
     VOID = "void"
 
 

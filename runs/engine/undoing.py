@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from agents import expressions
 from audit import canonical
+from runs.engine.asides import Compensation
 from runs.engine.commands import Fact
 from runs.engine.families import PipelineNode, ShareNode
 from runs.engine.limits import step_deadline
 from runs.engine.patterns.scope import scope_at
 from runs.engine.patterns.walk import Walk
 from runs.engine.states import Cause, Outcome, StepState, Verb
-from runs.engine.values import Compensation, Failure, Plan, Step, StepNode, instant_text
+from runs.engine.values import Failure, Plan, Step, StepNode, instant_text
 
 UNDO: Final = "undo:"
 """How the key of a compensation begins; no node's own key can, since an id holds no colon."""

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Self
 from agents.contracts import Contract
 from audit.instants import recorded
 from runs.engine.answers import Answer, Approved
+from runs.engine.asides import Asking, Compensation, Lookup
 from runs.engine.families import Child, PipelineNode, Share, ShareNode, Spread, Start
 from runs.engine.states import Cause, Mode, Outcome, RunState, StepState, WaitKind
 
@@ -68,26 +69,13 @@ class StepNode:
     when: str | None = None
     judges: bool = False
     final: bool = False
-    compensate: "Compensation | None" = None
-    lookup: "Lookup | None" = None
+    compensate: Compensation | None = None
+    lookup: Lookup | None = None
     reads: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Compensation:
-    """What undoes a step that has acted, if a later one fails: another agent's turn, with an input fixed when the step returned."""
-
-    agent: str
-    arguments: Mapping[str, Any]
-    timeout_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """Who says whether a call of the step was done, where nobody knows: by its key, once it can't be carried out any more."""
-
-    agent: str
-    timeout_ms: int
+    asking: Asking | None = None
+    """Of a turn that is people's."""
+    names: str = ""
+    """Under which id what follows reads the result, where that is not its own: a later round of a step, or what people made of it."""
 
 
 @dataclass(frozen=True, slots=True)

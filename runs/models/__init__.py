@@ -1,5 +1,6 @@
 """The rows of runs: what is happening. Re-exports the engine's words that doors show."""
 
+from runs.engine.asides import RESULT
 from runs.engine.states import (
     EXIT_STATUS,
     OPENINGS,
@@ -29,6 +30,7 @@ from .wait import Wait, WaitQuerySet
 __all__ = [
     "EXIT_STATUS",
     "OPENINGS",
+    "RESULT",
     "SPREAD",
     "Approval",
     "Call",

@@ -62,6 +62,7 @@ def shape(plan: Plan, run: RunView, step: Step) -> Request:
         progress_timeout_s=None if silence is None else silence / 1000,
         release=plan.release,
         approved=step.approved,
+        asking=step.work.asking,
     )
     return with_bound(request) if kind is CallKind.MODEL else request
 
@@ -134,22 +135,27 @@ def unsent(request: Request, why: Refusal | Ask, **details: Any) -> Result:
 
 def _people_asked(request: Request, ask: Ask) -> NeedsApproval:
     """A call that waits for people's yes, as the engine takes it: its step waits, and they are told what for."""
-    policy, agent = ask.policy, request.agent
+    policy, agent, asking = ask.policy, request.agent, request.asking
     owner, team = (f"policy:{policy.name}", policy.team) if policy.name else (f"agent:{agent.name}", agent.team)
+    does = " and ".join(f"{verb} {resource}" for verb, resource, _ in ask.uses)
+    asks, within_ms = f"'{agent.name}' may {does} ({policy.said})", policy.within_ms
+    if asking is not None:
+        owner = owner if policy.name else f"team:{policy.team}"
+        what = f"what step '{asking.of}' gave" if asking.of else "it"
+        asks = f"the run goes on with {what} ({policy.said})"
+        within_ms = min(policy.within_ms, asking.most_ms or policy.within_ms)
+    who = (agent.name, agent.version, agent.digest) if asking is None else (asking.maker, asking.maker_version, asking.maker_digest)
     said = {
         "binding": ask.binding,
-        "agent": agent.name,
-        "version": agent.version,
-        "version_digest": agent.digest,
+        **dict(zip(("agent", "version", "version_digest"), who, strict=True)),
         "release": request.release,
         "uses": [{"verb": verb, "resource": resource, "permission": rule} for verb, resource, rule in ask.uses],
         "policy": policy.as_record(),
         "mode": str(request.mode),
         "bound_nano": request.bound_nano,
+        **({} if asking is None else {"asks": {"of": asking.of or None, "round": asking.round, "rounds": asking.rounds}}),
     }
-    does = " and ".join(f"{verb} {resource}" for verb, resource, _ in ask.uses)
-    asks = f"'{agent.name}' may {does} ({policy.said})"
-    return NeedsApproval(request.step, request.attempt, ask.binding, said, policy.within_ms, owner, team, asks, voids=ask.voids)
+    return NeedsApproval(request.step, request.attempt, ask.binding, said, within_ms, owner, team, asks, voids=ask.voids)
 
 
 def outcome_of(request: Request, reply: Reply, *, chance: float) -> Result:

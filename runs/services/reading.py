@@ -11,6 +11,7 @@ from agents.errors import NotGranted
 from audit import canonical, clock, reports
 from audit.actors import Actor
 from runs import store
+from runs.engine.asides import POLICY
 from runs.engine.limits import failure
 from runs.engine.states import OPEN_STEP, CallKind, Cause, Effective, Integrity, WaitKind
 from runs.engine.values import instant_text
@@ -213,7 +214,7 @@ def _step(step: Step, calls: Sequence[Call], opened: Mapping[UUID, Mapping[str, 
     ended = step.finished_at
     return {
         "key": step.key,
-        "agent": step.agent,
+        "agent": "" if step.agent.startswith(POLICY) else step.agent,
         "version": step.version,
         "state": step.state,
         "attempt": step.attempt,

@@ -16,7 +16,7 @@ from audit.visible import visible
 from runs import store
 from runs.engine import places
 from runs.engine.states import CallState, Cause, RunState, WaitKind, WaitState
-from runs.engine.values import WaitNode, instant_text
+from runs.engine.values import StepNode, WaitNode, instant_text
 from runs.errors import UnknownCall, UnknownWait
 from runs.models import Call, CallQuerySet, Run, Step, Wait, WaitQuerySet
 
@@ -206,7 +206,10 @@ def _silence(wait: Wait) -> str:
 
 
 def contract_of(what: Wait | Call) -> Contract | None:
-    """Of a signal's payload, or of what a call would have given. None: any value, or nothing is to be said."""
+    """Of a signal's payload, of what a call would have given, or of what people may make of what they are asked about.
+
+    None: any value, or nothing is to be said.
+    """
     plan = store.plan_of_run(what.run)[0]
     if isinstance(what, Call):
         agent = plan.agents.get(what.agent)
@@ -215,6 +218,8 @@ def contract_of(what: Wait | Call) -> Contract | None:
         call = Call.objects.filter(key=what.subject).select_related("run").first()
         return None if call is None else contract_of(call)
     node = places.node_at(plan.root, what.step)
+    if isinstance(node, StepNode):
+        return None if node.asking is None else node.asking.takes
     return node.gives if isinstance(node, WaitNode) else None
 
 

@@ -279,7 +279,7 @@ MUTANTS = (
     ),
     _one("send again what was refused under a stop", PLANNING, "refusal = boundary.withdrawn(request)\n        if", "refusal = None\n        if"),
     _one("a child that stands too high", BEGINNINGS, "depth=parent.depth + 1", "depth=2"),
-    _one("send without the approval that it needs", BINDING, "if request.approved is not None and request.approved.binding == binding:", "if True:"),
+    _one("send without the approval that it needs", BINDING, "if _covers(request, binding):", "if True:"),
     _one("take a no for a yes", APPROVING, 'match Approval(said["decision"]):', "match Approval.APPROVED:"),
     Mutant(
         "use an approval for the next attempt too",

@@ -98,20 +98,25 @@ def _block(said: Mapping[str, Any]) -> list[RenderableType]:
         ("since", instant(said["opened_at"])),
         ("asks", f"{visible(said['asks'], 300)} ({visible(said['policy']['said'], 120)}){lacks}"),
         *([("until", f"{instant(said['expires_at'])}; {visible(said['silence'], 200)}")] if said["state"] == "open" else [("state", said["state"])]),
-        ("type", f"manage.py approvals {said['id']}; manage.py decide {said['id']} approve|decline --reason TEXT" if said["state"] == "open" else ""),
+        ("type", f"manage.py approvals {said['id']}; manage.py decide {said['id']} {_words(said)} --reason TEXT" if said["state"] == "open" else ""),
     ]
-    return [Text.assemble("for a call of ", (visible(said["agent"], 80), "bold")), _table(rows)]
+    return [Text.assemble("for ", (said["about"], "bold")), _table(rows)]
+
+
+def _words(said: Mapping[str, Any]) -> str:
+    """What can be said of it, as `decide` takes it; only one request in full says whether it can be sent back."""
+    return "approve|decline|changes" if said.get("rounds_left") else "approve|decline"
 
 
 def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
     uses = "; ".join(f'{visible(use["verb"], 60)} {visible(use["resource"], 200)} ("{visible(use["permission"], 200)}")' for use in said["uses"])
     cost = said["cost_nano"]
-    spent = f"{money(cost['spent'] + cost['reserved'])} so far; this call at most {money(cost['this'])}"
+    spent = f"{money(cost['spent'] + cost['reserved'])} so far" + (f"; this call at most {money(cost['this'])}" if said["kind"] == "call" else "")
     age = [f"{each['step']} as of {instant(each['as_of'])}, {lasting(each['age_s'])} old" for each in said["evidence"] if each["as_of"]]
     yield _table(
         [
             ("would", uses),
-            ("version", f"{said['version']} ({said['version_digest']})"),
+            ("version", f"{said['version']} ({said['version_digest']})" if said["version"] else ""),
             ("purpose", visible(said["purpose"] or "", 300)),
             ("started by", visible(said["started_by"], 120)),
             ("cost", spent),
@@ -123,7 +128,7 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
             ("stuck", visible(said["stuck"] or "", 2_000)),
         ]
     )
-    yield Text("arguments", style="dim")
+    yield Text("arguments" if said["kind"] == "call" else "what is asked about", style="dim")
     yield Text(visible_lines(said["arguments"]))
     for each in said["decisions"]:
         for edit in each["edits"] or ():

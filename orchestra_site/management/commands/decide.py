@@ -10,7 +10,6 @@ from approvals.models import Request
 from audit import clock
 from audit.actors import Actor
 from audit.management.persons import PersonsCommand
-from audit.visible import visible
 from orchestra_site.shell import person_at_shell
 from runs.management.terminal import Screen
 from runs.management.terminal.inputs import value_given
@@ -19,6 +18,8 @@ EPILOG = """\
 what happens:
   approve   with as many approvals as the policy asks for, exactly this call goes out, once; the run goes on
   decline   nothing is sent, and the step fails as declined with your reason
+  changes   where people look at what an agent gave (approve_when): it does it again and is told your reason, as often as its
+            pipeline allows; what it gives then is put to people again
   comment   your words are kept beside the request, and it stays open
   With --arguments, where the policy allows edits, what is approved is a call with these; they must fit the agent's input
   contract, and may not change what the call touches.
@@ -28,6 +29,7 @@ examples:
   manage.py approvals --mine
   manage.py decide 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10 approve --reason "the change window is open"
   manage.py decide 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10 decline --reason "not on a Friday"
+  manage.py decide 0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10 changes --reason "name the author"
 
 exit status: 0 taken, 2 refused (no such request, not yours to decide, decided already, void, no reason),
 75 the database is busy or out of reach
@@ -38,12 +40,12 @@ whose command it is:
   command asks for one and shows nothing of it. A token never stands on the command line. The policy says whom it asks;
   whoever started the run, sent it a signal, wrote or published what it runs, or granted the permission can't decide.
 """
-WORDS: Final = {"approve": "approved", "decline": "declined"}
+WORDS: Final = {"approve": "approved", "decline": "declined", "changes": "changes"}
 COMMENT: Final = "comment"
 
 
 class Command(PersonsCommand):
-    help = "Approve or decline a call that waits for people's yes, or comment on it."
+    help = "Approve or decline what waits for people's yes, ask for changes, or comment on it."
     epilog = EPILOG
     who = WHO_MAY
 
@@ -77,8 +79,10 @@ class Command(PersonsCommand):
 
 def _meaning(request: Request, decision: str) -> str:
     [said] = services.listed([request], clock.now())
-    what = f"the call of {visible(said['agent'], 80)} in run {said['run']}"
+    what = f"{said['about']} in run {said['run']}"
     if said["state"] == "open":
         kept = "your comment is kept" if decision == COMMENT else "your approval is kept"
         return f"{what}: {kept}; {said['lacks']} more must approve"
+    if said["state"] == "changes":
+        return f"{what}: sent back; the agent does it again and is told your reason, and what it gives then is put to people again"
     return f"{what}: {said['state']}; a worker takes the run up again"

@@ -31,11 +31,11 @@ def refuse_violations(place: str, wrong: Sequence[str], whose: str) -> None:
 
 
 def refuse_unfit(plan: Plan, step: Step, run: RunView, steps: Mapping[str, Step], now: datetime) -> None:
-    """What an `act` or `verify` step may not consume: stale data, or history where the act can't be replayed."""
+    """What an `act` or `verify` step, or people who say yes, may not consume: stale data, or history where the act can't be replayed."""
     agent = plan.agents[step.agent]
     if agent.role == "act" and run.as_of is not None and not plan.replayable:
         raise Wiring(f"'{agent.name}' acts, and this run judges the past; a pipeline that may repeat acts says 'replayable: true'")
-    if agent.role != "act" and not step.node.judges and not run.resumed:
+    if agent.role != "act" and not step.node.judges and step.work.asking is None and not run.resumed:
         return
     refuse_spoilt(step, run, steps, now)
 

@@ -12,10 +12,11 @@ from typing import Any, Final, assert_never
 from agents import expressions
 from audit import canonical
 from runs.engine import verdicts
+from runs.engine.asides import Asking
 from runs.engine.commands import Fact
 from runs.engine.families import PipelineNode, ShareNode
 from runs.engine.limits import failure, start_of, step_deadline
-from runs.engine.patterns import children, fan, fitness, spreading, waits
+from runs.engine.patterns import children, fan, fitness, gates, spreading, waits
 from runs.engine.patterns.changes import Changes
 from runs.engine.patterns.scope import enclosing, provenance, scope_at
 from runs.engine.patterns.wiring import Wiring
@@ -109,7 +110,8 @@ class Walk(Changes):
         if not isinstance(frame, BlockFrame):
             return
         node = frame.block.nodes[frame.position]
-        self.frames[prefix] = replace(frame, position=frame.position + 1, held={**frame.held, node.id: held})
+        given = {node.id: held, node.names: held} if isinstance(node, StepNode) and node.names else {node.id: held}
+        self.frames[prefix] = replace(frame, position=frame.position + 1, held={**frame.held, **given})
         self._agenda.append(lambda: self._enter(prefix))
 
     def _node_failed(self, prefix: str, failed: Failure) -> None:
@@ -141,8 +143,17 @@ class Walk(Changes):
     def _turn_failed(self, prefix: str, step: Step, failed: Failure) -> None:
         if isinstance(step.node, ShareNode):
             self._share_ended(step, *spreading.lost(step, failed))
+        elif gates.is_sent_back(step, failed):
+            self._send_back(prefix)
         else:
             self._node_failed(prefix, failed)
+
+    def _send_back(self, prefix: str) -> None:
+        """People want it made anew: by another turn of the same agent, which they look at again."""
+        frame = self.frames.get(prefix)
+        if isinstance(frame, BlockFrame):
+            self.frames[prefix] = gates.with_next_round(frame)
+            self._agenda.append(lambda: self._enter(prefix))
 
     def _share_ended(self, step: Step, values: Sequence[Held | None], failures: Sequence[tuple[int, Failure]]) -> None:
         fanned = self.frames.get(spreading.loop_of(step))
@@ -194,11 +205,21 @@ class Walk(Changes):
     # --- nodes ---
 
     def _is_skipped(self, frame: BlockFrame, node: Node) -> bool:
-        if node.when is None or frame.prefix + node.id in self.steps:
+        if frame.prefix + node.id in self.steps:
             return False
-        return not self._holds(node.when, frame.prefix)
+        if isinstance(node, StepNode) and node.asking is not None and node.asking.of:
+            return not self._is_looked_at(frame, node.asking)
+        return node.when is not None and not self._holds(node.when, frame.prefix)
+
+    def _is_looked_at(self, frame: BlockFrame, asking: Asking) -> bool:
+        condition = gates.condition(frame, asking, self.steps)
+        return condition if isinstance(condition, bool) else self._holds(condition, frame.prefix, output=frame.held[asking.of].value)
 
     def _skip(self, frame: BlockFrame, node: Node) -> None:
+        if gates.is_gate(node):
+            assert isinstance(node, StepNode)
+            self._node_done(frame.prefix, frame.held[node.names])
+            return
         if isinstance(node, Turn):
             key = frame.prefix + node.id
             step = self._new_step(node, key, StepState.SKIPPED)
@@ -336,8 +357,11 @@ class Walk(Changes):
     def _arguments(self, frame: BlockFrame, node: StepNode) -> dict[str, Any]:
         schema = self.plan.agents[node.agent].spec["input"]
         asked = node.judges and "criteria" in (schema.get("properties") or {})
-        arguments = self._written(node, frame.prefix, {"criteria": [criterion.as_record() for criterion in self.plan.criteria]} if asked else {})
+        also: dict[str, Any] = {"criteria": [criterion.as_record() for criterion in self.plan.criteria]} if asked else {}
+        after = {gates.CHANGES: gates.told(frame, node, self.steps)} if gates.is_later_round(node) else {}
+        arguments = self._written(node, frame.prefix, also) | after
         fitness.refuse_misfit(self.plan, node.id, node.agent, arguments)
+        fitness.refuse_violations(node.id, gates.wrong_with(node, arguments), "what people are to say yes to")
         return arguments
 
     def _written(self, node: StepNode | PipelineNode, prefix: str, also: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
@@ -362,9 +386,9 @@ class Walk(Changes):
         except expressions.ExpressionError as error:
             raise Wiring(str(error)) from None
 
-    def _holds(self, source: str, prefix: str) -> bool:
+    def _holds(self, source: str, prefix: str, **more: Any) -> bool:
         try:
-            return expressions.holds(source, scope_at(self.run, self.frames, prefix, self.plan.last))
+            return expressions.holds(source, scope_at(self.run, self.frames, prefix, self.plan.last) | more)
         except expressions.ExpressionError as error:
             raise Wiring(f"{source}: {error}") from None
 

@@ -151,7 +151,7 @@ def _said(seen: Seen) -> str:
             share = "" if seen.fraction is None else f"{seen.fraction:.0%} "
             return f"{share}{visible(seen.note, 200)}".strip()
         case StepState.RUNNING:
-            return f"started by {visible(seen.agent or '?', 80)}" + (f", try {seen.attempt}" if seen.attempt > 1 else "")
+            return (f"started by {visible(seen.agent, 80)}" if seen.agent else "started") + (f", try {seen.attempt}" if seen.attempt > 1 else "")
         case StepState.WAITING:
             return visible(seen.note or "waits", 200)
         case _:

@@ -62,7 +62,9 @@ def _row(step: Mapping[str, Any]) -> Row:
         sign = mark(str(result.get("verdict")))
     else:
         sign = mark(state)
-    if step["failure"] is not None:
+    if step["failure"] is not None and "changes" in (step["failure"].get("details") or {}):
+        sign, state = mark("retrying"), "sent back"
+    elif step["failure"] is not None:
         state, style = f"{state}: {visible(step['failure']['cause'], 20)}", "red" if state == "failed" else ""
     seconds = Text("–" if step["seconds"] is None else lasting(float(step["seconds"])))
     names = (Text(visible(step["key"], 120)), Text(visible(step["agent"], 80) or "–"), Text(state, style=style))

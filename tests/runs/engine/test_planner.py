@@ -84,7 +84,7 @@ def test_an_agent_knows_its_mode():
 
 def test_another_engines_release_is_incompatible():
     with pytest.raises(planner.IncompatiblePlan, match="ABI 4, and this one carries out 1, 2, 3"):
-        planner.compiled({**manifest(), "engine_abi": 4}, digest="d")
+        planner.compiled({**manifest(), "engine_abi": 5}, digest="d")
 
 
 def test_a_node_of_an_unknown_kind_is_incompatible():
