@@ -48,6 +48,7 @@ _ASKED: Final[Mapping[str, str]] = {
     Kind.RESULT: "People look at what '{agent}' gave before the run goes on with it.",
     Kind.SUBJECT: "The pipeline puts this to people before it goes on.",
 }
+_EDITED: Final[Mapping[str, str]] = {Kind.CALL: "Arguments", Kind.RESULT: "What is approved", Kind.SUBJECT: "What is approved"}
 _EDITS: Final[Mapping[str, str]] = {
     Kind.CALL: "The policy allows edits. What you change here must fit the agent's contract, and may not change what the call touches.",
     Kind.RESULT: "The policy allows edits. What you change here must fit the agent's contract, and the run goes on with it.",
@@ -88,7 +89,7 @@ class DecideForm(forms.Form):
     """What is decided, why, and the digest of what the page showed."""
 
     decision = forms.ChoiceField(label="Decision", choices=CHOICES, widget=UnfoldAdminRadioSelectWidget())
-    reason = text_field("Reason", lines=3, longest=2_000, required=False, help_text="It is recorded with your name. Whoever declines says why.")
+    reason = text_field("Reason", lines=3, longest=2_000, required=False, help_text="It is recorded with your name. Who doesn't approve says why.")
     seen = forms.CharField(widget=forms.HiddenInput(), max_length=64)
 
 
@@ -239,7 +240,7 @@ def _form(said: Mapping[str, Any]) -> Callable[..., forms.Form]:
         form = DecideForm(data, initial={"seen": said["shown"], "arguments": _typeable(said["arguments"])})
         form.fields["decision"].choices = _choices(said)  # type: ignore[attr-defined]
         if said["policy"]["edits"]:
-            form.fields["arguments"] = text_field("Arguments", lines=10, longest=100_000, required=False, help_text=_EDITS[said["kind"]])
+            form.fields["arguments"] = text_field(_EDITED[said["kind"]], lines=10, longest=100_000, required=False, help_text=_EDITS[said["kind"]])
         return form
 
     return made

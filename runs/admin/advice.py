@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from runs import services
+from runs.admin.timeline import said
 from runs.models import Cause
 
 WHAT_TO_DO: Final[Mapping[str, str]] = {
@@ -48,4 +49,4 @@ def where_to_look(document: Mapping[str, Any]) -> int | None:
         named = (services.deciding(verdict) or {}).get("blames")
     if named in keys:
         return keys.index(named)
-    return next((number for number in range(len(keys) - 1, -1, -1) if document["steps"][number]["state"] == "failed"), None)
+    return next((number for number in range(len(keys) - 1, -1, -1) if said(document["steps"][number]) == "failed"), None)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from runs.admin.timeline import sent_back
 from runs.models import SPREAD
 
 AT_WORK: Final = frozenset({"running", "retrying"})
@@ -48,7 +49,7 @@ def phases(document: Mapping[str, Any], work: Work | None = None) -> Sequence[Ph
     """`work` where the document doesn't hold every step."""
     steps = [step for step in document["steps"] if not _final(step) and ":" not in step["key"]]  # what undoes or looks up is beside it
     judging = [step for step in document["steps"] if _final(step)]
-    work = work or work_of([(step["key"], step["state"]) for step in steps], _extent(steps))
+    work = work or work_of([(step["key"], "returned" if sent_back(step) else step["state"]) for step in steps], _extent(steps))
     return (_understand(document), _design(document), _implement(document, work, judging), _verify(document, judging))
 
 

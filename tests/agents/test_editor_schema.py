@@ -36,6 +36,9 @@ steps:
     on_failure: stop
     when: input.x > 1
   - {id: below, pipeline: other, with: {x: 1}, timeout: 5s, on_failure: stop, when: input.x > 1}
+  - {id: looked_at, agent: a, approve_when: output.sure < 1}
+  - {id: looked_at_again, agent: a, approve_when: {when: output.sure < 1, policy: production, rounds: 2}}
+  - {id: go, approval: {policy: production, subject: {x: =input.x}, output: {type: object}, timeout: 2h}, on_failure: stop, when: input.x > 1}
   - {id: judged, verify: {agent: v, with: {x: 1}, timeout: 5s}}
 verify: {agent: v, with: {x: 1}, timeout: 5s}
 limits: {timeout: 1h, cost: 0.50 USD, calls: 3, max_lifetime: 30d}

@@ -15,7 +15,7 @@ from django.db import DatabaseError
 from agents import registry
 from agents.models import Agent, Stop
 from approvals import services as approvals
-from approvals.models import Request
+from approvals.models import Kind, Request
 from approvals.services.intake import void
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
@@ -183,7 +183,8 @@ class Doors:
             return
 
         def decide() -> Any:
-            decision, who = self.random.choice(["approved", "approved", "approved", "declined"]), self.random.choice([BOB, BOB, CAROL, CLIENT])
+            back = ["changes", "changes"] if request.kind == Kind.RESULT else []
+            decision, who = self.random.choice(["approved", "approved", "approved", "declined", *back]), self.random.choice([BOB, BOB, CAROL, CLIENT])
             self.world.tell(f"{who.id}: {request.wait.step} is {decision}")
             return approvals.decide(request=str(request.pk), decision=decision, reason="looked at it", actor=who)
 

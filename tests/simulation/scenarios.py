@@ -72,8 +72,14 @@ NAMES = tuple(each["spec"]["name"] for each in AGENTS)
 ASKING = frozenset({"worker", "actor", "keyed", "thinker", "undoer"})
 """Agents whose calls need people's yes, in the seeds from APPROVALS on. Those have choices of their own, so that they move nobody else's."""
 APPROVALS = 1_000_000
+GATES = 2_000_000
+"""From here on people are asked about results too, and by the pipelines themselves."""
+TOLD = {"type": "object", "properties": {"changes": {"type": "array"}}}
 ASKS = "write deploy:here"
 WITH_APPROVALS = tuple(each | {"spec": each["spec"] | {"uses": [ASKS]}} if each["spec"]["name"] in ASKING else each for each in AGENTS)
+WITH_GATES = tuple(
+    each | {"spec": each["spec"] | {"input": TOLD}} if each["spec"]["name"] in ("worker", "other") else each for each in WITH_APPROVALS
+)
 LINES, PARTS = ("line0", "line1"), ("part0", "part1")
 """Pipelines that somebody starts, and those that they run: `part0` may run `part1`, and a line both."""
 
@@ -85,9 +91,10 @@ class Lines(Pipelines):
     Where acts are many, what comes after them fails often: they are undone.
     """
 
-    def __init__(self, random: Random, *, fresh: bool, below: Mapping[str, dict[str, Any]] = MappingProxyType({}), asks: bool = False) -> None:
+    def __init__(self, random: Random, *, fresh: bool, below: Mapping[str, dict[str, Any]] = MappingProxyType({}), seed: int = 0) -> None:
         super().__init__(random, fresh=fresh)
-        self.agents, self.asks = (WITH_APPROVALS if asks else AGENTS), asks
+        self.asks, self.gates = seed >= APPROVALS, seed >= GATES
+        self.agents = WITH_GATES if self.gates else WITH_APPROVALS if self.asks else AGENTS
         self.waits = random.choice([0.0, 0.0, 0.15, 0.4])
         self.acts = random.choice([0.0, 0.0, 0.0, 0.8])
         self.below = below
@@ -170,11 +177,31 @@ class Lines(Pipelines):
             "max_lifetime_ms": pick.choice([None, None, 45_000]),
         }
         spec = {"name": name, "verify": {"agent": "judge", "with": {"claim": "=result"}, "timeout_ms": None}, "limits": limits, "team": "lines"}
-        nodes = self._spreading(nodes)
-        abi = 3 if any(node.get("spread") for node in nodes) else 2
+        nodes = self._spreading(_gated(nodes) if self.gates else nodes)
+        abi = 4 if self.gates else 3 if any(node.get("spread") for node in nodes) else 2
         made = factories.manifest(*nodes, agents=self.agents, **spec) | {"aliases": {"mind": ALIAS}, "engine_abi": abi}
         made["pipeline"] = made["pipeline"] | {"version": 1}
         return made | ({"pipelines": {each: _pinned(manifest) for each, manifest in self.below.items()}} if self.below else {})
+
+
+def _gated(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With gates behind some steps, and with people asked between some nodes; its choices are its own."""
+    made: list[dict[str, Any]] = []
+    for node in nodes:
+        pick, parts = Random(f"gates {node['id']} {len(made)} {canonical.digest(node)}"), {}
+        if "do" in node:
+            parts["do"] = _gated(node["do"])
+        if "branches" in node:
+            parts["branches"] = {name: _gated(do) for name, do in node["branches"].items()}
+        if "cases" in node:
+            parts["cases"] = [case | {"do": _gated(case["do"])} for case in node["cases"]]
+        if node["kind"] == "step" and pick.random() < 0.5:
+            parts["approve_when"] = {"when": pick.choice(["true", "true", "input.n > 5"]), "policy": None, "rounds": pick.choice([0, 1, 2])}
+        made.append(node | parts)
+        if node["kind"] == "step" and pick.random() < 0.15:
+            subject = {"subject": {"n": "=input.n"}, "output": None, "policy": None, "timeout_ms": pick.choice([None, 4_000])}
+            made.append({"kind": "approval", "id": f"{node['id']}_go", **subject, "on_failure": pick.choice(["stop", "degrade"]), "when": None})
+    return made
 
 
 SPREADS = 0.12
@@ -278,7 +305,7 @@ def scenario(seed: int) -> Scenario:
     lasts = 20.0
     return Scenario(
         seed=seed,
-        manifests=_manifests(pick, runs, asks=seed >= APPROVALS),
+        manifests=_manifests(pick, runs, seed),
         inputs=tuple({"n": pick.randint(0, 10), "list": list(range(pick.randint(0, 3)))} for _ in range(runs)),
         workers=2 if profile in ("stalls", "clocks") else pick.choice([1, 2, 2, 3]),
         profile=profile,
@@ -312,16 +339,16 @@ def _answers(seed: int, lasts: float) -> list[tuple[float, str]]:
     return [(round(pick.uniform(0.5, lasts), 2), "approve") for _ in range(pick.choice([8, 30, 60]))]
 
 
-def _manifests(pick: Random, runs: int, *, asks: bool) -> dict[str, dict[str, Any]]:
+def _manifests(pick: Random, runs: int, seed: int) -> dict[str, dict[str, Any]]:
     """Half of the seeds have pipelines that run others."""
     made: dict[str, dict[str, Any]] = {}
     if pick.random() < 0.5:
-        made["part1"] = Lines(pick, fresh=False, asks=asks).manifest("part1", (0,))
+        made["part1"] = Lines(pick, fresh=False, seed=seed).manifest("part1", (0,))
         below = {"part1": made["part1"]} if pick.random() < 0.6 else {}
-        made["part0"] = Lines(pick, fresh=False, below=below, asks=asks).manifest("part0", (0, 0, 1))
+        made["part0"] = Lines(pick, fresh=False, below=below, seed=seed).manifest("part0", (0, 0, 1))
     parts = dict(made)
     for name in LINES[:runs]:
-        made[name] = Lines(pick, fresh=False, below=parts, asks=asks).manifest(name)
+        made[name] = Lines(pick, fresh=False, below=parts, seed=seed).manifest(name)
     return made
 
 

@@ -9,9 +9,10 @@ from random import Random
 from typing import Any
 
 from runs.engine import machine
+from runs.engine.asides import Asking
 from runs.engine.outcomes import Failed, Result, Returned
 from runs.engine.states import Cause, StepState
-from runs.engine.values import Block, ForEachNode, Node, ParallelNode, Plan, SwitchNode, Turn, WaitNode
+from runs.engine.values import Block, ForEachNode, Node, ParallelNode, Plan, StepNode, SwitchNode, Turn, WaitNode
 
 from . import factories
 from .factories import agent, for_each, parallel, plan, stamped, step, switch, verify
@@ -171,11 +172,11 @@ class Model:
 
     def node(self, node: Node, prefix: str) -> str:
         key = prefix + node.id
-        if isinstance(node, WaitNode) and node.until == "=input.gone":
-            return FAILED  # as a for_each without items, it has no row
-        if isinstance(node, WaitNode) and None not in (node.for_ms, self.lives_on_ms) and key not in self.rows and node.for_ms > self.lives_on_ms:
-            return FAILED  # nor has one that would outlive the run
+        if isinstance(node, WaitNode) and self.can_t_be(node, key):
+            return FAILED
         if isinstance(node, Turn):
+            if isinstance(node, StepNode) and node.asking is not None and node.asking.of:
+                return self.gate(node.asking, prefix)
             states = {StepState.RETURNED: DONE, StepState.SKIPPED: DONE, StepState.FAILED: FAILED}
             return states.get(self.rows[key], OPEN) if key in self.rows else ABSENT
         if node.when == "false":
@@ -189,6 +190,30 @@ class Model:
                 taken = next((at for at, (when, _) in enumerate(cases) if self.given["n"] > int(str(when).split()[-1])), None)
                 return DONE if taken is None else self.block(cases[taken][1], f"{key}/{taken}/")
         raise AssertionError(node)
+
+    def can_t_be(self, node: WaitNode, key: str) -> bool:
+        """A wait that has no row: without an instant, as a for_each without items, or one that would outlive the run."""
+        if node.until == "=input.gone":
+            return True
+        return key not in self.rows and node.for_ms is not None and self.lives_on_ms is not None and node.for_ms > self.lives_on_ms
+
+    def gate(self, asking: Asking, prefix: str) -> str:
+        """People look at what was returned, if its condition holds; what they sent back is made in another round, and that has a gate of its own."""
+        if self.rows.get(prefix + asking.of) != StepState.RETURNED:
+            return DONE
+        if asking.when == "input.n > 5" and self.given["n"] <= 5:
+            return DONE
+        states = {StepState.RETURNED: DONE, StepState.FAILED: FAILED}
+        for number in range(1, asking.rounds + 2):
+            name = asking.of if number == 1 else f"{asking.of}.{number}"
+            made, asked = self.rows.get(prefix + name), self.rows.get(f"{prefix}{name}.approval")
+            if number > 1 and made != StepState.RETURNED:
+                return states.get(made, OPEN)
+            if asked is None:
+                return ABSENT
+            if f"{prefix}{asking.of}.{number + 1}" not in self.rows:
+                return states.get(asked, OPEN)
+        return FAILED
 
     def loop(self, node: ForEachNode, key: str) -> str:
         if node.items == "=input.gone":

@@ -26,9 +26,7 @@ def gated(looked_at: str = UNSURE, *, rounds: int = 2, more: tuple[dict[str, Any
 
 def asks(play: Play, key: str) -> None:
     play.take(
-        machine.absorb(
-            play.snapshot, NeedsApproval(key, play.performing.pop(key), "b" * 64, {}, 3_600_000, "policy:p", "liners", "it may"), play.now
-        )
+        machine.absorb(play.snapshot, NeedsApproval(key, play.performing.pop(key), "b" * 64, {}, 3_600_000, "policy:p", "liners", "it may"), play.now)
     )
 
 
@@ -116,7 +114,9 @@ def test_whoever_reads_the_rows_after_a_crash_comes_to_the_same_round() -> None:
 
 def test_inside_a_loop_each_item_has_its_own_rounds() -> None:
     gate = {"when": "true", "policy": None, "rounds": 1}
-    play = Play(plan(for_each("each", "=input.list", step("draft", approve_when=gate), wide=2), agents=(agent("worker", input=CHANGES),)), {"list": [1, 2]})
+    play = Play(
+        plan(for_each("each", "=input.list", step("draft", approve_when=gate), wide=2), agents=(agent("worker", input=CHANGES),)), {"list": [1, 2]}
+    )
     for item in ("0", "1"):
         play.returns(f"each/{item}/draft", f"first {item}")
         asks(play, f"each/{item}/draft.approval")
@@ -165,7 +165,12 @@ def test_nobody_is_asked_about_what_is_too_old_and_a_yes_does_not_make_it_fresh(
 
 @pytest.mark.parametrize(
     ("spec", "rounds"),
-    [({"input": CHANGES}, 2), ({"input": {}}, 0), ({"input": CHANGES, "mode": "at_most_once"}, 0), ({"input": CHANGES, "mode": {"idempotent": "=x"}}, 0)],
+    [
+        ({"input": CHANGES}, 2),
+        ({"input": {}}, 0),
+        ({"input": CHANGES, "mode": "at_most_once"}, 0),
+        ({"input": CHANGES, "mode": {"idempotent": "=x"}}, 0),
+    ],
 )
 def test_only_what_reads_and_can_be_told_is_sent_back(spec: dict[str, Any], rounds: int) -> None:
     made = plan(step("draft", approve_when={"when": "true", "policy": None, "rounds": 2}), agents=(agent("worker", **spec),))

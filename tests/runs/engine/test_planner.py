@@ -83,7 +83,7 @@ def test_an_agent_knows_its_mode():
 
 
 def test_another_engines_release_is_incompatible():
-    with pytest.raises(planner.IncompatiblePlan, match="ABI 4, and this one carries out 1, 2, 3"):
+    with pytest.raises(planner.IncompatiblePlan, match="ABI 5, and this one carries out 1, 2, 3, 4"):
         planner.compiled({**manifest(), "engine_abi": 5}, digest="d")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from audit import canonical
+from runs.engine.asides import POLICY
 from tests.simulation.scenarios import INSTANTS
 
 from .seeing import LOOK, OPEN, UNDO, Row, Seeing
@@ -51,6 +52,9 @@ class StepRules(Seeing):
         self._must(row["finished_at"] < run["deadline_at"], "a late result is never used", f"{place} returned {row['finished_at']}")
         if row["agent"] == "":
             return
+        if row["agent"].startswith(POLICY):
+            self._must(self._was_approved(row), "what people were asked about goes on only with their yes, and as they saw it", place)
+            return
         parked = before is not None and before["state"] == "waiting" and not self._was_stopped(row)
         deadline = row["deadline_at"] if before is None or before["state"] == "waiting" else before["deadline_at"]
         told = f"{place} returned {row['finished_at']}"
@@ -59,6 +63,15 @@ class StepRules(Seeing):
             self._must(row["result_digest"] in self._settled_with(row), "a result is what somebody said of its call", place)
         elif not row["judges"]:
             self._must(self._was_answered(row), "a result is what somebody answered", place)
+
+    def _was_approved(self, row: Row) -> bool:
+        """Its newest wait was answered by a person who said yes; of a result, what goes on is what was made. Nobody edits anything here."""
+        waits = self._read(
+            "SELECT state, answered_by FROM runs_wait WHERE run_id = ? AND step = ? ORDER BY id DESC LIMIT 1", row["run_id"], row["key"]
+        )
+        made = self.steps.get((row["run_id"], row["key"].removesuffix(".approval")))
+        same = not row["key"].endswith(".approval") or (made is not None and made["result_digest"] == row["result_digest"])
+        return bool(waits) and waits[0]["state"] == "answered" and waits[0]["answered_by"].startswith("person:") and same
 
     def _was_stopped(self, row: Row) -> bool:
         """Its newest wait was, or is, for the end of a stop: what it had sent was given up as it began, and what it had not is still to be sent."""
