@@ -20,6 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from audit.models import triggers
 from tests import factories, servers
 from tests.reached import (  # noqa: F401 - hooks: pytest finds them here
+    ON_ANOTHER,
     pytest_configure,
     pytest_runtest_teardown,
     pytest_sessionfinish,
@@ -36,6 +37,18 @@ collect_ignore = [] if os.environ.get("ORCHESTRA_TEST_BROWSER") else ["browser"]
 hypothesis_settings.register_profile("ordinary", max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.register_profile("nightly", max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile(os.environ.get("ORCHESTRA_TEST_PROFILE", "ordinary"))
+
+
+_ASK_A_DATABASE = frozenset({"db", "transactional_db", "live_server", "simulation", "django_db_setup", "private_postgresql", "private_redis"})
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a second database the whole suite is those tests that ask a database: to the others, more than half of it, it is all the same."""
+    if not ON_ANOTHER or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    asking = [item for item in items if item.get_closest_marker("django_db") or _ASK_A_DATABASE & set(getattr(item, "fixturenames", ()))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(asking)])
+    items[:] = asking
 
 
 @pytest.fixture(autouse=True)

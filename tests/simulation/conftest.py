@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.reached import ON_ANOTHER
 from tests.simulation.playing import Simulation, simulating
 
+__all__ = ["ON_ANOTHER", "SEEDS"]
 SEEDS = int(os.environ.get("ORCHESTRA_TEST_SEEDS", "500"))
-ON_ANOTHER = os.environ.get("ORCHESTRA_TEST_DATABASE", "sqlite") != "sqlite"
-"""The suite's database is another one. The simulation always plays in one of its own, so that a few seeds show that it does not matter."""
+# Where the suite's database is another one the simulation plays in one of its own all the same, so that a few seeds show that it does not matter.
 
 
 @pytest.fixture(scope="module")

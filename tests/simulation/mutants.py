@@ -280,6 +280,13 @@ MUTANTS = (
     _one("send again what was refused under a stop", PLANNING, "refusal = boundary.withdrawn(request)\n        if", "refusal = None\n        if"),
     _one("a child that stands too high", BEGINNINGS, "depth=parent.depth + 1", "depth=2"),
     _one("send without the approval that it needs", BINDING, "if _covers(request, binding):", "if True:"),
+    _one(
+        "go on with what nobody said yes to",
+        BINDING,
+        "return None if _covers(request, binding) else _ask(request, binding, policy, ())",
+        "return None",
+    ),
+    _one("let a result pass that people were to look at", WALK, "return not self._is_looked_at(frame, node.asking)", "return True"),
     _one("take a no for a yes", APPROVING, 'match Approval(said["decision"]):', "match Approval.APPROVED:"),
     Mutant(
         "use an approval for the next attempt too",
@@ -375,6 +382,8 @@ NOTICED_BY: dict[str, int] = {
     "give each child all of a limit": 1,
     "a child that outlives the run above": 0,
     "send without the approval that it needs": 1_000_000,
+    "go on with what nobody said yes to": 2_000_001,
+    "let a result pass that people were to look at": 2_000_001,
     "take a no for a yes": 1_000_013,
     "use an approval for the next attempt too": 1_000_003,
     "consume no approval": 1_000_000,

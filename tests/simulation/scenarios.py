@@ -73,13 +73,11 @@ ASKING = frozenset({"worker", "actor", "keyed", "thinker", "undoer"})
 """Agents whose calls need people's yes, in the seeds from APPROVALS on. Those have choices of their own, so that they move nobody else's."""
 APPROVALS = 1_000_000
 GATES = 2_000_000
-"""From here on people are asked about results too, and by the pipelines themselves."""
+"""From here on people are asked about results, and by the pipelines themselves, and about no call: else few runs come so far."""
 TOLD = {"type": "object", "properties": {"changes": {"type": "array"}}}
 ASKS = "write deploy:here"
 WITH_APPROVALS = tuple(each | {"spec": each["spec"] | {"uses": [ASKS]}} if each["spec"]["name"] in ASKING else each for each in AGENTS)
-WITH_GATES = tuple(
-    each | {"spec": each["spec"] | {"input": TOLD}} if each["spec"]["name"] in ("worker", "other") else each for each in WITH_APPROVALS
-)
+WITH_GATES = tuple(each | {"spec": each["spec"] | {"input": TOLD}} if each["spec"]["name"] in ("worker", "other") else each for each in AGENTS)
 LINES, PARTS = ("line0", "line1"), ("part0", "part1")
 """Pipelines that somebody starts, and those that they run: `part0` may run `part1`, and a line both."""
 
@@ -93,7 +91,7 @@ class Lines(Pipelines):
 
     def __init__(self, random: Random, *, fresh: bool, below: Mapping[str, dict[str, Any]] = MappingProxyType({}), seed: int = 0) -> None:
         super().__init__(random, fresh=fresh)
-        self.asks, self.gates = seed >= APPROVALS, seed >= GATES
+        self.asks, self.gates = APPROVALS <= seed < GATES, seed >= GATES
         self.agents = WITH_GATES if self.gates else WITH_APPROVALS if self.asks else AGENTS
         self.waits = random.choice([0.0, 0.0, 0.15, 0.4])
         self.acts = random.choice([0.0, 0.0, 0.0, 0.8])
@@ -271,7 +269,7 @@ class Scenario:
     @property
     def asks(self) -> bool:
         """Whether people are asked for their yes to calls of ASKING."""
-        return self.seed >= APPROVALS
+        return APPROVALS <= self.seed < GATES
 
     @property
     def faults(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from tests.simulation.conftest import ON_ANOTHER
 from tests.simulation.mutants import MUTANTS, NOTICED_BY
 from tests.simulation.mutating import Edit, Mutant, OutOfDate, mutated
 from tests.simulation.playing import Played, Simulation
-from tests.simulation.scenarios import APPROVALS, scenario
+from tests.simulation.scenarios import APPROVALS, GATES, scenario
 
 FURTHER = 60
 """So many other seeds of its kind are asked where the code has changed since, and the recorded one notices nothing any more."""
@@ -39,7 +39,7 @@ def test_a_mutant_is_noticed(simulation: Simulation, unharmed: Plays, mutant: Mu
 def _like(seed: int) -> Iterator[int]:
     """Seeds with the same faults, and with child runs where this one has some."""
     kind = (scenario(seed).profile, scenario(seed).has_children)
-    others = (scenario(other) for other in count(APPROVALS if seed >= APPROVALS else 0))
+    others = (scenario(other) for other in count(max((first for first in (APPROVALS, GATES) if seed >= first), default=0)))
     return islice((each.seed for each in others if (each.profile, each.has_children) == kind), FURTHER)
 
 

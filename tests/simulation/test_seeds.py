@@ -13,13 +13,15 @@ from uuid import UUID
 import pytest
 
 from audit import canonical
+from runs.engine.asides import POLICY
 from tests.simulation.conftest import ON_ANOTHER, SEEDS
 from tests.simulation.invariants import Watch
 from tests.simulation.playing import Simulation
-from tests.simulation.scenarios import APPROVALS, FAULTS, scenario
+from tests.simulation.scenarios import APPROVALS, FAULTS, GATES, scenario
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GROUPS = 10
+GATED = (8, 16)  # as ASKING, of those whose pipelines ask people on the way
 ASKING = (16, 40)  # seeds: where the suite runs on another database, and on SQLite; the fourteenth is the first whose question is withdrawn
 
 
@@ -43,6 +45,18 @@ def test_what_needs_peoples_yes_is_sent_only_with_it_whatever_befalls(simulation
         said.update(wait["state"] for wait in watch.waits.values() if wait["kind"] == "approval")
         said["sent"] += sum(call["approval_id"] is not None for call in watch.calls.values())
     assert all(said[each] for each in ("answered", "expired", "cancelled", "sent")), said
+
+
+def test_what_people_are_asked_on_the_way_goes_on_only_with_their_yes(simulation: Simulation) -> None:
+    """And they send results back, often enough for that to be told."""
+    said: Counter[str] = Counter()
+    for seed in range(GATES, GATES + GATED[not ON_ANOTHER]):
+        played = simulation.play(seed)
+        assert not played.invariant, played.said
+        assert simulation.world is not None
+        said.update(step["state"] for step in simulation.world.watch.steps.values() if step["agent"].startswith(POLICY))
+        said["again"] += sum(key.endswith(".2") for _, key in simulation.world.watch.steps)
+    assert all(said[each] for each in ("returned", "failed", "cancelled", "again")), said
 
 
 def test_the_seeds_bring_every_profile_of_faults_with_and_without_child_runs() -> None:
