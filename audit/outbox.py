@@ -1,16 +1,17 @@
-"""Put a message, claim the due ones of a topic, mark one done.
+"""Put a message, claim the due ones of a topic, mark one done, put it off, or give it up.
 
 Put in the transaction of the change it announces; claimed by whoever serves the topic, at least once. Knows no topic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Count, Min
 
 from audit.errors import NoTransaction
 from audit.models import Message
@@ -57,6 +58,33 @@ def claim(topic: str, *, limit: int, now: datetime, retry_s: float) -> list[Clai
 def done(message_id: int, *, now: datetime) -> bool:
     """The message has been served; False if it had been already."""
     return Message.objects.filter(id=message_id, done_at__isnull=True).update(done_at=now) == 1
+
+
+def put_off(claimed: Claimed, *, until: datetime) -> bool:
+    """It could not be served now; False where somebody else has claimed it since."""
+    return Message.objects.filter(id=claimed.id, done_at__isnull=True, attempts=claimed.attempts).update(due_at=until) == 1
+
+
+def give_up(claimed: Claimed, *, now: datetime) -> bool:
+    """It can't be served, and is not offered again; False where somebody else has claimed it since, or has served it."""
+    ours = Message.objects.filter(id=claimed.id, done_at__isnull=True, attempts=claimed.attempts)
+    return ours.update(done_at=now, given_up_at=now) == 1
+
+
+def due(topics: Collection[str], *, now: datetime) -> dict[str, int]:
+    """Of these topics those of which messages could be claimed now, and how many; one statement."""
+    found = Message.objects.filter(topic__in=topics, done_at__isnull=True, due_at__lte=now).order_by().values_list("topic")
+    return dict(found.annotate(number=Count("pk")))
+
+
+def open_since(topic: str) -> tuple[int, datetime | None]:
+    """How many messages nobody has been served with yet, and when the oldest of them was put."""
+    found = Message.objects.filter(topic=topic, done_at__isnull=True).aggregate(number=Count("pk"), oldest=Min("created_at"))
+    return found["number"], found["oldest"]
+
+
+def given_up(topic: str, *, since: datetime) -> int:
+    return Message.objects.filter(topic=topic, given_up_at__gte=since).count()
 
 
 def _take(seen: Message, again: datetime) -> bool:

@@ -213,6 +213,21 @@ def check_proxies(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Chec
     ]
 
 
+@register(TAG)
+def check_notices(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What makes e-mail less than it could be, without a word."""
+    if not settings.ORCHESTRA_EMAIL:
+        return []
+    found: list[CheckMessage] = []
+    if settings.ORCHESTRA_PUBLIC_URL is None:
+        said = "E-mail is sent, but its notices can't link to the admin: nobody says where that is reached."
+        found.append(Warning(said, hint="Set ORCHESTRA_PUBLIC_URL, such as https://orchestra.example.com.", id="orchestra.W008"))
+    if settings.ORCHESTRA_EMAIL_FROM.endswith("@localhost"):
+        said = f"E-mail is sent from {settings.ORCHESTRA_EMAIL_FROM}, which most servers refuse."
+        found.append(Warning(said, hint="Set ORCHESTRA_EMAIL_FROM to an address that your server may send from.", id="orchestra.W009"))
+    return found
+
+
 @register(TAG, deploy=True)
 def check_debug(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     if not settings.DEBUG:

@@ -21,6 +21,10 @@ KNOWN: set[str] = {PERSONS_TOKEN}  # every name that was asked for; a check warn
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _ORIGIN = re.compile(r"https?://(\*\.)?([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_ENDPOINT = re.compile(r"([a-z0-9_.-]{1,253}|\[[0-9a-f:.]+\]):[1-9][0-9]{0,4}")
+_MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
+_SMTP = "django.core.mail.backends.smtp.EmailBackend"
+_MAIL_SCHEMES = frozenset({"smtp", "smtp+tls", "smtp+ssl"})
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
 _ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 
@@ -82,6 +86,54 @@ def origins(name: str) -> list[str]:
         if not _ORIGIN.fullmatch(origin):
             raise OddSetting(f"{name} has {origin!r}, but each must look like https://HOST, https://HOST:PORT or https://*.DOMAIN, and end there.")
     return found
+
+
+def origin(name: str) -> str | None:
+    """One of them, without a `*`; None where it is not set."""
+    value = _raw(name)
+    if value is None:
+        return None
+    plain = value.removesuffix("/")
+    if "*" in plain or not _ORIGIN.fullmatch(plain):
+        raise OddSetting(f"{name} is {value!r}, but must look like https://HOST or https://HOST:PORT, and end there.")
+    return plain
+
+
+def endpoints(name: str) -> frozenset[str]:
+    """A list of HOST:PORT."""
+    found = names(name, ())
+    for endpoint in found:
+        if not _ENDPOINT.fullmatch(endpoint):
+            raise OddSetting(f"{name} has {endpoint!r}, but each must look like HOST:PORT, in small letters.")
+    return frozenset(found)
+
+
+def mailbox(name: str) -> str | None:
+    """One e-mail address, without a name beside it."""
+    value = _raw(name)
+    if value is not None and not _MAILBOX.fullmatch(value):
+        raise OddSetting(f"{name} is {value!r}, but must be one e-mail address, such as orchestra@example.com.")
+    return value
+
+
+def mail_server(name: str) -> dict[str, Any]:
+    """Django's settings of the server that takes e-mail, by its URL; without one nothing is sent. The URL may hold a password and is not repeated."""
+    value = _raw(name)
+    if value is None:
+        return {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
+    wanted = f"{name} must look like smtp+tls://USER:PASSWORD@HOST:587, smtp+ssl://USER:PASSWORD@HOST:465 or smtp://HOST:25"
+    if urlsplit(value).scheme not in _MAIL_SCHEMES:
+        raise OddSetting(f"{wanted} (its scheme is {urlsplit(value).scheme!r}).")
+    try:
+        parsed: dict[str, Any] = environ.Env.email_url_config(value)
+    except ValueError as error:  # a port that is no number
+        raise OddSetting(f"{wanted}; its port can't be read.") from error
+    if not parsed.get("EMAIL_HOST") or parsed.get("EMAIL_FILE_PATH") or "OPTIONS" in parsed:
+        raise OddSetting(f"{wanted}, with a host and nothing after it.")
+    usual = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}[urlsplit(value).scheme]
+    kept = {key: parsed.get(key) or "" for key in ("EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD")}
+    tls = {key: bool(parsed.get(key)) for key in ("EMAIL_USE_TLS", "EMAIL_USE_SSL")}
+    return {"EMAIL_BACKEND": _SMTP, "EMAIL_HOST": parsed["EMAIL_HOST"], "EMAIL_PORT": parsed.get("EMAIL_PORT") or usual, **kept, **tls}
 
 
 def header(name: str) -> str | None:

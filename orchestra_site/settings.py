@@ -166,6 +166,19 @@ ORCHESTRA_WATCHERS = env.whole("ORCHESTRA_WATCHERS", 4, least=1, most=1_024)  # 
 
 ORCHESTRA_MONITOR_TOKEN = env.token("ORCHESTRA_MONITOR_TOKEN")  # reads /metrics and /health/outcomes, and nothing else
 
+# Notices: what people are told, and where -------------------------------------------------------------------------------------------
+
+_MAIL = env.mail_server("ORCHESTRA_EMAIL_URL")
+EMAIL_BACKEND = _MAIL["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _MAIL.get("EMAIL_HOST", "localhost"), _MAIL.get("EMAIL_PORT", 25)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.get("EMAIL_HOST_USER", ""), _MAIL.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL.get("EMAIL_USE_TLS", False), _MAIL.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 20
+ORCHESTRA_EMAIL = "EMAIL_HOST" in _MAIL  # without a server nobody is written to
+ORCHESTRA_EMAIL_FROM = env.mailbox("ORCHESTRA_EMAIL_FROM") or "orchestra@localhost"
+ORCHESTRA_PUBLIC_URL = env.origin("ORCHESTRA_PUBLIC_URL")  # where people reach the admin; links in notices begin with it
+ORCHESTRA_PRIVATE_WEBHOOKS = env.endpoints("ORCHESTRA_PRIVATE_WEBHOOKS")  # HOST:PORT texts whose addresses need not be public, nor https
+
 # Web --------------------------------------------------------------------------------------------------------------------------------
 
 AUTHENTICATION_BACKENDS = ["orchestra_site.signing_in.PasswordBackend", "guardian.backends.ObjectPermissionBackend"]

@@ -82,4 +82,6 @@ def calls(run: Run) -> int:
 def age(request: Request, by: timedelta) -> None:
     """As if it had been asked for so much earlier; its end stays where it is."""
     Wait.objects.filter(pk=request.pk).update(opened_at=request.wait.opened_at - by)
-    Request.objects.filter(pk=request.pk).update(look_at=request.look_at - by)
+    request.refresh_from_db()
+    earlier = None if request.remind_at is None else request.remind_at - by
+    Request.objects.filter(pk=request.pk).update(look_at=request.look_at - by, remind_at=earlier)

@@ -43,6 +43,14 @@ def test_transactions_that_are_not_ours_are_an_error(monkeypatch: pytest.MonkeyP
     assert ids(checks.check_connections(None)) == [expected]
 
 
+def test_e_mail_without_a_link_or_from_nowhere_is_warned_of(settings: Any) -> None:
+    assert checks.check_notices(None) == []
+    settings.ORCHESTRA_EMAIL, settings.ORCHESTRA_PUBLIC_URL, settings.ORCHESTRA_EMAIL_FROM = True, None, "orchestra@localhost"
+    assert ids(checks.check_notices(None)) == ["orchestra.W008", "orchestra.W009"]
+    settings.ORCHESTRA_PUBLIC_URL, settings.ORCHESTRA_EMAIL_FROM = "https://example.com", "orchestra@example.com"
+    assert checks.check_notices(None) == []
+
+
 def test_a_queue_that_connects_anew_each_time_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     database = {**current.DATABASES["default"], "CONN_MAX_AGE": 0}
     monkeypatch.setattr(checks, "settings", SimpleNamespace(DATABASES={"default": database}, Q_CLUSTER={"orm": "default"}))

@@ -57,6 +57,55 @@ def test_a_choice_outside_the_list_is_refused(value):
         env.choice(NAME, "CALM", among=("CALM", "BUSY"))
 
 
+@pytest.mark.parametrize("text", ["https://*.example.com", "example.com", "https://example.com/path", "https://a b"])
+def test_a_public_address_is_one_scheme_and_host(value, text):
+    value(text)
+    with pytest.raises(ImproperlyConfigured, match="must look like https://HOST or https://HOST:PORT, and end there"):
+        env.origin(NAME)
+
+
+def test_a_public_address_may_end_in_a_slash(value):
+    value("https://example.com:8443/")
+    assert env.origin(NAME) == "https://example.com:8443"
+
+
+@pytest.mark.parametrize("text", ["https://example.com:1", "example.com", "EXAMPLE.com:1", "example.com:0"])
+def test_an_endpoint_is_a_host_and_a_port(value, text):
+    value(text)
+    with pytest.raises(ImproperlyConfigured, match="each must look like HOST:PORT"):
+        env.endpoints(NAME)
+
+
+@pytest.mark.parametrize("text", ["alice", "Alice <alice@example.com>", "a@b, c@d", "a@example.com\nBcc: b"])
+def test_a_sender_is_one_address(value, text):
+    value(text)
+    with pytest.raises(ImproperlyConfigured, match="must be one e-mail address"):
+        env.mailbox(NAME)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("smtp+tls://orchestra:s%40y@mail.example.com", ("mail.example.com", 587, "orchestra", "s@y", True, False)),
+        ("smtp+ssl://mail.example.com:4650", ("mail.example.com", 4650, "", "", False, True)),
+        ("smtp://127.0.0.1", ("127.0.0.1", 25, "", "", False, False)),
+    ],
+)
+def test_a_mail_server_is_read_with_the_usual_port_of_its_scheme(value, text, said):
+    value(text)
+    read = env.mail_server(NAME)
+    names = ("HOST", "PORT", "HOST_USER", "HOST_PASSWORD", "USE_TLS", "USE_SSL")
+    assert tuple(read[f"EMAIL_{name}"] for name in names) == said
+
+
+@pytest.mark.parametrize("text", ["consolemail://", "smtp://", "smtp://u:secret@host:port", "smtp+tls://u:secret@host/x", "smtp://u:secret@host?ssl=1"])
+def test_an_odd_mail_server_is_refused_and_its_password_is_not_repeated(value, text):
+    value(text)
+    with pytest.raises(ImproperlyConfigured, match="must look like smtp") as refused:
+        env.mail_server(NAME)
+    assert "secret" not in str(refused.value)
+
+
 def test_a_list_loses_its_blanks(value):
     value("a.example, b.example,,")
     assert env.names(NAME, ()) == ["a.example", "b.example"]

@@ -14,7 +14,7 @@ from agents.registry.roles import PERMISSIONS
 from audit import clock
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import PAGING, Order, page
-from audit.api.shapes import Shape, flag, given, one_of, person, ref
+from audit.api.shapes import Shape, flag, given, maybe, one_of, person, ref, text
 from audit.errors import Conflict, Invalid
 
 BY_USERNAME = Order("username")
@@ -29,6 +29,7 @@ def rendered(user: User) -> dict[str, Any]:
         "name": user.username,
         "active": user.is_active,
         "administrator": user.is_superuser,
+        "email": user.email or None,
         "created_at": clock.to_text(user.date_joined),
         "signed_in_at": None if user.last_login is None else clock.to_text(user.last_login),
     }
@@ -134,6 +135,23 @@ class ActivateView(Door):
     )
     def post(self, asked: Asked, person: str) -> Response:
         return Response(rendered(registry.set_active(person, active=True, actor=asked.actor)))
+
+
+class EmailView(Door):
+    @operation(
+        id="set_email",
+        tag=TAG,
+        summary="Say where a person is written to",
+        does=(
+            "To this address goes what waits for them, where the installation sends e-mail; null takes it away. One's own without any permission, "
+            "somebody else's with manage-people; an administrator's is theirs and other administrators' to set."
+        ),
+        takes=given(email=maybe(text("the address; null: none", example="alice@example.com")), examples=[{"email": "alice@example.com"}]),
+        gives=ref("Person"),
+        refuses=(NotGranted, UnknownPerson, Invalid, Conflict),
+    )
+    def post(self, asked: Asked, person: str) -> Response:
+        return Response(rendered(registry.set_email(person, asked.body["email"] or "", actor=asked.actor)))
 
 
 class PermissionsView(Door):

@@ -13,7 +13,7 @@ from audit import clock
 
 
 def team(row: Team) -> dict[str, Any]:
-    kept = ("name", "accountable", "permissions", "verbs", "resources")
+    kept = ("name", "accountable", "permissions", "verbs", "resources", "notices")
     return {**{name: getattr(row, name) for name in kept}, "created_at": clock.to_text(row.created_at)}
 
 

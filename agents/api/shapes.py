@@ -6,6 +6,7 @@ from typing import Final
 
 from agents.grants import EFFECTS
 from agents.models import Ground, Role, Standing, VersionState
+from agents.spec.notices import EVENTS, FORMATS
 from audit.api.shapes import (
     PERSON_PATTERN,
     PRINTABLE,
@@ -35,6 +36,15 @@ TEAM: Final = given(
     permissions=listing(text(), "what each of its agents may, beside its own permissions"),
     verbs=listing(text(), "verbs of its own that its agents' permissions may use"),
     resources=listing(text(), "kinds of resource of its own"),
+    notices=listing(
+        given(
+            webhook=text("the address, or where it is kept", example="env:SLACK_WEBHOOK"),
+            secret=maybe(text("where the secret is kept that signs", example="env:HOOK_SECRET")),
+            format=one_of(*FORMATS),
+            events=listing(one_of(*EVENTS)),
+            meaning="A webhook that is told what concerns the team.",
+        )
+    ),
     created_at=instant(),
     meaning="Owns agents and pipelines.",
 )
@@ -57,6 +67,7 @@ PERSON: Final = given(
     name=person(),
     active=flag("may sign in"),
     administrator=flag("may do everything, for every team"),
+    email=maybe(text("where they are told what waits for them", example="alice@example.com")),
     created_at=instant("when the account was made"),
     signed_in_at=maybe(instant("when they signed in last; null for never. A token is not signing in")),
     meaning="Somebody with an account.",

@@ -22,6 +22,7 @@ urlpatterns = [
     path("people/<person:person>/password/", people.PasswordView.as_view()),
     path("people/<person:person>/activate/", people.ActivateView.as_view()),
     path("people/<person:person>/deactivate/", people.DeactivateView.as_view()),
+    path("people/<person:person>/email/", people.EmailView.as_view()),
     path("people/<person:person>/permissions/", people.PermissionsView.as_view()),
     path("agents/", agents.AgentsView.as_view()),
     path("agents/<name:agent>/", agents.AgentView.as_view()),

@@ -36,6 +36,8 @@ class Team(models.Model):
     verbs = models.JSONField(default=list, blank=True)
     resources = models.JSONField(default=list, blank=True)
     permissions = models.JSONField(default=list, blank=True)
+    notices = models.JSONField(default=list, blank=True)
+    """Webhooks that are told what concerns the team; an address or a secret that is one stands here as a reference."""
     created_at = models.DateTimeField()
 
     objects = TeamQuerySet.as_manager()

@@ -25,6 +25,7 @@ from .groups import (
 )
 from .lapses import refuse_lapsed
 from .lapsing import Lapsed, suspend_lapsed
+from .mailboxes import set_email
 from .people import add_member, hide_team, people_of, remove_member, show_team
 from .policies import policies_in_force, policies_named, policy_numbers, policy_publishers_of, policy_shown
 from .pricing import Priced, set_price, update_prices
@@ -113,6 +114,7 @@ __all__ = [
     "rights",
     "rollback",
     "set_active",
+    "set_email",
     "set_price",
     "show_team",
     "show_team_to_group",

@@ -86,7 +86,7 @@ def set_active(username: str, *, active: bool, actor: Actor, now: datetime | Non
     """Whether this person may sign in; false ends open sessions and tokens at their next request. NotGranted, UnknownPerson, Conflict."""
 
     def change(turn: Turn, person: User) -> None:
-        _require_not_above(turn.actor, person, may_have_more=True)
+        require_not_above(turn.actor, person, may_have_more=True)
         if not active and person.is_superuser and turn.actor.kind != "system":
             _require_another_administrator(person)
         if not User.objects.filter(pk=person.pk, is_active=not active).update(is_active=active):
@@ -102,7 +102,7 @@ def reset_password(username: str, *, actor: Actor, now: datetime | None = None) 
     hashed = make_password(password)
 
     def change(turn: Turn, person: User) -> None:
-        _require_not_above(turn.actor, person)
+        require_not_above(turn.actor, person)
         _set_password(turn, person, hashed, how="reset")
 
     return _changed_person(username, actor, now, change), password
@@ -234,7 +234,7 @@ def _changed_person(username: str, actor: Actor, now: datetime | None, change: A
     return person
 
 
-def _require_not_above(actor: Actor, person: User, *, may_have_more: bool = False) -> None:
+def require_not_above(actor: Actor, person: User, *, may_have_more: bool = False) -> None:
     """Whoever sets a password could sign in with it: so not that of somebody who may do or see more. An administrator is everybody else's limit."""
     if actor.administers:
         return

@@ -12,6 +12,7 @@ from agents.spec.fields import IDENTIFIER, NAME
 from agents.spec.inventory import INLINE, MAX_WORDS, ROLES, TOOLS
 from agents.spec.model_agents import DEFAULT_MAX_TOKENS, MAX_MODEL, MAX_TOKENS, PROVIDERS
 from agents.spec.nodes import DEFAULT_CONCURRENCY, DEFAULT_ROUNDS, MAX_CONCURRENCY, MAX_RETRIES, MAX_ROUNDS, MAX_SPREAD
+from agents.spec.notices import EVENTS, FORMATS, MOST_WEBHOOKS
 from agents.spec.pace import MOST_FAILURES
 from agents.spec.permissions import EFFECTS, MAX_PERMISSIONS, REQUIRE_APPROVAL
 from agents.spec.pipelines import PRIORITIES
@@ -26,6 +27,7 @@ RATE: Schema = {"type": "string", "pattern": "^[0-9]+/(?:(?:[0-9]+(?:ms|s|m|h|d)
 MONEY: Schema = {"type": "string", "pattern": r"^[0-9]+(?:\.[0-9]{1,9})? ?USD$", "examples": ["0.50 USD"]}
 CONDITION: Schema = {"type": "string", "description": "a CEL condition, without a leading ="}
 TEXT: Schema = {"type": "string"}
+REFERENCE: Schema = {"type": "string", "pattern": "^(?:env|file):"}
 TEXTS: Schema = {"type": "array", "items": TEXT}
 CONTRACT: Schema = {"type": "object", "description": "JSON Schema 2020-12"}
 WITH: Schema = {"type": "object", "description": "values; a string that begins with = is an expression, == is a literal ="}
@@ -53,7 +55,10 @@ def editor_schema() -> Schema:
 def team() -> Schema:
     """Who owns."""
     words: Schema = {"type": "array", "items": NAMED, "maxItems": MAX_WORDS}
-    own: Schema = {"permissions": PERMITTED, "verbs": words, "resources": words}
+    events: Schema = {"type": "array", "items": {"enum": list(EVENTS)}}
+    webhook: Schema = {"webhook": TEXT, "secret": REFERENCE, "format": {"enum": list(FORMATS), "default": FORMATS[0]}, "events": events}
+    notices: Schema = {"type": "array", "maxItems": MOST_WEBHOOKS, "items": _object(webhook, ["webhook"])}
+    own: Schema = {"permissions": PERMITTED, "verbs": words, "resources": words, "notices": notices}
     return _object({"kind": {"const": "team"}, "name": NAMED, "accountable": TEXT, **own}, ["kind", "name"])
 
 
@@ -70,8 +75,7 @@ def permissions() -> Schema:
 
 def model() -> Schema:
     """A name for a model."""
-    secret = {"type": "string", "pattern": "^(?:env|file):"}
-    values = {"provider": {"enum": list(PROVIDERS)}, "model": {**TEXT, "maxLength": MAX_MODEL}, "endpoint": TEXT, "secret": secret}
+    values = {"provider": {"enum": list(PROVIDERS)}, "model": {**TEXT, "maxLength": MAX_MODEL}, "endpoint": TEXT, "secret": REFERENCE}
     return _object({"kind": {"const": "model"}, "name": NAMED, "team": NAMED, **values}, ["kind", "name", "team", "provider", "model"])
 
 

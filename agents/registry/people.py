@@ -144,14 +144,14 @@ def turn_of(actor: Actor, now: datetime | None, what: str) -> Turn:
     """
     if not actor.may_manage_people:
         raise NotGranted(f"you may not {what}: that needs the permission {MANAGE_PEOPLE}; ask whoever administers this installation")
-    _one_at_a_time()
+    one_at_a_time()
     turn = Turn(actor, now or clock.now())
     if actor.by is not None:
         actor.by.require_open(turn.now)
     return turn
 
 
-def _one_at_a_time() -> None:
+def one_at_a_time() -> None:
     """Two who change at once what each looks at first would not see each other; held until the transaction ends."""
     Permission.objects.select_for_update().get(content_type__app_label="agents", codename="manage_people")
 

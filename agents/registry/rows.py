@@ -5,7 +5,7 @@ Runs inside a Turn; every row that is written has its entry. Knows nothing of ve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, TypeVar
 
@@ -26,9 +26,10 @@ Owned = TypeVar("Owned", Agent, Pipeline, ModelAlias)
 def write_team(turn: Turn, document: Document, *, publish: bool) -> Change:
     """Create or change a team; who belongs to it is not said in files. What it grants to its agents moves only with `publish`."""
     require_member(turn.actor, document.name, f"team '{document.name}'")
-    words: dict[str, Any] = {key: document.spec[key] for key in ("verbs", "resources") if key in document.spec}
+    words: dict[str, Any] = {key: document.spec[key] for key in ("verbs", "resources", "notices") if key in document.spec}
     values: dict[str, Any] = {"accountable": document.spec["accountable"] or "", **words}
     team, created = Team.objects.get_or_create(name=document.name, defaults={**values, "created_at": turn.now})
+    _require_trusted_notices(turn.actor, document, [] if created else team.notices)
     if created:
         turn.note(verbs.TEAM_CREATED, team.subject, team=team.name, openings={"changes": values})
     fields = () if created else compare({key: getattr(team, key) for key in values}, values)
@@ -66,6 +67,14 @@ def _require_trusted(actor: Actor, document: Document) -> None:
         return
     message = f"model alias '{document.name}' says where a secret of this installation is sent, so only an administrator may write or change it"
     raise NotGranted(f"{message}: ask one to apply it, or use provider: scripted", team=document.spec["team"])
+
+
+def _require_trusted_notices(actor: Actor, document: Document, standing: Sequence[Any]) -> None:
+    """As with an alias: a webhook says which secret of the installation is used towards which server. To take one out is the team's own."""
+    if actor.administers or all(webhook in standing for webhook in document.spec.get("notices", ())):
+        return
+    message = f"a webhook of team '{document.name}' says which secret of this installation is used, and where, so only an administrator may write one"
+    raise NotGranted(f"{message}: ask one to apply it, or leave `notices` as it is", team=document.name)
 
 
 def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool, tuple[FieldChange, ...]]:

@@ -10,6 +10,7 @@ from agents.expressions import template_problems, template_references
 from agents.expressions.paths import bare_path
 from agents.spec.fields import NAME, Fields
 from agents.spec.model_agents import fill_in_model, read_model, read_model_run
+from agents.spec.notices import read_notices
 from agents.spec.pace import read_pace
 from agents.spec.permissions import read_permissions
 from agents.spec.verdict import VERDICT_SCHEMA
@@ -53,10 +54,11 @@ _SAME_INPUT: dict[str, Any] = {
 
 
 def read_team(fields: Fields) -> dict[str, Any]:
-    """{"name", "accountable"}, and of `verbs`, `resources` and `permissions` those that are said; who belongs to it is not said in files."""
+    """{"name", "accountable"}, and of `verbs`, `resources`, `permissions` and `notices` those that are said; who belongs to it is not said in files."""
     spec: dict[str, Any] = {"name": fields.name("name", required="name: my-team"), "accountable": fields.text_or_empty("accountable")}
-    said = {"verbs": _words(fields, "verbs", VERB), "resources": _words(fields, "resources", KIND)}
+    said: dict[str, Any] = {"verbs": _words(fields, "verbs", VERB), "resources": _words(fields, "resources", KIND)}
     said["permissions"] = read_permissions(fields) if fields.has("permissions") else None
+    said["notices"] = read_notices(fields)
     return spec | {key: value for key, value in said.items() if value is not None}
 
 

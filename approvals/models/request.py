@@ -99,6 +99,8 @@ class Request(models.Model):
     """False once it was seen to be over."""
     look_at = models.DateTimeField()
     """When time does something to it next: its policy's next stage begins, or nobody can decide it any more."""
+    remind_at = models.DateTimeField(null=True, default=None)
+    """When those who can decide it in this stage are told once more; null once they were."""
 
     objects = RequestQuerySet.as_manager()
 
@@ -107,6 +109,7 @@ class Request(models.Model):
         indexes = [
             models.Index(fields=["wait"], name="request_watched", condition=Q(watched=True)),
             models.Index(fields=["look_at", "wait"], name="request_due", condition=Q(watched=True)),
+            models.Index(fields=["remind_at"], name="request_reminded", condition=Q(watched=True)),
             models.Index(fields=["policy_name", "policy_number"], name="request_under", condition=Q(watched=True)),
         ]
 
@@ -137,6 +140,11 @@ class Request(models.Model):
         """While this stage holds."""
         wait, policy = self.wait, self.governing
         return wait.expires_at if stage + 1 >= len(policy.stages) else min(policy.begins_at(wait.opened_at, stage + 1), wait.expires_at)
+
+    def next_reminder(self, stage: int) -> datetime:
+        """When half of this stage's time has passed."""
+        begins = self.governing.begins_at(self.wait.opened_at, stage)
+        return begins + (self.next_look(stage) - begins) / 2
 
     def stage_at(self, now: datetime) -> int:
         """Which stage of its policy holds now, or held when it ended."""

@@ -15,6 +15,7 @@ from approvals import rules
 from approvals.errors import AlreadyDecided, BadDecision, ChangedSince, NotYours, UnknownApproval, Voided
 from approvals.models import COMMENTED, DECIDED, REFUSED, Comment, Decision, Request
 from approvals.services import documents, inbox, intake, parts
+from approvals.services.announcing import Event, announce
 from approvals.services.edits import Edits, edited
 from audit import canonical, clock, ledger
 from audit.actors import Actor
@@ -176,6 +177,7 @@ def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Ac
     changed = {} if edits is None else {"arguments": edits.arguments, "binding": edits.binding}
     runs.answer_held(held.wait, {"decision": str(Approval(outcome)), "by": by, "reason": reason, **changed}, actor=actor, beside=[draft])
     Request.objects.filter(pk=request.pk).let_go()
+    announce(Event.ENDED, [request], now=held.wait.now)
 
 
 def _draft(verb: str, request: Request, held: runs.HeldWait, actor: Actor, facts: Mapping[str, Any], openings: Mapping[str, Any]) -> Draft:

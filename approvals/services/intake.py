@@ -1,7 +1,7 @@
 """What runs wait for becomes a request that people find: read from the waits themselves, so that nothing has to be told and nothing is lost.
 
-Also notes what time has done to them (the next stage of a policy), and voids those whose policy is another one by now, or whose call has been
-stopped. Idempotent, and quick where there is nothing new: every door calls it before it looks, and every sweep does.
+Also notes what time has done to them (the next stage of a policy, half of a stage), and voids those whose policy is another one by now, or whose
+call has been stopped; and announces each of these. Idempotent, and quick where there is nothing new: every door calls it before it looks, and every sweep does.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from agents.models import Agent
 from agents.spec.policies import Policy
 from approvals.models import ESCALATED, VOIDED, Approver, Kind, Request, RequestQuerySet
 from approvals.services import stopping
+from approvals.services.announcing import Event, announce
 from audit import clock, reports
 from audit.actors import Actor
 from audit.errors import Conflict
@@ -38,14 +39,15 @@ def tend() -> None:
     _take_in(now)
     for request in _some(Request.objects.under_older(registry.policy_numbers())):
         if not void(request, CHANGED):
-            _let_go([request])
+            _let_go([request], now)
     for request, stop in stopping.stopped(Request.objects.watched().open(now)):
         void(request, stop.said)
     due = _some(Request.objects.watched().filter(look_at__lte=now).order_by("look_at"))
-    _let_go([request for request in due if not _is_open(request, now)])
+    _let_go([request for request in due if not _is_open(request, now)], now)
     for request in due:
         if _is_open(request, now):
             _escalate(request)
+    _remind(now)
 
 
 def _some(requests: RequestQuerySet) -> list[Request]:
@@ -58,10 +60,12 @@ def _is_open(request: Request, now: datetime) -> bool:
     return request.wait.state == WaitState.OPEN and now < request.wait.expires_at and request.wait.run.cancel_requested_at is None
 
 
-def _let_go(requests: Sequence[Request]) -> None:
+def _let_go(requests: Sequence[Request], now: datetime) -> None:
     """Over: nobody needs to look at them any more."""
     if requests:
-        Request.objects.filter(pk__in=[request.pk for request in requests]).let_go()
+        with transaction.atomic():
+            Request.objects.filter(pk__in=[request.pk for request in requests]).let_go()
+            announce(Event.ENDED, requests, now=now)
 
 
 def _take_in(now: datetime) -> None:
@@ -78,7 +82,7 @@ def _take_in(now: datetime) -> None:
         for wait in new:
             asked = said.get(wait.failure_entry, {}).get("approval") if wait.failure_entry else None
             if asked is not None and asked["binding"] == wait.subject:
-                _put(wait, asked, risks.get(asked["agent"], ""))
+                announce(Event.REQUESTED, [_put(wait, asked, risks.get(asked["agent"], ""))], now=now)
 
 
 def _risks(openings: object) -> dict[str, str]:
@@ -86,15 +90,16 @@ def _risks(openings: object) -> dict[str, str]:
     return dict(Agent.objects.filter(name__in=names).values_list("name", "risk_tier"))
 
 
-def _put(wait: Wait, asked: Mapping[str, Any], risk: str) -> None:
+def _put(wait: Wait, asked: Mapping[str, Any], risk: str) -> Request:
     policy = Policy.from_record(asked["policy"])
     values = {"agent": asked["agent"], "version": asked["version"], "binding": asked["binding"], "risk": risk, "policy": asked["policy"]}
-    values |= {"kind": _kind(asked)}
-    first = wait.opened_at + timedelta(milliseconds=policy.stages[0].within_ms)
-    values |= {"team": wait.run.team.name, "policy_name": policy.name, "policy_number": policy.number, "look_at": min(first, wait.expires_at)}
+    first = min(wait.opened_at + timedelta(milliseconds=policy.stages[0].within_ms), wait.expires_at)
+    values |= {"team": wait.run.team.name, "policy_name": policy.name, "policy_number": policy.number, "kind": _kind(asked)}
+    values |= {"look_at": first, "remind_at": wait.opened_at + (first - wait.opened_at) / 2}
     request, created = Request.objects.get_or_create(wait=wait, defaults=values)
     if created:
         Approver.objects.bulk_create(_approvers(request, policy), ignore_conflicts=True)
+    return request
 
 
 def _kind(asked: Mapping[str, Any]) -> Kind:
@@ -125,7 +130,7 @@ def void(request: Request, why: str, *, actor: Actor = _SELF) -> bool:
             held = runs.hold_wait(request.pk)
             draft = _draft(VOIDED.name, request, held, actor, {"binding": request.binding}, {"reason": why})
             runs.answer_held(held, {"decision": str(Approval.VOID), "reason": why}, actor=actor, beside=[draft])
-            _let_go([request])
+            _let_go([request], held.now)
     except Conflict:
         return False
     return True
@@ -144,11 +149,26 @@ def _escalate(request: Request) -> None:
         with transaction.atomic(durable=True):
             held = runs.hold_wait(request.pk)
             stage = request.stage_at(held.now)
-            if Request.objects.filter(pk=request.pk, escalated_to__lt=stage).update(escalated_to=stage, look_at=request.next_look(stage)):
+            values = {"escalated_to": stage, "look_at": request.next_look(stage), "remind_at": request.next_reminder(stage)}
+            if Request.objects.filter(pk=request.pk, escalated_to__lt=stage).update(**values):
+                request.escalated_to = stage
+                announce(Event.ESCALATED, [request], now=held.now)
                 facts = {"binding": request.binding, "stage": stage}
                 runs.note_held(held, [_draft(ESCALATED.name, request, held, _SELF, facts, {})])
     except Conflict:
         return
+
+
+def _remind(now: datetime) -> None:
+    """Once in each stage. Whether anybody still has to be told is seen when it is sent."""
+    due = Request.objects.watched().filter(remind_at__lte=now)
+    ids = list(due.order_by("remind_at").values_list("pk", flat=True)[:MOST])
+    if not ids:
+        return
+    with transaction.atomic(durable=True):
+        held = list(due.filter(pk__in=ids).select_for_update(no_key=True, skip_locked=True).order_by("pk"))
+        Request.objects.filter(pk__in=[request.pk for request in held]).update(remind_at=None)
+        announce(Event.REMINDER, held, now=now)
 
 
 def _draft(verb: str, request: Request, held: runs.HeldWait, actor: Actor, facts: dict[str, object], openings: dict[str, object]) -> Draft:

@@ -208,5 +208,5 @@ class PendingAdmin(LongListAdmin):
 class MessageAdmin(LongListAdmin):
     heading = "Outbox"
     nothing = "What somebody must be told stands here, from the change that it tells of until it is told."
-    list_display = ("created_at", shown("topic"), shown("dedupe_key"), "attempts", "due_at", "done_at")
+    list_display = ("created_at", shown("topic"), shown("dedupe_key"), "attempts", "due_at", "done_at", "given_up_at")
     list_display_links = ("created_at",)

@@ -22,6 +22,8 @@ class Message(models.Model):
     due_at = models.DateTimeField()
     attempts = models.IntegerField(default=0)
     done_at = models.DateTimeField(null=True)
+    given_up_at = models.DateTimeField(null=True)
+    """Set beside `done_at` where nobody could be served."""
 
     class Meta:
         constraints = [
@@ -29,6 +31,7 @@ class Message(models.Model):
         ]
         indexes = [
             models.Index(fields=["topic", "due_at"], name="audit_message_due", condition=Q(done_at__isnull=True)),
+            models.Index(fields=["topic", "given_up_at"], name="audit_message_given_up", condition=Q(given_up_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import password_validators_help_texts
@@ -69,6 +70,10 @@ class PasswordForm(forms.Form):
         return said
 
 
+class EmailForm(forms.Form):
+    email = text_field("E-mail address", required=False, longest=254, help_text="Empty takes it away.", such_as="alice@example.com")
+
+
 class TokenForm(forms.Form):
     name = text_field("What for", required=False, longest=MOST_NAME, help_text="So that you know it in your list: nightly job.")
     days = forms.IntegerField(
@@ -90,6 +95,7 @@ class AccountAdmin(ReadOnlyAdmin):
         return [
             ("", self.account, "account"),
             ("password/", self.password, "password"),
+            ("email/", self.email, "email"),
             ("make/", self.make, "make"),
             ("revoke-all/", self.revoke_all, "revoke_all"),
             ("<uuid:token_id>/revoke/", self.revoke, "revoke"),
@@ -110,7 +116,8 @@ class AccountAdmin(ReadOnlyAdmin):
             memberships=_memberships(place, actor),
             beyond=[_BEYOND[name] for name in place.permissions],
             tokens=tokens_of(person, actor),
-            urls={name: self.url(name) for name in ("password", "make", "revoke_all")},
+            urls={name: self.url(name) for name in ("password", "email", "make", "revoke_all")},
+            sends_email=settings.ORCHESTRA_EMAIL,
         )
 
     def password(self, request: HttpRequest) -> HttpResponse:
@@ -123,6 +130,18 @@ class AccountAdmin(ReadOnlyAdmin):
 
         says = ["Your other sessions end with it, and all your tokens; you stay signed in here.", *password_validators_help_texts()]
         return act(self, request, Deed("Change your password", "Change password", self.url("account"), perform, says, PasswordForm))
+
+    def email(self, request: HttpRequest) -> HttpResponse:
+        actor, person = actor_of(request), User.objects.get(username=request.user.get_username())
+
+        def perform(said: Mapping[str, Any]) -> str:
+            return set_address(actor.id, said["email"], actor)
+
+        def form(data: Any = None) -> forms.Form:
+            return EmailForm(data, initial={"email": person.email})
+
+        says = ["There you are told what waits for you, where this installation sends e-mail. A mail leads to the sign-in page and decides nothing."]
+        return act(self, request, Deed("Your e-mail address", "Set it", self.url("account"), perform, says, form))
 
     def make(self, request: HttpRequest) -> HttpResponse:
         actor = actor_of(request)
@@ -161,6 +180,12 @@ class AccountAdmin(ReadOnlyAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:  # noqa: ARG002 - Django's signature
         return self.get_queryset(request).filter(id=object_id).first()
+
+
+def set_address(username: str, email: str, actor: Actor) -> str:
+    """What has become of it, for whoever has set it."""
+    person = registry.set_email(username, email, actor=actor)
+    return f"'{person.username}' is written to at {person.email}." if person.email else f"'{person.username}' is written to no more."
 
 
 def tokens_of(person: User, actor: Actor) -> Sequence[tuple[Token, str, str]]:

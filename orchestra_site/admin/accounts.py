@@ -21,7 +21,7 @@ from audit.admin import Deed, LongListAdmin, act, link_to, shown, text_field
 from audit.requests import actor_of
 from audit.templatetags.showing import badge
 from audit.wording import instant
-from orchestra_site.admin.account import tokens_of
+from orchestra_site.admin.account import EmailForm, set_address, tokens_of
 from orchestra_site.admin.locks import locks_of
 
 if admin.site.is_registered(User):
@@ -41,6 +41,7 @@ _SENTENCES: Final[Mapping[str, tuple[str, str, str, bool]]] = {
         "",
         True,
     ),
+    "email": ("Set the e-mail address", "There the person is told what waits for them, where this installation sends e-mail.", "", False),
     "give": ("Give a permission", "What a person may do beyond their teams. It holds from their next request on.", "was given", False),
     "take": ("Take a permission", "It holds from their next request on.", "lost", True),
 }
@@ -126,16 +127,24 @@ class PersonAdmin(LongListAdmin):
         def perform(said: Mapping[str, Any]) -> str | HttpResponse:
             if what == "reset":
                 return self._once(request, *registry.reset_password(person.username, actor=actor))
+            if what == "email":
+                return set_address(person.username, said["email"], actor)
             if what in ("activate", "deactivate"):
                 registry.set_active(person.username, active=what == "activate", actor=actor)
                 return f"'{person.username}' {done}."
             registry.permit_person(person.username, said["permission"], allowed=what == "give", actor=actor)
             return f"'{person.username}' {done} {said['permission']}."
 
-        form = PermissionForm if what in ("give", "take") else forms.Form
+        form = _form(what, person)
         back = self.url("change", person.pk)
         return act(self, request, Deed(f"{title}: {person.username}", title, back, perform, [sentence], form, danger=danger, about=person))
 
     def _once(self, request: HttpRequest, person: User, password: str) -> HttpResponse:
         """The one page on which a password is ever shown; like every page of the admin it says no-store."""
         return self.page(request, "admin/site/password_once.html", title="A password, shown once", person=person, password=password)
+
+
+def _form(what: str, person: User) -> Callable[..., forms.Form]:
+    if what == "email":
+        return lambda data=None: EmailForm(data, initial={"email": person.email})
+    return PermissionForm if what in ("give", "take") else forms.Form

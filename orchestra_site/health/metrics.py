@@ -7,7 +7,7 @@ model.
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -18,7 +18,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 
 from agents.models import Pipeline
-from audit import clock
+from approvals.notify import DELIVERY
+from audit import clock, outbox
 from audit.actors import Actor
 from audit.visible import visible
 from orchestra_site.health.readers import NOBODY, reader_of, refusal, with_database
@@ -70,6 +71,7 @@ def _read(now: datetime) -> Iterator[Metric]:
     yield from _of_runs(found, now, {each.pipeline for each in pipelines})
     yield from _of_pipelines(pipelines, now)
     yield from _of_processes(found, now)
+    yield from _of_notices(now)
 
 
 def _of_runs(found: Figures, now: datetime, named: set[str]) -> Iterator[Metric]:
@@ -117,6 +119,14 @@ def _of_processes(found: Figures, now: datetime) -> Iterator[Metric]:
             "orchestra_sweep_age_seconds", "Since an engine at work last swept, as it said with its last heartbeat.", _age(found.swept_at, now)
         )
     yield from _counted(found)
+
+
+def _of_notices(now: datetime) -> Iterator[Metric]:
+    waiting, oldest = outbox.open_since(DELIVERY)
+    yield _one("orchestra_notices_waiting", "Notices to people and webhooks that have not arrived yet.", waiting)
+    yield _one("orchestra_notice_oldest_age_seconds", "Since when the oldest of these has been waiting.", _age(oldest, now))
+    lost = outbox.given_up(DELIVERY, since=now - timedelta(days=1))
+    yield _one("orchestra_notices_given_up_last_day", "Notices that were given up within the last day; the ledger says why.", lost)
 
 
 def _counted(found: Figures) -> Iterator[Metric]:

@@ -179,7 +179,7 @@ async def _answer(target: Target, addresses: Sequence[Address], headers: Mapping
 async def _first_to_connect(closing: AsyncExitStack, target: Target, addresses: Sequence[Address]) -> wire.Exchange:
     """The connection goes to an address that was checked, not to what the name means by then (DNS rebinding);
     Host, SNI and the certificate's check keep the name."""
-    *others, last = [wire.Place(str(address), target.port, _tls() if target.scheme == "https" else None, target.host) for address in addresses]
+    *others, last = [wire.Place(str(address), target.port, trusted() if target.scheme == "https" else None, target.host) for address in addresses]
     for place in others:
         try:
             return await closing.enter_async_context(wire.connected(place, within_s=CONNECT_S))
@@ -303,7 +303,7 @@ def _gzip_member() -> "zlib._Decompress":
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def trusted() -> ssl.SSLContext:
     """Built once, it reads the system's trust store; an operator's SSL_CERT_FILE counts, as it says whom to trust and not where to go."""
     context = httpx2.create_ssl_context()
     context.set_alpn_protocols(["http/1.1"])

@@ -1,7 +1,7 @@
-"""One GET over one connection that nobody else uses: to an address that was checked, in HTTP/1.1, read as it comes.
+"""One question over one connection that nobody else uses: to an address that was checked, in HTTP/1.1, read as it comes.
 
 No pool, since a connection says which name its certificate was checked for and two targets may share an address; no layers for other
-event loops, which cost more than the exchange. Knows no grant and no redirect. Used by `http`; raises for what the other side does.
+event loops, which cost more than the exchange. Knows no grant and no redirect. Used by `http` and `posting`; raises for what the other side does.
 """
 
 import asyncio
@@ -77,8 +77,16 @@ class Exchange:
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
 
     async def get(self, path: bytes, headers: Sequence[tuple[str, str]]) -> Answer:
+        return await self._asked("GET", path, headers, b"")
+
+    async def post(self, path: bytes, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+        """With its length among the headers."""
+        return await self._asked("POST", path, [*headers, ("content-length", str(len(body)))], body)
+
+    async def _asked(self, method: str, path: bytes, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
         try:
-            asked = self._protocol.send(h11.Request(method="GET", target=path, headers=list(headers))) or b""
+            asked = self._protocol.send(h11.Request(method=method, target=path, headers=list(headers))) or b""
+            asked += (self._protocol.send(h11.Data(body)) or b"") if body else b""
             self._writer.write(asked + (self._protocol.send(h11.EndOfMessage()) or b""))
             await self._writer.drain()
         except (OSError, h11.LocalProtocolError) as error:  # of headers that have no place in a request, too

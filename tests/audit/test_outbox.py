@@ -89,3 +89,26 @@ def test_who_saw_a_message_that_another_took_meanwhile_does_not_get_it(db: None,
     seen = Message.objects.get()
     assert len(outbox.claim("notices", limit=1, now=now, retry_s=30)) == 1
     assert not outbox._take(seen, now)
+
+
+@pytest.mark.django_db
+def test_what_is_put_off_comes_at_its_time_and_only_whoever_claimed_it_last_puts_it_off(now: datetime) -> None:
+    outbox.put("notices", "run-1", {}, now=now)
+    (first,) = outbox.claim("notices", limit=1, now=now, retry_s=30)
+    (second,) = outbox.claim("notices", limit=1, now=now + timedelta(seconds=30), retry_s=30)
+    assert not outbox.put_off(first, until=now + timedelta(days=1))
+    assert outbox.put_off(second, until=now + timedelta(minutes=10))
+    assert outbox.claim("notices", limit=1, now=now + timedelta(minutes=9), retry_s=30) == []
+    assert outbox.due(["notices", "others"], now=now + timedelta(minutes=10)) == {"notices": 1}
+
+
+@pytest.mark.django_db
+def test_what_is_given_up_is_offered_no_more_and_counted(now: datetime) -> None:
+    outbox.put("notices", "run-1", {}, now=now)
+    outbox.put("notices", "run-2", {}, now=now)
+    (claimed,) = outbox.claim("notices", limit=1, now=now, retry_s=30)
+    assert [outbox.give_up(claimed, now=now), outbox.give_up(claimed, now=now)] == [True, False]
+    assert not outbox.done(claimed.id, now=now)
+    assert outbox.given_up("notices", since=now) == 1
+    assert outbox.open_since("notices") == (1, now)
+    assert outbox.due(["notices"], now=now + timedelta(days=1)) == {"notices": 1}

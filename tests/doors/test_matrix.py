@@ -98,6 +98,7 @@ def state() -> tuple[Any, ...]:
     runs += [list(model.objects.order_by("pk").values_list("pk", "state")) for model in (Wait, Call)]
     runs += [list(Stop.objects.order_by("pk").values_list("pk", "lifted_at"))]
     counts = [model.objects.count() for model in (*SHARING, Price, Version, Release, Tries, Decision, Comment)]
+    people += list(User.objects.exclude(username__in=PEOPLE).order_by("pk").values_list("email", flat=True))  # everybody may set their own
     return people, teams, groups, owned, runs, counts, Token.objects.exclude(user__username__in=PEOPLE).count()
 
 

@@ -52,6 +52,8 @@ person <me>
 person <person>
 person <person> --activate
 person <person> --deactivate
+person <person> --email someone@example.com
+person <me> --email someone@example.com
 person <person> --give see-everything
 person <person> --password
 person newcomer --create
@@ -172,6 +174,7 @@ REST = {
     "person <person>": "GET people/<person:person>/",
     "person <person> --activate": "POST people/<person:person>/activate/",
     "person <person> --deactivate": "POST people/<person:person>/deactivate/",
+    "person <person> --email someone@example.com": "POST people/<person:person>/email/",
     "person <person> --give see-everything": "POST people/<person:person>/permissions/",
     "person <person> --password": "POST people/<person:person>/password/",
     "person newcomer --create": "POST people/",

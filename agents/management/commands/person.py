@@ -20,16 +20,19 @@ EPILOG = """\
 what happens:
   A new person may sign in and sees nothing until they belong to a team (manage.py members) or are given something here.
   see-everything shows all teams' things, for auditors; it lets nobody change anything. manage-people is for whoever
-  says who belongs where. A deactivated person's sessions and tokens end at their next request.
+  says who belongs where. A deactivated person's sessions and tokens end at their next request. To the e-mail address
+  goes what waits for the person, where the installation sends e-mail; everybody may set their own.
 
 examples:
   manage.py person alice
   manage.py person alice --create
   manage.py person root --create --administrator
   manage.py person dora --give see-everything
+  manage.py person alice --email alice@example.com
+  manage.py person alice --email ""
   manage.py person alice --deactivate
 
-exit status: 0 done, 2 refused (unknown person, a name that is taken, or it is so already),
+exit status: 0 done, 2 refused (unknown person, a name or an address that is taken, or it is so already),
 75 the database is busy or out of reach
 """
 
@@ -46,6 +49,7 @@ class Command(PersonsCommand):
         change.add_argument("--password", action="store_true", help="set a new random password, shown once")
         change.add_argument("--activate", action="store_true", help="let the person sign in again")
         change.add_argument("--deactivate", action="store_true", help="end all access at once")
+        change.add_argument("--email", metavar="ADDRESS", help="where the person is told what waits for them; an empty one takes it away")
         change.add_argument("--give", choices=sorted(PERMISSIONS), help="a permission beyond the person's teams")
         change.add_argument("--take", choices=sorted(PERMISSIONS), help="take such a permission back")
 
@@ -65,6 +69,9 @@ def _done(name: str, options: dict[str, Any], actor: Actor) -> list[str]:
     if options["activate"] or options["deactivate"]:
         person = set_active(name, active=options["activate"], actor=actor)
         return [f"person {name}: {'active' if person.is_active else 'inactive'}"]
+    if options["email"] is not None:
+        person = registry.set_email(name, options["email"], actor=actor)
+        return [f"person {name}: {f'is written to at {person.email}' if person.email else 'is written to no more'}"]
     permission = options["give"] or options["take"]
     if permission is None:
         return _shown(name, actor)
@@ -80,6 +87,7 @@ def _shown(name: str, actor: Actor) -> list[str]:
         f"person {person.username}: {'active' if person.is_active else 'inactive'}{', administrator' if person.is_superuser else ''}, {signed_in}",
         f"  teams        {', '.join(team.name for team in place.teams) or 'none'}",
         f"  shown teams  {', '.join(team.name for team in place.shown) or 'none'}",
+        f"  e-mail       {visible(person.email, 254) or 'none'}",
         f"  permissions  {', '.join(place.permissions) or 'none beyond their teams'}",
         f"  groups       {', '.join(visible(group.name, 150) for group in place.groups) or 'none'}",
     ]

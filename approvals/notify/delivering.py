@@ -1,0 +1,223 @@
+"""From the outbox to whoever is to hear of it: one message becomes one for each of them, and each is sent by itself, again and again and not for ever.
+
+A claim, then the network, then what came of it: no transaction is open while something is sent, and no sweep waits for it. At least once; whoever gets
+a message twice knows it by its key. Called beside every sweep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import DatabaseError, connection, transaction
+
+from agents.models import Team
+from agents.registry.lapsing import TOPIC as AGENTS
+from approvals.models import GIVEN_UP
+from approvals.notify import about, ways, wording
+from approvals.services.announcing import TOPIC as REQUESTS
+from audit import canonical, clock, ledger, outbox
+from audit.actors import Actor
+from audit.ledger import Draft
+from audit.outbox import Claimed
+
+log = logging.getLogger(__name__)
+
+DELIVERY: Final = "notices.delivery"
+"""Of the outbox: one notice for one person or one webhook."""
+WAITS_S: Final = (30, 120, 600, 3_600, 21_600)
+"""After each attempt that failed; after one more it is given up."""
+MOST_ATTEMPTS: Final = len(WAITS_S) + 1
+LEASE_S: Final = 120
+"""Longer than any way out takes; whoever was killed in between has it sent again after that."""
+AT_ONCE: Final = 4
+MOST: Final = 100
+_SELF: Final = Actor.system("notices")
+
+
+def look() -> None:
+    """What every sweep does. It waits for the database at most: whatever has to be sent is sent in threads of its own."""
+    due = outbox.due((REQUESTS, AGENTS, DELIVERY), now=clock.now())
+    if due.keys() - {DELIVERY}:
+        spread()
+        due = outbox.due((DELIVERY,), now=clock.now())
+    _start(due.get(DELIVERY, 0))
+
+
+# --- one message for each ---------------------------------------------------------------------------------------------
+
+
+def spread() -> None:
+    """Put one message for each who is to hear of what has been announced."""
+    now, webhooks = clock.now(), dict(Team.objects.exclude(notices=[]).values_list("name", "notices"))
+    for topic in (REQUESTS, AGENTS):
+        for claimed in outbox.claim(topic, limit=MOST, now=now, retry_s=LEASE_S):
+            _spread_one(claimed, webhooks, now)
+
+
+def _spread_one(claimed: Claimed, webhooks: Mapping[str, Any], now: datetime) -> None:
+    """A message that can't be spread keeps none of the others from it."""
+    if claimed.attempts > MOST_ATTEMPTS:
+        _give_up(claimed, _Sent(claimed.topic, claimed.dedupe_key, claimed.payload), "whom to tell could not be found out", now)
+        return
+    try:
+        wanted = list(_for_each(claimed, webhooks, now))
+    except Exception:
+        log.exception("whom to tell of %s could not be found out; a later sweep tries again", claimed.dedupe_key)
+        return
+    with transaction.atomic(durable=True):
+        outbox.put_all(wanted, now=now)
+        outbox.done(claimed.id, now=now)
+
+
+def _for_each(claimed: Claimed, webhooks: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    notice = about.found(claimed.topic, claimed.dedupe_key, claimed.payload, now) if settings.ORCHESTRA_EMAIL or webhooks else None
+    if notice is None:
+        return
+    told = {"topic": claimed.topic, "key": claimed.dedupe_key, "about": claimed.payload, "at": clock.to_text(claimed.created_at)}
+    begins = f"{notice.event}:{hashlib.sha256(claimed.dedupe_key.encode()).hexdigest()[:32]}"
+    if settings.ORCHESTRA_EMAIL:
+        for person in User.objects.filter(username__in=notice.people(), is_active=True).exclude(email="").values_list("pk", flat=True):
+            yield DELIVERY, f"{begins}:person:{person}", {**told, "person": person}
+    for team in sorted(notice.teams & webhooks.keys()):
+        for webhook in webhooks[team]:
+            if notice.event in webhook["events"]:
+                yield DELIVERY, f"{begins}:{team}:{_key_of(webhook)}", {**told, "team": team, "webhook": _key_of(webhook)}
+
+
+def _key_of(webhook: Mapping[str, Any]) -> str:
+    """As long as it stays the same webhook."""
+    return canonical.digest({"webhook": webhook["webhook"], "format": webhook["format"]})[:32]
+
+
+# --- one after the other, some at once ------------------------------------------------------------------------------------
+
+
+_threads: Final[set[threading.Thread]] = set()
+_starting: Final = threading.Lock()
+
+
+def _start(number: int) -> None:
+    """As many threads as there is something for, few at most: a receiver that is slow holds up one of them."""
+    with _starting:
+        _threads.difference_update([thread for thread in _threads if not thread.is_alive()])
+        for _ in range(min(number, AT_ONCE - len(_threads))):
+            thread = threading.Thread(target=_work, name="notices", daemon=True)  # what is cut short is sent again
+            _threads.add(thread)
+            thread.start()
+
+
+def _work() -> None:
+    try:
+        deliver_due()
+    except DatabaseError as error:
+        log.warning("notices can't be sent (%s); a later sweep tries again", error)
+    except Exception:
+        log.exception("sending notices failed; a later sweep tries again")
+    finally:
+        connection.close()
+
+
+def finish(seconds: float) -> None:
+    """Wait until what is being sent is sent, so long at most."""
+    for thread in list(_threads):
+        thread.join(seconds)
+
+
+def deliver_due() -> int:
+    """Send what is due, one by one, until there is nothing more; how many were looked at."""
+    number = 0
+    while claimed := outbox.claim(DELIVERY, limit=1, now=clock.now(), retry_s=LEASE_S):
+        _deliver(claimed[0])
+        number += 1
+    return number
+
+
+# --- one ------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What is sent, to whom: a person by the key of their account, or a team's webhook; to nobody yet where it is not spread."""
+
+    topic: str
+    key: str
+    about: Mapping[str, Any]
+    at: str = ""
+    person: int | None = None
+    team: str | None = None
+    webhook: str | None = None
+
+    @property
+    def to(self) -> str:
+        return "webhook" if self.webhook is not None else "person" if self.person is not None else "nobody"
+
+
+def _deliver(claimed: Claimed) -> None:
+    sent, now = _Sent(**claimed.payload), clock.now()
+    if claimed.attempts > MOST_ATTEMPTS:
+        _give_up(claimed, sent, "it was begun as often as it may be, and never came to an end", now)
+        return
+    try:
+        _send(claimed, sent, now)
+    except ways.NotSent as error:
+        _not_sent(claimed, sent, error, clock.now())
+    except DatabaseError:
+        raise
+    except Exception as error:  # nobody else's message waits for what is odd about this one
+        log.exception("notice %s can't be sent", claimed.id)
+        _not_sent(claimed, sent, ways.NotSent(f"it could not be put into words ({type(error).__name__})"), clock.now())
+    else:
+        outbox.done(claimed.id, now=clock.now())
+
+
+def _send(claimed: Claimed, sent: _Sent, now: datetime) -> None:
+    """Nothing where there is nothing to tell any more, or whoever was to hear of it may not."""
+    notice = about.found(sent.topic, sent.key, sent.about, now)
+    if notice is None:
+        return
+    key = f"notice_{hashlib.sha256(claimed.dedupe_key.encode()).hexdigest()[:32]}"
+    if sent.person is not None:
+        person = User.objects.filter(pk=sent.person, is_active=True).exclude(email="").first()
+        if person is not None and settings.ORCHESTRA_EMAIL and person.username in notice.people():
+            ways.mail(to=person.email, subject=wording.subject(notice), text=wording.text(notice), key=key)
+        return
+    webhook = _webhook(sent) if sent.team in notice.teams else None
+    if webhook is not None:
+        ways.post(webhook, wording.body(notice, webhook["format"], at=sent.at), key=key, now=now)
+
+
+def _webhook(sent: _Sent) -> Mapping[str, Any] | None:
+    """As the team has it now; None where it has taken it out."""
+    standing = Team.objects.filter(name=sent.team).values_list("notices", flat=True).first() or []
+    return next((webhook for webhook in standing if _key_of(webhook) == sent.webhook), None)
+
+
+def _not_sent(claimed: Claimed, sent: _Sent, error: ways.NotSent, now: datetime) -> None:
+    if error.final or claimed.attempts >= MOST_ATTEMPTS:
+        _give_up(claimed, sent, error.why, now)
+        return
+    wait_s = WAITS_S[claimed.attempts - 1]
+    outbox.put_off(claimed, until=now + timedelta(seconds=wait_s))
+    log.warning("notice %s to a %s was not sent (attempt %s of %s); again in %s s", claimed.id, sent.to, claimed.attempts, MOST_ATTEMPTS, wait_s)
+
+
+def _give_up(claimed: Claimed, sent: _Sent, why: str, now: datetime) -> None:
+    """With its entry, which says whom it was for and why as what may be erased."""
+    place = about.place_of(sent.topic, sent.about)
+    person = User.objects.filter(pk=sent.person).values_list("username", flat=True).first() if sent.person is not None else None
+    facts = {"event": about.event_of(sent.topic, sent.about), "to": sent.to, "attempts": claimed.attempts, "webhook_of": sent.team}
+    openings = {"why": why, **({"person": person} if person else {})}
+    with transaction.atomic(durable=True):
+        if not outbox.give_up(claimed, now=now):
+            return
+        entry = Draft(GIVEN_UP.name, _SELF, place.subject, place.team, agent=place.agent, run=place.run, facts=facts, openings=openings)
+        ledger.record([entry], now=now)
+    log.error("notice %s to a %s is given up after %s attempts; entry %s says why", claimed.id, sent.to, claimed.attempts, entry.id)
