@@ -41,41 +41,51 @@ class MailServer:
         return [mail for mail in self.taken if mail.to == [address]]
 
 
+class _Talk(socketserver.StreamRequestHandler):
+    """One connection. `server` is a _Server."""
+
+    def say(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
+
+    def handle(self) -> None:
+        self.mailbox: MailServer = self.server.mailbox  # type: ignore[attr-defined]
+        self.to: list[str] = []
+        self.say("220 here")
+        while line := self.rfile.readline().decode().strip():
+            if line.upper().startswith("QUIT"):
+                return self.say("221 bye")
+            self.say(self.answer(line))
+        return None
+
+    def answer(self, line: str) -> str:
+        word = line[:4].upper()
+        if word == "RCPT":
+            self.to.append(line.partition("<")[2].partition(">")[0])
+            return "450 not now" if self.to[-1] in self.mailbox.refuses else "250 ok"
+        if word == "DATA":
+            self.say("354 go on")
+            self.mailbox.taken.append(Mail(self.to, self.data()))
+        return "250 ok"
+
+    def data(self) -> bytes:
+        lines = []
+        while (line := self.rfile.readline()) not in (b".\r\n", b""):
+            lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
+        return b"".join(lines)
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def __init__(self, mailbox: MailServer) -> None:
+        super().__init__(("127.0.0.1", 0), _Talk)
+        self.mailbox = mailbox
+
+
 @contextmanager
 def serving() -> Iterator[MailServer]:
     mailbox = MailServer()
-
-    class Handler(socketserver.StreamRequestHandler):
-        def say(self, line: str) -> None:
-            self.wfile.write(f"{line}\r\n".encode())
-
-        def handle(self) -> None:
-            to: list[str] = []
-            self.say("220 here")
-            while line := self.rfile.readline():
-                word, rest = line.decode().strip()[:4].upper(), line.decode().strip()[4:]
-                if word == "RCPT":
-                    address = rest.partition("<")[2].partition(">")[0]
-                    to.append(address)
-                    self.say("450 not now" if address in mailbox.refuses else "250 ok")
-                elif word == "DATA":
-                    self.say("354 go on")
-                    mailbox.taken.append(Mail(to, self.data()))
-                    self.say("250 taken")
-                elif word == "QUIT":
-                    self.say("221 bye")
-                    return
-                else:
-                    self.say("250 ok")
-
-        def data(self) -> bytes:
-            lines = []
-            while (line := self.rfile.readline()) not in (b".\r\n", b""):
-                lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
-            return b"".join(lines)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    with _Server(mailbox) as server:
         mailbox.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -98,7 +98,9 @@ def test_a_mail_server_is_read_with_the_usual_port_of_its_scheme(value, text, sa
     assert tuple(read[f"EMAIL_{name}"] for name in names) == said
 
 
-@pytest.mark.parametrize("text", ["consolemail://", "smtp://", "smtp://u:secret@host:port", "smtp+tls://u:secret@host/x", "smtp://u:secret@host?ssl=1"])
+@pytest.mark.parametrize(
+    "text", ["consolemail://", "smtp://", "smtp://u:secret@host:port", "smtp+tls://u:secret@host/x", "smtp://u:secret@host?ssl=1"]
+)
 def test_an_odd_mail_server_is_refused_and_its_password_is_not_repeated(value, text):
     value(text)
     with pytest.raises(ImproperlyConfigured, match="must look like smtp") as refused:

@@ -30,21 +30,14 @@ from audit.api.shapes import (
 
 _DIGEST: Final = text("SHA-256 of the canonical content", example="3f9a77c0d1…")
 
+_WEBHOOK: Final = {"webhook": text("the address, or where it is kept"), "secret": maybe(text("where the secret is kept that signs"))}
 TEAM: Final = given(
     name=text(),
     accountable=text("who answers for it"),
     permissions=listing(text(), "what each of its agents may, beside its own permissions"),
     verbs=listing(text(), "verbs of its own that its agents' permissions may use"),
     resources=listing(text(), "kinds of resource of its own"),
-    notices=listing(
-        given(
-            webhook=text("the address, or where it is kept", example="env:SLACK_WEBHOOK"),
-            secret=maybe(text("where the secret is kept that signs", example="env:HOOK_SECRET")),
-            format=one_of(*FORMATS),
-            events=listing(one_of(*EVENTS)),
-            meaning="A webhook that is told what concerns the team.",
-        )
-    ),
+    notices=listing(given(_WEBHOOK, format=one_of(*FORMATS), events=listing(one_of(*EVENTS)), meaning="A webhook that is told what concerns it.")),
     created_at=instant(),
     meaning="Owns agents and pipelines.",
 )

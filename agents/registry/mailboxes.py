@@ -72,5 +72,7 @@ def _checked(email: str) -> str:
     except ValidationError:
         address = "\n"
     if len(address) > MOST_CHARACTERS or not address.isascii() or (address and not address.isprintable()):
-        raise Invalid(f"this is no e-mail address: write one such as alice@example.com, of {MOST_CHARACTERS} ASCII characters at most; empty takes it away")
+        raise Invalid(
+            f"this is no e-mail address: write one such as alice@example.com, of {MOST_CHARACTERS} ASCII characters at most; empty takes it away"
+        )
     return address

@@ -54,7 +54,7 @@ _SAME_INPUT: dict[str, Any] = {
 
 
 def read_team(fields: Fields) -> dict[str, Any]:
-    """{"name", "accountable"}, and of `verbs`, `resources`, `permissions` and `notices` those that are said; who belongs to it is not said in files."""
+    """{"name", "accountable"}, and of `verbs`, `resources`, `permissions`, `notices` what is said; who belongs to it is not said in files."""
     spec: dict[str, Any] = {"name": fields.name("name", required="name: my-team"), "accountable": fields.text_or_empty("accountable")}
     said: dict[str, Any] = {"verbs": _words(fields, "verbs", VERB), "resources": _words(fields, "resources", KIND)}
     said["permissions"] = read_permissions(fields) if fields.has("permissions") else None

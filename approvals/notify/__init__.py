@@ -1,4 +1,4 @@
-"""People are told: what was put into the outbox becomes one message for each who is to hear of it, and each is sent until it has arrived or is given up.
+"""People are told: what was put into the outbox becomes a message for each who is to hear of it, and each is sent until it arrives or is given up.
 
 Nothing is decided here and nothing told that its reader may not see. Called beside the sweeps; knows the network by its two ways out, mail and hooks.
 """

@@ -1,6 +1,6 @@
 """What a message of the outbox is about as things stand now: what there is to tell, who may hear it, and that there is nothing to tell any more.
 
-Reads only. A message holds ids; everything else is found here at the moment of sending, so nobody is asked for what they can't do. Called by delivering.
+Reads only. A message holds ids; all else is found here at the moment of sending, so nobody is asked for what they can't do. Called by delivering.
 """
 
 from __future__ import annotations
@@ -51,6 +51,10 @@ _MENDS: Final = {
 }
 
 
+class NotYet(Exception):
+    """It reads as if it had not happened: a run that is to be cancelled has not ended. A later look tells."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One thing to tell: a title, a sentence, what else is known of it, the path of its page, and the same as data.
@@ -80,7 +84,7 @@ class Place:
 
 
 def found(topic: str, key: str, payload: Told, now: datetime) -> Notice | None:
-    """None where there is nothing to tell any more."""
+    """None where there is nothing to tell any more. NotYet."""
     return {REQUESTS: _of_request, AGENTS: _of_agent}[topic](key, payload, now)
 
 
@@ -110,7 +114,9 @@ def _of_request(_: str, payload: Told, now: datetime) -> Notice | None:
         return None
     state = documents.state_of(request, now)
     if event is Event.ENDED:
-        return None if state == WaitState.OPEN else _ended(request, state, now)
+        if state == WaitState.OPEN:
+            raise NotYet
+        return _ended(request, state, now)
     if state != WaitState.OPEN or request.stage_at(now) != payload["stage"] or intake.why_outdated(request) is not None:
         return None
     return _open(request, event, now)
@@ -185,7 +191,7 @@ def _data(said: Told, asked: parts.Asked) -> Told:
 # --- agents ------------------------------------------------------------------------------------------------------------
 
 
-def _of_agent(key: str, payload: Told, _: datetime) -> Notice | None:
+def _of_agent(key: str, _: Told, __: datetime) -> Notice | None:
     """As long as what was noticed holds."""
     row = AgentNotice.objects.select_related("agent__team").filter(pk=UUID(key), agent__state__in=WORKING).first()
     if row is None:

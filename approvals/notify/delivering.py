@@ -1,7 +1,7 @@
-"""From the outbox to whoever is to hear of it: one message becomes one for each of them, and each is sent by itself, again and again and not for ever.
+"""From the outbox to whoever is to hear of it: one message becomes one for each of them, and each is sent by itself, again and again, not for ever.
 
-A claim, then the network, then what came of it: no transaction is open while something is sent, and no sweep waits for it. At least once; whoever gets
-a message twice knows it by its key. Called beside every sweep.
+A claim, then the network, then what came of it: no transaction is open while something is sent, and no sweep waits for it. At least once: whoever
+gets a message twice knows it by its key. Called beside every sweep.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ def _spread_one(claimed: Claimed, webhooks: Mapping[str, Any], now: datetime) ->
         return
     try:
         wanted = list(_for_each(claimed, webhooks, now))
+    except about.NotYet:
+        return
     except Exception:
         log.exception("whom to tell of %s could not be found out; a later sweep tries again", claimed.dedupe_key)
         return

@@ -1,7 +1,8 @@
 """What runs wait for becomes a request that people find: read from the waits themselves, so that nothing has to be told and nothing is lost.
 
 Also notes what time has done to them (the next stage of a policy, half of a stage), and voids those whose policy is another one by now, or whose
-call has been stopped; and announces each of these. Idempotent, and quick where there is nothing new: every door calls it before it looks, and every sweep does.
+call has been stopped; and announces each of these. Idempotent, and quick where there is nothing new: every door calls it before it looks, and
+every sweep does.
 """
 
 from __future__ import annotations
@@ -79,10 +80,12 @@ def _take_in(now: datetime) -> None:
     said = reports.openings_of([wait.failure_entry for wait in new if wait.failure_entry is not None])
     risks = _risks(said.values())
     with transaction.atomic(durable=True):
+        taken = []
         for wait in new:
             asked = said.get(wait.failure_entry, {}).get("approval") if wait.failure_entry else None
             if asked is not None and asked["binding"] == wait.subject:
-                announce(Event.REQUESTED, [_put(wait, asked, risks.get(asked["agent"], ""))], now=now)
+                taken.append(_put(wait, asked, risks.get(asked["agent"], "")))
+        announce(Event.REQUESTED, taken, now=now)
 
 
 def _risks(openings: object) -> dict[str, str]:

@@ -127,6 +127,7 @@ accountable: someone
 permissions: ["allow read feed:*"]
 verbs: [refund]
 resources: [order]
+notices: [{webhook: "https://example.com/", secret: env:KEY, format: standard, events: [approval.requested]}]
 """
 
 

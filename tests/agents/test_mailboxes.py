@@ -10,7 +10,6 @@ from agents.errors import NotGranted, UnknownPerson
 from audit.actors import MANAGE_PEOPLE, Actor
 from audit.errors import Conflict, Invalid
 from audit.models import Entry, Opening
-
 from tests.pipelines import SYSTEM
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -74,9 +73,11 @@ def test_an_address_belongs_to_one_person(db: None) -> None:
     assert email_of("alice") == ""
 
 
-@pytest.mark.parametrize("odd", ["x", "a@b\nBcc: c@example.com", "a@example.com, b@example.com", "Alice <a@example.com>", f"{'a' * 250}@example.com", "ä@example.com"])
+@pytest.mark.parametrize(
+    "odd", ["x", "a@b\nBcc: c@example.com", "a@example.com, b@example.com", "Alice <a@example.com>", f"{'a' * 250}@example.com", "ä@example.com"]
+)
 def test_what_is_no_single_address_is_refused(db: None, odd: str) -> None:
-    with pytest.raises(Invalid, match="this is no e-mail address: write one such as alice@example.com"):
+    with pytest.raises(Invalid, match="this is no e-mail address"):
         registry.set_email("alice", odd, actor=person("alice"))
     assert (email_of("alice"), Entry.objects.filter(verb="agents.person.refused").count()) == ("", 1)
 

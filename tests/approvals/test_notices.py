@@ -40,7 +40,9 @@ def test_who_may_decide_is_told_what_waits_and_where_to_look(tmp_path: Path, mai
 
 def test_the_arguments_of_the_call_are_in_no_mail(tmp_path: Path, mailbox: MailServer) -> None:
     reachable("bob", "platform")
-    approving.waiting(tmp_path, input={"feed": "production", "password": "hunter2"}, steps=approving.STEPS.replace("{feed:", "{password: =input.password, feed:"))
+    approving.waiting(
+        tmp_path, input={"feed": "production", "password": "hunter2"}, steps=approving.STEPS.replace("{feed:", "{password: =input.password, feed:")
+    )
     tell()
     [mail] = mailbox.taken
     assert b"hunter2" not in mail.raw and b"password" not in mail.raw
@@ -190,7 +192,7 @@ def test_what_happens_is_announced_in_the_transaction_in_which_it_happens(tmp_pa
     def failing(*_: Any, **__: Any) -> None:
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(announcing.outbox, "put_all", failing)
+    monkeypatch.setattr(outbox, "put_all", failing)
     with pytest.raises(RuntimeError):
         services.decide(request=str(request.pk), decision="approved", actor=bob)
     assert not Entry.objects.filter(verb="approvals.decision.made").exists()
@@ -231,13 +233,16 @@ def test_after_six_attempts_it_is_given_up_with_an_entry_and_never_tried_again(t
     assert outbox.given_up(notify.DELIVERY, since=clock.now() - timedelta(hours=1)) == 1
 
 
-def test_one_that_was_killed_while_sending_is_sent_again_as_the_same_message(tmp_path: Path, mailbox: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_was_killed_while_sending_is_sent_again_as_the_same_message(
+    tmp_path: Path, mailbox: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reachable("bob", "platform")
     approving.waiting(tmp_path)
     notify.spread()
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(delivering.outbox, "done", killed)
-        notify.deliver_due()
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "done", killed)
+        with pytest.raises(SystemExit):
+            notify.deliver_due()
     telling.pass_time(delivering.LEASE_S + 1)
     tell()
     assert len({mail.message["Message-ID"] for mail in mailbox.taken}) == 1 and len(mailbox.taken) == 2

@@ -18,7 +18,8 @@ from approvals.notify import delivering, ways
 from audit import clock, outbox, reports
 from audit.models import Entry, Message
 from runs.adapters import posting
-from tests import approving, telling
+from runs.services import cancel_run
+from tests import approving, pipelines, telling
 from tests.pipelines import SYSTEM
 from tests.telling import tell
 from tests.webhook_server import WebhookServer
@@ -100,9 +101,10 @@ def test_one_that_was_killed_between_sending_and_noting_it_is_sent_again_with_th
     waiting(tmp_path, standard(hook))
     services.tend()
     notify.spread()
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+    with monkeypatch.context() as patch:
         patch.setattr(outbox, "done", killed)
-        notify.deliver_due()
+        with pytest.raises(SystemExit):
+            notify.deliver_due()
     telling.pass_time(delivering.LEASE_S + 1)
     tell()
     first, second = hook.posted
@@ -134,6 +136,17 @@ def test_a_webhook_is_told_the_events_that_it_asks_for(tmp_path: Path, hook: Web
     [said] = [each.verified() for each in hook.posted]
     assert (said["type"], said["data"]["state"]) == ("approval.ended", "declined")
     assert b"not now" not in hook.posted[0].raw
+
+
+def test_of_a_run_that_was_cancelled_it_is_told_once_it_has_ended(tmp_path: Path, hook: WebhookServer) -> None:
+    request = waiting(tmp_path, standard(hook, ", events: [approval.ended]"))
+    cancel_run(run=str(request.wait.run_id), actor=SYSTEM)
+    Request.objects.filter(pk=request.pk).update(look_at=clock.now())
+    tell()
+    pipelines.drive(request.wait.run)
+    telling.pass_time(delivering.LEASE_S + 1)
+    tell()
+    assert [each.verified()["data"]["state"] for each in hook.posted] == ["cancelled"]
 
 
 def test_the_team_that_is_asked_is_told_in_its_stage_and_another_never(tmp_path: Path, hook: WebhookServer) -> None:
@@ -195,14 +208,18 @@ def test_slack_gets_its_own_shape_in_which_names_are_text(tmp_path: Path, hook: 
         ("", "env:HOOK_SECRET is not set where the worker runs"),
     ],
 )
-def test_what_was_not_made_to_sign_signs_nothing(tmp_path: Path, hook: WebhookServer, monkeypatch: pytest.MonkeyPatch, secret: str, said: str) -> None:
+def test_what_was_not_made_to_sign_signs_nothing(
+    tmp_path: Path, hook: WebhookServer, monkeypatch: pytest.MonkeyPatch, secret: str, said: str
+) -> None:
     monkeypatch.setenv("HOOK_SECRET", secret)
     with pytest.raises(ways.NotSent, match=said) as refused:
         ways.post({"webhook": hook.url, "secret": "env:HOOK_SECRET"}, b"{}", key="x", now=clock.now())
     assert (hook.posted, secret == "" or secret not in refused.value.why) == ([], True)
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1/x", "https://169.254.169.254/latest/", "https://[::1]/x", "https://10.0.0.7/x", "https://localhost/x"])
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1/x", "https://169.254.169.254/latest/", "https://[::1]/x", "https://10.0.0.7/x", "https://localhost/x"]
+)
 def test_what_is_not_public_is_not_reached_unless_somebody_named_it(url: str) -> None:
     with pytest.raises(posting.NotPosted, match="leads to an address that isn't public; ORCHESTRA_PRIVATE_WEBHOOKS"):
         asyncio.run(posting.post(url, {}, b"{}", timeout_s=5, private=frozenset()))

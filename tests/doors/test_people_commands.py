@@ -51,7 +51,11 @@ def test_a_team_is_shown_to_a_group_and_hidden_again(bob: User) -> None:
     assert run("members", "platform", "--show-group", "auditors")[2] == "  shown to  group auditors"
     assert run("group", "auditors") == ["group auditors", "  people       bob", "  shown teams  platform"]
     assert run("group") == sorted(["auditors", *ROLES])
-    assert run("person", "bob")[2:] == ["  shown teams  platform", "  permissions  none beyond their teams", "  groups       auditors"]
+    assert run("person", "bob")[2:3] + run("person", "bob")[4:] == [
+        "  shown teams  platform",
+        "  permissions  none beyond their teams",
+        "  groups       auditors",
+    ]
     assert "has 1 people" in refused("group", "auditors", "--delete") and "did you mean 'auditors'" in refused("group", "auditers", "--add", "bob")
     assert run("members", "platform", "--hide-group", "auditors")[2] == "  shown to  nobody else"
     assert run("group", "auditors", "--remove", "bob")[1] == "  people       nobody"
@@ -69,6 +73,14 @@ def test_a_person_is_made_and_the_password_shown_once() -> None:
     assert "already" in refused("person", "erin", "--create")
 
 
+def test_a_persons_address_is_set_shown_and_taken_away(alice: User, bob: User) -> None:
+    assert run("person", "alice", "--email", "alice@example.com") == ["person alice: is written to at alice@example.com"]
+    assert run("person", "alice")[3] == "  e-mail       alice@example.com"
+    assert "another account has this e-mail address" in refused("person", "bob", "--email", "alice@example.com")
+    assert "this is no e-mail address" in refused("person", "bob", "--email", "bob")
+    assert run("person", "alice", "--email", "") == ["person alice: is written to no more"]
+
+
 def test_a_name_that_differs_from_another_only_in_capitals_is_refused(alice: User) -> None:
     assert "a person 'alice' already, and 'ALICE' differs from that only in capital letters" in refused("person", "ALICE", "--create")
     assert refused("person", "alice", "--create") == "there is a person 'alice' already"
@@ -83,6 +95,7 @@ def test_people_are_listed_and_shown(alice: User) -> None:
         "person alice: active, never signed in",
         "  teams        platform",
         "  shown teams  none",
+        "  e-mail       none",
         "  permissions  see-everything",
         "  groups       none",
     ]

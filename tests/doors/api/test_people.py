@@ -121,3 +121,14 @@ def test_only_an_administrator_makes_another_one(people: dict[str, User]) -> Non
 def test_nobody_at_all_learns_nothing() -> None:
     for method, path in (("GET", "/people/"), ("GET", "/people/root/"), ("POST", "/people/root/password/"), ("POST", "/me/password/")):
         assert Caller().send(method, path).code == "unauthenticated"
+
+
+def test_an_address_is_set_over_rest_by_its_person_or_whoever_manages_people(people: dict[str, User]) -> None:
+    bob, alice, charlie = (Caller.of(people[name]) for name in ("bob", "alice", "charlie"))
+    assert bob.post("/people/bob/email/", {"email": "bob@example.com"}).body["email"] == "bob@example.com"
+    assert alice.get("/people/bob/").body["email"] == "bob@example.com"
+    assert alice.post("/people/bob/email/", {"email": None}).body["email"] is None
+    refused = charlie.post("/people/bob/email/", {"email": "charlie@example.com"})
+    assert (refused.status, refused.code, User.objects.get(username="bob").email) == (403, "not-granted", "")
+    assert bob.post("/people/bob/email/", {"email": "bob"}).code == "invalid"
+    assert Entry.objects.filter(verb="agents.person.refused").count() == 2
