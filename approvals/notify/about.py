@@ -35,8 +35,9 @@ _TITLES: Final = {
     Event.ESCALATED: "Approval needed, put to the next stage: {}",
 }
 _ENDS: Final = {
-    rules.APPROVED: ("Approved: {}", "People have approved it; exactly this call goes out, once."),
-    rules.DECLINED: ("Declined: {}", "Nothing was sent, and the step fails. The reason stands beside the request."),
+    rules.APPROVED: ("Approved: {}", "People have approved it, and the run goes on with exactly that."),
+    rules.DECLINED: ("Declined: {}", "People have declined it, and the step fails. The reason stands beside the request."),
+    rules.CHANGES: ("Sent back: {}", "It is made anew, with what people want of it. What that is stands beside the request."),
     documents.VOID: ("Asked anew: {}", "Nobody has decided it: what was asked for would not be done so any more, so its step asks again."),
     str(WaitState.EXPIRED): ("Not approved in time: {}", "Nobody has decided it in time, and silence denies it."),
     str(WaitState.CANCELLED): ("Needed no more: {}", "Its run was ended before anybody had decided."),
@@ -98,7 +99,7 @@ def place_of(topic: str, payload: Told) -> Place:
     request = _request(payload)
     if request is None:
         return Place("wait:?")
-    return Place(request.subject, request.team, request.agent, request.wait.run_id)
+    return Place(request.subject, request.team, request.agent or None, request.wait.run_id)
 
 
 # --- requests ----------------------------------------------------------------------------------------------------------
@@ -129,7 +130,7 @@ def _open(request: Request, event: Event, now: datetime) -> Notice:
     def people() -> frozenset[str]:
         return frozenset(inbox.deciders_of(request, asked, now=now).free) if asked else frozenset()
 
-    sentence = f"A call of agent '{visible(request.agent, 63)}' waits for people's yes."
+    sentence = f"{request.about[0].upper()}{request.about[1:]} waits for people's yes."
     lines = (
         *_uses(asked),
         ("Risk", request.risk or "not said"),
@@ -161,7 +162,7 @@ def _notice(
     request: Request, event: Event, title: str, sentence: str, lines: tuple[tuple[str, str], ...], advice: str, data: Told, teams: frozenset[str],
     people: Callable[[], frozenset[str]],
 ) -> Notice:  # fmt: skip
-    about = f"{visible(request.agent, 63)} in {visible(data['pipeline'], 63)} (team {visible(request.team, 63)})"
+    about = f"{request.about} in {visible(data['pipeline'], 63)} (team {visible(request.team, 63)})"
     return Notice(event, title.format(about), sentence, lines, f"/admin/approvals/request/{request.pk}/change/", advice, data, teams, people)
 
 
@@ -182,7 +183,23 @@ def _uses(asked: parts.Asked) -> tuple[tuple[str, str], ...]:
 
 
 def _data(said: Told, asked: parts.Asked) -> Told:
-    kept = ("id", "run", "pipeline", "team", "step", "agent", "risk", "binding", "state", "stage", "stages", "asks", "opened_at", "expires_at")
+    kept = (
+        "id",
+        "run",
+        "pipeline",
+        "team",
+        "step",
+        "kind",
+        "agent",
+        "risk",
+        "binding",
+        "state",
+        "stage",
+        "stages",
+        "asks",
+        "opened_at",
+        "expires_at",
+    )
     uses = [{"verb": use["verb"], "resource": use["resource"]} for use in list(asked.get("uses", ()))[:MOST_USES]]
     policy = {name: said["policy"][name] for name in ("name", "version")}
     return {**{name: said[name] for name in kept}, "policy": policy, "uses": uses}

@@ -32,7 +32,7 @@ def test_who_may_decide_is_told_what_waits_and_where_to_look(tmp_path: Path, mai
     run, request = approving.waiting(tmp_path, more="risk_tier: high")
     tell()
     [mail] = mailbox.taken
-    assert (mail.to, mail.subject) == (["bob@example.com"], "[Orchestra] Approval needed: worker in sample (team platform)")
+    assert (mail.to, mail.subject) == (["bob@example.com"], "[Orchestra] Approval needed: a call of 'worker' in sample (team platform)")
     assert f"https://orchestra.example.com/admin/approvals/request/{request.pk}/change/" in mail.text
     for said in ("write deploy:production", "high", str(run.id), "1 of team 'platform'", "it is denied at", f"manage.py approvals {request.pk}"):
         assert said in mail.text
@@ -111,7 +111,7 @@ def test_a_reminder_comes_once_after_half_of_the_time_to_those_who_have_not_deci
     tell()
     tell()
     assert [(mail.to, mail.subject) for mail in mailbox.taken] == [
-        (["carol@example.com"], "[Orchestra] Still waiting for an approval: worker in sample (team platform)")
+        (["carol@example.com"], "[Orchestra] Still waiting for an approval: a call of 'worker' in sample (team platform)")
     ]
 
 
@@ -148,7 +148,7 @@ def test_whoever_started_the_run_is_told_how_it_was_decided_and_not_why(
 ) -> None:  # fmt: skip
     request = decided(tmp_path, decision)
     [mail] = mailbox.taken
-    assert (mail.to, mail.subject) == (["alice@example.com"], f"[Orchestra] {title}: worker in sample (team platform)")
+    assert (mail.to, mail.subject) == (["alice@example.com"], f"[Orchestra] {title}: a call of 'worker' in sample (team platform)")
     assert request in mail.text and "bank" not in mail.text
 
 

@@ -189,7 +189,7 @@ def test_slack_gets_its_own_shape_in_which_names_are_text(tmp_path: Path, hook: 
     tell()
     [posted] = hook.posted
     said = json.loads(posted.raw)
-    assert said["text"] == "Approval needed: &lt;!channel&gt; &amp; &lt;http://evil|co&gt; in sample (team platform)"
+    assert said["text"] == "Approval needed: a call of '&lt;!channel&gt; &amp; &lt;http://evil|co&gt;' in sample (team platform)"
     told = [block["text"] for block in said["blocks"]]
     assert {(each["type"], each["verbatim"]) for each in told} == {("mrkdwn", True)}
     assert "<" not in told[0]["text"] and "\u202e" not in told[0]["text"] and "write deploy:production" in told[0]["text"]
