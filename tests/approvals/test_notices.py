@@ -18,6 +18,7 @@ from audit.models import Entry, Message
 from runs import services as runs
 from runs import sweeps
 from tests import approving, pipelines, telling, waiting
+from tests.approvals import test_results as results
 from tests.approvals.test_tending import ESCALATING
 from tests.mail_server import MailServer
 from tests.pipelines import SYSTEM
@@ -174,6 +175,22 @@ def test_whoever_left_the_team_is_told_nothing_of_what_they_started(tmp_path: Pa
     services.decide(request=str(request.pk), decision="approved", actor=bob)
     tell()
     assert mailbox.taken == []
+
+
+@pytest.mark.parametrize(("steps", "about"), [(results.DRAFT, "what 'worker' gave"), (results.GO % "", "step 'go'")])
+def test_what_an_agent_gave_and_what_a_pipeline_asks_are_told_by_their_names(tmp_path: Path, mailbox: MailServer, steps: str, about: str) -> None:
+    results.publish(tmp_path, steps)
+    alice, bob = reachable("alice", "platform"), reachable("bob", "platform")
+    _, request = approving.started(by=alice)
+    tell()
+    decision = "changes" if steps == results.DRAFT else "declined"
+    services.decide(request=str(request.pk), decision=decision, reason="name the place", actor=bob)
+    tell()
+    first, second = mailbox.taken
+    word = {"changes": "Sent back", "declined": "Declined"}[decision]
+    assert (first.to, first.subject) == (["bob@example.com"], f"[Orchestra] Approval needed: {about} in sample (team platform)")
+    assert (second.to, second.subject) == (["alice@example.com"], f"[Orchestra] {word}: {about} in sample (team platform)")
+    assert b"name the place" not in second.raw
 
 
 def test_without_a_mail_server_nobody_is_written_to_and_nothing_breaks(tmp_path: Path) -> None:

@@ -378,28 +378,3 @@ def test_a_password_that_is_reset_while_a_page_asks_leaves_no_token(passwords: d
         rest = signed_in("alice").post("/api/v1/tokens/", said, content_type="application/json")
     assert (form.status_code, rest.status_code) == (403, 403)
     assert "has ended just now" in form.content.decode() and not Token.objects.exists()
-
-
-# --- where one is written to ---------------------------------------------------------------------------------------
-
-
-def test_everybody_sets_their_address_on_their_own_page(passwords: dict[str, str], settings: Any) -> None:
-    alice = signed_in("alice")
-    assert "this installation sends no e-mail" in page(alice)
-    settings.ORCHESTRA_EMAIL = True
-    assert "this installation sends no e-mail" not in page(alice)
-    url = reverse("admin:orchestra_site_token_email")
-    assert alice.post(url, {"email": "nowhere"}).status_code == 422
-    assert alice.post(url, {"email": "alice@example.com"}).status_code == 302
-    assert "alice@example.com" in page(alice) and "alice@example.com" in page(alice, url)
-    assert changes()[-1] == {"person": User.objects.get(username="alice").pk, "email": True}
-    assert not any(b"alice@example.com" in opening.held for opening in Opening.objects.all())
-
-
-def test_whoever_manages_people_sets_an_address_on_the_persons_page(passwords: dict[str, str]) -> None:
-    registry.permit_person("alice", "manage-people", allowed=True, actor=SYSTEM)
-    bob = User.objects.get(username="bob")
-    url = reverse("admin:auth_user_email", args=[bob.pk])
-    assert signed_in("bob").post(url, {"email": "bob@example.com"}).status_code == 404
-    assert signed_in("alice").post(url, {"email": "bob@example.com"}).status_code == 302
-    assert "bob@example.com" in page(signed_in("alice"), reverse("admin:auth_user_change", args=[bob.pk]))
