@@ -177,7 +177,10 @@ def test_whoever_left_the_team_is_told_nothing_of_what_they_started(tmp_path: Pa
     assert mailbox.taken == []
 
 
-@pytest.mark.parametrize(("steps", "about"), [(results.DRAFT, "what 'worker' gave"), (results.GO % "", "step 'go'")])
+@pytest.mark.parametrize(
+    ("steps", "about"),
+    [(results.DRAFT, "what 'worker' gave"), (results.GO % "" + "\n" + results.DRAFT.partition(", approve_when")[0] + "}", "step 'go'")],
+)
 def test_what_an_agent_gave_and_what_a_pipeline_asks_are_told_by_their_names(tmp_path: Path, mailbox: MailServer, steps: str, about: str) -> None:
     results.publish(tmp_path, steps)
     alice, bob = reachable("alice", "platform"), reachable("bob", "platform")

@@ -129,6 +129,6 @@ def test_an_address_is_set_over_rest_by_its_person_or_whoever_manages_people(peo
     assert alice.get("/people/bob/").body["email"] == "bob@example.com"
     assert alice.post("/people/bob/email/", {"email": None}).body["email"] is None
     refused = charlie.post("/people/bob/email/", {"email": "charlie@example.com"})
-    assert (refused.status, refused.code, User.objects.get(username="bob").email) == (403, "not-granted", "")
+    assert (refused.status, refused.code, User.objects.get(username="bob").email) == (403, "denied", "")
     assert bob.post("/people/bob/email/", {"email": "bob"}).code == "invalid"
     assert Entry.objects.filter(verb="agents.person.refused").count() == 2
