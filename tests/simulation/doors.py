@@ -183,7 +183,7 @@ class Doors:
             return
 
         def decide() -> Any:
-            back = ["changes", "changes"] if request.kind == Kind.RESULT else []
+            back = ["changes"] * 3 if request.kind == Kind.RESULT else []
             decision, who = self.random.choice(["approved", "approved", "approved", "declined", *back]), self.random.choice([BOB, BOB, CAROL, CLIENT])
             self.world.tell(f"{who.id}: {request.wait.step} is {decision}")
             return approvals.decide(request=str(request.pk), decision=decision, reason="looked at it", actor=who)

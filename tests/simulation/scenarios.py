@@ -193,8 +193,8 @@ def _gated(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
             parts["branches"] = {name: _gated(do) for name, do in node["branches"].items()}
         if "cases" in node:
             parts["cases"] = [case | {"do": _gated(case["do"])} for case in node["cases"]]
-        if node["kind"] == "step" and pick.random() < 0.5:
-            parts["approve_when"] = {"when": pick.choice(["true", "true", "input.n > 5"]), "policy": None, "rounds": pick.choice([0, 1, 2])}
+        if node["kind"] == "step" and pick.random() < 0.8:
+            parts["approve_when"] = {"when": pick.choice(["true", "true", "input.n > 5"]), "policy": None, "rounds": pick.choice([0, 1, 2, 2])}
         made.append(node | parts)
         if node["kind"] == "step" and pick.random() < 0.15:
             subject = {"subject": {"n": "=input.n"}, "output": None, "policy": None, "timeout_ms": pick.choice([None, 4_000])}
@@ -334,7 +334,7 @@ def _stops(seed: int) -> list[tuple[float, str]]:
 def _answers(seed: int, lasts: float) -> list[tuple[float, str]]:
     """People come often to what waits for them: else it would only expire."""
     pick = Random(f"approvals {seed}")
-    return [(round(pick.uniform(0.5, lasts), 2), "approve") for _ in range(pick.choice([8, 30, 60]))]
+    return [(round(pick.uniform(0.5, lasts), 2), "approve") for _ in range(pick.choice([8, 30, 60]) if seed < GATES else 60)]
 
 
 def _manifests(pick: Random, runs: int, seed: int) -> dict[str, dict[str, Any]]:
