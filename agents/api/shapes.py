@@ -33,6 +33,7 @@ TEAM: Final = given(
     name=text(),
     accountable=text("who answers for it"),
     permissions=listing(text(), "what each of its agents may, beside its own permissions"),
+    observe=flag("for want of a permission nothing is refused to its agents, and recorded"),
     verbs=listing(text(), "verbs of its own that its agents' permissions may use"),
     resources=listing(text(), "kinds of resource of its own"),
     created_at=instant(),
@@ -120,6 +121,7 @@ AGENT: Final = given(
     role=one_of(*Role, meaning="the one kind of work that it does and answers for"),
     permissions=listing(text(), "what it may, from its published version"),
     team_permissions=listing(text(), "what it may beside that, as every agent of its team"),
+    observed=flag("for want of a permission nothing is refused to it, and recorded, as its team's document says"),
     risk_tier=text(),
     data_classes=listing(anything()),
     review_by=maybe({"type": "string", "format": "date"}),
@@ -145,7 +147,10 @@ SHOWN_AGENT: Final = given(
     last_run=maybe(given(run=ident(), at=instant(), meaning="the newest run in which it did something")),
 )
 PIPELINE: Final = given(
-    _OWNED, release=maybe(text("digest of what runs start with; null until it is published")), meaning="A named composition of agents."
+    _OWNED,
+    release=maybe(text("digest of what runs start with; null until it is published")),
+    permissions=maybe(listing(text(), "what its runs may do at all; null where it says nothing, and narrows nothing")),
+    meaning="A named composition of agents.",
 )
 SHOWN_PIPELINE: Final = given(
     {**PIPELINE["properties"], **_STANDS},
@@ -285,7 +290,16 @@ MAY_ASKED: Final[dict[str, Shape]] = {
     "verb": text("such as read, write, call or connect", pattern=PRINTABLE, example="read"),
     "resource": text("kind and name", pattern="^[^\\x00-\\x1f\\x7f-\\x9f]{1,1000}$", example="feed:metrics"),
     "args": text("what the call would be given, as one JSON object, for permissions with a condition", least=2, most=8_000),
+    "pipeline": named("in a run of this pipeline, which may bound what its runs do", "deploy"),
+    "as": text("in a run that this person has started, with what they may at this moment", pattern=PRINTABLE, most=150, example="alice"),
 }
+SAID: Final = given(
+    holder=text("the agent, the pipeline or the person", example="pipeline:deploy"),
+    effect=one_of(*EFFECTS, meaning="what it says by itself"),
+    rule=maybe(text("the permission that decides there; null where none names it, and of a person")),
+    why=text(),
+    meaning="What one of those says that bound a call together.",
+)
 _ROOM: Final[dict[str, Shape]] = {
     "used": maybe(whole("how much of the rate of that permission is used up now, over all runs; null where it has none")),
     "of": maybe(whole("how many uses its rate has")),
@@ -299,9 +313,11 @@ MAY: Final = given(
     resource=text(),
     effect=one_of(*EFFECTS, meaning="what the boundary would say now"),
     rule=maybe(text("the permission that decides; null where none names it, and it is denied")),
-    source=maybe(text("who holds it: the agent or its team", example="agent:deployer")),
+    source=maybe(text("who holds it: the agent, its team or the pipeline", example="agent:deployer")),
     why=text(),
     change=text("what would change the answer"),
+    observed=flag("it is allowed only because for want of a permission nothing is refused to the agents of its team"),
+    layers=listing(SAID, "what each of those says that bound the call together, the agent first; the strictest decides"),
     draft=maybe(one_of(*EFFECTS, meaning="what it would be once the draft is published, where that is something else")),
     meaning="Whether an agent may do something.",
 )
@@ -318,6 +334,7 @@ RIGHT: Final = given(
 RIGHTS: Final = given(
     agent=text(),
     state=one_of(*Standing),
+    observed=flag("what none of them names is recorded, and not refused"),
     known_since=instant("uses before that were not noted"),
     permissions=listing(ref("Right"), "its own, then its team's"),
     meaning="All that an agent may do now.",

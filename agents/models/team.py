@@ -36,6 +36,8 @@ class Team(models.Model):
     verbs = models.JSONField(default=list, blank=True)
     resources = models.JSONField(default=list, blank=True)
     permissions = models.JSONField(default=list, blank=True)
+    observe = models.BooleanField(default=False)
+    """What its agents would be refused for want of a permission is recorded, and not refused."""
     created_at = models.DateTimeField()
 
     objects = TeamQuerySet.as_manager()

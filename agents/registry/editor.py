@@ -53,7 +53,7 @@ def editor_schema() -> Schema:
 def team() -> Schema:
     """Who owns."""
     words: Schema = {"type": "array", "items": NAMED, "maxItems": MAX_WORDS}
-    own: Schema = {"permissions": PERMITTED, "verbs": words, "resources": words}
+    own: Schema = {"permissions": PERMITTED, "observe": {"type": "boolean"}, "verbs": words, "resources": words}
     return _object({"kind": {"const": "team"}, "name": NAMED, "accountable": TEXT, **own}, ["kind", "name"])
 
 
@@ -144,6 +144,7 @@ def pipeline() -> Schema:
             "limits": limits,
             "replayable": {"type": "boolean"},
             "priority": {"enum": list(PRIORITIES), "default": "normal"},
+            "permissions": PERMITTED,
         },
         ["kind", "name", "team", "input", "steps", "verify"],
     )

@@ -61,6 +61,7 @@ APPROVAL: Final = given(
     mode=maybe(one_of(*Mode, meaning="what becomes of it if the worker dies")),
     role=maybe(text()),
     purpose=maybe(text("as the agent's file says it")),
+    uncontained=flag("nothing kept the agent's code from the network when it was last called"),
     started_by=text("who started the run", example="person:alice"),
     waits_since_s=whole("how long it has waited, in seconds"),
     cost_nano=given(spent=_NANO, reserved=_NANO, this=_NANO, limit=maybe(_NANO), meaning="What the run has cost, and the most that this call may."),
