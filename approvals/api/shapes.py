@@ -53,7 +53,16 @@ _EVIDENCE: Final = given(
 )
 APPROVAL: Final = given(
     _SHORT,
-    uses=listing(given(verb=text(), resource=text(), permission=text(), meaning="What the call would touch, and the permission that asks for this.")),
+    uses=listing(
+        given(
+            verb=text(),
+            resource=text(),
+            permission=text(),
+            holder=text("who holds that permission, where it is neither the agent nor its team", example="pipeline:deploy"),
+            optional=("holder",),
+            meaning="What the call would touch, and a permission that asks for this.",
+        )
+    ),
     version=maybe(whole("the agent's version")),
     rounds_left=whole("how often it can still be sent back to be made anew"),
     version_digest=maybe(text()),

@@ -114,13 +114,17 @@ def decided(
     """
     if standing is None:
         return ()
+    given, words = request.arguments, standing.vocabulary
+    if not (above.layers or standing.observe):  # as of most calls: one holder is asked past the layers
+        used_up = {rule for holder, rule in full if not holder} if full else ()
+        return [
+            grants.decide(standing.permissions, verb, resource, now=now, args=given, vocabulary=words, full=used_up)
+            for verb, resource in request.uses
+        ]
     every = layers_of(standing, above)
     if request.kind is CallKind.INLINE:
         every = tuple(replace(layer, observe=False) for layer in every)
-    return [
-        layers.decide(every, verb, resource, now=now, args=request.arguments, vocabulary=standing.vocabulary, full=full)
-        for verb, resource in request.uses
-    ]
+    return [layers.decide(every, verb, resource, now=now, args=given, vocabulary=words, full=full) for verb, resource in request.uses]
 
 
 def _used_up(agent: str, decisions: Sequence[Decision], full: Full) -> Refusal | None:
