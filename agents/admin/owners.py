@@ -184,9 +184,9 @@ def _asked(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     form = MayForm(request.GET if "verb" in request.GET else None)
     if not form.is_valid():
         return {"may_form": form, "may": None}
-    of = {name: form.cleaned_data.pop(name) or None for name in ("pipeline", "person")}
+    said = {**form.cleaned_data, **{name: form.cleaned_data[name] or None for name in ("pipeline", "person")}}
     try:
-        return {"may_form": form, "may": registry.may(agent.name, **form.cleaned_data, **of, actor=actor_of(request))}
+        return {"may_form": form, "may": registry.may(agent.name, **said, actor=actor_of(request))}
     except NotFound as error:
         form.add_error("pipeline" if isinstance(error, UnknownPipeline) else "person", visible(error.message, 300))
         return {"may_form": form, "may": None}

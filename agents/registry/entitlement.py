@@ -68,7 +68,8 @@ class May:
 
     def as_record(self) -> dict[str, Any]:
         """As JSON says it."""
-        said = {"agent": self.agent.name, "state": str(self.agent.state), "verb": self.verb, "resource": self.resource, "effect": self.effect}
+        said: dict[str, Any] = {"agent": self.agent.name, "state": str(self.agent.state), "verb": self.verb, "resource": self.resource}
+        said["effect"] = self.effect
         room = {"used": None, "of": None, "fits_at": None} if self.room is None else self.room.as_record()
         said |= {"rule": self.rule, "source": self.source, "why": self.why, "change": self.change, "draft": self.draft, **room}
         return {**said, "observed": self.observed, "layers": [each.as_record() for each in self.layers]}

@@ -3,8 +3,9 @@
 Reads no row and no clock. Used by the boundary, which asks it before each call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 from agents import registry
@@ -12,7 +13,9 @@ from agents.layers import PIPELINE, Layer
 from agents.registry import Behalf
 from agents.stops import Place
 from runs.boundary.standing import Stands
-from runs.boundary.values import NOTHING_ABOVE, Above, Bound
+from runs.boundary.values import Above, Bound
+
+NOT_DRIVEN: Final = Above(lost="its run is not driven by this worker any more")
 
 
 class Around:
@@ -34,8 +37,9 @@ class Around:
             self.behalves[run] = behalf
 
     def leave(self, run: UUID) -> None:
-        for known in (self.lines, self.behalves, self._known):
-            known.pop(run, None)  # type: ignore[attr-defined]
+        self.lines.pop(run, None)
+        self.behalves.pop(run, None)
+        self._known.pop(run, None)
 
     @property
     def pipelines(self) -> frozenset[str]:
@@ -48,16 +52,19 @@ class Around:
 
     def learn(self, stands: Stands, *, asked_at: datetime) -> None:
         """What was asked for earlier may come later."""
-        for table, read in ((self._bounds, stands.bounds), (self._lost, stands.lost)):
-            newer = {what: said for what, said in read.items() if self._asked_at.get(what, asked_at) <= asked_at}  # type: ignore[attr-defined]
-            table.update(newer)  # type: ignore[attr-defined]
-            self._asked_at.update(dict.fromkeys(newer, asked_at))
+        self._bounds.update({name: stands.bounds[name] for name in self._newer(stands.bounds, asked_at)})
+        self._lost.update({behalf: stands.lost[behalf] for behalf in self._newer(stands.lost, asked_at)})
         self._known.clear()
+
+    def _newer(self, read: Iterable[str | Behalf], asked_at: datetime) -> list[Any]:
+        newer = [what for what in read if self._asked_at.get(what, asked_at) <= asked_at]
+        self._asked_at.update(dict.fromkeys(newer, asked_at))
+        return newer
 
     def above(self, run: UUID) -> Above:
         """What bounds this run's calls. What is not known here lets nothing through."""
         if run not in self.lines:
-            return NOTHING_ABOVE
+            return NOT_DRIVEN
         if run not in self._known:
             self._known[run] = self._above(run)
         return self._known[run]

@@ -93,10 +93,12 @@ def shape_fetch(parent: Request, ordinal: int, tool: str, arguments: Mapping[str
 
     What nothing can be made of says so (`odd`), without what it was given: the boundary refuses it, as it refuses anything.
     """
+    name, odd = FETCH if tool == FETCH else "unknown", ""
+    uses: tuple[tuple[str, str], ...] = ()
     try:
-        name, uses, odd = FETCH, (("read", _asked_of(tool, arguments)),), ""
+        uses = (("read", _asked_of(tool, arguments)),)
     except Unshapable as error:
-        name, arguments, uses, odd = tool if tool == FETCH else "unknown", {}, (), str(error)
+        arguments, odd = {}, str(error)
     return Request(
         run=parent.run,
         step=parent.step,

@@ -16,7 +16,8 @@ from agents import contracts, grants, layers
 from agents.grants import ALLOW, DENY, REQUIRE_APPROVAL, parse_rule
 from agents.layers import Layer
 from agents.spec.policies import default_policy
-from runs.boundary import Above, Account, Ask, Refusal, Request, Standing, admit
+from runs.adapters import http
+from runs.boundary import Above, Account, Ask, Boundary, Refusal, Request, Standing, admit
 from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Agent
 from tests.simulation.mutating import Edit, Mutant, mutated
@@ -195,6 +196,19 @@ PROPERTIES: tuple[Callable[[], None], ...] = (
 @pytest.mark.parametrize("holds", PROPERTIES, ids=lambda holds: holds.__name__)
 def test_it_holds(holds: Callable[[], None]) -> None:
     holds()
+
+
+async def test_where_a_fetch_is_led_to_for_want_of_a_permission_is_recorded() -> None:
+    boundary, led = Boundary(children=1), dict[str, None]()
+    boundary.standings["worker"] = Standing("active", ("deny read network:bad.example",), observe=True)
+    asked = request(("read", "network:example.com"), {"n": 1}, CallKind.TOOL)
+    boundary.around.take(asked.run, (), None)
+    policy = boundary._policy(asked, led)
+    assert [policy.may(http.target_of(f"http://{host}/")) for host in ("example.com", "other.example", "bad.example")] == [True, True, False]
+    assert list(led) == ["no permission allows read network:other.example"]  # what was asked for first its intent says
+    boundary.around.leave(asked.run)
+    assert boundary.around.above(asked.run).lost is not None
+    await boundary.close()
 
 
 # --- mutants ---------------------------------------------------------------------------------------------------------
