@@ -9,7 +9,8 @@ from rest_framework.response import Response
 
 from agents import registry
 from agents.api import finding, rendering
-from agents.api.shapes import AGENT_ROLLBACK_ASKED, MAY_ASKED, PUBLISH_ASKED, REASON_ASKED
+from agents.api.right_shapes import MAY_ASKED
+from agents.api.shapes import AGENT_ROLLBACK_ASKED, PUBLISH_ASKED, REASON_ASKED
 from agents.errors import NoSuchVersion, NotGranted, NotPublishable, NotPublished, Retired, UnknownAgent, UnknownPerson, UnknownPipeline
 from agents.models import Agent, Role, Standing
 from audit import clock, reports

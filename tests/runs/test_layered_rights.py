@@ -141,6 +141,15 @@ def everybody_who_asks_for_a_yes_is_named(first: Layer, beyond: list[Layer], use
 
 
 @checked
+@given(st.lists(st.sampled_from(["", " policy p", " policy q"]), min_size=1, max_size=4))
+def two_policies_for_one_thing_are_none(policies: list[str]) -> None:
+    every = [Layer(f"pipeline:p{number}" if number else "", (f"require_approval read feed:a{each}",)) for number, each in enumerate(policies)]
+    decision, named = together(every, ("read", "feed:a"), {}), {each[-1] for each in policies if each}
+    assert decision.effect == (DENY if len(named) > 1 else REQUIRE_APPROVAL)
+    assert len(named) != 1 or {decision.policy} == named
+
+
+@checked
 @given(
     st.lists(st.sampled_from(["allow connect network:*", "allow read feed:*", "deny connect network:a.example"]), max_size=2), above, st.booleans()
 )
@@ -186,6 +195,7 @@ PROPERTIES: tuple[Callable[[], None], ...] = (
     a_further_layer_never_loosens,
     what_is_observed_widens_nothing_that_is_enforced,
     everybody_who_asks_for_a_yes_is_named,
+    two_policies_for_one_thing_are_none,
     a_child_has_the_network_only_where_every_layer_gives_it,
     a_call_has_no_more_rights_than_its_person,
     a_rate_that_is_used_up_refuses_whoever_holds_it,
@@ -247,7 +257,7 @@ MUTANTS = (
         "    if (denying is not None and decisions[-1].effect == DENY) or not decisions:\n",
         a_further_layer_never_loosens,
     ),
-    _one("take two policies for one", LAYERS, "    if other is not None:\n", "    if False:\n", NAMED),
+    _one("take two policies for one", LAYERS, "    if other is not None:\n", "    if False:\n", two_policies_for_one_thing_are_none),
     _one(
         "name only the first who asks",
         LAYERS,
