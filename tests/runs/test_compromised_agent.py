@@ -195,17 +195,14 @@ def test_beyond_a_rate_nothing_goes_out(tmp_path: Path, servers: tuple[Feed, Fee
 def test_observed_only_it_is_let_out_no_further_than_no_line_speaks_of(tmp_path: Path, servers: tuple[Feed, Feed]) -> None:
     """In a team that is only observed: a deny holds, an approval is asked for, and an address that isn't public stays shut."""
     mine, other = servers
-    own = [f"allow read network:{mine.endpoint}", "deny read network:* when args.url.contains('secret')", "deny write deploy:production"]
+    own = [f"allow read network:{mine.endpoint}", "deny read network:* when args.url.contains('secret')"]
     registry.apply_folder(observed(tmp_path / "t"), actor=SYSTEM, publish=True)
-    published(tmp_path / "p", own, uses='["write deploy:{input.to}"]', steps=f"{TRIES}\n{LOOP}", verify=OF_A_LOOP)
-    file, items = tmp_path / "log", [{"to": to, "version": "1"} for to in ("staging", "production")]
-    attempts = fetches(f"{mine.url}/ok", f"{mine.url}/secret", f"{other.url}/x", f"http://{META}/")
-    run = pipelines.run(input={"attempts": [list(each) for each in attempts], "items": items, "file": str(file)})
-    assert pipelines.step(run, "try")["result"]["said"] == ["done", "denied", "denied", "denied"]
-    assert (mine.paths, other.paths) == (["/ok"], [])
-    assert [json.loads(line)[0] for line in file.read_text().splitlines()] == ["staging"]
-    seen = [said for step in run["steps"] for call in step["calls"] for said in call["observed"]]
-    assert "no permission allows write deploy:staging" in seen and run["observing"] == ["platform"]
+    published(tmp_path / "p", own, steps=TRIES)
+    said, run = tried(fetches(f"{mine.url}/ok", f"{mine.url}/secret", f"{other.url}/x", f"http://{META}/"))
+    assert (said, mine.paths, other.paths) == (["done", "denied", "denied", "denied"], ["/ok"], [])
+    assert denials(run) == 3 and run["observing"] == ["platform"]
+    seen = [text for step in run["steps"] for call in step["calls"] for text in call["observed"]]
+    assert f"no permission allows read network:{other.endpoint}" in seen
 
 
 def observed(path: Path) -> Path:
