@@ -43,6 +43,17 @@ class Decision:
     """Rules that are only observed, and would have refused what is allowed."""
     policy: str | None = None
     """Of what needs an approval: the policy that its rule names, None for the default."""
+    holder: str = ""
+    """Whose rules decided, where those are not the agent's own and its team's."""
+    lacks: bool = False
+    """It is allowed only because for want of a rule nothing is refused there; recorded."""
+    parts: tuple[Decision, ...] = ()
+    """Where rules of several holders were asked and none of them denied it: what each said."""
+
+    @property
+    def every(self) -> tuple[Decision, ...]:
+        """What each holder of rules said, of those that had a say in it."""
+        return self.parts or (self,)
 
     @property
     def allowed(self) -> bool:

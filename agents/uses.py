@@ -19,7 +19,7 @@ from audit import bulk, clock
 from audit.instants import to_the_second
 
 Used = tuple[str, str]
-"""An agent's name and the text of a permission."""
+"""An agent's name, or pipeline:NAME, and the text of a permission."""
 
 NOTED_FOR: Final = timedelta(hours=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

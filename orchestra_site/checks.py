@@ -186,6 +186,20 @@ def check_words(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckM
 
 
 @register(TAG, deploy=True)
+def check_observed(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Meant for the first days: whoever puts it into production should know that nothing is refused there for want of a permission."""
+    try:
+        found = registry.observed_teams()
+    except DatabaseError:  # not migrated yet
+        return []
+    listed = ", ".join(f"'{visible(name, 80)}'" for name in found[:MOST_NAMED])
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    hint = "Grant them what they need (`manage.py can AGENT` lists it), write `observe: false` in the team's document, apply with --publish."
+    said = f"The agents of team {listed}{more} are only observed: what no permission allows is carried out and recorded."
+    return [Warning(said, hint=hint, id="orchestra.W010")] if found else []
+
+
+@register(TAG, deploy=True)
 def check_secret(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """A generated key lives on one machine: queue tasks are signed with it, so another machine's would be refused."""
     if os.environ.get("ORCHESTRA_SECRET_KEY") or connection.vendor != "postgresql":

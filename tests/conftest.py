@@ -17,6 +17,7 @@ from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from agents.models import Team
 from audit.models import triggers
 from tests import factories, servers
 from tests.reached import (  # noqa: F401 - hooks: pytest finds them here
@@ -73,6 +74,13 @@ def bob(db: None) -> User:
 def charlie(db: None) -> User:
     """An outsider, who must see nothing."""
     return factories.person("charlie")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """As after any flush: no team is there but those that a test makes. What a fresh installation has is made where that is tested."""
+    with django_db_blocker.unblock():
+        Team.objects.filter(name="dev").delete()
 
 
 @pytest.fixture(scope="session", autouse=True)

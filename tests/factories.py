@@ -13,3 +13,8 @@ def person(username: str, *, staff: bool = False) -> User:
 def make_roles() -> None:
     """The roles that the migration ships, where a flush has taken them."""
     import_module("agents.migrations.0016_roles").make_roles(apps, None)
+
+
+def make_dev_team() -> None:
+    """What the migration gives a fresh installation."""
+    import_module("agents.migrations.0019_dev_team").make_dev_team(apps, None)

@@ -24,13 +24,14 @@ from agents.admin.histories import history_of
 from agents.admin.picture import picture
 from agents.admin.running import running
 from agents.admin.words import in_words
+from agents.errors import UnknownPipeline
 from agents.models import Agent, AgentNotice, ModelAlias, Pipeline, Release, Role, Scope, Standing, Team, Version, VersionState
 from agents.registry import composing
 from agents.registry.changes import compare
 from audit import clock
 from audit.actors import Actor
 from audit.admin import ReadOnlyAdmin, choice, text_field
-from audit.errors import Conflict, Invalid
+from audit.errors import Conflict, Invalid, NotFound
 from audit.requests import actor_of
 from audit.visible import visible
 
@@ -119,6 +120,7 @@ class AgentPage(OwnerAdmin):
             **_rights(row, actor),
             **_asked(request, row),
             **_running(row, runs, actor),
+            "observing": [row.team.name] if row.team.observe else [],
             "overdue": row.review_by is not None and row.review_by < clock.now().date(),
             "notices": row.ahead,
             "kept": _kept(row),
@@ -168,6 +170,8 @@ class MayForm(forms.Form):
     verb = text_field("May it", longest=63, such_as="a verb: read, write, call, connect")
     resource = text_field("this", longest=1_000, such_as="kind and name: feed:metrics")
     args = text_field("given", longest=8_000, required=False, such_as="its arguments, as JSON, or nothing")
+    pipeline = text_field("in a run of", longest=63, required=False, such_as="a pipeline, or nothing")
+    person = text_field("started by", longest=150, required=False, such_as="a person, or nothing")
 
     def clean_args(self) -> dict[str, Any] | None:
         try:
@@ -178,8 +182,14 @@ class MayForm(forms.Form):
 
 def _asked(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     form = MayForm(request.GET if "verb" in request.GET else None)
-    answer = registry.may(agent.name, **form.cleaned_data, actor=actor_of(request)) if form.is_valid() else None
-    return {"may_form": form, "may": answer}
+    if not form.is_valid():
+        return {"may_form": form, "may": None}
+    said = {**form.cleaned_data, **{name: form.cleaned_data[name] or None for name in ("pipeline", "person")}}
+    try:
+        return {"may_form": form, "may": registry.may(agent.name, **said, actor=actor_of(request))}
+    except NotFound as error:
+        form.add_error("pipeline" if isinstance(error, UnknownPipeline) else "person", visible(error.message, 300))
+        return {"may_form": form, "may": None}
 
 
 class PipelinePage(OwnerAdmin):
@@ -201,6 +211,8 @@ class PipelinePage(OwnerAdmin):
             **super().page_context(request, row),
             "stop_url": _stop_url(row) if actor.may_suspend(row.team.name) and row.state != Standing.RETIRED else None,
             "spec": spec,
+            "bounds": None if row.permissions is None else in_words(row.permissions),
+            "observing": sorted(set(Team.objects.filter(observe=True, agents__name__in=names).values_list("name", flat=True))),
             "boxes": [] if spec is None else picture(spec),
             "agents": dict(agents.values_list("name", "pk")),
             "releases": list(Release.objects.filter(pipeline=row).select_related("version").defer("manifest")[:MOST_VERSIONS]),

@@ -76,6 +76,7 @@ class TeamAdmin(ReadOnlyAdmin):
         people = registry.people_of(row.name, actor=actor)
         return {
             "stopped": registry.stops_on([row.subject], actor=actor),
+            "observing": [row.name] if row.observe else [],
             "people": people,
             "may_manage": actor.may_manage_people,
             "may_let_in": actor.may_manage_people and actor.may_let_in(row.name),

@@ -9,8 +9,9 @@ from rest_framework.response import Response
 
 from agents import registry
 from agents.api import finding, rendering
-from agents.api.shapes import AGENT_ROLLBACK_ASKED, MAY_ASKED, PUBLISH_ASKED, REASON_ASKED
-from agents.errors import NoSuchVersion, NotGranted, NotPublishable, NotPublished, Retired, UnknownAgent
+from agents.api.right_shapes import MAY_ASKED
+from agents.api.shapes import AGENT_ROLLBACK_ASKED, PUBLISH_ASKED, REASON_ASKED
+from agents.errors import NoSuchVersion, NotGranted, NotPublishable, NotPublished, Retired, UnknownAgent, UnknownPerson, UnknownPipeline
 from agents.models import Agent, Role, Standing
 from audit import clock, reports
 from audit.api.doors import Asked, Door, operation
@@ -72,17 +73,19 @@ class MayView(Door):
         does=(
             "The answer that the boundary would give now, the permission that decides and what would change it: deny wins over require_approval, "
             "that over allow, and what no permission names is denied. Permissions are the agent's own and its team's; one with a condition is judged "
-            "by `args`. A price, a rate or an account may refuse the call all the same."
+            "by `args`. With `pipeline` and `as` the answer is for a run of that pipeline that this person has started: no call has more rights than "
+            "either. A price, a rate or an account may refuse the call all the same."
         ),
         query=MAY_ASKED,
         needs=("verb", "resource"),
         gives=ref("May"),
-        refuses=(UnknownAgent, Invalid),
+        refuses=(UnknownAgent, UnknownPipeline, UnknownPerson, Invalid),
     )
     def get(self, asked: Asked, agent: str) -> Response:
         finding.agent(agent, asked.actor)  # whoever may not see it learns nothing of the arguments either
         args = registry.arguments_of(asked.query["args"]) if "args" in asked.query else None
-        return Response(registry.may(agent, asked.query["verb"], asked.query["resource"], actor=asked.actor, args=args).as_record())
+        of = {"pipeline": asked.query.get("pipeline"), "person": asked.query.get("as")}
+        return Response(registry.may(agent, asked.query["verb"], asked.query["resource"], actor=asked.actor, args=args, **of).as_record())
 
 
 class RightsView(Door):

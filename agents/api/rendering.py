@@ -13,7 +13,7 @@ from audit import clock
 
 
 def team(row: Team) -> dict[str, Any]:
-    kept = ("name", "accountable", "permissions", "verbs", "resources", "notices")
+    kept = ("name", "accountable", "permissions", "observe", "verbs", "resources", "notices")
     return {**{name: getattr(row, name) for name in kept}, "created_at": clock.to_text(row.created_at)}
 
 
@@ -21,7 +21,14 @@ def agent(row: Agent, today: date) -> dict[str, Any]:
     """Its notices are read with the row, where there are many."""
     kept = {name: getattr(row, name) for name in ("role", "permissions", "risk_tier", "data_classes")}
     due = {"review_by": _day(row.review_by), "review_due_in_days": (row.review_by - today).days if row.review_by else None}
-    return {**_owned(row), **kept, "team_permissions": row.team.permissions, **due, "notices": [_notice(each) for each in row.ahead]}
+    return {
+        **_owned(row),
+        **kept,
+        "team_permissions": row.team.permissions,
+        "observed": row.team.observe,
+        **due,
+        "notices": [_notice(each) for each in row.ahead],
+    }
 
 
 def _notice(row: AgentNotice) -> dict[str, Any]:
@@ -38,7 +45,7 @@ def runs(found: Iterable[Runs]) -> dict[str, int]:
 
 
 def pipeline(row: Pipeline) -> dict[str, Any]:
-    return {**_owned(row), "release": row.current_release.digest if row.current_release else None}
+    return {**_owned(row), "release": row.current_release.digest if row.current_release else None, "permissions": row.permissions}
 
 
 def shown_pipeline(row: Pipeline, stands: dict[str, int | None]) -> dict[str, Any]:

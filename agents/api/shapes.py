@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from agents.grants import EFFECTS
+from agents.api.right_shapes import MAY, RIGHT, RIGHTS
 from agents.models import Ground, Role, Standing, VersionState
 from agents.spec.notices import EVENTS, FORMATS
 from audit.api.shapes import (
     PERSON_PATTERN,
-    PRINTABLE,
     Shape,
     anything,
     flag,
@@ -35,6 +34,7 @@ TEAM: Final = given(
     name=text(),
     accountable=text("who answers for it"),
     permissions=listing(text(), "what each of its agents may, beside its own permissions"),
+    observe=flag("for want of a permission nothing is refused to its agents, and recorded"),
     verbs=listing(text(), "verbs of its own that its agents' permissions may use"),
     resources=listing(text(), "kinds of resource of its own"),
     notices=listing(given(_WEBHOOK, format=one_of(*FORMATS), events=listing(one_of(*EVENTS)), meaning="A webhook that is told what concerns it.")),
@@ -124,6 +124,7 @@ AGENT: Final = given(
     role=one_of(*Role, meaning="the one kind of work that it does and answers for"),
     permissions=listing(text(), "what it may, from its published version"),
     team_permissions=listing(text(), "what it may beside that, as every agent of its team"),
+    observed=flag("for want of a permission nothing is refused to it, and recorded, as its team's document says"),
     risk_tier=text(),
     data_classes=listing(anything()),
     review_by=maybe({"type": "string", "format": "date"}),
@@ -149,7 +150,10 @@ SHOWN_AGENT: Final = given(
     last_run=maybe(given(run=ident(), at=instant(), meaning="the newest run in which it did something")),
 )
 PIPELINE: Final = given(
-    _OWNED, release=maybe(text("digest of what runs start with; null until it is published")), meaning="A named composition of agents."
+    _OWNED,
+    release=maybe(text("digest of what runs start with; null until it is published")),
+    permissions=maybe(listing(text(), "what its runs may do at all; null where it says nothing, and narrows nothing")),
+    meaning="A named composition of agents.",
 )
 SHOWN_PIPELINE: Final = given(
     {**PIPELINE["properties"], **_STANDS},
@@ -284,47 +288,6 @@ ROLLBACK_ASKED: Final = given(
     release=text("for a pipeline: the release to go back to, by the beginning of its digest", pattern="^[0-9a-f]{8,64}$"),
     optional=("version", "release"),
     examples=[{}, {"version": 2}],
-)
-MAY_ASKED: Final[dict[str, Shape]] = {
-    "verb": text("such as read, write, call or connect", pattern=PRINTABLE, example="read"),
-    "resource": text("kind and name", pattern="^[^\\x00-\\x1f\\x7f-\\x9f]{1,1000}$", example="feed:metrics"),
-    "args": text("what the call would be given, as one JSON object, for permissions with a condition", least=2, most=8_000),
-}
-_ROOM: Final[dict[str, Shape]] = {
-    "used": maybe(whole("how much of the rate of that permission is used up now, over all runs; null where it has none")),
-    "of": maybe(whole("how many uses its rate has")),
-    "fits_at": maybe(instant("when the next one fits, where none fits now: a call before is refused with the cause rate")),
-}
-MAY: Final = given(
-    _ROOM,
-    agent=text(),
-    state=one_of(*Standing),
-    verb=text(),
-    resource=text(),
-    effect=one_of(*EFFECTS, meaning="what the boundary would say now"),
-    rule=maybe(text("the permission that decides; null where none names it, and it is denied")),
-    source=maybe(text("who holds it: the agent or its team", example="agent:deployer")),
-    why=text(),
-    change=text("what would change the answer"),
-    draft=maybe(one_of(*EFFECTS, meaning="what it would be once the draft is published, where that is something else")),
-    meaning="Whether an agent may do something.",
-)
-RIGHT: Final = given(
-    _ROOM,
-    rule=text("the permission", example="allow write deploy:staging"),
-    source=text("who holds it: the agent or its team", example="agent:deployer"),
-    effect=one_of(*EFFECTS, "none", meaning="what it says now; none: nothing"),
-    why=text(),
-    used_at=maybe(instant("when a call was last let through by it; exact where it has a rate, else there may be more within the hour from then")),
-    unused=flag("not used for 90 days"),
-    meaning="A permission in force.",
-)
-RIGHTS: Final = given(
-    agent=text(),
-    state=one_of(*Standing),
-    known_since=instant("uses before that were not noted"),
-    permissions=listing(ref("Right"), "its own, then its team's"),
-    meaning="All that an agent may do now.",
 )
 AGENT_ROLLBACK_ASKED: Final = given(version=ROLLBACK_ASKED["properties"]["version"], optional=("version",), examples=[{}, {"version": 2}])
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.children.calls import Conversation
-from agents.children.process import Ended, start
+from agents.children.process import Ended, can_contain, start
 from agents.children.turns import Child, Key, Turns
 from agents.children.values import Broken, Job, MayGo, NeverSent, OnCall, OnProgress, PoolClosed, Returned
 
@@ -32,6 +32,11 @@ class Pool:
         self._turns = Turns(size)
         self._busy: set[Child] = set()
         self._burials: set[asyncio.Task[None]] = set()
+
+    @property
+    def contains(self) -> bool:
+        """Whether its children are kept from the network where no permission gives it; known for sure once one has started."""
+        return can_contain()
 
     async def call(
         self,

@@ -33,6 +33,11 @@ _given = {"level": _LEVELS[0]}
 _zombies: list[subprocess.Popen[bytes]] = []
 
 
+def can_contain() -> bool:
+    """Whether this system keeps a child from the network, as far as it is known: until a child has been refused that, it is taken to."""
+    return _given["level"] != "none"
+
+
 class Ended(Exception):
     """The child is gone. `how` is the keeper's last word: "exit 3", "signal 9", "processes 64", "memory 734003200 7", or nothing."""
 

@@ -9,13 +9,14 @@ from django.db import models
 
 
 class GrantUse(models.Model):
-    """`used_at` is exact to the hour, so that a busy permission writes nothing more than once in that time; exact where it has a rate.
+    """`agent` is an agent's name, or pipeline:NAME for what a pipeline lets its runs do.
 
+    `used_at` is exact to the hour, so that a busy permission writes nothing more than once in that time; exact where it has a rate.
     `recent` are the uses that count for its rate, as microseconds since 1970, oldest first: as many as the rate has, no more.
     """
 
     digest = models.CharField(max_length=64, primary_key=True)
-    agent = models.CharField(max_length=63)
+    agent = models.CharField(max_length=80)
     rule = models.CharField(max_length=1_000)
     used_at = models.DateTimeField()
     recent = models.JSONField(default=list)

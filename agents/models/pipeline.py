@@ -52,6 +52,8 @@ class Pipeline(models.Model):
     accountable = models.CharField(max_length=254, blank=True, default="")
     purpose = models.TextField(blank=True, default="")
     state = models.CharField(max_length=16, choices=Standing, default=Standing.DRAFT)
+    permissions = models.JSONField(null=True, blank=True, default=None)
+    """What its runs may do at all: live, as an agent's are. None where it says nothing, and so narrows nothing."""
     current_release = models.ForeignKey("agents.Release", on_delete=models.PROTECT, null=True, blank=True, related_name="current_for")
     created_at = models.DateTimeField()
 

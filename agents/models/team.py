@@ -38,6 +38,8 @@ class Team(models.Model):
     permissions = models.JSONField(default=list, blank=True)
     notices = models.JSONField(default=list, blank=True)
     """Webhooks that are told what concerns the team; an address or a secret that is one stands here as a reference."""
+    observe = models.BooleanField(default=False)
+    """What its agents would be refused for want of a permission is recorded, and not refused."""
     created_at = models.DateTimeField()
 
     objects = TeamQuerySet.as_manager()

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from .accounts import Place, change_password, create_person, people_visible_to, permit_person, person_shown, place_of, reset_password, set_active
 from .applying import apply_folder
+from .behalf import Behalf, why_lost
+from .behalf import said as lost_said
+from .bounding import bounds_in_force
 from .changes import Applied, Change, CodeChange, FieldChange, FileChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .composing import starts_runs
 from .deeds import actor_name, grantors_of, publishers_of, subject_of, versions_published_by
@@ -26,6 +29,7 @@ from .groups import (
 from .lapses import refuse_lapsed
 from .lapsing import Lapsed, suspend_lapsed
 from .mailboxes import set_email
+from .observing import observed_teams
 from .people import add_member, hide_team, people_of, remove_member, show_team
 from .policies import policies_in_force, policies_named, policy_numbers, policy_publishers_of, policy_shown
 from .pricing import Priced, set_price, update_prices
@@ -46,6 +50,7 @@ from .verbs import VERBS
 __all__ = [
     "VERBS",
     "Applied",
+    "Behalf",
     "Change",
     "CodeChange",
     "FieldChange",
@@ -69,6 +74,7 @@ __all__ = [
     "apply_files",
     "apply_folder",
     "arguments_of",
+    "bounds_in_force",
     "change_password",
     "create_group",
     "create_person",
@@ -81,10 +87,12 @@ __all__ = [
     "last_used",
     "lift",
     "lift_named",
+    "lost_said",
     "may",
     "may_be_asked",
     "nearest",
     "new_pipeline",
+    "observed_teams",
     "people_asked",
     "people_of",
     "people_visible_to",
@@ -131,4 +139,5 @@ __all__ = [
     "update_prices",
     "versions_published_by",
     "versions_run",
+    "why_lost",
 ]

@@ -19,7 +19,7 @@ from audit.actors import Actor
 from audit.errors import OrchestraError
 from audit.visible import named
 
-from . import composing, modelling, pinning, policies, releases, rows, versions, withdrawing
+from . import composing, modelling, observing, pinning, policies, releases, rows, versions, withdrawing
 from .changes import Applied, Change, FieldChange, MadeRelease
 from .diffs import Folders, code_changes, folders_of
 from .judging import unpublishable
@@ -79,7 +79,7 @@ def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
         many = f"{len(ordered)} problems" if len(ordered) > 1 else "1 problem"
         raise NotPublishable(f"{prepared.taken.name}: {many}; nothing was written", problems=ordered)
     applied.warnings = later
-    applied.hints += keep_accountable(prepared)
+    applied.hints += [*keep_accountable(prepared), *observing.hints(prepared)]
     held, together = withdrawing.held_once_published(prepared), {document.name for document in prepared.parsed.pipelines}
     applied.denied = withdrawing.left_without(held, apart_from=together, actor=turn.actor, now=turn.now)
     applied.hints += [*withdrawing.ended(prepared, turn.now), *_unbounded(prepared), *([] if applied.publish else _held_back(prepared))]
@@ -168,10 +168,17 @@ def _unbounded(prepared: Prepared) -> list[str]:
 
 def _held_back(prepared: Prepared) -> list[str]:
     """A team has no versions: what it grants waits for --publish all the same, as its agents' own permissions do."""
-    said = {document.name: document for document in prepared.parsed.teams if "permissions" in document.spec}
-    stored = dict(Team.objects.filter(name__in=said).values_list("name", "permissions"))
-    waiting = [document for name, document in said.items() if document.spec["permissions"] != stored.get(name, [])]
-    return [f"{one.file}:{one.line}: the permissions of team '{one.name}' change for all its agents with --publish" for one in waiting]
+    said = {document.name: document for document in prepared.parsed.teams}
+    stored = {team.name: team for team in Team.objects.filter(name__in=said)}
+    hints = []
+    for name, one in said.items():
+        team = stored.get(name, Team(name=name))
+        if one.spec.get("permissions", team.permissions) != team.permissions:
+            hints.append(f"{one.file}:{one.line}: the permissions of team '{name}' change for all its agents with --publish")
+        if one.spec.get("observe", team.observe) != team.observe:
+            does = "are only observed" if one.spec["observe"] else "are refused what no permission allows"
+            hints.append(f"{one.file}:{one.line}: the agents of team '{name}' {does} with --publish")
+    return hints
 
 
 def _write_one(turn: Turn, document: Document, team: Team, prepared: Prepared) -> tuple[Version, Change]:

@@ -171,11 +171,13 @@ def refusals(composition: Composition, document: Document | None = None) -> list
 
 
 def judged_by(version: Version) -> dict[str, Any]:
-    """The permissions that its agent would have: the version's, and those of its team, into which a publication moves it."""
+    """The permissions that its agent would have: the version's, and those of its team, into which a publication moves it, and whether that
+    team's agents are only observed.
+    """
     assert version.agent is not None  # one of an agent
     team, named = version.agent.team, version.spec["team"]
     team = team if team.name == named else Team.objects.get(name=named)
-    return {"permissions": [*version.spec["permissions"], *team.permissions]}
+    return {"permissions": [*version.spec["permissions"], *team.permissions], "observe": team.observe}
 
 
 def _out_of_use(composition: Composition) -> list[tuple[int, str]]:

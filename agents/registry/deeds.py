@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 from uuid import UUID
 
+from agents.layers import PIPELINE
 from agents.models import Agent as AgentRow
 from agents.models import Granting, PolicyVersion, Publication, Version
 from agents.models import Release as ReleaseRow
@@ -57,17 +58,20 @@ def versions_published_by(actor: Actor) -> list[UUID]:
 
 
 def grantors_of(wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], frozenset[str]]:
-    """By agent and permission who granted it, to the agent or to its team. `wanted`: of each agent the permissions.
+    """By holder and permission who granted it. `wanted`: of each agent, by its name, the permissions that it has itself or from its team, and
+    of each pipeline, as pipeline:NAME, those that bound its runs.
 
-    Of one that was granted before this was noted, everybody who wrote a version of the agent counts. Three statements for all.
+    Of one that was granted to an agent before this was noted, everybody who wrote a version of the agent counts. Three statements for all.
     """
     agents = list(AgentRow.objects.select_related("team").filter(name__in=wanted))
-    holders = {holder for agent in agents for holder in (agent.subject, agent.team.subject)}
+    pipelines = [holder for holder in wanted if holder.startswith(PIPELINE)]
+    holders = {*pipelines, *(holder for agent in agents for holder in (agent.subject, agent.team.subject))}
     rules = {rule for asked in wanted.values() for rule in asked}
     by: dict[tuple[str, str], set[str]] = defaultdict(set)
     for holder, rule, who in Granting.objects.filter(holder__in=holders, rule__in=rules).values_list("holder", "rule", "by"):
         by[holder, rule].add(who)
     found = {(agent.name, rule): by[agent.subject, rule] | by[agent.team.subject, rule] for agent in agents for rule in wanted[agent.name]}
+    found |= {(holder, rule): by[holder, rule] for holder in pipelines for rule in wanted[holder]}
     unnoted = {agent for (agent, _), who in found.items() if not who}
     authors = _authors_of(unnoted) if unnoted else {}
     return {(agent, rule): frozenset(who or authors.get(agent, set())) for (agent, rule), who in found.items()}

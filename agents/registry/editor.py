@@ -58,7 +58,7 @@ def team() -> Schema:
     events: Schema = {"type": "array", "items": {"enum": list(EVENTS)}}
     webhook: Schema = {"webhook": TEXT, "secret": REFERENCE, "format": {"enum": list(FORMATS), "default": FORMATS[0]}, "events": events}
     notices: Schema = {"type": "array", "maxItems": MOST_WEBHOOKS, "items": _object(webhook, ["webhook"])}
-    own: Schema = {"permissions": PERMITTED, "verbs": words, "resources": words, "notices": notices}
+    own: Schema = {"permissions": PERMITTED, "observe": {"type": "boolean"}, "verbs": words, "resources": words, "notices": notices}
     return _object({"kind": {"const": "team"}, "name": NAMED, "accountable": TEXT, **own}, ["kind", "name"])
 
 
@@ -148,6 +148,7 @@ def pipeline() -> Schema:
             "limits": limits,
             "replayable": {"type": "boolean"},
             "priority": {"enum": list(PRIORITIES), "default": "normal"},
+            "permissions": PERMITTED,
         },
         ["kind", "name", "team", "input", "steps", "verify"],
     )

@@ -1,13 +1,13 @@
 """What of a version is live and judged at run time: team, role, permissions, rate and breaker. Putting a version in force makes them so.
 
-Runs inside a Turn, with an entry for each that moves. Called by publishing, and by applying for an agent that was never published.
+Runs inside a Turn, with an entry for each that moves. Called by publishing, and by applying for what was never published.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from agents.models import Agent, Team
+from agents.models import Agent, Pipeline, Team
 from audit.canonical import digest
 from audit.ledger import Verb
 
@@ -59,18 +59,36 @@ def permit_team(turn: Turn, team: Team, permissions: list[str]) -> tuple[FieldCh
     return _granted(turn, verbs.TEAM_PERMITTED, team, permissions, team=team.name)
 
 
+def observe_team(turn: Turn, team: Team, *, observe: bool) -> tuple[FieldChange, ...]:
+    """Whether what its agents would be refused for want of a permission is only recorded, from now on; returns what that changed."""
+    fields = compare({"observe": team.observe}, {"observe": observe})
+    if fields:
+        team.observe = observe
+        team.save(update_fields=["observe"])
+        turn.note(verbs.TEAM_OBSERVED, team.subject, team=team.name, facts={"observe": observe})
+    return fields
+
+
+def bound_runs(turn: Turn, pipeline: Pipeline, spec: dict[str, Any]) -> tuple[FieldChange, ...]:
+    """What the pipeline's runs may do at all, from now on, also those at work; None where its version says nothing of it."""
+    said = spec.get("permissions")
+    return _granted(turn, verbs.PIPELINE_PERMITTED, pipeline, None if said is None else list(said), team=pipeline.team.name)
+
+
 def _permit(turn: Turn, agent: Agent, permissions: list[str]) -> tuple[FieldChange, ...]:
     return _granted(turn, verbs.AGENT_PERMITTED, agent, permissions, team=agent.team.name, agent=agent.name)
 
 
-def _granted(turn: Turn, verb: Verb, row: Agent | Team, permissions: list[str], **whose: str) -> tuple[FieldChange, ...]:
-    before = list(row.permissions)
+def _granted(
+    turn: Turn, verb: Verb, row: Agent | Team | Pipeline, permissions: list[str] | None, **whose: str
+) -> tuple[FieldChange, ...]:  # fmt: skip
+    before = None if row.permissions is None else list(row.permissions)
     if before == permissions:
         return ()
     row.permissions = permissions
     row.save(update_fields=["permissions"])
-    had, has = set(before), set(permissions)
-    moved = {"granted": [rule for rule in permissions if rule not in had], "withdrawn": [rule for rule in before if rule not in has]}
+    had, has = set(before or ()), set(permissions or ())
+    moved = {"granted": [rule for rule in permissions or () if rule not in had], "withdrawn": [rule for rule in before or () if rule not in has]}
     facts = {**{what: len(rules) for what, rules in moved.items()}, "digest": digest(permissions)}
     deeds.note_granted(turn, row.subject, moved["granted"], moved["withdrawn"])
     turn.note(verb, row.subject, facts=facts, openings={"permissions": moved}, **whose)

@@ -22,7 +22,7 @@ def unpublishable(prepared: Prepared, actor: Actor) -> list[Problem]:
     for document in parsed.agents:
         if document.name not in named:  # of the others validation says it
             found += _missing_contracts(document, prepared)
-    teams = _teams(prepared)
+    teams = teams_once_published(prepared)
     agents = [(document, Agent(name=document.name, team=teams[document.spec["team"]])) for document in parsed.agents]
     here = {document.name: Version(agent=agent, spec=document.spec) for document, agent in agents}
     aliases = {document.name: document.spec for document in parsed.models}
@@ -41,13 +41,15 @@ def unpublishable(prepared: Prepared, actor: Actor) -> list[Problem]:
     return list(dict.fromkeys(found))
 
 
-def _teams(prepared: Prepared) -> dict[str, Team]:
-    """The teams of the folder's agents, with what they will grant."""
+def teams_once_published(prepared: Prepared) -> dict[str, Team]:
+    """The teams of the folder's agents, with what they will grant and enforce."""
     names = {document.spec["team"] for document in prepared.parsed.agents}
     teams = {name: Team(name=name) for name in names} | {team.name: team for team in Team.objects.filter(name__in=names)}
     for document in prepared.parsed.teams:
         if document.name in teams and "permissions" in document.spec:
             teams[document.name].permissions = document.spec["permissions"]
+        if document.name in teams and "observe" in document.spec:
+            teams[document.name].observe = document.spec["observe"]
     return teams
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
+from django.db.models import Q
 from guardian.shortcuts import assign_perm, remove_perm
 
 from agents.errors import NotGranted, UnknownPerson, UnknownTeam
@@ -111,6 +112,19 @@ def shown_to(person: User) -> frozenset[str]:
 def permissions_of(person: User) -> frozenset[str]:
     """What this person was given beyond their teams, whether or not they may sign in now: `has_perm` knows nothing of who may not."""
     return given_to(person).beyond
+
+
+def person_asked_about(username: str, *, actor: Actor) -> str:
+    """Somebody whom the actor may see: anybody for one who sees everything or manages people, else themselves and their teams' members.
+
+    UnknownPerson.
+    """
+    rows = User.objects.filter(username=username) if username.isprintable() else User.objects.none()
+    if not (actor.sees_everything or actor.may_manage_people):
+        rows = rows.filter(Q(username=actor.id) | Q(orchestra_teams__name__in=actor.sees)).distinct()
+    if not rows.exists():
+        raise UnknownPerson(f"there is no person '{visible(username, 80)}' whom you may see")
+    return username
 
 
 def team_named(name: str, teams: TeamQuerySet) -> Team:

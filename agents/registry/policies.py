@@ -146,7 +146,7 @@ def _unknown_policies(prepared: Prepared, actor: Actor) -> list[Problem]:
     parsed = prepared.parsed
     known: set[str] | None = None
     found = []
-    for document in [*parsed.teams, *parsed.agents]:
+    for document in [*parsed.teams, *parsed.agents, *parsed.pipelines]:
         for index, text in enumerate(document.spec.get("permissions") or ()):
             policy = parse_rule(text).policy
             if policy is None:

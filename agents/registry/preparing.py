@@ -86,7 +86,7 @@ def _clashes(parsed: Parsed) -> list[Problem]:
 
 def _holders(parsed: Parsed) -> list[Document]:
     """Who may have permissions."""
-    return [*parsed.teams, *parsed.agents]
+    return [*parsed.teams, *parsed.agents, *parsed.pipelines]
 
 
 def _describe(prepared: Prepared) -> Described:

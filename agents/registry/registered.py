@@ -17,6 +17,7 @@ from agents.models import Agent, Standing, Team
 from agents.spec import Document, Problem
 from agents.spec.permissions import ARGS
 
+from .composing import agents_named
 from .preparing import Prepared
 
 _OF_A_FETCH: Final = frozenset({"url", "headers"})
@@ -25,11 +26,14 @@ _OF_A_FETCH: Final = frozenset({"url", "headers"})
 
 def unregistered(prepared: Prepared) -> list[Problem]:
     """Every verb and kind of resource that nobody registered, with the nearest known one; every condition that can never hold."""
-    known = vocabularies(prepared)
+    known, teams_of = vocabularies(prepared), _teams_of_agents(prepared)
     found = []
-    for document in [*prepared.parsed.teams, *prepared.parsed.agents]:
+    for document in [*prepared.parsed.teams, *prepared.parsed.agents, *prepared.parsed.pipelines]:
         team = document.name if document.kind == "team" else document.spec["team"]
         words = known.get(team, BUILT_IN)
+        if document.kind == "pipeline":  # it bounds its agents, whosesoever they are: their words are those that it speaks in
+            for agent in sorted(agents_named(document.spec) & teams_of.keys()):
+                words = _with(words, known.get(teams_of[agent], BUILT_IN))
         said = [*_of_permissions(document, words), *_of_uses(document, words), *_of_inputs(document), *_of_conditions(document)]
         found += [Problem(document.file, document.line_of(path), f"{document.kind} '{document.name}': {message}") for path, message in said]
     return found
@@ -52,13 +56,25 @@ def unregistered_in_force() -> list[tuple[str, str]]:
 def vocabularies(prepared: Prepared) -> dict[str, Vocabulary]:
     """The words of each team that the folder names, as they will be."""
     said = {document.name: document.spec for document in prepared.parsed.teams}
-    names = {*said, *(document.spec["team"] for document in prepared.parsed.agents)}
+    owned = [*prepared.parsed.agents, *prepared.parsed.pipelines]
+    names = {*said, *(document.spec["team"] for document in owned), *_teams_of_agents(prepared).values()}
     stored = {team.name: team for team in Team.objects.filter(name__in=names)}
     known = {}
     for name in names:
         row, spec = stored.get(name, Team(name=name)), said.get(name, {})
         known[name] = BUILT_IN.and_also(spec.get("verbs", row.verbs), spec.get("resources", row.resources))
     return known
+
+
+def _with(words: Vocabulary, others: Vocabulary) -> Vocabulary:
+    return words.and_also(others.verbs, others.kinds)
+
+
+def _teams_of_agents(prepared: Prepared) -> dict[str, str]:
+    """Of every agent that a pipeline of the folder names, as far as it has permissions: whose it is."""
+    named = {name for document in prepared.parsed.pipelines if "permissions" in document.spec for name in agents_named(document.spec)}
+    stored = dict(Agent.objects.filter(name__in=named).values_list("name", "team__name")) if named else {}
+    return stored | {document.name: document.spec["team"] for document in prepared.parsed.agents}
 
 
 _Found = Iterator[tuple[tuple[str | int, ...], str]]

@@ -65,9 +65,15 @@ class Rights:
     known_since: datetime
     every: tuple[Right, ...]
 
+    @property
+    def observed(self) -> bool:
+        """Whether what no permission names is recorded and not refused, as its team's document says."""
+        return bool(self.agent.team.observe)
+
     def as_record(self) -> dict[str, Any]:
         """As JSON says it."""
-        said = {"agent": self.agent.name, "state": str(self.agent.state), "known_since": clock.to_text(self.known_since)}
+        known = clock.to_text(self.known_since)
+        said = {"agent": self.agent.name, "state": str(self.agent.state), "observed": self.observed, "known_since": known}
         return {**said, "permissions": [each.as_record() for each in self.every]}
 
 

@@ -17,7 +17,7 @@ from audit.ledger import Verb
 
 from . import pricing, verbs, versions
 from .changes import Change, FieldChange, compare
-from .enforcing import permit_team, put_in_force
+from .enforcing import bound_runs, observe_team, permit_team, put_in_force
 from .writing import Turn, require_member
 
 Owned = TypeVar("Owned", Agent, Pipeline, ModelAlias)
@@ -40,6 +40,8 @@ def write_team(turn: Turn, document: Document, *, publish: bool) -> Change:
         turn.note_changes(verbs.TEAM_CHANGED, team.subject, team=team.name, agent=None, fields=fields)
     if publish and "permissions" in document.spec:
         fields += permit_team(turn, team, document.spec["permissions"])
+    if publish and "observe" in document.spec:
+        fields += observe_team(turn, team, observe=document.spec["observe"])
     return Change("team", document.name, "created" if created else "changed" if fields else "unchanged", fields=() if created else fields)
 
 
@@ -98,11 +100,12 @@ def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool
 
 
 def write_pipeline(turn: Turn, document: Document, team: Team) -> tuple[Pipeline, bool, tuple[FieldChange, ...]]:
-    """Create or change a pipeline's live values."""
+    """Create or change a pipeline's live values. What it lets its runs do is its version's, as an agent's permissions are."""
     values = {"accountable": document.spec.get("accountable") or "", "purpose": document.spec.get("purpose") or ""}
     row = Pipeline.objects.select_related("team").filter(name=document.name).first()
+    in_force = row is not None and versions.published(row) is not None
     pipeline, fields, created = _write(turn, Pipeline, row, document, team, values, (verbs.PIPELINE_CREATED, verbs.PIPELINE_CHANGED))
-    return pipeline, created, fields
+    return pipeline, created, fields if in_force else fields + bound_runs(turn, pipeline, document.spec)
 
 
 def refuse_taken(actor: Actor, document: Document, team: str) -> None:

@@ -23,7 +23,7 @@ class NameInvalid(Invalid):
     code = "name-invalid"
 
 
-def new_pipeline(name: str, *, folder: Path, team: str = "my-team") -> list[Path]:
+def new_pipeline(name: str, *, folder: Path, team: str = "dev") -> list[Path]:
     """Write the scaffold into `folder`, which must not exist or be empty; returns the files written."""
     check_name(name, "pipeline")
     check_name(team, "team")

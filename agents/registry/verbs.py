@@ -13,6 +13,7 @@ _CHANGES = frozenset({"changes"})
 TEAM_CREATED = Verb("agents.team.created", _CHANGES)
 TEAM_CHANGED = Verb("agents.team.changed", _CHANGES)
 TEAM_PERMITTED = Verb("agents.team.permitted", frozenset({"permissions"}))
+TEAM_OBSERVED = Verb("agents.team.observed")
 AGENT_CREATED = Verb("agents.agent.created", _CHANGES)
 AGENT_CHANGED = Verb("agents.agent.changed", _CHANGES)
 # However long a list is, its entry is short: the facts count it and say a digest, the list itself is an opening.
@@ -28,6 +29,7 @@ STOP_LIFTED = Verb("agents.stop.lifted")
 STOP_REFUSED = Verb("agents.stop.refused", frozenset({"problems"}))
 PIPELINE_CREATED = Verb("agents.pipeline.created", _CHANGES)
 PIPELINE_CHANGED = Verb("agents.pipeline.changed", _CHANGES)
+PIPELINE_PERMITTED = Verb("agents.pipeline.permitted", frozenset({"permissions"}))
 PIPELINE_RETIRED = Verb("agents.pipeline.retired", frozenset({"reason"}))
 PIPELINE_REINSTATED = Verb("agents.pipeline.reinstated")
 AGENT_RETIRED = Verb("agents.agent.retired", frozenset({"reason"}))
@@ -65,6 +67,7 @@ VERBS = (
     TEAM_CREATED,
     TEAM_CHANGED,
     TEAM_PERMITTED,
+    TEAM_OBSERVED,
     AGENT_CREATED,
     AGENT_CHANGED,
     AGENT_PERMITTED,
@@ -79,6 +82,7 @@ VERBS = (
     STOP_REFUSED,
     PIPELINE_CREATED,
     PIPELINE_CHANGED,
+    PIPELINE_PERMITTED,
     PIPELINE_ROLLED_BACK,
     PIPELINE_RETIRED,
     PIPELINE_REINSTATED,

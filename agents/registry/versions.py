@@ -17,7 +17,7 @@ from audit.ledger import Verb
 
 from . import deeds, verbs
 from .changes import FieldChange, compare
-from .enforcing import put_in_force
+from .enforcing import bound_runs, put_in_force
 from .folders import Taken
 from .writing import Turn
 
@@ -68,12 +68,15 @@ def draft(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, taken: T
 def publish(turn: Turn, version: Version) -> bool:
     """Make this the published version: the present one retires, a draft owner becomes active. False if it was already.
 
-    An agent's team, role, permissions and pace are the published version's from now on.
+    An agent's team, role, permissions and pace are the published version's from now on, and so is what a pipeline lets its runs do.
     """
     owner = version.owner
     if isinstance(owner, Agent):  # as it is now, and locked: whoever resumes it, or had it read earlier, meets what is put in force here
         owner.refresh_from_db(fields=["team", "role", "permissions", "pace", "state"], from_queryset=Agent.objects.select_for_update())
         put_in_force(turn, owner, version.spec)
+    else:
+        owner.refresh_from_db(fields=["permissions"], from_queryset=Pipeline.objects.select_for_update())
+        bound_runs(turn, owner, version.spec)
     live = published(owner)
     if live is not None and live.pk == version.pk:
         return False

@@ -22,26 +22,28 @@ from . import composing
 from .preparing import Prepared
 
 MOST_NAMED: Final = 10
-Held = Mapping[str, Sequence[str]]
-"""The permissions that agents will be judged by: their own and their team's."""
+Held = Mapping[str, tuple[Sequence[str], bool]]
+"""The permissions that agents will be judged by, their own and their team's, and whether they are only observed."""
 
 
 def held_once_published(prepared: Prepared) -> Held:
     """Of every agent whose permissions, or whose team's, the folder says."""
-    granting = {document.name: document.spec["permissions"] for document in prepared.parsed.teams if "permissions" in document.spec}
+    granting = {document.name: document.spec for document in prepared.parsed.teams if document.spec.keys() & {"permissions", "observe"}}
     said = {document.name: document.spec for document in prepared.parsed.agents}
     rows = Agent.objects.select_related("team").filter(Q(team__name__in=granting) | Q(name__in=said))
-    stored = dict(Team.objects.filter(name__in={one["team"] for one in said.values()}).values_list("name", "permissions"))
+    stored = {team.name: team for team in Team.objects.filter(name__in={one["team"] for one in said.values()})}
     held = {}
     for row in rows:
-        own, team = (said[row.name]["permissions"], said[row.name]["team"]) if row.name in said else (row.permissions, row.team.name)
-        held[row.name] = [*own, *granting.get(team, stored.get(team, row.team.permissions if team == row.team.name else []))]
+        own, name = (said[row.name]["permissions"], said[row.name]["team"]) if row.name in said else (row.permissions, row.team.name)
+        team, spec = row.team if name == row.team.name else stored.get(name, Team(name=name)), granting.get(name, {})
+        held[row.name] = ([*own, *spec.get("permissions", team.permissions)], spec.get("observe", team.observe))
     return held
 
 
 def held_by(versions: Iterable[Version]) -> Held:
     """Of the agents of these versions, once they are published."""
-    return {version.owner.name: composing.judged_by(version)["permissions"] for version in versions}
+    judged = {version.owner.name: composing.judged_by(version) for version in versions}
+    return {name: (said["permissions"], said["observe"]) for name, said in judged.items()}
 
 
 def left_without(held: Held, *, apart_from: Collection[str], actor: Actor, now: datetime) -> list[str]:
@@ -50,7 +52,7 @@ def left_without(held: Held, *, apart_from: Collection[str], actor: Actor, now: 
     `apart_from`: pipelines that are published together with this, whose uses publishing judges itself.
     """
     rows = Agent.objects.select_related("team").filter(name__in=list(held)).exclude(state=Standing.RETIRED).order_by("name")
-    agents = [row for row in rows if list(held[row.name]) != row.in_force]
+    agents = [row for row in rows if (list(held[row.name][0]), held[row.name][1]) != (row.in_force, row.team.observe)]
     using = composing.users_of(row.name for row in agents)
     live = _published(agents)
     found: list[str] = []
@@ -62,14 +64,14 @@ def left_without(held: Held, *, apart_from: Collection[str], actor: Actor, now: 
 
 
 def _of_agent(
-    row: Agent, held: Sequence[str], specs: Iterable[tuple[Mapping[str, Any], Pipeline | None]], actor: Actor, now: datetime
+    row: Agent, held: tuple[Sequence[str], bool], specs: Iterable[tuple[Mapping[str, Any], Pipeline | None]], actor: Actor, now: datetime
 ) -> Iterator[str]:
     """Each use once, whichever of the pipelines run a version that has it."""
     losing: dict[tuple[str, str], list[Pipeline]] = {}
     for spec, pipeline in specs:
         uses = spec.get("uses", ())
-        before = {use for use, _ in validation.refused_uses(uses, row.in_force, now)}
-        for use, reason in validation.refused_uses(uses, held, now):
+        before = {use for use, _ in validation.refused_uses(uses, row.in_force, now, observe=row.team.observe)}
+        for use, reason in validation.refused_uses(uses, held[0], now, observe=held[1]):
             if use not in before:
                 losing.setdefault((use, reason), []).extend([pipeline] if pipeline is not None else [])
     for (use, reason), pipelines in losing.items():
@@ -96,8 +98,8 @@ def _published(agents: Iterable[Agent]) -> dict[str, Mapping[str, Any]]:
 
 
 def ended(prepared: Prepared, now: datetime) -> list[str]:
-    """Permissions of the folder's agents and teams that hold no more, each with its line: what they were for is refused, or soon to be tidied up."""
-    documents: list[Document] = [*prepared.parsed.teams, *prepared.parsed.agents]
+    """Permissions of the folder's documents that hold no more, each with its line: what they were for is refused, or soon to be tidied up."""
+    documents: list[Document] = [*prepared.parsed.teams, *prepared.parsed.agents, *prepared.parsed.pipelines]
     return [
         f"{one.file}:{one.line_of(('permissions', index))}: {one.kind} '{one.name}': {rule.words!r:.120} held only until "
         f"{instant_said(rule.until)} and says nothing any more; give it a later `until`, or take it out"

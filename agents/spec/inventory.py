@@ -54,10 +54,15 @@ _SAME_INPUT: dict[str, Any] = {
 
 
 def read_team(fields: Fields) -> dict[str, Any]:
-    """{"name", "accountable"}, and of `verbs`, `resources`, `permissions`, `notices` what is said; who belongs to it is not said in files."""
+    """{"name", "accountable"}, and of `verbs`, `resources`, `permissions`, `observe` and `notices` those that are said.
+
+    Who belongs to it is not said in files.
+    """
     spec: dict[str, Any] = {"name": fields.name("name", required="name: my-team"), "accountable": fields.text_or_empty("accountable")}
     said: dict[str, Any] = {"verbs": _words(fields, "verbs", VERB), "resources": _words(fields, "resources", KIND)}
     said["permissions"] = read_permissions(fields) if fields.has("permissions") else None
+    if fields.has("observe"):
+        said["observe"] = fields.boolean("observe")
     said["notices"] = read_notices(fields)
     return spec | {key: value for key, value in said.items() if value is not None}
 

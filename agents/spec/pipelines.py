@@ -8,6 +8,7 @@ from typing import Any
 
 from agents.spec.fields import Fields, described
 from agents.spec.nodes import NodeReader
+from agents.spec.permissions import read_permissions
 
 PRIORITIES = ("low", "normal", "high")
 DEFAULT_RUN_TIMEOUT_MS = 3_600_000
@@ -17,7 +18,7 @@ _CRITERION = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 def read_pipeline(fields: Fields) -> dict[str, Any]:
     """The normal form of a pipeline; `input` and `verify` are None where the file has none."""
-    spec = {
+    spec: dict[str, Any] = {
         "name": fields.name("name", required="name: my-pipeline"),
         "team": fields.name("team", required="team: the team that owns it"),
         "accountable": fields.text_or_empty("accountable"),
@@ -31,6 +32,8 @@ def read_pipeline(fields: Fields) -> dict[str, Any]:
     }
     if fields.has("priority"):  # only what is said: others keep their digests
         spec["priority"] = fields.choice("priority", PRIORITIES, default="normal")
+    if fields.has("permissions"):  # an upper bound for its runs; none said is none
+        spec["permissions"] = read_permissions(fields)
     return spec
 
 

@@ -38,7 +38,8 @@ def check(
     `line_of` maps a path in the pipeline to its line. `pipelines` are what would be pinned of those that it runs, `unusable` why others can't be.
     `others`: names of further agents, one of which may have been meant. `now`: a permission that has ended by then allows nothing.
     """
-    findings = Findings(agents, line_of, pipelines=pipelines, unusable=unusable, others=others, now=now)
+    bound = pipeline.get("permissions")
+    findings = Findings(agents, line_of, pipelines=pipelines, unusable=unusable, others=others, now=now, bound=bound)
     if _too_large(pipeline["steps"], findings):
         return list(findings.refusals)
     _check_input(pipeline["input"], findings)

@@ -3,7 +3,7 @@
 Must not judge anything. Used by every rule beside it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
@@ -39,6 +39,9 @@ class Findings:
     """Agents that the pipeline doesn't name, one of which may have been meant."""
     now: datetime | None = None
     """When it is looked at; without it nothing is said of what has ended."""
+
+    bound: Sequence[str] | None = None
+    """The permissions that bound the pipeline's runs, where it says any."""
 
     def add(self, path: Path, message: str) -> None:
         self.refusals[Refusal(path, self.line_of(path), message)] = None

@@ -17,26 +17,34 @@ _PLAIN = {"type": ["string", "number", "boolean"]}
 
 
 def check_uses(name: str, spec: Spec, findings: Findings, path: Path) -> None:
-    """Refuses what `refused_uses` names."""
-    for use, reason in refused_uses(spec["uses"], spec["permissions"], findings.now):
+    """Refuses what `refused_uses` names, by the agent's permissions and by those that bound the pipeline's runs."""
+    observe = bool(spec.get("observe")) and "inline" not in spec["run"]
+    for use, reason in refused_uses(spec["uses"], spec["permissions"], findings.now, observe=observe):
         findings.add(path, f"agent {name!r} uses {use!r} and {reason}")
+    if findings.bound is not None:
+        for use, reason in refused_uses(spec["uses"], findings.bound, findings.now, whose="the pipeline's"):
+            findings.add(path, f"agent {name!r} uses {use!r} and {reason}")
 
 
-def refused_uses(uses: Sequence[str], permissions: Sequence[str], now: datetime | None = None) -> Iterator[tuple[str, str]]:
+def refused_uses(
+    uses: Sequence[str], permissions: Sequence[str], now: datetime | None = None, *, whose: str = "its", observe: bool = False
+) -> Iterator[tuple[str, str]]:
     """Each use that no permission can cover, whatever its template is filled with, or that is denied whatever allows it; and a clause why.
 
-    With `now`, a permission that has ended covers nothing; one that begins later may.
+    With `now`, a permission that has ended covers nothing; one that begins later may. `observe`: for want of one nothing is refused.
     """
     for use in uses:
         verb, _, resource = use.partition(" ")
         denied = _denied(permissions, verb, resource)
         if denied is not None:
-            yield use, f"its permission {denied!r} wins over whatever allows that; take out one of the two"
+            yield use, f"{whose} permission {denied!r} wins over whatever allows that; take out one of the two"
+            continue
+        if observe:
             continue
         covering = [rule for permission in permissions if (rule := _rule(permission)) is not None and _may_cover(rule, verb, resource)]
         ended = [rule.until for rule in covering if rule.until is not None and now is not None and rule.until <= now]
         if not covering:
-            yield use, f"none of its permissions allows that; add: allow {verb} {_before_hole(resource)}"
+            yield use, f"none of {whose} permissions allows that; add: allow {verb} {_before_hole(resource)}"
         elif len(ended) == len(covering):
             yield use, f"what allowed that held only until {instant_said(max(ended))}; give it a later `until`, or take both out"
 

@@ -53,7 +53,16 @@ _EVIDENCE: Final = given(
 )
 APPROVAL: Final = given(
     _SHORT,
-    uses=listing(given(verb=text(), resource=text(), permission=text(), meaning="What the call would touch, and the permission that asks for this.")),
+    uses=listing(
+        given(
+            verb=text(),
+            resource=text(),
+            permission=text(),
+            holder=text("who holds that permission, where it is neither the agent nor its team", example="pipeline:deploy"),
+            optional=("holder",),
+            meaning="What the call would touch, and a permission that asks for this.",
+        )
+    ),
     version=maybe(whole("the agent's version")),
     rounds_left=whole("how often it can still be sent back to be made anew"),
     version_digest=maybe(text()),
@@ -61,6 +70,7 @@ APPROVAL: Final = given(
     mode=maybe(one_of(*Mode, meaning="what becomes of it if the worker dies")),
     role=maybe(text()),
     purpose=maybe(text("as the agent's file says it")),
+    uncontained=flag("nothing kept the agent's code from the network when it was last called"),
     started_by=text("who started the run", example="person:alice"),
     waits_since_s=whole("how long it has waited, in seconds"),
     cost_nano=given(spent=_NANO, reserved=_NANO, this=_NANO, limit=maybe(_NANO), meaning="What the run has cost, and the most that this call may."),

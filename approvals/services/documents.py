@@ -18,6 +18,7 @@ from audit import canonical, clock, reports
 from audit.actors import Actor
 from audit.clock import to_text
 from audit.instants import to_the_second
+from runs import services
 from runs.models import Step, StepState, WaitState
 
 MOST_EVIDENCE: Final = 20
@@ -133,6 +134,7 @@ def _about(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[st
         "rounds_left": rounds_left(asked),
         "role": None if agent is None else str(agent.role),
         "purpose": None if agent is None else agent.purpose,
+        "uncontained": services.is_uncontained(request.agent),
         "started_by": run.started_by,
         "waits_since_s": round((now - wait.opened_at).total_seconds()),
         "cost_nano": {"spent": run.spent_nano, "reserved": run.reserved_nano, "this": asked.get("bound_nano", 0), "limit": run.cost_limit_nano},

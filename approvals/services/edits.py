@@ -48,7 +48,7 @@ def edited(request: Request, asked: Mapping[str, Any], arguments: Any) -> Edits 
     else:
         _refuse_other_subject(request, arguments)
     changes = tuple({"path": each.path, "old": each.old, "new": each.new} for each in compare(given, arguments))
-    uses = [(use["verb"], use["resource"]) for use in asked["uses"]]
+    uses = list(dict.fromkeys((use["verb"], use["resource"]) for use in asked["uses"]))
     binding = binding_of(
         agent=request.agent, version=asked["version_digest"], uses=uses, arguments=arguments, policy=request.governing, release=asked["release"]
     )  # fmt: skip

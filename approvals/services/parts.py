@@ -63,7 +63,7 @@ def parts_of_each(requests: Collection[Request], asked: Mapping[UUID, Asked]) ->
             signalled=_joined(told[root, WaitKind.SIGNAL] for root in roots),
             settled=_joined(told[root, WaitKind.UNRESOLVED] for root in roots),
             published=published[request.pk],
-            granted=_joined(granted.get((request.agent, rule), frozenset()) for rule in _rules(asked.get(request.pk, {}))),
+            granted=_joined(granted.get(each, frozenset()) for each in _rules(request, asked.get(request.pk, {}))),
             ruled=ruled.get((request.policy_name, request.policy_number), frozenset()),
         )
     return found
@@ -143,9 +143,11 @@ def _subjects(
 def _permissions(requests: Collection[Request], asked: Mapping[UUID, Asked]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for request in requests:
-        found[request.agent] |= _rules(asked.get(request.pk, {}))
+        for holder, rule in _rules(request, asked.get(request.pk, {})):
+            found[holder].add(rule)
     return found
 
 
-def _rules(asked: Asked) -> set[str]:
-    return {use["permission"] for use in asked.get("uses", ())}
+def _rules(request: Request, asked: Asked) -> set[tuple[str, str]]:
+    """The permissions that ask for the yes, each with its holder: the agent, unless the entry names a pipeline."""
+    return {(use.get("holder") or request.agent, use["permission"]) for use in asked.get("uses", ())}

@@ -28,6 +28,7 @@ from runs.admin import Listed, listed, with_waits
 from runs.admin.doing import address_of_start
 from runs.admin.lately import failures_of, lately
 from runs.models import Outcome, Run
+from runs.services import is_uncontained
 
 MOST_RUNS: Final = 10
 STRIP: Final = 60
@@ -132,7 +133,8 @@ class AgentAdmin(AgentPage):
         runs = lately([row.name], actor)[row.name]
         newest = Run.objects.filter(id__in=[run.id for run in runs[:MOST_RUNS]]).select_related("pipeline").order_by("-created_at")
         failures = failures_of(row.name, runs, MOST_RUNS)
-        return {**super().page_context(request, row), "runs": with_waits(listed(newest, clock.now())), "failures": failures}
+        more = {"runs": with_waits(listed(newest, clock.now())), "failures": failures, "uncontained": is_uncontained(row.name)}
+        return {**super().page_context(request, row), **more}
 
 
 @admin.register(Pipeline)

@@ -74,6 +74,11 @@ class Children:
         self._handing_out = False
 
     @property
+    def contains(self) -> bool:
+        """Whether children are kept from the network where no permission gives it, as far as it is known."""
+        return self._pool.contains
+
+    @property
     def are_free(self) -> bool:
         """Nobody has a place, so whoever asks gets one."""
         return not self._taken

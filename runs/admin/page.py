@@ -38,6 +38,7 @@ def context(run: Run, actor: Actor, asked: Asked) -> dict[str, Any]:
     return {
         "stopped": registry.stops_on(_stoppable(run, document), actor=actor),
         "run": document,
+        "observing": document["observing"],
         "title": f"{visible(document['pipeline'], 80)}, {word}, {run.created_at:%H:%M} UTC",
         "word": word,
         "label": document["label"],

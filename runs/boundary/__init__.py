@@ -6,10 +6,12 @@ Admission first; then the store writes the intent, then it is sent. Writes no ro
 from runs.adapters.children import CallError, NeverSent, OnCall, OnProgress, Place
 
 from .admission import admit
-from .sending import Boundary, Stands, as_it_stands, standings, stored_replies, target_resource, unpacked, with_bound
-from .values import Account, Ask, Refusal, Reply, Request, Standing
+from .sending import Boundary, stored_replies, target_resource, unpacked, with_bound
+from .standing import Stands, Wanted, as_it_stands, standings, stands
+from .values import Above, Account, Ask, Refusal, Reply, Request, Standing
 
 __all__ = [
+    "Above",
     "Account",
     "Ask",
     "Boundary",
@@ -23,9 +25,11 @@ __all__ = [
     "Request",
     "Standing",
     "Stands",
+    "Wanted",
     "admit",
     "as_it_stands",
     "standings",
+    "stands",
     "stored_replies",
     "target_resource",
     "unpacked",

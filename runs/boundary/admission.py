@@ -1,19 +1,21 @@
 """Whether a call may go out: stage by stage, the first that refuses decides. Pure; reads no row and no clock.
 
-Order: identity, stop switch, grants, approval, rate, breaker, price, budget, deadline, and last the rates of the permissions themselves.
+Order: identity, person, stop switch, containment, grants, approval, rate, breaker, price, budget, deadline, and last the rates of the
+permissions themselves.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from agents import grants
+from agents import grants, layers
 from agents.grants import Decision
+from agents.layers import Layer
 from agents.stops import InForce
 from audit.wording import ended, money
 from runs.boundary import approving
-from runs.boundary.values import Account, Ask, Refusal, Request, Standing
+from runs.boundary.values import NOTHING_ABOVE, Above, Account, Ask, Refusal, Request, Standing
 from runs.engine import pacing
 from runs.engine.pacing import Admission, Pace
 from runs.engine.states import CallKind, Cause
@@ -21,6 +23,9 @@ from runs.engine.values import instant_text
 
 SUSPENDED: Final = "suspended"
 ABLE: Final = frozenset({"draft", "active"})
+ACT: Final = "act"
+HIGH: Final = "high"
+IN_CHILDREN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,11 @@ class _Asked:
     own: Mapping[str, Admission]
     now: datetime
     decisions: Sequence[Decision] = ()
-    stop: InForce | None = None
     """What the grants say of each of the request's uses, in their order."""
+    stop: InForce | None = None
+    above: Above = NOTHING_ABOVE
+    contains: bool = True
+    """Whether this system can keep a child from the network."""
 
     @property
     def pace(self) -> Pace | None:
@@ -45,7 +53,9 @@ class _Asked:
 Stage = Callable[[_Asked], Refusal | Ask | None]
 
 
-_NO_RATE: Final[Mapping[str, datetime]] = {}
+Full = Mapping[tuple[str, str], datetime]
+"""Permissions without room, each with its holder as a layer names it, and when the next use of each fits."""
+_NO_RATE: Final[Full] = {}
 
 
 def admit(
@@ -55,16 +65,18 @@ def admit(
     account: Account,
     own: Mapping[str, Admission],
     now: datetime,
-    full: Mapping[str, datetime] = _NO_RATE,
+    full: Full = _NO_RATE,
     stop: InForce | None = None,
+    above: Above = NOTHING_ABOVE,
+    contains: bool = True,
 ) -> Refusal | Ask | None:
     """Every stage in order; the first that refuses, or has people asked, decides. None: the call may be written down and sent.
 
     `own`: calls of the same agent that this process has admitted lately, by key; the standing may not know them yet.
-    `full`: permissions of the agent that are used up, and when the next use of each fits.
+    `full`: permissions that are used up. `above`: what bounds the run's calls beside their agents.
     """
-    open_again = {text: at for text, at in full.items() if at > now}
-    asked = _Asked(request, standing, account, own, now, decided(request, standing, now, full=open_again), stop)
+    open_again = {rule: at for rule, at in full.items() if at > now}
+    asked = _Asked(request, standing, account, own, now, decided(request, standing, now, full=open_again, above=above), stop, above, contains)
     for stage in STAGES:
         refusal = stage(asked)
         if refusal is not None:
@@ -72,39 +84,86 @@ def admit(
     return _used_up(request.agent.name, asked.decisions, open_again)
 
 
-def withdrawn(request: Request, *, standing: Standing | None, now: datetime, stop: InForce | None = None) -> Refusal | None:
+def withdrawn(
+    request: Request,
+    *,
+    standing: Standing | None,
+    now: datetime,
+    stop: InForce | None = None,
+    above: Above = NOTHING_ABOVE,
+    contains: bool = True,
+) -> Refusal | None:
     """What keeps an admitted call, which had to wait, from being sent after all: its agent's standing as it is now. Its account has paid already."""
-    asked = _Asked(request, standing, Account(0, None, 0, None), {}, now, decided(request, standing, now), stop)
+    asked = _Asked(request, standing, Account(0, None, 0, None), {}, now, decided(request, standing, now, above=above), stop, above, contains)
     said = next((said for stage in STANDING_STAGES if (said := stage(asked)) is not None), None)
     if isinstance(said, Ask):
         return Refusal(Cause.DENIED, f"'{request.agent.name}' may do it only with an approval, and none covers it any more: {approving.CHANGED}")
     return said
 
 
-def decided(request: Request, standing: Standing | None, now: datetime, *, full: Collection[str] = ()) -> Sequence[Decision]:
-    """What the grants say of each thing that a call touches, on its actual arguments."""
+def layers_of(standing: Standing, above: Above) -> tuple[Layer, ...]:
+    """Everybody whose permissions bound a call: its agent, then the pipelines, the run's own first."""
+    return (Layer("", standing.permissions, standing.observe), *above.layers)
+
+
+def decided(
+    request: Request, standing: Standing | None, now: datetime, *, full: Collection[tuple[str, str]] = (), above: Above = NOTHING_ABOVE
+) -> Sequence[Decision]:
+    """What the grants say of each thing that a call touches, on its actual arguments. A check in this process leaves no record, so none is only
+    observed.
+    """
     if standing is None:
         return ()
-    return [
-        grants.decide(standing.permissions, verb, resource, now=now, args=request.arguments, vocabulary=standing.vocabulary, full=full)
-        for verb, resource in request.uses
-    ]
+    given, words = request.arguments, standing.vocabulary
+    if not (above.layers or standing.observe):  # as of most calls: one holder is asked past the layers
+        used_up = {rule for holder, rule in full if not holder} if full else ()
+        return [
+            grants.decide(standing.permissions, verb, resource, now=now, args=given, vocabulary=words, full=used_up)
+            for verb, resource in request.uses
+        ]
+    every = layers_of(standing, above)
+    if request.kind is CallKind.INLINE:
+        every = tuple(replace(layer, observe=False) for layer in every)
+    return [layers.decide(every, verb, resource, now=now, args=given, vocabulary=words, full=full) for verb, resource in request.uses]
 
 
-def _used_up(agent: str, decisions: Sequence[Decision], full: Mapping[str, datetime]) -> Refusal | None:
-    for decision in decisions:
-        if decision.rule is not None and decision.rule in full:
-            rule = grants.parse_rule(decision.rule)
-            used = f"the permission \"{rule.text}\" of '{agent}' is used up: at most {rule.rate} over all runs"
-            said = f"{used}; the next use fits at {instant_text(full[decision.rule])}. Give the step a `retry` with a back-off, or raise its rate"
-            return Refusal(Cause.RATE, f"{said} and apply again with --publish")
+def _used_up(agent: str, decisions: Sequence[Decision], full: Full) -> Refusal | None:
+    for holder, text in (each for decision in decisions for each in layers.rules_letting_through(decision)):
+        if (holder, text) in full:
+            whose = layers.spoken(holder) or f"'{agent}'"
+            used = f'the permission "{text}" of {whose} is used up: at most {grants.parse_rule(text).rate} over all runs'
+            said = f"{used}; the next use fits at {instant_text(full[holder, text])}. Give the step a `retry` with a back-off, or raise its rate"
+            return Refusal(Cause.RATE, f"{said} and apply again with --publish", holder or None)
     return None
+
+
+def _shape(asked: _Asked) -> Refusal | None:
+    return Refusal(Cause.EXCEPTION, asked.request.odd) if asked.request.odd else None
 
 
 def _identity(asked: _Asked) -> Refusal | None:
     if asked.standing is None:
         return Refusal(Cause.DENIED, f"there is no agent '{asked.request.agent.name}' any more")
     return None
+
+
+def _person(asked: _Asked) -> Refusal | None:
+    """A run has no more rights than whoever started it, at any moment."""
+    lost = asked.above.lost
+    return None if lost is None else Refusal(Cause.DENIED, lost)
+
+
+def _containment(asked: _Asked) -> Refusal | None:
+    """What acts at a high risk goes nowhere near a system that can't keep it from the network."""
+    standing, request = asked.standing, asked.request
+    if standing is None or asked.contains or request.kind not in IN_CHILDREN or not needs_containment(standing.role, standing.risk):
+        return None
+    said = f"'{request.agent.name}' acts at risk tier {HIGH}, and this worker's system can't keep its code from the network (uncontained)"
+    return Refusal(Cause.DENIED, f"{said}. Run workers on Linux with user namespaces, or give the agent a lower `risk_tier` if that is what it is")
+
+
+def needs_containment(role: str, risk: str) -> bool:
+    return role == ACT and risk.strip().lower() == HIGH
 
 
 def _stop(asked: _Asked) -> Refusal | None:
@@ -121,14 +180,14 @@ def _stop(asked: _Asked) -> Refusal | None:
 def _grants(asked: _Asked) -> Refusal | None:
     for (verb, resource), decision in zip(asked.request.uses, asked.decisions, strict=False):
         if not decision.allowed and not decision.needs_approval:
-            why, change = grants.explained(decision, verb, resource)
+            why, change = layers.explained(decision, verb, resource)
             message = f"'{asked.request.agent.name}' may not {verb} {resource}: {ended(why)} {change} and apply again with --publish"
-            return Refusal(Cause.DENIED, message)
+            return Refusal(Cause.DENIED, message, decision.holder or None)
     return None
 
 
 def _approval(asked: _Asked) -> Refusal | Ask | None:
-    return approving.wanted(asked.request, asked.standing, asked.decisions)
+    return approving.wanted(asked.request, asked.standing, asked.decisions, asked.above)
 
 
 def _rate(asked: _Asked) -> Refusal | None:
@@ -182,5 +241,5 @@ def _deadline(asked: _Asked) -> Refusal | None:
     return None
 
 
-STANDING_STAGES: Final[tuple[Stage, ...]] = (_identity, _stop, _grants, _approval)
+STANDING_STAGES: Final[tuple[Stage, ...]] = (_shape, _identity, _person, _stop, _containment, _grants, _approval)
 STAGES: Final[tuple[Stage, ...]] = (*STANDING_STAGES, _rate, _breaker, _price, _budget, _deadline)

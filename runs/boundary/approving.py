@@ -6,30 +6,31 @@ Used by the stages of admission; knows nothing of who decides.
 
 from collections.abc import Sequence
 
+from agents import layers
 from agents.grants import Decision
 from agents.spec.policies import Policy, binding_of, default_policy
-from runs.boundary.values import Ask, Refusal, Request, Standing
+from runs.boundary.values import NOTHING_ABOVE, Above, Ask, Refusal, Request, Standing
 from runs.engine.asides import Asking
 from runs.engine.states import CallKind, Cause
 
 CHANGED = "what would be sent, or the policy for it, is another one than what was approved"
 
 
-def wanted(request: Request, standing: Standing | None, decisions: Sequence[Decision]) -> Refusal | Ask | None:
+def wanted(request: Request, standing: Standing | None, decisions: Sequence[Decision], above: Above = NOTHING_ABOVE) -> Refusal | Ask | None:
     """None: no approval is needed, or the one that there is covers it."""
     if request.asking is not None:
         return _turn_of_people(request, request.asking, standing)
     needing = [(use, decision) for use, decision in zip(request.uses, decisions, strict=False) if decision.needs_approval]
     if not needing or standing is None:
         return None
-    policy = _policy_of(request, standing, [decision.policy for _, decision in needing])
+    policy = _policy_of(request, standing, above, [decision.policy for _, decision in needing])
     if isinstance(policy, Refusal):
         return policy
-    uses = tuple((verb, resource, decision.rule or "") for (verb, resource), decision in needing)
+    uses = tuple((verb, resource, rule, holder) for (verb, resource), decision in needing for holder, rule in layers.rules_asking(decision))
     binding = binding_of(
         agent=request.agent.name,
         version=request.agent.digest,
-        uses=[(verb, resource) for verb, resource, _ in uses],
+        uses=list(dict.fromkeys(use for use, _ in needing)),
         arguments=request.arguments,
         policy=policy,
         release=request.release,
@@ -46,7 +47,7 @@ def _covers(request: Request, binding: str) -> bool:
     return request.approved is not None and request.approved.binding == binding
 
 
-def _ask(request: Request, binding: str, policy: Policy, uses: tuple[tuple[str, str, str], ...]) -> Ask:
+def _ask(request: Request, binding: str, policy: Policy, uses: tuple[tuple[str, str, str, str], ...]) -> Ask:
     return Ask(binding, policy, uses, voids=None if request.approved is None else CHANGED)
 
 
@@ -62,7 +63,7 @@ def _turn_of_people(request: Request, asking: Asking, standing: Standing | None)
     return None if _covers(request, binding) else _ask(request, binding, policy, ())
 
 
-def _policy_of(request: Request, standing: Standing, named: Sequence[str | None]) -> Policy | Refusal:
+def _policy_of(request: Request, standing: Standing, above: Above, named: Sequence[str | None]) -> Policy | Refusal:
     names = sorted({name for name in named if name is not None})
     if len(names) > 1 or (names and None in named):
         said = " and ".join([*(f"policy '{name}'" for name in names), *(["the default policy"] if None in named else [])])
@@ -70,17 +71,18 @@ def _policy_of(request: Request, standing: Standing, named: Sequence[str | None]
         return Refusal(Cause.DENIED, f"one call of '{request.agent.name}' would have to be approved by {said}: one is approved by one. {hint}")
     if not names:
         return default_policy(standing.team)
-    policy = standing.policies.get(names[0])
+    policy = standing.policies.get(names[0]) or above.policies.get(names[0])
     if policy is None:
-        said = f"a permission of '{request.agent.name}' names policy '{names[0]}', and none of this name is in force"
+        said = f"a permission for what '{request.agent.name}' does names policy '{names[0]}', and none of this name is in force"
         return Refusal(Cause.DENIED, f"{said}. Apply its document with --publish", f"policy:{names[0]}")
     return policy
 
 
-def _unaskable(request: Request, use: tuple[str, str, str]) -> Refusal:
+def _unaskable(request: Request, use: tuple[str, str, str, str]) -> Refusal:
     """It is made while its agent is at work: nobody can be waited for there."""
-    verb, resource, rule = use
-    said = f"'{request.agent.name}' may {verb} {resource} only with an approval: the permission \"{rule}\" asks for a person's yes"
+    verb, resource, rule, holder = use
+    whose = f" of {layers.spoken(holder)}" if holder else ""
+    said = f"'{request.agent.name}' may {verb} {resource} only with an approval: the permission \"{rule}\"{whose} asks for a person's yes"
     inline = request.kind is CallKind.INLINE
     why = "an inline check is not sent, so nothing of it waits" if inline else "what it asks for on its way can't wait for one"
     return Refusal(Cause.DENIED, f"{said}, and {why}. Name it in the agent's `uses`, so that the whole step waits")

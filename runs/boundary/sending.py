@@ -1,73 +1,35 @@
 """The adapters of one engine process, and how an admitted call reaches them. Writes no rows; knows no steps' meaning."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from agents import grants, registry, stops, uses
-from agents.models import Agent as AgentRow
-from agents.models import Team
+from agents import grants, layers, registry, uses
 from agents.prices import Used
-from agents.spec.policies import Policy
-from agents.stops import InForce, Place, Stops
-from audit import bulk, clock
+from agents.stops import InForce, Stops
+from audit import clock
 from runs import store
 from runs.adapters import commands, http, inline, models
 from runs.adapters.children import Broken, Children, Job, MayGo, OnCall, OnProgress, Returned
-from runs.boundary.admission import admit, decided, withdrawn
+from runs.boundary.admission import IN_CHILDREN, admit, decided, layers_of, withdrawn
+from runs.boundary.around import Around
+from runs.boundary.standing import Stands
 from runs.boundary.values import Account, Ask, Refusal, Reply, Request, Standing
 from runs.engine import pacing
-from runs.engine.asides import POLICY
 from runs.engine.pacing import Admission
 from runs.engine.states import CallKind, Cause
 from runs.engine.values import instant_text
 
 MIB: Final = 1024 * 1024
-ACTIVE: Final = "active"
 MODEL_MARGIN_S: Final = 1.0
 """A model that doesn't answer fails so long before its step's deadline, or a tenth of its time: it is its alias's failure then, not the agent's."""
 FETCH_S: Final = 30.0
 _SOONEST: Final = timedelta(milliseconds=50)
 """A permission that was full a moment ago is not asked for again at once."""
 """One fetch takes at most so long, however much time its step has left."""
-_IN_CHILDREN: Final = frozenset({CallKind.FUNCTION, CallKind.COMMAND})
-
-
-def standings(names: Sequence[str]) -> dict[str, Standing]:
-    """The live standing of agents, by name. One indexed read, and those of `store.pace_of` for agents with a rate or a breaker.
-
-    Of people whose turn it is, by the name that they take it under: the policy that says who they are, as it is in force.
-    """
-    people = {name: {name.removeprefix(POLICY)} - {""} for name in names if name.startswith(POLICY)}
-    agents = [[name] for name in names if name not in people]
-    rows, now = bulk.read_pairs(AgentRow, Team, on=("team", "id"), match=["name"], rows=agents), clock.now()
-    named = {agent.name: registry.policies_named([*agent.permissions, *team.permissions]) for agent, team in rows} | people
-    every = set().union(*named.values())
-    policies = registry.policies_in_force(every) if every else {}
-    own = {who: {name: policies[name] for name in wanted & policies.keys()} for who, wanted in named.items()}
-    asked = {name: Standing(ACTIVE, (), policies=own[name]) for name in people}
-    return {agent.name: _standing(agent, team, now, own[agent.name]) for agent, team in rows} | asked
-
-
-@dataclass(frozen=True, slots=True)
-class Stands:
-    """What may be sent at one moment: the stops in force, and what some agents may do."""
-
-    stops: Stops
-    standings: Mapping[str, Standing]
-
-
-def as_it_stands(names: Sequence[str], known: Stops) -> Stands:
-    """The stops first: an agent is suspended together with its stop, so that one that reads as suspended is at most not yet known to be stopped."""
-    return Stands(stops.news(known), standings(names))
-
-
-def _standing(agent: AgentRow, team: Team, now: datetime, policies: Mapping[str, Policy]) -> Standing:
-    pace = store.pace_of(agent.name, agent.pace, now) if agent.pace else None
-    return Standing(agent.state, (*agent.permissions, *team.permissions), pace, team.vocabulary, team.name, policies)
 
 
 def unpacked(digests: Sequence[str]) -> dict[str, Path]:
@@ -85,41 +47,50 @@ class Boundary:
         self.standings: dict[str, Standing] = {}
         self._asked_at: dict[str, datetime] = {}
         self._admitted: dict[str, dict[str, Admission]] = {}
-        self._full: dict[str, dict[str, datetime]] = {}
+        self._full: dict[uses.Used, datetime] = {}
         self._noted: dict[uses.Used, datetime] = {}
         self.stops = Stops()
-        self.lines: dict[UUID, Sequence[Place]] = {}
-        """The runs that are driven here, each with all above it."""
+        self.around = Around()
 
     def admit(self, request: Request, account: Account, *, now: datetime) -> Refusal | Ask | None:
         """As `admit`, over what this process knows. What it admits of an agent with a pace, it counts from now on."""
         agent = request.agent.name
         standing, own = self.standings.get(agent), self._admitted.get(agent, {})
-        refusal = admit(request, standing=standing, account=account, own=own, now=now, full=self._full.get(agent, {}), stop=self.stop_on(request))
+        full, stop, above = self._full_for(request), self.stop_on(request), self.around.above(request.run)
+        contains = self.children.contains
+        refusal = admit(request, standing=standing, account=account, own=own, now=now, full=full, stop=stop, above=above, contains=contains)
         if refusal is None and standing is not None and standing.pace is not None and request.kind is not CallKind.INLINE:
             self._admitted.setdefault(agent, {})[request.key] = Admission(now, is_turn=request.ordinal == 0)
         return refusal
 
     def granted(self, request: Request) -> store.Granted:
         """What an admitted call makes use of, as far as that is to be written: permissions with a rate each time, others once an hour."""
-        network = self._network(request) if request.kind in _IN_CHILDREN and request.ordinal == 0 else grants.Network()
+        network = self._network(request) if request.kind in IN_CHILDREN and request.ordinal == 0 else layers.Network()
         if not request.uses and not network.by:
             return store.Granted()
-        agent, now = request.agent.name, clock.now()
-        full = {rule for rule, at in self._full.get(agent, {}).items() if at > now}
-        decisions = decided(request, self.standings.get(agent), now, full=full)
-        observed = tuple(dict.fromkeys([*(rule for each in decisions for rule in each.observed), *network.observed]))
+        now = clock.now()
+        full = [rule for rule, at in self._full_for(request).items() if at > now]
+        decisions = decided(request, self.standings.get(request.agent.name), now, full=full, above=self.around.above(request.run))
+        each_use = zip(request.uses, decisions, strict=False)
+        said = [text for (verb, resource), decision in each_use for text in layers.recorded(decision, verb, resource)]
         asking = [each for each in decisions if each.needs_approval]  # with a yes that covers it, or it would not be admitted
-        allowing = [each.rule for each in decisions if (each.allowed or each.needs_approval) and each.rule is not None]
-        rules = [*dict.fromkeys([*allowing, *network.by]), *observed]
-        due = [rule for rule in rules if uses.is_counted(rule) or now - self._noted.get((agent, rule), uses.NEVER) >= uses.NOTED_FOR]
+        through = [*(rule for each in decisions for rule in layers.rules_letting_through(each)), *network.by]
+        met = [(part.holder, rule) for decision in decisions for part in decision.every for rule in part.observed]
+        used = [(holder or request.agent.name, rule) for holder, rule in dict.fromkeys([*through, *met, *network.observed])]
+        due = [each for each in used if uses.is_counted(each[1]) or now - self._noted.get(each, uses.NEVER) >= uses.NOTED_FOR]
+        observed = tuple(dict.fromkeys([*said, *(rule for _, rule in network.observed)]))
         return store.Granted(tuple(due), observed, self._approval(request, asking) if asking else None)
+
+    def _full_for(self, request: Request) -> Mapping[uses.Used, datetime]:
+        """Of what bounds this call, as layers name their holders."""
+        agent = request.agent.name
+        return {("" if holder == agent else holder, rule): at for (holder, rule), at in self._full.items()} if self._full else {}
 
     def _approval(self, request: Request, asking: Sequence[grants.Decision]) -> store.Approval | None:
         """What the call consumes. A model's answer that is mended belongs to the call that was approved."""
         if request.approved is None or request.ordinal:
             return None
-        policies = self.standings[request.agent.name].policies
+        policies = {**self.around.above(request.run).policies, **self.standings[request.agent.name].policies}
         named = {each.policy: policies[each.policy].number for each in asking if each.policy is not None}
         return store.Approval(UUID(request.approved.wait), request.approved.binding, named)
 
@@ -130,26 +101,34 @@ class Boundary:
     def fill(self, full: Iterable[uses.Full]) -> None:
         """Permissions that have no room, as the database says: nothing is admitted by them until the next use fits, by this machine's clock."""
         for each in full:
-            self._full.setdefault(each.agent, {})[each.rule] = clock.now() + max(each.fits_at - each.now, _SOONEST)
+            self._full[each.agent, each.rule] = clock.now() + max(each.fits_at - each.now, _SOONEST)
 
-    def has_room(self, agent: str, rules: Iterable[str]) -> bool:
-        full, now = self._full.get(agent, {}), clock.now()
-        return all(full.get(rule, uses.NEVER) <= now for rule in rules)
+    def has_room(self, used: Iterable[uses.Used]) -> bool:
+        now = clock.now()
+        return all(self._full.get(each, uses.NEVER) <= now for each in used)
 
     def withdrawn(self, request: Request) -> Refusal | None:
         """What keeps an admitted call from being sent, or sent again, as this process knows it now."""
-        return withdrawn(request, standing=self.standings.get(request.agent.name), now=clock.now(), stop=self.stop_on(request))
+        standing, above = self.standings.get(request.agent.name), self.around.above(request.run)
+        contains = self.children.contains
+        return withdrawn(request, standing=standing, now=clock.now(), stop=self.stop_on(request), above=above, contains=contains)
 
     def stop_on(self, request: Request) -> InForce | None:
         """The stop, of those that this process knows, that keeps a call from being sent."""
         return self.stop_on_run(request.run) or self.stops.of_call(request.hand)
 
     def stop_on_run(self, run: UUID) -> InForce | None:
-        return self.stops.of_run(self.lines.get(run, ()))
+        return self.stops.of_run(self.around.lines.get(run, ()))
 
     def heed(self, known: Stops | None) -> None:
         """These are in force. Were they older than what is known, the next intent would not be written, and say so."""
         self.stops = known or self.stops
+
+    def look(self, stands: Stands, *, asked_at: datetime) -> None:
+        """Take over everything that was read together."""
+        self.heed(stands.stops)
+        self.around.learn(stands, asked_at=asked_at)
+        self.learn(stands.standings, asked_at=asked_at)
 
     def learn(self, standings: Mapping[str, Standing], *, asked_at: datetime) -> None:
         """Take over what was read of these agents, and forget the admissions that it can't have missed. What was asked for earlier may come later."""
@@ -203,28 +182,37 @@ class Boundary:
             timeout_s=min(max((request.not_after - clock.now()).total_seconds(), 0.0), FETCH_S),
             headers=request.arguments.get("headers") or {},
         )
-        answer = await http.fetch(asked, self._policy(request))
+        led: dict[str, None] = {}
+        answer = await http.fetch(asked, self._policy(request, led))
         if isinstance(answer, http.FetchFailed):
             owner = "tool:fetch" if answer.cause == "upstream" else None
             return Reply(cause=Cause(answer.cause), message=answer.message, details=dict(answer.details), owner=owner)
-        return Reply(value={**_plain(answer), "fetched_at": answer.fetched_at})
+        return Reply(value={**_plain(answer), "fetched_at": answer.fetched_at}, observed=tuple(led))
 
-    def _policy(self, request: Request) -> http.Policy:
-        """Each hop is judged as if its URL had been asked for; a permission with a rate is counted for what was asked for first alone."""
+    def _policy(self, request: Request, led: dict[str, None]) -> http.Policy:
+        """Each hop is judged as if its URL had been asked for; a permission with a rate is counted for what was asked for first alone.
+
+        `led` takes what would have refused a hop if it were enforced; what was asked for first says that in its intent.
+        """
         standing, counted = self.standings.get(request.agent.name), {resource for _, resource in request.uses}
-        permissions = self._permissions(request.agent.name)
+        above = self.around.above(request.run)
 
         def given(target: http.Target) -> dict[str, Any]:
             return {**request.arguments, "url": target.url}
 
         def may(target: http.Target) -> bool:
             hop = replace(request, uses=(("read", target.resource),), arguments=given(target))
-            (decision,) = decided(hop, standing, clock.now()) or (grants.Decision(grants.DENY),)
+            (decision,) = decided(hop, standing, clock.now(), above=above) or (grants.Decision(grants.DENY),)
             approved = decision.needs_approval and request.approved is not None and target.resource in counted
-            rule = grants.parse_rule(decision.rule) if (decision.allowed or approved) and decision.rule is not None else None
-            return rule is not None and (rule.rate is None or target.resource in counted)
+            if not (decision.allowed or approved):
+                return False
+            if target.resource not in counted:
+                led.update(dict.fromkeys(layers.recorded(decision, "read", target.resource)))
+            return target.resource in counted or not any(uses.is_counted(rule) for _, rule in layers.rules_letting_through(decision))
 
         def private(target: http.Target) -> frozenset[str]:
+            """The agent's own rules open those; what bounds it beside them says whether that may be read at all."""
+            permissions = () if standing is None else standing.permissions
             return http.endpoints_named(grants.opening(permissions, args=given(target), now=clock.now()))
 
         return http.Policy(may, private)
@@ -292,16 +280,14 @@ class Boundary:
             "idempotency_key": request.business_key or request.key,
         }
 
-    def _permissions(self, agent: str) -> tuple[str, ...]:
-        standing = self.standings.get(agent)
-        return standing.permissions if standing is not None else ()
-
     def _has_network(self, request: Request) -> bool:
         """A child gets the network itself only where a permission says `connect network:…`; `fetch` needs none."""
         return bool(self._network(request).by)
 
-    def _network(self, request: Request) -> grants.Network:
-        return grants.network(self._permissions(request.agent.name), args=request.arguments, now=clock.now())
+    def _network(self, request: Request) -> layers.Network:
+        standing = self.standings.get(request.agent.name)
+        every = () if standing is None else layers_of(standing, self.around.above(request.run))
+        return layers.network(every, args=request.arguments, now=clock.now())
 
 
 def with_bound(request: Request) -> Request:

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from agents.grants import BUILT_IN, Vocabulary
+from agents.layers import Layer
 from agents.prices import Used
 from agents.spec.policies import Policy
 from agents.stops import Hand
@@ -23,7 +24,8 @@ from runs.engine.values import Agent
 class Standing:
     """What an agent may do now: live, never pinned to a release. `permissions` are its own and its team's; `vocabulary` is the team's.
 
-    `policies`: those in force that its permissions name; `team` is the one whose people decide where they name none.
+    `policies`: those in force that its permissions name; `team` is the one whose people decide where they name none. `observe`: for want of
+    a permission nothing is refused, and recorded. `role` and `risk` bound where it may work at all.
     """
 
     state: str
@@ -32,6 +34,32 @@ class Standing:
     vocabulary: Vocabulary = BUILT_IN
     team: str = ""
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    observe: bool = False
+    role: str = ""
+    risk: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a pipeline lets its runs do at all, now: live, never pinned. `permissions` is None where it says nothing, and narrows nothing."""
+
+    permissions: tuple[str, ...] | None = None
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """What bounds a call beside its agent: the pipelines of its run and of all runs above that, and the person on whose behalf it is made.
+
+    `lost`: why that person may not act any more; or why nobody knows what a pipeline lets its runs do.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    lost: str | None = None
+
+
+NOTHING_ABOVE: Final = Above()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +101,8 @@ class Request:
     """The yes that its step was given for this attempt."""
     asking: Asking | None = None
     """Of a turn that is people's: nothing is sent, and nothing touched."""
+    odd: str = ""
+    """Why nothing can be made of what a function asked for."""
 
     @property
     def opening(self) -> Mapping[str, Any] | None:
@@ -122,8 +152,8 @@ class Ask:
 
     binding: str
     policy: Policy
-    uses: tuple[tuple[str, str, str], ...]
-    """Verb, resource, and the permission that asks for it."""
+    uses: tuple[tuple[str, str, str, str], ...]
+    """Verb, resource, the permission that asks for it, and who holds that; empty for the agent or its team."""
     voids: str | None = None
     """Why the yes that there was does not cover it."""
 
@@ -144,3 +174,5 @@ class Reply:
     pause_ms: int = 0
     stderr: str = ""
     stop: str = ""
+    observed: tuple[str, ...] = ()
+    """What would have refused where a fetch was led on its way, if that were enforced."""

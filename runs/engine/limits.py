@@ -89,7 +89,9 @@ def failure(
 
 
 def _team_of(plan: Plan, owner: str, agent: str | None) -> str | None:
-    """A tool is nobody's; an alias is a team's."""
+    """A tool is nobody's; an alias is a team's. Of a pipeline above the run's own nobody here knows whose it is."""
+    if owner == f"pipeline:{plan.pipeline}":
+        return plan.team
     alias = plan.agents[agent].alias if agent is not None else None
     return alias["team"] if alias is not None and owner == f"alias:{alias['name']}" else None
 

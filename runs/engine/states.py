@@ -224,6 +224,7 @@ class Verb(StrEnum):
     CALL_RESENT = "runs.call.resent"
     CALL_CONFIRMED = "runs.call.confirmed"
     CALL_REFUSED = "runs.call.refused"
+    CALL_DENIED = "runs.call.denied"
     CALL_UNRESOLVED = "runs.call.unresolved"
     CALL_RESOLVED = "runs.call.resolved"
     CALL_TOLD_LATE = "runs.call.told_late"
@@ -251,7 +252,8 @@ OPENINGS: Final[dict[Verb, frozenset[str]]] = {
     Verb.STEP_JUDGED: frozenset({"result"}),
     Verb.STEP_FAILED: frozenset({"failure"}),
     Verb.CALL_DISPATCHED: frozenset({"request", "observed"}),
-    Verb.CALL_CONFIRMED: frozenset({"response"}),
+    Verb.CALL_CONFIRMED: frozenset({"response", "observed"}),
+    Verb.CALL_DENIED: frozenset({"failure", "request"}),
     Verb.CALL_REFUSED: frozenset({"failure"}),
 }
 

@@ -40,6 +40,8 @@ class Call(models.Model):
     dispatched_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
     response_entry = models.UUIDField(null=True, blank=True)
+    observed_entry = models.UUIDField(null=True, blank=True)
+    """The entry that says what would have refused it, if that were enforced."""
     cause = models.CharField(max_length=32, blank=True, default="")
     contained = models.BooleanField(null=True, blank=True)
     reserved_nano = models.BigIntegerField(default=0)

@@ -15,8 +15,10 @@ from runs.boundary import (
     Request,
     Standing,
     Stands,
+    Wanted,
     as_it_stands,
     standings,
+    stands,
     unpacked,
 )
 
@@ -38,6 +40,7 @@ __all__ = [
     "Standing",
     "Stands",
     "Unshapable",
+    "Wanted",
     "artifacts",
     "as_it_stands",
     "following",
@@ -48,6 +51,7 @@ __all__ = [
     "recalled",
     "shape",
     "standings",
+    "stands",
     "unpacked",
     "unsent",
 ]

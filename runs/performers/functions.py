@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, Protocol
 
-from runs.boundary import Boundary, CallError, OnProgress, Reply, Request
+from runs.boundary import Boundary, OnProgress, Reply, Request
 from runs.engine.states import CallKind, Cause
-from runs.performers.shaping import FETCH, Unshapable, shape_fetch
+from runs.performers.shaping import FETCH, shape_fetch
 
 
 class Dispatch(Protocol):
@@ -29,11 +29,7 @@ async def perform(boundary: Boundary, request: Request, *, dispatch: Dispatch, o
     ordinals = count(1)
 
     async def on_call(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        try:
-            asked = shape_fetch(request, next(ordinals), tool, arguments)
-        except Unshapable as error:
-            raise CallError(str(Cause.EXCEPTION), str(error)) from None
-        return dict(await dispatch(asked))
+        return dict(await dispatch(shape_fetch(request, next(ordinals), tool, arguments)))
 
     reply = await boundary.call_function(request, on_call=on_call, on_progress=on_progress)
     # A function can't claim this cause: it comes from the tool that it asked, and so does the blame.

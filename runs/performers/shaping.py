@@ -89,10 +89,16 @@ def _business_key(mode: str | Mapping[str, str], scope: Mapping[str, Any]) -> st
 
 
 def shape_fetch(parent: Request, ordinal: int, tool: str, arguments: Mapping[str, Any]) -> Request:
-    """A tool call that a function asked for. Only `fetch` exists; it reads, so it may be sent again."""
-    if tool != FETCH:
-        raise Unshapable(f"there is no tool '{tool}'; this version ships 'fetch'")
-    resource = _source(arguments)
+    """A tool call that a function asked for. Only `fetch` exists; it reads, so it may be sent again.
+
+    What nothing can be made of says so (`odd`), without what it was given: the boundary refuses it, as it refuses anything.
+    """
+    name, odd = FETCH if tool == FETCH else "unknown", ""
+    uses: tuple[tuple[str, str], ...] = ()
+    try:
+        uses = (("read", _asked_of(tool, arguments)),)
+    except Unshapable as error:
+        arguments, odd = {}, str(error)
     return Request(
         run=parent.run,
         step=parent.step,
@@ -100,14 +106,21 @@ def shape_fetch(parent: Request, ordinal: int, tool: str, arguments: Mapping[str
         ordinal=ordinal,
         agent=parent.agent,
         kind=CallKind.TOOL,
-        name=FETCH,
+        name=name,
         arguments=arguments,
         mode=Mode.READ,
         not_after=parent.not_after,
         bound_nano=0,
-        uses=(("read", resource),),
+        uses=uses,
         as_of=parent.as_of,
+        odd=odd,
     )
+
+
+def _asked_of(tool: str, arguments: Mapping[str, Any]) -> str:
+    if tool != FETCH:
+        raise Unshapable(f"there is no tool '{tool}'; this version ships 'fetch'")
+    return _source(arguments)
 
 
 def _source(arguments: Mapping[str, Any]) -> str:
@@ -137,7 +150,7 @@ def _people_asked(request: Request, ask: Ask) -> NeedsApproval:
     """A call that waits for people's yes, as the engine takes it: its step waits, and they are told what for."""
     policy, agent, asking = ask.policy, request.agent, request.asking
     owner, team = (f"policy:{policy.name}", policy.team) if policy.name else (f"agent:{agent.name}", agent.team)
-    does = " and ".join(f"{verb} {resource}" for verb, resource, _ in ask.uses)
+    does = " and ".join(dict.fromkeys(f"{verb} {resource}" for verb, resource, _, _ in ask.uses))
     asks, within_ms = f"'{agent.name}' may {does} ({policy.said})", policy.within_ms
     if asking is not None:
         owner = owner if policy.name else f"team:{policy.team}"
@@ -149,13 +162,19 @@ def _people_asked(request: Request, ask: Ask) -> NeedsApproval:
         "binding": ask.binding,
         **dict(zip(("agent", "version", "version_digest"), who, strict=True)),
         "release": request.release,
-        "uses": [{"verb": verb, "resource": resource, "permission": rule} for verb, resource, rule in ask.uses],
+        "uses": [_asking(*use) for use in ask.uses],
         "policy": policy.as_record(),
         "mode": str(request.mode),
         "bound_nano": request.bound_nano,
         **({} if asking is None else {"asks": {"of": asking.of or None, "round": asking.round, "rounds": asking.rounds}}),
     }
     return NeedsApproval(request.step, request.attempt, ask.binding, said, within_ms, owner, team, asks, voids=ask.voids)
+
+
+def _asking(verb: str, resource: str, rule: str, holder: str) -> dict[str, str]:
+    """A use with a permission that asks for a yes. Whose that is stands there where it is not the agent's or its team's."""
+    said = {"verb": verb, "resource": resource, "permission": rule}
+    return said | {"holder": holder} if holder else said
 
 
 def outcome_of(request: Request, reply: Reply, *, chance: float) -> Result:

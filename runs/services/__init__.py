@@ -5,6 +5,7 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 
 from .answering import Settlement, send_signal, settle_call, why_not
 from .asked import asked_of
+from .containing import is_uncontained
 from .deciding import HeldWait, answer_held, hold_wait, note_held
 from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
@@ -66,6 +67,7 @@ __all__ = [
     "heed_stops",
     "hold_wait",
     "how_to_name",
+    "is_uncontained",
     "lanes_of_runs",
     "lift_stop",
     "listed_waits",

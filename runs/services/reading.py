@@ -19,6 +19,7 @@ from runs.errors import UnknownRun
 from runs.models import Call, Run, RunQuerySet, Step, Wait
 from runs.models.run import integrity_of
 from runs.services import phrases, relatives
+from runs.services.containing import observing
 from runs.services.waits import WantedWaits, cause_in_vain, unanswered, wait_records, waits_wanted
 
 SHORTEST_PREFIX = 8
@@ -88,7 +89,7 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
     now = clock.now()
     steps, calls = _steps_and_calls(run, only)
     finish = reports.bodies_at([(run.id, run.seq)]).get(run.id) if run.outcome else None
-    opened = reports.openings_of([entry for entry in _entries(run, steps, finish) if entry is not None])
+    opened = reports.openings_of([entry for entry in _entries(run, steps, calls, finish) if entry is not None])
     end = opened.get(UUID(finish["id"]), {}) if finish is not None else {}
     usage = reports.usage_of(run.id) if any(call.kind == CallKind.MODEL for call in calls) else {}
     made: dict[str, list[Call]] = {}
@@ -107,6 +108,7 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
         "missing": end.get("missing", []),
         **_undone(finish, end),
         "waits": _waits(run, actor, now),
+        "observing": observing(step.agent for step in steps),
         "steps": [_step(step, made.get(step.key, ()), opened, usage) for step in steps],
         "parent": relatives.parent_of(run, actor=actor),
         **relatives.below(run, actor=actor, now=now),
@@ -158,11 +160,11 @@ def _header(run: Run, effective: Effective) -> dict[str, Any]:
     }
 
 
-def _entries(run: Run, steps: Sequence[Step], finish: Mapping[str, Any] | None) -> list[UUID | None]:
+def _entries(run: Run, steps: Sequence[Step], calls: Sequence[Call], finish: Mapping[str, Any] | None) -> list[UUID | None]:
     wanted: list[UUID | None] = [run.input_entry, UUID(finish["id"]) if finish is not None else None]
     for step in steps:
         wanted += [step.input_entry, step.result_entry, step.failure_entry]
-    return wanted
+    return [*wanted, *(call.observed_entry for call in calls)]
 
 
 def _overdue(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
@@ -229,11 +231,18 @@ def _step(step: Step, calls: Sequence[Call], opened: Mapping[UUID, Mapping[str, 
         "result_digest": step.result_digest or None,
         "failure": value(step.failure_entry, "failure"),
         "cost_nano": str(sum(call.cost_nano for call in calls)),
-        "calls": [_call(call, usage.get(call.id)) for call in calls],
+        "calls": [_call(call, usage.get(call.id), _observed(call, opened)) for call in calls],
     }
 
 
-def _call(call: Call, usage: Mapping[str, Any] | None) -> dict[str, Any]:
+def _observed(call: Call, opened: Mapping[UUID, Mapping[str, Any]]) -> list[str]:
+    """What would have refused it, if it were enforced."""
+    if call.observed_entry is None:
+        return []
+    return list(opened.get(call.observed_entry, {}).get("observed", ["what that was has been erased"]))
+
+
+def _call(call: Call, usage: Mapping[str, Any] | None, observed: Sequence[str]) -> dict[str, Any]:
     return {
         "id": str(call.id),
         "kind": call.kind,
@@ -244,6 +253,7 @@ def _call(call: Call, usage: Mapping[str, Any] | None) -> dict[str, Any]:
         "ordinal": call.ordinal,
         "cause": call.cause or None,
         "contained": call.contained,
+        "observed": observed,
         "cost_nano": str(call.cost_nano),
         "usage": usage,
         "dispatched_at": instant_text(call.dispatched_at),

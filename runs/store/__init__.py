@@ -9,7 +9,7 @@ from .lines import above as lines_above
 from .lines import hand_of
 from .loading import Loaded, Problem, load, load_rows, plan_of, plan_of_run
 from .pacing import pace_of
-from .settling import abandoned, call_records, confirmed, failed, opened, resent, with_account
+from .settling import abandoned, call_records, confirmed, denied, failed, opened, resent, with_account
 from .transitions import Approval, CallOpened, CallRecord, CallSettled, Committed, Granted, Seen, Stale, Transition
 from .writing import commit, settle_late, take_back
 
@@ -32,6 +32,7 @@ __all__ = [
     "claim",
     "commit",
     "confirmed",
+    "denied",
     "failed",
     "family_at_work",
     "forfeit_lease",

@@ -49,7 +49,7 @@ def refuse_outdated(written: Sequence[Transition]) -> None:
 
 def make_use(written: Sequence[Transition], now: datetime) -> None:
     """Of the permissions of the calls that these open, where their rates have room. Before anything is written."""
-    wanted = {each.run: [(opened.call.agent, rule) for opened in each.opened for rule in opened.grants] for each in written}
+    wanted = {each.run: [used for opened in each.opened for used in opened.grants] for each in written}
     every = {used for used_here in wanted.values() for used in used_here}
     if not every:
         return

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import DatabaseError
 
 from agents.models import Release, Team
+from agents.registry import Behalf
 from agents.stops import Place
 from audit import bulk, canonical, ledger, reports
 from runs.engine import approving, looking, machine, places, planner
@@ -55,6 +56,8 @@ class Loaded:
     is_broken: bool = False
     line: tuple[Place, ...] = ()
     """It and all above it, as far as a stop may be of them."""
+    behalf: Behalf | None = None
+    """On whose behalf it is made, where a person started it or the first run above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,13 @@ def load_rows(runs: Sequence[Run]) -> list[Loaded]:
     opened = reports.openings_of(_entries(runs, steps, calls, [*waits.values(), *approvals.values()]))
     above, waiting = lines.above(runs), Waits(waits, works, approvals)
     loaded = [_loaded(run, steps.get(run.id, []), calls.get(run.id, []), heads.get(run.id), opened, waiting) for run in runs]
-    return [replace(each, line=(_place(each), *above.get(each.run.id, ()))) for each in loaded]
+    return [_placed(each, (_place(each), *above.get(each.run.id, ()))) for each in loaded]
+
+
+def _placed(loaded: Loaded, line: tuple[Place, ...]) -> Loaded:
+    """A child run has been started by whoever started the first above it, for that one's team."""
+    behalf = Behalf.of(loaded.run.started_by, line[-1].team, judges_again=loaded.run.reverifies_id is not None)
+    return replace(loaded, line=line, behalf=behalf)
 
 
 def _place(loaded: Loaded) -> Place:

@@ -60,6 +60,13 @@ def opened(call: CallRecord, request: Mapping[str, Any] | None, granted: Granted
     return CallOpened(call, Fact(Verb.CALL_DISPATCHED, f"call:{call.key}", call.agent, facts, openings), granted.rules, approval)
 
 
+def denied(call: CallRecord, request: Mapping[str, Any] | None, cause: Cause, message: str) -> Fact:
+    """What a function asked for on its way and was refused: no call was made of it, and what the function makes of that is its own."""
+    facts = _facts(call) | {"request": call.request_digest, "cause": str(cause)}
+    openings = {"failure": {"cause": str(cause), "message": message}, **({} if request is None else {"request": request})}
+    return Fact(Verb.CALL_DENIED, f"call:{call.key}", call.agent, facts, openings)
+
+
 def resent(call: CallRecord) -> Fact:
     """A call whose worker died is sent again, with the same key."""
     return Fact(Verb.CALL_RESENT, f"call:{call.key}", call.agent, _facts(call))
@@ -74,11 +81,18 @@ def confirmed(
     response: Mapping[str, Any] | None,
     cause: Cause | None,
     used: Used | None = None,
+    observed: Sequence[str] = (),
 ) -> CallSettled:
-    """It was answered, with a value or with a failure of its own (`cause`); it costs what was reserved, or what it has `used`."""
+    """It was answered, with a value or with a failure of its own (`cause`); it costs what was reserved, or what it has `used`.
+
+    `observed`: what would have refused where it was led on its way, if that were enforced.
+    """
     used = used or Used(call.reserved_nano)
     facts = _facts(call) | {"contained": contained, "cause": None if cause is None else str(cause), **_cost(call, used)}
-    fact = Fact(Verb.CALL_CONFIRMED, f"call:{call.key}", call.agent, facts, {} if response is None else {"response": response})
+    openings: dict[str, Any] = {} if response is None else {"response": response}
+    if observed:
+        facts, openings = facts | {"observed": len(observed)}, openings | {"observed": list(observed)}
+    fact = Fact(Verb.CALL_CONFIRMED, f"call:{call.key}", call.agent, facts, openings)
     return _settled(call, CallState.CONFIRMED, cause, contained, fact, plan, run, used)
 
 

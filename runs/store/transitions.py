@@ -60,25 +60,25 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What an admitted call makes use of: permissions whose use is written with it, and those that are only observed and would have refused it."""
+    """What an admitted call makes use of: permissions whose use is written with it, and what would have refused it if it were enforced."""
 
-    rules: tuple[str, ...] = ()
+    rules: tuple[uses.Used, ...] = ()
     observed: tuple[str, ...] = ()
     approval: Approval | None = None
 
     @property
     def is_counted(self) -> bool:
         """Whether one of them has a rate."""
-        return any(map(uses.is_counted, self.rules))
+        return any(uses.is_counted(rule) for _, rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True)
 class CallOpened:
-    """A call's intent: the row stands, dispatched, before anything goes out. `grants`: permissions of its agent whose use is written with it."""
+    """A call's intent: the row stands, dispatched, before anything goes out. `grants`: permissions whose use is written with it."""
 
     call: CallRecord
     fact: Fact
-    grants: tuple[str, ...] = ()
+    grants: tuple[uses.Used, ...] = ()
     approval: Approval | None = None
 
     @property

@@ -25,7 +25,7 @@ from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
 from runs.store import beginnings, conditions, family
 from runs.store.conditions import Withheld
-from runs.store.transitions import CallRecord, CallSettled, Committed, Seen, Stale, Transition, Written
+from runs.store.transitions import CallOpened, CallRecord, CallSettled, Committed, Seen, Stale, Transition, Written
 
 _RUN_CHANGES = (
     "revision state outcome started_at finished_at checked_at deadline_at wake_at remaining_ms seq attempt calls_used spent_nano reserved_nano "
@@ -37,7 +37,7 @@ _STEP_CHANGES = (
 ).split()
 _STEP_COLUMNS = ("run", "key", "node", "judges", "started_at", "input_entry", *_STEP_CHANGES)
 _WAIT_COLUMNS = ("id", "run", "step", "kind", "subject", "state", "opened_at", "expires_at", "look_at", "goes_on", "failure_entry", "answered_by")
-_CALL_COLUMNS = ("run", "dispatched_at", *CallRecord.__slots__, "cost_nano")
+_CALL_COLUMNS = ("run", "dispatched_at", *CallRecord.__slots__, "cost_nano", "observed_entry")
 _NOT_DONE = sorted({CallState.REFUSED, CallState.UNRESOLVED, CallState.RESOLVED_NOT_DONE})
 _CALL_CHANGES = ["state", "settled_at", "cause", "contained", "cost_nano", "reserved_nano", "response_entry"]
 
@@ -116,7 +116,7 @@ def _write(
     settled = [_call_row(call, notes[each.run].of([Verb.CALL_CONFIRMED], call.fact.subject), now) for each in written for call in each.settled]
     bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled, answers=False)
     steps = [_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened]
-    calls = [_new_call(each.run, opened.call, now) for each in written for opened in each.opened]
+    calls = [_new_call(each.run, opened, notes[each.run], now) for each in written for opened in each.opened]
     waits = _new_waits(written, notes)
     heads = ledger.record(
         [*(draft for each in written for draft in notes[each.run].drafts), *first],
@@ -262,8 +262,9 @@ def _let_go(written: Sequence[Transition]) -> None:
         Run.objects.filter(id__in=parked).update(lease_owner=None, lease_until=None)
 
 
-def _new_call(run: UUID, call: CallRecord, now: datetime) -> list[Any]:
-    return [run, now, *(getattr(call, name) for name in CallRecord.__slots__), 0]
+def _new_call(run: UUID, opened: CallOpened, notes: _Notes, now: datetime) -> list[Any]:
+    entry = notes.of([Verb.CALL_DISPATCHED], opened.fact.subject) if "observed" in opened.fact.openings else None
+    return [run, now, *(getattr(opened.call, name) for name in CallRecord.__slots__), 0, entry]
 
 
 def _call_row(settled: CallSettled, entry: UUID | None, now: datetime) -> list[Any]:

@@ -17,7 +17,7 @@ from runs.engine.commands import Move
 from runs.engine.outcomes import Failed, Result
 from runs.engine.states import CallKind, CallState, Cause, RunState, StepState
 from runs.performers import Ask, Refusal
-from runs.worker import halting
+from runs.worker import halting, planning
 from runs.worker.messages import Asked, Ended, Event, Gone, Input, Poked, Settled, Tools, Withdrawn, give, unread
 from runs.worker.performing import Performing
 from runs.worker.planning import Calls, Turn, admitted, carried_on, diverged, first_in_child, is_under_way, judged_by, planned, record_of, told_late
@@ -54,7 +54,7 @@ class Driver:
         self.attempt = loaded.run.attempt
         self.calls = store.call_records(loaded.calls.values())
         self.responses = dict(loaded.responses)
-        self.tools.boundary.lines[self.run] = loaded.line
+        self.tools.boundary.around.take(self.run, loaded.line, loaded.behalf)
 
     @property
     def parked(self) -> bool:
@@ -82,7 +82,7 @@ class Driver:
     async def _let_go(self) -> None:
         """Nobody goes on here. What was answered, written or not, is written as the calls' own truth: conditional on each being dispatched."""
         await self.performing.drop_all()
-        self.tools.boundary.lines.pop(self.run, None)
+        self.tools.boundary.around.leave(self.run)
         answered = [each for each in (*self._closing, *self._arrived()) if self._is_news(each)]
         ends = {each.call.key: each for each in reversed([*answered, *self._left])}
         if ends:
@@ -205,7 +205,7 @@ class Driver:
 
     def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> Turn:
         new = [each for each in opened if each.call.key not in self.calls and self._is_at_work(each.call.step, each.call.attempt)]
-        opened = [each for each in new if clock.now() < each.call.not_after and self.tools.boundary.has_room(each.call.agent, each.grants)]
+        opened = [each for each in new if clock.now() < each.call.not_after and self.tools.boundary.has_room(each.grants)]
         opened = [each for each in opened if not halting.is_stopped(each.call, self.snapshot, self.tools.boundary)]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
@@ -267,7 +267,7 @@ class Driver:
             self.unsent.discard(call.key)
         for key, state in transition.move.resolved.items():
             self.calls[key] = replace(self.calls[key], state=state)
-        self.tools.boundary.note((each.call.agent, rule) for each in transition.opened for rule in each.grants)
+        self.tools.boundary.note(used for each in transition.opened for used in each.grants)
         self.attempt = 0 if transition.is_progress else self.attempt
         self.finished = transition.move.finish is not None
         for fact in (*transition.facts, *transition.move.facts):
@@ -362,10 +362,10 @@ class Driver:
     async def _refuse(self, asked: Asked, refusal: Refusal | Ask) -> None:
         """A function that asks for what is stopped is made to wait with its step, unless it may have acted; then it hears no, as of any refusal."""
         request, stop = asked.request, self.tools.boundary.stop_on(asked.request)
-        waits = stop is not None and request.ordinal > 0 and request.kind is CallKind.TOOL
-        if stop is not None and waits and halting.may_have_acted(self.snapshot.steps[request.step], self.calls) is None:
+        if stop is not None and planning.is_on_the_way(request) and halting.may_have_acted(self.snapshot.steps[request.step], self.calls) is None:
             await self._settle(lambda: halting.waits(self.snapshot, request, stop, self.calls, clock.now()))
         else:
+            await self._settle(lambda: Move(self.snapshot, facts=planning.denials(request, refusal)))
             give(asked.answer, refusal)
 
     async def _write_end(self, ended: Settled) -> None:

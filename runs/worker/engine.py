@@ -230,7 +230,9 @@ class Engine:
         plans = {each.snapshot.plan.release: each.snapshot.plan for each in loaded}.values()
         missing = {digest for plan in plans for digest in performers.artifacts(plan)} - set(self.tools.boundary.folders)
         asked_at = clock.now()
-        stands = performers.as_it_stands(sorted({name for plan in plans for name in plan.agents}), self.tools.boundary.stops)
+        pipelines = {place.pipeline for each in loaded for place in each.line}
+        wanted = performers.Wanted({name for plan in plans for name in plan.agents}, pipelines, {each.behalf for each in loaded if each.behalf})
+        stands = performers.as_it_stands(wanted, self.tools.boundary.stops)
         return _Read(loaded, performers.unpacked(sorted(missing)), stands, asked_at)
 
     async def _take(self, runs: list[Run]) -> None:
@@ -261,8 +263,7 @@ class Engine:
 
     async def _begin(self, read: _Read) -> None:
         self.tools.boundary.folders.update(read.folders)
-        self.tools.boundary.heed(read.stands.stops)
-        self.tools.boundary.learn(read.stands.standings, asked_at=read.asked_at)
+        self.tools.boundary.look(read.stands, asked_at=read.asked_at)
         wanted = {provider for each in read.loaded for provider in performers.providers(each.snapshot.plan)}
         unready = await self.tools.boundary.get_ready(wanted)
         for each in read.loaded:
@@ -366,11 +367,10 @@ class Engine:
     async def _look(self) -> None:
         try:
             seen = await self._call(store.look, list(self._driving))
-            names = sorted({name for driver in self._live() for name in driver.snapshot.plan.agents})
+            names, around = {name for driver in self._live() for name in driver.snapshot.plan.agents}, self.tools.boundary.around
             asked_at = clock.now()
-            now = await self._call(performers.as_it_stands, names, self.tools.boundary.stops)
-            self.tools.boundary.heed(now.stops)
-            self.tools.boundary.learn(now.standings, asked_at=asked_at)
+            wanted = performers.Wanted(names, around.pipelines, around.people)
+            self.tools.boundary.look(await self._call(performers.as_it_stands, wanted, self.tools.boundary.stops), asked_at=asked_at)
         except DatabaseError as error:
             log.warning("a look at the runs failed (%s)", error)
             return

@@ -47,9 +47,10 @@ class Tools:
     """A run has become ready that this engine may take: look now."""
 
     async def learn(self, agents: Iterable[str]) -> None:
-        """What these agents may do, as it is now."""
-        asked_at = clock.now()
-        self.boundary.learn(await self.committer.call(performers.standings, sorted(agents)), asked_at=asked_at)
+        """What these agents may do, and what bounds the runs that are driven here, as it is now."""
+        around, asked_at = self.boundary.around, clock.now()
+        wanted = performers.Wanted(sorted(agents), around.pipelines, around.people)
+        self.boundary.look(await self.committer.call(performers.stands, wanted), asked_at=asked_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,14 @@ class Performing:
     def _end_of(self, record: store.CallRecord, reply: Reply, response: Mapping[str, Any] | None) -> store.CallSettled:
         if reply.answered:
             return store.confirmed(
-                record, plan=self.plan, run=self.run, contained=reply.contained, response=response, cause=reply.cause, used=reply.used
+                record,
+                plan=self.plan,
+                run=self.run,
+                contained=reply.contained,
+                response=response,
+                cause=reply.cause,
+                used=reply.used,
+                observed=reply.observed,
             )
         cause = reply.cause or Cause.LOST
         return store.failed(

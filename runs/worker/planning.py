@@ -12,7 +12,7 @@ from audit import clock
 from audit.identity import new_id
 from runs import performers, store
 from runs.engine import machine
-from runs.engine.commands import Move
+from runs.engine.commands import Fact, Move
 from runs.engine.outcomes import Failed, Result, Returned, Stopped, Unresolved
 from runs.engine.states import CallKind, CallState, Cause, Mode, RunState, StepState, WaitKind
 from runs.engine.values import Plan, RunView, Snapshot, Step
@@ -209,6 +209,18 @@ def _stopped(result: Stopped, calls: Sequence[store.CallRecord]) -> Result:
 def _may_be_repeated(call: store.CallRecord) -> bool:
     """One that is made at most once is refused only where it never went out."""
     return call.mode is not Mode.AT_MOST_ONCE or call.state is CallState.REFUSED
+
+
+def is_on_the_way(request: Request) -> bool:
+    """Whether a function at work has asked for it."""
+    return request.ordinal > 0 and request.kind is CallKind.TOOL
+
+
+def denials(request: Request, refusal: Refusal | Ask) -> tuple[Fact, ...]:
+    """What a function is refused on its way it may keep to itself; the ledger has it. Of a step's own call the step says so."""
+    if not is_on_the_way(request) or isinstance(refusal, Ask):
+        return ()
+    return (store.denied(record_of(request), request.opening, refusal.cause, refusal.message),)
 
 
 def told_late(move: Move, rows: Mapping[str, Call]) -> list[str]:

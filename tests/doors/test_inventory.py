@@ -75,6 +75,7 @@ def test_the_document_is_of_what_was_asked(published: Pipeline) -> None:
         "name": "platform",
         "accountable": "",
         "permissions": [],
+        "observe": False,
         "verbs": [],
         "resources": [],
         "created_at": "",

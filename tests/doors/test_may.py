@@ -163,3 +163,78 @@ def test_arguments_that_are_no_object_are_refused_at_every_door(alice: User, arg
         typed("can", "worker", "read", "feed:cpu", "--args", args)
     registry.add_member("platform", "alice", actor=SYSTEM)
     assert Caller.of(alice).get(f"/agents/worker/may/?verb=read&resource=feed:cpu&args={quote(args)}").status in (400, 422)
+
+
+# --- in a run of a pipeline, started by a person ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def bounded(path: Path) -> Path:
+    worker = agent("worker", "work:work", more='permissions: ["allow read feed:*", "allow write feed:*"]')
+    steps, bounds = "- {id: only, agent: worker, with: {feed: =input.feed}}", 'permissions: ["allow read feed:*", "deny read feed:secret"]\n'
+    pipelines.publish(path, functions=world.WORK, agents=[worker], steps=steps, more=bounds)
+    return path
+
+
+BOUNDED = [
+    (("read", "feed:cpu"), "allow", "agent:worker", 0),
+    (("read", "feed:secret"), "deny", "pipeline:sample", 12),
+    (("write", "feed:cpu"), "deny", None, 12),
+]
+
+
+@pytest.mark.parametrize(("asked", "effect", "source", "status"), BOUNDED)
+def test_for_a_run_of_a_pipeline_the_strictest_answers_and_each_says_what_it_says(
+    bounded: Path, alice: User, asked: tuple[str, str], effect: str, source: str | None, status: int
+) -> None:
+    done = typed("can", "worker", *asked, "--pipeline", "sample")
+    assert (done.out.split()[0], done.status) == (effect, status)
+    said = typed("can", "worker", *asked, "--pipeline", "sample", "--json").document
+    assert (said["effect"], said["source"]) == (effect, source)
+    assert [each["holder"] for each in said["layers"]] == ["agent:worker", "pipeline:sample"]
+    assert (said["layers"][0]["effect"], said["layers"][1]["effect"]) == ("allow", effect) and "pipeline:sample" in done.out
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    answer = Caller.of(alice).get(f"/agents/worker/may/?verb={asked[0]}&resource={asked[1]}&pipeline=sample")
+    assert (answer.status, answer.body) == (200, said)
+    assert typed("can", "worker", *asked).out.split()[0] == "allow"
+    assert bounded
+
+
+def test_a_person_who_may_not_start_it_has_it_done_by_nobody(bounded: Path, alice: User, charlie: User) -> None:
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    asked = ("can", "worker", "read", "feed:cpu", "--pipeline", "sample", "--as")
+    assert (typed(*asked, "alice").status, typed(*asked, "charlie").status) == (0, 12)
+    said = typed(*asked, "charlie", "--json").document
+    assert said["layers"][-1] == {"holder": "person:charlie", "effect": "deny", "rule": None, "why": "does not belong to team 'platform'"}
+    assert "a run has no more rights than whoever started it" in said["why"]
+    registry.add_to_group("auditor", "alice", actor=SYSTEM)
+    assert "may not start runs of team 'platform' with their role" in typed(*asked, "alice").out
+    User.objects.filter(username="alice").update(is_active=False)
+    assert typed(*asked, "alice").status == 12
+
+
+def test_who_or_what_is_not_shown_is_not_there(bounded: Path, alice: User, bob: User, charlie: User) -> None:
+    for person in ("alice", "bob"):
+        registry.add_member("platform", person, actor=SYSTEM)
+    caller = Caller.of(alice)
+    page = "/agents/worker/may/?verb=read&resource=feed:cpu"
+    assert caller.get(f"{page}&as=bob").body["effect"] == "allow"  # of one's own team
+    for query, code in (("as=charlie", "unknown-person"), ("as=nobody-at-all", "unknown-person"), ("pipeline=none", "unknown-pipeline")):
+        answer = caller.get(f"{page}&{query}")
+        assert (answer.status, answer.code) == (404, code)
+    with pytest.raises(CommandError, match="there is no person 'zoe'"):
+        typed("can", "worker", "read", "feed:cpu", "--as", "zoe")
+    with pytest.raises(CommandError, match="--as is about one call"):
+        typed("can", "worker", "--as", "alice")
+
+
+def test_the_page_asks_for_a_pipeline_and_a_person_too(bounded: Path, alice: User) -> None:
+    registry.add_member("platform", "alice", actor=SYSTEM)
+    User.objects.filter(username="alice").update(is_staff=True)
+    page, client = f"/admin/agents/agent/{Agent.objects.get(name='worker').pk}/change/", world.signed_in("alice")
+    asked = {"verb": "read", "resource": "feed:secret", "pipeline": "sample", "person": "alice"}
+    told = client.get(page, asked).content.decode().partition('id="may"')[2].partition("</div>")[0]
+    assert all(each in told for each in ("agent:worker", "pipeline:sample", "person:alice", "wins over whatever allows it"))
+    for field, value in (("pipeline", "none"), ("person", "zoe")):
+        shown = client.get(page, {**asked, field: value}).content.decode()
+        assert 'id="may"' not in shown and value in shown

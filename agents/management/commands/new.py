@@ -33,7 +33,7 @@ class Command(TeachingCommand):
         parser.add_argument("kind", choices=["pipeline"], help="what to write")
         parser.add_argument("name", metavar="NAME", help="see below")
         parser.add_argument("--folder", metavar="DIR", type=Path, help="where; by default a new folder NAME")
-        parser.add_argument("--team", metavar="TEAM", default="my-team", help="who owns it; by default my-team")
+        parser.add_argument("--team", metavar="TEAM", default="dev", help="who owns it; by default dev, which a fresh installation only observes")
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["name"]

@@ -118,6 +118,7 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
             ("would", uses),
             ("version", f"{said['version']} ({said['version_digest']})" if said["version"] else ""),
             ("purpose", visible(said["purpose"] or "", 300)),
+            ("uncontained", "nothing kept its code from the network when it was last called" if said["uncontained"] else ""),
             ("started by", visible(said["started_by"], 120)),
             ("cost", spent),
             ("evidence", "; ".join(visible(each, 200) for each in age)),

@@ -25,6 +25,7 @@ from runs.models import SPREAD
 
 Section = tuple[str, list[RenderableType]]
 MOST_ACTS: Final = 100
+MOST_OBSERVED: Final = 20
 _USABLE: Final = frozenset({"verified", "degraded"})
 _PLAINLY: Final = {
     "broken": "its rows and its ledger differ: one of them was changed afterwards, so don't use the result",
@@ -139,7 +140,21 @@ def _facts(document: Mapping[str, Any]) -> Padding:
     if bare:
         names = visible(", ".join(bare), 200)
         table.add_row(Text("uncontained", style="yellow"), Text(f"{names}: nothing kept this code from the network", style="yellow"))
+    for said in observed_said(document):
+        table.add_row(Text("observed", style="yellow"), Text(said, style="yellow"))
     return Padding(table, (0, 0, 0, 2))
+
+
+def observed_said(document: Mapping[str, Any]) -> Iterator[str]:
+    """Whose agents are refused nothing for want of a permission, and what would have refused calls of this run."""
+    for team in document["observing"]:
+        name = visible(team, 80)
+        yield f"nothing is refused to the agents of team '{name}' for want of a permission; `observe: false` in its document ends that"
+    found = dict.fromkeys(said for step in document["steps"] for call in step["calls"] for said in call["observed"])
+    if found:
+        shown = "; ".join(visible(said, 200) for said in list(found)[:MOST_OBSERVED])
+        more = f"; and {len(found) - MOST_OBSERVED} more" if len(found) > MOST_OBSERVED else ""
+        yield f"what would have been refused: {shown}{more}"
 
 
 def _children(children: Sequence[Mapping[str, Any]]) -> Table:
