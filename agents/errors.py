@@ -3,7 +3,7 @@
 Knows nothing of rows or requests. Raised by the registry, the expressions and the grants; doors translate them once.
 """
 
-from audit.errors import Conflict, Invalid, NotFound, Refused
+from audit.errors import Conflict, Invalid, NotFound, OrchestraError, Refused
 
 
 class ExpressionError(Invalid):
@@ -82,6 +82,25 @@ class UnknownStop(NotFound):
     """No such stop; `manage.py stops` lists them."""
 
     code = "unknown-stop"
+
+
+class UnknownKey(NotFound):
+    """No such key of this agent; `manage.py keys AGENT` lists them."""
+
+    code = "unknown-key"
+
+
+class TooManyKeys(Conflict):
+    """This agent has as many keys as one may have; one has to be revoked, or to end, before the next."""
+
+    code = "too-many-keys"
+
+
+class KeyRefused(OrchestraError):
+    """This is no key of an agent, or one that doesn't work at the moment."""
+
+    code = "unauthenticated"
+    http_status = 401
 
 
 class NoSuchVersion(NotFound):

@@ -22,6 +22,8 @@ class Parts:
 
     started: frozenset[str] = frozenset()
     """Started the run, or one above it."""
+    owned: frozenset[str] = frozenset()
+    """Owns the key with which an agent started it: that is to have started it, by a program."""
     signalled: frozenset[str] = frozenset()
     """Sent it, or a run of its family, a signal: what is asked for may stand in that."""
     settled: frozenset[str] = frozenset()
@@ -36,11 +38,12 @@ class Parts:
     @property
     def everybody(self) -> frozenset[str]:
         """Whoever had any."""
-        return self.started | self.signalled | self.settled | self.published | self.granted | self.ruled
+        return self.started | self.owned | self.signalled | self.settled | self.published | self.granted | self.ruled
 
 
 RULES: Final[tuple[tuple[str, str], ...]] = (
     ("started", "you started the run that asks for it"),
+    ("owned", "you own the key with which an agent started the run that asks for it"),
     ("signalled", "you sent that run a signal, so what it does is what you asked for"),
     ("settled", "you said what became of a call of that run, so what it does is what you told it"),
     ("published", "you wrote or published a version that it runs"),

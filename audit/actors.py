@@ -1,4 +1,4 @@
-"""Who acts, as a value: a person or the system, how they were authenticated, what they may see.
+"""Who acts, as a value: a person, the system or an agent with a key of its own, how they were authenticated, what they may see.
 
 Doors build one and pass it down; nothing here reads a request, a session or a table.
 Used by every use-case and by every `visible_to(actor)`.
@@ -6,9 +6,10 @@ Used by every use-case and by every `visible_to(actor)`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 SEE_EVERYTHING = "see-everything"
 CHANGE_EVERYTHING = "change-everything"
@@ -20,6 +21,13 @@ CHANGE_THINGS = "change-things"
 ACTS = frozenset({START_RUNS, OPERATE_RUNS, CHANGE_THINGS})
 """What a member does for a team, unless roles say less."""
 
+AGENT: Final = "agent"
+"""The kind of an actor that is an agent, by a key of its own."""
+READ: Final = "read"
+CAN: Final = "can"
+START: Final = "start"
+"""What a key may open. `start` is never there by itself: `start:PIPELINE`, or `start:*` for all of the agent's team."""
+
 
 class Credential(Protocol):
     """What a person asks with, so that a deed can look at it once more in its own transaction."""
@@ -28,12 +36,20 @@ class Credential(Protocol):
         """NotGranted where it has ended since the request came; until the transaction ends nobody else can end it."""
 
 
+class ScopedCredential(Credential, Protocol):
+    """The key of an agent."""
+
+    def require_scope(self, opened_by: Collection[str], what: str) -> None:
+        """OutOfScope, with its entry, where the key has none of the scopes that open this; no scopes at all open nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """`kind` is person or system; `auth` says how we know: shell, session, token, worker or test.
+    """`kind` is person, system or agent; `auth` says how we know: shell, session, token, worker or test, and `key:ID` of an agent.
 
     `teams` are those that a person belongs to; what they may do for these says `does`, by their `roles` where they have any.
-    `reads` are those that are only shown to them.
+    `reads` are those that are only shown to them. An agent belongs to no team in that sense, and so may nothing: what its key lets it
+    do for its `team` says `scopes` alone. It acts on behalf of the key's owner.
     """
 
     kind: str
@@ -45,6 +61,8 @@ class Actor:
     on_behalf_of: str | None = None
     does: frozenset[str] = ACTS
     roles: frozenset[str] = frozenset()
+    team: str = ""
+    scopes: frozenset[str] = frozenset()
     by: Credential | None = field(default=None, compare=False, repr=False)
     """None for the system; of a person whatever let the request in."""
 
@@ -57,6 +75,20 @@ class Actor:
     def nobody(cls) -> Actor:
         """Whoever has shown no credential: sees nothing, may do nothing."""
         return cls(kind="person", id="nobody", auth="none")
+
+    @property
+    def is_agent(self) -> bool:
+        return self.kind == AGENT
+
+    @property
+    def key(self) -> str:
+        """The id of the key that an agent shows; empty for everybody else."""
+        return self.auth.removeprefix("key:") if self.is_agent else ""
+
+    @property
+    def starts(self) -> frozenset[str]:
+        """The pipelines that an agent may start by their names, `*` for all of its team; nothing for everybody else."""
+        return frozenset(scope.removeprefix(f"{START}:") for scope in self.scopes if scope.startswith(f"{START}:"))
 
     @property
     def sees_everything(self) -> bool:
@@ -78,6 +110,10 @@ class Actor:
     def may_start(self, team: str) -> bool:
         """Start runs of what the team owns."""
         return self._acts(team, START_RUNS)
+
+    def may_start_run_of(self, team: str, pipeline: str) -> bool:
+        """The same of one pipeline: an agent starts what a scope of its key names, while that is its own team's."""
+        return team == self.team and not self.starts.isdisjoint({pipeline, "*"}) if self.is_agent else self.may_start(team)
 
     def may_operate(self, team: str) -> bool:
         """Answer what the team's runs wait for, settle their calls, judge them again."""
@@ -101,6 +137,8 @@ class Actor:
 
     def lacks(self, team: str) -> str:
         """Why not, as a clause for a refusal."""
+        if self.is_agent:
+            return f"no scope of this key of agent '{self.id}' allows it ({', '.join(sorted(self.scopes)) or 'it has none'})"
         if team not in self.teams:
             return "you are not a member of it"
         return f"your {'roles' if len(self.roles) > 1 else 'role'} in this installation ({', '.join(sorted(self.roles))}) can't do this"

@@ -50,6 +50,12 @@ class Refused(OrchestraError):
     http_status = 403
 
 
+class OutOfScope(Refused):
+    """The key of an agent that asks has not the scope for this; people do it with a token or a session of theirs."""
+
+    code = "out-of-scope"
+
+
 class Conflict(OrchestraError):
     """Something else changed in the meantime; read again and repeat."""
 

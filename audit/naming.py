@@ -61,7 +61,9 @@ def person_named(name: str, *, actor: Actor) -> str:
 def _accounts(actor: Actor) -> QuerySet[Any]:
     """Those that the actor may know of: all for whoever manages people, one's own for everybody else."""
     rows = get_user_model()._default_manager.all()  # noqa: SLF001 - Django's way to a model's manager
-    return rows if actor.may_manage_people else rows.filter(username=actor.id)
+    if actor.may_manage_people:
+        return rows
+    return rows.filter(username=actor.id) if actor.kind == "person" else rows.none()
 
 
 def _names(entries: EntryQuerySet, column: str, most: int) -> Iterator[str]:

@@ -200,6 +200,22 @@ def secret(name: str, file: Path) -> str:
     return file.read_text(encoding="ascii").strip()
 
 
+def former_secrets(name: str) -> list[str]:
+    """Secrets that were in use before, separated by commas."""
+    found = names(name, ())
+    if short := [len(each) for each in found if len(each) < 32]:
+        raise OddSetting(f"{name} has one with {short[0]} characters, but each must have at least 32, as ORCHESTRA_SECRET_KEY has.")
+    return found
+
+
+def word(name: str, default: str, *, most: int) -> str:
+    """A short name of small letters and digits."""
+    value = text(name, default)
+    if not re.fullmatch(rf"[a-z0-9]{{1,{most}}}", value):
+        raise OddSetting(f"{name} is {value!r}, but must have 1 to {most} small letters and digits.")
+    return value
+
+
 def token(name: str) -> str | None:
     """A secret that is said by others, so none is made where it is left out."""
     value = _raw(name)

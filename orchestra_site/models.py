@@ -40,7 +40,9 @@ class TokenQuerySet(models.QuerySet["Token"]):
         """A person's own; for whoever says who may sign in, everybody's but an administrator's, who stands above them; for one of these, all."""
         if actor.kind == "system" or CHANGE_EVERYTHING in actor.permissions:
             return self
-        return self.filter(user__is_superuser=False) if actor.may_manage_people else self.filter(user__username=actor.id, user__is_active=True)
+        if actor.may_manage_people:
+            return self.filter(user__is_superuser=False)
+        return self.filter(user__username=actor.id, user__is_active=True) if actor.kind == "person" else self.none()
 
     def live(self, now: datetime) -> Self:
         """Those that have not ended by themselves."""

@@ -1,6 +1,6 @@
 """Who makes a request: Django's users become Actors here, anew at each request, so that what is taken from somebody is gone at once.
 
-Owns how a user's rights are read; decides nothing. Used by the middleware and by REST authentication.
+Decides nothing; how a person's rights are read says the registry. Used by the middleware and by REST authentication.
 """
 
 from collections.abc import Callable
@@ -9,10 +9,8 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
-from agents.models import Team
-from agents.registry.people import shown_to
-from agents.registry.roles import given_to
-from audit.actors import CHANGE_EVERYTHING, Actor, Credential
+from agents.registry import actor_of_person
+from audit.actors import Actor, Credential
 from orchestra_site.credentials import session_of
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -20,20 +18,9 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 def actor_for(user: AbstractBaseUser | AnonymousUser, *, auth: str, by: Credential | None = None) -> Actor:
     """What this person may see and do now. Nobody, where they have not signed in or may not any more."""
-    if not isinstance(user, User) or not user.is_active:
+    if not isinstance(user, User):
         return Actor.nobody()
-    given = given_to(user)
-    return Actor(
-        kind="person",
-        id=user.username,
-        auth=auth,
-        teams=frozenset(Team.objects.filter(members=user).values_list("name", flat=True)),
-        reads=shown_to(user),
-        permissions=given.beyond | {CHANGE_EVERYTHING} if user.is_superuser else given.beyond,
-        does=given.does,
-        roles=given.roles,
-        by=by,
-    )
+    return actor_of_person(user, auth=auth, by=by)
 
 
 def actor_middleware(get_response: GetResponse) -> GetResponse:

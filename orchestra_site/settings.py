@@ -25,6 +25,9 @@ ORCHESTRA_NOTICE_DAYS = env.whole("ORCHESTRA_NOTICE_DAYS", 14, least=0, most=365
 ORCHESTRA_CONCURRENCY = env.whole("ORCHESTRA_CONCURRENCY", 256, least=1, most=10_000)
 
 SECRET_KEY = env.secret("ORCHESTRA_SECRET_KEY", ORCHESTRA_HOME / "secret_key")
+SECRET_KEY_FALLBACKS = env.former_secrets("ORCHESTRA_SECRET_KEY_FALLBACKS")  # sessions and keys of agents that were made under these go on
+# Stands in every key of an agent, so that one of another installation is known as such.
+ORCHESTRA_ENVIRONMENT = env.word("ORCHESTRA_ENVIRONMENT", "live", most=16)
 DEBUG = env.flag("ORCHESTRA_DEBUG", False)
 ALLOWED_HOSTS = env.names("ORCHESTRA_ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 
@@ -193,6 +196,7 @@ ORCHESTRA_TRIES_PER_ADDRESS = env.whole("ORCHESTRA_TRIES_PER_ADDRESS", 100, leas
 ORCHESTRA_TRIES_PER_NAME = env.whole("ORCHESTRA_TRIES_PER_NAME", 100, least=1, most=100_000)  # from all addresses that are new to it
 ORCHESTRA_LOCK_S = env.whole("ORCHESTRA_LOCK_S", 900, least=10, most=86_400)
 ORCHESTRA_MOST_TOKENS = env.whole("ORCHESTRA_MOST_TOKENS", 100, least=1, most=10_000)  # of one person, that have not ended
+ORCHESTRA_MOST_KEYS = env.whole("ORCHESTRA_MOST_KEYS", 20, least=1, most=1_000)  # of one agent, that have not ended
 ORCHESTRA_PROXIES = env.whole(
     "ORCHESTRA_PROXIES", 0, least=0, most=10
 )  # how many of ours a request passes; never by itself: a client writes the header too

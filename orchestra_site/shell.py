@@ -8,6 +8,8 @@ import os
 import sys
 from getpass import getpass
 
+from agents import keys
+from agents.errors import NotGranted
 from audit.actors import Actor
 from audit.api.errors import Unauthenticated
 from orchestra_site import env
@@ -19,7 +21,7 @@ from orchestra_site.tokens import holder_of
 def actor_of_shell() -> Actor:
     """The person of the token in ORCHESTRA_TOKEN, with what they may at this moment; without one, the system.
 
-    Unauthenticated for one that is no good: whoever says who they are is never taken for somebody else.
+    NotGranted for the key of an agent, Unauthenticated for one that is no good: whoever says who they are is never taken for somebody else.
     """
     said = os.environ.get(env.PERSONS_TOKEN, "").strip()
     return _holder(said, f"the token in {env.PERSONS_TOKEN}") if said else Actor.system("shell")
@@ -35,6 +37,8 @@ def person_at_shell() -> Actor:
 
 
 def _holder(said: str, what: str) -> Actor:
+    if keys.is_meant(said):
+        raise NotGranted(f"{what} is the key of an agent, and commands are for people: an agent asks over REST; show a token of yours, or none")
     token = holder_of(said)
     if token is None:
         raise Unauthenticated(f"{what} is unknown, has ended, was revoked, or its person may not sign in any more")

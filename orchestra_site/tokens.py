@@ -132,7 +132,7 @@ def _whose(username: str, actor: Actor) -> int:
     """Whose they are: one's own, or where one manages people those of anybody but an administrator; the rows themselves are filtered by it too."""
     people = User.objects.filter(username=username) if username.isprintable() else User.objects.none()
     if not actor.administers:
-        people = people.filter(is_superuser=False) if actor.may_manage_people else people.filter(username=actor.id)
+        people = people.filter(is_superuser=False) if actor.may_manage_people else people.filter(username=actor.id if actor.kind == "person" else "")
     found = people.values_list("pk", flat=True).first()
     if found is None:
         raise UnknownPerson(f"there is no person '{visible(username, 80)}' whose tokens you may see or revoke")
@@ -158,7 +158,7 @@ def end_tokens(person: User) -> int:
 
 
 def _person(username: str, actor: Actor) -> User:
-    if actor.kind != "system" and username != actor.id:
+    if actor.kind != "system" and (actor.kind, actor.id) != ("person", username):
         raise NotGranted("you can make a token for yourself only: it acts as the person whose it is; the installation's own shell makes others'")
     person = User.objects.select_for_update().filter(username=username, is_active=True).first() if username.isprintable() else None
     if person is None:

@@ -14,11 +14,11 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
 from agents import registry
-from agents.admin import publishing
+from agents.admin import keys, publishing
 from agents.admin.differences import differences
 from agents.admin.histories import history_of
 from agents.admin.picture import picture
@@ -109,6 +109,22 @@ class AgentPage(OwnerAdmin):
     page_template = "admin/agents/agent.html"
     list_filter = (TeamFilter, choice("role", Role.values), choice("state", Standing.values), ReviewFilter)
 
+    def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
+        own: list[tuple[str, Callable[..., HttpResponse], str]] = [
+            ("<uuid:owner_id>/key/", self.make_key, "key"),
+            ("<uuid:owner_id>/revoke/<str:key_id>/", self.revoke_key, "revoke"),
+        ]
+        return [*super().own_urls(), *own]
+
+    def make_key(self, request: HttpRequest, owner_id: UUID) -> HttpResponse:
+        return keys.make(self, request, self.found(request, str(owner_id)))
+
+    def revoke_key(self, request: HttpRequest, owner_id: UUID, key_id: str) -> HttpResponse:
+        agent = self.found(request, str(owner_id))
+        if not registry.keys_visible_to(actor_of(request)).filter(agent=agent, pk=key_id).exists():
+            raise Http404
+        return keys.revoke(self, request, agent, key_id)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("notices")
 
@@ -121,6 +137,7 @@ class AgentPage(OwnerAdmin):
             **_asked(request, row),
             **_running(row, runs, actor),
             "observing": [row.team.name] if row.team.observe else [],
+            **keys.rows_of(row, actor),
             "overdue": row.review_by is not None and row.review_by < clock.now().date(),
             "notices": row.ahead,
             "kept": _kept(row),

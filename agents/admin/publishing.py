@@ -77,7 +77,7 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
     nothing = f"New runs of '{owner.name}' use exactly this already: there is nothing to publish." if seen.unchanged else None
     deed = Deed(
         f"Publish {owner.name}", "Publish", link_to(owner), perform, says, template="admin/agents/publish.html",
-        forbidden=_forbidden(owner, actor, "publish") or nothing, about=owner,
+        forbidden=forbidden_to(owner, actor, "publish") or nothing, about=owner,
         context={
             "seen": seen, "fields": differences(seen.fields), "pins": pins, "further": seen.pins[MOST_PINS:],
             "forbids": seen.problems[:MOST_PROBLEMS], "more_forbids": max(len(seen.problems) - MOST_PROBLEMS, 0),
@@ -119,7 +119,7 @@ def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpRes
     nothing = None if older or newer else says[0]
     if owner.state == Standing.RETIRED:
         nothing = f"'{owner.name}' is retired: reinstate it first, then it can be rolled back."
-    forbidden = _forbidden(owner, actor, "rollback") or nothing
+    forbidden = forbidden_to(owner, actor, "rollback") or nothing
     return act(
         page, request, Deed(f"Roll back {owner.name}", "Go there", link_to(owner), perform, says, RollbackForm, forbidden=forbidden, about=owner)
     )
@@ -174,12 +174,12 @@ def move(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner, what: str) -> 
 
     form = ReasonForm if needs_reason else forms.Form
     word = what.capitalize()
-    forbidden = _forbidden(owner, actor, what)
+    forbidden = forbidden_to(owner, actor, what)
     deed = Deed(f"{word} {owner.name}", word, link_to(owner), perform, [sentence], form, danger=needs_reason, forbidden=forbidden, about=owner)
     return act(page, request, deed)
 
 
-def _forbidden(owner: Owner, actor: Actor, what: str) -> str | None:
+def forbidden_to(owner: Owner, actor: Actor, what: str) -> str | None:
     team = owner.team.name
     why = actor.lacks(team) if team in actor.teams else f"it belongs to team '{team}' and only its people can do this"
     return None if _may(what, actor, team) else f"You may look at this, but {why}."

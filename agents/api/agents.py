@@ -14,6 +14,7 @@ from agents.api.shapes import AGENT_ROLLBACK_ASKED, PUBLISH_ASKED, REASON_ASKED
 from agents.errors import NoSuchVersion, NotGranted, NotPublishable, NotPublished, Retired, UnknownAgent, UnknownPerson, UnknownPipeline
 from agents.models import Agent, Role, Standing
 from audit import clock, reports
+from audit.actors import CAN, READ
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import BY_NAME, PAGING, page
 from audit.api.shapes import Shape, named, one_of, ref, whole
@@ -56,6 +57,7 @@ class AgentView(Door):
         does="Who answers for it, what it may, which versions of it there are, and the newest run in which it did something.",
         gives=ref("ShownAgent"),
         refuses=(UnknownAgent,),
+        opened_by=(READ,),
     )
     def get(self, asked: Asked, agent: str) -> Response:
         found = finding.agent(agent, asked.actor)
@@ -80,6 +82,7 @@ class MayView(Door):
         needs=("verb", "resource"),
         gives=ref("May"),
         refuses=(UnknownAgent, UnknownPipeline, UnknownPerson, Invalid),
+        opened_by=(CAN,),
     )
     def get(self, asked: Asked, agent: str) -> Response:
         finding.agent(agent, asked.actor)  # whoever may not see it learns nothing of the arguments either
@@ -99,6 +102,7 @@ class RightsView(Door):
         ),
         gives=ref("Rights"),
         refuses=(UnknownAgent,),
+        opened_by=(READ,),
     )
     def get(self, asked: Asked, agent: str) -> Response:
         return Response(registry.rights(agent, actor=asked.actor).as_record())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from agents.api import key_shapes
 from agents.api.right_shapes import MAY, RIGHT, RIGHTS
 from agents.models import Ground, Role, Standing, VersionState
 from agents.spec.notices import EVENTS, FORMATS
@@ -333,6 +334,7 @@ COMPONENTS: Final = {
     "Agent": AGENT,
     "AgentPage": page_of(ref("Agent")),
     "ShownAgent": SHOWN_AGENT,
+    **key_shapes.COMPONENTS,
     "May": MAY,
     "Right": RIGHT,
     "Rights": RIGHTS,

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from agents.api import agents, applying, groups, people, pipelines, policies, prices, teams, versions
+from agents.api import agents, applying, groups, keys, people, pipelines, policies, prices, teams, versions
 
 urlpatterns = [
     path("teams/", teams.TeamsView.as_view()),
@@ -28,6 +28,8 @@ urlpatterns = [
     path("agents/<name:agent>/", agents.AgentView.as_view()),
     path("agents/<name:agent>/permissions/", agents.RightsView.as_view()),
     path("agents/<name:agent>/may/", agents.MayView.as_view()),
+    path("agents/<name:agent>/keys/", keys.KeysView.as_view()),
+    path("agents/<name:agent>/keys/<key:key>/", keys.KeyView.as_view()),
     path("agents/<name:agent>/suspend/", agents.SuspendView.as_view()),
     path("agents/<name:agent>/resume/", agents.ResumeView.as_view()),
     path("agents/<name:agent>/retire/", agents.RetireView.as_view()),

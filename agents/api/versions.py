@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from agents.api import finding, rendering
 from agents.errors import NoSuchRelease, NoSuchVersion, UnknownAgent, UnknownAlias, UnknownPipeline
 from agents.models import Agent, ModelAlias, Pipeline, Release, Version
+from audit.actors import READ
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import BY_NAME, PAGING, Order, page
 from audit.api.shapes import named, ref
@@ -34,6 +35,7 @@ class AgentVersionsView(Door):
         query=PAGING,
         gives=ref("VersionPage"),
         refuses=(UnknownAgent,),
+        opened_by=(READ,),
     )
     def get(self, asked: Asked, agent: str) -> Response:
         return _listed(finding.agent(agent, asked.actor), asked)
@@ -47,6 +49,7 @@ class AgentVersionView(Door):
         does="All that it says; it never changes.",
         gives=ref("ShownVersion"),
         refuses=(UnknownAgent, NoSuchVersion),
+        opened_by=(READ,),
     )
     def get(self, asked: Asked, agent: str, number: int) -> Response:
         return _shown(finding.agent(agent, asked.actor), number)

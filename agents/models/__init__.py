@@ -8,6 +8,7 @@ from __future__ import annotations
 from .agent import Agent, Role, Standing
 from .alias import ModelAlias
 from .artifact import Artifact
+from .credential import AgentKey, AgentKeyQuerySet
 from .deed import Granting, Publication
 from .grant import GrantUse
 from .notice import AgentNotice, Ground
@@ -22,6 +23,8 @@ from .version import Version, VersionImmutable, VersionState
 
 __all__ = [
     "Agent",
+    "AgentKey",
+    "AgentKeyQuerySet",
     "AgentNotice",
     "Artifact",
     "GrantUse",

@@ -46,7 +46,9 @@ class AgentQuerySet(models.QuerySet["Agent"]):
     """Sets of agents."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """The agents of the actor's teams, or all for one who sees everything."""
+        """The agents of the actor's teams, or all for one who sees everything; for an agent itself alone."""
+        if actor.is_agent:
+            return self.filter(name=actor.id, team__name=actor.team)
         return self if actor.sees_everything else self.filter(team__name__in=actor.sees)
 
     def activate(self) -> int:

@@ -23,7 +23,9 @@ class PipelineQuerySet(models.QuerySet["Pipeline"]):
     """Sets of pipelines."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """The pipelines of the actor's teams, or all for one who sees everything."""
+        """The pipelines of the actor's teams, or all for one who sees everything; for an agent whose key starts any, its team's."""
+        if actor.is_agent:
+            return self.filter(team__name=actor.team) if actor.starts else self.none()
         return self if actor.sees_everything else self.filter(team__name__in=actor.sees)
 
     def activate(self) -> int:

@@ -6,6 +6,7 @@ The only writer of this app's rows, each change with its ledger entry in one tra
 from __future__ import annotations
 
 from .accounts import Place, change_password, create_person, people_visible_to, permit_person, person_shown, place_of, reset_password, set_active
+from .acting import actor_of_person
 from .applying import apply_folder
 from .behalf import Behalf, why_lost
 from .behalf import said as lost_said
@@ -26,6 +27,8 @@ from .groups import (
     show_team_to_group,
     take_from_group,
 )
+from .holding import OpenKey, Stands, holder_of_key
+from .keys import MadeKey, key_shown, keys_of, keys_stand, keys_visible_to, make_key, revoke_key
 from .lapses import refuse_lapsed
 from .lapsing import Lapsed, suspend_lapsed
 from .mailboxes import set_email
@@ -57,8 +60,10 @@ __all__ = [
     "FileChange",
     "GroupPlace",
     "Lapsed",
+    "MadeKey",
     "MadeRelease",
     "May",
+    "OpenKey",
     "Pin",
     "Place",
     "Preview",
@@ -68,7 +73,9 @@ __all__ = [
     "Rights",
     "RolledBack",
     "Runs",
+    "Stands",
     "actor_name",
+    "actor_of_person",
     "add_member",
     "add_to_group",
     "apply_files",
@@ -84,10 +91,16 @@ __all__ = [
     "groups_visible_to",
     "hide_team",
     "hide_team_from_group",
+    "holder_of_key",
+    "key_shown",
+    "keys_of",
+    "keys_stand",
+    "keys_visible_to",
     "last_used",
     "lift",
     "lift_named",
     "lost_said",
+    "make_key",
     "may",
     "may_be_asked",
     "nearest",
@@ -119,6 +132,7 @@ __all__ = [
     "reset_password",
     "resume",
     "retire",
+    "revoke_key",
     "rights",
     "rollback",
     "set_active",

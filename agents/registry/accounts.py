@@ -182,7 +182,9 @@ def permit_person(username: str, permission: str, *, allowed: bool, actor: Actor
 
 def people_visible_to(actor: Actor) -> QuerySet[User]:
     """Accounts: all for whoever manages people, one's own for everybody else. Who belongs to a team is said with the team."""
-    return User.objects.all() if actor.may_manage_people else User.objects.filter(username=actor.id, is_active=True)
+    if actor.may_manage_people:
+        return User.objects.all()
+    return User.objects.filter(username=actor.id, is_active=True) if actor.kind == "person" else User.objects.none()
 
 
 def person_shown(username: str, *, actor: Actor) -> User:

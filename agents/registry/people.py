@@ -121,7 +121,8 @@ def person_asked_about(username: str, *, actor: Actor) -> str:
     """
     rows = User.objects.filter(username=username) if username.isprintable() else User.objects.none()
     if not (actor.sees_everything or actor.may_manage_people):
-        rows = rows.filter(Q(username=actor.id) | Q(orchestra_teams__name__in=actor.sees)).distinct()
+        own = actor.on_behalf_of if actor.is_agent else actor.id  # an agent asks about its key's owner: that is whose run it would be
+        rows = rows.filter(Q(username=own or "") | Q(orchestra_teams__name__in=actor.sees)).distinct()
     if not rows.exists():
         raise UnknownPerson(f"there is no person '{visible(username, 80)}' whom you may see")
     return username

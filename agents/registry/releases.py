@@ -39,7 +39,7 @@ def release_for(pipeline_name: str, *, draft: bool, actor: Actor, now: datetime 
 def pipeline_to_run(name: str, *, actor: Actor) -> Pipeline:
     """The pipeline, for somebody who may start it; whether it has anything to start is another question. UnknownPipeline, NotGranted."""
     pipeline = pipeline_named(name, actor)
-    require(actor.may_start(pipeline.team.name), actor, pipeline.team.name, f"pipeline '{pipeline.name}'")
+    require(actor.may_start_run_of(pipeline.team.name, name), actor, pipeline.team.name, f"pipeline '{pipeline.name}'")
     return pipeline
 
 

@@ -23,6 +23,9 @@ AGENT_SUSPENDED = Verb("agents.agent.suspended", frozenset({"reason"}))
 AGENT_NOTICED = Verb("agents.agent.noticed", frozenset({"why"}))
 AGENT_RESUMED = Verb("agents.agent.resumed")
 AGENT_REFUSED = Verb("agents.agent.refused", frozenset({"problems"}))
+KEY_MADE = Verb("agents.key.made", frozenset({"name"}))
+KEY_REVOKED = Verb("agents.key.revoked", frozenset({"owner"}))
+KEY_REFUSED = Verb("agents.key.refused", frozenset({"problems"}))
 # Those of agents have words of their own: suspended, resumed.
 STOP_SET = Verb("agents.stop.set", frozenset({"reason"}))
 STOP_LIFTED = Verb("agents.stop.lifted")
@@ -77,6 +80,9 @@ VERBS = (
     AGENT_RESUMED,
     AGENT_REFUSED,
     AGENT_ROLLED_BACK,
+    KEY_MADE,
+    KEY_REVOKED,
+    KEY_REFUSED,
     STOP_SET,
     STOP_LIFTED,
     STOP_REFUSED,

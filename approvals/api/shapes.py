@@ -72,6 +72,7 @@ APPROVAL: Final = given(
     purpose=maybe(text("as the agent's file says it")),
     uncontained=flag("nothing kept the agent's code from the network when it was last called"),
     started_by=text("who started the run", example="person:alice"),
+    on_behalf_of=maybe(text("the person whose run it is: who started it, or owned the key with which an agent did", example="person:alice")),
     waits_since_s=whole("how long it has waited, in seconds"),
     cost_nano=given(spent=_NANO, reserved=_NANO, this=_NANO, limit=maybe(_NANO), meaning="What the run has cost, and the most that this call may."),
     shown=text("SHA-256 of what a decision is about, as it is shown here: give it back as `seen`"),

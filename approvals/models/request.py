@@ -19,7 +19,7 @@ from approvals.rules import DECISIONS
 from audit.actors import Actor
 from audit.identity import new_id
 from audit.visible import visible
-from runs.models import Run, Wait, WaitState
+from runs.models import Run, Wait, WaitState, of_person
 
 _WATCHED: Final = Q(models.Func(models.F("watched"), template="%(expressions)s", output_field=models.BooleanField()))
 """The column as it stands: where it is compared with a parameter SQLite doesn't see that an index of those alone will do."""
@@ -47,7 +47,7 @@ class RequestQuerySet(models.QuerySet["Request"]):
         """Open ones that are put to this person in the stage that holds; not decided in it, not started and not written by them, nor `published`."""
         named = Approver.objects.naming(actor).filter(_WATCHED)
         put = Exists(named.filter(request=OuterRef("pk"), stage=OuterRef("escalated_to")))
-        mine = Run.objects.filter(waits=OuterRef("pk"), started_by=f"person:{actor.id}")
+        mine = Run.objects.filter(of_person(actor.id), waits=OuterRef("pk"))
         wrote = Version.objects.filter(agent__name=OuterRef("agent"), number=OuterRef("version")).filter(Q(author=actor.id) | Q(pk__in=published))
         said = Decision.objects.filter(request=OuterRef("pk"), person=actor.id, stage=OuterRef("escalated_to"))
         return self.filter(pk__in=named.values("request")).open(now).filter(put, ~Exists(mine), ~Exists(said), ~Exists(wrote))

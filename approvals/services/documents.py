@@ -136,6 +136,7 @@ def _about(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[st
         "purpose": None if agent is None else agent.purpose,
         "uncontained": services.is_uncontained(request.agent),
         "started_by": run.started_by,
+        "on_behalf_of": run.person,
         "waits_since_s": round((now - wait.opened_at).total_seconds()),
         "cost_nano": {"spent": run.spent_nano, "reserved": run.reserved_nano, "this": asked.get("bound_nano", 0), "limit": run.cost_limit_nano},
     }

@@ -60,6 +60,7 @@ def parts_of_each(requests: Collection[Request], asked: Mapping[UUID, Asked]) ->
         roots = {_root(run) for run in family}
         found[request.pk] = Parts(
             started=frozenset(run.started_by for run in family),
+            owned=frozenset(run.person for run in family if run.person not in (None, run.started_by)),
             signalled=_joined(told[root, WaitKind.SIGNAL] for root in roots),
             settled=_joined(told[root, WaitKind.UNRESOLVED] for root in roots),
             published=published[request.pk],
@@ -84,7 +85,7 @@ def _families(ids: Collection[UUID]) -> dict[UUID, list[Run]]:
     for _ in range(2 * DEEPEST):
         if not wanted:
             break
-        columns = ("id", "parent_run_id", "reverifies_id", "root_run_id", "started_by", "release_id")
+        columns = ("id", "parent_run_id", "reverifies_id", "root_run_id", "started_by", "on_behalf_of", "release_id")
         known |= {run.id: run for run in Run.objects.filter(id__in=wanted).only(*columns)}
         wanted = {each for run in known.values() for each in _above(run)} - known.keys()
     return {run: _line(run, known) for run in ids}

@@ -8,24 +8,28 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import wraps
-from typing import Any, Concatenate, Literal, ParamSpec
+from typing import Any, Concatenate, Literal, ParamSpec, cast
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from audit.actors import Actor, ScopedCredential
 from audit.api import asking, errors
 from audit.api.asking import Asked
 from audit.api.bodies import MOST_BYTES
 from audit.api.places import PARAMETERS
 from audit.api.shapes import Shape, given, ref
-from audit.errors import BadJson, NotSetUp, OrchestraError, Unavailable
+from audit.errors import BadJson, NotSetUp, OrchestraError, OutOfScope, Unavailable
+from audit.requests import actor_of
 
 P = ParamSpec("P")
 Handler = Callable[Concatenate[Any, Asked, P], Response]
 Refusal = type[OrchestraError]
 
+SCOPES = "x-agent-key-scopes"
+"""Where the OpenAPI document says which scopes of an agent's key open an operation; absent: none."""
 _NO_STORE = {"Cache-Control": "no-store"}
 _NOTHING = given(meaning="nothing: leave the body out, or send {}")
 
@@ -57,11 +61,13 @@ def operation(
     headers: Mapping[str, Shape] | None = None,
     takes: Shape | None = None,
     refuses: Iterable[Refusal] = (),
+    opened_by: Collection[str] = (),
 ) -> Callable[[Handler[P]], Callable[..., Response]]:
     """Declare what a method of a door takes, gives and refuses; the method then gets checked input.
 
     `needs` names what of the query may not be left out. `also` names further statuses of success with what each means; `refuses`
-    the errors of the use-case beyond those of every door.
+    the errors of the use-case beyond those of every door. `opened_by` are the scopes that open it to an agent's key, `*` any of them:
+    what names none is for people.
     """
     asked_for, named = dict(query or {}), dict(headers or {})
 
@@ -71,26 +77,31 @@ def operation(
 
         @wraps(handle)
         def answer(self: Any, request: Request, *args: P.args, **kwargs: P.kwargs) -> Response:
+            _require_scope(actor_of(request._request), opened_by, id)  # noqa: SLF001 - where the authentication puts the actor
             return handle(self, asking.read(request, query=asked_for, needs=needs, headers=named, body=body), *args, **kwargs)
 
         refusals = [*_of_every_door(writes=writes, pages="cursor" in asked_for), *refuses]
-        parameters = [
-            *_parameters(_places(handle), "path"),
-            *_parameters(asked_for, "query", needs),
-            *_parameters(named, "header"),
-            *_later(refusals),
-        ]
+        places = _parameters(_places(handle), "path")
+        parameters = [*places, *_parameters(asked_for, "query", needs), *_parameters(named, "header"), *_later(refusals)]
         said: dict[str, Any] = {"operation_id": id, "tags": [tag], "summary": summary, "description": f"{does}\n\n{_told(refusals)}"}
         taken = None if takes is None else {"application/json": takes}
         given_back = {**_successes(gives, status, also or {}), **_problems(refusals)}
+        if opened_by:
+            said["extensions"] = {SCOPES: sorted(opened_by)}
         declared: Callable[..., Response] = extend_schema(**said, parameters=parameters, request=taken, responses=given_back)(answer)
         return declared
 
     return declare
 
 
+def _require_scope(actor: Actor, opened_by: Collection[str], id: str) -> None:  # noqa: A002 - as above
+    """OutOfScope for an agent whose key doesn't open this; whoever is no agent asks with all that they may."""
+    if actor.is_agent:
+        cast("ScopedCredential", actor.by).require_scope(opened_by, id)
+
+
 def _of_every_door(*, writes: bool, pages: bool) -> list[Refusal]:
-    found: list[Refusal] = [errors.BadQuery, errors.Unauthenticated, NotSetUp, Unavailable]
+    found: list[Refusal] = [errors.BadQuery, errors.Unauthenticated, OutOfScope, NotSetUp, Unavailable]
     if pages:
         found.append(errors.BadCursor)
     if writes:
@@ -141,4 +152,4 @@ def _told(refusals: list[Refusal]) -> str:
     return "Refused with:\n\n" + "\n".join(lines)
 
 
-__all__ = ["Asked", "Door", "operation"]
+__all__ = ["SCOPES", "Asked", "Door", "operation"]

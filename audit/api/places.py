@@ -11,6 +11,7 @@ from audit.api.shapes import NAME_PATTERN, PERSON_PATTERN, Shape
 
 _ID: Final = "[0-9a-fA-F][0-9a-fA-F-]{7,35}"
 _DIGEST: Final = "[0-9a-f]{8,64}"
+_KEY: Final = "[0-9A-Za-z]{12}"
 _NUMBER: Final = "[1-9][0-9]{0,8}"
 
 
@@ -28,6 +29,10 @@ class IdConverter(StringConverter):
 
 class DigestConverter(StringConverter):
     regex = _DIGEST
+
+
+class KeyConverter(StringConverter):
+    regex = _KEY
 
 
 class NumberConverter:
@@ -57,6 +62,7 @@ PARAMETERS: Final[dict[str, Shape]] = {
     "signal": {**_NAME, "description": "the signal's name, as the pipeline says it"},
     "entry": {"type": "string", "format": "uuid", "description": "the entry's id"},
     "token": {"type": "string", "format": "uuid", "description": "the token's id"},
+    "key": {"type": "string", "pattern": f"^{_KEY}$", "description": "the key's id: the part of it that may be shown"},
     "lock": {"type": "string", "format": "uuid", "description": "the lock's id"},
 }
 """What the OpenAPI document says of each parameter of a path, by its name in the address."""
@@ -66,5 +72,6 @@ def register() -> None:
     """Make them known to Django under the names above; the site does it where it lists the addresses."""
     for name, converter in (
         ("name", NameConverter), ("person", PersonConverter), ("id", IdConverter), ("digest", DigestConverter), ("number", NumberConverter),
+        ("key", KeyConverter),
     ):  # fmt: skip
         register_converter(converter, name)

@@ -27,6 +27,7 @@ class IndexView(Door):
         summary="Show where everything is",
         does="The addresses that need no name: lists and what is about you, the OpenAPI document with its page, and the version of Orchestra.",
         gives=ref("Index"),
+        opened_by=("*",),
     )
     def get(self, asked: Asked) -> Response:  # noqa: ARG002 - the same for everybody who is signed in
         return Response({"version": VERSION, "schema": f"{ROOT}schema/", "docs": f"{ROOT}docs/", "addresses": self.addresses})

@@ -19,7 +19,7 @@ import agents.api.shapes
 import approvals.api.shapes
 import audit.api.shapes
 import runs.api.shapes
-from audit.api.doors import Door
+from audit.api.doors import SCOPES, Door
 from orchestra_site.rest import shapes
 
 CONTENT_TYPE: Final = "application/vnd.oai.openapi+json;version=3.1"
@@ -28,6 +28,16 @@ POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+AGENT_KEY: Final = "agentKey"
+AGENT_KEY_SCHEME: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "orck_…",
+    "description": (
+        f"A key of an agent: `manage.py key AGENT`, or `POST /api/v1/agents/AGENT/keys/`. `{SCOPES}` says which of its scopes open an operation "
+        "(`*`: any); where it is absent no key does."
+    ),
+}
 DESCRIPTION: Final = """\
 Orchestra over REST: what exists, what is happening, what happened and what it cost, and everything that a member of a team may do about it.
 
@@ -37,6 +47,9 @@ Send `Authorization: Bearer TOKEN`. `manage.py token PERSON` makes the first tok
 are signed in to the admin (a session needs the header `X-CSRFToken` for whatever changes something). You see the teams that you belong to and
 those that are shown to you, and may act for the first. What you may not see does not exist (404); what you may see and not change is refused
 (403) with the reason.
+
+The program that *is* an agent sends a key of that agent in the same way (`manage.py key AGENT`). It acts as the agent, and only as far as the
+scopes of the key go: what it is, whether it may do something, and the runs that it starts. Everything else is refused (403).
 
 `GET /api/v1/` lists the addresses that need no name.
 
@@ -68,9 +81,13 @@ lists everything that is wrong where it is several things. 400: it does not have
 
 
 def complete(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:  # noqa: ARG001 - drf-spectacular's signature
-    """The description, and each app's shapes as components."""
+    """The description, each app's shapes as components, and the second way to say who one is, where it opens something."""
     result["info"]["description"] = DESCRIPTION
-    components = result.setdefault("components", {}).setdefault("schemas", {})
+    result["components"].setdefault("securitySchemes", {})[AGENT_KEY] = AGENT_KEY_SCHEME
+    for found in (one for path in result["paths"].values() for one in path.values()):
+        if SCOPES in found:
+            found["security"] = [*found.get("security", []), {AGENT_KEY: []}]
+    components = result["components"].setdefault("schemas", {})
     for app in (audit.api.shapes, agents.api.shapes, runs.api.shapes, approvals.api.shapes, shapes):
         components.update(app.COMPONENTS)
     return result

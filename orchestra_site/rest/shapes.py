@@ -20,9 +20,11 @@ MADE: Final = given(
     token=text("the token itself, shown this once; send it as `Authorization: Bearer …`", example="orc_3f9a…"),
 )
 ME: Final = given(
-    person=person(),
-    auth=text("how we know: session or token", example="token"),
-    expires_at=maybe(instant("when the token that asked ends; null for a session")),
+    person=person("you, by the name you sign in with; with an agent's key its owner"),
+    agent=maybe(text("with an agent's key: the agent")),
+    auth=text("how we know: session, token, or key and its id", example="token"),
+    expires_at=maybe(instant("when the token or key that asked ends; null for a session")),
+    scopes=listing(text(), "with an agent's key: what it opens at this moment"),
     teams=listing(text(), "teams that you belong to, and may act for"),
     reads=listing(text(), "teams that are only shown to you"),
     permissions=listing(text(), "what you may beyond your teams"),

@@ -112,16 +112,22 @@ class MeView(Door):
         id="show_me",
         tag=TAG,
         summary="Show who you are",
-        does="The person whose credential was sent, the teams and the permissions they have at this moment.",
+        does=(
+            "The person whose credential was sent, the teams and the permissions they have at this moment. With an agent's key: the agent, "
+            "the key's owner as the person, and the scopes that hold."
+        ),
         gives=ref("Me"),
+        opened_by=("*",),
     )
     def get(self, asked: Asked) -> Response:
-        actor, token = asked.actor, asked.credential
+        actor, ends = asked.actor, getattr(asked.actor.by, "ends", None)
         return Response(
             {
-                "person": actor.id,
+                "person": actor.on_behalf_of if actor.is_agent else actor.id,
+                "agent": actor.id if actor.is_agent else None,
                 "auth": actor.auth,
-                "expires_at": clock.to_text(token.expiry) if isinstance(token, Token) else None,
+                "expires_at": None if ends is None else clock.to_text(ends),
+                "scopes": sorted(actor.scopes),
                 "teams": sorted(actor.teams),
                 "reads": sorted(actor.reads),
                 "permissions": sorted(actor.permissions),

@@ -5,7 +5,25 @@ from __future__ import annotations
 from typing import Final
 
 from agents.models import Scope
-from audit.api.shapes import NANO, Shape, anything, flag, given, ident, instant, listing, mapping, maybe, named, one_of, page_of, ref, text, whole
+from audit.api.shapes import (
+    NANO,
+    PERSON_PATTERN,
+    Shape,
+    anything,
+    flag,
+    given,
+    ident,
+    instant,
+    listing,
+    mapping,
+    maybe,
+    named,
+    one_of,
+    page_of,
+    ref,
+    text,
+    whole,
+)
 from runs.models import CallKind, CallState, Cause, Integrity, Mode, Outcome, Resolution, RunState, StepState, WaitKind, WaitState
 from runs.services import OUTCOMES
 
@@ -19,7 +37,9 @@ _HEADER: Final[dict[str, Shape]] = {
     "label": text("one phrase for people: also `waiting for …` and `waiting until …`", example="verified as of 2014-02-28T14:25:00Z"),
     "draft": flag("it ran drafts, so the best it can be is unverified"),
     "trigger": text("what started it: cli, api, admin, reverify, pipeline (a step of another run) or spread (some items of a loop of another run)"),
-    "started_by": text("person:NAME or system:system", example="person:alice"),
+    "started_by": text("person:NAME, agent:NAME or system:system", example="person:alice"),
+    "started_with": maybe(text("of a run that an agent started the id of its key", example="3f9aK2mQ7xZ1")),
+    "on_behalf_of": maybe(text("who started it, or owned the key with which an agent did; null for the system's", example="person:alice")),
     "as_of": maybe(instant("the past instant that it judges")),
     "created_at": instant(),
     "started_at": maybe(instant()),
@@ -297,7 +317,7 @@ FILTERS: Final[dict[str, Shape]] = {
     "state": one_of(*RunState, meaning="only runs in this state now"),
     "since": instant("only runs started at this instant or later"),
     "children": flag("true: also runs that a step of another run has started"),
-    "started_by": text("only runs started by this person", pattern="^(person|system):[A-Za-z0-9][A-Za-z0-9@.+_-]{0,149}$", example="person:alice"),
+    "started_by": text("only runs started by this person or agent", pattern=f"^(person|agent|system):{PERSON_PATTERN[1:]}", example="person:alice"),
 }
 COMPONENTS: Final = {
     "Run": RUN,

@@ -8,6 +8,8 @@ from rest_framework.response import Response
 
 from agents.errors import NotGranted, NotPublishable, NotPublished, Retired, UnknownPipeline
 from audit import clock
+from audit.actors import READ
+from audit.actors import START as START_SCOPE
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import PAGING, Order, cut
 from audit.api.shapes import ref, text, whole
@@ -41,6 +43,8 @@ def rendered(listed: Listed) -> dict[str, Any]:
         "draft": run.draft,
         "trigger": run.trigger,
         "started_by": run.started_by,
+        "started_with": run.started_with or None,
+        "on_behalf_of": run.person,
         **{name: _instant(getattr(run, name)) for name in ("as_of", "created_at", "started_at", "finished_at", "deadline_at")},
         "failure_cause": listed.cause or None,
         "failure_owner": listed.owner or None,
@@ -55,6 +59,8 @@ def _instant(at: Any) -> str | None:
 
 NOT_STARTED = (UnknownPipeline, NotPublished, Retired, Stopped)
 """What there is to be said of a pipeline of which no run is started."""
+FOLLOWS = (READ, START_SCOPE)
+"""The scopes by which an agent's key shows the runs that the agent started."""
 
 
 class RunsView(Door):
@@ -70,6 +76,7 @@ class RunsView(Door):
         ),
         query={**FILTERS, **PAGING},
         gives=ref("RunPage"),
+        opened_by=FOLLOWS,
     )
     def get(self, asked: Asked) -> Response:
         wanted = Wanted(**{_FIELDS.get(name, name): value for name in FILTERS if (value := asked.query.get(name)) is not None})
@@ -93,6 +100,7 @@ class RunsView(Door):
         status=201,
         also={200: "The run that this key started before."},
         refuses=(*NOT_STARTED, NotGranted, NotPublishable, BadInput, IdempotencyConflict, TooManyQueued, Overloaded),
+        opened_by=(START_SCOPE,),
     )
     def post(self, asked: Asked) -> Response:
         run = services.start_run(
@@ -118,6 +126,7 @@ class RunView(Door):
         ),
         gives=ref("Run"),
         refuses=(UnknownRun,),
+        opened_by=FOLLOWS,
     )
     def get(self, asked: Asked, run: str) -> Response:
         return Response(document(run, asked))
@@ -141,6 +150,7 @@ class EventsView(Door):
         },
         gives=ref("RunEvents"),
         refuses=(UnknownRun,),
+        opened_by=FOLLOWS,
     )
     def get(self, asked: Asked, run: str) -> Response:
         after, limit = asked.query.get("after", 0), asked.query.get("limit", 50)
@@ -159,6 +169,7 @@ class CancelView(Door):
         ),
         gives=ref("Run"),
         refuses=(UnknownRun, NotGranted, AlreadyFinished),
+        opened_by=(START_SCOPE,),
     )
     def post(self, asked: Asked, run: str) -> Response:
         return Response(document(services.cancel_run(run=run, actor=asked.actor), asked))

@@ -23,7 +23,7 @@ from runs.engine.states import (
 
 from .call import Call, CallQuerySet
 from .engine import Engine, Kind
-from .run import Run, RunQuerySet
+from .run import Run, RunQuerySet, of_person
 from .step import Step
 from .wait import Wait, WaitQuerySet
 
@@ -55,4 +55,5 @@ __all__ = [
     "WaitKind",
     "WaitQuerySet",
     "WaitState",
+    "of_person",
 ]

@@ -16,7 +16,7 @@ from django.db.models import Q
 from agents.models import Pipeline, Release, Team
 from agents.validation import DEEPEST
 from audit import reports
-from audit.actors import Actor
+from audit.actors import READ, Actor
 from audit.identity import new_id
 from runs.engine.states import (
     AT_WORK_RUN,
@@ -34,6 +34,7 @@ from runs.engine.states import (
 )
 from runs.engine.values import instant_text
 
+_PERSON: Final = "person:"
 _LIVE = sorted(state.value for state in LIVE_RUN)  # in order: a set would make a new migration every other time
 _AT_WORK = sorted(state.value for state in AT_WORK_RUN)
 _GOOD = sorted(outcome.value for outcome in GOOD)
@@ -50,6 +51,11 @@ def literally(column: str, words: Sequence[str]) -> models.Func:
     return models.Func(models.F(column), template=f"%(expressions)s{condition}", output_field=models.BooleanField())
 
 
+def of_person(name: str, at: str = "") -> Q:
+    """Runs on behalf of this person, as `Run.person` says. `at` leads to the run from the rows that are asked for."""
+    return Q(**{f"{at}started_by": f"{_PERSON}{name}"}) | Q(**{f"{at}on_behalf_of": f"{_PERSON}{name}"})
+
+
 IS_LIVE: Final = Q(literally("state", _LIVE))
 IS_BROKEN: Final = Q(literally("integrity", [Integrity.BROKEN.value]))
 
@@ -58,6 +64,10 @@ class RunQuerySet(models.QuerySet["Run"]):
     """Sets of runs. States are asked as of an instant: an overdue run has failed though nobody wrote it yet."""
 
     def visible_to(self, actor: Actor) -> Self:
+        """Those of the actor's teams; for an agent what it started itself of its team's, all or only of the pipelines that its key starts."""
+        if actor.is_agent:
+            own = self.filter(team__name=actor.team, started_by=f"{actor.kind}:{actor.id}")
+            return own if READ in actor.scopes or "*" in actor.starts else own.filter(pipeline__name__in=actor.starts)
         return self if actor.sees_everything else self.filter(team__name__in=actor.sees)
 
     def live(self) -> Self:
@@ -131,6 +141,8 @@ class Run(models.Model):
     draft = models.BooleanField(default=False)
     trigger = models.CharField(max_length=32)
     started_by = models.CharField(max_length=200)
+    started_with = models.CharField(max_length=64, blank=True, default="", db_default="")  # the id of an agent's key
+    on_behalf_of = models.CharField(max_length=200, blank=True, default="", db_default="")  # of an agent's run the owner of that key, as person:NAME
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - unique where given
     reverifies = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="reverified_by", db_index=False)
 
@@ -237,6 +249,14 @@ class Run(models.Model):
     def clock_stands(self) -> bool:
         """Whether it waits for somebody, and nothing below it is at work."""
         return self.state == RunState.WAITING and self.remaining_ms is not None
+
+    @property
+    def person(self) -> str | None:
+        """On whose behalf it is, as `person:NAME`: whoever started it, or owned the key with which an agent did; None of what nobody started.
+
+        The one place that says so of a row; `of_person` says the same of a set.
+        """
+        return self.on_behalf_of or (self.started_by if self.started_by.startswith(_PERSON) else None)
 
     @property
     def subject(self) -> str:

@@ -203,8 +203,10 @@ def _require_independent(call: Call, actor: Actor, owners: _Owners) -> None:
             f"what became of call {call.id} is for a person to say: sign in, or give a token of yours (a command takes it from ORCHESTRA_TOKEN)",
             call=str(call.id),
         )
-    if run.started_by == f"person:{actor.id}":
-        raise NotGranted(f"you started run {run.id}, so somebody else has to say what became of its call", call=str(call.id))
+    if run.person == f"person:{actor.id}":
+        how = "an agent started run" if run.on_behalf_of else "you started run"
+        whose = " on your behalf" if run.on_behalf_of else ""
+        raise NotGranted(f"{how} {run.id}{whose}, so somebody else has to say what became of its call", call=str(call.id))
     if owners.is_owner_of(call):
         raise NotGranted(f"you answer for agent '{call.agent}', so somebody else has to say what became of its call", call=str(call.id))
 

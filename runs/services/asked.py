@@ -16,7 +16,7 @@ from agents.models import Agent, Team
 from audit.actors import Actor
 from runs.engine.looking import ZOMBIE
 from runs.engine.states import LIVE_RUN, CallState, WaitKind
-from runs.models import Call, CallQuerySet, Wait, WaitQuerySet
+from runs.models import Call, CallQuerySet, Wait, WaitQuerySet, of_person
 from runs.models.run import literally
 from runs.services.answering import answerable
 from runs.services.waits import waits_visible_to
@@ -57,7 +57,7 @@ def _narrowed(actor: Actor, now: datetime) -> WaitQuerySet:
     signal, word = Q(kind=WaitKind.SIGNAL), Q(kind=WaitKind.UNRESOLVED)
     if actor.kind != "person":
         return waits.filter(signal)
-    return waits.filter(signal | word & Exists(_calls_for(actor, now)) & ~Q(run__started_by=f"person:{actor.id}"))
+    return waits.filter(signal | word & Exists(_calls_for(actor, now)) & ~of_person(actor.id, "run__"))
 
 
 def _calls_for(actor: Actor, now: datetime) -> CallQuerySet:

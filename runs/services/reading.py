@@ -149,6 +149,8 @@ def _header(run: Run, effective: Effective) -> dict[str, Any]:
         "draft": run.draft,
         "trigger": run.trigger,
         "started_by": run.started_by,
+        "started_with": run.started_with or None,
+        "on_behalf_of": run.person,
         "cancelled_by": run.cancel_requested_by or None,
         "as_of": instant_text(run.as_of),
         "created_at": instant_text(run.created_at),

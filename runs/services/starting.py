@@ -49,6 +49,7 @@ def start_run(
     """
     try:
         found = registry.pipeline_to_run(pipeline, actor=actor)
+        _refuse_draft_of_agent(actor, draft=draft)
         run = _started(found, dict(input), actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=idempotency_key, kept_for=kept_for)
     except OrchestraError as refusal:
         record_refusal(Verb.START_REFUSED, named("pipeline", pipeline), refusal, actor)
@@ -84,6 +85,12 @@ def reverify(*, run: str, actor: Actor, ring: bool = False, kept_for: UUID | Non
     if ring:
         queue.ring(new.id)
     return new
+
+
+def _refuse_draft_of_agent(actor: Actor, *, draft: bool) -> None:
+    """A draft is what nobody has published yet; a program that could start one would run what its team has only tried."""
+    if draft and actor.is_agent:
+        raise NotGranted("an agent starts what is published; drafts are for people to try")
 
 
 def _refuse_unjudgeable(old: Run) -> None:
@@ -132,7 +139,7 @@ def _started(
     kept_for: UUID | None,
 ) -> Run:
     asked = (pipeline.pk, _digest(given), draft, as_of)
-    earlier = _same_start(pipeline, asked, key)
+    earlier = _same_start(pipeline, asked, key, actor)
     if earlier is not None:  # whatever the contract says by now, and whether or not the pipeline still starts anything
         return earlier
     release = registry.release_of(pipeline, draft=draft, actor=actor, now=clock.now())
@@ -140,20 +147,24 @@ def _started(
     _refuse_bad_input(spec, given, as_of)
     try:
         with bulk.atomic():
+            if actor.is_agent and actor.by is not None:
+                actor.by.require_open(clock.now())  # a key that is revoked, or an agent that is suspended, at this moment comes before or after
             return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key, kept_for=kept_for)
     except (IntegrityError, TooManyQueued, Overloaded):
-        earlier = _same_start(pipeline, asked, key)  # somebody used the key in the same moment
+        earlier = _same_start(pipeline, asked, key, actor)  # somebody used the key in the same moment
         if earlier is None:
             raise
         return earlier
 
 
-def _same_start(pipeline: Pipeline, asked: tuple[Any, ...], key: str | None) -> Run | None:
+def _same_start(pipeline: Pipeline, asked: tuple[Any, ...], key: str | None, actor: Actor) -> Run | None:
     if key is None:
         return None
     if not (0 < len(key) <= 200 and key.isprintable()):
         raise BadInput("an idempotency key has 1 to 200 printable characters")
     earlier = Run.objects.filter(team=pipeline.team, idempotency_key=key).first()
+    if earlier is not None and actor.is_agent and not Run.objects.visible_to(actor).filter(pk=earlier.pk).exists():
+        raise IdempotencyConflict(f"the idempotency key '{key}' belongs to a run that somebody else of team '{pipeline.team.name}' started")
     if earlier is not None and (earlier.pipeline_id, earlier.input_digest, earlier.draft, earlier.as_of) != asked:
         raise IdempotencyConflict(f"the idempotency key '{key}' belongs to run {earlier.id}, which was asked for something else")
     if earlier is not None:
@@ -189,7 +200,7 @@ def _insert(
         as_of=as_of,
         draft=draft,
         trigger=trigger,
-        started_by=f"{actor.kind}:{actor.id}",
+        **_whose(actor),
         idempotency_key=key,
         reverifies=reverifies,
         created_at=now,
@@ -205,6 +216,12 @@ def _insert(
         input_digest=canonical.digest(given),
     )
     return _recorded(run, spec, given, actor, now)
+
+
+def _whose(actor: Actor) -> dict[str, str]:
+    """Who starts it; where that is an agent, with which of its keys and on whose behalf."""
+    behalf = f"person:{actor.on_behalf_of}" if actor.is_agent else ""
+    return {"started_by": f"{actor.kind}:{actor.id}", "started_with": actor.key, "on_behalf_of": behalf}
 
 
 def _recorded(run: Run, spec: Mapping[str, Any], given: dict[str, Any], actor: Actor, now: datetime) -> Run:

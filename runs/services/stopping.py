@@ -14,7 +14,7 @@ from django.db.models import F
 
 from agents.errors import NotGranted
 from audit import clock, ledger
-from audit.actors import Actor
+from audit.actors import Actor, Credential
 from audit.ledger import Draft
 from runs import queue
 from runs.engine.states import LIVE_RUN, Verb
@@ -35,7 +35,11 @@ def cancel_run(*, run: str, actor: Actor) -> Run:
         found = find_run(run, actor=actor)
     _require_member(found, actor)
     asked_at = clock.now()
-    asked = _ask(found, actor, asked_at)
+    try:
+        asked = _ask(found, actor, asked_at, by=actor.by if actor.is_agent else None)
+    except NotGranted as closed:
+        record_refusal(Verb.CANCEL_REFUSED, found.subject, closed, actor, run=found)
+        raise
     found.refresh_from_db()
     ended = found.effective(asked_at)
     if not asked and ended.outcome is not None:
@@ -63,9 +67,12 @@ def cancel_orphans(parents: Collection[UUID] | None = None, *, actor: Actor) -> 
     return cancelled
 
 
-def _ask(run: Run, actor: Actor, asked_at: datetime) -> bool:
+def _ask(run: Run, actor: Actor, asked_at: datetime, *, by: Credential | None = None) -> bool:
+    """Whether it was asked now, and not before. `by` is looked at once more, in the same transaction; NotGranted."""
     with transaction.atomic(durable=True):
-        # The run's row is the first statement; its head is read only under that lock.
+        if by is not None:
+            by.require_open(asked_at)
+        # The run's row is the first statement of all others; its head is read only under that lock.
         asked = Run.objects.filter(id=run.id, state__in=LIVE_RUN, deadline_at__gt=asked_at, cancel_requested_at__isnull=True).update(
             revision=F("revision") + 1, seq=F("seq") + 1, cancel_requested_at=asked_at, cancel_requested_by=f"{actor.kind}:{actor.id}"
         )
@@ -89,7 +96,8 @@ def _end_or_ring(run: UUID, actor: Actor, *, asked: bool) -> None:
 
 def _require_member(run: Run, actor: Actor) -> None:
     try:
-        require(actor.may_cancel(run.team.name), run, actor)
+        own = actor.may_start_run_of(run.team.name, run.pipeline.name) if actor.is_agent else actor.may_cancel(run.team.name)
+        require(own, run, actor)
     except NotGranted as refusal:
         record_refusal(Verb.CANCEL_REFUSED, run.subject, refusal, actor, run=run)
         raise

@@ -85,6 +85,8 @@ def _child(parent: Run, step: StepValue, releases: Mapping[str, Release], actor:
         draft=parent.draft,
         trigger=SPREAD if isinstance(step.node, ShareNode) else TRIGGER,
         started_by=parent.started_by,
+        started_with=parent.started_with,
+        on_behalf_of=parent.on_behalf_of,
         parent_run_id=parent.id,
         parent_step=step.key,
         root_run_id=root,

@@ -97,7 +97,7 @@ def load_rows(runs: Sequence[Run]) -> list[Loaded]:
 
 def _placed(loaded: Loaded, line: tuple[Place, ...]) -> Loaded:
     """A child run has been started by whoever started the first above it, for that one's team."""
-    behalf = Behalf.of(loaded.run.started_by, line[-1].team, judges_again=loaded.run.reverifies_id is not None)
+    behalf = Behalf.of(loaded.run.person or "", line[-1].team, judges_again=loaded.run.reverifies_id is not None)
     return replace(loaded, line=line, behalf=behalf)
 
 

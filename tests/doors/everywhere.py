@@ -32,9 +32,13 @@ from tests.pipelines import SYSTEM
 
 ROLES = ("operator", "agent-owner", "approver", "compliance", "auditor", "integration")
 PEOPLE = ("administrator", "manager", "member", "onlooker", *ROLES, "outsider")
-EVERYBODY = (*PEOPLE, "nobody")
+AGENT = "agent"
+"""An agent of the first team, by a key with every scope that there is."""
+EVERYBODY = (*PEOPLE, AGENT, "nobody")
 TEAMS = {"own": "platform", "foreign": "red"}
 """Everybody but the outsider belongs to the first, and nobody to the second."""
+OWNERS = {"platform": "alice", "red": "bob"}
+"""Of the keys of agents that there are; whoever makes one is named by entries of their team."""
 OURS = ("agents", "approvals", "audit", "orchestra_site", "runs")
 _RED = {
     "platform": "red",
@@ -132,18 +136,27 @@ def build(path: Path) -> "World":
     for team in TEAMS.values():
         _publish(path, team)
         _publish_policy(path, team)
-    for name in (*PEOPLE, "colleague", "stranger"):
+    for name in (*PEOPLE, "colleague", "stranger", *OWNERS.values()):
         registry.create_person(name, actor=SYSTEM, administrator=name == "administrator")
     for name in ("manager", "member", *ROLES, "colleague"):
         registry.add_member("platform", name, actor=SYSTEM)
     registry.add_member("red", "stranger", actor=SYSTEM)
+    for team, name in OWNERS.items():
+        registry.add_member(team, name, actor=SYSTEM)
     registry.show_team("platform", "onlooker", actor=SYSTEM)
     registry.permit_person("manager", "manage-people", allowed=True, actor=SYSTEM)
     for role in ROLES:
         registry.add_to_group(role, role, actor=SYSTEM)
     tool = registry.stop("tool", "fetch", actor=SYSTEM, reason="odd")
     own, foreign = _named("platform", "sample", "worker", "colleague"), _named("red", "secret", "hidden", "stranger")
-    return World(own | {"folder": _folder(path, "platform")}, foreign | {"folder": _folder(path, "red")}, tool)
+    key = key_of("worker", OWNERS["platform"]).text
+    return World(own | {"folder": _folder(path, "platform")}, foreign | {"folder": _folder(path, "red")}, tool, key)
+
+
+def key_of(agent: str, owner: str) -> registry.MadeKey:
+    """One with all the scopes that there are."""
+    person = registry.actor_of_person(User.objects.get(username=owner), auth="test")
+    return registry.make_key(agent, actor=person, scopes=["read", "can", "start:*"])
 
 
 def _folder(path: Path, team: str) -> Path:
@@ -201,6 +214,7 @@ def _named(team: str, pipeline: str, agent: str, person: str) -> dict[str, Any]:
     return {
         "team": owner, "agent": Agent.objects.get(name=agent), "pipeline": Pipeline.objects.get(name=pipeline), "run": run, "person": someone,
         "group": group, "alias": alias, "lock": lock, "release": run.release, "wait": waiting.wait_of(run), "call": waiting.call_of(run),
+        "key": key_of(agent, OWNERS[team]).key,
         "entry": Entry.objects.filter(run=run.id).order_by("at")[0], "token": create_token(person, actor=SYSTEM).token,
         "older": Release.objects.filter(pipeline__name=pipeline).order_by("created_at")[0].digest,
         "version": Version.objects.filter(agent__name=agent)[0], "price": price,
@@ -228,6 +242,8 @@ _TYPED = {
     "old_password": "not this one",
     "new_password": "a longer one, 4711",
     "again": "a longer one, 4711",
+    "scopes": "read",
+    "expires": "1d",
 }
 """What any form of the admin may ask for."""
 
@@ -239,6 +255,7 @@ class World:
     own: dict[str, Any]
     foreign: dict[str, Any]
     tool: Stop
+    key: str
 
     def rows(self, about: str) -> dict[str, Any]:
         """What is no team's own stands beside what is the asker's team's."""
@@ -267,6 +284,7 @@ class World:
             "runs/": {"pipeline": rows["pipeline"].name, "input": {}},
             "apply/": {"files": {"team.yaml": f"kind: team\nname: {rows['team'].name}\naccountable: me\n"}},
             "suspend/": {"reason": "x"}, "retire/": {"reason": "x"},
+            "keys/": {"scopes": ["read"]},
             "members/": {"person": "outsider"}, "onlookers/": {"person": "outsider"},
             "<name:team>/groups/": {"group": "operator"}, "<person:group>/people/": {"person": "outsider"},
             "people/": {"name": "newcomer"}, "groups/": {"name": "newcomers"},
@@ -287,13 +305,13 @@ def word(parameter: str, rows: dict[str, Any]) -> str:
     return str(getattr(row, {"person": "username", "release": "digest"}.get(parameter, "name"), row.pk) if parameter not in _BY_ID else row.id)
 
 
-_BY_ID = ("run", "stop", "wait", "call", "entry", "token", "lock")
+_BY_ID = ("run", "stop", "wait", "call", "entry", "token", "lock", "key")
 _ROWS = {"user": "person", "tries": "lock", "modelalias": "alias"}
 
 
 def _key(parameter: str, name: str, rows: dict[str, Any]) -> Any:
     """The key of the row that an address of the admin is about: its name is app_model_deed."""
-    model = {"pipeline_id": "pipeline", "run_id": "run", "team_id": "team", "person_id": "person", "group_id": "group", "token_id": "token"}
+    model = {f"{word}_id": word for word in ("pipeline", "run", "team", "person", "group", "token", "key")}
     word = model.get(parameter) or next((each for each in (name.rsplit("_", 2)[-2:-1] or [name])), name)
     word = _ROWS.get(word, word)
     if word not in rows:

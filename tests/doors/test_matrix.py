@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from agents.models import Agent, Pipeline, Price, Release, Stop, Team, TeamGroupObjectPermission, TeamUserObjectPermission, Version
+from agents.models import Agent, AgentKey, Pipeline, Price, Release, Stop, Team, TeamGroupObjectPermission, TeamUserObjectPermission, Version
 from approvals.models import Comment, Decision
 from orchestra_site import env
 from orchestra_site.models import Token, Tries
@@ -20,7 +20,7 @@ from orchestra_site.tokens import create_token
 from runs.models import Call, Run, Wait
 from tests.documents import ROOT
 from tests.doors import everywhere, typed, world
-from tests.doors.everywhere import EVERYBODY, PEOPLE, Place, World, taken_back
+from tests.doors.everywhere import AGENT, EVERYBODY, PEOPLE, Place, World, taken_back
 from tests.pipelines import SYSTEM
 from tests.rest import Caller
 
@@ -71,7 +71,7 @@ def made(tmp_path: Path) -> World:
 
 
 def test_over_rest_everybody_may_what_the_table_says(made: World) -> None:
-    callers = {name: Caller.of(User.objects.get(username=name)) for name in PEOPLE} | {"nobody": Caller()}
+    callers = {name: Caller.of(User.objects.get(username=name)) for name in PEOPLE} | {AGENT: Caller(made.key), "nobody": Caller()}
 
     def answer(place: Place, about: str, name: str) -> str:
         body = made.body(place, about) if place.method == "POST" else None
@@ -99,15 +99,17 @@ def state() -> tuple[Any, ...]:
     runs += [list(Stop.objects.order_by("pk").values_list("pk", "lifted_at"))]
     counts = [model.objects.count() for model in (*SHARING, Price, Version, Release, Tries, Decision, Comment)]
     people += list(User.objects.exclude(username__in=PEOPLE).order_by("pk").values_list("email", flat=True))  # everybody may set their own
+    counts += [AgentKey.objects.filter(revoked_at__isnull=revoked).count() for revoked in (True, False)]
     return people, teams, groups, owned, runs, counts, Token.objects.exclude(user__username__in=PEOPLE).count()
 
 
 def test_lists_hold_nothing_for_an_outsider_and_whoever_is_refused_has_changed_nothing(made: World) -> None:
     before = state()
-    for name in ("outsider", "onlooker", "auditor", "nobody"):
-        caller = Caller() if name == "nobody" else Caller.of(User.objects.get(username=name))
+    known = {"nobody": Caller(), AGENT: Caller(made.key)}
+    for name in ("outsider", "onlooker", "auditor", "nobody", AGENT):
+        caller = known[name] if name in known else Caller.of(User.objects.get(username=name))
         for place in everywhere.places():
-            if place.door != "rest" or place.path in OWN:
+            if place.door != "rest" or place.path in OWN or (name == AGENT and place.path == "runs/"):
                 continue
             for about in place.about if place.method != "GET" else ():
                 caller.send(place.method, made.address(place, about), made.body(place, about) if place.method == "POST" else None)
@@ -118,7 +120,7 @@ def test_lists_hold_nothing_for_an_outsider_and_whoever_is_refused_has_changed_n
 
 
 def test_in_the_admin_everybody_may_what_the_table_says(made: World) -> None:
-    clients = {name: world.signed_in(name) for name in PEOPLE} | {"nobody": Client()}
+    clients = {name: world.signed_in(name) for name in PEOPLE} | {AGENT: Client(headers={"Authorization": f"Bearer {made.key}"}), "nobody": Client()}
 
     def answer(place: Place, about: str, name: str) -> str:
         url = made.address(place, about)
@@ -153,12 +155,13 @@ def rows_of(door: str, answer: Any) -> dict[str, Row]:
 
 
 @pytest.fixture
-def shell_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def shell_of(made: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Put somebody's token into the environment, or none."""
     monkeypatch.setenv("COLUMNS", "250")
 
     def given(who: str) -> None:
-        monkeypatch.setenv(env.PERSONS_TOKEN, "" if who == "nobody" else create_token(who, actor=SYSTEM).text)
+        said = {"nobody": "", AGENT: made.key}
+        monkeypatch.setenv(env.PERSONS_TOKEN, said[who] if who in said else create_token(who, actor=SYSTEM).text)
 
     return given
 
@@ -183,12 +186,13 @@ def test_no_command_that_is_somebodys_is_left_out_and_none_gives_them_more_than_
         for about in line.about:
             same = typed.twin(line, about)
             if same is not None:
-                assert rows[f"command {line.text} {about}"][:-1] == rows[same][:-1], (line, same)
+                people = len(PEOPLE)
+                assert rows[f"command {line.text} {about}"][:people] == rows[same][:people], (line, same)
 
 
 def test_whoever_is_refused_a_command_has_changed_nothing(made: World, shell_of: Callable[[str], None]) -> None:
     before = state()
-    for who in ("outsider", "onlooker", "auditor"):
+    for who in ("outsider", "onlooker", "auditor", AGENT):
         shell_of(who)
         for line in typed.lines():
             for about in line.about:
@@ -211,6 +215,7 @@ def test_the_table_holds_what_roles_are_for() -> None:
     mine = ("rest POST me/password/", "rest POST tokens/", "rest DELETE tokens/", "admin POST orchestra_site/token/", "admin POST password_change/")
     for key, row in writes():
         may = {name for name, answer in zip(EVERYBODY, row, strict=True) if answer not in ("no", "404", "sign-in")}
+        assert AGENT not in may or key == "rest POST runs/ own" or "nobody" in may, key  # it starts what its key names: nothing else
         if key.startswith(mine):
             continue
         if key.split()[2].startswith("approvals/"):

@@ -38,6 +38,10 @@ inventory --team <team>
 inventory <agent>
 inventory <pipeline>
 inventory <team>
+key <agent> --revoke <key>
+key <agent> --scope read
+keys → <key>
+keys <agent>
 locks → <lock>
 locks --lift <lock>
 members <team>
@@ -163,6 +167,9 @@ REST = {
     "inventory <pipeline>": "GET pipelines/<name:pipeline>/",
     "inventory <team>": "GET teams/<name:team>/",
     "inventory --team <team>": "GET teams/<name:team>/",
+    "key <agent> --revoke <key>": "DELETE agents/<name:agent>/keys/<key:key>/",
+    "key <agent> --scope read": "POST agents/<name:agent>/keys/",
+    "keys <agent>": "GET agents/<name:agent>/keys/",
     "locks --lift <lock>": "DELETE sign-in-locks/<uuid:lock>/",
     "members <team>": "GET teams/<name:team>/",
     "members <team> --add outsider": "POST teams/<name:team>/members/",

@@ -120,6 +120,7 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
             ("purpose", visible(said["purpose"] or "", 300)),
             ("uncontained", "nothing kept its code from the network when it was last called" if said["uncontained"] else ""),
             ("started by", visible(said["started_by"], 120)),
+            ("on behalf of", visible(said["on_behalf_of"] or "", 160)),
             ("cost", spent),
             ("evidence", "; ".join(visible(each, 200) for each in age)),
             ("bound to", said["binding"]),

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from audit.api import errors
+from audit.api.doors import SCOPES
 from audit.errors import NotFound, NotSetUp, Refused, Unavailable
 from tests import documents, pipelines, rest
 from tests.rest import Caller
@@ -61,7 +62,8 @@ def test_every_operation_says_what_it_does_needs_and_refuses(document: Any) -> N
     for path, method, said in operations(document):
         at = f"{method} {path}"
         assert said["summary"] and said["operationId"] and said["tags"] and len(said["description"]) > 60, at
-        assert said["security"] == [{"token": []}, {"cookieAuth": []}], at
+        keys = [{"agentKey": []}] if SCOPES in said else []
+        assert said["security"] == [{"token": []}, {"cookieAuth": []}, *keys], at
         assert {"400", "401"} <= set(said["responses"]), at
         assert method == "get" or "403" in said["responses"], at
         for status, response in said["responses"].items():
@@ -76,7 +78,19 @@ def test_every_operation_says_what_it_does_needs_and_refuses(document: Any) -> N
 def test_every_reference_leads_to_a_component(document: Any) -> None:
     named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert named <= set(document["components"]["schemas"])
-    assert set(document["components"]["securitySchemes"]) == {"token", "cookieAuth"}
+    assert set(document["components"]["securitySchemes"]) == {"token", "cookieAuth", "agentKey"}
+
+
+def test_a_key_of_an_agent_opens_these_and_nothing_else(document: Any) -> None:
+    """An operation that names no scope is for people, so that a new one is closed to agents until somebody opens it."""
+    own, runs = "/api/v1/agents/{agent}/", "/api/v1/runs/"
+    assert {(method, path): said[SCOPES] for path, method, said in operations(document) if SCOPES in said} == {
+        **{("get", path): ["*"] for path in ("/api/v1/", "/api/v1/me/")},
+        **{("get", f"{own}{of}"): ["read"] for of in ("", "versions/", "versions/{number}/", "permissions/")},
+        ("get", f"{own}may/"): ["can"],
+        **{("get", f"{runs}{of}"): ["read", "start"] for of in ("", "{run}/", "{run}/events/")},
+        **{("post", f"{runs}{of}"): ["start"] for of in ("", "{run}/cancel/")},
+    }
 
 
 def test_the_page_leads_through_the_life_of_a_run(document: Any) -> None:

@@ -29,19 +29,20 @@ from orchestra_site.tokens import create_token
 from orchestra_site.wsgi import application
 from runs import services
 from tests import factories, pipelines, waiting
+from tests.holders import key_of
 from tests.pipelines import SYSTEM, agent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 # Every boundary of every parameter as a member; for the others, who are refused before most of them, fewer of all kinds.
 FEW = [HypothesisTestMode.EXAMPLES, HypothesisTestMode.FUZZING]
-WHO = {"alice": [*FEW, HypothesisTestMode.COVERAGE], "charlie": FEW, "nobody": FEW}
+WHO = {"alice": [*FEW, HypothesisTestMode.COVERAGE], "charlie": FEW, "agent": FEW, "nobody": FEW}
 BOUNDED = settings(max_examples=4, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
 
 
 @dataclass(frozen=True)
 class Installation:
-    """Tokens by person, and what exists, by the name that paths give it."""
+    """Tokens by person and the key of an agent, and what exists, by the name that paths give it."""
 
     tokens: dict[str, str]
     places: dict[str, Any]
@@ -70,7 +71,7 @@ def _connections_stay_open() -> Iterator[None]:
 
 @pytest.fixture
 def installation(db: None, tmp_path: Path) -> Installation:
-    """A published pipeline with a run that has ended, and one that waited; a member who may manage people, an outsider."""
+    """A published pipeline with a run that has ended, and one that waited; a member who may manage people, an outsider, an agent."""
     steps, functions = "- {id: only, agent: worker}", "def work() -> dict:\n    return {}\n"
     pipelines.publish(tmp_path / "p", functions=functions, agents=[agent("worker", "work:work")], steps=steps)
     for name in ("alice", "charlie", "bob"):
@@ -85,7 +86,8 @@ def installation(db: None, tmp_path: Path) -> Installation:
     places = {"team": "platform", "agent": "worker", "pipeline": "sample", "person": "bob", "number": 1, "run": str(run.id)}
     places |= waiting.rows(run)
     ids = {"release": Release.objects.get().digest, "entry": str(entry and entry.id), "token": str(made["alice"].token.id), "lock": str(lock.pk)}
-    return Installation({name: each.text for name, each in made.items()}, {**places, **ids})
+    key = key_of()
+    return Installation({**{name: each.text for name, each in made.items()}, "agent": key.text}, {**places, **ids, "key": key.key.id})
 
 
 @dataclass
