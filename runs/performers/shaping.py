@@ -80,8 +80,9 @@ def _what_runs(run: Mapping[str, Any]) -> tuple[CallKind, str]:
 
 
 def _use(text: str) -> tuple[str, str]:
+    """As it was filled in: what is given with a blank behind it is another thing, and no permission for the one is one for the other."""
     verb, _, resource = text.partition(" ")
-    return verb, resource.strip()
+    return verb, resource
 
 
 def _business_key(mode: str | Mapping[str, str], scope: Mapping[str, Any]) -> str | None:

@@ -52,7 +52,7 @@ def test_the_inbox_shows_what_waits_for_me_first_and_all_that_is_open_if_asked(r
     assert rows(bob) == [request_of_alice] and rows(alice) == []
     assert rows(alice, "?shows=open") == [request_of_alice] and rows(alice, "?shows=ended") == []
     assert rows(signed_in("charlie"), "?shows=open") == []
-    assert "for your approval of a call of worker" in text(bob.get(reverse("admin:index")))
+    assert "for your approval of a call of &#x27;worker&#x27;" in text(bob.get(reverse("admin:index")))
     assert "for your approval" not in text(alice.get(reverse("admin:index")))
 
 
@@ -98,7 +98,7 @@ def test_an_onlooker_sees_it_and_can_neither_decide_nor_comment(request_of_alice
 def test_declining_without_a_reason_is_refused_and_what_was_typed_stays(request_of_alice: Request) -> None:
     bob = signed_in("bob", "platform")
     refused = bob.post(page_of(request_of_alice), form_of(bob, request_of_alice, decision="declined"))
-    assert (refused.status_code, "whoever declines says why" in text(refused)) == (422, True)
+    assert (refused.status_code, "whoever declines or asks for changes says why" in text(refused)) == (422, True)
     assert refused.context["form"].data["decision"] == "declined"
 
 

@@ -78,6 +78,7 @@ def test_the_document_is_of_what_was_asked(published: Pipeline) -> None:
         "observe": False,
         "verbs": [],
         "resources": [],
+        "notices": [],
         "created_at": "",
         "agents": 2,
         "pipelines": 1,

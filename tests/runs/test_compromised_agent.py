@@ -69,7 +69,7 @@ LOOP = """
 - {id: each, for_each: =input.items, as: item, max_concurrency: 4, min_success: any, on_failure: degrade,
    do: [{id: act, agent: actor, with: {file: =input.file, to: =item.to, version: =item.version}}]}
 """
-OF_A_LOOP = "verify: {agent: judge, with: {claim: {of: all}}}"
+OF_A_LOOP = "verify: {agent: judge, with: {claim: {of: =result}}}"
 
 
 def tried(attempts: list[tuple[str, dict[str, Any]]], **more: Any) -> tuple[list[str], dict[str, Any]]:

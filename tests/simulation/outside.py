@@ -118,6 +118,9 @@ class Outside:
 class Pool:
     """In the place of `agents.children.Pool`: `size` children, of which it says anew every few seconds which versions have quick ones."""
 
+    contains = True
+    """Its children have no network to be kept from."""
+
     def __init__(self, size: int, outside: Callable[[], Outside]) -> None:
         self.size, self.outside = size, outside
 
