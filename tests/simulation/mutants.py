@@ -354,7 +354,7 @@ NOTICED_BY: dict[str, int] = {
     "keep the places of ends that nobody reads": 47,
     "forget an end whose writing was broken off": 5,
     "park past a deadline what was parked in time": 1,
-    "take up again what a commit without an answer has parked": 310,
+    "take up again what a commit without an answer has parked": 376,
     "call a re-sent call free": 35,
     "answer without the run's row": 140,
     "leave a wait open that has ended": 0,
