@@ -74,7 +74,7 @@ def comment(*, request: str, text: str, actor: Actor) -> Request:
         with transaction.atomic(durable=True):
             held = runs.hold_wait(found.pk)
             _refuse_ended(actor, held)
-            draft = _draft(COMMENTED.name, found, held, actor, {}, {"text": text.strip()})
+            draft = intake.entry_of(COMMENTED.name, found, held, actor, {}, {"text": text.strip()})
             Comment.objects.create(request=found, person=actor.id, at=held.now, entry=draft.id)
             runs.note_held(held, [draft])
     return _again(found)
@@ -167,7 +167,7 @@ def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Ac
     }
     openings: dict[str, Any] = {"reason": reason} if reason else {}
     openings |= {} if edits is None else {"edits": {"arguments": edits.arguments, "changes": list(edits.changes)}}
-    draft = _draft(DECIDED.name, request, held.wait, actor, facts, openings)
+    draft = intake.entry_of(DECIDED.name, request, held.wait, actor, facts, openings)
     values = {"stage": held.stage, "decision": decision, "shown": shown, "binding": binding}
     Decision.objects.create(request=request, person=actor.id, at=held.wait.now, entry=draft.id, **values)
     if outcome is None:
@@ -178,13 +178,6 @@ def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Ac
     runs.answer_held(held.wait, {"decision": str(Approval(outcome)), "by": by, "reason": reason, **changed}, actor=actor, beside=[draft])
     Request.objects.filter(pk=request.pk).let_go()
     announce(Event.ENDED, [request], now=held.wait.now)
-
-
-def _draft(verb: str, request: Request, held: runs.HeldWait, actor: Actor, facts: Mapping[str, Any], openings: Mapping[str, Any]) -> Draft:
-    return Draft(
-        verb, actor, request.subject, held.run.team.name, agent=request.agent or None, run=held.run.id,
-        facts={"step": held.wait.step, **facts}, openings=openings, sequenced=True,
-    )  # fmt: skip
 
 
 # --- what is no decision ---------------------------------------------------------------------------------------------

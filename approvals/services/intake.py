@@ -131,7 +131,7 @@ def void(request: Request, why: str, *, actor: Actor = _SELF) -> bool:
     try:
         with transaction.atomic(durable=True):
             held = runs.hold_wait(request.pk)
-            draft = _draft(VOIDED.name, request, held, actor, {"binding": request.binding}, {"reason": why})
+            draft = entry_of(VOIDED.name, request, held, actor, {"binding": request.binding}, {"reason": why})
             runs.answer_held(held, {"decision": str(Approval.VOID), "reason": why}, actor=actor, beside=[draft])
             _let_go([request], held.now)
     except Conflict:
@@ -157,7 +157,7 @@ def _escalate(request: Request) -> None:
                 request.escalated_to = stage
                 announce(Event.ESCALATED, [request], now=held.now)
                 facts = {"binding": request.binding, "stage": stage}
-                runs.note_held(held, [_draft(ESCALATED.name, request, held, _SELF, facts, {})])
+                runs.note_held(held, [entry_of(ESCALATED.name, request, held, _SELF, facts, {})])
     except Conflict:
         return
 
@@ -174,7 +174,8 @@ def _remind(now: datetime) -> None:
         announce(Event.REMINDER, held, now=now)
 
 
-def _draft(verb: str, request: Request, held: runs.HeldWait, actor: Actor, facts: dict[str, object], openings: dict[str, object]) -> Draft:
+def entry_of(verb: str, request: Request, held: runs.HeldWait, actor: Actor, facts: Mapping[str, Any], openings: Mapping[str, Any]) -> Draft:
+    """What happened to a request, as an entry in the sequence of the run that waits for it; with its agent, where there is one."""
     return Draft(
         verb, actor, request.subject, held.run.team.name, agent=request.agent or None, run=held.run.id,
         facts={"step": held.wait.step, **facts}, openings=openings, sequenced=True,
