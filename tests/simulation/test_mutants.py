@@ -13,7 +13,7 @@ from tests.simulation.mutating import Edit, Mutant, OutOfDate, mutated
 from tests.simulation.playing import Played, Simulation
 from tests.simulation.scenarios import APPROVALS, GATES, scenario
 
-FURTHER = 400  # those that few seeds notice are looked for far; which one it is, is written down in NOTICED_BY
+FURTHER = 60
 """So many other seeds of its kind are asked where the code has changed since, and the recorded one notices nothing any more."""
 Plays = Callable[[int], Played]
 
