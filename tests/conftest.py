@@ -4,7 +4,7 @@ Owns fixtures; data is made by tests/factories.py.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,8 +18,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from agents.models import Team
-from audit.models import triggers
-from tests import factories, servers
+from tests import emptying, factories, servers
 from tests.reached import (  # noqa: F401 - hooks: pytest finds them here
     ON_ANOTHER,
     pytest_configure,
@@ -84,21 +83,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ledger_can_be_flushed() -> Iterator[None]:
-    """Transactional tests end with a flush, which the ledger's triggers rightly refuse; product code has no such switch."""
-    flush: Callable[[Any], None] = TransactionTestCase._fixture_teardown
-
-    def without_triggers(case: Any) -> None:
-        triggers.drop(connection)
-        try:
-            flush(case)
-        finally:
-            if triggers.missing(connection):  # the flush itself puts them back, as migrate does
-                triggers.create(connection)
-            factories.make_roles()
-
+def _emptied_quickly() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", without_triggers)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty_database)
         yield
 
 

@@ -1,23 +1,30 @@
 """A run has no more rights than its agents, the pipelines above it, and the person who started it: at the boundary, for every call."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 
 from agents import registry
 from agents.models import GrantUse, Pipeline
 from approvals.errors import NotYours
 from approvals.services import deciding, parts
+from audit import clock
 from audit.actors import Actor
 from audit.models import Entry
 from runs import services
+from runs.boundary.sending import Boundary
 from runs.models import Call, Run
 from tests import approving, families, feeds, pipelines
 from tests.families import INNER, pipeline
 from tests.pipelines import SYSTEM, agent
+from tests.workers import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Publish = Callable[..., None]
@@ -115,38 +122,35 @@ def test_what_a_pipeline_lets_its_runs_do_is_live_for_runs_at_work(publish: Publ
     publish(DEPLOYS, bound=(DEPLOYS,), steps=two)
     log = tmp_path / "log"
     run = pipelines.start(input=START | {"log": str(log)})
-
-    def narrowed() -> bool:
-        if log.exists() and not Path(f"{log}.go").exists():
-            publish(DEPLOYS, bound=("{deny: 'write deploy:*', when: \"args.to == 'staging'\"}", DEPLOYS), steps=two)
-            Path(f"{log}.go").touch()
-        return False
-
-    document = driven_beside(run, narrowed)
+    bound = ("{deny: 'write deploy:*', when: \"args.to == 'staging'\"}", DEPLOYS)
+    document = changed_at_work(run, log, lambda: publish(DEPLOYS, bound=bound, steps=two))
     assert said(document)[0] == "denied" and "pipeline 'sample'" in said(document)[1]
 
 
-def driven_beside(run: Run, look: Callable[[], Any]) -> dict[str, Any]:
-    """Drive a run while something else happens in another thread."""
-    import threading
-    import time
+def changed_at_work(run: Run, log: Path, change: Callable[[], Any]) -> dict[str, Any]:
+    """Drive a run whose first step has begun when `change` is made, and ends when its engine has looked again since: it looks twice a second."""
+    looked: list[datetime] = []
+    look = Boundary.look
 
-    from django.db import connections
-
-    done = threading.Event()
+    def told(boundary: Boundary, stands: Any, *, asked_at: datetime) -> None:
+        look(boundary, stands, asked_at=asked_at)
+        looked.append(asked_at)
 
     def beside() -> None:
-        while not done.is_set() and not look():
-            time.sleep(0.02)
-        connections.close_all()
+        try:
+            until(log.exists, "the beginning of its first step")
+            change()
+            changed = clock.now()
+            until(lambda: any(each > changed for each in looked), "a look after the change")
+            Path(f"{log}.go").touch()
+        finally:
+            connections.close_all()
 
-    thread = threading.Thread(target=beside)
-    thread.start()
-    try:
-        return pipelines.drive(run)
-    finally:
-        done.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool, mock.patch.object(Boundary, "look", told):
+        made = pool.submit(beside)
+        document = pipelines.drive(run)
+        made.result()
+    return document
 
 
 def test_a_pipelines_rate_counts_over_all_its_runs_and_says_whose_it_is(publish: Publish) -> None:
@@ -262,17 +266,7 @@ def test_it_is_felt_by_a_run_at_work_at_its_next_call(publish: Publish, starter:
     log = tmp_path / "log"
     run = started_by(starter, log=str(log))
 
-    def out() -> bool:
-        if not log.exists():
-            return False
-        registry.remove_member("platform", "alice", actor=SYSTEM)
-        import time
-
-        time.sleep(1.2)
-        Path(f"{log}.go").touch()
-        return True
-
-    document = driven_beside(run, out)
+    document = changed_at_work(run, log, lambda: registry.remove_member("platform", "alice", actor=SYSTEM))
     assert said(document)[0] == "denied" and "does not belong to team" in said(document)[1]
     assert [call.step for call in Call.objects.filter(run=run.id)] == ["work"]
 

@@ -73,7 +73,8 @@ ASKING = frozenset({"worker", "actor", "keyed", "thinker", "undoer"})
 """Agents whose calls need people's yes, in the seeds from APPROVALS on. Those have choices of their own, so that they move nobody else's."""
 APPROVALS = 1_000_000
 GATES = 2_000_000
-"""From here on people are asked about results, and by the pipelines themselves, and about no call: else few runs come so far."""
+"""From here on people are asked about results, and by the pipelines themselves, and about no call; limits are wide and calls seldom fail: else few
+runs come so far."""
 TOLD = {"type": "object", "properties": {"changes": {"type": "array"}}}
 ASKS = "write deploy:here"
 WITH_APPROVALS = tuple(each | {"spec": each["spec"] | {"uses": [ASKS]}} if each["spec"]["name"] in ASKING else each for each in AGENTS)
@@ -148,6 +149,7 @@ class Lines(Pipelines):
         pick = self.random
         made = super().step(name, seen)
         agent = "actor" if pick.random() < self.acts else pick.choice(WORKERS)
+        agent = Random(f"told {name} {agent}").choice(["worker", "worker", "other", agent]) if self.gates else agent
         given = made["with"] | {"order": f"{name}-1"} | ({"calls": pick.choice([1, 1, 2])} if agent != "thinker" and pick.random() < 0.2 else {})
         retry = pick.choice([None, None, {"max": 2, "backoff_ms": 300}])
         retry = {"max": 2, "backoff_ms": 300} if self.asks else retry
@@ -174,8 +176,10 @@ class Lines(Pipelines):
             "cost_nano": pick.choice([None, None, BOUND, 20 * BOUND]),
             "max_lifetime_ms": pick.choice([None, None, 45_000]),
         }
-        spec = {"name": name, "verify": {"agent": "judge", "with": {"claim": "=result"}, "timeout_ms": None}, "limits": limits, "team": "lines"}
-        nodes = self._spreading(_gated(nodes) if self.gates else nodes)
+        spec = {"name": name, "verify": {"agent": "judge", "with": {"claim": "=result"}, "timeout_ms": None}, "team": "lines"}
+        if self.gates:
+            nodes, limits = _gated(nodes), limits | {"timeout_ms": 40_000, "calls": None, "cost_nano": None, "max_lifetime_ms": None}
+        nodes, spec = self._spreading(nodes), spec | {"limits": limits}
         abi = 4 if self.gates else 3 if any(node.get("spread") for node in nodes) else 2
         made = factories.manifest(*nodes, agents=self.agents, **spec) | {"aliases": {"mind": ALIAS}, "engine_abi": abi}
         made["pipeline"] = made["pipeline"] | {"version": 1}
@@ -308,7 +312,7 @@ def scenario(seed: int) -> Scenario:
         workers=2 if profile in ("stalls", "clocks") else pick.choice([1, 2, 2, 3]),
         profile=profile,
         strikes=pick.choice([0.3, 0.9]) if profile == "loop" else pick.choice([0.05, 0.12, 0.25]),
-        failing=pick.choice([0.02, 0.1, 0.3]) * (1 if seed < APPROVALS else 2),
+        failing=pick.choice([0.02, 0.1, 0.3]) * (1 if seed < APPROVALS else 2 if seed < GATES else 0.2),
         slow=pick.choice([0.1, 0.4, 0.8]),
         ttl=1.5 if profile == "loop" else pick.choice([3.0, 3.0, 6.0]),
         beat=pick.choice([0.33, 0.6]),
@@ -334,7 +338,7 @@ def _stops(seed: int) -> list[tuple[float, str]]:
 def _answers(seed: int, lasts: float) -> list[tuple[float, str]]:
     """People come often to what waits for them: else it would only expire."""
     pick = Random(f"approvals {seed}")
-    return [(round(pick.uniform(0.5, lasts), 2), "approve") for _ in range(pick.choice([8, 30, 60]) if seed < GATES else 60)]
+    return [(round(pick.uniform(0.5, lasts), 2), "approve") for _ in range(pick.choice([8, 30, 60]) if seed < GATES else 30)]
 
 
 def _manifests(pick: Random, runs: int, seed: int) -> dict[str, dict[str, Any]]:

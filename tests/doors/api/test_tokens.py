@@ -48,7 +48,7 @@ def test_a_token_is_made_listed_used_and_revoked(alice: User) -> None:
     second = Caller(made.body["token"])
     assert second.get("/me/").body | {"expires_at": None} == {
         "person": "alice", "auth": "token", "expires_at": None, "teams": [], "reads": [], "permissions": [],
-        "roles": [], "does": ["change-things", "operate-runs", "start-runs"],
+        "roles": [], "does": ["change-things", "operate-runs", "start-runs"], "agent": None, "scopes": [],
     }  # fmt: skip
     listed = caller.get("/tokens/").body["items"]
     assert [each["name"] for each in listed] == ["nightly job", ""] and not any("token" in each for each in listed)

@@ -65,10 +65,12 @@ class StepRules(Seeing):
             self._must(self._was_answered(row), "a result is what somebody answered", place)
 
     def _was_approved(self, row: Row) -> bool:
-        """Its newest wait was answered by a person who said yes; of a result, what goes on is what was made. Nobody edits anything here."""
-        waits = self._read(
-            "SELECT state, answered_by FROM runs_wait WHERE run_id = ? AND step = ? ORDER BY id DESC LIMIT 1", row["run_id"], row["key"]
-        )
+        """Its newest question was answered by a person who said yes; of a result, what goes on is what was made. Nobody edits anything here.
+
+        A stop that came between the yes and its use is waited for, and asks nobody anew.
+        """
+        asked = "SELECT state, answered_by FROM runs_wait WHERE run_id = ? AND step = ? AND kind = 'approval' ORDER BY id DESC LIMIT 1"
+        waits = self._read(asked, row["run_id"], row["key"])
         made = self.steps.get((row["run_id"], row["key"].removesuffix(".approval")))
         same = not row["key"].endswith(".approval") or (made is not None and made["result_digest"] == row["result_digest"])
         return bool(waits) and waits[0]["state"] == "answered" and waits[0]["answered_by"].startswith("person:") and same
