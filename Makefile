@@ -1,4 +1,4 @@
-# make demo | serve | worker | test | simulate [SEEDS=n] | chaos [POINTS=…] [SEED=…] [JOBS=n] | browser | lint | bench [ONLY=name] | lock
+# make demo | serve | worker | test | coverage | simulate [SEEDS=n] | chaos [POINTS=…] [SEED=…] [JOBS=n] | browser | lint | bench [ONLY=name] | lock
 # Each target makes .venv from the hash-pinned lock it needs, and again only when that lock changed.
 
 # The first that runs and is new enough: a version manager may leave a python3.11 that only says it isn't there.
@@ -15,7 +15,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 # Tests share a machine with what they start (workers, children, servers), so two at a time however many cores there are.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo serve worker test simulate chaos browser lint bench lock check-python
+.PHONY: help demo serve worker test coverage simulate chaos browser lint bench lock check-python
 .DEFAULT_GOAL := help
 
 help:
@@ -73,11 +73,14 @@ worker: .venv/run.stamp
 
 # Changing it ------------------------------------------------------------------------------------------------------------------------
 
-# make test ARGS="-k ledger" narrows, COVERAGE= is quicker; ORCHESTRA_TEST_DATABASE=postgresql and ORCHESTRA_TEST_QUEUE=redis start private servers.
-COVERAGE ?= yes
+# make test ARGS="-k ledger" narrows; ORCHESTRA_TEST_DATABASE=postgresql and ORCHESTRA_TEST_QUEUE=redis start private servers.
 test: .venv/dev.stamp
-	@$(PYTEST) $(if $(COVERAGE),--cov --cov-report=term) $(ARGS)
-	@[ -z "$(COVERAGE)" ] || $(BIN)/python -m coverage json --quiet -o - | $(BIN)/python -c 'import json, sys; t = json.load(sys.stdin)["totals"]; \
+	@$(PYTEST) $(ARGS)
+
+# The suite again, and which lines and branches it reached, also in the processes that it starts.
+coverage: .venv/dev.stamp
+	@$(PYTEST) --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m coverage json --quiet -o - | $(BIN)/python -c 'import json, sys; t = json.load(sys.stdin)["totals"]; \
 	  print("Lines covered: %d of %d (%.1f %%). Branches: %d of %d (%.1f %%)." % ( \
 	  t["covered_lines"], t["num_statements"], 100 * t["covered_lines"] / max(t["num_statements"], 1), \
 	  t["covered_branches"], t["num_branches"], 100 * t["covered_branches"] / max(t["num_branches"], 1)))'

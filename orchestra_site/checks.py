@@ -1,6 +1,6 @@
 """Deployment mistakes as Django system checks, each with an id and a hint.
 
-Owns the ids orchestra.E0xx and orchestra.W0xx; must not change anything. Run by every command; the ones tagged
+Owns the ids orchestra.E0xx and orchestra.W0xx; must not change anything. Run by each of our commands, and by `check`; the ones tagged
 for deployment by `check --deploy` and by long-lived workers only, so that a demo stays quiet.
 """
 
@@ -12,22 +12,32 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.contrib import admin
+from django.contrib.admin.checks import check_admin_app
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connection
 
 from agents import registry
 from audit import clock, guard
+from audit.management.teaching import CHECKS
 from audit.visible import visible
 from orchestra_site import env
 from runs.models import Engine
 
-TAG = "orchestra"
 SQLITE_WITHOUT_WAL_RESET_BUG = (3, 51, 3)
 LONGEST_CHORE_S = 30
 MOST_NAMED = 5
 
 
-@register(TAG)
+@register(Tags.admin)
+def check_admin(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Django's own look at the pages, which are found only where they are served; here too, so that `check` misses none."""
+    admin.autodiscover()
+    found: list[CheckMessage] = check_admin_app(app_configs, **kwargs)
+    return found
+
+
+@register(CHECKS)
 def check_queue(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     timeout, retry = settings.Q_CLUSTER["timeout"], settings.Q_CLUSTER["retry"]
     if retry > timeout:
@@ -41,7 +51,7 @@ def check_queue(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckM
     ]
 
 
-@register(TAG)
+@register(CHECKS)
 def check_queue_net(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """What the queue owes to runs that no engine takes: its schedule, and that a chore which fails comes to an end."""
     queue = settings.Q_CLUSTER
@@ -60,7 +70,7 @@ _LOST = {
 }
 
 
-@register(TAG)
+@register(CHECKS)
 def check_chores(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     if settings.Q_CLUSTER["timeout"] >= LONGEST_CHORE_S:
         return []
@@ -73,7 +83,7 @@ def check_chores(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
     ]
 
 
-@register(TAG)
+@register(CHECKS)
 def check_connections(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """The ORM broker closes old connections at every call, so with an age of 0 each chore and each idle look connects anew."""
     database = settings.DATABASES["default"]
@@ -90,7 +100,7 @@ def check_connections(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[
     return found
 
 
-@register(TAG)
+@register(CHECKS)
 def check_lease(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     ttl, heartbeat = settings.ORCHESTRA_LEASE_TTL_S, settings.ORCHESTRA_HEARTBEAT_S
     if heartbeat * 2 < ttl:
@@ -104,7 +114,7 @@ def check_lease(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckM
     ]
 
 
-@register(TAG)
+@register(CHECKS)
 def check_names(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """A misspelt variable would otherwise leave its default in force without a word."""
     unread = sorted(name for name in os.environ if name.startswith(env.PREFIX) and name not in env.KNOWN)
@@ -120,7 +130,7 @@ def _nearest(name: str) -> str:
     return f"Did you mean {near[0]}?" if near else "Unset it."
 
 
-@register(TAG, deploy=True)
+@register(CHECKS, deploy=True)
 def check_sqlite(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     if connection.vendor != "sqlite" or sqlite3.sqlite_version_info >= SQLITE_WITHOUT_WAL_RESET_BUG:
         return []
@@ -133,7 +143,7 @@ def check_sqlite(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
     ]
 
 
-@register(TAG, deploy=True)
+@register(CHECKS, deploy=True)
 def check_sqlite_is_local(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     if connection.vendor != "sqlite" or not settings.ORCHESTRA_REDIS_URL:
         return []
@@ -146,7 +156,7 @@ def check_sqlite_is_local(app_configs: Sequence[Any] | None, **kwargs: Any) -> l
     ]
 
 
-@register(TAG, deploy=True)
+@register(CHECKS, deploy=True)
 def check_one_host(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """A file on a network is not SQLite's: its locks don't hold there, and two hosts' write-ahead logs are not one."""
     if connection.vendor != "sqlite":
@@ -161,7 +171,7 @@ def check_one_host(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Che
     return [Error(said, hint=hint, id="orchestra.E008")] if hosts else []
 
 
-@register(TAG, deploy=True)
+@register(CHECKS, deploy=True)
 def check_ledger(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """A dump that was restored without its triggers, or a replica that skips them, would let an entry be changed without a word."""
     try:
@@ -172,7 +182,7 @@ def check_ledger(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
     return [Error(f"The ledger is not guarded: {', '.join(missing)} missing or off.", hint=hint, id="orchestra.E009")] if missing else []
 
 
-@register(TAG, deploy=True)
+@register(CHECKS, deploy=True)
 def check_words(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """Rows in force from before words were registered: whoever updates hears of them before a run is denied."""
     try:
@@ -185,7 +195,7 @@ def check_words(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckM
     return [Warning(f"Permissions in force say nothing: {listed}{more}.", hint=hint, id="orchestra.W007")] if found else []
 
 
-@register(TAG, deploy=True)
+@register(CHECKS, deploy=True)
 def check_observed(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """Meant for the first days: whoever puts it into production should know that nothing is refused there for want of a permission."""
     try:
@@ -199,7 +209,7 @@ def check_observed(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Che
     return [Warning(said, hint=hint, id="orchestra.W010")] if found else []
 
 
-@register(TAG, deploy=True)
+@register(CHECKS, deploy=True)
 def check_secret(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """A generated key lives on one machine: queue tasks are signed with it, so another machine's would be refused."""
     if os.environ.get("ORCHESTRA_SECRET_KEY") or connection.vendor != "postgresql":
@@ -213,7 +223,7 @@ def check_secret(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
     ]
 
 
-@register(TAG, deploy=True)
+@register(CHECKS, deploy=True)
 def check_proxies(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """Behind a proxy that isn't counted, everybody has the proxy's address: one person's wrong passwords would keep all others out."""
     if settings.ORCHESTRA_PROXIES or not (settings.ORCHESTRA_HTTPS or settings.SECURE_PROXY_SSL_HEADER):
@@ -227,7 +237,7 @@ def check_proxies(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Chec
     ]
 
 
-@register(TAG)
+@register(CHECKS)
 def check_notices(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """What makes e-mail less than it could be, without a word."""
     if not settings.ORCHESTRA_EMAIL:
@@ -242,7 +252,7 @@ def check_notices(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Chec
     return found
 
 
-@register(TAG, deploy=True)
+@register(CHECKS, deploy=True)
 def check_debug(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     if not settings.DEBUG:
         return []

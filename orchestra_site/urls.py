@@ -16,6 +16,7 @@ def nothing(request: HttpRequest) -> Never:  # noqa: ARG001 - Django's signature
     raise Http404
 
 
+admin.autodiscover()
 handler500 = "orchestra_site.failing.failed"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

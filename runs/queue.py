@@ -74,10 +74,18 @@ def ensure_schedule() -> None:
         ours.filter(id__gt=ids[0]).delete()
 
 
+class Beside:
+    """What this process, and those of its cluster that it forks, know of who keeps them."""
+
+    engine = False
+    """Whoever keeps this cluster keeps an engine beside it."""
+
+
 def serve() -> bool:
-    """Run the queue's cluster in this process until it ends; whether it ended as it was told to."""
+    """Run the cluster of a worker, which keeps an engine beside it, in this process until it ends; whether it ended as it was told to."""
     from django_q import cluster  # noqa: PLC0415 - as above
 
+    Beside.engine = True
     cluster.Sentinel = _sentinel()
     served = cluster.Cluster()
     served.start()

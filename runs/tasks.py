@@ -3,12 +3,17 @@
 Named by dotted path in `runs.queue` and in the schedules; nothing else may be put on the queue.
 """
 
-from runs import sweeps
+from runs import queue, sweeps
 from runs.worker import spawn
 
 
 def wake() -> str:
-    """A run is ready: start an engine if none lives that would find it by itself."""
+    """A run is ready: start an engine if none lives that would find it by itself.
+
+    Not within a worker: its own engine may still be at its start, and another would be left behind when the worker ends.
+    """
+    if queue.Beside.engine:
+        return "the worker that keeps this queue keeps an engine too"
     engine = sweeps.called_engine()
     if engine is None:
         return "an engine is at work, or nothing is ready"

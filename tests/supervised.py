@@ -87,6 +87,21 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not any(_is_at_work(each) for each in processes)
 
 
+def until_gone(processes: list[psutil.Process]) -> None:
+    """Whoever is still there is named."""
+    try:
+        until(lambda: gone(processes), "their end")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {[_said(each) for each in processes if _is_at_work(each)]}") from None
+
+
+def _said(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        threads = len(process.threads())
+        return f"{process.pid} of {process.ppid()}, {process.status()}, {threads} threads, {process.cpu_times().user:g} s: {process.cmdline()[-5:]}"
+    return f"{process.pid}"
+
+
 def _is_at_work(process: psutil.Process) -> bool:
     try:
         return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE

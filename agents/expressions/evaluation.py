@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
-
-import cel
+from typing import TYPE_CHECKING, Any
 
 from agents.errors import ExpressionError
 from agents.expressions.paths import Reference, bare_path, kind_of, look_up, shown
 from agents.expressions.references import Shape, problems, shape
 from agents.expressions.scanning import FUNCTIONS
 from audit.instants import recorded
+
+if TYPE_CHECKING:
+    import cel
 
 MAX_ITEMS = 10_000
 MAX_ITEMS_NESTED = 1_000
@@ -61,7 +62,9 @@ def holds(source: str, scope: Mapping[str, Any]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _program(source: str) -> cel.Program:
+def _program(source: str) -> "cel.Program":
+    import cel  # noqa: PLC0415 - it brings a command line along: an eighth of the start of every process, and few have expressions to run
+
     found = problems(source)
     if found:
         raise ExpressionError(f"{shown(source)!r}: {'; '.join(found)}", problems=found)
@@ -71,7 +74,7 @@ def _program(source: str) -> cel.Program:
         raise ExpressionError(f"{shown(source)!r} does not compile: {_first_line(_ours(error))}") from error
 
 
-def _run(program: cel.Program, source: str, context: dict[str, Any]) -> Any:
+def _run(program: "cel.Program", source: str, context: dict[str, Any]) -> Any:
     try:
         return program.execute(context)
     except BaseException as error:  # as above

@@ -6,9 +6,12 @@ Knows no command and no rule. Used by the commands of every app; those that look
 from __future__ import annotations
 
 from argparse import RawDescriptionHelpFormatter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
+
+CHECKS: Final = "orchestra"
+"""The tag of the checks that look at the deployment."""
 
 
 class TeachingFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
@@ -16,8 +19,9 @@ class TeachingFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
 
 
 class TeachingCommand(BaseCommand):
-    """`epilog`: what happens, examples, every exit status."""
+    """`epilog`: what happens, examples, every exit status. Before each the deployment is looked at, and no page of the site is loaded for that."""
 
+    requires_system_checks: tuple[str, ...] = (CHECKS,)
     epilog: ClassVar[str] = ""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:

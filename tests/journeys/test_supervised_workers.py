@@ -16,7 +16,7 @@ from runs import queue, services
 from runs.models import Engine, Kind, Run
 from tests import pipelines
 from tests.pipelines import agent
-from tests.supervised import end, gone, supervised
+from tests.supervised import end, supervised, until_gone
 from tests.workers import SHORT_LEASES, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,7 +94,7 @@ def test_an_engine_that_stands_still_is_replaced(tmp_path: Path, shell_environme
         until(lambda: starts(tmp_path) == 2, "the second call")
         (tmp_path / "go").touch()
         until(lambda: is_finished(run), "the end of the run")
-        until(lambda: gone([first]), "the end of the first engine")
+        until_gone([first])
     assert run.outcome == "verified"
 
 
@@ -107,7 +107,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed_and_its_runs_are_given_bac
         family = worker.family()
         worker.process.kill()
         worker.process.wait()
-        until(lambda: gone(family), "the end of engine and cluster")
+        until_gone(family)
     run.refresh_from_db()
     assert (run.state, run.lease_owner, run.attempt) == ("running", None, 0)
 
@@ -119,7 +119,7 @@ def test_a_worker_that_is_told_to_end_lets_what_is_at_work_end(tmp_path: Path, s
         family = worker.family()
         worker.process.terminate()
         assert worker.process.wait(timeout=20) == 0
-        until(lambda: gone(family), "the end of engine and cluster")
+        until_gone(family)
     assert is_finished(run)
     assert (run.outcome, starts(tmp_path)) == ("verified", 1)
     assert not Engine.objects.filter(stopped_at=None).exists()
@@ -134,7 +134,7 @@ def test_told_twice_it_gives_back_at_once(tmp_path: Path, shell_environment: dic
         time.sleep(0.5)
         worker.process.send_signal(signal.SIGINT)
         assert worker.process.wait(timeout=20) == 0
-        until(lambda: gone(family), "the end of engine and cluster")
+        until_gone(family)
     run.refresh_from_db()
     assert (run.state, run.lease_owner, run.attempt) == ("running", None, 0)
 

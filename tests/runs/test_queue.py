@@ -127,6 +127,14 @@ def test_a_wake_starts_none_where_nothing_is_ready(started: list[int]) -> None:
     assert started == []
 
 
+def test_a_queue_within_a_worker_starts_none_since_its_own_may_still_be_at_its_start(started: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be in nobody's care, and outlive a worker that is told to end."""
+    pipelines.start()
+    monkeypatch.setattr(queue.Beside, "engine", True)
+    assert tasks.sweep().endswith("the worker that keeps this queue keeps an engine too")
+    assert started == []
+
+
 @pytest.mark.parametrize("engine", [{"stopped": True}, {"serves_all": False}, {"beat_s": 3600}])
 def test_an_engine_that_stopped_died_or_serves_one_run_is_none(started: list[int], engine: dict[str, float]) -> None:
     pipelines.start()
