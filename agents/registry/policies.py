@@ -27,6 +27,7 @@ from audit.visible import visible
 from . import deeds, rows, verbs
 from .changes import Change, FieldChange, compare
 from .preparing import Prepared
+from .roles import people_asked
 from .writing import Turn, require_member
 
 
@@ -45,7 +46,18 @@ def write_policy(turn: Turn, document: Document, team: Team, *, publish: bool) -
         _put_in_force(turn, row, version)
         action = "published" if action == "unchanged" else action
     draft = not publish and version.state == VersionState.DRAFT
-    return Change("policy", row.name, action, version=version.number, draft=draft, fields=() if created else fields)
+    notes = _too_few(version)
+    return Change("policy", row.name, action, version=version.number, draft=draft, fields=() if created else fields, notes=notes)
+
+
+def _too_few(version: PolicyVersion) -> tuple[str, ...]:
+    """Stages that can't approve anything, as people and teams are now: they may be filled before anybody is asked, so nothing is refused."""
+    notes = []
+    for number, stage in enumerate(PolicyValue.from_spec(version.spec, version.number).stages, 1):
+        if len(people_asked(stage.people, stage.teams)) < stage.required:
+            of = f"stage {number} asks" if len(version.spec["stages"]) > 1 else "it asks"
+            notes.append(f"{of} {stage.said}, and fewer may decide now: until there are as many, nothing can be approved")
+    return tuple(notes)
 
 
 def _newest(turn: Turn, row: Policy, spec: dict[str, Any]) -> tuple[PolicyVersion, tuple[FieldChange, ...]]:

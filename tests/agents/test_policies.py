@@ -111,6 +111,29 @@ def test_a_policy_that_names_nobody_who_is_there_and_a_permission_that_names_no_
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_policy_that_asks_more_than_there_are_is_told_so_and_is_taken_all_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    folder.mkdir()
+    text = f"kind: team\nname: platform\n---\n{POLICY}\nrequired: 2\nsilence: {{escalate: {{approvers: {{people: [bob]}}, within: 4h}}}}"
+    User.objects.create_user("bob")
+    (folder / "policy.yaml").write_text(text)
+
+    def notes() -> tuple[str, ...]:
+        return registry.apply_folder(folder, actor=SYSTEM, publish=True).changes[-1].notes
+
+    [note] = notes()
+    assert note == "stage 1 asks 2 of team 'platform', and fewer may decide now: until there are as many, nothing can be approved"
+    assert registry.policies_in_force(["two"])
+    for name in ("alice", "bob"):
+        approving.member(name, "platform")
+    assert notes() == ()
+    registry.add_to_group("auditor", "alice", actor=SYSTEM)  # who is never asked
+    assert len(notes()) == 1
+    (folder / "policy.yaml").write_text(text.partition("\nsilence")[0])
+    assert notes()[0].startswith("it asks 2 of team 'platform'")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_policy_stays_with_its_team_and_only_its_people_change_it(tmp_path: Path) -> None:
     approving.publish(tmp_path / "p", policy=POLICY)
     folder = tmp_path / "q"
