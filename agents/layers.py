@@ -68,12 +68,13 @@ def together(decisions: Sequence[Decision]) -> Decision:
 
 
 def _approvable(asking: Sequence[Decision], parts: tuple[Decision, ...]) -> Decision:
-    """As of two rules of one holder: one that names a policy goes before one that doesn't, and two policies for one thing are none."""
+    """Two policies for one thing are none, and the default one is a policy: no holder says by whom another's question may be answered."""
     first = next((each for each in asking if each.policy is not None), asking[0])
-    other = next((each for each in asking if each.policy not in (None, first.policy)), None)
+    other = next((each for each in asking if each.policy != first.policy), None)
     if other is not None:
         whose = f"the permission of {spoken(other.holder) or 'the agent'} that does"
-        return Decision(DENY, first.rule, problem=f"{whose} names policy '{other.policy}'", policy=first.policy, holder=first.holder)
+        names = "names none, which is the default one of the agent's team" if other.policy is None else f"names policy '{other.policy}'"
+        return Decision(DENY, first.rule, problem=f"{whose} {names}", policy=first.policy, holder=first.holder)
     return replace(first, parts=parts)
 
 

@@ -28,6 +28,8 @@ class Parts:
     """Sent it, or a run of its family, a signal: what is asked for may stand in that."""
     settled: frozenset[str] = frozenset()
     """Said what a call of these has given: it may stand in that as well."""
+    edited: frozenset[str] = frozenset()
+    """Changed what the family goes on with, or told an agent of it what to change: that may stand in what is asked for, too."""
     published: frozenset[str] = frozenset()
     """Wrote or published the versions of agent and pipeline, or the release."""
     granted: frozenset[str] = frozenset()
@@ -38,7 +40,7 @@ class Parts:
     @property
     def everybody(self) -> frozenset[str]:
         """Whoever had any."""
-        return self.started | self.owned | self.signalled | self.settled | self.published | self.granted | self.ruled
+        return self.started | self.owned | self.signalled | self.settled | self.edited | self.published | self.granted | self.ruled
 
 
 RULES: Final[tuple[tuple[str, str], ...]] = (
@@ -46,6 +48,7 @@ RULES: Final[tuple[tuple[str, str], ...]] = (
     ("owned", "you own the key with which an agent started the run that asks for it"),
     ("signalled", "you sent that run a signal, so what it does is what you asked for"),
     ("settled", "you said what became of a call of that run, so what it does is what you told it"),
+    ("edited", "you changed what that run goes on with when you were asked about it before, so it may be your own words"),
     ("published", "you wrote or published a version that it runs"),
     ("granted", "you granted the permission that it makes use of"),
     ("ruled", "you wrote or published the policy that it is asked under"),

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.checks import check_admin_app
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import DatabaseError, connection
 
 from agents import registry
@@ -29,9 +29,8 @@ LONGEST_CHORE_S = 30
 MOST_NAMED = 5
 
 
-@register(Tags.admin)
 def check_admin(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Django's own look at the pages, which are found only where they are served; here too, so that `check` misses none."""
+    """Django's own look at the pages, which are found for it. In the place of Django's, which would see none."""
     admin.autodiscover()
     found: list[CheckMessage] = check_admin_app(app_configs, **kwargs)
     return found

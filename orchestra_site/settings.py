@@ -36,7 +36,7 @@ INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
-    "django.contrib.admin.apps.SimpleAdminConfig",  # its pages are found by whoever serves them (urls.py): a third of the start of any command
+    "orchestra_site.apps.PagesConfig",  # its pages are found by whoever serves them (urls.py): a third of the start of any command
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -23,9 +23,10 @@ class PipelineQuerySet(models.QuerySet["Pipeline"]):
     """Sets of pipelines."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """The pipelines of the actor's teams, or all for one who sees everything; for an agent whose key starts any, its team's."""
+        """The pipelines of the actor's teams, or all for one who sees everything; of an agent's team those that its key starts."""
         if actor.is_agent:
-            return self.filter(team__name=actor.team) if actor.starts else self.none()
+            own = self.filter(team__name=actor.team)
+            return own if "*" in actor.starts else own.filter(name__in=actor.starts)
         return self if actor.sees_everything else self.filter(team__name__in=actor.sees)
 
     def activate(self) -> int:

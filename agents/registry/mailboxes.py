@@ -13,6 +13,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from agents.errors import NotGranted
+from agents.models import Agent, Pipeline
 from audit import clock
 from audit.actors import MANAGE_PEOPLE, Actor
 from audit.errors import Conflict, Invalid, OrchestraError
@@ -34,6 +35,8 @@ def set_email(username: str, email: str, *, actor: Actor, now: datetime | None =
             person = person_named(username)
             if turn.actor.id != username:
                 require_not_above(turn.actor, person)  # what they are told would go to whoever sets it
+            if not turn.actor.may_manage_people:
+                _refuse_answering({person.email, address} - {""})
             if person.email == address:
                 raise Conflict(f"'{username}' has {'this e-mail address' if address else 'no e-mail address'} already")
             if address and User.objects.filter(email__iexact=address).exclude(pk=person.pk).exists():
@@ -47,6 +50,14 @@ def set_email(username: str, email: str, *, actor: Actor, now: datetime | None =
     except OrchestraError as refusal:
         raise refused(refusal, actor, now) from None
     return person
+
+
+def _refuse_answering(addresses: set[str]) -> None:
+    """Under such an address somebody is known as the one who answers: whoever takes it or drops it is taken for somebody else."""
+    for address in addresses:
+        if Agent.objects.filter(accountable__iexact=address).exists() or Pipeline.objects.filter(accountable__iexact=address).exists():
+            why = "this e-mail address says who answers for something here"
+            raise NotGranted(f"{why}; whoever manages people changes it, or `accountable` there names the account")
 
 
 def _turn(username: str, actor: Actor, now: datetime | None) -> Turn:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agents import validation
-from agents.models import Standing, Team
+from agents.models import Team
+from agents.models.agent import WORKING
 from audit.clock import now as now_is
 
 from .judging import teams_once_published
@@ -33,4 +34,4 @@ def hints(prepared: Prepared) -> Iterator[str]:
 
 def observed_teams() -> list[str]:
     """Those that own agents at work."""
-    return list(Team.objects.filter(observe=True, agents__state=Standing.ACTIVE).order_by("name").values_list("name", flat=True).distinct())
+    return list(Team.objects.filter(observe=True, agents__state__in=WORKING).order_by("name").values_list("name", flat=True).distinct())

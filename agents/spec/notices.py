@@ -29,8 +29,9 @@ def read_notices(fields: Fields) -> list[dict[str, Any]] | None:
     if len(value) > MOST_WEBHOOKS:
         fields.wrong("notices", f"has {len(value)} webhooks; write at most {MOST_WEBHOOKS}")
     found = [_webhook(fields, item, index) for index, item in enumerate(value)]
-    if any(each in found[:index] for index, each in enumerate(found)):
-        fields.wrong("notices", "says the same webhook twice; keep one")
+    named = [(each["webhook"], each["format"]) for each in found]
+    if len(set(named)) < len(named):
+        fields.wrong("notices", "says the same webhook twice; keep one, with all events that it is told")
     return found
 
 

@@ -242,6 +242,12 @@ class Walk:
     def _check_fallback(self, node: Node, agent: Spec | None, path: Path) -> None:
         if not node["fallback"]:
             return
+        if node.get("approve_when") is not None:
+            self.findings.add(
+                (*path, "fallback"),
+                f"people look at what {node['agent']!r} gives in step {node['id']!r}, and a fallback's result would be taken for its own; leave "
+                "fallback out, or make it a step of its own with an approve_when",
+            )
         if node["fallback"] == node["agent"]:
             self.findings.add((*path, "fallback"), f"the fallback of step {node['id']!r} is the same agent; name another, or write retry")
         if agent is not None and agent["mode"] != "read":

@@ -167,10 +167,8 @@ def _notice(
 
 
 def _starter(request: Request) -> frozenset[str]:
-    """Whoever started the run, as long as they may look at it."""
-    kind, _, name = request.wait.run.started_by.partition(":")
-    if kind != "person":
-        return frozenset()
+    """On whose behalf the run is, as long as they may look at it."""
+    name = (request.wait.run.person or "").removeprefix("person:")
     person = User.objects.filter(username=name, is_active=True).filter(Q(is_superuser=True) | Q(orchestra_teams__name=request.team))
     return frozenset({name}) if person.exists() else frozenset()
 

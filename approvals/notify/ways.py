@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
+import smtplib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -36,9 +38,16 @@ def mail(*, to: str, subject: str, text: str, key: str) -> None:
     try:
         EmailMessage(subject, text, settings.ORCHESTRA_EMAIL_FROM, [to], headers=headers).send()
     except OSError as error:  # smtplib's errors are such, too
-        raise NotSent(f"{type(error).__name__}: {visible(error, 300)}") from error
+        raise NotSent(_without(to, error)) from error
     except ValueError as error:  # an address that would begin another header
         raise NotSent(f"the address can't be written to: {type(error).__name__}", final=True) from error
+
+
+def _without(address: str, error: OSError) -> str:
+    """What went wrong, without the address: it stands in no entry. A server repeats it, as what it refuses or in its own words."""
+    words = error.recipients.values() if isinstance(error, smtplib.SMTPRecipientsRefused) else [error]
+    said = "; ".join(visible(each, 300) for each in words)
+    return f"{type(error).__name__}: {re.sub(re.escape(address), '…', said, flags=re.IGNORECASE)}"
 
 
 def post(webhook: Mapping[str, Any], body: bytes, *, key: str, now: datetime) -> None:

@@ -3,6 +3,7 @@
 Reads only, for many requests as many statements as for one; what a part means is for `approvals.rules`. Called by the inbox and by deciding.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from functools import reduce
@@ -10,19 +11,21 @@ from operator import or_
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from agents import registry
 from agents.models import Release, Version
 from agents.validation import DEEPEST
-from approvals.models import Request
-from approvals.rules import Parts
+from approvals.models import Decision, Request
+from approvals.rules import APPROVED, CHANGES, Parts
 from audit import reports
 from runs.models import Run, Wait, WaitKind, WaitState
 
 Asked = Mapping[str, Any]
 _TOLD: Final = (WaitKind.SIGNAL, WaitKind.UNRESOLVED)
 """What people answer in words that the run goes on with."""
+_ROUND: Final = re.compile(r"(\.[0-9]+)?\.approval$")
+"""What a gate's name has beyond that of its step, of whichever round."""
 
 
 def asked_for(request: Request) -> Asked:
@@ -51,6 +54,7 @@ def parts_of_each(requests: Collection[Request], asked: Mapping[UUID, Asked]) ->
     """The same for many, by their keys. `asked` as `asked_for_each` says it; of what it leaves out nobody has granted anything."""
     families = _families({request.wait.run_id for request in requests})
     told = _told({_root(run) for family in families.values() for run in family})
+    edited = _edited({_root(run) for family in families.values() for run in family})
     published = _published(requests, families)
     granted = registry.grantors_of(_permissions(requests, asked))
     ruled = registry.policy_publishers_of({(request.policy_name, request.policy_number) for request in requests if request.policy_name})
@@ -63,6 +67,7 @@ def parts_of_each(requests: Collection[Request], asked: Mapping[UUID, Asked]) ->
             owned=frozenset(run.person for run in family if run.person not in (None, run.started_by)),
             signalled=_joined(told[root, WaitKind.SIGNAL] for root in roots),
             settled=_joined(told[root, WaitKind.UNRESOLVED] for root in roots),
+            edited=frozenset(who for root in roots for turn, who in edited[root] if turn != _turn(request)),
             published=published[request.pk],
             granted=_joined(granted.get(each, frozenset()) for each in _rules(request, asked.get(request.pk, {}))),
             ruled=ruled.get((request.policy_name, request.policy_number), frozenset()),
@@ -111,6 +116,21 @@ def _told(roots: Collection[UUID]) -> Mapping[tuple[UUID, str], set[str]]:
     for of in ("run", "run__root_run"):  # no index has an `or`
         for root, kind, who in answered.filter(**{f"{of}__in": roots}).values_list(of, "kind", "answered_by").distinct():
             found[root, kind].add(who)
+    return found
+
+
+def _turn(request: Request) -> tuple[UUID, str]:
+    """Whose rounds and repetitions are one and the same matter: who has had a result made anew looks at it again, and may say yes."""
+    return request.wait.run_id, _ROUND.sub("", request.wait.step)
+
+
+def _edited(roots: Collection[UUID]) -> Mapping[UUID, set[tuple[tuple[UUID, str], str]]]:
+    """By the first run of a family in which turn of people's somebody changed something, or said what to change, and who."""
+    changed = Decision.objects.filter(Q(decision=CHANGES) | Q(decision=APPROVED) & ~Q(binding=F("request__binding"))).order_by()
+    found: dict[UUID, set[tuple[tuple[UUID, str], str]]] = defaultdict(set)
+    for of in ("request__wait__run", "request__wait__run__root_run"):  # as above
+        for each in changed.filter(**{f"{of}__in": roots}).select_related("request__wait__run"):
+            found[_root(each.request.wait.run)].add((_turn(each.request), f"person:{each.person}"))
     return found
 
 

@@ -18,6 +18,8 @@ def outcomes(request: HttpRequest) -> HttpResponse:
     actor, now = reader_of(request), clock.now()
     if actor is None:
         return refusal(401, NOBODY)
+    if actor.is_agent:
+        return refusal(403, "a key of an agent opens what its scopes name, and this is none of it: ask with a person's token, or the monitor's")
     pipelines = [_rendered(each, now) for each in pipelines_health(actor=actor, now=now)]
     healthy = all(each["healthy"] for each in pipelines)
     body = {"healthy": healthy, "at": clock.to_text(now), "pipelines": pipelines}

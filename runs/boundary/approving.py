@@ -58,7 +58,7 @@ def _turn_of_people(request: Request, asking: Asking, standing: Standing | None)
         said = f"step '{request.step}' is to be decided under policy '{asking.policy}', and none of this name is in force"
         return Refusal(Cause.DENIED, f"{said}. Apply its document with --publish", f"policy:{asking.policy}")
     binding = binding_of(
-        agent=asking.maker, version=asking.maker_digest, uses=(), arguments=request.arguments, policy=policy, release=request.release
+        agent=asking.maker.name, version=asking.maker.digest, uses=(), arguments=request.arguments, policy=policy, release=request.release
     )  # fmt: skip
     return None if _covers(request, binding) else _ask(request, binding, policy, ())
 

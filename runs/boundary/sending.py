@@ -27,9 +27,9 @@ MIB: Final = 1024 * 1024
 MODEL_MARGIN_S: Final = 1.0
 """A model that doesn't answer fails so long before its step's deadline, or a tenth of its time: it is its alias's failure then, not the agent's."""
 FETCH_S: Final = 30.0
+"""One fetch takes at most so long, however much time its step has left."""
 _SOONEST: Final = timedelta(milliseconds=50)
 """A permission that was full a moment ago is not asked for again at once."""
-"""One fetch takes at most so long, however much time its step has left."""
 
 
 def unpacked(digests: Sequence[str]) -> dict[str, Path]:
@@ -186,13 +186,14 @@ class Boundary:
         answer = await http.fetch(asked, self._policy(request, led))
         if isinstance(answer, http.FetchFailed):
             owner = "tool:fetch" if answer.cause == "upstream" else None
-            return Reply(cause=Cause(answer.cause), message=answer.message, details=dict(answer.details), owner=owner)
+            return Reply(cause=Cause(answer.cause), message=answer.message, details=dict(answer.details), owner=owner, observed=tuple(led))
         return Reply(value={**_plain(answer), "fetched_at": answer.fetched_at}, observed=tuple(led))
 
     def _policy(self, request: Request, led: dict[str, None]) -> http.Policy:
         """Each hop is judged as if its URL had been asked for; a permission with a rate is counted for what was asked for first alone.
 
-        `led` takes what would have refused a hop if it were enforced; what was asked for first says that in its intent.
+        `led` takes what would have refused a hop if it were enforced; what was asked for first says that in its intent. A yes is for the URL
+        that people saw: where the server leads to is not theirs.
         """
         standing, counted = self.standings.get(request.agent.name), {resource for _, resource in request.uses}
         above = self.around.above(request.run)
@@ -203,7 +204,7 @@ class Boundary:
         def may(target: http.Target) -> bool:
             hop = replace(request, uses=(("read", target.resource),), arguments=given(target))
             (decision,) = decided(hop, standing, clock.now(), above=above) or (grants.Decision(grants.DENY),)
-            approved = decision.needs_approval and request.approved is not None and target.resource in counted
+            approved = decision.needs_approval and request.approved is not None and target.url == http.target_of(request.arguments["url"]).url
             if not (decision.allowed or approved):
                 return False
             if target.resource not in counted:

@@ -119,8 +119,11 @@ class Request:
 
     @property
     def hand(self) -> Hand:
-        """Who makes it and through what, as far as a stop may be of that."""
+        """Who makes it and through what, as far as a stop may be of that: nothing goes on that an agent has made which is stopped."""
         agent = self.agent
+        if self.asking is not None and self.asking.of:
+            made = self.asking.maker
+            return Hand(made.name, made.version, made.team, made.alias, made.tool)
         alias = "" if agent.alias is None else agent.alias["name"]
         return Hand(agent.name, agent.version, agent.team, alias, self.name if self.kind is CallKind.TOOL else "")
 

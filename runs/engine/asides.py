@@ -35,28 +35,37 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class Maker:
+    """The agent that made what people look at, in the version of the release; `alias` and `tool`: through what. Nobody where its name is empty."""
+
+    name: str = ""
+    version: int = 0
+    digest: str = ""
+    team: str = ""
+    alias: str = ""
+    tool: str = ""
+
+
+NOBODY: Final = Maker()
+
+
+@dataclass(frozen=True, slots=True)
 class Asking:
     """A turn of people's: they say yes to what it is given, and that is what it gives.
 
-    `of`: the step whose result they look at, `maker` the agent that made it and `maker_digest` the digest of its version; empty where
-    the pipeline asks by itself. `takes`: what the subject has to be, also where they change it; None: they can't. `rounds`: how often
-    they may send it back, of which this is the `round`-th. `most_ms` bounds the policy's own time.
+    `of`: the step whose result they look at, and `maker` whose that is; empty where the pipeline asks by itself. `takes`: what the subject
+    has to be, also where they change it; None: they can't. `rounds`: how often they may send it back, of which this is the `round`-th.
+    `most_ms` bounds the policy's own time.
     """
 
     policy: str
     of: str = ""
-    maker: str = ""
-    maker_version: int = 0
-    maker_digest: str = ""
+    maker: Maker = NOBODY
     takes: Contract | None = None
     when: str | None = None
     rounds: int = 0
     round: int = 1
     most_ms: int | None = None
-
-    @property
-    def may_be_sent_back(self) -> bool:
-        return self.round <= self.rounds
 
     def subject_in(self, arguments: Mapping[str, Any]) -> Any:
         """What people are shown, out of what their turn is given; and what they say yes to is what it gives."""

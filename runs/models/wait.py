@@ -20,6 +20,9 @@ from .run import Run
 
 class WaitQuerySet(models.QuerySet["Wait"]):
     def visible_to(self, actor: Actor) -> Self:
+        """Those of the actor's teams; of an agent those of the runs that it sees."""
+        if actor.is_agent:
+            return self.filter(run__in=Run.objects.visible_to(actor))
         return self if actor.sees_everything else self.filter(run__team__name__in=actor.sees)
 
     def open(self, now: datetime) -> Self:

@@ -158,10 +158,12 @@ def _people_asked(request: Request, ask: Ask) -> NeedsApproval:
         what = f"what step '{asking.of}' gave" if asking.of else "it"
         asks = f"the run goes on with {what} ({policy.said})"
         within_ms = min(policy.within_ms, asking.most_ms or policy.within_ms)
-    who = (agent.name, agent.version, agent.digest) if asking is None else (asking.maker, asking.maker_version, asking.maker_digest)
+    who = agent if asking is None else asking.maker
     said = {
         "binding": ask.binding,
-        **dict(zip(("agent", "version", "version_digest"), who, strict=True)),
+        "agent": who.name,
+        "version": who.version,
+        "version_digest": who.digest,
         "release": request.release,
         "uses": [_asking(*use) for use in ask.uses],
         "policy": policy.as_record(),

@@ -70,12 +70,12 @@ def cancel_orphans(parents: Collection[UUID] | None = None, *, actor: Actor) -> 
 def _ask(run: Run, actor: Actor, asked_at: datetime, *, by: Credential | None = None) -> bool:
     """Whether it was asked now, and not before. `by` is looked at once more, in the same transaction; NotGranted."""
     with transaction.atomic(durable=True):
-        if by is not None:
-            by.require_open(asked_at)
-        # The run's row is the first statement of all others; its head is read only under that lock.
+        # The run's row is the first statement of all; whoever decides on it locks it before people's as well. Its head is read under that lock.
         asked = Run.objects.filter(id=run.id, state__in=LIVE_RUN, deadline_at__gt=asked_at, cancel_requested_at__isnull=True).update(
             revision=F("revision") + 1, seq=F("seq") + 1, cancel_requested_at=asked_at, cancel_requested_by=f"{actor.kind}:{actor.id}"
         )
+        if by is not None:
+            by.require_open(asked_at)
         if asked:
             head = ledger.head_of(run.id)
             draft = Draft(verb=Verb.RUN_CANCEL_REQUESTED, actor=actor, subject=run.subject, team=run.team.name, run=run.id, sequenced=True)

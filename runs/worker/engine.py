@@ -310,6 +310,7 @@ class Engine:
             self._room.set()  # room for another, or perhaps the end
         if self._driving.get(driver.run) is task:
             del self._driving[driver.run]
+            self.tools.boundary.around.leave(driver.run)
             if self.options.only is None:
                 self._drivers.pop(driver.run, None)
         log.info("run %s: %s", driver.run, "finished" if driver.finished else "no longer driven here")

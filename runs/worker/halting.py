@@ -14,6 +14,7 @@ from runs import store
 from runs.engine import machine
 from runs.engine.commands import Move
 from runs.engine.outcomes import Stopped, Unresolved
+from runs.engine.patterns import gates
 from runs.engine.states import CallKind, CallState, Mode, StepState
 from runs.engine.values import Snapshot, Step
 from runs.performers import Boundary, Request
@@ -60,7 +61,7 @@ def is_stopped(call: store.CallRecord, snapshot: Snapshot, boundary: Boundary) -
     """Whether a call that was admitted may not be written down any more."""
     if not boundary.stops.every:
         return False
-    hand = store.hand_of(snapshot.plan, snapshot.steps[call.step].agent)
+    hand = store.hand_of(snapshot.plan, gates.whose(snapshot.steps[call.step]))
     stop = boundary.stops.of_call(replace(hand, tool=call.name) if call.kind is CallKind.TOOL else hand)
     return stop is not None or boundary.stop_on_run(UUID(snapshot.run.id)) is not None
 
@@ -82,7 +83,7 @@ def _cut_short(snapshot: Snapshot, step: Step, stop: InForce, calls: Calls, now:
 
 def _stop_on(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) -> InForce | None:
     """Also where it is only of a tool that its function is asking at this moment."""
-    hand = store.hand_of(snapshot.plan, step.agent)
+    hand = store.hand_of(snapshot.plan, gates.whose(step))
     asked = {call.name for call in _of(step, calls) if call.kind is CallKind.TOOL and call.state is CallState.DISPATCHED}
     hands = [hand, *(replace(hand, tool=tool) for tool in sorted(asked))]
     return boundary.stop_on_run(UUID(snapshot.run.id)) or next((stop for each in hands if (stop := boundary.stops.of_call(each)) is not None), None)

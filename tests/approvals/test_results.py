@@ -13,8 +13,10 @@ from agents.errors import NotPublishable
 from approvals import services
 from approvals.errors import BadDecision, NotYours, Voided
 from approvals.models import Kind, Request
+from approvals.services.intake import tend
 from audit import reports
 from audit.models import Entry
+from runs import services as runs
 from runs.models import Run, Wait
 from runs.services import run_document
 from tests import approving, pipelines
@@ -143,6 +145,40 @@ def test_whoever_wrote_what_gave_the_result_or_published_the_pipeline_does_not_d
     _, request = waiting(tmp_path / "second", DRAFT.replace("rounds: 1", "rounds: 2"), by=member("alice", "platform"))
     with pytest.raises(NotYours, match="you wrote or published"):
         say(request, "approved", by="alice")
+
+
+def test_a_result_whose_maker_is_stopped_waits_for_the_end_of_that_and_is_asked_about_once_more_then(tmp_path: Path) -> None:
+    run, request = waiting(tmp_path)
+    stopped = registry.stop("agent", "worker", reason="looks odd", actor=SYSTEM)
+    for _ in range(3):  # sweeps that look again ask nobody anew
+        tend()
+        pipelines.drive(run)
+    assert [each.kind for each in Wait.objects.filter(run=run, state="open")] == ["stopped"]
+    assert [each.watched for each in Request.objects.all()] == [False]
+    registry.lift(str(stopped.id), actor=SYSTEM)
+    runs.heed_stops(actor=SYSTEM)
+    pipelines.drive(run)
+    tend()
+    assert [each.watched for each in Request.objects.order_by("pk")] == [False, True] and not Request.objects.get(pk=request.pk).watched
+    say(Request.objects.get(watched=True), "approved")
+    assert pipelines.drive(run)["outcome"] == "verified"
+
+
+def test_whoever_changed_what_the_run_goes_on_with_does_not_approve_what_comes_of_it(tmp_path: Path) -> None:
+    """But who had a result made anew looks at the next one of the same step."""
+    run, request = waiting(tmp_path, f"{DRAFT}\n{DRAFT.replace('id: draft', 'id: then').replace('=input.feed', '=steps.draft.text')}")
+    say(request, "changes", reason="say more")
+    pipelines.drive(run)
+    tend()
+    again = Request.objects.get(watched=True)
+    say(again, "approved", arguments={"output": {"text": "mine"}})
+    pipelines.drive(run)
+    tend()
+    last = Request.objects.get(watched=True)
+    with pytest.raises(NotYours, match="you changed what that run goes on with"):
+        say(last, "approved")
+    say(last, "approved", by="carol")
+    assert pipelines.drive(run)["outcome"] == "verified"
 
 
 def test_a_policy_that_changes_has_everything_asked_anew_under_the_new_one(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from agents import contracts
-from runs.engine.asides import POLICY, RESULT, Asking
+from runs.engine.asides import POLICY, RESULT, Asking, Maker
 from runs.engine.states import StepState
 from runs.engine.values import Agent, Block, BlockFrame, Failure, Node, Step, StepNode
 
@@ -50,9 +50,7 @@ def gate_of(step: StepNode, maker: Agent, said: Mapping[str, Any]) -> StepNode:
     asking = Asking(
         policy,
         of=step.id,
-        maker=maker.name,
-        maker_version=maker.version,
-        maker_digest=maker.digest,
+        maker=_made_by(maker),
         takes=maker.gives,
         when=said["when"],
         rounds=said["rounds"] if _takes_changes(maker) else 0,
@@ -69,6 +67,11 @@ def gate_of(step: StepNode, maker: Agent, said: Mapping[str, Any]) -> StepNode:
     )
 
 
+def _made_by(agent: Agent) -> Maker:
+    alias = "" if agent.alias is None else agent.alias["name"]
+    return Maker(agent.name, agent.version, agent.digest, agent.team, alias, agent.spec["run"].get("tool", ""))
+
+
 def _takes_changes(maker: Agent) -> bool:
     """Only what reads is simply done again, and only who can be told what for does it differently."""
     return maker.spec["mode"] == "read" and CHANGES in (maker.spec["input"].get("properties") or {})
@@ -76,6 +79,12 @@ def _takes_changes(maker: Agent) -> bool:
 
 def is_gate(node: Node) -> bool:
     return isinstance(node, StepNode) and node.asking is not None and bool(node.asking.of)
+
+
+def whose(step: Step) -> str:
+    """The agent whose work a step's turn is about: of a gate whoever made what people look at."""
+    asking = step.node.asking if isinstance(step.node, StepNode) else None
+    return step.agent if asking is None or not asking.of else asking.maker.name
 
 
 def condition(frame: BlockFrame, asking: Asking, steps: Mapping[str, Step]) -> str | bool:

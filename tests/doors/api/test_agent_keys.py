@@ -159,10 +159,29 @@ def test_a_start_names_its_pipeline(caller: Caller, folder: Path, tmp_path: Path
                       steps="- {id: a, agent: second}")  # fmt: skip
     who = holder(key_of("worker", "start:other"))
     refused = who.post("/runs/", GOOD)
-    assert refused.code == "denied" and "no scope of this key of agent 'worker' allows it (start:other)" in refused.body["detail"]
+    assert refused.code == "unknown-pipeline" and "sample" not in refused.body["detail"].removeprefix("there is no pipeline 'sample'")
+    assert [each["pipeline"] for each in who.get("/runs/").body["items"]] == []
+    assert (
+        Client().get("/health/outcomes", headers={"Authorization": f"Bearer {who.token}"}).status_code == 403
+    )  # what monitoring reads is of whole teams
     assert who.post("/runs/", {"pipeline": "other", "input": {}}).status == 201 and Run.objects.count() == 1
     said = refusals("runs.start.refused")[0]
-    assert (said["actor"]["kind"], said["actor"]["id"], said["on_behalf_of"], said["facts"]["code"]) == ("agent", "worker", "alice", "denied")
+    assert (said["actor"]["kind"], said["actor"]["id"], said["on_behalf_of"], said["facts"]["code"]) == (
+        "agent",
+        "worker",
+        "alice",
+        "unknown-pipeline",
+    )
+
+
+def test_a_run_says_whoever_started_it_by_key_what_it_waits_for(made: registry.MadeKey, tmp_path: Path) -> None:
+    steps = "- {id: go, wait: {signal: paid, timeout: 1h}}\n- {id: a, agent: second}"
+    work = "def work() -> dict:\n    return {}\n"
+    pipelines.publish(tmp_path / "w", name="waits", functions=work, agents=[pipelines.agent("second", "work:work")], steps=steps)
+    who = holder(made)
+    run = who.post("/runs/", {"pipeline": "waits", "input": {}}).body["id"]
+    pipelines.drive(Run.objects.get(id=run))
+    assert [each["kind"] for each in who.get(f"/runs/{run}/").body["waits"]] == ["signal"]
 
 
 def test_foreign_pipelines_and_drafts_are_no_agents_business(caller: Caller, made: registry.MadeKey, tmp_path: Path) -> None:
