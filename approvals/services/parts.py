@@ -53,8 +53,8 @@ def parts_of(request: Request, asked: Asked) -> Parts:
 def parts_of_each(requests: Collection[Request], asked: Mapping[UUID, Asked]) -> dict[UUID, Parts]:
     """The same for many, by their keys. `asked` as `asked_for_each` says it; of what it leaves out nobody has granted anything."""
     families = _families({request.wait.run_id for request in requests})
-    told = _told({_root(run) for family in families.values() for run in family})
-    edited = _edited({_root(run) for family in families.values() for run in family})
+    firsts = {_root(run) for family in families.values() for run in family}
+    told, edited = _told(firsts), _edited(firsts)
     published = _published(requests, families)
     granted = registry.grantors_of(_permissions(requests, asked))
     ruled = registry.policy_publishers_of({(request.policy_name, request.policy_number) for request in requests if request.policy_name})

@@ -124,8 +124,7 @@ class Request:
         if self.asking is not None and self.asking.of:
             made = self.asking.maker
             return Hand(made.name, made.version, made.team, made.alias, made.tool)
-        alias = "" if agent.alias is None else agent.alias["name"]
-        return Hand(agent.name, agent.version, agent.team, alias, self.name if self.kind is CallKind.TOOL else "")
+        return Hand(agent.name, agent.version, agent.team, agent.through[0], self.name if self.kind is CallKind.TOOL else "")
 
     @property
     def may_wait(self) -> bool:

@@ -48,6 +48,11 @@ class Agent:
         return Mode.IDEMPOTENT if isinstance(mode, Mapping) else Mode(mode)
 
     @property
+    def through(self) -> tuple[str, str]:
+        """The names of the model alias and of the tool that its own call goes through; each empty where it is none of these."""
+        return "" if self.alias is None else self.alias["name"], self.spec["run"].get("tool", "")
+
+    @property
     def max_age_ms(self) -> int | None:
         freshness = self.spec.get("freshness")
         return freshness["max_age_ms"] if freshness else None

@@ -31,7 +31,7 @@ def above(runs: Sequence[Run]) -> dict[UUID, tuple[Place, ...]]:
 def hand_of(plan: Plan, name: str) -> Hand:
     """Who makes the own call of an agent's step, and through what."""
     agent = plan.agents[name]
-    return Hand(agent.name, agent.version, agent.team, "" if agent.alias is None else agent.alias["name"], agent.spec["run"].get("tool", ""))
+    return Hand(agent.name, agent.version, agent.team, *agent.through)
 
 
 def _up(parent: UUID | None, rows: dict[UUID, _Row]) -> list[Place]:

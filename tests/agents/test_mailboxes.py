@@ -1,6 +1,7 @@
 """A person's e-mail address: their own to set, and that of others for whoever manages people; in no entry."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,7 +11,8 @@ from agents.errors import NotGranted, UnknownPerson
 from audit.actors import MANAGE_PEOPLE, Actor
 from audit.errors import Conflict, Invalid
 from audit.models import Entry, Opening
-from tests.pipelines import SYSTEM
+from tests import pipelines
+from tests.pipelines import SYSTEM, agent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,6 +51,19 @@ def test_nobody_sets_that_of_somebody_else_without_managing_people(db: None) -> 
         registry.set_email("bob", "alice@example.com", actor=person("alice"))
     assert (email_of("bob"), changes()) == ("", [])
     assert Entry.objects.filter(verb="agents.person.refused", actor="alice").count() == 1
+
+
+def test_an_address_that_says_who_answers_for_something_is_taken_and_dropped_by_nobody_but_who_manages_people(tmp_path: Path) -> None:
+    accountable = agent("worker", "work:run", more="accountable: Alice@example.com")
+    pipelines.publish(tmp_path / "p", functions="def run() -> dict:\n    return {}\n", agents=[accountable], steps="- {id: a, agent: worker}")
+    mallory, alice = person("mallory"), person("alice")
+    with pytest.raises(NotGranted, match="says who answers for something here"):
+        registry.set_email("mallory", "alice@EXAMPLE.com", actor=mallory)
+    registry.set_email("alice", "alice@example.com", actor=SYSTEM)
+    for other in ("", "alice@elsewhere.example"):
+        with pytest.raises(NotGranted, match="says who answers for something here"):
+            registry.set_email("alice", other, actor=alice)
+    assert (email_of("mallory"), email_of("alice")) == ("", "alice@example.com")
 
 
 def test_whoever_manages_people_sets_it_for_those_who_see_no_more_than_they_do(db: None) -> None:

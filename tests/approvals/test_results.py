@@ -248,6 +248,7 @@ def test_the_record_of_a_run_names_people_where_it_names_no_agent(tmp_path: Path
         ("- {id: draft, agent: worker, with: {feed: =input.feed}, approve_when: output.text}", "never true or false"),
         ("- {id: draft, agent: worker, with: {feed: =input.feed}, approve_when: {policy: editors}}", "write when: output.confidence < 0.8"),
         ("- {id: draft, agent: worker, with: {feed: =input.feed}, approve_when: {when: 'true', rounds: 11}}", "rounds"),
+        ("- {id: draft, agent: worker, fallback: judge, with: {feed: =input.feed}, approve_when: 'true'}", "would be taken for its own"),
         ("- {id: go, approval: {policy: editors}}", "has no subject"),
         ("- {id: go, approval: {subject: {a: =steps.gone.x}}}", "no earlier step produces"),
         ("- {id: go, approval: {subject: {a: 1}, output: {type: object, properties: {a: {type: string}}}}}", "can never be"),

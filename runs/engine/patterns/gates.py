@@ -50,7 +50,7 @@ def gate_of(step: StepNode, maker: Agent, said: Mapping[str, Any]) -> StepNode:
     asking = Asking(
         policy,
         of=step.id,
-        maker=_made_by(maker),
+        maker=Maker(maker.name, maker.version, maker.digest, maker.team, *maker.through),
         takes=maker.gives,
         when=said["when"],
         rounds=said["rounds"] if _takes_changes(maker) else 0,
@@ -65,11 +65,6 @@ def gate_of(step: StepNode, maker: Agent, said: Mapping[str, Any]) -> StepNode:
         names=step.id,
         reads=frozenset({f"steps.{step.id}"}),
     )
-
-
-def _made_by(agent: Agent) -> Maker:
-    alias = "" if agent.alias is None else agent.alias["name"]
-    return Maker(agent.name, agent.version, agent.digest, agent.team, alias, agent.spec["run"].get("tool", ""))
 
 
 def _takes_changes(maker: Agent) -> bool:
