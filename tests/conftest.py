@@ -18,7 +18,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from agents.models import Team
-from tests import emptying, factories, servers
+from agents.registry import preparing
+from tests import described, emptying, factories, servers
 from tests.reached import (  # noqa: F401 - hooks: pytest finds them here
     ON_ANOTHER,
     pytest_configure,
@@ -39,7 +40,7 @@ hypothesis_settings.register_profile("nightly", max_examples=5_000, deadline=Non
 hypothesis_settings.load_profile(os.environ.get("ORCHESTRA_TEST_PROFILE", "ordinary"))
 
 
-_ASK_A_DATABASE = frozenset({"db", "transactional_db", "live_server", "simulation", "django_db_setup", "private_postgresql", "private_redis"})
+_ASK_A_DATABASE = frozenset({"db", "transactional_db", "live_server", "django_db_setup", "private_postgresql", "private_redis"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -83,9 +84,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _emptied_quickly() -> Iterator[None]:
+def _quickly() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty_database)
+        patch.setattr(preparing, "_describe", described.once(preparing._describe))
         yield
 
 

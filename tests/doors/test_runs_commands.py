@@ -77,7 +77,7 @@ def test_a_run_that_nobody_knows_is_refused(sample: None, run: str) -> None:
         assert (done.status, done.out) == (2, "")
         assert done.err.startswith("refused: ")
         assert "\x1b" not in done.err
-    entries = Entry.objects.filter(verb__endswith=".refused")  # showrun only looks
+    entries = Entry.objects.filter(verb__endswith=".refused").in_order()  # showrun only looks
     subject = f"run:{run}" if run.isprintable() else "run:?"
     assert [(entry.verb, entry.subject, entry.envelope()["facts"]["code"]) for entry in entries] == [
         ("runs.cancel.refused", subject, "unknown-run"),

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.reached import ON_ANOTHER
 from tests.simulation.playing import Simulation, simulating
 
-__all__ = ["ON_ANOTHER", "SEEDS"]
 SEEDS = int(os.environ.get("ORCHESTRA_TEST_SEEDS", "500"))
-# Where the suite's database is another one the simulation plays in one of its own all the same, so that a few seeds show that it does not matter.
+# It plays in a database of its own, whatever the suite runs on: so it is left out where the suite runs on another.
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from itertools import chain, count, islice
 import pytest
 
 from runs.engine import machine
-from tests.simulation.conftest import ON_ANOTHER
 from tests.simulation.mutants import MUTANTS, NOTICED_BY
 from tests.simulation.mutating import Edit, Mutant, OutOfDate, mutated
 from tests.simulation.playing import Played, Simulation
@@ -24,7 +23,6 @@ def unharmed(simulation: Simulation) -> Plays:
     return cache(simulation.play)
 
 
-@pytest.mark.skipif(ON_ANOTHER, reason="plays in a database of its own: all mutants are tried where the suite runs on SQLite")
 @pytest.mark.parametrize("mutant", [pytest.param(each, id=each.name) for each in MUTANTS])
 def test_a_mutant_is_noticed(simulation: Simulation, unharmed: Plays, mutant: Mutant) -> None:
     seeds = chain([NOTICED_BY[mutant.name]], _like(NOTICED_BY[mutant.name]))

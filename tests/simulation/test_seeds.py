@@ -14,21 +14,19 @@ import pytest
 
 from audit import canonical
 from runs.engine.asides import POLICY
-from tests.simulation.conftest import ON_ANOTHER, SEEDS
+from tests.simulation.conftest import SEEDS
 from tests.simulation.invariants import Watch
 from tests.simulation.playing import Simulation
 from tests.simulation.scenarios import APPROVALS, FAULTS, GATES, scenario
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GROUPS = 10
-GATED = (8, 16)  # as ASKING, of those whose pipelines ask people on the way
-ASKING = (16, 40)  # seeds: where the suite runs on another database, and on SQLite; the fourteenth is the first whose question is withdrawn
+ASKING = 40  # seeds; the fourteenth is the first whose question is withdrawn
+GATED = 16  # seeds whose pipelines ask people on the way
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_every_invariant_holds_whatever_befalls(simulation: Simulation, group: int) -> None:
-    if ON_ANOTHER and group:
-        pytest.skip("plays in a database of its own: all seeds are played where the suite runs on SQLite")
     for seed in range(group, SEEDS, GROUPS):
         played = simulation.play(seed)
         assert not played.invariant, played.said
@@ -37,7 +35,7 @@ def test_every_invariant_holds_whatever_befalls(simulation: Simulation, group: i
 def test_what_needs_peoples_yes_is_sent_only_with_it_whatever_befalls(simulation: Simulation) -> None:
     """And they say yes and no, and nothing at all, often enough for that to be told."""
     said: Counter[str] = Counter()
-    for seed in range(APPROVALS, APPROVALS + ASKING[not ON_ANOTHER]):
+    for seed in range(APPROVALS, APPROVALS + ASKING):
         played = simulation.play(seed)
         assert not played.invariant, played.said
         assert simulation.world is not None
@@ -50,7 +48,7 @@ def test_what_needs_peoples_yes_is_sent_only_with_it_whatever_befalls(simulation
 def test_what_people_are_asked_on_the_way_goes_on_only_with_their_yes(simulation: Simulation) -> None:
     """And they send results back, often enough for that to be told."""
     said: Counter[str] = Counter()
-    for seed in range(GATES, GATES + GATED[not ON_ANOTHER]):
+    for seed in range(GATES, GATES + GATED):
         played = simulation.play(seed)
         assert not played.invariant, played.said
         assert simulation.world is not None

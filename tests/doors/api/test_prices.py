@@ -37,7 +37,7 @@ def listed(person: User, query: str = "") -> list[tuple[str, int]]:
 
 
 def refusals() -> list[dict[str, Any]]:
-    return [entry.envelope()["facts"] for entry in Entry.objects.filter(verb="agents.price.refused")]
+    return [entry.envelope()["facts"] for entry in Entry.objects.filter(verb="agents.price.refused").in_order()]
 
 
 def test_whoever_sees_a_models_alias_sees_its_price(people: dict[str, User]) -> None:
