@@ -65,6 +65,10 @@ def _settings() -> dict[str, Any]:
     return {**own, **sqlite, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False, "OPTIONS": {"transaction_mode": "IMMEDIATE", "init_command": pragmas}}
 
 
+_migrated: list[sqlite3.Connection] = []
+"""What migrations have made, once in a process."""
+
+
 @contextmanager
 def simulated() -> Iterator[Database]:
     """Within it, everything that asks for the database gets this one, migrated and empty, whatever the suite runs on."""
@@ -72,7 +76,12 @@ def simulated() -> Iterator[Database]:
     database = Database(_settings(), DEFAULT_DB_ALIAS)
     connections[DEFAULT_DB_ALIAS] = database
     try:
-        call_command("migrate", verbosity=0, interactive=False)
+        if _migrated:
+            database.connect()
+            restore(database, *_migrated)
+        else:
+            call_command("migrate", verbosity=0, interactive=False)
+            _migrated.append(kept(database))
         yield database
     finally:
         connections[DEFAULT_DB_ALIAS] = before
