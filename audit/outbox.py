@@ -77,14 +77,14 @@ def due(topics: Collection[str], *, now: datetime) -> dict[str, int]:
     return dict(found.annotate(number=Count("pk")))
 
 
-def open_since(topic: str) -> tuple[int, datetime | None]:
+def open_since(topics: Collection[str]) -> tuple[int, datetime | None]:
     """How many messages nobody has been served with yet, and when the oldest of them was put."""
-    found = Message.objects.filter(topic=topic, done_at__isnull=True).aggregate(number=Count("pk"), oldest=Min("created_at"))
+    found = Message.objects.filter(topic__in=topics, done_at__isnull=True).aggregate(number=Count("pk"), oldest=Min("created_at"))
     return found["number"], found["oldest"]
 
 
-def given_up(topic: str, *, since: datetime) -> int:
-    return Message.objects.filter(topic=topic, given_up_at__gte=since).count()
+def given_up(topics: Collection[str], *, since: datetime) -> int:
+    return Message.objects.filter(topic__in=topics, given_up_at__gte=since).count()
 
 
 def _take(seen: Message, again: datetime) -> bool:

@@ -32,13 +32,21 @@ BATCH = 100
 ENGINES_KEPT = timedelta(days=1)
 
 
-_beside: list[Callable[[], None]] = []
+_beside: dict[Callable[[], None], Callable[[float], None] | None] = {}
 
 
-def beside(work: Callable[[], None]) -> None:
-    """What time does to things of an app above: it tells this when it starts, since nothing here knows of it."""
-    if work not in _beside:
-        _beside.append(work)
+def beside(work: Callable[[], None], *, finish: Callable[[float], None] | None = None) -> None:
+    """What time does to things of an app above: it tells this when it starts, since nothing here knows of it.
+
+    `finish` waits, so many seconds at most, for what `work` leaves to threads of its own.
+    """
+    _beside.setdefault(work, finish)
+
+
+def finish_beside(seconds: float) -> None:
+    """For a process that ends after its sweep."""
+    for finish in filter(None, _beside.values()):
+        finish(seconds)
 
 
 def look_beside() -> None:

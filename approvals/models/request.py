@@ -5,7 +5,7 @@ Whether it is still open is the wait's to say; `watched` only keeps those that m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Self
 from uuid import UUID
@@ -55,11 +55,16 @@ class RequestQuerySet(models.QuerySet["Request"]):
     def watched(self) -> Self:
         return self.filter(_WATCHED)
 
-    def under_older(self, numbers: Mapping[str, int]) -> Self:
-        """Watched ones that were asked under an older version of a policy than the one whose number this is; each looked for along the index."""
-        changed = sorted((name, number) for name, number in numbers.items() if number > 1)[:MOST_POLICIES]
-        older = [self.watched().filter(policy_name=name, policy_number__lt=number).order_by() for name, number in changed]
-        return older[0].union(*older[1:], all=True) if older else self.none()
+    def under_older(self, numbers: Mapping[str, int]) -> Iterator[Self]:
+        """Watched ones that were asked under an older version of a policy than the one whose number this is; each looked for along the index.
+
+        As many statements as there are times MOST_POLICIES of such policies.
+        """
+        changed = sorted((name, number) for name, number in numbers.items() if number > 1)
+        for first in range(0, len(changed), MOST_POLICIES):
+            some = changed[first : first + MOST_POLICIES]
+            older = [self.watched().filter(policy_name=name, policy_number__lt=number).order_by() for name, number in some]
+            yield older[0].union(*older[1:], all=True)
 
     def let_go(self) -> None:
         """They are seen to be over: nobody needs to look at them any more."""

@@ -3,6 +3,6 @@
 Nothing is decided here and nothing told that its reader may not see. Called beside the sweeps; knows the network by its two ways out, mail and hooks.
 """
 
-from .delivering import DELIVERY, deliver_due, look, spread
+from .delivering import DELIVERIES, MAILS, POSTS, deliver_due, finish, look, spread
 
-__all__ = ["DELIVERY", "deliver_due", "look", "spread"]
+__all__ = ["DELIVERIES", "MAILS", "POSTS", "deliver_due", "finish", "look", "spread"]

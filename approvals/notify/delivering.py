@@ -1,7 +1,7 @@
 """From the outbox to whoever is to hear of it: one message becomes one for each of them, and each is sent by itself, again and again, not for ever.
 
 A claim, then the network, then what came of it: no transaction is open while something is sent, and no sweep waits for it. At least once: whoever
-gets a message twice knows it by its key. Called beside every sweep.
+gets a message twice knows it by its key. Called beside every sweep. A process that has no mail server leaves mails to those that have one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,13 +31,18 @@ from audit.outbox import Claimed
 
 log = logging.getLogger(__name__)
 
-DELIVERY: Final = "notices.delivery"
-"""Of the outbox: one notice for one person or one webhook."""
+POSTS: Final = "notices.delivery"
+"""Of the outbox: one notice for one webhook."""
+MAILS: Final = "notices.mail"
+"""Of the outbox: one notice for one person."""
+DELIVERIES: Final = (POSTS, MAILS)
 WAITS_S: Final = (30, 120, 600, 3_600, 21_600)
 """After each attempt that failed; after one more it is given up."""
 MOST_ATTEMPTS: Final = len(WAITS_S) + 1
-LEASE_S: Final = 120
-"""Longer than any way out takes; whoever was killed in between has it sent again after that."""
+LEASE_S: Final = 300
+"""Longer than any way out takes, a mail server that says each of its words just in time included; whoever was killed meanwhile has it sent again."""
+UNSENT_FOR: Final = timedelta(days=1)
+"""A mail that no process with a mail server has taken for so long is given up."""
 AT_ONCE: Final = 4
 MOST: Final = 100
 _SELF: Final = Actor.system("notices")
@@ -44,11 +50,26 @@ _SELF: Final = Actor.system("notices")
 
 def look() -> None:
     """What every sweep does. It waits for the database at most: whatever has to be sent is sent in threads of its own."""
-    due = outbox.due((REQUESTS, AGENTS, DELIVERY), now=clock.now())
-    if due.keys() - {DELIVERY}:
+    sends = _sends()
+    due = outbox.due((REQUESTS, AGENTS, *sends), now=clock.now())
+    if due.keys() - set(sends):
         spread()
-        due = outbox.due((DELIVERY,), now=clock.now())
-    _start(due.get(DELIVERY, 0))
+        due = outbox.due(sends, now=clock.now())
+    if MAILS not in sends:
+        _give_up_unsent()
+    _start(sum(due.get(topic, 0) for topic in sends))
+
+
+def _sends() -> tuple[str, ...]:
+    """What this process can send."""
+    return DELIVERIES if settings.ORCHESTRA_EMAIL else (POSTS,)
+
+
+def _give_up_unsent() -> None:
+    """Aloud: whoever gave people their addresses expects that they are written to."""
+    now = clock.now()
+    for claimed in outbox.claim(MAILS, limit=MOST, now=now - UNSENT_FOR, retry_s=LEASE_S):
+        _give_up(claimed, _Sent(**claimed.payload), "for a day there was no process that has ORCHESTRA_EMAIL_URL set and sends", now)
 
 
 # --- one message for each ---------------------------------------------------------------------------------------------
@@ -80,18 +101,17 @@ def _spread_one(claimed: Claimed, webhooks: Mapping[str, Any], now: datetime) ->
 
 
 def _for_each(claimed: Claimed, webhooks: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    notice = about.found(claimed.topic, claimed.dedupe_key, claimed.payload, now) if settings.ORCHESTRA_EMAIL or webhooks else None
+    notice = about.found(claimed.topic, claimed.dedupe_key, claimed.payload, now)
     if notice is None:
         return
     told = {"topic": claimed.topic, "key": claimed.dedupe_key, "about": claimed.payload, "at": clock.to_text(claimed.created_at)}
     begins = f"{notice.event}:{hashlib.sha256(claimed.dedupe_key.encode()).hexdigest()[:32]}"
-    if settings.ORCHESTRA_EMAIL:
-        for person in User.objects.filter(username__in=notice.people(), is_active=True).exclude(email="").values_list("pk", flat=True):
-            yield DELIVERY, f"{begins}:person:{person}", {**told, "person": person}
+    for person in User.objects.filter(username__in=notice.people(), is_active=True).exclude(email="").values_list("pk", flat=True):
+        yield MAILS, f"{begins}:person:{person}", {**told, "person": person}
     for team in sorted(notice.teams & webhooks.keys()):
         for webhook in webhooks[team]:
             if notice.event in webhook["events"]:
-                yield DELIVERY, f"{begins}:{team}:{_key_of(webhook)}", {**told, "team": team, "webhook": _key_of(webhook)}
+                yield POSTS, f"{begins}:{team}:{_key_of(webhook)}", {**told, "team": team, "webhook": _key_of(webhook)}
 
 
 def _key_of(webhook: Mapping[str, Any]) -> str:
@@ -128,18 +148,24 @@ def _work() -> None:
 
 
 def finish(seconds: float) -> None:
-    """Wait until what is being sent is sent, so long at most."""
+    """Wait until what is being sent is sent, so long at most: for a process that would end in the midst of it."""
+    until = time.monotonic() + seconds
     for thread in list(_threads):
-        thread.join(seconds)
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 def deliver_due() -> int:
     """Send what is due, one by one, until there is nothing more; how many were looked at."""
     number = 0
-    while claimed := outbox.claim(DELIVERY, limit=1, now=clock.now(), retry_s=LEASE_S):
-        _deliver(claimed[0])
+    while claimed := _claim_one():
+        _deliver(claimed)
         number += 1
     return number
+
+
+def _claim_one() -> Claimed | None:
+    found = (outbox.claim(topic, limit=1, now=clock.now(), retry_s=LEASE_S) for topic in _sends())
+    return next((claimed for (claimed,) in filter(None, found)), None)
 
 
 # --- one ------------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from approvals.errors import AlreadyDecided, BadDecision, ChangedSince, NotYours
 from approvals.models import COMMENTED, DECIDED, REFUSED, Comment, Decision, Request
 from approvals.services import documents, inbox, intake, parts
 from approvals.services.announcing import Event, announce
-from approvals.services.edits import Edits, edited
+from approvals.services.edits import Edits, edited, refuse_unused
 from audit import canonical, clock, ledger
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
@@ -26,6 +26,8 @@ from runs import services as runs
 from runs.models import Approval
 
 MOST_REASON: Final = 2_000
+MOST_COMMENTS: Final = 200
+"""On one request: all of them are shown with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ def decide(*, request: str, decision: str, reason: str = "", seen: str | None = 
             _refuse_other(held, seen)
             _refuse_unchangeable(held, decision)
             edits = edited(held.request, held.asked, arguments) if decision == rules.APPROVED else None
+            if decision != rules.APPROVED:
+                refuse_unused(held.request, arguments)
             _say(held, decision, reason.strip(), edits, actor)
     return _again(found)
 
@@ -74,6 +78,8 @@ def comment(*, request: str, text: str, actor: Actor) -> Request:
         with transaction.atomic(durable=True):
             held = runs.hold_wait(found.pk)
             _refuse_ended(actor, held)
+            if found.comments.count() >= MOST_COMMENTS:
+                raise BadDecision(f"there are {MOST_COMMENTS} comments on it, and no more are taken; say it in the reason of your decision")
             draft = intake.entry_of(COMMENTED.name, found, held, actor, {}, {"text": text.strip()})
             Comment.objects.create(request=found, person=actor.id, at=held.now, entry=draft.id)
             runs.note_held(held, [draft])

@@ -55,6 +55,12 @@ def edited(request: Request, asked: Mapping[str, Any], arguments: Any) -> Edits 
     return Edits(arguments, changes, binding)
 
 
+def refuse_unused(request: Request, arguments: Any) -> None:
+    """Beside any other decision edits would be lost, and whoever made them would not know."""
+    if arguments is not None and not _same(arguments, documents.arguments_of(request)):
+        raise BadDecision("other arguments go with an approval, and this is none: approve with them, or say in your reason what should change")
+
+
 def _same(arguments: Any, given: Any) -> bool:
     """As they would be sent: in Python `true` equals 1, and what was approved would be something else."""
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Final
 
 from django.db import transaction
@@ -38,7 +39,7 @@ def tend() -> None:
     """Take in what is new, and what time or a changed policy has done to what is open. What it does not reach, the next call does."""
     now = clock.now()
     _take_in(now)
-    for request in _some(Request.objects.under_older(registry.policy_numbers())):
+    for request in chain.from_iterable(map(_some, Request.objects.under_older(registry.policy_numbers()))):
         if not void(request, CHANGED):
             _let_go([request], now)
     for request, stop in stopping.stopped(Request.objects.watched().open(now)):

@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 
 from agents.models import Pipeline
-from approvals.notify import DELIVERY
+from approvals.notify import DELIVERIES
 from audit import clock, outbox
 from audit.actors import Actor
 from audit.visible import visible
@@ -122,10 +122,10 @@ def _of_processes(found: Figures, now: datetime) -> Iterator[Metric]:
 
 
 def _of_notices(now: datetime) -> Iterator[Metric]:
-    waiting, oldest = outbox.open_since(DELIVERY)
+    waiting, oldest = outbox.open_since(DELIVERIES)
     yield _one("orchestra_notices_waiting", "Notices to people and webhooks that have not arrived yet.", waiting)
     yield _one("orchestra_notice_oldest_age_seconds", "Since when the oldest of these has been waiting.", _age(oldest, now))
-    lost = outbox.given_up(DELIVERY, since=now - timedelta(days=1))
+    lost = outbox.given_up(DELIVERIES, since=now - timedelta(days=1))
     yield _one("orchestra_notices_given_up_last_day", "Notices that were given up within the last day; the ledger says why.", lost)
 
 

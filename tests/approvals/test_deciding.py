@@ -9,6 +9,7 @@ import pytest
 from approvals import services
 from approvals.errors import AlreadyDecided, BadDecision, ChangedSince, NotYours, UnknownApproval, Voided
 from approvals.models import Decision, Request
+from approvals.services import deciding
 from audit import reports
 from audit.actors import Actor
 from audit.models import Entry
@@ -280,6 +281,17 @@ def test_what_is_said_about_a_request_stands_beside_it(tmp_path: Path) -> None:
     assert verbs(run, "approvals") == ["approvals.comment.made"]
 
 
+def test_so_many_comments_are_kept_and_the_next_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deciding, "MOST_COMMENTS", 2)
+    run, request = approving.waiting(tmp_path)
+    bob = member("bob", "platform")
+    for text in ("one", "two"):
+        services.comment(request=str(request.pk), text=text, actor=bob)
+    with pytest.raises(BadDecision, match="there are 2 comments on it"):
+        services.comment(request=str(request.pk), text="three", actor=bob)
+    assert verbs(run, "approvals") == ["approvals.comment.made"] * 2
+
+
 # --- what waits for whom ---
 
 
@@ -344,10 +356,17 @@ def test_edits_must_fit_the_contract_and_may_not_change_what_is_touched_and_the_
     for arguments, why in (({"feed": "production", "count": 11}, "break the contract"), ({"feed": "staging", "count": 3}, "what the call touches")):
         with pytest.raises(BadDecision, match=why):
             decide(request, bob, arguments=arguments)
-    decide(request, bob, "declined", arguments={"feed": "production", "count": 3})
     _, request = to_be_edited(tmp_path / "q", policy=EDITS.replace("edits: true", "edits: false"))
     with pytest.raises(BadDecision, match="allows no edits"):
         decide(request, bob, arguments={"feed": "production", "count": 3})
+
+
+def test_edits_beside_a_no_are_refused_instead_of_lost_and_a_form_that_was_left_as_it_was_is_none(tmp_path: Path) -> None:
+    _, request = to_be_edited(tmp_path)
+    bob = member("bob", "platform")
+    with pytest.raises(BadDecision, match="other arguments go with an approval"):
+        decide(request, bob, "declined", arguments={"feed": "production", "count": 3})
+    decide(request, bob, "declined", arguments={"feed": "production", "count": 9})
 
 
 def test_where_two_must_approve_they_have_to_approve_the_same(tmp_path: Path) -> None:

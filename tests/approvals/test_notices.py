@@ -196,13 +196,31 @@ def test_what_an_agent_gave_and_what_a_pipeline_asks_are_told_by_their_names(tmp
     assert b"name the place" not in second.raw
 
 
-def test_without_a_mail_server_nobody_is_written_to_and_nothing_breaks(tmp_path: Path) -> None:
+def test_without_a_mail_server_nobody_is_written_to_and_after_a_day_that_is_said_aloud(tmp_path: Path) -> None:
     reachable("bob", "platform")
     run, request = approving.waiting(tmp_path)
     assert tell() == 0
+    assert [message.topic for message in Message.objects.filter(done_at__isnull=True)] == [notify.MAILS]
+    telling.pass_time(86_000)
+    notify.look()
+    assert telling.given_up() == []
+    telling.pass_time(401)
+    notify.look()
+    assert [(facts["to"], facts["event"]) for facts in telling.given_up()] == [("person", "approval.requested")]
     assert not Message.objects.filter(done_at__isnull=True).exists()
     services.decide(request=str(request.pk), decision="approved", actor=approving.member("bob"))
     assert pipelines.drive(run)["outcome"] == "verified"
+
+
+def test_a_process_without_a_mail_server_leaves_mails_to_one_that_has_it(tmp_path: Path, mailbox: MailServer, settings: Any) -> None:
+    reachable("bob", "platform")
+    approving.waiting(tmp_path)
+    settings.ORCHESTRA_EMAIL = False
+    notify.look()
+    delivering.finish(10)
+    assert tell() == 0 and mailbox.taken == []
+    settings.ORCHESTRA_EMAIL = True
+    assert tell() == 1 and [mail.to for mail in mailbox.taken] == [["bob@example.com"]]
 
 
 def test_what_happens_is_announced_in_the_transaction_in_which_it_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +268,7 @@ def test_after_six_attempts_it_is_given_up_with_an_entry_and_never_tried_again(t
     assert "bob@example.com" not in f"{entry.envelope()} {opened}" and "450" in opened["why"]
     telling.pass_time(100_000)
     assert tell() == 0
-    assert outbox.given_up(notify.DELIVERY, since=clock.now() - timedelta(hours=1)) == 1
+    assert outbox.given_up(notify.DELIVERIES, since=clock.now() - timedelta(hours=1)) == 1
 
 
 def test_one_that_was_killed_while_sending_is_sent_again_as_the_same_message(

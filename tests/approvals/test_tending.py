@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from agents import registry
 from agents.models import Stop
 from approvals import services
 from approvals.errors import Voided
 from approvals.models import Decision, Request
-from approvals.services import intake
+from approvals.models import request as requests
+from approvals.services import intake, stopping
 from audit.models import Entry
 from runs import services as runs
 from runs import sweeps
@@ -88,6 +90,29 @@ def test_a_stop_of_what_is_asked_closes_the_requests_to_ask_it(tmp_path: Path, s
     services.tend()
     assert open_waits(run) == ["approval"]
     stop(scope, name)
+    services.tend()
+    assert (verbs(run), open_waits(run)) == (["approvals.request.voided"], [])
+
+
+def test_requests_of_other_versions_keep_nobodys_from_being_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "MOST", 1)
+    first, _ = approving.waiting(tmp_path / "function")
+    tool = f"kind: agent\nname: worker\nteam: platform\nrole: gather\npurpose: Read.\nrun: {{tool: fetch}}\ntimeout: 2s\n{FETCHES}"
+    pipelines.publish(tmp_path / "tool", steps="- {id: only, agent: worker, with: {url: =input.url}}", agents=[tool], functions="")
+    second = pipelines.start(input={"url": "http://127.0.0.1:1/"})
+    pipelines.drive(second)
+    approving.request_of(second)
+    stop("tool", "fetch")
+    services.tend()
+    assert (open_waits(first), open_waits(second)) == (["approval"], [])
+
+
+def test_however_many_policies_have_changed_what_was_asked_under_each_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "MOST_POLICIES", 1)
+    member("dora")
+    approving.publish(tmp_path, rule=f"{approving.RULE} policy two", policy=ESCALATING)
+    run, _ = approving.started()
+    monkeypatch.setattr(registry, "policy_numbers", lambda: {"another": 2, "two": 2, "yet-another": 3})
     services.tend()
     assert (verbs(run), open_waits(run)) == (["approvals.request.voided"], [])
 

@@ -123,7 +123,7 @@ def test_a_webhook_that_fails_holds_up_no_other(tmp_path: Path, hook: WebhookSer
     waiting(tmp_path, "{webhook: 'http://127.0.0.1:9/', secret: env:HOOK_SECRET}", standard(hook))
     tell()
     assert len(hook.posted) == 1
-    assert Message.objects.filter(topic=notify.DELIVERY, done_at__isnull=True).count() == 1
+    assert Message.objects.filter(topic=notify.POSTS, done_at__isnull=True).count() == 1
 
 
 def test_a_webhook_is_told_the_events_that_it_asks_for(tmp_path: Path, hook: WebhookServer) -> None:

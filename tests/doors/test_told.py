@@ -31,8 +31,8 @@ def people(tmp_path: Path) -> dict[str, Client]:
 def lose_one() -> None:
     now = clock.now()
     with transaction.atomic():
-        outbox.put_all([(notify.DELIVERY, name, {}) for name in ("one", "two")], now=now)
-    [claimed] = outbox.claim(notify.DELIVERY, limit=1, now=now, retry_s=30)
+        outbox.put_all([(notify.POSTS, "one", {}), (notify.MAILS, "two", {})], now=now)
+    [claimed] = outbox.claim(notify.POSTS, limit=1, now=now, retry_s=30)
     outbox.give_up(claimed, now=now)
 
 

@@ -23,6 +23,10 @@ exit status: 0, whatever it found (broken runs are said, and logged as errors), 
 """
 
 
+NOTICES_S = 60
+"""So long it waits for notices that are being sent."""
+
+
 class Command(TeachingCommand):
     help = "Write down what time has decided: overdue and cancelled runs, runs that differ from the ledger, agents and approvals whose time is up."
     epilog = EPILOG
@@ -31,6 +35,7 @@ class Command(TeachingCommand):
         screen = Screen(options)
         with screen.refusals():
             swept = sweeps.sweep()
+            sweeps.finish_beside(NOTICES_S)
         broken = (f"{swept.broken} broken", "bold red" if swept.broken else "")
         screen.show(Text.assemble(f"ended {swept.ended}, compared {swept.checked} with the ledger: ", broken))
         if swept.suspended or swept.noticed:
