@@ -44,12 +44,12 @@ def put_all(messages: Sequence[tuple[str, str, Mapping[str, Any]]], *, now: date
     )
 
 
-def claim(topic: str, *, limit: int, now: datetime, retry_s: float) -> list[Claimed]:
-    """Take up to `limit` due messages, oldest first; each comes again after `retry_s` unless it is done by then.
+def claim(*topics: str, limit: int, now: datetime, retry_s: float) -> list[Claimed]:
+    """Take up to `limit` due messages of these topics, oldest first; each comes again after `retry_s` unless it is done by then.
 
     Two claimants may see the same row; the one whose conditional update still finds the `due_at` it saw has it.
     """
-    due = Message.objects.filter(topic=topic, done_at__isnull=True, due_at__lte=now)
+    due = Message.objects.filter(topic__in=topics, done_at__isnull=True, due_at__lte=now)
     again = now + timedelta(seconds=retry_s)
     with transaction.atomic():
         return [_claimed(seen) for seen in due.order_by("due_at", "id")[:limit] if _take(seen, again)]
@@ -77,13 +77,13 @@ def due(topics: Collection[str], *, now: datetime) -> dict[str, int]:
     return dict(found.annotate(number=Count("pk")))
 
 
-def open_since(topics: Collection[str]) -> tuple[int, datetime | None]:
+def open_since(*topics: str) -> tuple[int, datetime | None]:
     """How many messages nobody has been served with yet, and when the oldest of them was put."""
     found = Message.objects.filter(topic__in=topics, done_at__isnull=True).aggregate(number=Count("pk"), oldest=Min("created_at"))
     return found["number"], found["oldest"]
 
 
-def given_up(topics: Collection[str], *, since: datetime) -> int:
+def given_up(*topics: str, since: datetime) -> int:
     return Message.objects.filter(topic__in=topics, given_up_at__gte=since).count()
 
 

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("runs", "0001_squashed_0017_on_whose_behalf"),
+        ("runs", "0014_approvals"),
     ]
 
     operations = [

@@ -60,7 +60,7 @@ class NotYet(Exception):
 class Notice:
     """One thing to tell: a title, a sentence, what else is known of it, the path of its page, and the same as data.
 
-    `people` says by name who may hear it now, and is asked only where people are written to; `teams` whose webhooks may.
+    `people` says by name who may hear it now, and is found out only when it is asked; `teams` whose webhooks may.
     """
 
     event: str

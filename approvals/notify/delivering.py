@@ -40,9 +40,12 @@ WAITS_S: Final = (30, 120, 600, 3_600, 21_600)
 """After each attempt that failed; after one more it is given up."""
 MOST_ATTEMPTS: Final = len(WAITS_S) + 1
 LEASE_S: Final = 300
-"""Longer than any way out takes, a mail server that says each of its words just in time included; whoever was killed meanwhile has it sent again."""
+"""Longer than any way out takes that is not held up at every word; whoever was killed in between has it sent again after that."""
+SPREAD_AGAIN_S: Final = 120
 UNSENT_FOR: Final = timedelta(days=1)
-"""A mail that no process with a mail server has taken for so long is given up."""
+"""A mail that no process with a mail server has taken for so long is given up,"""
+SEEN_AGAIN: Final = timedelta(hours=1)
+"""if none has so much later."""
 AT_ONCE: Final = 4
 MOST: Final = 100
 _SELF: Final = Actor.system("notices")
@@ -55,9 +58,9 @@ def look() -> None:
     if due.keys() - set(sends):
         spread()
         due = outbox.due(sends, now=clock.now())
-    if MAILS not in sends:
-        _give_up_unsent()
     _start(sum(due.get(topic, 0) for topic in sends))
+    if MAILS not in sends and outbox.due((MAILS,), now=clock.now() - UNSENT_FOR):
+        _give_up_unsent()
 
 
 def _sends() -> tuple[str, ...]:
@@ -66,10 +69,25 @@ def _sends() -> tuple[str, ...]:
 
 
 def _give_up_unsent() -> None:
-    """Aloud: whoever gave people their addresses expects that they are written to."""
+    """Aloud: whoever gave people their addresses expects that they are written to.
+
+    Not where all processes were off for a day: one that sends has its hour first. To such it is due all the time.
+    """
     now = clock.now()
-    for claimed in outbox.claim(MAILS, limit=MOST, now=now - UNSENT_FOR, retry_s=LEASE_S):
-        _give_up(claimed, _Sent(**claimed.payload), "for a day there was no process that has ORCHESTRA_EMAIL_URL set and sends", now)
+    for claimed in outbox.claim(MAILS, limit=MOST, now=now - UNSENT_FOR, retry_s=SEEN_AGAIN.total_seconds()):
+        sent = _Sent(**claimed.payload)
+        try:
+            notice = about.found(sent.topic, sent.key, sent.about, now)
+        except about.NotYet:
+            continue
+        except Exception:
+            log.exception("whether notice %s is still to be sent could not be found out; a later sweep tries again", claimed.id)
+            continue
+        if notice is None or sent.person is None or _reader(sent.person, notice) is None:
+            outbox.done(claimed.id, now=now)
+        elif claimed.attempts > 1:
+            why = "for a day there was no process that has ORCHESTRA_EMAIL_URL set and sends"
+            _give_up(claimed, sent, why, now, attempts=max(0, claimed.attempts - 2))  # two of them were looks of this kind
 
 
 # --- one message for each ---------------------------------------------------------------------------------------------
@@ -79,7 +97,7 @@ def spread() -> None:
     """Put one message for each who is to hear of what has been announced."""
     now, webhooks = clock.now(), dict(Team.objects.exclude(notices=[]).values_list("name", "notices"))
     for topic in (REQUESTS, AGENTS):
-        for claimed in outbox.claim(topic, limit=MOST, now=now, retry_s=LEASE_S):
+        for claimed in outbox.claim(topic, limit=MOST, now=now, retry_s=SPREAD_AGAIN_S):
             _spread_one(claimed, webhooks, now)
 
 
@@ -157,15 +175,10 @@ def finish(seconds: float) -> None:
 def deliver_due() -> int:
     """Send what is due, one by one, until there is nothing more; how many were looked at."""
     number = 0
-    while claimed := _claim_one():
-        _deliver(claimed)
+    while claimed := outbox.claim(*_sends(), limit=1, now=clock.now(), retry_s=LEASE_S):
+        _deliver(claimed[0])
         number += 1
     return number
-
-
-def _claim_one() -> Claimed | None:
-    found = (outbox.claim(topic, limit=1, now=clock.now(), retry_s=LEASE_S) for topic in _sends())
-    return next((claimed for (claimed,) in filter(None, found)), None)
 
 
 # --- one ------------------------------------------------------------------------------------------------------------------
@@ -213,13 +226,19 @@ def _send(claimed: Claimed, sent: _Sent, now: datetime) -> None:
         return
     key = f"notice_{hashlib.sha256(claimed.dedupe_key.encode()).hexdigest()[:32]}"
     if sent.person is not None:
-        person = User.objects.filter(pk=sent.person, is_active=True).exclude(email="").first()
-        if person is not None and settings.ORCHESTRA_EMAIL and person.username in notice.people():
+        person = _reader(sent.person, notice)
+        if person is not None:
             ways.mail(to=person.email, subject=wording.subject(notice), text=wording.text(notice), key=key)
         return
     webhook = _webhook(sent) if sent.team in notice.teams else None
     if webhook is not None:
         ways.post(webhook, wording.body(notice, webhook["format"], at=sent.at), key=key, now=now)
+
+
+def _reader(key: int, notice: about.Notice) -> User | None:
+    """Who is written to, as long as they may hear it and say where."""
+    person = User.objects.filter(pk=key, is_active=True).exclude(email="").first()
+    return person if person is not None and person.username in notice.people() else None
 
 
 def _webhook(sent: _Sent) -> Mapping[str, Any] | None:
@@ -237,15 +256,16 @@ def _not_sent(claimed: Claimed, sent: _Sent, error: ways.NotSent, now: datetime)
     log.warning("notice %s to a %s was not sent (attempt %s of %s); again in %s s", claimed.id, sent.to, claimed.attempts, MOST_ATTEMPTS, wait_s)
 
 
-def _give_up(claimed: Claimed, sent: _Sent, why: str, now: datetime) -> None:
+def _give_up(claimed: Claimed, sent: _Sent, why: str, now: datetime, *, attempts: int | None = None) -> None:
     """With its entry, which says whom it was for and why as what may be erased."""
+    attempts = claimed.attempts if attempts is None else attempts
     place = about.place_of(sent.topic, sent.about)
     person = User.objects.filter(pk=sent.person).values_list("username", flat=True).first() if sent.person is not None else None
-    facts = {"event": about.event_of(sent.topic, sent.about), "to": sent.to, "attempts": claimed.attempts, "webhook_of": sent.team}
+    facts = {"event": about.event_of(sent.topic, sent.about), "to": sent.to, "attempts": attempts, "webhook_of": sent.team}
     openings = {"why": why, **({"person": person} if person else {})}
     with transaction.atomic(durable=True):
         if not outbox.give_up(claimed, now=now):
             return
         entry = Draft(GIVEN_UP.name, _SELF, place.subject, place.team, agent=place.agent, run=place.run, facts=facts, openings=openings)
         ledger.record([entry], now=now)
-    log.error("notice %s to a %s is given up after %s attempts; entry %s says why", claimed.id, sent.to, claimed.attempts, entry.id)
+    log.error("notice %s to a %s is given up after %s attempts; entry %s says why", claimed.id, sent.to, attempts, entry.id)

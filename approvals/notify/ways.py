@@ -34,6 +34,8 @@ class NotSent(Exception):
 
 def mail(*, to: str, subject: str, text: str, key: str) -> None:
     """Plain text. The same `key` is the same message to whoever reads it twice."""
+    if not settings.ORCHESTRA_EMAIL:  # Django would take the machine's own, if it has one
+        raise NotSent("this process has no mail server")
     headers = {"Message-ID": f"<{key}@{settings.ORCHESTRA_EMAIL_FROM.rpartition('@')[2]}>", "Auto-Submitted": "auto-generated"}
     try:
         EmailMessage(subject, text, settings.ORCHESTRA_EMAIL_FROM, [to], headers=headers).send()

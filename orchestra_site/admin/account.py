@@ -12,7 +12,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import password_validators_help_texts
@@ -117,7 +116,6 @@ class AccountAdmin(ReadOnlyAdmin):
             beyond=[_BEYOND[name] for name in place.permissions],
             tokens=tokens_of(person, actor),
             urls={name: self.url(name) for name in ("password", "email", "make", "revoke_all")},
-            sends_email=settings.ORCHESTRA_EMAIL,
         )
 
     def password(self, request: HttpRequest) -> HttpResponse:

@@ -122,10 +122,10 @@ def _of_processes(found: Figures, now: datetime) -> Iterator[Metric]:
 
 
 def _of_notices(now: datetime) -> Iterator[Metric]:
-    waiting, oldest = outbox.open_since(DELIVERIES)
+    waiting, oldest = outbox.open_since(*DELIVERIES)
     yield _one("orchestra_notices_waiting", "Notices to people and webhooks that have not arrived yet.", waiting)
     yield _one("orchestra_notice_oldest_age_seconds", "Since when the oldest of these has been waiting.", _age(oldest, now))
-    lost = outbox.given_up(DELIVERIES, since=now - timedelta(days=1))
+    lost = outbox.given_up(*DELIVERIES, since=now - timedelta(days=1))
     yield _one("orchestra_notices_given_up_last_day", "Notices that were given up within the last day; the ledger says why.", lost)
 
 

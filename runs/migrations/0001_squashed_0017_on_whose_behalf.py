@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("agents", "0001_squashed_0020_agent_keys"),
+        ("agents", "0009_release_uses"),
         ("django_q", "0018_task_success_index"),
     ]
 
