@@ -42,10 +42,11 @@ MOST_ATTEMPTS: Final = len(WAITS_S) + 1
 LEASE_S: Final = 300
 """Longer than any way out takes that is not held up at every word; whoever was killed in between has it sent again after that."""
 SPREAD_AGAIN_S: Final = 120
+"""After so long it is tried once more to find out whom to tell."""
 UNSENT_FOR: Final = timedelta(days=1)
-"""A mail that no process with a mail server has taken for so long is given up,"""
+"""So long a mail waits for a process with a mail server until it is noticed that none takes it."""
 SEEN_AGAIN: Final = timedelta(hours=1)
-"""if none has so much later."""
+"""So much later it is given up, if still none has."""
 AT_ONCE: Final = 4
 MOST: Final = 100
 _SELF: Final = Actor.system("notices")
