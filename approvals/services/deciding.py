@@ -16,7 +16,7 @@ from approvals.errors import AlreadyDecided, BadDecision, ChangedSince, NotYours
 from approvals.models import COMMENTED, DECIDED, REFUSED, Comment, Decision, Request
 from approvals.services import documents, inbox, intake, parts
 from approvals.services.announcing import Event, announce
-from approvals.services.edits import Edits, edited, refuse_unused
+from approvals.services.edits import Edits, edited
 from audit import canonical, clock, ledger
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
@@ -59,9 +59,7 @@ def decide(*, request: str, decision: str, reason: str = "", seen: str | None = 
             held = _hold(found, actor)
             _refuse_other(held, seen)
             _refuse_unchangeable(held, decision)
-            edits = edited(held.request, held.asked, arguments) if decision == rules.APPROVED else None
-            if decision != rules.APPROVED:
-                refuse_unused(held.request, arguments)
+            edits = edited(held.request, held.asked, arguments, approves=decision == rules.APPROVED)
             _say(held, decision, reason.strip(), edits, actor)
     return _again(found)
 

@@ -35,11 +35,13 @@ def given_as_edits(arguments: Any) -> Any:
     return arguments
 
 
-def edited(request: Request, asked: Mapping[str, Any], arguments: Any) -> Edits | None:
-    """None where nothing is changed. BadDecision: the policy allows no edits, or these can't be."""
+def edited(request: Request, asked: Mapping[str, Any], arguments: Any, *, approves: bool) -> Edits | None:
+    """None where nothing is changed. BadDecision: the decision doesn't approve, the policy allows no edits, or these can't be."""
     given = documents.arguments_of(request)
     if arguments is None or _same(arguments, given):
         return None
+    if not approves:
+        raise BadDecision("other arguments go with an approval, and this is none: approve with them, or say in your reason what should change")
     if not request.governing.edits:
         raise BadDecision(f"{request.governing.said} allows no edits: approve what is asked for, or decline it")
     arguments = _as_kept(arguments)
@@ -53,12 +55,6 @@ def edited(request: Request, asked: Mapping[str, Any], arguments: Any) -> Edits 
         agent=request.agent, version=asked["version_digest"], uses=uses, arguments=arguments, policy=request.governing, release=asked["release"]
     )  # fmt: skip
     return Edits(arguments, changes, binding)
-
-
-def refuse_unused(request: Request, arguments: Any) -> None:
-    """Beside any other decision edits would be lost, and whoever made them would not know."""
-    if arguments is not None and not _same(arguments, documents.arguments_of(request)):
-        raise BadDecision("other arguments go with an approval, and this is none: approve with them, or say in your reason what should change")
 
 
 def _same(arguments: Any, given: Any) -> bool:
