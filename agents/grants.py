@@ -74,6 +74,8 @@ class _Indexed:
     prefixes: dict[tuple[str, str], list[tuple[int, Rule]]] = field(default_factory=dict)
     lengths: dict[str, list[int]] = field(default_factory=dict)
     every: list[Rule] = field(default_factory=list)
+    connecting: list[Rule] = field(default_factory=list)
+    """Those that speak of hosts that a child would connect to by itself."""
 
     def covering(self, verb: str, resource: str) -> list[Rule]:
         """Those that speak of it, in the order in which they stand."""
@@ -97,6 +99,8 @@ def _indexed(permissions: tuple[str, ...]) -> _Indexed:
                 index.unreadable = text
             continue
         index.every.append(rule)
+        if is_about_connecting(rule):
+            index.connecting.append(rule)
         table = index.prefixes if rule.prefix else index.exact
         table.setdefault((rule.verb, rule.resource), []).append((place, rule))
         if rule.prefix:
@@ -210,6 +214,9 @@ class Network:
     observed: tuple[str, ...] = ()
 
 
+NO_NETWORK: Final = Network()
+
+
 def network(permissions: Sequence[str], *, args: Mapping[str, Any], now: datetime) -> Network:
     """A child gets the network only where a rule says `connect network:…`, or a prefix of that with a `*`.
 
@@ -218,7 +225,9 @@ def network(permissions: Sequence[str], *, args: Mapping[str, Any], now: datetim
     index = _indexed(tuple(permissions))
     if index.unreadable is not None:
         return Network(against=index.unreadable)
-    speaking, giving = [rule for rule in index.every if is_about_connecting(rule)], []
+    if not index.connecting:  # as of most agents
+        return NO_NETWORK
+    speaking, giving = index.connecting, []
     for rule in speaking:
         try:
             holds = not rule.observe and rule.out_of_time(now) is None and _unmet(rule, args) is None

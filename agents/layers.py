@@ -91,11 +91,17 @@ class Network:
     observed: tuple[tuple[str, str], ...] = ()
 
 
+NO_NETWORK: Final = Network()
+
+
 def network(layers: Sequence[Layer], *, args: Mapping[str, Any], now: datetime) -> Network:
     """What is only observed for want of a rule gives no network: a child without one is contained, and nothing was refused to it."""
-    found = [(each.holder, grants.network(each.permissions, args=args, now=now)) for each in layers]
-    if not found or not all(said.by for _, said in found):
-        return Network()
+    found = []
+    for each in layers:
+        said = grants.network(each.permissions, args=args, now=now)
+        if not said.by:
+            return NO_NETWORK
+        found.append((each.holder, said))
     observed = tuple((holder, rule) for holder, said in found for rule in said.observed)
     return Network(tuple((holder, rule) for holder, said in found for rule in said.by), observed)
 

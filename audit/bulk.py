@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -34,6 +34,12 @@ if TYPE_CHECKING:  # the stubs are generic, Django's class is not
     Field = models.Field[Any, Any]
 
 
+@cache
+def _vendor() -> str:
+    """Of the one database that a process has; asked of Django anew, it takes as long as writing a row."""
+    return connection.vendor
+
+
 def insert(model: type[models.Model], columns: Sequence[str], rows: Rows) -> None:
     """Insert rows of values, in the order of `columns` (field names), as they are: no defaults, no validation.
 
@@ -45,20 +51,20 @@ def insert(model: type[models.Model], columns: Sequence[str], rows: Rows) -> Non
 def insert_all(tables: Sequence[Table]) -> None:
     """Insert rows into several tables, in the order given; on PostgreSQL in one statement."""
     filled = [table for table in tables if table[2]]
-    if connection.vendor == "postgresql" and filled:
+    if _vendor() == "postgresql" and filled:
         sql = _inserts_sql(tuple((model, names) for model, names, _ in filled))
         statement(sql, [value for model, names, rows in filled for value in _parameters(model, names, rows)], answers=False, prepared=True)
         return
     for model, names, rows in filled:
         for portion in _portions(rows, len(names)):
-            statement(_insert_sql(model, names, len(portion), connection.vendor), _parameters(model, names, portion), answers=False)
+            statement(_insert_sql(model, names, len(portion), _vendor()), _parameters(model, names, portion), answers=False)
 
 
 def insert_missing(model: type[models.Model], columns: Sequence[str], rows: Rows) -> None:
     """Insert the rows whose key is not there yet; the others stay as they are."""
     names = tuple(columns)
     for portion in _portions(rows, len(names)):
-        sql = f"{_insert_sql(model, names, _text_size(portion), connection.vendor)} ON CONFLICT DO NOTHING"
+        sql = f"{_insert_sql(model, names, _text_size(portion), _vendor())} ON CONFLICT DO NOTHING"
         statement(sql, _parameters(model, names, portion), answers=False)
 
 
@@ -67,7 +73,7 @@ def read(model: type[Model], *, match: Sequence[str], rows: Rows) -> list[Model]
     names = tuple(match)
     found: list[Model] = []
     for portion in _portions(list(dict.fromkeys(map(tuple, rows))), len(names)):
-        sql = _read_sql(model, names, _text_size(portion), connection.vendor)
+        sql = _read_sql(model, names, _text_size(portion), _vendor())
         found += instances(model, statement(sql, _parameters(model, names, portion)))
     return found
 
@@ -77,7 +83,7 @@ def read_pairs(model: type[Model], other: type[Other], *, on: tuple[str, str], m
     names, width = tuple(match), len(_all(model))
     found: list[tuple[Model, Other]] = []
     for portion in _portions(list(dict.fromkeys(map(tuple, rows))), len(names)):
-        sql = _pairs_sql(model, other, on, names, _text_size(portion), connection.vendor)
+        sql = _pairs_sql(model, other, on, names, _text_size(portion), _vendor())
         pairs = statement(sql, _parameters(model, names, portion))
         first, second = instances(model, [row[:width] for row in pairs]), instances(other, [row[width:] for row in pairs])
         found += zip(first, second, strict=True)
@@ -103,10 +109,10 @@ def updating(model: type[models.Model], *, match: Sequence[str], change: Sequenc
 
 
 def _updates(model: type[models.Model], keys: tuple[str, ...], changed: tuple[str, ...], rows: Rows, also: str) -> Callable[[], set[Any]]:
-    _, _, answer = _columns(model, keys[:1], connection.vendor).readers[0]
+    _, _, answer = _columns(model, keys[:1], _vendor()).readers[0]
     answers = []
     for portion in _portions(rows, len(keys) + len(changed)):
-        sql = _update_sql(model, keys, changed, also, _text_size(portion), connection.vendor)
+        sql = _update_sql(model, keys, changed, also, _text_size(portion), _vendor())
         answers.append(send(sql, _parameters(model, keys + changed, portion)))
     return lambda: {answer(row[0]) for rows_of in answers for row in rows_of()}
 
@@ -119,7 +125,7 @@ def atomic() -> Iterator[None]:
     everything up to there, so that a commit that was sent behind it commits nothing.
     """
     with transaction.atomic(durable=True):
-        if connection.vendor != "postgresql":
+        if _vendor() != "postgresql":
             yield
             return
         with connection.wrap_database_errors, _first_error(), connection.connection.pipeline():
@@ -155,7 +161,7 @@ def send(sql: str, parameters: Sequence[Any], *, prepared: bool = False) -> Call
     here = connections[DEFAULT_DB_ALIAS]  # once: the proxy `connection` looks for its thread's own each time it is asked
     if here.queries_logged:  # somebody listens to what Django's cursors are given
         with here.cursor() as cursor:
-            cursor.execute(sql, parameters)
+            cursor.execute(sql, [arrays.plain(each) for each in parameters])
             logged = [] if cursor.description is None else list(cursor.fetchall())
         return lambda: logged
     here.ensure_connection()
@@ -170,13 +176,13 @@ def send(sql: str, parameters: Sequence[Any], *, prepared: bool = False) -> Call
 
 def column_list(model: type[models.Model]) -> str:
     """All columns of a model, as `instances` wants them; for the RETURNING of a statement."""
-    return ", ".join(_columns(model, _all(model), connection.vendor).names)
+    return ", ".join(_columns(model, _all(model), _vendor()).names)
 
 
 def instances(model: type[Model], rows: Sequence[Sequence[Any]]) -> list[Model]:
     """Rows of a model's columns, all of them in their order, as instances that were read."""
     names = _all(model)
-    readers = [(place, convert) for place, needed, convert in _columns(model, names, connection.vendor).readers if needed]
+    readers = [(place, convert) for place, needed, convert in _columns(model, names, _vendor()).readers if needed]
     found = []
     for row in rows:
         values = list(row)
@@ -189,7 +195,7 @@ def instances(model: type[Model], rows: Sequence[Sequence[Any]]) -> list[Model]:
 
 def adapted(value: Any) -> Any:
     """A UUID or an instant as a parameter of a `statement`; anything else stays."""
-    if connection.vendor == "postgresql":
+    if _vendor() == "postgresql":
         return value
     if isinstance(value, UUID):
         return _hex(value)
@@ -206,7 +212,7 @@ def portions(query: models.QuerySet[Any, Any], size: int) -> Generator[list[Any]
         sql, parameters = query.query.sql_with_params()
     except EmptyResultSet:
         return
-    if connection.vendor != "postgresql":
+    if _vendor() != "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             while rows := cursor.fetchmany(size):
@@ -286,7 +292,7 @@ def _pairs_sql(model: type[models.Model], other: type[models.Model], on: tuple[s
 
 
 def _listed(model: type[models.Model], alias: str) -> str:
-    return ", ".join(f"{alias}.{name}" for name in _columns(model, _all(model), connection.vendor).names)
+    return ", ".join(f"{alias}.{name}" for name in _columns(model, _all(model), _vendor()).names)
 
 
 @lru_cache(maxsize=512)
@@ -309,7 +315,7 @@ def _source(columns: _Columns, rows: int, vendor: str) -> str:
 
 def _text_size(rows: Rows) -> int:
     """How many rows the statement's text depends on: PostgreSQL gets arrays of any length."""
-    return 1 if connection.vendor == "postgresql" else len(rows)
+    return 1 if _vendor() == "postgresql" else len(rows)
 
 
 # --- values --------------------------------------------------------------------------------------------------------------------------
@@ -321,9 +327,9 @@ def _portions(rows: Rows, width: int) -> list[Rows]:
 
 
 def _parameters(model: type[models.Model], names: tuple[str, ...], rows: Rows) -> list[Any]:
-    columns = _columns(model, names, connection.vendor)
+    columns = _columns(model, names, _vendor())
     converted = [_converted(row, columns.writers) for row in rows] if columns.writers else rows
-    if connection.vendor == "postgresql":
+    if _vendor() == "postgresql":
         return [arrays.column(column, kind) for column, kind in zip(zip(*converted, strict=True), columns.types, strict=True)]
     return [value for row in converted for value in row]
 

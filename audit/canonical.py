@@ -79,6 +79,7 @@ def commitment(salt: bytes, value: bytes) -> str:
     return sha256(salt + value).hexdigest()
 
 
+_SIMPLE, _NESTED = frozenset({str, bool, type(None)}), (dict, list, tuple)
 _MANY_DIGITS = re.compile(rb"[0-9]{16}")
 _TOO_DEEP = f"the value is nested too deeply: more than {MAX_DEPTH} objects and lists lie within one another"
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
@@ -86,20 +87,20 @@ _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", 
 
 def _in_subset(value: Any, room: int = MAX_WRAPPED) -> bool:
     """Whether an entry may hold it; run for every entry, so it finds no words. `room`: how many levels may still come."""
-    if isinstance(value, dict):
-        if not room:
-            raise NotCanonical(_TOO_DEEP)
-        for key, inner in value.items():  # noqa: SIM110 - a generator would take twice as long
-            if not (isinstance(key, str) and key.isascii() and (type(inner) is str or _in_subset(inner, room - 1))):
-                return False
+    if type(value) in _SIMPLE or isinstance(value, str):  # enums are texts too
         return True
-    if isinstance(value, list | tuple):
-        if not room:
-            raise NotCanonical(_TOO_DEEP)
-        return all(map(_in_subset, value, repeat(room - 1)))
-    if isinstance(value, int):  # true and false too
+    if isinstance(value, int):
         return -MAX_INTEGER <= value <= MAX_INTEGER
-    return value is None or isinstance(value, str)
+    if not isinstance(value, _NESTED):
+        return False
+    if not room:
+        raise NotCanonical(_TOO_DEEP)
+    if not isinstance(value, dict):
+        return all(map(_in_subset, value, repeat(room - 1)))
+    for key, inner in value.items():  # noqa: SIM110 - a generator would take twice as long
+        if not (isinstance(key, str) and key.isascii() and (type(inner) in _SIMPLE or _in_subset(inner, room - 1))):
+            return False
+    return True
 
 
 def _require_shallow(value: Any, depth: int) -> None:

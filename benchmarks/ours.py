@@ -9,6 +9,7 @@ Every round of runs is counted in the database before it is answered: all verifi
 # ruff: noqa: E402 - Django is set up before its models are imported
 
 import asyncio
+import gc
 import json
 import os
 import statistics
@@ -179,6 +180,7 @@ async def main() -> None:
     ways: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
         way.__name__: way for way in (bench.batch, bench.single, bench.call, bench.entries, bench.fill, bench.export)
     }
+    gc.freeze()  # as a worker does
     engine = asyncio.create_task(bench.engine.run())
     _say({"ready": True})
     while line := await asyncio.to_thread(sys.stdin.readline):

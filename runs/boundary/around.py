@@ -63,11 +63,12 @@ class Around:
 
     def above(self, run: UUID) -> Above:
         """What bounds this run's calls. What is not known here lets nothing through."""
-        if run not in self.lines:
-            return NOT_DRIVEN
-        if run not in self._known:
-            self._known[run] = self._above(run)
-        return self._known[run]
+        known = self._known.get(run)
+        if known is None:
+            if run not in self.lines:
+                return NOT_DRIVEN
+            known = self._known[run] = self._above(run)
+        return known
 
     def _above(self, run: UUID) -> Above:
         names = tuple(dict.fromkeys(place.pipeline for place in self.lines[run]))

@@ -24,7 +24,7 @@ from runs.boundary import (
 
 from .functions import Dispatch, perform
 from .models import following, meaning, recalled
-from .shaping import Unshapable, artifacts, outcome_of, providers, shape, unsent
+from .shaping import Unshapable, artifacts, kind_of, outcome_of, providers, shape, unsent
 
 __all__ = [
     "Account",
@@ -44,6 +44,7 @@ __all__ = [
     "artifacts",
     "as_it_stands",
     "following",
+    "kind_of",
     "meaning",
     "outcome_of",
     "perform",

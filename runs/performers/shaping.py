@@ -10,7 +10,7 @@ from audit import canonical
 from runs.boundary import Ask, Refusal, Reply, Request, stored_replies, target_resource, with_bound
 from runs.engine.outcomes import Failed, NeedsApproval, Result, Returned, Stopped, Unresolved
 from runs.engine.states import CallKind, Mode
-from runs.engine.values import Plan, RunView, Step
+from runs.engine.values import Agent, Plan, RunView, Step
 
 FETCH = "fetch"
 LONGEST_NAME = 200
@@ -30,6 +30,11 @@ def artifacts(plan: Plan) -> set[str]:
 def providers(plan: Plan) -> set[str]:
     """The model providers that this plan's agents ask."""
     return {agent.alias["provider"] for agent in plan.agents.values() if agent.alias is not None}
+
+
+def kind_of(agent: Agent) -> CallKind:
+    """What its own call is."""
+    return _what_runs(agent.spec["run"])[0]
 
 
 def shape(plan: Plan, run: RunView, step: Step) -> Request:

@@ -17,8 +17,8 @@ from agents.prices import Used
 from audit import clock
 from runs import performers, store
 from runs.engine.outcomes import Failed
-from runs.engine.states import CallKind, Cause
-from runs.engine.values import Plan
+from runs.engine.states import CallKind, Cause, Mode
+from runs.engine.values import Agent, Plan
 from runs.performers import Ask, CallError, Refusal, Reply, Request
 from runs.worker.messages import Answer, Asked, Ended, Event, Gone, Input, Planned, Settled, Tools, Withdrawn
 
@@ -42,17 +42,18 @@ class Performing:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    async def room_for(self, first: Request, until: datetime) -> None:
+    async def room_for(self, agent: Agent, until: datetime) -> None:
         """A run that would only wait for a child isn't begun yet: that takes no transaction, and no step's time runs.
 
-        Returns when there is a place for its first call, free for whoever asks before anything is awaited, or nobody is to wait any longer.
+        Returns when there is a place for its first call, which is this agent's, free for whoever asks before anything is awaited, or nobody is
+        to wait any longer.
         """
-        share = FIRST_SHARE if first.may_wait else 0
-        place = self._children.take_now(first.run, first.agent.digest, ahead=share)
+        share = FIRST_SHARE if agent.mode is not Mode.AT_MOST_ONCE else 0
+        place = self._children.take_now(self.run, agent.digest, ahead=share)
         if place is not None:
             place.give_back()
             return
-        self._room = room = asyncio.create_task(self._children.take(first.run, first.agent.digest, ahead=share))
+        self._room = room = asyncio.create_task(self._children.take(self.run, agent.digest, ahead=share))
         try:
             await asyncio.wait([room], timeout=(until - clock.now()).total_seconds())
         finally:

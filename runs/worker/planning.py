@@ -15,7 +15,7 @@ from runs.engine import machine
 from runs.engine.commands import Fact, Move
 from runs.engine.outcomes import Failed, Result, Returned, Stopped, Unresolved
 from runs.engine.states import CallKind, CallState, Cause, Mode, RunState, StepState, WaitKind
-from runs.engine.values import Plan, RunView, Snapshot, Step
+from runs.engine.values import Agent, Plan, RunView, Snapshot, Step, StepNode
 from runs.models import Call
 from runs.performers import Ask, Boundary, Refusal, Request, Unshapable
 from runs.worker.messages import Planned
@@ -77,18 +77,22 @@ def _admitted(step: Step, request: Request, boundary: Boundary) -> Planned:
     return Planned(step, request, opened=(store.opened(record_of(request), None, granted),), place=place)
 
 
-def first_in_child(snapshot: Snapshot) -> Request | None:
-    """The call with which a run is to begin, if that is one for a child."""
+def first_in_child(snapshot: Snapshot) -> Agent | None:
+    """Whose turn a run is to begin with, if that needs a child."""
     if snapshot.run.state is not RunState.QUEUED:
         return None
-    move = machine.begin(snapshot, clock.now())
-    if not move.perform or move.finish is not None or _is_inline(snapshot.plan, move.snapshot.steps[move.perform[0]]):
-        return None
-    try:
-        request = performers.shape(snapshot.plan, move.snapshot.run, move.snapshot.steps[move.perform[0]])
-    except Unshapable:
-        return None
-    return request if request.kind in IN_CHILD else None
+    first = snapshot.plan.root.nodes[0]
+    name = (
+        first.agent
+        if isinstance(first, StepNode) and first.when is None and first.asking is None
+        else _first_at_work(machine.begin(snapshot, clock.now()))
+    )
+    agent = snapshot.plan.agents.get(name)
+    return agent if agent is not None and performers.kind_of(agent) in IN_CHILD else None
+
+
+def _first_at_work(begun: Move) -> str:
+    return begun.snapshot.steps[begun.perform[0]].agent if begun.perform and begun.finish is None else ""
 
 
 MOST_CARRIED_ON: Final = 64

@@ -109,6 +109,8 @@ def parked(run: RunView, steps: Collection[Step], now: datetime) -> RunView | No
 
 def woken(run: RunView) -> RunView:
     """At work again. Its deadline is what its row says: it was set when the wait began or when it was answered."""
+    if run.state is RunState.RUNNING and run.remaining_ms is None and run.wake_at is None:
+        return run
     return replace(run, state=RunState.RUNNING, remaining_ms=None, wake_at=None)
 
 
