@@ -38,6 +38,7 @@ def rows(draft: Callable[..., Draft], now: datetime, db: None) -> None:
 def test_nobody_may_add_change_or_delete(model: type, db: None) -> None:
     request = RequestFactory().get("/")
     request.user = User.objects.create_superuser("root")
+    admin.autodiscover()  # as whoever serves the pages does
     page = admin.site.get_model_admin(model)
     allowed = [page.has_add_permission(request), page.has_change_permission(request), page.has_delete_permission(request)]
     assert (allowed, page.get_actions(request)) == ([False] * 3, {})

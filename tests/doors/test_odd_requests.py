@@ -20,6 +20,7 @@ NUL = "%00"
 
 
 def lists() -> Iterator[tuple[str, Any]]:
+    admin.autodiscover()  # as whoever serves the pages does
     for model, page in admin.site._registry.items():
         yield reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"), page
 
