@@ -65,6 +65,12 @@ def put_off(claimed: Claimed, *, until: datetime) -> bool:
     return Message.objects.filter(id=claimed.id, done_at__isnull=True, attempts=claimed.attempts).update(due_at=until) == 1
 
 
+def leave(claimed: Claimed, *, until: datetime) -> bool:
+    """It was not tried, so this claim doesn't count; False where somebody else has claimed it since."""
+    ours = Message.objects.filter(id=claimed.id, done_at__isnull=True, attempts=claimed.attempts)
+    return ours.update(due_at=until, attempts=claimed.attempts - 1) == 1
+
+
 def give_up(claimed: Claimed, *, now: datetime) -> bool:
     """It can't be served, and is not offered again; False where somebody else has claimed it since, or has served it."""
     ours = Message.objects.filter(id=claimed.id, done_at__isnull=True, attempts=claimed.attempts)

@@ -22,7 +22,7 @@ from django.db import DatabaseError, connection, transaction
 from agents.models import Team
 from agents.registry.lapsing import TOPIC as AGENTS
 from approvals.models import GIVEN_UP
-from approvals.notify import about, ways, wording
+from approvals.notify import about, resting, ways, wording
 from approvals.services.announcing import TOPIC as REQUESTS
 from audit import canonical, clock, ledger, outbox
 from audit.actors import Actor
@@ -201,15 +201,26 @@ class _Sent:
     def to(self) -> str:
         return "webhook" if self.webhook is not None else "person" if self.person is not None else "nobody"
 
+    @property
+    def receiver(self) -> str:
+        """Who would keep others waiting: one webhook, or the mail server."""
+        return f"{self.team}:{self.webhook}" if self.webhook is not None else MAILS
+
 
 def _deliver(claimed: Claimed) -> None:
     sent, now = _Sent(**claimed.payload), clock.now()
     if claimed.attempts > MOST_ATTEMPTS:
         _give_up(claimed, sent, "it was begun as often as it may be, and never came to an end", now)
         return
+    rest_s = resting.left_s(sent.receiver)
+    if rest_s:
+        outbox.leave(claimed, until=now + timedelta(seconds=rest_s))
+        return
+    begun = time.monotonic()
     try:
         _send(claimed, sent, now)
     except ways.NotSent as error:
+        resting.failed(sent.receiver, after_s=time.monotonic() - begun)
         _not_sent(claimed, sent, error, clock.now())
     except DatabaseError:
         raise

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from approvals.notify import resting
 from tests import mail_server, webhook_server
 from tests.mail_server import MailServer
 from tests.webhook_server import WebhookServer
@@ -28,3 +29,4 @@ def hook(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookServ
         settings.ORCHESTRA_PUBLIC_URL = "https://orchestra.example.com"
         monkeypatch.setenv("HOOK_SECRET", webhook_server.SECRET)
         yield server
+    resting.clear()

@@ -14,12 +14,12 @@ from agents.errors import NotGranted, NotPublishable
 from agents.models import Agent, Team
 from approvals import notify, services
 from approvals.models import Request
-from approvals.notify import delivering, ways
+from approvals.notify import delivering, resting, ways
 from audit import clock, outbox, reports
 from audit.models import Entry, Message
 from runs.adapters import posting
 from runs.services import cancel_run
-from tests import approving, pipelines, telling
+from tests import approving, pipelines, telling, webhook_server
 from tests.pipelines import SYSTEM
 from tests.telling import tell
 from tests.webhook_server import WebhookServer
@@ -90,6 +90,35 @@ def test_one_that_does_not_answer_is_waited_for_a_bounded_time(tmp_path: Path, h
     telling.pass_time(31)
     tell()
     assert len(hook.posted) == 2 and telling.given_up() == []
+
+
+def test_one_that_keeps_others_waiting_is_left_alone_for_a_while_and_loses_no_attempt_by_that(
+    tmp_path: Path, hook: WebhookServer, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(ways, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(resting, "SLOW_S", 0.1)
+    with webhook_server.serving() as slow:
+        slow.answers = [None, 204]
+        settings.ORCHESTRA_PRIVATE_WEBHOOKS |= {slow.endpoint}
+        waiting(tmp_path, standard(slow), standard(hook))
+        approving.started()
+        tell()
+        assert (len(slow.posted), len(hook.posted)) == (1, 2)
+        assert sorted(Message.objects.filter(done_at=None).values_list("attempts", flat=True)) == [0, 1]
+        telling.pass_time(31)
+        assert tell() == 2 and len(slow.posted) == 1, "it rests still"
+        resting.clear()
+        telling.pass_time(31)
+        tell()
+        assert len(slow.posted) == 3 and not Message.objects.filter(done_at=None).exists()
+
+
+def test_one_that_fails_at_once_keeps_nobody_waiting_and_is_asked_for_each(tmp_path: Path, hook: WebhookServer) -> None:
+    hook.answers = [500]
+    waiting(tmp_path, standard(hook))
+    approving.started()
+    tell()
+    assert len(hook.posted) == 2
 
 
 def test_one_that_was_killed_between_sending_and_noting_it_is_sent_again_with_the_same_id(

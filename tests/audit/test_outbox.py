@@ -103,6 +103,18 @@ def test_what_is_put_off_comes_at_its_time_and_only_whoever_claimed_it_last_puts
 
 
 @pytest.mark.django_db
+def test_what_was_not_tried_is_left_as_if_nobody_had_claimed_it_but_for_its_time(now: datetime) -> None:
+    outbox.put("notices", "run-1", {}, now=now)
+    (first,) = outbox.claim("notices", limit=1, now=now, retry_s=30)
+    assert outbox.leave(first, until=now + timedelta(seconds=5))
+    assert outbox.claim("notices", limit=1, now=now + timedelta(seconds=4), retry_s=30) == []
+    (again,) = outbox.claim("notices", limit=1, now=now + timedelta(seconds=5), retry_s=30)
+    assert again.attempts == first.attempts == 1
+    (third,) = outbox.claim("notices", limit=1, now=now + timedelta(seconds=35), retry_s=30)
+    assert not outbox.leave(again, until=now) and third.attempts == 2
+
+
+@pytest.mark.django_db
 def test_what_is_given_up_is_offered_no_more_and_counted(now: datetime) -> None:
     outbox.put("notices", "run-1", {}, now=now)
     outbox.put("notices", "run-2", {}, now=now)
