@@ -92,3 +92,10 @@ def test_the_command_that_sweeps_ends_when_what_it_sends_is_sent(tmp_path: Path,
     monkeypatch.setattr(ways, "mail", slowly)
     assert typed("sweep").status == 0
     assert [mail.to for mail in mailbox.taken] == [["bob@example.com"]]
+
+
+def test_a_run_that_is_driven_by_a_command_and_needs_people_has_told_them_when_the_command_ends(tmp_path: Path, mailbox: MailServer) -> None:
+    reachable("bob", "platform")
+    approving.publish(tmp_path)
+    assert typed("runpipeline", "sample", "--input", "feed=production").status == 13
+    assert [mail.to for mail in mailbox.taken] == [["bob@example.com"]]

@@ -33,6 +33,7 @@ LOOK_S = 0.25
 LONELY_S = 5.0
 LEAVING_S = 3.0
 LATE_S = 5.0
+TELL_S = 10.0
 LEFT = 13
 T = TypeVar("T")
 
@@ -83,13 +84,21 @@ class _Attendance:
         """Drive it whenever it is nobody's; a worker beside us may be quicker to take it. One that waits for its time is waited for."""
         while not self._left.is_set():
             standing = await self._read(self._stand)
-            if standing in (Standing.OVER, Standing.NEEDS_SOMEBODY):
+            if standing is Standing.OVER:
+                return
+            if standing is Standing.NEEDS_SOMEBODY:
+                await self._read(self._tell)
                 return
             self._say_wait(standing)
             if standing is Standing.OPEN:
                 await self._drive(loop)
             else:
                 await self._pause()
+
+    def _tell(self) -> None:
+        """Whoever it needs, also where no worker sweeps. What isn't sent by then a worker or `manage.py sweep` sends."""
+        sweeps.look_beside()
+        sweeps.finish_beside(TELL_S)
 
     def _say_wait(self, standing: Standing) -> None:
         if standing is not Standing.WAITS:
