@@ -43,6 +43,8 @@ CHOICES_OF_VALUES: Final = (
 )
 SEND_BACK: Final = (CHANGES, "Ask for changes. The agent does it again and is told your reason; what it gives then is put to people again.")
 OPEN, ENDED = "open", "ended"
+MOST_TYPED: Final = 100_000
+"""Longer arguments are edited elsewhere."""
 _ASKED: Final[Mapping[str, str]] = {
     Kind.CALL: "Agent '{agent}' may do this only with people's yes.",
     Kind.RESULT: "People look at what '{agent}' gave before the run goes on with it.",
@@ -155,16 +157,18 @@ class RequestAdmin(LongListAdmin):
             [now] = services.listed([request], clock.now())
             return _taken(now)
 
+        text = _typeable(said["arguments"])
         says = (
             f"{_ASKED[found.kind].format(agent=visible(found.agent, 80))} All of this was computed by Orchestra; this and nothing else is approved.",
             "Your decision is recorded with your name and with a digest of this page, and can't be taken back.",
+            *_too_long(said, text),
         )
         edited = any(each["edits"] for each in said["decisions"])
         to = {"run_page": reverse("admin:runs_run_change", args=[said["run"]]), "comment_page": self.url("comment", found.pk)}
         return Deed(
             title=f"{found.about[0].upper()}{found.about[1:]}", button="Decide", back=reverse("admin:approvals_request_changelist"),
             perform=perform, says=says,
-            form=_form(said), template=TEMPLATE, forbidden=_hindrance(said), context={"said": said, "edited": edited, **to},
+            form=_form(said, text), template=TEMPLATE, forbidden=_hindrance(said), context={"said": said, "edited": edited, **to},
         )  # fmt: skip
 
     @admin.display(description="asked about")
@@ -235,12 +239,21 @@ def _choices(said: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*plain, *([SEND_BACK] if said["rounds_left"] else [])]
 
 
-def _form(said: Mapping[str, Any]) -> Callable[..., forms.Form]:
+def _too_long(said: Mapping[str, Any], text: str) -> Iterator[str]:
+    """What stands in the place of a field that a browser could not fill in."""
+    if said["policy"]["edits"] and len(text) > MOST_TYPED:
+        here = f"it has {len(text):,} characters, and a form takes {MOST_TYPED:,}"
+        there = f"`manage.py decide {said['id']} approved --arguments-file FILE` or POST /api/v1/approvals/{said['id']}/decide/"
+        yield f"The policy allows edits, but this is too long to be edited on this page: {here}. Use {there}."
+
+
+def _form(said: Mapping[str, Any], text: str) -> Callable[..., forms.Form]:
     def made(data: Any = None) -> forms.Form:
-        form = DecideForm(data, initial={"seen": said["shown"], "arguments": _typeable(said["arguments"])})
+        form = DecideForm(data, initial={"seen": said["shown"], "arguments": text})
         form.fields["decision"].choices = _choices(said)  # type: ignore[attr-defined]
-        if said["policy"]["edits"]:
-            form.fields["arguments"] = text_field(_EDITED[said["kind"]], lines=10, longest=100_000, required=False, help_text=_EDITS[said["kind"]])
+        if said["policy"]["edits"] and len(text) <= MOST_TYPED:
+            label, longest = _EDITED[said["kind"]], 2 * MOST_TYPED  # a browser sends two characters for the end of a line
+            form.fields["arguments"] = text_field(label, lines=10, longest=longest, required=False, help_text=_EDITS[said["kind"]])
         return form
 
     return made

@@ -118,6 +118,18 @@ def test_where_the_policy_allows_edits_the_form_takes_other_arguments(tmp_path: 
     assert "instead of" in page and "as they were asked for; they are approved with the edits below" in page and "would be sent" not in page
 
 
+def test_what_is_too_long_for_a_form_can_be_approved_on_the_page_and_edited_elsewhere(tmp_path: Path) -> None:
+    policy = "kind: policy\nname: two\nteam: platform\napprovers: {teams: [platform]}\nedits: true"
+    noted = "- {id: work, agent: worker, with: {feed: =input.feed, note: =input.note}}"
+    approving.publish(tmp_path, rule=f"{approving.RULE} policy two", policy=policy, steps=noted)
+    _, request = approving.started(input={"feed": "production", "note": "x" * 100_000})
+    bob = signed_in("bob", "platform")
+    page = bob.get(page_of(request))
+    assert "too long to be edited on this page: it has 100,0" in text(page) and "arguments" not in page.context["form"].fields
+    bob.post(page_of(request), form_of(bob, request, decision="approved"))
+    assert Decision.objects.count() == 1
+
+
 def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
     approving.publish(tmp_path)
     _, request = approving.started(input={"feed": "production", "note": "<script>alert(1)</script>\u202eevil"})
