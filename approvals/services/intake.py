@@ -29,6 +29,7 @@ from runs import services as runs
 from runs.models import Approval, Wait, WaitKind, WaitState
 
 MOST: Final = 200
+MOST_CANCELLED: Final = 2_000
 SLACK: Final = timedelta(minutes=10)
 """What was opened so much before the newest request has been taken in before it: no transaction lasts so long."""
 CHANGED: Final = "the policy that it was asked under is not in force any more"
@@ -44,6 +45,7 @@ def tend() -> None:
             _let_go([request], now)
     for request, stop in stopping.stopped(Request.objects.watched().open(now)):
         void(request, stop.said)
+    _let_go(_cancelled(now), now)
     due = _some(Request.objects.watched().filter(look_at__lte=now).order_by("look_at"))
     _let_go([request for request in due if not _is_open(request, now)], now)
     for request in due:
@@ -56,6 +58,13 @@ def _some(requests: RequestQuerySet) -> list[Request]:
     """The first of them, found by an index and then read with what belongs to them."""
     found = list(requests.values_list("pk", flat=True)[:MOST])
     return list(Request.objects.select_related("wait__run__team").filter(pk__in=found).order_by("look_at")) if found else []
+
+
+def _cancelled(now: datetime) -> list[Request]:
+    """Whose run was cancelled just now, or the part of it that asked; what is not seen within these minutes is seen at the end of its stage."""
+    waits = Wait.objects.filter(kind=WaitKind.APPROVAL).cancelled_since(now - SLACK)
+    ids = list(waits.values_list("pk", flat=True)[:MOST_CANCELLED])
+    return _some(Request.objects.watched().filter(pk__in=ids).order_by("pk")) if ids else []
 
 
 def _is_open(request: Request, now: datetime) -> bool:

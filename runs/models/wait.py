@@ -29,6 +29,10 @@ class WaitQuerySet(models.QuerySet["Wait"]):
         """Those that somebody can still answer: past its end a wait has ended, though nobody has written it yet."""
         return self.filter(state=WaitState.OPEN, expires_at__gt=now)
 
+    def cancelled_since(self, at: datetime) -> Self:
+        """Those whose run or part of it was cancelled before anybody had answered."""
+        return self.filter(state=WaitState.CANCELLED, ended_at__gt=at)
+
     def answerable(self, now: datetime) -> Self:
         """The open ones of runs that are neither over nor about to be."""
         return self.open(now).filter(run__deadline_at__gt=now, run__cancel_requested_at__isnull=True)
@@ -68,6 +72,7 @@ class Wait(models.Model):
             models.Index(fields=["expires_at", "id"], name="wait_open", condition=Q(state=WaitState.OPEN.value)),
             models.Index(fields=["run", "step"], name="wait_of_step"),
             models.Index(fields=["kind", "opened_at"], name="wait_open_kind", condition=Q(state=WaitState.OPEN.value)),
+            models.Index(fields=["kind", "ended_at"], name="wait_cancelled", condition=Q(state=WaitState.CANCELLED.value)),
         ]
 
     def __str__(self) -> str:

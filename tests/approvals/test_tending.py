@@ -12,8 +12,9 @@ from approvals import services
 from approvals.errors import Voided
 from approvals.models import Decision, Request
 from approvals.models import request as requests
-from approvals.services import intake, stopping
-from audit.models import Entry
+from approvals.services import announcing, intake, stopping
+from audit import clock
+from audit.models import Entry, Message
 from runs import services as runs
 from runs import sweeps
 from runs.models import Run, Wait
@@ -141,6 +142,21 @@ def test_a_sweep_takes_in_what_nobody_has_looked_at_and_puts_it_to_the_next_stag
     sweeps.sweep()
     request.refresh_from_db()
     assert (verbs(run), request.escalated_to, request.look_at) == (["approvals.request.escalated"], 1, request.wait.expires_at)
+
+
+def test_the_end_of_what_a_cancelled_run_has_asked_is_announced_at_once(tmp_path: Path) -> None:
+    approving.publish(tmp_path)
+    run, request = approving.started()
+    _, other = approving.started()
+    runs.cancel_run(run=str(run.id), actor=SYSTEM)
+    sweeps.sweep()
+    request.refresh_from_db()
+    other.refresh_from_db()
+    announced = Message.objects.filter(topic=announcing.TOPIC, payload__event="approval.ended").values_list("payload__request", flat=True)
+    assert ([request.watched, other.watched], list(announced)) == ([False, True], [str(request.pk)])
+    assert request.look_at > clock.now()
+    sweeps.sweep()
+    assert announced.count() == 1
 
 
 def test_however_many_are_open_whatever_is_due_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
