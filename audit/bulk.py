@@ -6,12 +6,11 @@ Inserts, reads by key, and conditional updates of which the caller learns which 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache, lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +19,7 @@ from uuid import UUID
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
 
-from audit import arrays
+from audit import arrays, stored
 
 _PLACEHOLDER = re.compile("%[s%]")
 _PARAMETERS = 20_000  # SQLite's limit for one statement is 32,766
@@ -198,8 +197,8 @@ def adapted(value: Any) -> Any:
     if _vendor() == "postgresql":
         return value
     if isinstance(value, UUID):
-        return _hex(value)
-    return _text(value) if isinstance(value, datetime) else value
+        return stored.hexed(value)
+    return stored.as_text(value) if isinstance(value, datetime) else value
 
 
 def portions(query: models.QuerySet[Any, Any], size: int) -> Generator[list[Any], None, None]:
@@ -252,11 +251,11 @@ class _Columns:
 def _columns(model: type[models.Model], names: tuple[str, ...], vendor: str) -> _Columns:
     fields = [model._meta.get_field(name) for name in names]  # noqa: SLF001 - Django's documented way to a field
     kinds = [_target(field).get_internal_type() for field in fields]  # type: ignore[arg-type]
-    readers = [(place, kind in _READERS[vendor], _READERS[vendor].get(kind, _same)) for place, kind in enumerate(kinds)]
+    readers = [(place, kind in stored.READERS[vendor], stored.READERS[vendor].get(kind, stored.same)) for place, kind in enumerate(kinds)]
     return _Columns(
         names=tuple(_quoted(str(field.column)) for field in fields),  # type: ignore[union-attr]
         types=tuple(_type(field) for field in fields),  # type: ignore[arg-type]
-        writers=tuple((place, _WRITERS[vendor][kind]) for place, kind in enumerate(kinds) if kind in _WRITERS[vendor]),
+        writers=tuple((place, stored.WRITERS[vendor][kind]) for place, kind in enumerate(kinds) if kind in stored.WRITERS[vendor]),
         readers=tuple(readers),
     )
 
@@ -376,31 +375,3 @@ def _type(field: Field) -> str:
 def _target(field: Field) -> Field:
     """The field whose values a foreign key holds."""
     return field.target_field if field.is_relation else field  # type: ignore[attr-defined]
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _hex(value: UUID) -> str:
-    return value.hex
-
-
-def _text(value: datetime) -> str:
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")  # as Django's backend stores it
-
-
-def _instant(value: datetime | str) -> datetime:
-    """SQLite's driver parses what it knows to be an instant: a column, but not what RETURNING gives."""
-    return (datetime.fromisoformat(value) if isinstance(value, str) else value).replace(tzinfo=UTC)
-
-
-_WRITERS: dict[str, dict[str, Callable[[Any], Any]]] = {
-    "sqlite": {"UUIDField": _hex, "DateTimeField": _text, "JSONField": json.dumps},
-    "postgresql": {"JSONField": json.dumps},
-}
-_READERS: dict[str, dict[str, Callable[[Any], Any]]] = {
-    "sqlite": {"UUIDField": UUID, "DateTimeField": _instant, "BooleanField": bool, "JSONField": json.loads},
-    "postgresql": {"JSONField": json.loads},
-}
-"""What a database holds in another form than Python."""

@@ -71,6 +71,12 @@ def leave(claimed: Claimed, *, until: datetime) -> bool:
     return ours.update(due_at=until, attempts=claimed.attempts - 1) == 1
 
 
+def leave_due(topic: str, key_ends: str, *, now: datetime, until: datetime) -> int:
+    """What is due of a topic and has a key that ends so comes at that time instead; what somebody has claimed stays theirs. Returns how many."""
+    found = Message.objects.filter(topic=topic, done_at__isnull=True, due_at__lte=now)
+    return (found.filter(dedupe_key__endswith=key_ends) if key_ends else found).update(due_at=until)
+
+
 def give_up(claimed: Claimed, *, now: datetime) -> bool:
     """It can't be served, and is not offered again; False where somebody else has claimed it since, or has served it."""
     ours = Message.objects.filter(id=claimed.id, done_at__isnull=True, attempts=claimed.attempts)

@@ -180,6 +180,7 @@ async def main() -> None:
     ways: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
         way.__name__: way for way in (bench.batch, bench.single, bench.call, bench.entries, bench.fill, bench.export)
     }
+    gc.collect()
     gc.freeze()  # as a worker does
     engine = asyncio.create_task(bench.engine.run())
     _say({"ready": True})

@@ -207,7 +207,7 @@ def conclude(played: Sequence[Played], seconds: float) -> None:
     lying = next(each.document["id"] for each in played if each.scene.exit_status == 11)
     say(f"\nAll six as promised, in {seconds:.0f} s. What to type next:", "bold")
     for command, what in (
-        ("make serve", f"these runs in the admin, at {ADMIN}; sign in as 'admin', with the password that it shows the first time"),
+        ("make serve", f"these runs in the admin, at {ADMIN}; it says who signs in, and shows the password the first time"),
         (f"{python()} manage.py approvals", "the deployment that waits; docs/how-to/approve.md says how somebody else lets it go"),
         (f"{python()} manage.py showrun {lying[:18]}", "the lie, with its evidence"),
         (f"{python()} manage.py runs", "all of them"),

@@ -171,6 +171,8 @@ def database(name: str, default: Path) -> dict[str, Any]:
         raise OddSetting(f"{name} names no database: end it with one, as in postgresql://HOST/orchestra.")
     if parsed["ENGINE"].endswith("sqlite3") and not Path(parsed["NAME"]).is_absolute():
         raise OddSetting(f"{name} must name a SQLite file by its absolute path (sqlite:////ABSOLUTE/FILE): workers and children share it.")
+    if parsed["ENGINE"].endswith("sqlite3") and not Path(parsed["NAME"]).parent.is_dir():
+        raise OddSetting(f"{name} names a SQLite file in a folder that isn't there: make {str(Path(parsed['NAME']).parent)!r}, or name another.")
     return parsed
 
 
@@ -178,7 +180,22 @@ def redis_url(name: str) -> str | None:
     value = _raw(name)
     if value is not None and urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
         raise OddSetting(f"{name} must look like redis://HOST:PORT/0, rediss://… or unix://… (its scheme is {urlsplit(value).scheme!r}).")
+    if value is not None and urlsplit(value).scheme != "unix":
+        _refuse_odd_redis(name, value)
     return value
+
+
+def _refuse_odd_redis(name: str, value: str) -> None:
+    """Said without the value: it may hold a password."""
+    parts = urlsplit(value)
+    try:
+        port = parts.port
+    except ValueError:
+        raise OddSetting(f"{name} has a port that is no number from 0 to 65535; write it like redis://HOST:PORT/0.") from None
+    if not parts.hostname or port == 0:
+        raise OddSetting(f"{name} names no {'port' if parts.hostname else 'host'}; write it like redis://HOST:PORT/0.")
+    if not re.fullmatch(r"/?|/[0-9]+", parts.path):
+        raise OddSetting(f"{name} names its database by a number, as in redis://HOST:PORT/0 (here it is {parts.path!r}).")
 
 
 def patient(url: str, *, seconds: int) -> str:

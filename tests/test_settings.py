@@ -356,7 +356,13 @@ def test_the_first_admin_is_made_once_with_a_password_that_works(db, client, cap
     password = capsys.readouterr().out.splitlines()[0].split()[-1]
     assert client.login(username="admin", password=password)
     call_command("createfirstadmin")
-    assert capsys.readouterr().out == ""
+    assert "`manage.py person admin --password`" in capsys.readouterr().out
+
+
+def test_whoever_administers_under_another_name_is_named(db, django_user_model, capsys):
+    django_user_model.objects.create_user("root", is_superuser=True)
+    call_command("createfirstadmin")
+    assert capsys.readouterr().out.startswith("Sign in as 'root'") and not django_user_model.objects.filter(username="admin").exists()
 
 
 def test_an_administrator_who_may_not_sign_in_does_not_count_as_the_first_one(db, django_user_model, capsys):

@@ -33,8 +33,8 @@ def unpublishable(prepared: Prepared, actor: Actor) -> list[Problem]:
     for document in (documents[name] for name in ordered):
         version = Version(pipeline=Pipeline(name=document.name), spec=document.spec)
         composition = compose(version, actor=actor, drafts=False, instead=here, aliases=aliases, pins=pins)
-        if not (prepared.problems and _is_guesswork(document, composition)):
-            found += refusals(composition, document)
+        doubtful = _doubtful(prepared, document, composition)
+        found += [one for one in refusals(composition, document) if not any(f"'{name}'" in one.message for name in doubtful)]
         if not (agents_named(document.spec) - composition.agents.keys() or composition.unusable):
             manifest = composition.manifest()
             pins[document.name] = pinning.pin_of(manifest, composition.digest(), actor=actor)
@@ -53,11 +53,13 @@ def teams_once_published(prepared: Prepared) -> dict[str, Team]:
     return teams
 
 
-def _is_guesswork(document: Document, composition: Composition) -> bool:
-    """An agent is missing or incomplete that may stand in a document with a problem of its own: to judge it would mislead."""
-    if agents_named(document.spec) - composition.agents.keys():
-        return True
-    return any(version.spec.get("executable") is None for version in composition.agents.values())
+def _doubtful(prepared: Prepared, document: Document, composition: Composition) -> set[str]:
+    """Agents that may be missing or incomplete only for a problem of another document, which is said already: to judge these would mislead."""
+    if not prepared.problems:
+        return set()
+    missing, spoilt = agents_named(document.spec) - composition.agents.keys(), prepared.parsed.spoilt
+    incomplete = {name for name, version in composition.agents.items() if version.spec.get("executable") is None}
+    return (missing if "" in spoilt else missing & spoilt) | incomplete
 
 
 def _missing_contracts(document: Document, prepared: Prepared) -> list[Problem]:

@@ -52,3 +52,5 @@ class Parsed:
     models: list[Document]
     problems: list[Problem]
     policies: list[Document] = field(default_factory=list)
+    spoilt: frozenset[str] = frozenset()
+    """The names of documents that were left out for a problem of their own; empty for one whose name can't be read either."""

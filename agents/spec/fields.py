@@ -196,13 +196,14 @@ class Fields:
             what=f"{key!r} of {self.what}",
         )
 
-    def finish(self, unsupported: Mapping[str, str] = {}) -> None:
+    def finish(self, unsupported: Mapping[str, str] = {}, elsewhere: Mapping[str, str] = {}) -> None:
         """Every key nobody asked for is a problem: a key that nothing enforces is refused, never ignored."""
+        said = {**{key: f"is not supported by this version; {why}" for key, why in unsupported.items()}, **elsewhere}
         for key in self.value:
             if key in self.asked:
                 continue
-            if key in unsupported:
-                self.page.problem((*self.raw, key), f"{key!r} is not supported by this version; {unsupported[key]}")
+            if key in said:
+                self.page.problem((*self.raw, key), f"{key!r} {said[key]}")
                 continue
             near = get_close_matches(key, known := self.asked | self.known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(sorted(known))}"

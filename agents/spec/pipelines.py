@@ -83,7 +83,7 @@ def _verify(fields: Fields) -> dict[str, Any] | None:
         "with": inner.mapping("with") or {},
         "timeout_ms": inner.duration("timeout"),
     }
-    inner.finish({"approve_when": "it comes with approvals"})
+    inner.finish(elsewhere={"approve_when": "belongs to a step: a verdict is nobody's to approve"})
     return verify
 
 

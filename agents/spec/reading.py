@@ -26,11 +26,14 @@ _LATER_KINDS = {
     "budget": "write `limits` in the pipeline",
 }
 _LATER_KEYS = {
-    "approve_when": "let a permission of the agent say require_approval",
     "members": "who belongs to a team is said by `manage.py members`, not in files; leave this out",
     "tools": "name what the agent touches in `uses`",
-    "approval": "let a permission of the agent say require_approval",
     "schedule": "start runs from your own scheduler",
+}
+
+_ELSEWHERE = {
+    "approve_when": "belongs to a step of a pipeline",
+    "approval": "is a node among a pipeline's `steps`",
 }
 
 
@@ -41,15 +44,23 @@ def read(files: Mapping[str, bytes]) -> Parsed:
     """
     kinds: dict[str, list[Document]] = {kind: [] for kind in _READERS}
     problems: list[Problem] = []
+    spoilt: set[str] = set()
     for file in sorted(files):
         for raw in read_yaml(files[file]):
             document = _document(file, raw, problems)
             if document is not None:
                 kinds[document.kind].append(document)
+            elif raw.problems or raw.value is not None:
+                spoilt.add(_name_of(raw))
     for documents in kinds.values():
         problems += _duplicates(documents)
     problems = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line))
-    return Parsed(kinds["team"], kinds["agent"], kinds["pipeline"], kinds["model"], problems, kinds["policy"])
+    return Parsed(kinds["team"], kinds["agent"], kinds["pipeline"], kinds["model"], problems, kinds["policy"], frozenset(spoilt))
+
+
+def _name_of(raw: Raw) -> str:
+    name = raw.value.get("name") if isinstance(raw.value, dict) and not raw.broken else None
+    return name if isinstance(name, str) else ""
 
 
 def _document(file: str, raw: Raw, problems: list[Problem]) -> Document | None:
@@ -75,7 +86,7 @@ def _read_kind(page: Page, raw: Raw) -> Document | None:
     fields = Fields(page, raw.value, raw=(), spec=(), what=f"the {kind} {name!r}" if isinstance(name, str) else f"this {kind}")
     fields.get("kind")
     spec = _READERS[kind](fields)
-    fields.finish(_LATER_KEYS)
+    fields.finish(_LATER_KEYS, _ELSEWHERE)
     return Document(kind, str(spec["name"]), page.file, page.line(()), spec, page.lines)
 
 

@@ -94,6 +94,12 @@ class DecideForm(forms.Form):
     reason = text_field("Reason", lines=3, longest=2_000, required=False, help_text="It is recorded with your name. Who doesn't approve says why.")
     seen = forms.CharField(widget=forms.HiddenInput(), max_length=64)
 
+    def clean(self) -> dict[str, Any]:
+        """Edits that there is no field for are not left out without a word: what was approved would be something else."""
+        if self.data.get("arguments") and "arguments" not in self.fields:
+            raise forms.ValidationError("Edits can't be made on this page any more, and nothing was decided: look at what it says now.")
+        return super().clean() or {}
+
 
 class CommentForm(forms.Form):
     text = text_field("Comment", lines=3, longest=2_000, help_text="It is kept beside the request, with your name, and decides nothing.")
@@ -213,6 +219,8 @@ def _arguments(text: str) -> Any:
     """What was typed, as JSON; None where nothing was."""
     if not text.strip():
         return None
+    if len(text := text.replace("\r\n", "\n")) > MOST_TYPED:
+        raise BadDecision(f"the arguments have {len(text):,} characters, and a form takes {MOST_TYPED:,}; use `manage.py decide` or REST")
     try:
         return given_as_edits(strict_json.read(text, "the field Arguments"))
     except BadJson as error:
@@ -243,7 +251,7 @@ def _too_long(said: Mapping[str, Any], text: str) -> Iterator[str]:
     """What stands in the place of a field that a browser could not fill in."""
     if said["policy"]["edits"] and len(text) > MOST_TYPED:
         here = f"it has {len(text):,} characters, and a form takes {MOST_TYPED:,}"
-        there = f"`manage.py decide {said['id']} approved --arguments-file FILE` or POST /api/v1/approvals/{said['id']}/decide/"
+        there = f"`manage.py decide {said['id']} approve --arguments-file FILE` or POST /api/v1/approvals/{said['id']}/decide/"
         yield f"The policy allows edits, but this is too long to be edited on this page: {here}. Use {there}."
 
 

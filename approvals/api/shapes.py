@@ -6,11 +6,10 @@ from typing import Final
 
 from approvals.models import Kind
 from approvals.rules import DECISIONS
-from audit.api.shapes import Shape, anything, flag, given, ident, instant, listing, mapping, maybe, named, one_of, page_of, text, whole
+from audit.api.shapes import NANO, Shape, anything, flag, given, ident, instant, listing, mapping, maybe, named, one_of, page_of, text, whole
 from runs.models import Mode
 
 STATES: Final = ("open", "approved", "declined", "changes", "void", "expired", "cancelled")
-_NANO: Final = whole("nano-USD")
 _SHORT: Final[dict[str, Shape]] = {
     "id": ident("of the request, and of the wait that it answers"),
     "run": ident(),
@@ -74,7 +73,7 @@ APPROVAL: Final = given(
     started_by=text("who started the run", example="person:alice"),
     on_behalf_of=maybe(text("the person whose run it is: who started it, or owned the key with which an agent did", example="person:alice")),
     waits_since_s=whole("how long it has waited, in seconds"),
-    cost_nano=given(spent=_NANO, reserved=_NANO, this=_NANO, limit=maybe(_NANO), meaning="What the run has cost, and the most that this call may."),
+    cost_nano=given(spent=NANO, reserved=NANO, this=NANO, limit=maybe(NANO), meaning="What the run has cost, and the most that this call may."),
     shown=text("SHA-256 of what a decision is about, as it is shown here: give it back as `seen`"),
     arguments=anything("what the call would be given, as Orchestra computed it"),
     criteria=listing(mapping("a criterion of the pipeline")),

@@ -21,7 +21,7 @@ OLDEST = Order("wait_id")
 
 
 def shown(approval: UUID, asked: Asked) -> dict[str, Any]:
-    return services.document(services.find_request(str(approval), actor=asked.actor), actor=asked.actor)
+    return services.as_json(services.document(services.find_request(str(approval), actor=asked.actor), actor=asked.actor))
 
 
 class ApprovalsView(Door):

@@ -48,6 +48,8 @@ UNSENT_FOR: Final = timedelta(days=1)
 SEEN_AGAIN: Final = timedelta(hours=1)
 """So much later it is given up, if still none has."""
 AT_ONCE: Final = 4
+LONGEST_S: Final = 20.0
+"""One message takes no longer, where it isn't held up at every word."""
 MOST: Final = 100
 _SELF: Final = Actor.system("notices")
 
@@ -143,6 +145,7 @@ def _key_of(webhook: Mapping[str, Any]) -> str:
 
 _threads: Final[set[threading.Thread]] = set()
 _starting: Final = threading.Lock()
+_ending: Final = threading.Event()
 
 
 def _start(number: int) -> None:
@@ -167,8 +170,17 @@ def _work() -> None:
 
 
 def finish(seconds: float) -> None:
-    """Wait until what is being sent is sent, so long at most: for a process that would end in the midst of it."""
+    """Wait until what is due is sent, so long at most: for a process that would end in the midst of it. Towards the end nothing more is begun."""
     until = time.monotonic() + seconds
+    try:
+        _join(until - LONGEST_S)
+        _ending.set()
+        _join(until)
+    finally:
+        _ending.clear()
+
+
+def _join(until: float) -> None:
     for thread in list(_threads):
         thread.join(max(0.0, until - time.monotonic()))
 
@@ -176,7 +188,7 @@ def finish(seconds: float) -> None:
 def deliver_due() -> int:
     """Send what is due, one by one, until there is nothing more; how many were looked at."""
     number = 0
-    while claimed := outbox.claim(*_sends(), limit=1, now=clock.now(), retry_s=LEASE_S):
+    while not _ending.is_set() and (claimed := outbox.claim(*_sends(), limit=1, now=clock.now(), retry_s=LEASE_S)):
         _deliver(claimed[0])
         number += 1
     return number
@@ -206,6 +218,11 @@ class _Sent:
         """Who would keep others waiting: one webhook, or the mail server."""
         return f"{self.team}:{self.webhook}" if self.webhook is not None else MAILS
 
+    @property
+    def key_ends(self) -> str:
+        """How the keys of all messages end that are for the same receiver."""
+        return f":{self.receiver}" if self.webhook is not None else ""
+
 
 def _deliver(claimed: Claimed) -> None:
     sent, now = _Sent(**claimed.payload), clock.now()
@@ -215,12 +232,12 @@ def _deliver(claimed: Claimed) -> None:
     rest_s = resting.left_s(sent.receiver)
     if rest_s:
         outbox.leave(claimed, until=now + timedelta(seconds=rest_s))
+        outbox.leave_due(claimed.topic, sent.key_ends, now=now, until=now + timedelta(seconds=rest_s))
         return
-    begun = time.monotonic()
     try:
         _send(claimed, sent, now)
     except ways.NotSent as error:
-        resting.failed(sent.receiver, after_s=time.monotonic() - begun)
+        resting.failed(sent.receiver, after_s=error.waited_s)
         _not_sent(claimed, sent, error, clock.now())
     except DatabaseError:
         raise

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import re
 import smtplib
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -25,11 +26,11 @@ _PREFIX: Final = "whsec_"
 
 
 class NotSent(Exception):
-    """It has not arrived, as far as is known. `final`: it never will."""
+    """It has not arrived, as far as is known. `final`: it never will. `waited_s`: how long whoever was to take it kept us waiting."""
 
-    def __init__(self, why: str, *, final: bool = False) -> None:
+    def __init__(self, why: str, *, final: bool = False, waited_s: float = 0.0) -> None:
         super().__init__(why)
-        self.why, self.final = why, final
+        self.why, self.final, self.waited_s = why, final, waited_s
 
 
 def mail(*, to: str, subject: str, text: str, key: str) -> None:
@@ -37,10 +38,13 @@ def mail(*, to: str, subject: str, text: str, key: str) -> None:
     if not settings.ORCHESTRA_EMAIL:  # Django would take the machine's own, if it has one
         raise NotSent("this process has no mail server")
     headers = {"Message-ID": f"<{key}@{settings.ORCHESTRA_EMAIL_FROM.rpartition('@')[2]}>", "Auto-Submitted": "auto-generated"}
+    begun = time.monotonic()
     try:
         EmailMessage(subject, text, settings.ORCHESTRA_EMAIL_FROM, [to], headers=headers).send()
-    except OSError as error:  # smtplib's errors are such, too
+    except smtplib.SMTPRecipientsRefused as error:  # by a server that takes others
         raise NotSent(_without(to, error)) from error
+    except OSError as error:  # smtplib's errors are such, too
+        raise NotSent(_without(to, error), waited_s=time.monotonic() - begun) from error
     except ValueError as error:  # an address that would begin another header
         raise NotSent(f"the address can't be written to: {type(error).__name__}", final=True) from error
 
@@ -60,12 +64,13 @@ def post(webhook: Mapping[str, Any], body: bytes, *, key: str, now: datetime) ->
     if webhook["secret"] is not None:
         headers["webhook-signature"] = _signer(webhook["secret"]).sign(key, now, body.decode("ascii"))
     asking = posting.post(_address(webhook["webhook"]), headers, body, timeout_s=TIMEOUT_S, private=settings.ORCHESTRA_PRIVATE_WEBHOOKS)
+    begun = time.monotonic()
     try:
         status = asyncio.run(asking)
     except posting.NotPosted as error:
-        raise NotSent(str(error)) from error
+        raise NotSent(str(error), waited_s=time.monotonic() - begun) from error
     if not 200 <= status < 300:
-        raise NotSent(f"the answer was {status}", final=status == GONE)
+        raise NotSent(f"the answer was {status}", final=status == GONE, waited_s=time.monotonic() - begun)
 
 
 def _address(said: str) -> str:

@@ -4,12 +4,12 @@ Approvals read what runs wait for and answer it; nothing below knows of them.
 """
 
 from .deciding import comment, decide
-from .documents import document, listed
+from .documents import as_json, document, listed
 from .edits import given_as_edits
 from .inbox import Inbox, decided, find_request, requests_wanted, waiting_for, why_not
 from .intake import tend
 
 __all__ = [
-    "Inbox", "comment", "decide", "decided", "document", "find_request", "given_as_edits", "listed", "requests_wanted", "tend", "waiting_for",
-    "why_not",
+    "Inbox", "as_json", "comment", "decide", "decided", "document", "find_request", "given_as_edits", "listed", "requests_wanted", "tend",
+    "waiting_for", "why_not",
 ]  # fmt: skip

@@ -142,6 +142,11 @@ def _about(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[st
     }
 
 
+def as_json(said: Mapping[str, Any]) -> dict[str, Any]:
+    """A document as programs get it: money as text, as everywhere."""
+    return {**said, "cost_nano": {name: None if nano is None else str(nano) for name, nano in said["cost_nano"].items()}}
+
+
 def rounds_left(asked: Mapping[str, Any]) -> int:
     """How often it may still be sent back to be made anew."""
     asks = asked.get("asks") or {"round": 1, "rounds": 0}

@@ -29,7 +29,6 @@ from runs import services as runs
 from runs.models import Approval, Wait, WaitKind, WaitState
 
 MOST: Final = 200
-MOST_CANCELLED: Final = 2_000
 SLACK: Final = timedelta(minutes=10)
 """What was opened so much before the newest request has been taken in before it: no transaction lasts so long."""
 CHANGED: Final = "the policy that it was asked under is not in force any more"
@@ -62,9 +61,10 @@ def _some(requests: RequestQuerySet) -> list[Request]:
 
 def _cancelled(now: datetime) -> list[Request]:
     """Whose run was cancelled just now, or the part of it that asked; what is not seen within these minutes is seen at the end of its stage."""
-    waits = Wait.objects.filter(kind=WaitKind.APPROVAL).cancelled_since(now - SLACK)
-    ids = list(waits.values_list("pk", flat=True)[:MOST_CANCELLED])
-    return _some(Request.objects.watched().filter(pk__in=ids).order_by("pk")) if ids else []
+    watched = Request.objects.watched().filter(pk=OuterRef("pk"))
+    waits = Wait.objects.filter(kind=WaitKind.APPROVAL).cancelled_since(now - SLACK).filter(Exists(watched)).order_by("ended_at")
+    ids = list(waits.values_list("pk", flat=True)[:MOST])
+    return _some(Request.objects.filter(pk__in=ids)) if ids else []
 
 
 def _is_open(request: Request, now: datetime) -> bool:

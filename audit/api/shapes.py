@@ -122,7 +122,10 @@ ENTRY: Final = given(
     at=instant("when it was true"),
     verb=text("what happened", example="audit.export.made"),
     actor=given(
-        kind=text("person or system"), id=text(), auth=text("how we know: shell, session, token, worker, sweep and their like"), meaning="who did it"
+        kind=text("person, agent or system"),
+        id=text(),
+        auth=text("how we know: shell, session, token, worker, sweep and their like"),
+        meaning="who did it",
     ),
     on_behalf_of=maybe(text()),
     team=maybe(text()),

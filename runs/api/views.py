@@ -91,8 +91,9 @@ class RunsView(Door):
         summary="Start a run",
         does=(
             "Queue a run of what the pipeline has published (`GET /api/v1/pipelines/{pipeline}/` shows the input that it takes). You must be a "
-            "member of its team. The answer is the run document; a worker does the rest, so watch it with `/events/` or read it again. With "
-            "`Idempotency-Key` the same start gives the same run however often it is sent: 201 the first time, 200 after that."
+            "member of its team. The answer is the run document, and its header `Location` says where it is; a worker does the rest, so watch it "
+            "with `/events/` or read it again. With `Idempotency-Key` the same start gives the same run however often it is sent: 201 the first "
+            "time, 200 after that."
         ),
         headers={"Idempotency-Key": text("your name for this start, unique in the team", pattern="^[!-~]{1,200}$", example="nightly-2026-11-20")},
         takes=START,
@@ -182,7 +183,7 @@ class ReverifyView(Door):
         summary="Judge a run's result again",
         does=(
             "A new run of the verifier alone over the stored result, judged as of the old run's finish. The old run stays as it is and shows the "
-            "newer judgement in `reverified_by`. You must be a member of its team."
+            "newer judgement in `reverified_by`. The header `Location` says where the new run is. You must be a member of its team."
         ),
         gives=ref("Run"),
         status=201,

@@ -64,7 +64,7 @@ class Driver:
     async def drive(self) -> None:
         """Until the run has finished, waits, or is no longer ours."""
         try:
-            if not self.tools.boundary.children.are_free and (agent := first_in_child(self.snapshot)) is not None:
+            if not self.tools.boundary.children.are_free and self._overruled() is None and (agent := first_in_child(self.snapshot)) is not None:
                 await self.performing.room_for(agent, self.snapshot.run.deadline_at)
             await self._settle(self._first)
             while not (self.finished or self.parked):

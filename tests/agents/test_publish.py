@@ -172,6 +172,20 @@ def test_all_problems_are_listed_at_once_with_file_and_line(tmp_path: Path) -> N
     assert not Agent.objects.exists()
 
 
+def test_what_publishing_refuses_is_listed_beside_problems_of_other_documents(tmp_path: Path) -> None:
+    folder = numbers(tmp_path / "one", reader=READER + "tiemout: 3s\n")
+    (folder / "other.yaml").write_text(
+        "kind: pipeline\nname: other\nteam: platform\ninput: {type: object}\nsteps:\n  - {id: a, agent: ghost}\n  - {id: b, agent: reader}\n"
+        "limits: {timeout: 1m}\n",
+        encoding="utf-8",
+    )
+    found = problems_of(folder, publish=True)
+    assert any("tiemout" in problem for problem in found)
+    assert any(problem.startswith("other.yaml:") and "'ghost'" in problem for problem in found)
+    assert any(problem.startswith("other.yaml:") and "verify" in problem for problem in found)
+    assert not any("no agent 'reader'" in problem for problem in found), "it is there, with a problem of its own"
+
+
 def test_what_publishing_refuses_is_a_warning_for_a_draft(tmp_path: Path) -> None:
     folder = numbers(tmp_path / "one", reader=READER.replace("timeout: 5s\n", ""))
     applied = registry.apply_folder(folder, actor=SYSTEM)

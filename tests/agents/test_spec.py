@@ -249,7 +249,7 @@ def test_the_same_name_twice_is_a_problem_that_names_both_places() -> None:
         ("breaker: {failures: 5, rest: 1m, per: 1h}", "has no key 'per'"),
         ("review_by: 2027-02-30", "2027-06-30"),
         ("input: string", "must be a mapping"),
-        ("approve_when: x", "not supported by this version"),
+        ("approve_when: x", "belongs to a step of a pipeline"),
         ("members: [alice]", "`manage.py members`"),
         ("derived_from: Not A Name", "small letters"),
     ],

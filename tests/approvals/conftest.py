@@ -11,6 +11,13 @@ from tests.mail_server import MailServer
 from tests.webhook_server import WebhookServer
 
 
+@pytest.fixture(autouse=True)
+def nobody_rests() -> Iterator[None]:
+    """Whoever kept a test waiting is asked again by the next."""
+    yield
+    resting.clear()
+
+
 @pytest.fixture
 def mailbox(settings: Any) -> Iterator[MailServer]:
     """The installation sends e-mail, and this takes it."""
@@ -29,4 +36,3 @@ def hook(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookServ
         settings.ORCHESTRA_PUBLIC_URL = "https://orchestra.example.com"
         monkeypatch.setenv("HOOK_SECRET", webhook_server.SECRET)
         yield server
-    resting.clear()

@@ -13,8 +13,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from agents import registry
-from runs.models import Run
-from tests import pipelines
+from agents.models import Team
+from audit import clock
+from runs.admin import lately
+from runs.models import Run, Step
+from tests import approving, pipelines
 from tests.doors import world
 from tests.pipelines import SYSTEM, agent
 
@@ -126,3 +129,25 @@ def test_the_page_of_all_agents_asks_as_much_for_many_that_have_run_as_for_two(t
         )
         ran(f"own-{number}")
     assert asked() == two
+
+
+def test_what_others_do_with_an_agent_hides_no_run_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lately, "NEWEST", 2)
+    publish(tmp_path)
+    own, *others = [ran() for _ in range(4)]
+    red = Team.objects.create(name="red", created_at=clock.now())
+    Run.objects.filter(id__in=[run.id for run in others]).update(team=red)
+    alice = approving.member("alice", "platform")
+    assert [run.id for run in lately.lately(["worker"], alice)["worker"]] == [own.id]
+    assert [run.id for run in lately.lately(["worker"], SYSTEM)["worker"]] == [run.id for run in (*reversed(others), own)]
+
+
+def test_a_run_with_many_steps_hides_none_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lately, "NEWEST", 2)
+    publish(tmp_path)
+    first, second = ran(), ran()
+    step = Step.objects.get(run=second, agent="worker")
+    for number in range(4):
+        step.pk, step.key = None, f"only/{number}"
+        step.save(force_insert=True)
+    assert [run.id for run in lately.lately(["worker"], SYSTEM)["worker"]] == [second.id, first.id]

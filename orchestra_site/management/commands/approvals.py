@@ -85,7 +85,7 @@ def _list(screen: Screen, requests: list[Request], actor: Actor) -> None:
 def _show(screen: Screen, request: Request, actor: Actor) -> None:
     said = services.document(request, actor=actor)
     if screen.json:
-        screen.document(said)
+        screen.document(services.as_json(said))
         return
     screen.show(Group(*_block(said), Text(""), *_in_full(said)))
 

@@ -3,6 +3,7 @@
 Does nothing where an administrator may already sign in. Called by `make serve`.
 """
 
+import shlex
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -11,6 +12,7 @@ from agents.registry import create_person
 from audit.actors import Actor
 from audit.errors import Conflict
 from audit.management.teaching import TeachingCommand
+from audit.visible import visible
 
 NAME = "admin"
 
@@ -24,11 +26,16 @@ exit status: 0, also where nobody was made, 2 the database lacks tables, 75 the 
 
 
 class Command(TeachingCommand):
-    help = "Create the first administrator, 'admin', with a random password that is shown once; nothing where one exists."
+    help = "Create the first administrator, 'admin', with a random password that is shown once; where there is one, say whom."
     epilog = EPILOG
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if User.objects.filter(is_superuser=True, is_active=True).exists():
+        there = User.objects.filter(is_superuser=True, is_active=True).order_by("date_joined", "pk").first()
+        if there is not None:
+            name = visible(there.username, 150)
+            self.stdout.write(
+                f"Sign in as {name!r}, or whoever else you are; `manage.py person {shlex.quote(name)} --password` sets another password."
+            )
             return
         try:
             _, password = create_person(NAME, actor=Actor.system("shell"), administrator=True)

@@ -51,6 +51,7 @@ class Command(TeachingCommand):
             return
         engine_options = EngineOptions(idle_s=idle, id=engine or uuid4())
         log.info("engine: up to %d runs and %d child interpreters at once", engine_options.concurrency, engine_options.children)
+        gc.collect()
         gc.freeze()  # what is loaded by now lives as long as the process: nobody need look for rubbish in it again
         asyncio.run(_work(engine_options, watched))
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -33,7 +34,8 @@ LOOK_S = 0.25
 LONELY_S = 5.0
 LEAVING_S = 3.0
 LATE_S = 5.0
-TELL_S = 10.0
+TELL_S = 30.0
+SOON_S = 1.0
 LEFT = 13
 T = TypeVar("T")
 
@@ -66,7 +68,7 @@ class _Attendance:
         self._asks: set[asyncio.Task[None]] = set()
         self._signals = 0
         self._wakes_at: datetime | None = None
-        self._drives = False
+        self._drives = self._tells = False
         self._kept_for = run.lease_owner if run.fence == 0 else None
         """The engine that it was started for: the first one here. Whoever comes later has an id of its own."""
 
@@ -87,7 +89,7 @@ class _Attendance:
             if standing is Standing.OVER:
                 return
             if standing is Standing.NEEDS_SOMEBODY:
-                await self._read(self._tell)
+                await self._tell()
                 return
             self._say_wait(standing)
             if standing is Standing.OPEN:
@@ -95,10 +97,17 @@ class _Attendance:
             else:
                 await self._pause()
 
-    def _tell(self) -> None:
-        """Whoever it needs, also where no worker sweeps. What isn't sent by then a worker or `manage.py sweep` sends."""
-        sweeps.look_beside()
-        sweeps.finish_beside(TELL_S)
+    async def _tell(self) -> None:
+        """Whoever it needs, also where no worker sweeps; the first Ctrl-C leaves that. What isn't sent then a worker or `manage.py sweep` sends."""
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        self._tells = True
+        threading.Thread(target=_tell, args=(lambda: loop.call_soon_threadsafe(told.set),), name="telling", daemon=True).start()
+        waits = [asyncio.create_task(event.wait()) for event in (told, self._left)]
+        if not (await asyncio.wait(waits, timeout=SOON_S, return_when=asyncio.FIRST_COMPLETED))[0]:
+            self.progress.say("telling whoever it needs; Ctrl-C leaves that to a worker or `manage.py sweep`")
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
     def _say_wait(self, standing: Standing) -> None:
         if standing is not Standing.WAITS:
@@ -173,6 +182,9 @@ class _Attendance:
     def _interrupted(self) -> None:
         self._signals += 1
         loop = asyncio.get_running_loop()
+        if self._signals == 1 and self._tells:
+            self._leave()
+            return
         if self._signals == 1:
             self._asks.add(loop.create_task(self._leave_or_cancel()))
             return
@@ -208,3 +220,14 @@ class _Attendance:
             self.progress.say(f"not cancelled: {error.message}; once more leaves it")
         except DatabaseError as error:
             self.progress.say(f"the cancel could not be written ({type(error).__name__}); try `manage.py cancel {self.run.id}`")
+
+
+def _tell(done: Callable[[], object]) -> None:
+    """In a thread of its own, with a connection of its own."""
+    try:
+        sweeps.look_beside()
+        sweeps.finish_beside(TELL_S)
+    finally:
+        connections.close_all()
+        with contextlib.suppress(RuntimeError):  # nobody waits any more
+            done()
