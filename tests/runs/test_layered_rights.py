@@ -284,8 +284,8 @@ MUTANTS = (
     _one(
         "give the network where one layer gives it",
         LAYERS,
-        "if not found or not all(said.by",
-        "if not found or not any(said.by",
+        "        if not said.by:\n            return NO_NETWORK\n",
+        "        if not said.by:\n            continue\n",
         a_child_has_the_network_only_where_every_layer_gives_it,
     ),
     _one("leave the pipelines out at the boundary", ADMISSION, ", *above.layers)", ",)", NEVER_EXCEED),
