@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
@@ -40,6 +41,36 @@ def run_of(tmp_path: Path) -> Run:
     run = pipelines.start()
     pipelines.drive(run)
     return run
+
+
+WITHIN_ANOTHER_PAGE = {
+    "runs.Step": "its run's",
+    "agents.AgentKey": "its agent's",
+    "agents.AgentNotice": "its agent's, and the overview",
+    "agents.GrantUse": "what its agent may: when each permission was used last",
+    "agents.PolicyVersion": "its policy's",
+    "agents.HistoricalAgent": "its history",
+    "agents.HistoricalModelAlias": "its history",
+    "agents.HistoricalPipeline": "its history",
+    "agents.HistoricalTeam": "its history",
+    "agents.TeamGroupObjectPermission": "the group's and the team's",
+    "agents.TeamUserObjectPermission": "nobody's: teams are shown to groups",
+    "agents.Publication": "the entry of who published, of which this is an index",
+    "agents.Granting": "the entry of who granted, of which this is an index",
+    "agents.ReleaseUse": "its release's, of whose manifest this is an index",
+    "agents.StopChange": "the stop's; it only tells workers to look",
+    "approvals.Approver": "its request's",
+    "approvals.Comment": "its request's",
+    "approvals.Decision": "its request's",
+    "audit.Blob": "that of the opening that it holds",
+    "orchestra_site.Haunt": "nobody's: from where somebody signs in, which only the bound on wrong passwords reads",
+}
+
+
+def test_every_model_of_ours_has_a_page_or_stands_on_another() -> None:
+    admin.autodiscover()
+    ours = [model for app in ("agents", "approvals", "audit", "orchestra_site", "runs") for model in apps.get_app_config(app).get_models()]
+    assert {model._meta.label for model in ours if model not in admin.site._registry} == WITHIN_ANOTHER_PAGE.keys()
 
 
 def test_every_registered_model_has_a_list_that_opens(looking: Client, tmp_path: Path) -> None:
