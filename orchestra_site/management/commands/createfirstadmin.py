@@ -33,9 +33,7 @@ class Command(TeachingCommand):
         there = User.objects.filter(is_superuser=True, is_active=True).order_by("date_joined", "pk").first()
         if there is not None:
             name = visible(there.username, 150)
-            self.stdout.write(
-                f"Sign in as {name!r}, or whoever else you are; `manage.py person {shlex.quote(name)} --password` sets another password."
-            )
+            self.stdout.write(f"Sign in as {name!r} (`manage.py person {shlex.quote(name)} --password` sets another password), or as yourself.")
             return
         try:
             _, password = create_person(NAME, actor=Actor.system("shell"), administrator=True)
