@@ -170,7 +170,7 @@ def _work() -> None:
 
 
 def finish(seconds: float) -> None:
-    """Wait until what is due is sent, so long at most: for a process that would end in the midst of it. Towards the end nothing more is begun."""
+    """Wait until what is due is sent, so long at most, for a process that would end in the midst of it; within the last LONGEST_S nothing begins."""
     until = time.monotonic() + seconds
     try:
         _join(until - LONGEST_S)

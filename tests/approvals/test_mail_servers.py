@@ -1,5 +1,6 @@
 """Which process sends what: mails are for those that have a mail server, webhooks for all, and a command waits for what it sends."""
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def test_a_process_without_a_mail_server_leaves_mails_to_one_that_has_it(tmp_pat
     approving.waiting(tmp_path)
     settings.ORCHESTRA_EMAIL = False
     notify.look()
-    delivering.finish(10)
+    delivering.finish(30)
     assert tell() == 0 and mailbox.taken == []
     settings.ORCHESTRA_EMAIL = True
     assert tell() == 1 and [mail.to for mail in mailbox.taken] == [["bob@example.com"]]
@@ -99,3 +100,25 @@ def test_a_run_that_is_driven_by_a_command_and_needs_people_has_told_them_when_t
     approving.publish(tmp_path)
     assert typed("runpipeline", "sample", "--input", "feed=production").status == 13
     assert [mail.to for mail in mailbox.taken] == [["bob@example.com"]]
+
+
+def test_a_process_that_ends_lets_what_is_being_sent_end_and_begins_nothing_more(
+    tmp_path: Path, mailbox: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    reachable("bob", "platform")
+    reachable("carol", "platform")
+    approving.waiting(tmp_path)
+    sends, begun = ways.mail, threading.Event()
+
+    def slowly(**said: Any) -> None:
+        begun.set()
+        time.sleep(0.5)
+        sends(**said)
+
+    monkeypatch.setattr(ways, "mail", slowly)
+    monkeypatch.setattr(delivering, "AT_ONCE", 1)
+    notify.look()
+    assert begun.wait(10)
+    delivering.finish(delivering.LONGEST_S)
+    assert len(mailbox.taken) == 1
+    assert list(Message.objects.filter(done_at=None, topic=notify.MAILS).values_list("attempts", flat=True)) == [0]

@@ -85,7 +85,7 @@ def test_however_often_somebody_looks_each_is_told_once(tmp_path: Path, mailbox:
     for _ in range(3):
         tell()
         sweeps.sweep()
-        delivering.finish(10)
+        delivering.finish(30)
     assert len(mailbox.taken) == 1
 
 
@@ -94,7 +94,7 @@ def test_a_sweep_sends_in_threads_of_its_own(tmp_path: Path, mailbox: MailServer
     reachable("carol", "platform")
     approving.waiting(tmp_path)
     sweeps.sweep()
-    delivering.finish(10)
+    delivering.finish(30)
     assert sorted(mail.to for mail in mailbox.taken) == [["bob@example.com"], ["carol@example.com"]]
 
 
