@@ -26,7 +26,7 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
     Cause.BREAKER: "The agent's last calls have all failed, so it rests; the message says until when. Look at those failures first.",
     Cause.STOPPED: "What it needs was stopped, and nobody let it go on in time; or its agent is retired. The list of stops says by whom and why.",
     Cause.REJECTED: "The run below was rejected by its own verifier. Its page has the checks: what was claimed, and what was found.",
-    Cause.UNVERIFIED: "The run below came to a result that nobody could judge. Its page says why; judge it again once its verifier works.",
+    Cause.UNVERIFIED: "The run below came to a result that nobody could judge. Its page says why; it is judged again by the same release.",
     Cause.LOST: "Five workers in a row were gone while they had it. Look at the workers' own logs: memory, restarts.",
     Cause.UNRESOLVED: "Nobody knows whether the act happened. Look at the system that it acts on before doing anything again.",
     Cause.TAMPERED: "A row and its ledger entry say different things. Keep the database as it is and find out who wrote to it.",

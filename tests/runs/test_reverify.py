@@ -13,6 +13,7 @@ from runs.errors import NotReverifiable, UnknownRun
 from runs.models import Run
 from tests import pipelines
 from tests.pipelines import agent
+from tests.shell import typed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,6 +61,12 @@ def unverified(tmp_path: Path) -> Run:
     down.unlink()
     run.refresh_from_db()
     return run
+
+
+def test_a_person_reads_why_there_is_no_verdict_and_what_judging_again_judges_by(unverified: Run) -> None:
+    said = " ".join(typed("showrun", unverified.id).out.split())
+    assert "no verdict could be had (missing: " in said
+    assert "`manage.py reverify` judges again by the same release" in said and "mended and published judges new runs" in said
 
 
 def test_the_verify_node_alone_runs_again_as_of_the_old_finish_and_the_old_run_shows_it(unverified: Run, tmp_path: Path) -> None:

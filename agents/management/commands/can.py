@@ -98,7 +98,8 @@ class Command(PersonsCommand):
             return
         known = readable(found.known_since)
         other = "is allowed and recorded, for its team is only observed" if found.observed else "is denied"
-        shown.line(f"{found.agent.name} ({found.agent.state}): {len(found.every)} permissions; what none names {other}. Uses are known since {known}")
+        many = f"{len(found.every)} permission{'' if len(found.every) == 1 else 's'}"
+        shown.line(f"{found.agent.name} ({found.agent.state}): {many}; what none names {other}. Uses are known since {known}")
         for each in found.every:
             shown.line(f"{each.effect:<17}{visible(each.rule, 300)}", _STYLES.get(each.effect, "hint"))
             shown.line(f"    {visible(each.source)}; {visible(each.why, 300)}{'' if each.room is None else f'; {each.room}'}{_last(each)}")

@@ -115,7 +115,12 @@ def _unverified(document: Mapping[str, Any]) -> str:
         return "the verdict is a pass, but a run of drafts is never verified: publish them"
     if verdict is not None:
         return _not_passed(verdict)
-    return "no verdict could be had; judge again with `manage.py reverify` once its verifier works"
+    failed = document["failure"]
+    why = "" if failed is None else f" ({failed['cause']}: {visible(failed['message'], MAX_MESSAGE)})"
+    return (
+        f"no verdict could be had{why}; `manage.py reverify` judges again by the same release, once what its verifier needs is there. "
+        "A verifier that is mended and published judges new runs"
+    )
 
 
 def _not_passed(verdict: Mapping[str, Any]) -> str:
