@@ -93,7 +93,7 @@ def _documents(text: str) -> Iterator[Raw]:
     except yaml.YAMLError as error:
         raw = builder.raw if builder is not None else Raw(last_line)
         raw.broken = True
-        raw.problems.append(_syntax_problem(error, last_line))
+        raw.problems.append(_syntax_problem(error, last_line, text))
         yield raw
 
 
@@ -102,11 +102,15 @@ def _line(event: yaml.Event) -> int:
     return mark.line + 1 if mark is not None else 1
 
 
-def _syntax_problem(error: yaml.YAMLError, last_line: int) -> tuple[int, str]:
+def _syntax_problem(error: yaml.YAMLError, last_line: int, text: str) -> tuple[int, str]:
     mark = getattr(error, "problem_mark", None)
     line = mark.line + 1 if mark is not None else last_line
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it can't be read"
-    return line, f"this is not YAML: {what}; {_QUOTE_IT}"
+    near = text.split("\n")[max(line - 2, 0) : line]  # that line and the one before, as far as they are there
+    here = near[-1] if near else ""
+    if "\t" in here[: len(here) - len(here.lstrip())]:
+        return line, "this is not YAML: a tab stands before the text; indent with spaces"
+    return line, f"this is not YAML: {what}{f'; {_QUOTE_IT}' if '=' in ''.join(near) else ''}"
 
 
 class _Builder:

@@ -77,7 +77,7 @@ def test_scalars_are_those_of_yaml_1_2(value: str, meant: Any) -> None:
         ("kind: team\nwith: {n: =a[0]}\n", 2, "quote it"),
         ("kind: team\nwith: {n: =a ? b, c}\n", 2, "quote it"),
         ("kind: team\nwith: =a ? b : c\n", 2, "quote it"),
-        ("kind: team\n\tname: x\n", 2, "not YAML"),
+        ("kind: team\n\tname: x\n", 2, "a tab stands before the text; indent with spaces"),
         ("[" * 100_000, 1, "deeper than 32"),
         ("- " * 10_000 + "a", 1, "deeper than 32"),
         ("{a: " * 33 + "1" + "}" * 33, 1, "deeper than 32"),
@@ -87,6 +87,7 @@ def test_scalars_are_those_of_yaml_1_2(value: str, meant: Any) -> None:
         ("#" * (1024 * 1024 + 1), 1, "the limit is 1048576"),
         (b"kind: team\nname: \xff\n", 2, "UTF-8"),
         ("kind: team\nname: a\x00b\n", 1, "not YAML"),
+        ("kind: team\u2028\u2028\x85\x85{", 6, "not YAML"),
     ],
 )
 def test_yaml_beyond_the_strict_subset_is_refused_with_its_line(text: str | bytes, line: int, words: str) -> None:
