@@ -38,7 +38,7 @@ def test_the_demo_shows_six_runs_and_leaves_them_to_be_looked_at(shell_environme
         r"verified exit status 0 \d+ high, \d+ medium, [\d,]+ low; verifier read \d+ findings back and opened \d+ cited files again", said
     )
     assert "All six as promised" in said
-    assert "make serve these runs in the admin, at http://127.0.0.1:8000/admin/; sign in as 'admin'" in said
+    assert "make serve these runs in the admin, at http://127.0.0.1:8000/admin/; it says who signs in" in said
     assert "manage.py new pipeline mine" in said
     assert "starter, who started it, says yes: refused: you can't decide this: you started the run that asks for it" in said
     ended = Run.objects.exclude(outcome=None)
