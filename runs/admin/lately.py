@@ -18,6 +18,8 @@ FURTHER = 2_000
 """How many of an agent's newest steps are looked through, and how many where these show fewer than `ENOUGH` runs: this bounds the work, whatever
 an agent has done for whomever."""
 ENOUGH = 5
+AT_ONCE = 5_000
+"""Runs that are asked for in one statement: SQLite takes 32,766 values, and a page has fifty agents."""
 
 
 def lately(agents: Sequence[str], actor: Actor) -> dict[str, list[Run]]:
@@ -38,9 +40,9 @@ def failures_of(agent: str, runs: Sequence[Run], most: int) -> list[Step]:
 def _seen(agents: Sequence[str], actor: Actor, steps: int) -> dict[str, tuple[list[Run], int]]:
     """Of each agent the runs of its newest steps that the actor may see, and how many steps those were."""
     places = _newest(agents, steps)
-    wanted = {run for runs, _ in places.values() for run in runs}
-    rows = Run.objects.visible_to(actor).filter(id__in=wanted).order_by().only(*LISTED, "started_at", "finished_at")
-    found = {run.id: run for run in rows} if wanted else {}
+    wanted = list({run for runs, _ in places.values() for run in runs})
+    rows = Run.objects.visible_to(actor).order_by().only(*LISTED, "started_at", "finished_at")
+    found = {run.id: run for first in range(0, len(wanted), AT_ONCE) for run in rows.filter(id__in=wanted[first : first + AT_ONCE])}
     return {name: (_in_order([found[run] for run in runs if run in found]), number) for name, (runs, number) in places.items()}
 
 

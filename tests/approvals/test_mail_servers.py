@@ -112,7 +112,7 @@ def test_a_process_that_ends_lets_what_is_being_sent_end_and_begins_nothing_more
 
     def slowly(**said: Any) -> None:
         begun.set()
-        time.sleep(0.5)
+        assert delivering._ending.wait(10), "sent only once the process is about to end"
         sends(**said)
 
     monkeypatch.setattr(ways, "mail", slowly)

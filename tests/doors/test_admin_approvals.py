@@ -10,6 +10,8 @@ from django.urls import reverse
 
 from agents import registry
 from approvals.models import Decision, Request
+from approvals.rules import APPROVED
+from orchestra_site.management.commands.decide import WORDS
 from tests import approving, pipelines
 from tests.approving import member
 from tests.doors import world
@@ -126,6 +128,9 @@ def test_what_is_too_long_for_a_form_can_be_approved_on_the_page_and_edited_else
     bob = signed_in("bob", "platform")
     page = bob.get(page_of(request))
     assert "too long to be edited on this page: it has 100,0" in text(page) and "arguments" not in page.context["form"].fields
+    assert f"manage.py decide {request.pk} {next(word for word, said in WORDS.items() if said == APPROVED)} --arguments-file" in text(page)
+    edited = bob.post(page_of(request), form_of(bob, request, decision="approved", arguments='{"feed": "production", "note": "short"}'))
+    assert (edited.status_code, Decision.objects.count()) == (422, 0), "edits that the page has no field for are not left out"
     bob.post(page_of(request), form_of(bob, request, decision="approved"))
     assert Decision.objects.count() == 1
 

@@ -133,6 +133,7 @@ def test_the_page_of_all_agents_asks_as_much_for_many_that_have_run_as_for_two(t
 
 def test_what_others_do_with_an_agent_hides_no_run_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lately, "NEWEST", 2)
+    monkeypatch.setattr(lately, "AT_ONCE", 3)  # so that one look takes two statements
     publish(tmp_path)
     own, *others = [ran() for _ in range(4)]
     red = Team.objects.create(name="red", created_at=clock.now())
