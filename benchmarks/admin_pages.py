@@ -31,6 +31,7 @@ from agents import registry
 from agents.models import Agent, Pipeline, Team
 from audit.actors import Actor
 from audit.models import Entry, Opening
+from orchestra_site.serving import get_ready
 from runs.models import Call, Run, Step, Wait
 from tests import pipelines
 
@@ -236,6 +237,7 @@ def _urls() -> dict[str, str]:
 
 def main() -> None:
     prepare()
+    get_ready()
     asked = [[page, person] for page in _urls() for person in ("root", "member", "wide")] + [[page, "few"] for page in ("overview", "waits_list")]
     counted = {"runs": Run.objects.count(), "entries": Entry.objects.count(), "waits": Wait.objects.count(), "asked": asked}
     print(json.dumps({"ready": True, **counted}), flush=True)

@@ -30,6 +30,7 @@ from django.db import connection, transaction
 from agents import registry
 from approvals.models import Approver, Request
 from audit.actors import Actor
+from orchestra_site.serving import get_ready
 from runs.models import Run, Wait
 from tests import approving, pipelines
 
@@ -129,6 +130,7 @@ def _urls() -> dict[str, str]:
 
 def main() -> None:
     prepare()
+    get_ready()
     asked = [[page, person] for page in _urls() for person in ("root", "member", "author", "few", "outsider")]
     print(json.dumps({"ready": True, "requests": Request.objects.count(), "asked": asked}), flush=True)
     for line in sys.stdin:

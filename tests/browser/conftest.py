@@ -20,6 +20,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.stories import Person, Site
+from tests.reached import ON_ANOTHER
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ARGUMENTS = [
@@ -40,9 +41,9 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": ARGUMENTS}
 
 
-def _environment(home: str) -> dict[str, str]:
+def _environment(home: str, database: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ORCHESTRA_", "DJANGO_"))}
-    return {**kept, "ORCHESTRA_HOME": home, "ORCHESTRA_LEASE_TTL_S": "3", "ORCHESTRA_HEARTBEAT_S": "1", "ORCHESTRA_CHILDREN": "2"}
+    return {**kept, **database, "ORCHESTRA_HOME": home, "ORCHESTRA_LEASE_TTL_S": "3", "ORCHESTRA_HEARTBEAT_S": "1", "ORCHESTRA_CHILDREN": "2"}
 
 
 def _free_port() -> int:
@@ -53,9 +54,15 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
+def database(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The setting that names the installation's database: nothing, which is SQLite, or a private PostgreSQL where the suite runs on one."""
+    return {"ORCHESTRA_DATABASE_URL": request.getfixturevalue("private_postgresql").url} if ON_ANOTHER else {}
+
+
+@pytest.fixture(scope="session")
+def site(database: dict[str, str]) -> Iterator[Site]:
     with tempfile.TemporaryDirectory(prefix="orchestra-browser-") as home:
-        environment, port = _environment(home), _free_port()
+        environment, port = _environment(home, database), _free_port()
 
         def manage(*words: str, status: int = 0) -> str:
             done = subprocess.run([sys.executable, "manage.py", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

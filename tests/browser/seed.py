@@ -114,8 +114,9 @@ def main() -> None:
     home = Path(os.environ["ORCHESTRA_HOME"])
     reader = agent("reader", "work:read", role="gather", more=READER)
     publish(home, "digest", steps=FAN, agents=[reader, agent("finder", "work:look")])
-    publish(home, "fine", steps="- {id: only, agent: reader}", agents=[reader])
-    publish(home, "fine", steps="- {id: only, agent: reader, timeout: 9s}", agents=[reader], draft=True)
+    for name in ("fine", "neat"):
+        publish(home, name, steps="- {id: only, agent: reader}", agents=[reader])
+        publish(home, name, steps="- {id: only, agent: reader, timeout: 9s}", agents=[reader], draft=True)
     publish(home, "evil", steps="- {id: only, agent: shouter}", agents=[agent("shouter", "work:shout").replace("Test.", json.dumps(HOSTILE))])
     publish(home, "woven", steps=WOVEN, agents=[reader])
     publish(home, "slow", steps="- {id: wait, agent: waiter}", agents=[agent("waiter", "work:wait", timeout="20m")])

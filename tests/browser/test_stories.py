@@ -54,34 +54,49 @@ def test_a_member_follows_the_timeline_to_the_failing_step_and_its_owner(somebod
     assert other.locator("summary:has-text('Output')").is_visible()
 
 
-def test_a_member_cancels_a_run_that_is_at_work(somebody: Somebody, site: Site) -> None:
-    person = somebody("alice")
-    page = person.go("/admin/agents/pipeline/")
+@pytest.mark.parametrize("name", ["alice", "root", "cleo"], ids=["starter", "administrator", "compliance"])
+def test_whoever_may_cancels_a_run_that_is_at_work(somebody: Somebody, site: Site, name: str) -> None:
+    alice = somebody("alice")
+    page = alice.go("/admin/agents/pipeline/")
     page.click("#result_list a:has-text('slow')")
-    person.press("Start a run")
+    alice.press("Start a run")
     page.fill("textarea[name=input]", "{}")
-    person.press("Start the run")
+    alice.press("Start the run")
     page.wait_for_selector("[data-step=wait]", timeout=40_000)  # the page follows the run by itself
     run = page.url.split("/")[-3]
+    person = alice if name == "alice" else somebody(name)
+    page = person.go(f"/admin/runs/run/{run}/change/")
     person.press("Cancel")
     assert "That is final" in page.inner_text("#content-main")
     person.press("Cancel the run")
     page.wait_for_selector("[data-outcome=cancelled]", timeout=40_000)
-    assert json.loads(site.manage("showrun", run, "--json", status=14))["cancelled_by"] == "person:alice"
+    assert json.loads(site.manage("showrun", run, "--json", status=14))["cancelled_by"] == f"person:{name}"
 
 
-def test_a_member_publishes_a_version_and_rolls_it_back(somebody: Somebody) -> None:
-    person = somebody("alice")
+@pytest.mark.parametrize(("name", "pipeline"), [("alice", "fine"), ("root", "neat")], ids=["member", "administrator"])
+def test_whoever_may_publishes_a_version_and_rolls_it_back(somebody: Somebody, name: str, pipeline: str) -> None:
+    person = somebody(name)
     page = person.go("/admin/agents/pipeline/")
-    page.click("#result_list a:has-text('fine')")
+    page.click(f"#result_list a:has-text('{pipeline}')")
     person.press("Publish")
     assert "timeout_ms" in page.inner_text("#content-main") and "version 2" in page.inner_text("#content-main")
     person.press("Publish")
-    assert "Version 2 of 'fine' is published" in page.inner_text("body")
+    assert f"Version 2 of '{pipeline}' is published" in page.inner_text("body")
     person.press("Roll back")
     person.press("Go there")
     said = page.inner_text("body")
-    assert "'fine' went from release" in said and "(version 2) to release" in said and "(version 1), code included" in said
+    assert f"'{pipeline}' went from release" in said and "(version 2) to release" in said and "(version 1), code included" in said
+
+
+def test_an_integrator_tries_an_operation_out_on_the_page_of_the_schema(somebody: Somebody) -> None:
+    page = somebody("bob").go("/api/v1/docs/")
+    operation = page.locator(".opblock", has=page.locator("[data-path='/api/v1/me/']")).first
+    operation.locator(".opblock-summary-control").click()
+    operation.locator("button.try-out__btn").click()
+    operation.locator("button.execute").click()
+    answer = operation.locator(".live-responses-table .response")
+    answer.wait_for()
+    assert "200" in answer.inner_text() and '"bob"' in answer.inner_text()
 
 
 def test_somebody_changes_their_password_and_makes_a_token_that_is_shown_once(somebody: Somebody, site: Site) -> None:

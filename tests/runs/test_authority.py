@@ -124,12 +124,13 @@ def test_a_connection_that_breaks_between_claim_and_read_orphans_no_run(run: Run
     read, reads = Engine._read, iter([True, True])
 
     def broken(engine: Engine, runs: Any) -> Any:
-        if next(reads, False):
-            connection.ensure_connection()
-            if connection.vendor == "postgresql":
-                connection.connection.close()
+        if not next(reads, False):
+            return read(engine, runs)
+        if connection.vendor != "postgresql":
             raise OperationalError("the connection is gone")
-        return read(engine, runs)
+        connection.ensure_connection()
+        connection.connection.close()
+        return read(engine, runs)  # fails as a server that went away makes it fail: Django knows then that this connection is broken
 
     monkeypatch.setattr(Engine, "_read", broken)
     assert pipelines.drive(run)["outcome"] == "verified"
