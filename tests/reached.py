@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 
 from audit import ledger
+from audit.management.database import TRY_LATER
 from runs.engine.states import EXIT_STATUS, Cause, Outcome, WaitState
 
 KINDS = ("verb", "cause", "outcome", "wait state", "exit status")
@@ -32,9 +33,9 @@ _OURS = ("audit", "agents", "runs", "approvals", "orchestra_site")
 
 
 def wanted() -> dict[str, set[str]]:
-    """Everything that is registered, by kind. Beside the outcomes' own exit statuses: 1 (not written) and 2 (refused)."""
+    """Everything that is registered, by kind. Beside the outcomes' own exit statuses: 1 (not written), 2 (refused), 75 (try later)."""
     verbs = {verb.name for verb in ledger.registered() if not verb.name.startswith("audit.test.")}
-    statuses = {str(status) for status in (1, 2, *EXIT_STATUS.values())}
+    statuses = {str(status) for status in (1, 2, TRY_LATER, *EXIT_STATUS.values())}
     words = {"cause": Cause, "outcome": Outcome, "wait state": WaitState}
     return {"verb": verbs, **{kind: set(map(str, each)) for kind, each in words.items()}, "exit status": statuses}
 
