@@ -6,7 +6,7 @@ Called by the child's loop and, for finding, by describing.
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Any
 
@@ -52,12 +52,24 @@ def find(name: str) -> Function:
     found: Any = importlib.import_module(module_name)
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise failures.Stopped("exception", f"module {module_name!r} has no function {attribute!r}")
+            raise failures.Stopped("exception", f"module {module_name!r} has no function {attribute!r}{near(part, _offered(found))}")
         found = getattr(found, part)
     if not isinstance(getattr(_innermost(found), "__code__", None), CodeType):
         raise failures.Stopped("exception", f"{name!r} is {type(found).__name__}, not a function")
     function: Function = found
     return function
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The end of a refusal: what may have been meant."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only where something was not found
+
+    found = get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def _offered(place: Any) -> list[str]:
+    return [name for name, value in getattr(place, "__dict__", {}).items() if isinstance(getattr(_innermost(value), "__code__", None), CodeType)]
 
 
 def _innermost(function: Any) -> Any:

@@ -5,6 +5,7 @@ Called by the child's loop; tells the worker before each item, so that a crash h
 """
 
 import hashlib
+import os
 from typing import Any
 
 from . import calling, failures, frames, link
@@ -44,7 +45,15 @@ def _why_not_found(name: str, error: BaseException, folder: str) -> str:
         return error.message
     where = failures.trail(error, folder)
     at = f" ({where[-1]})" if where else ""
-    return f"{name} can't be imported: {type(error).__name__}: {failures.text_of(error)}{at}"
+    return f"{name} can't be imported: {type(error).__name__}: {failures.text_of(error)}{at}{_meant(error, name, folder)}"
+
+
+def _meant(error: BaseException, name: str, folder: str) -> str:
+    """Which module of the folder, where the one that is named isn't there at all."""
+    module = name.partition(":")[0]
+    if not isinstance(error, ModuleNotFoundError) or error.name != module or "." in module:
+        return ""
+    return calling.near(module, [file.removesuffix(".py") for file in os.listdir(folder) if file.endswith(".py")])
 
 
 def _describe(folder: str, name: str, function: Any, defined: Any) -> dict[str, Any]:

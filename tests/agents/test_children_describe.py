@@ -89,6 +89,8 @@ async def test_an_output_without_a_hint_leaves_the_input_alone(tmp_path: Path) -
     ("source", "function", "said"),
     [
         ("", "team:work", "module 'team' has no function 'work'"),
+        ("def work(): ...\nbork = 1", "team:wrok", "module 'team' has no function 'wrok'; did you mean 'work'?"),
+        ("", "taem:work", "taem:work can't be imported: ModuleNotFoundError: No module named 'taem'; did you mean 'team'?"),
         ("work = 3", "team:work", "'team:work' is int, not a function"),
         ("", "nope:work", "nope:work can't be imported: ModuleNotFoundError: No module named 'nope'"),
         ("\nimport nope", "team:work", "team:work can't be imported: ModuleNotFoundError: No module named 'nope' (team.py:2 in <module>)"),
