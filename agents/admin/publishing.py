@@ -189,13 +189,15 @@ Choices = list[tuple[str, str]]
 
 
 def _releases(pipeline: Pipeline) -> tuple[Choices, Choices]:
-    """(older, newer) than the current one, newest first, each with the agent versions in which it differs from what runs now."""
+    """(older, newer) than the current one, each with the agent versions in which it differs from what runs now; first of the older what was in
+    force last, where a rollback goes by itself, and of the newer the newest."""
     current = pipeline.current_release
     if current is None:
         return [], []
     now = {name: agent["version"] for name, agent in current.manifest["agents"].items()}
     rows = pipeline.releases.select_related("version").filter(published_at__isnull=False).exclude(pk=current.pk).order_by("-created_at")
-    older, newer = rows.filter(created_at__lt=current.created_at)[:MOST_RELEASES], rows.filter(created_at__gte=current.created_at)[:MOST_RELEASES]
+    older = rows.filter(created_at__lt=current.created_at).order_by("-published_at", "-created_at")[:MOST_RELEASES]
+    newer = rows.filter(created_at__gte=current.created_at)[:MOST_RELEASES]
     return [(row.digest, _named(row, now)) for row in older], [(row.digest, _named(row, now)) for row in newer]
 
 
@@ -207,12 +209,16 @@ def _named(release: Release, now: Mapping[str, int]) -> str:
 
 
 def _versions(agent: Agent) -> tuple[Choices, Choices]:
-    """(older, newer) than the published one."""
+    """(older, newer) than the published one, ordered as the releases are."""
     live = Version.objects.of(agent).filter(state=VersionState.PUBLISHED).first()
-    rows = Version.objects.of(agent).filter(published_at__isnull=False).exclude(state=VersionState.PUBLISHED).order_by("-number")[:MOST]
-    said = [(row.number, (str(row.number), f"version {row.number}, by {visible(row.author, 60)}, {instant(row.created_at)} UTC")) for row in rows]
     at = 0 if live is None else live.number
-    return [choice for number, choice in said if number < at], [choice for number, choice in said if number > at]
+    rows = Version.objects.of(agent).filter(published_at__isnull=False).exclude(state=VersionState.PUBLISHED).order_by("-number")
+    older, newer = rows.filter(number__lt=at).order_by("-published_at", "-number")[:MOST], rows.filter(number__gt=at)[:MOST]
+    return [_numbered(row) for row in older], [_numbered(row) for row in newer]
+
+
+def _numbered(row: Version) -> tuple[str, str]:
+    return str(row.number), f"version {row.number}, by {visible(row.author, 60)}, {instant(row.created_at)} UTC"
 
 
 def _number(text: str | None) -> int | None:

@@ -90,7 +90,7 @@ class RollbackView(Door):
         id="rollback_pipeline",
         tag=TAG,
         summary="Publish an earlier release of a pipeline again",
-        does=f"The release before the present one, or a version or a release that was published, agents and code included. {MEMBER}",
+        does=f"What was in force before the present one, or a version or a release that was published, agents and code included. {MEMBER}",
         takes=ROLLBACK_ASKED,
         gives=ref("RolledBack"),
         refuses=(UnknownPipeline, Retired, NotPublished, NoSuchVersion, NoSuchRelease, NotGranted, NotPublishable, Invalid, Conflict),

@@ -1,6 +1,7 @@
 """Rolling back: what was published before is published again, code included (an old version names its artifact).
 
-Without a target it goes to what was made before the present one, so a second rollback goes further back and never returns.
+Without a target it goes to what was in force last of all that was made before the present one: a second rollback goes further back and never
+returns, and what was rolled away before a repair was published isn't brought back in the place of the repair.
 Called by the rollback command (and by later doors).
 """
 
@@ -102,7 +103,7 @@ def _target(pipeline: Pipeline, current: Release, to: int | None, digest: str | 
         return _release_beginning(pipeline, current, digest)
     past = pipeline.releases.select_related("version").filter(published_at__isnull=False).exclude(pk=current.pk).order_by("-created_at")
     if to is None:
-        target = past.filter(created_at__lt=current.created_at).first()
+        target = past.filter(created_at__lt=current.created_at).order_by("-published_at", "-created_at").first()
         if target is None:
             raise _nothing_older(pipeline, current, list(past[:MAX_NAMED]))
         return target

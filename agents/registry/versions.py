@@ -33,8 +33,8 @@ def newest(owner: Agent | Pipeline) -> Version | None:
 
 
 def before(owner: Agent | Pipeline, version: Version) -> Version | None:
-    """The newest one that was published once and has a lower number; in what order they ran since is of no matter."""
-    return Version.objects.of(owner).filter(published_at__isnull=False, number__lt=version.number).order_by("-number").first()
+    """The one that was in force last of those with a lower number."""
+    return Version.objects.of(owner).filter(published_at__isnull=False, number__lt=version.number).order_by("-published_at", "-number").first()
 
 
 def draft(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, taken: Taken) -> tuple[Version, tuple[FieldChange, ...], str]:

@@ -71,6 +71,7 @@ class Children:
         self._pool = Pool(size, hidden)
         self._taken: Counter[str] = Counter()
         self._waiting: dict[tuple[str, float], list[_Waiter]] = {}  # by what they ask for, the oldest run first
+        self._offered: dict[UUID, Place] = {}
         self._handing_out = False
 
     @property
@@ -84,7 +85,15 @@ class Children:
         return not self._taken
 
     def take_now(self, run: UUID, key: str, *, ahead: float = 0) -> Place | None:
-        """A place if there is one. While others wait it is only for a call that finds its child warm; before its rivals only so often."""
+        """A place if there is one. While others wait it is only for a call that finds its child warm; before its rivals only so often.
+
+        What was offered to the run is its own, whoever waits.
+        """
+        offered = self._offered.pop(run, None)
+        if offered is not None and offered.key == key:
+            return offered
+        if offered is not None:
+            offered.give_back()
         if not self._waiting:
             return self._place(key) if self._has_room(key, ahead) else None
         if not self._is_warm(key, ahead):
@@ -106,6 +115,16 @@ class Children:
             else:  # the place had been given to us already
                 self.give_back(key)
             raise
+
+    def offer(self, run: UUID, place: Place) -> None:
+        """Kept for the call that this run makes before anything is awaited; given back where it makes none."""
+        self._offered[run] = place
+        asyncio.get_running_loop().call_soon(self._take_back, run, place)
+
+    def _take_back(self, run: UUID, place: Place) -> None:
+        if self._offered.get(run) is place:
+            del self._offered[run]
+            place.give_back()
 
     def give_back(self, key: str) -> None:
         """Free again: for whoever goes on in this turn of the loop (a run's next step), then for those who wait."""

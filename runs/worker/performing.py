@@ -45,13 +45,13 @@ class Performing:
     async def room_for(self, agent: Agent, until: datetime) -> None:
         """A run that would only wait for a child isn't begun yet: that takes no transaction, and no step's time runs.
 
-        Returns when there is a place for its first call, which is this agent's, free for whoever asks before anything is awaited, or nobody is
-        to wait any longer.
+        Returns when there is a place for its first call, which is this agent's: offered to it, if it makes the call before anything is awaited.
+        Or when nobody is to wait any longer.
         """
         share = FIRST_SHARE if agent.mode is not Mode.AT_MOST_ONCE else 0
         place = self._children.take_now(self.run, agent.digest, ahead=share)
         if place is not None:
-            place.give_back()
+            self._children.offer(self.run, place)
             return
         self._room = room = asyncio.create_task(self._children.take(self.run, agent.digest, ahead=share))
         try:
@@ -59,7 +59,7 @@ class Performing:
         finally:
             self._room = None
             if room.done() and not room.cancelled():
-                room.result().give_back()
+                self._children.offer(self.run, room.result())
             room.cancel()
 
     def hurry(self) -> None:

@@ -59,6 +59,17 @@ def test_every_rollback_goes_further_back_and_never_returns(four: list[Release])
     assert (release(), verbs()) == (four[0], [*before, "agents.version.refused"])
 
 
+def test_a_rollback_of_a_repair_goes_to_what_was_in_force_before_it_and_not_to_what_was_rolled_away(twice: Path) -> None:
+    bad = release()
+    registry.rollback("numbers", actor=SYSTEM)
+    good = release()
+    publish(numbers(twice, reading=READING.replace("1}", "3}")))
+    assert release() not in (good, bad)
+    assert registry.rollback("numbers", actor=SYSTEM).to_release == good.digest
+    with pytest.raises(Conflict, match="nothing older"):
+        registry.rollback("numbers", actor=SYSTEM)
+
+
 def test_a_rollback_passes_over_what_only_drafts_ran_with(folder: Path) -> None:
     publish(folder)
     first = release()
@@ -122,6 +133,14 @@ def test_every_rollback_of_an_agent_goes_to_a_lower_number(folder: Path) -> None
     with pytest.raises(Conflict, match=r"nothing older .*version 1 is the first .*for --to: 3, 2"):
         registry.rollback("reader", actor=SYSTEM)
     assert registry.rollback("reader", actor=SYSTEM, to=3).forward
+
+
+def test_a_rollback_of_a_repaired_agent_passes_over_the_version_that_was_rolled_away(folder: Path) -> None:
+    for limit in ("5s", "6s"):
+        publish(numbers(folder, reader=READER.replace("5s", limit)))
+    registry.rollback("reader", actor=SYSTEM)
+    publish(numbers(folder, reader=READER.replace("5s", "7s")))
+    assert registry.rollback("reader", actor=SYSTEM).to_version == 1
 
 
 def test_a_pipeline_goes_back_to_a_version_by_number(folder: Path) -> None:

@@ -208,3 +208,18 @@ async def test_a_place_freed_while_a_cancelled_waiter_has_not_noticed_goes_to_th
     await freed(place)
     await asyncio.gather(cancelled, return_exceptions=True)
     assert [each.key for each in served] == ["b"]
+
+
+async def test_what_is_offered_to_a_run_is_its_own_in_this_turn_of_the_loop_and_then_anybodys(make: Make) -> None:
+    children, served = make(1), list[Place]()
+    place = await children.take(run(2), "b")
+    task = await waiting(children, 1, "a", served)
+    children.offer(run(2), place)
+    mine = children.take_now(run(2), "b")
+    assert mine is place and not served
+    children.offer(run(2), place)
+    assert children.take_now(run(3), "b") is None
+    await task
+    assert len(served) == 1
+    children.offer(run(1), served[0])
+    assert children.take_now(run(1), "another version") is not None

@@ -1,6 +1,7 @@
 """A run whose first call would only wait for a child isn't begun: nothing is written of it, and it can be ended at once."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -99,3 +100,15 @@ def test_it_fails_at_its_deadline_though_nothing_comes_free(tmp_path: Path) -> N
     said = pipelines.document(runs[1])
     assert (said["outcome"], said["failure"]["cause"]) == ("failed", "deadline")
     assert not (tmp_path / "younger").exists()
+
+
+def test_when_what_held_a_child_is_killed_only_the_run_that_gets_the_next_one_is_begun(tmp_path: Path) -> None:
+    """Else all of them were begun, and most failed at a deadline of work that was never sent."""
+    pipelines.publish(tmp_path / "p", functions=WORK, agents=[agent("worker", "work:run", timeout="1s")], steps=STEPS)
+    runs = [pipelines.start(input={"place": str(tmp_path), "name": str(number)}) for number in range(4)]
+    asyncio.run(Engine(EngineOptions(only=frozenset(run.id for run in runs), children=1)).run())
+    said = [pipelines.document(run) for run in runs]
+    assert [each["failure"]["cause"] for each in said] == ["deadline"] * 4
+    assert [(tmp_path / str(number)).exists() for number in range(4)] == [True] * 4
+    begun = sorted(run.steps.get(key="work").started_at for run in runs)
+    assert all(later - earlier >= timedelta(seconds=1) for earlier, later in itertools.pairwise(begun))

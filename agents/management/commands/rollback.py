@@ -12,10 +12,11 @@ from audit.management.persons import PersonsCommand
 
 EPILOG = """\
 what happens:
-  A pipeline runs again the release that was made before its present one and had been published: the same pipeline
-  version with the same agent versions and their code. An agent goes to its version before, which goes into every
-  pipeline that runs the present one. Runs that were started keep what they were started with. A second rollback goes
-  further back; --to and --release also lead to newer ones.
+  A pipeline runs again the release that was in force last of all that were made before its present one: the same
+  pipeline version with the same agent versions and their code. An agent goes to its version before, in the same sense,
+  which goes into every pipeline that runs the present one. Runs that were started keep what they were started with. Your
+  files stay as they are: what they say is published again with the next apply --publish. A second rollback goes further
+  back; --to and --release also lead to newer ones.
 
 examples:
   manage.py rollback my-pipeline
