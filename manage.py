@@ -5,7 +5,11 @@ Knows only the name of the settings and how commands are listed; every command l
 """
 
 import os
+import signal
 import sys
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started us wants it ignored
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a command is at work, Ctrl-C leaves nothing behind and has nothing to say
 
 from django.conf import settings
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 from audit.errors import BadJson
@@ -37,8 +38,12 @@ def read(text: str, what: str) -> Any:
         raise (NoJson if isinstance(error, _Constant) else BadJson)(f"{what} {error}") from None
     except RecursionError:
         raise BadJson(f"{what} {_TOO_DEEP}") from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise NoJson(f"{what} is not JSON: {visible(error, 200)}") from None
+    except ValueError:  # the one that is left: Python reads no longer numbers
+        raise BadJson(
+            f"{what} holds a number of more than {sys.get_int_max_str_digits():,} digits, which is larger than any that can be kept"
+        ) from None
     return value
 
 

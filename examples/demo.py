@@ -1,4 +1,4 @@
-"""`make demo`: six runs of three real pipelines over real input, the saves first, each held to what it promises.
+"""`make demo`: six runs of four real pipelines over real input, the saves first, each held to what it promises.
 
 Types what a person would type (`manage.py …`, in this installation, so `make serve` shows the runs afterwards), reads the
 runs' own JSON documents, and exits 1 if one of them did not come out as promised. Safe to repeat.
@@ -141,7 +141,7 @@ THEN = (
 
 def main() -> int:
     began = time.monotonic()
-    say("Orchestra: six runs of three pipelines. Two of them must not pass, and one must not go on by itself.\n", "bold")
+    say("Orchestra: six runs of four pipelines. Two of them must not pass, and one must not go on by itself.\n", "bold")
     try:
         for arguments in (*SETUP, *SETUP_BESIDE):
             say(f"$ {typed(arguments)}", "dim")

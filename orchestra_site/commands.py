@@ -5,20 +5,22 @@ Knows no command: each says its own line. Called by manage.py.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from textwrap import wrap
 from typing import Final
 
-from django.core.management import ManagementUtility, get_commands, load_command_class
+from django.core.management import BaseCommand, ManagementUtility, get_commands, load_command_class
 
 from audit.errors import NotSetUp, Unavailable
 from audit.management.database import database_expected, exit_status
 
 TRACEBACK: Final = "--traceback"
+INTERRUPTED: Final = 128 + signal.SIGINT
 MAKES_TABLES: Final = "migrate"
 APPS: Final = ("agents", "runs", "approvals", "audit", "orchestra_site")
-SERVED: Final = (MAKES_TABLES, "check", "changepassword", "shell")
+SERVED: Final = (MAKES_TABLES, "check", "shell")
 """Of Django's: those that an installation needs."""
 
 
@@ -32,11 +34,19 @@ class Utility(ManagementUtility):
         try:
             with database_expected():
                 return super().execute()
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
         except (NotSetUp, Unavailable) as error:
             if isinstance(error, NotSetUp) and MAKES_TABLES in self.argv[1:2]:
                 raise  # it would tell somebody to type what they have just typed
             sys.stderr.write(f"{error.message}\n")
             sys.exit(exit_status(error))
+
+    def fetch_command(self, subcommand: str) -> BaseCommand:
+        """From here on it is the command's to say what Ctrl-C does; before, it just ends the process (manage.py)."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return super().fetch_command(subcommand)
 
     def main_help_text(self, commands_only: bool = False) -> str:
         return super().main_help_text(commands_only=True) if commands_only else "\n".join(_lines())

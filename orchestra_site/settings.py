@@ -302,8 +302,8 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}},
-    "filters": {"no_bad_news": {"()": "orchestra_site.health.logs.NoBadNews"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr, "filters": ["one_line"]}},
+    "filters": {"no_bad_news": {"()": "orchestra_site.health.logs.NoBadNews"}, "one_line": {"()": "orchestra_site.health.logs.OneLine"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{app: {"level": _LEVEL} for app in ("audit", "agents", "runs", "approvals", "orchestra_site")},

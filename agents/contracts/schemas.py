@@ -31,6 +31,15 @@ _PLAIN = frozenset(
     | {"title", "description", "default", "deprecated", "readOnly", "writeOnly", "examples", "contentEncoding", "contentMediaType"}
     | {"discriminator"}  # what pydantic writes for tagged unions; it decides nothing
 )
+_CHECKED = frozenset(
+    "date date-time time duration email idn-email hostname idn-hostname ipv4 ipv6 uri uri-reference uri-template iri iri-reference uuid "
+    "json-pointer relative-json-pointer regex".split()
+)
+_SAID_BY_HINTS = frozenset(
+    "path file-path directory-path binary base64 base64url password json-string multi-host-uri ipvanyaddress ipvanyinterface ipvanynetwork "
+    "ipv4interface ipv6interface ipv4network ipv6network color phone decimal zoneinfo".split()
+)
+"""What pydantic writes of some types, whose converting checks them."""
 _KNOWN = _ONE | _LISTS | _NAMED | _PLAIN
 _FORBIDDEN = {
     "$id": "leave it out; names of other documents are never looked up",
@@ -104,7 +113,7 @@ def _node_problems(place: str, node: Any, depth: int) -> Iterator[str]:
         yield from (where + text for text in _keyword_problems(key))
     if node.get("$schema", DIALECT) not in {DIALECT, DIALECT + "#"}:
         yield f"{where}$schema must be {DIALECT}, or left out"
-    yield from (where + text for text in _cost_problems(node))
+    yield from (where + text for text in (*_format_problems(node.get("format")), *_cost_problems(node)))
 
 
 def _keyword_problems(key: str) -> Iterator[str]:
@@ -113,6 +122,13 @@ def _keyword_problems(key: str) -> Iterator[str]:
     elif key not in _KNOWN and not key.startswith("x-"):
         near = get_close_matches(key, _KNOWN, n=1)
         yield f"unknown keyword {key!r}" + (f"; did you mean {near[0]!r}?" if near else "; nothing would check it")
+
+
+def _format_problems(said: Any) -> Iterator[str]:
+    if isinstance(said, str) and said not in _CHECKED | _SAID_BY_HINTS:
+        near = get_close_matches(said, _CHECKED, n=1)
+        known = f"did you mean {near[0]!r}?" if near else f"those that are checked: {', '.join(sorted(_CHECKED))}"
+        yield f"unknown format {said[:80]!r}; {known}"
 
 
 def _cost_problems(node: Mapping[str, Any]) -> Iterator[str]:

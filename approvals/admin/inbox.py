@@ -108,7 +108,8 @@ class CommentForm(forms.Form):
 @admin.register(Request)
 class RequestAdmin(LongListAdmin):
     heading = "Approvals"
-    nothing = "A call that needs your yes waits here until you have said it, or its time is over. The filter has what else is open, or over."
+    begins_with = ("Nothing waits for you.", f"?shows={OPEN}", "All that is open")
+    nothing = "A call that needs your yes waits here until you have said it, or its time is over."
     change_list_template = "admin/runs/pressing.html"
     list_display = ("call_of", "what_for", "risk_tier", "waited", "until", "asks", "reads")
     list_display_links = ("call_of",)

@@ -64,6 +64,9 @@ class ReadOnlyAdmin(_ModelAdmin):
     nothing: ClassVar[str] = ""
     """What an empty list says beyond that it is empty: how something comes into it."""
 
+    begins_with: ClassVar[tuple[str, str, str] | None] = None
+    """Of a list that shows a part before any filter is chosen: what is said where that part is empty, the query that shows more, and its words."""
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
         return False
 

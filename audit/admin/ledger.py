@@ -22,6 +22,7 @@ from audit.admin.paging import LongListAdmin, a_lane_for_each_team
 from audit.models import Charge, Entry, Message, Opening, Pending
 from audit.models.entry import EntryQuerySet
 from audit.requests import actor_of
+from audit.stored import whole
 from audit.templatetags.showing import badge, pretty
 from audit.visible import visible
 from audit.wording import instant, money
@@ -99,7 +100,7 @@ class EntryAdmin(LongListAdmin):
         committed = sorted((envelope or {}).get("commitments", {}))
         return {
             "intact": envelope is not None,
-            "record": _readable(bytes(row.body)),
+            "record": _readable(whole(row.body)),
             "openings": [(path, pretty(opened[path]) if path in opened else None) for path in committed],
         }
 

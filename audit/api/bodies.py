@@ -11,6 +11,7 @@ from typing import IO, Any
 from rest_framework.parsers import BaseParser
 
 from audit.api.errors import TooLarge
+from audit.errors import BadJson
 from audit.strict_json import loads
 
 MOST_BYTES = 1024 * 1024
@@ -31,6 +32,8 @@ class StrictJSON(BaseParser):
         data = stream.read(most + 1)
         if len(data) > most:
             raise _too_large(len(data), most)
+        if str(announced or "").isdecimal() and len(data) < int(str(announced)):
+            raise BadJson(f"the body ends after {len(data):,} of the {int(str(announced)):,} bytes that Content-Length announced; send it whole")
         return loads(data)
 
 

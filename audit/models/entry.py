@@ -14,6 +14,7 @@ from django.db import models
 from audit.actors import Actor
 from audit.canonical import digest_bytes, entry_bytes
 from audit.clock import to_text
+from audit.stored import whole
 from audit.visible import visible
 
 # With its value in the statement: SQLite takes an index of some rows only where it reads there that no others are wanted.
@@ -84,18 +85,18 @@ class Entry(models.Model):
     @property
     def digest(self) -> str:
         """SHA-256 of the stored bytes: what the run's next entry holds as `prev`."""
-        return digest_bytes(bytes(self.body))
+        return digest_bytes(whole(self.body))
 
     def envelope(self) -> dict[str, Any]:
         """The record itself, parsed from the stored bytes."""
-        parsed: dict[str, Any] = json.loads(bytes(self.body))
+        parsed: dict[str, Any] = json.loads(whole(self.body))
         return parsed
 
     def trusted_envelope(self) -> dict[str, Any] | None:
         """The envelope, or None where its bytes are not canonical or the columns say something else than the bytes."""
         try:
-            parsed: Any = json.loads(bytes(self.body))
-            intact = _has_shape(parsed) and entry_bytes(parsed) == bytes(self.body)
+            parsed: Any = json.loads(whole(self.body))
+            intact = _has_shape(parsed) and entry_bytes(parsed) == whole(self.body)
         except ValueError:  # not JSON, not UTF-8, or nothing an entry may hold
             return None
         return parsed if intact and self._columns() == _columns_in(parsed) else None

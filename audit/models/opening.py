@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.db import models
 
 from audit.canonical import commitment
+from audit.stored import whole
 from audit.visible import visible
 
 
@@ -45,9 +46,9 @@ class Opening(models.Model):
     @property
     def held(self) -> bytes:
         """The value's canonical bytes, wherever they lie."""
-        return bytes(self.value) if self.value or self.blob is None else bytes(self.blob.value)
+        return whole(self.value) if self.value or self.blob is None else whole(self.blob.value)
 
     @property
     def commitment(self) -> str:
         """What the entry must say for this opening to be the one it committed to."""
-        return commitment(bytes(self.salt), self.held)
+        return commitment(whole(self.salt), self.held)

@@ -65,6 +65,7 @@ def _absorb_verdict(walk: Walk, step: Step, said: Mapping[str, Any]) -> None:
         scope=scope_at(walk.run, walk.frames, prefix, plan.last),
         result=result_of(walk.before) if final else None,
         blames=plan.last if final else _node_before(walk, prefix),
+        now=walk.now,
     )
     held = Held(verdict)
     done = replace(step, state=moved(step.state, StepEvent.RETURN), held=held, finished_at=walk.now)

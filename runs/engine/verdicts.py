@@ -4,6 +4,7 @@ The verifier is believed only where it says what it read; expressions are checke
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from agents import contracts, expressions
@@ -17,10 +18,17 @@ FRESHNESS: Final = "as-of"
 
 
 def judged(
-    said: Mapping[str, Any], *, by: str, criteria: Sequence[Criterion], scope: Mapping[str, Any], result: Held | None, blames: str | None
+    said: Mapping[str, Any],
+    *,
+    by: str,
+    criteria: Sequence[Criterion],
+    scope: Mapping[str, Any],
+    result: Held | None,
+    blames: str | None,
+    now: datetime,
 ) -> dict[str, Any]:
     """The verdict of record: every check with who made it, and one word over all. `scope` is what criteria may name."""
-    checks = [_believed(check, by, blames) for check in said["checks"]]
+    checks = [_believed(check, by, blames, now) for check in said["checks"]]
     has_judged = bool(checks)
     checks += [_unanswered(criterion, by, blames) for criterion in criteria if _is_unanswered(criterion, checks)]
     checks += [_expressed(criterion, scope, blames) for criterion in criteria if criterion.expression is not None]
@@ -39,13 +47,23 @@ def overall(checks: Sequence[Mapping[str, Any]], *, has_judged: bool) -> str:
     return PASS
 
 
-def _believed(check: Mapping[str, Any], by: str, blames: str | None) -> dict[str, Any]:
+def _believed(check: Mapping[str, Any], by: str, blames: str | None, now: datetime) -> dict[str, Any]:
     record = {**check, "by": by}
     if check["verdict"] == FAIL and not check.get("blames"):
         record["blames"] = blames
     if check["verdict"] == PASS and not check["read"]:
         record |= {"verdict": INCONCLUSIVE, "why": f"it says pass and names nothing that it read: {check['why']}"}
+    elif check["verdict"] == PASS and (odd := next((one["at"] for one in check["read"] if not _can_have_been(one, now)), None)) is not None:
+        record |= {"verdict": INCONCLUSIVE, "why": f"it says pass and that it read something at {odd}, when nobody can have by now: {check['why']}"}
     return record
+
+
+def _can_have_been(read: Mapping[str, Any], now: datetime) -> bool:
+    try:
+        at = contracts.observed_at(read, "at")
+    except ValueError:  # an instant that no calendar here has, such as one of the year 0
+        return False
+    return at is not None and at <= now + FUTURE_TOLERANCE
 
 
 def _is_unanswered(criterion: Criterion, checks: Sequence[Mapping[str, Any]]) -> bool:

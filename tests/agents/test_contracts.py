@@ -44,6 +44,8 @@ def test_a_reasonable_schema_is_a_contract(schema: dict[str, Any]) -> None:
         ({"$dynamicRef": "#x"}, "not supported"),
         ({"$schema": "http://json-schema.org/draft-07/schema#"}, "2020-12"),
         ({"proprties": {}}, "did you mean 'properties'"),
+        ({"format": "emial"}, "unknown format 'emial'; did you mean 'email'?"),
+        ({"format": "colour"}, "unknown format 'colour'; those that are checked: date, date-time, "),
         ({"pattern": "(?=a)b"}, "look-around"),
         ({"pattern": "("}, "regex"),
         ({"pattern": "a" * 257}, "256"),

@@ -54,6 +54,8 @@ def test_the_inbox_shows_what_waits_for_me_first_and_all_that_is_open_if_asked(r
     assert rows(bob) == [request_of_alice] and rows(alice) == []
     assert rows(alice, "?shows=open") == [request_of_alice] and rows(alice, "?shows=ended") == []
     assert rows(signed_in("charlie"), "?shows=open") == []
+    said = text(alice.get(INBOX))
+    assert 'Nothing waits for you. <a class="o-link" href="?shows=open">All that is open</a>' in said and "Nothing here yet" not in said
     assert "for your approval of a call of &#x27;worker&#x27;" in text(bob.get(reverse("admin:index")))
     assert "for your approval" not in text(alice.get(reverse("admin:index")))
 

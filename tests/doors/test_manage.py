@@ -1,5 +1,7 @@
 """`manage.py` without a command, and what a web server gets for HEAD."""
 
+import signal
+
 import pytest
 from django.core.management import get_commands
 from django.core.wsgi import get_wsgi_application
@@ -40,3 +42,22 @@ def test_the_answer_to_head_has_the_length_of_get_and_no_body(path: str) -> None
     assert sent[0][0].split()[0] == str(whole.status_code)
     if "csrf" not in whole.content.decode():
         assert sent[0][1]["Content-Length"] == str(len(whole.content))
+
+
+def test_a_command_that_is_interrupted_leaves_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agents.management.commands.can.Command.handle", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        Utility(["manage.py", "can", "reader", "read", "feed:a"]).execute()
+    assert ended.value.code == 130 and capsys.readouterr().err == ""
+
+
+def test_until_a_command_is_at_work_an_interrupt_just_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # as manage.py does
+    try:
+        Utility(["manage.py"]).fetch_command("can")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)

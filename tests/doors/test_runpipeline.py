@@ -1,6 +1,7 @@
 """The command runpipeline: every exit status, what a person reads, what a script reads, and being interrupted."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -226,7 +227,7 @@ def test_json_that_rest_refuses_is_refused_here_too(typed_input: None, tmp_path:
     for name in ("any", "list"):  # one takes anything, and text is something
         with pytest.raises(BadInput, match=f"--input {name} .*{why}"):
             given(f"{name}={text}")
-    assert given("any=NaN", "any=[no json") == {"any": "[no json"}
+    assert given("any=NaN") == {"any": "NaN"} and given("any=[no json") == {"any": "[no json"}
 
 
 def test_inputs_win_over_the_file(typed_input: None, tmp_path: Path) -> None:
@@ -252,6 +253,12 @@ def test_an_instant_needs_its_offset() -> None:
             instant_given(beyond)
     with pytest.raises(BadInput, match="--as-of: 'now␀' is not an instant; write it like"):
         instant_given("now\x00")
+
+
+def test_an_input_that_is_given_twice_is_refused(sample: None) -> None:
+    done = typed("runpipeline", "sample", "--input", "how=wait", "--input", "how=raise")
+    assert done.status == 2 and "--input how is given 2 times; give it once" in " ".join(done.err.split())
+    assert not Run.objects.exists()
 
 
 # --- watching ---
@@ -296,6 +303,19 @@ def test_an_interrupt_cancels_the_run_and_waits_for_its_end(sample: None, tmp_pa
     assert (done.status, done.out.split()[0]) == (14, "cancelled")
     assert "cancelling; once more leaves at once" in done.err
     assert Run.objects.get().cancel_requested_by == "system:system"
+
+
+def test_an_interrupt_while_the_run_is_being_started_cancels_it(sample: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = services.start_run
+
+    def interrupted(**said: Any) -> Run:
+        os.kill(os.getpid(), signal.SIGINT)
+        return start(**said)
+
+    monkeypatch.setattr(services, "start_run", interrupted)
+    done = typed("runpipeline", "sample", "--input", "how=wait", "--input", f"folder={tmp_path}")
+    assert (done.status, done.out.split()[0], Run.objects.get().outcome) == (14, "cancelled", "cancelled")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_interrupt_by_whoever_may_not_cancel_says_so_and_the_run_ends_as_it_would(

@@ -87,6 +87,17 @@ def test_a_stored_result_changed_afterwards_reads_broken(verified: Run) -> None:
     assert sweeps.sweep().broken == 1
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite keeps a value of another kind in a column of bytes")
+@pytest.mark.parametrize("path", ["result", "input"])
+def test_text_put_in_the_place_of_stored_bytes_is_caught_and_stops_nobody_s_look(verified: Run, path: str) -> None:
+    entries = f"SELECT id FROM audit_entry WHERE run = '{verified.id.hex}'"
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE audit_opening SET value = '{{\"n\":2}}' WHERE path = %s AND entry IN ({entries})", [path])
+        assert cursor.rowcount > 0
+    assert pipelines.document(verified)["exit_status"] == (16 if path == "result" else 0)
+    assert sweeps.sweep().broken == (path == "result")
+
+
 def test_another_verdict_put_in_place_of_the_one_that_ended_the_run_reads_broken(verified: Run) -> None:
     other = pipelines.start(input={"go": "", "other": 1})
     pipelines.drive(other)

@@ -1,5 +1,6 @@
 """`manage.py reverify`: parse, call runs.services.reverify, drive the new judgement here, say how it ended."""
 
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -7,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from audit.management.persons import PersonsCommand
 from runs import services
-from runs.management.terminal import Screen, add_json, attend, finish
+from runs.management.terminal import Interrupts, Screen, add_json, attend, finish
 
 EPILOG = """\
 what happens:
@@ -33,9 +34,11 @@ class Command(PersonsCommand):
         add_json(parser, "print the new run as one JSON document on stdout and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        screen = Screen(options)
-        with screen.refusals():
-            actor = self.actor()
-            run = services.reverify(run=options["run"], actor=actor, kept_for=uuid4())
-        attend(run, screen=screen, actor=actor, drive=True)
+        screen, kept = Screen(options), Interrupts()
+        with ExitStack() as stack:
+            with screen.refusals():
+                actor = self.actor()
+                stack.enter_context(kept)
+                run = services.reverify(run=options["run"], actor=actor, kept_for=uuid4())
+            attend(run, screen=screen, actor=actor, drive=True, kept=kept)
         finish(str(run.id), screen=screen, actor=actor)

@@ -1,5 +1,6 @@
 """`manage.py runpipeline`: parse, call runs.services.start_run, drive the run here (or queue it), say how it ended."""
 
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -8,7 +9,7 @@ from django.core.management.base import CommandParser
 from audit.management.persons import WHO, PersonsCommand
 from runs import services
 from runs.errors import BadInput
-from runs.management.terminal import Screen, add_json, attend, finish, inputs_given, instant_given
+from runs.management.terminal import Interrupts, Screen, add_json, attend, finish, inputs_given, instant_given
 
 EPILOG = """\
 input:
@@ -60,16 +61,18 @@ class Command(PersonsCommand):
         add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        screen, queue = Screen(options), options["queue"]
-        with screen.refusals():
-            actor = self.actor()
-            with services.refused_starts(pipeline=options["name"], actor=actor):
-                if options["wait"] and not queue:
-                    raise BadInput("--wait goes with --queue; without it the command waits anyway")
-                given = inputs_given(options["name"], pairs=options["input"], file=options["input_file"], draft=options["draft"], actor=actor)
-                as_of = instant_given(options["as_of"])
-            kept_for = None if queue else uuid4()
-            run = services.start_run(pipeline=options["name"], input=given, actor=actor, draft=options["draft"], as_of=as_of, kept_for=kept_for)
-        if not queue or options["wait"]:
-            attend(run, screen=screen, actor=actor, drive=not queue)
+        screen, queue, kept = Screen(options), options["queue"], Interrupts()
+        with ExitStack() as stack:
+            with screen.refusals():
+                actor = self.actor()
+                with services.refused_starts(pipeline=options["name"], actor=actor):
+                    if options["wait"] and not queue:
+                        raise BadInput("--wait goes with --queue; without it the command waits anyway")
+                    given = inputs_given(options["name"], pairs=options["input"], file=options["input_file"], draft=options["draft"], actor=actor)
+                    as_of = instant_given(options["as_of"])
+                kept_for = None if queue else uuid4()
+                stack.enter_context(kept)
+                run = services.start_run(pipeline=options["name"], input=given, actor=actor, draft=options["draft"], as_of=as_of, kept_for=kept_for)
+            if not queue or options["wait"]:
+                attend(run, screen=screen, actor=actor, drive=not queue, kept=kept)
         finish(str(run.id), screen=screen, actor=actor)

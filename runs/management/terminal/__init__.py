@@ -6,6 +6,7 @@ No rule lives here: it parses, calls the loop or one use-case, and renders. Text
 from .attending import attend
 from .finishing import finish
 from .inputs import inputs_given, instant_given
+from .interrupts import Interrupts
 from .screen import Screen, add_json
 
-__all__ = ["Screen", "add_json", "attend", "finish", "inputs_given", "instant_given"]
+__all__ = ["Interrupts", "Screen", "add_json", "attend", "finish", "inputs_given", "instant_given"]

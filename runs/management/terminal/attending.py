@@ -7,7 +7,6 @@ it to a worker. Runs in the main thread's loop.
 import asyncio
 import contextlib
 import os
-import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from audit import clock
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
 from runs import services, sweeps
+from runs.management.terminal.interrupts import HEEDED, Interrupts
 from runs.management.terminal.progress import Progress
 from runs.management.terminal.screen import Screen
 from runs.management.terminal.tracking import Tracker
@@ -50,11 +50,14 @@ class Standing(Enum):
     NEEDS_SOMEBODY = "needs somebody"
 
 
-def attend(run: Run, *, screen: Screen, actor: Actor, drive: bool) -> None:
-    """Return when the run has ended, when one that is driven here needs somebody to go on, or when the person has left it."""
+def attend(run: Run, *, screen: Screen, actor: Actor, drive: bool, kept: Interrupts) -> None:
+    """Return when the run has ended, when one that is driven here needs somebody to go on, or when the person has left it.
+
+    `kept`: within which it was started.
+    """
     attendance = _Attendance(run, screen, actor)
     with attendance.progress.shown():
-        asyncio.run(attendance.through(drive=drive))
+        asyncio.run(attendance.through(drive=drive, kept=kept))
 
 
 class _Attendance:
@@ -72,10 +75,12 @@ class _Attendance:
         self._kept_for = run.lease_owner if run.fence == 0 else None
         """The engine that it was started for: the first one here. Whoever comes later has an id of its own."""
 
-    async def through(self, *, drive: bool) -> None:
+    async def through(self, *, drive: bool, kept: Interrupts) -> None:
         loop, self._drives = asyncio.get_running_loop(), drive
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in HEEDED:
             loop.add_signal_handler(number, self._interrupted)
+        if kept.came:
+            self._interrupted()
         try:
             await (self._go_on(loop) if drive else self._follow())
             await asyncio.gather(*self._asks)

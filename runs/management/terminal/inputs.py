@@ -4,6 +4,7 @@ All problems are said at once. Knows which schema applies, not whether the input
 """
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
@@ -37,6 +38,8 @@ def inputs_given(pipeline: str, *, pairs: Sequence[str], file: str | None, draft
     schema = _schema_of(pipeline, draft=draft, actor=actor)
     given = _from_file(file) if file is not None else {}
     problems: list[str] = []
+    names = Counter(pair.partition("=")[0] for pair in pairs)
+    problems += [f"--input {visible(name, 60)} is given {count} times; give it once" for name, count in names.items() if name and count > 1]
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not name or not equals:

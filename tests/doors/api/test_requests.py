@@ -1,5 +1,6 @@
 """What a request may look like, and how each refusal is said: problem+json everywhere below /api/."""
 
+import io
 import json
 import logging
 import tomllib
@@ -38,13 +39,26 @@ def somebody(alice: User) -> Caller:
         (b'{"input": "\xff"}', "not UTF-8"),
         (b'{"input": ' + NESTED + b"}", "deeper than 64"),
         (DEEP, "deeper than 64"),
-        (b"9" * 5_000, "not JSON"),
+        (b"9" * 5_000, "more than 4,300 digits"),
     ],
 )
 def test_a_body_that_is_not_strict_json_is_refused_with_what_is_wrong(somebody: Caller, body: bytes, says: str) -> None:
     refused = somebody.send("POST", "/runs/", body)
     assert (refused.status, refused.code) == (400, "bad-json")
     assert says in refused.body["detail"]
+
+
+def test_a_body_that_ends_before_its_announced_length_starts_nothing(somebody: Caller) -> None:
+    cut = b'{"pipeline": "sample", "input": {}}'
+    said = {
+        "HTTP_AUTHORIZATION": f"Bearer {somebody.token}",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": "500",
+        "wsgi.input": io.BytesIO(cut),
+    }
+    refused = Client().generic("POST", "/api/v1/runs/", **said)
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad-json")
+    assert f"ends after {len(cut)} of the 500 bytes" in refused.json()["detail"]
 
 
 def test_a_body_that_lacks_what_is_needed_or_has_more_is_refused_with_every_problem(somebody: Caller) -> None:

@@ -5,11 +5,11 @@ import pytest
 from runs.engine.values import Criterion, Held
 from runs.engine.verdicts import digest, judged
 
-from .factories import AT, check, later, verdict
+from .factories import AT, READ, check, later, verdict
 
 
 def judge(said, *, criteria=(), scope=None, result=None, by="judge"):
-    return judged(said, by=by, criteria=criteria, scope=scope or {}, result=result, blames="write")
+    return judged(said, by=by, criteria=criteria, scope=scope or {}, result=result, blames="write", now=AT)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,14 @@ def test_a_pass_that_names_nothing_read_is_no_pass():
     said = judge({"checks": [check("pass", read=[])]})
     assert said["verdict"] == "inconclusive"
     assert said["checks"][0]["why"] == "it says pass and names nothing that it read: seen"
+
+
+@pytest.mark.parametrize("at", ["2027-03-01T12:00:00Z", "0000-01-01T00:00:00Z", later(120).isoformat()])
+def test_a_pass_that_read_something_when_nobody_can_have_is_no_pass(at):
+    said = judge({"checks": [check("pass", read=[READ, {**READ, "at": at}]), check("fail", read=[{**READ, "at": at}])]})
+    assert [each["verdict"] for each in said["checks"]] == ["inconclusive", "fail"]
+    assert said["checks"][0]["why"] == f"it says pass and that it read something at {at}, when nobody can have by now: seen"
+    assert judge({"checks": [check("pass", read=[{**READ, "at": later(1).isoformat()}])]})["verdict"] == "pass"
 
 
 def test_a_fail_needs_no_reading_to_count():
