@@ -196,7 +196,7 @@ def _releases(pipeline: Pipeline) -> tuple[Choices, Choices]:
         return [], []
     now = {name: agent["version"] for name, agent in current.manifest["agents"].items()}
     rows = pipeline.releases.select_related("version").filter(published_at__isnull=False).exclude(pk=current.pk).order_by("-created_at")
-    older = rows.filter(created_at__lt=current.created_at).order_by("-published_at", "-created_at")[:MOST_RELEASES]
+    older = pipeline.releases.select_related("version").before(current)[:MOST_RELEASES]
     newer = rows.filter(created_at__gte=current.created_at)[:MOST_RELEASES]
     return [(row.digest, _named(row, now)) for row in older], [(row.digest, _named(row, now)) for row in newer]
 
@@ -211,10 +211,9 @@ def _named(release: Release, now: Mapping[str, int]) -> str:
 def _versions(agent: Agent) -> tuple[Choices, Choices]:
     """(older, newer) than the published one, ordered as the releases are."""
     live = Version.objects.of(agent).filter(state=VersionState.PUBLISHED).first()
-    at = 0 if live is None else live.number
-    rows = Version.objects.of(agent).filter(published_at__isnull=False).exclude(state=VersionState.PUBLISHED).order_by("-number")
-    older, newer = rows.filter(number__lt=at).order_by("-published_at", "-number")[:MOST], rows.filter(number__gt=at)[:MOST]
-    return [_numbered(row) for row in older], [_numbered(row) for row in newer]
+    newer = Version.objects.of(agent).filter(published_at__isnull=False, number__gt=0 if live is None else live.number).order_by("-number")
+    older = Version.objects.none() if live is None else Version.objects.before(live)
+    return [_numbered(row) for row in older[:MOST]], [_numbered(row) for row in newer[:MOST]]
 
 
 def _numbered(row: Version) -> tuple[str, str]:

@@ -36,10 +36,11 @@ _CHECKED = frozenset(
     "json-pointer relative-json-pointer regex".split()
 )
 _SAID_BY_HINTS = frozenset(
-    "path file-path directory-path binary base64 base64url password json-string multi-host-uri ipvanyaddress ipvanyinterface ipvanynetwork "
-    "ipv4interface ipv6interface ipv4network ipv6network color phone decimal zoneinfo".split()
+    "path file-path directory-path socket-path binary base64 base64url password json-string multi-host-uri name-email color fraction zoneinfo "
+    "ipvanyaddress ipvanyinterface ipvanynetwork ipv4interface ipv6interface ipv4network ipv6network "
+    "uuid1 uuid3 uuid4 uuid5 uuid6 uuid7 uuid8".split()
 )
-"""What pydantic writes of some types, whose converting checks them."""
+"""What pydantic writes of some types, which check it as they convert."""
 _KNOWN = _ONE | _LISTS | _NAMED | _PLAIN
 _FORBIDDEN = {
     "$id": "leave it out; names of other documents are never looked up",

@@ -32,6 +32,10 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
         theirs = Pipeline.objects.visible_to(actor).filter(pk=models.OuterRef("pipeline_id"))
         return self if actor.sees_everything else self.filter(models.Exists(theirs))
 
+    def before(self, release: Release) -> Self:
+        """Those that were ever published and made earlier than this one; first the one that was in force last."""
+        return self.filter(published_at__isnull=False, created_at__lt=release.created_at).order_by("-published_at", "-created_at")
+
     def update(self, **values: Any) -> int:
         """As Django's, but only `published_at`."""
         if values.keys() - {"published_at"}:

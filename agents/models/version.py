@@ -60,6 +60,11 @@ class VersionQuerySet(models.QuerySet["Version"]):
         """All versions of one agent or pipeline."""
         return self.filter(agent=owner) if isinstance(owner, Agent) else self.filter(pipeline=owner)
 
+    def before(self, version: Version) -> Self:
+        """Those of its owner that were ever published and have a lower number; first the one that was in force last."""
+        published = self.of(version.owner).filter(published_at__isnull=False, number__lt=version.number)
+        return published.order_by("-published_at", "-number")
+
     def move(self, *, old: Iterable[str], new: VersionState, published_at: datetime | None = None) -> int:
         """Move the rows that are in one of the states `old` to `new`; returns how many moved."""
         values: dict[str, Any] = {"state": new}

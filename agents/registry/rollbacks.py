@@ -103,7 +103,7 @@ def _target(pipeline: Pipeline, current: Release, to: int | None, digest: str | 
         return _release_beginning(pipeline, current, digest)
     past = pipeline.releases.select_related("version").filter(published_at__isnull=False).exclude(pk=current.pk).order_by("-created_at")
     if to is None:
-        target = past.filter(created_at__lt=current.created_at).order_by("-published_at", "-created_at").first()
+        target = pipeline.releases.select_related("version").before(current).first()
         if target is None:
             raise _nothing_older(pipeline, current, list(past[:MAX_NAMED]))
         return target
@@ -156,7 +156,7 @@ def _agent_back(turn: Turn, agent: Agent, to: int | None) -> RolledBack:
 
 def _earlier_version(agent: Agent, live: Version, to: int | None) -> Version:
     if to is None:
-        older = versions.before(agent, live)
+        older = Version.objects.before(live).first()
         if older is None:
             raise _nothing_older(agent, live, [])
         return older

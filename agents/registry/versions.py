@@ -32,11 +32,6 @@ def newest(owner: Agent | Pipeline) -> Version | None:
     return Version.objects.of(owner).filter(state=VersionState.DRAFT).first() or published(owner)
 
 
-def before(owner: Agent | Pipeline, version: Version) -> Version | None:
-    """The one that was in force last of those with a lower number."""
-    return Version.objects.of(owner).filter(published_at__isnull=False, number__lt=version.number).order_by("-published_at", "-number").first()
-
-
 def draft(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, taken: Taken) -> tuple[Version, tuple[FieldChange, ...], str]:
     """Make the spec the newest version: what stands there already stays, what was published is returned to.
 

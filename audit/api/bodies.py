@@ -26,14 +26,15 @@ class StrictJSON(BaseParser):
         context = parser_context or {}
         most = getattr(context.get("view"), "most_bytes", MOST_BYTES)
         request = context.get("request")
-        announced = request.META.get("CONTENT_LENGTH") if request is not None else None
-        if str(announced or "").isdecimal() and int(str(announced)) > most:
-            raise _too_large(int(str(announced)), most)
+        said = str(request.META.get("CONTENT_LENGTH") if request is not None else "")
+        announced = int(said) if said.isdecimal() else 0
+        if announced > most:
+            raise _too_large(announced, most)
         data = stream.read(most + 1)
         if len(data) > most:
             raise _too_large(len(data), most)
-        if str(announced or "").isdecimal() and len(data) < int(str(announced)):
-            raise BadJson(f"the body ends after {len(data):,} of the {int(str(announced)):,} bytes that Content-Length announced; send it whole")
+        if len(data) < announced:
+            raise BadJson(f"the body ends after {len(data):,} of the {announced:,} bytes that Content-Length announced; send it whole")
         return loads(data)
 
 

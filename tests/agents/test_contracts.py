@@ -1,8 +1,18 @@
 """Contracts: what a schema may be, what breaks it, what covers what, and how old a value says it is."""
 
-from datetime import UTC, datetime, timedelta
+import ipaddress
+import json
+import re
+import warnings
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,3 +188,21 @@ def test_a_verdict_needs_its_evidence() -> None:
     assert contracts.violations(contracts.VERDICT_SCHEMA, {"checks": [{**check, "found": 1, "blames": None}], "as_of": None}) == []
     for wrong in ({**check, "verdict": "ok"}, {**check, "read": [{"source": "f"}]}, {"criterion": "c", "verdict": "pass"}):
         assert contracts.violations(contracts.VERDICT_SCHEMA, {"checks": [wrong]})
+
+
+def formats_of(kind: Any) -> set[str]:
+    try:
+        text = json.dumps(pydantic.TypeAdapter(kind).json_schema())
+    except Exception:  # noqa: BLE001 - what pydantic offers that is no type, or has no schema, says so in many ways
+        return set()
+    return set(re.findall(r'"format": "([^"]+)"', text))
+
+
+def test_every_format_that_pydantic_writes_is_known() -> None:
+    plain = (datetime, date, time, timedelta, Decimal, Fraction, Path, UUID, ZoneInfo, bytes, re.Pattern)
+    addresses = (getattr(ipaddress, f"IPv{version}{kind}") for version in (4, 6) for kind in ("Address", "Network", "Interface"))
+    with warnings.catch_warnings(action="ignore"):  # it offers what it has given up, too
+        theirs = [getattr(pydantic, name) for name in pydantic.__all__]
+        written = {name for kind in (*plain, *addresses, *theirs) for name in formats_of(kind)}
+    assert {"uuid4", "ipv4network", "multi-host-uri"} < written
+    assert [problem for name in sorted(written) for problem in contracts.schema_problems({"format": name})] == []

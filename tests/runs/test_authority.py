@@ -168,6 +168,12 @@ def test_a_transition_under_an_old_fence_is_not_written_and_says_so(run: Run) ->
     assert sum(verbs(run).values()) == 1 and not run.steps.exists()
 
 
+def taken_away(run: Run) -> list[Run]:
+    """In one breath: a heartbeat in between would prolong the lease."""
+    Run.objects.filter(id=run.id).update(lease_until=None)
+    return store.claim(owner=uuid4(), ttl=TTL, limit=1, only=[run.id])
+
+
 def test_a_worker_that_lost_its_run_in_a_call_writes_that_calls_own_truth_and_nothing_else(run: Run, tmp_path: Path) -> None:
     """Another worker claims the run while the first one's function is at work; the first one's answer comes late."""
     wait = tmp_path / "go"
@@ -176,8 +182,7 @@ def test_a_worker_that_lost_its_run_in_a_call_writes_that_calls_own_truth_and_no
     async def lose() -> None:
         async with pipelines.at_work(waiting) as (engine, driving):
             call, driver = engine.tools.committer.call, engine._drivers[waiting.id]
-            await call(Run.objects.filter(id=waiting.id).update, lease_until=None)
-            assert await call(store.claim, owner=uuid4(), ttl=TTL, limit=1, only=[waiting.id]) == [waiting]
+            assert await call(taken_away, waiting) == [waiting]
             record = next(call for call in driver.calls.values() if call.step == "two")
             end = store.confirmed(record, plan=driver.snapshot.plan, run=waiting.id, contained=None, response=None, cause=None)
             driver.inbox.put_nowait(Ended(Returned("two", 1, {"n": 1}), end))

@@ -7,7 +7,6 @@ from types import FrameType
 from typing import Any, Final, Self
 
 HEEDED: Final = (signal.SIGINT, signal.SIGTERM)
-INTERRUPTED: Final = 128 + signal.SIGINT
 
 
 class Interrupts:
@@ -28,5 +27,5 @@ class Interrupts:
 
     def _keep(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - what a handler is given
         if self.came:
-            sys.exit(INTERRUPTED)
+            sys.exit(128 + number)
         self.came = True
