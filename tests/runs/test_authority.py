@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection
+from django.db.models import F
 
 from audit import clock, reports
 from runs import performers, store
@@ -168,6 +169,12 @@ def test_a_transition_under_an_old_fence_is_not_written_and_says_so(run: Run) ->
     assert sum(verbs(run).values()) == 1 and not run.steps.exists()
 
 
+def taken_away(run: Run) -> list[Run]:
+    """In one breath: a heartbeat in between would prolong the lease."""
+    Run.objects.filter(id=run.id).update(lease_until=None)
+    return store.claim(owner=uuid4(), ttl=TTL, limit=1, only=[run.id])
+
+
 def test_a_worker_that_lost_its_run_in_a_call_writes_that_calls_own_truth_and_nothing_else(run: Run, tmp_path: Path) -> None:
     """Another worker claims the run while the first one's function is at work; the first one's answer comes late."""
     wait = tmp_path / "go"
@@ -176,8 +183,7 @@ def test_a_worker_that_lost_its_run_in_a_call_writes_that_calls_own_truth_and_no
     async def lose() -> None:
         async with pipelines.at_work(waiting) as (engine, driving):
             call, driver = engine.tools.committer.call, engine._drivers[waiting.id]
-            await call(Run.objects.filter(id=waiting.id).update, lease_until=None)
-            assert await call(store.claim, owner=uuid4(), ttl=TTL, limit=1, only=[waiting.id]) == [waiting]
+            assert await call(taken_away, waiting) == [waiting]
             record = next(call for call in driver.calls.values() if call.step == "two")
             end = store.confirmed(record, plan=driver.snapshot.plan, run=waiting.id, contained=None, response=None, cause=None)
             driver.inbox.put_nowait(Ended(Returned("two", 1, {"n": 1}), end))
@@ -230,6 +236,26 @@ def test_a_run_that_was_claimed_too_often_without_a_transition_ends_lost(run: Ru
     said = pipelines.drive(run)
     assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "lost", "platform")
     assert said["failure"]["message"].startswith(f"{store.MAX_ATTEMPTS} workers in a row")
+
+
+@pytest.mark.parametrize("mode", ["read", "{idempotent: =input.file}"])
+def test_a_step_whose_worker_was_gone_for_longer_than_its_time_has_it_once_more(tmp_path: Path, mode: str) -> None:
+    """A lease is longer than many a step's time."""
+    more = f"role: {'gather' if mode == 'read' else 'act'}\nmode: {mode}"
+    worker = agent("worker", "work:count", timeout="5s").replace("role: decide\n", "") + f"\n{more}"
+    pipelines.publish(tmp_path / "p", functions=WORK, agents=[worker], steps="- {id: w, agent: worker, with: {file: =input.file, wait: =input.wait}}")
+    run = pipelines.start(input={"file": str(tmp_path / "count"), "wait": str(tmp_path / "go")})
+    pipelines.crash(run, at="progress")
+    gone = timedelta(seconds=30)
+    for rows, ends in ((run.steps.all(), "deadline_at"), (Call.objects.filter(run=run), "not_after")):
+        rows.update(**{ends: F(ends) - gone})
+    before = Call.objects.get(run=run)
+    (tmp_path / "go").touch()
+    assert pipelines.drive(run)["outcome"] == "verified"
+    call = Call.objects.get(run=run, step="w")
+    told = next(entry for entry in reports.entries_of(run.id) if entry["verb"] == "runs.call.resent")
+    assert call.key == before.key and call.not_after > before.not_after + gone and told["facts"]["not_after"] == clock.to_text(call.not_after)
+    assert (tmp_path / "count").read_text() == "xx"
 
 
 def test_a_run_that_kills_each_of_its_workers_ends_lost_though_each_took_it_up(tmp_path: Path) -> None:

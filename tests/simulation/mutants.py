@@ -78,7 +78,7 @@ MUTANTS = (
         "    if known is not None and known.state is CallState.DISPATCHED and known.key not in calls.unsent and request.kind is not CallKind.MODEL:\n"
         "        request, known = replace(request, ordinal=100 + len(calls.records)), None\n",
     ),
-    _one("send again without telling", PLANNING, "facts=(store.resent(known),), ", ""),
+    _one("send again without telling", PLANNING, "resent=again, ", ""),
     _one(
         "forget the intent before the call",
         PLANNING,
