@@ -115,8 +115,8 @@ def _write(
     _let_go(written)
     settled = [_call_row(call, notes[each.run].of([Verb.CALL_CONFIRMED], call.fact.subject), now) for each in written for call in each.settled]
     bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled, answers=False)
-    again = [[call.key, call.not_after] for each in written for call in each.resent]
-    bulk.update_where(Call, match=["key"], change=["not_after"], rows=again, answers=False)
+    again = [[call.key, CallState.DISPATCHED, call.not_after] for each in written for call in each.resent]
+    bulk.update_where(Call, match=["key", "state"], change=["not_after"], rows=again, answers=False)
     steps = [_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened]
     calls = [_new_call(each.run, opened, notes[each.run], now) for each in written for opened in each.opened]
     waits = _new_waits(written, notes)
