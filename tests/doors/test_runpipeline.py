@@ -306,7 +306,7 @@ def test_an_interrupt_cancels_the_run_and_waits_for_its_end(sample: None, tmp_pa
 
 
 def test_an_interrupt_while_the_run_is_being_started_cancels_it(sample: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = services.start_run
+    start, handled = services.start_run, signal.getsignal(signal.SIGINT)
 
     def interrupted(**said: Any) -> Run:
         os.kill(os.getpid(), signal.SIGINT)
@@ -315,7 +315,7 @@ def test_an_interrupt_while_the_run_is_being_started_cancels_it(sample: None, tm
     monkeypatch.setattr(services, "start_run", interrupted)
     done = typed("runpipeline", "sample", "--input", "how=wait", "--input", f"folder={tmp_path}")
     assert (done.status, done.out.split()[0], Run.objects.get().outcome) == (14, "cancelled", "cancelled")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handled
 
 
 def test_an_interrupt_by_whoever_may_not_cancel_says_so_and_the_run_ends_as_it_would(
