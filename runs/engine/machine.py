@@ -58,6 +58,8 @@ def begin(snapshot: Snapshot, now: datetime) -> Move:
     waiting.attend(walk)
     walk.perform = dict.fromkeys(sorted(key for key in walk.open if walk.steps[key].state is StepState.RUNNING))
     if not first:
+        for key in walk.perform:
+            absorbing.prolong(walk, walk.steps[key])
         _judge_again(walk)
     return _conclude(walk)
 
@@ -230,6 +232,7 @@ def _move(walk: Walk, finish: Finish | None) -> Move:
         abandon=tuple(walk.abandon),
         closed=dict(walk.closed),
         resolved=dict(walk.resolved),
+        prolonged=frozenset(walk.prolonged),
         finish=finish,
         wake_at=None if finish else wake_at(snapshot),
     )

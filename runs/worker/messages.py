@@ -1,7 +1,7 @@
 """What the parts of a worker tell each other: events for people, inputs for a driver, plans for a performance. Values only."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,9 +9,12 @@ from uuid import UUID
 from audit import clock
 from audit.actors import Actor
 from runs import performers, store
-from runs.engine.commands import Fact
 from runs.engine.outcomes import Result
 from runs.engine.values import Step
+
+Ends = Sequence[store.CallSettled]
+Intents = Sequence[store.CallOpened]
+Resent = Sequence[store.CallRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class Planned:
     ended: Result | None = None
     opened: tuple[store.CallOpened, ...] = ()
     settled: tuple[store.CallSettled, ...] = ()
-    facts: tuple[Fact, ...] = ()
+    resent: store.CallRecord | None = None
     record: store.CallRecord | None = None
     place: performers.Place | None = None
 
