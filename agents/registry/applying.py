@@ -71,7 +71,7 @@ def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     """Refuses with all problems together; what only stops a publication is a warning where none is asked for."""
     _refuse_taken(prepared, turn.actor)  # first: what else is said must not depend on what has the name
     later = unpublishable(prepared, turn.actor)
-    named = [*_unknown_teams(prepared), *_unknown_aliases(prepared, turn.actor), *policies.policy_problems(prepared, turn.actor)]
+    named = [*_unknown_teams(prepared, turn.actor), *_unknown_aliases(prepared, turn.actor), *policies.policy_problems(prepared, turn.actor)]
     unknown = [*named, *unregistered(prepared)]
     found = [*prepared.problems, *unknown, *_taken_names(prepared), *_retired(prepared), *(later if applied.publish else ())]
     if found:
@@ -110,8 +110,8 @@ def _lock(prepared: Prepared) -> None:
     list(ModelAlias.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
 
 
-def _unknown_teams(prepared: Prepared) -> list[Problem]:
-    known = {*Team.objects.values_list("name", flat=True), *(document.name for document in prepared.parsed.teams)}
+def _unknown_teams(prepared: Prepared, actor: Actor) -> list[Problem]:
+    known = {*Team.objects.visible_to(actor).values_list("name", flat=True), *(document.name for document in prepared.parsed.teams)}
     return [
         Problem(document.file, document.line_of(("team",)), _unknown_team(document.spec["team"], known))
         for document in [*prepared.parsed.policies, *prepared.parsed.models, *prepared.parsed.agents, *prepared.parsed.pipelines]

@@ -177,6 +177,12 @@ MUTANTS = (
     _one("forget an end whose writing was broken off", DRIVER, "(*self._closing, *self._arrived()) if", "(*self._arrived(),) if"),
     _one("take up again what a commit without an answer has parked", DRIVER, "(tries and self.parked)", "False"),
     _one("park past a deadline what was parked in time", DRIVER, "deadline_at=self.snapshot.run.deadline_at,", ""),
+    _one(
+        "count more time as progress",
+        "runs.engine.commands",
+        "any(step.key not in self.prolonged or step.state is not StepState.RUNNING for step in self.moved)",
+        "bool(self.moved)",
+    ),
     _one("call a re-sent call free", PLANNING, "sent_before=True", "sent_before=False"),
     _one("answer without the open condition", ANSWERING, "Wait.objects.open(now).filter(id=wait.id)", "Wait.objects.filter(id=wait.id)"),
     _one(
