@@ -277,7 +277,7 @@ class Run(models.Model):
 
 
 def integrity_of(runs: Iterable[Run]) -> dict[UUID, Integrity]:
-    """Compare each run's outcome, its as-of instant and its stored result with its finishing entry. A live run must have none."""
+    """Compare each run's outcome, failure, as-of instant and stored result with its finishing entry. A live run must have none."""
     listed = list(runs)
     bodies = reports.bodies_at([(run.id, run.seq) for run in listed])
     digests = reports.opened_digests(bodies.values(), "result")
@@ -294,6 +294,8 @@ def _integrity(run: Run, body: dict[str, object] | None, stored: str | None) -> 
         return Integrity.BROKEN if finished else Integrity.INTACT
     if not finished or not isinstance(facts, dict):
         return Integrity.BROKEN
-    said = (facts["outcome"], facts["as_of"], facts["result"] or "", stored or "")
-    same = said == (run.outcome, instant_text(run.as_of), run.result_digest, run.result_digest)
+    failed = facts["failure"] or {}
+    said = (facts["outcome"], facts["as_of"], facts["result"] or "", stored or "", *(failed.get(name) or "" for name in ("cause", "owner", "team")))
+    here = (run.outcome, instant_text(run.as_of), run.result_digest, run.result_digest, run.failure_cause, run.failure_owner, run.failure_team)
+    same = said == here
     return Integrity.INTACT if same else Integrity.BROKEN
