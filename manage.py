@@ -20,6 +20,7 @@ BAD_INPUT = 2
 
 
 def main() -> None:
+    _have_streams()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestra_site.settings")
     try:
         settings.TIME_ZONE  # noqa: B018  (reads the settings: a mistake in the environment is one sentence, not a traceback)
@@ -27,6 +28,13 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         sys.exit(BAD_INPUT)
     Utility(sys.argv).execute()
+
+
+def _have_streams() -> None:
+    """Whoever starts us with stdout or stderr closed wants no words; a file opened later must not get that number, and be written to."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
 """`manage.py` without a command, and what a web server gets for HEAD."""
 
 import signal
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import get_commands
@@ -8,6 +12,7 @@ from django.core.wsgi import get_wsgi_application
 from django.test import Client
 
 from orchestra_site.commands import APPS, Utility
+from runs.management.terminal.screen import Screen
 
 
 @pytest.mark.parametrize("words", [["manage.py"], ["manage.py", "help"], ["manage.py", "--help"]])
@@ -61,3 +66,20 @@ def test_until_a_command_is_at_work_an_interrupt_just_ends_the_process(monkeypat
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no file that is always full")
+@pytest.mark.parametrize("answer", ["show", "document"])
+def test_an_answer_that_cant_be_written_is_said_so_and_is_no_success(answer: str) -> None:
+    said = StringIO()
+    with open("/dev/full", "w") as full:
+        screen = Screen({"stdout": full, "stderr": said})
+        with pytest.raises(SystemExit) as ended:
+            getattr(screen, answer)("all of it")
+    assert (ended.value.code, said.getvalue()) == (1, "the answer can't be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_command_whose_streams_are_closed_does_its_work(closed: str, project_folder: Path) -> None:
+    done = subprocess.run(["sh", "-c", f'"$0" manage.py help {closed}', sys.executable], cwd=project_folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, "runpipeline" in done.stdout) == (0, "", not closed.startswith(">"))

@@ -21,6 +21,7 @@ from audit.visible import visible
 MAX_MESSAGE = 1_000
 MAX_PROBLEMS = 50
 WIDTH_OF_A_FILE = 120
+UNWRITTEN = 1
 
 
 def add_json(parser: CommandParser, what: str = "print the run as one JSON document on stdout and nothing else") -> None:
@@ -46,7 +47,7 @@ class Screen:
 
     def show(self, what: RenderableType) -> None:
         """The answer for people, without the blanks that a layout leaves at the ends of lines."""
-        with self.out.capture() as captured:
+        with self._lost(), self.out.capture() as captured:
             self.out.print(what)
         self._write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
@@ -55,12 +56,21 @@ class Screen:
         self.err.print(Text(text, style=style), soft_wrap=True)
 
     def _write(self, text: str) -> None:
-        """A reader that has seen enough (`| head`) is no error: the exit status still says how the run ended."""
-        try:
+        """A reader that has seen enough (`| head`) is no error: the exit status still says how the run ended. An answer that is lost is one."""
+        with self._lost():
             self.out.file.write(text)
             self.out.file.flush()
+
+    @contextlib.contextmanager
+    def _lost(self) -> Iterator[None]:
+        try:
+            yield
         except BrokenPipeError:
             _nobody_reads(self.out.file)
+        except OSError as error:
+            _nobody_reads(self.out.file)
+            self.note(f"the answer can't be written: {os.strerror(error.errno or 0)}", "bold red")
+            raise SystemExit(UNWRITTEN) from None
 
     @contextlib.contextmanager
     def refusals(self) -> Iterator[None]:
