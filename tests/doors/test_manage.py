@@ -81,5 +81,7 @@ def test_an_answer_that_cant_be_written_is_said_so_and_is_no_success(answer: str
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_command_whose_streams_are_closed_does_its_work(closed: str, project_folder: Path) -> None:
-    done = subprocess.run(["sh", "-c", f'"$0" manage.py help {closed}', sys.executable], cwd=project_folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" manage.py help {closed}', sys.executable], cwd=project_folder, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr, "runpipeline" in done.stdout) == (0, "", not closed.startswith(">"))

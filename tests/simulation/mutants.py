@@ -306,6 +306,7 @@ MUTANTS = (
 )
 
 NOTICED_BY: dict[str, int] = {
+    "count more time as progress": 18,
     "send under stops that nobody has heard of": 447,
     "use again a yes whose call a stop has cut short": 1_000_137,
     "set a stop without a new generation": 415,
