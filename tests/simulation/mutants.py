@@ -362,7 +362,7 @@ NOTICED_BY: dict[str, int] = {
     "forget an end whose writing was broken off": 190,
     "park past a deadline what was parked in time": 372,
     "take up again what a commit without an answer has parked": 376,
-    "call a re-sent call free": 281,
+    "call a re-sent call free": 3310,
     "answer without the run's row": 140,
     "leave a wait open that has ended": 0,
     "a work clock that doesn't stop": 6,
