@@ -72,7 +72,7 @@ def test_until_a_command_is_at_work_an_interrupt_just_ends_the_process(monkeypat
 @pytest.mark.parametrize("answer", ["show", "document"])
 def test_an_answer_that_cant_be_written_is_said_so_and_is_no_success(answer: str) -> None:
     said = StringIO()
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         screen = Screen({"stdout": full, "stderr": said})
         with pytest.raises(SystemExit) as ended:
             getattr(screen, answer)("all of it")
