@@ -17,6 +17,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
+from audit.management.typed import manage
 from orchestra_site import checks, env
 
 NAME = "ORCHESTRA_TEST_VALUE"
@@ -356,7 +357,7 @@ def test_the_first_admin_is_made_once_with_a_password_that_works(db, client, cap
     password = capsys.readouterr().out.splitlines()[0].split()[-1]
     assert client.login(username="admin", password=password)
     call_command("createfirstadmin")
-    assert "`manage.py person admin --password`" in capsys.readouterr().out
+    assert f"`{manage()} person admin --password`" in capsys.readouterr().out
 
 
 def test_whoever_administers_under_another_name_is_named(db, django_user_model, capsys):

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Final
 
 from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
 
+from audit.management.typed import typeable
+
 CHECKS: Final = "orchestra"
 """The tag of the checks that look at the deployment."""
 
@@ -25,7 +27,7 @@ class TeachingCommand(BaseCommand):
     epilog: ClassVar[str] = ""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, epilog=self.taught(), formatter_class=TeachingFormatter, **kwargs)
+        return super().create_parser(prog_name, subcommand, epilog=typeable(self.taught()), formatter_class=TeachingFormatter, **kwargs)
 
     def taught(self) -> str:
         """What stands below the options."""
