@@ -65,4 +65,9 @@ def _said(value: Any) -> Iterator[str]:
             yield f"… {len(value) - LINES_OF_A_VALUE} more lines"
         return
     short = compact(value, MAX_LINE if isinstance(value, str) else INLINE)
-    yield short if isinstance(value, str) or not short.endswith(ELLIPSIS) else f"{len(value)} {'fields' if isinstance(value, Mapping) else 'items'}"
+    yield short if isinstance(value, str) or not short.endswith(ELLIPSIS) else _size(value)
+
+
+def _size(value: Any) -> str:
+    one = "field" if isinstance(value, Mapping) else "item"
+    return f"{len(value):,} {one}{'s' if len(value) != 1 else ''}"
