@@ -98,13 +98,19 @@ def _block(said: Mapping[str, Any]) -> list[RenderableType]:
         ("step", visible(said["step"], 120)),
         ("since", instant(said["opened_at"])),
         ("asks", f"{visible(said['asks'], 300)} ({visible(said['policy']['said'], 120)}){lacks}"),
-        *([("until", f"{instant(said['expires_at'])}; {visible(said['silence'], 200)}")] if said["state"] == "open" else [("state", said["state"])]),
+        ("until", _until(said)) if said["state"] == "open" else ("state", said["state"]),
         (
             "type",
             f"{manage()} approvals {said['id']}\n{manage()} decide {said['id']} {_words(said)} --reason TEXT" if said["state"] == "open" else "",
         ),
     ]
     return [Text.assemble("for ", (said["about"], "bold")), _table(rows)]
+
+
+def _until(said: Mapping[str, Any]) -> str:
+    """When it ends, and what silence means: at the last stage that is denied then, and before it another is asked."""
+    silence = ", then denied" if said["stage"] == said["stages"] else f"; {visible(said['silence'], 200)}"
+    return f"{instant(said['expires_at'])}{silence}"
 
 
 def _words(said: Mapping[str, Any]) -> str:
