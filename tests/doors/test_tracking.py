@@ -73,7 +73,7 @@ def test_the_time_that_a_step_has_waited_is_said_beside_its_time(tracker: Tracke
     assert progress._said(tracker.steps["book"]) == "returned after 65.0 s, waited 60.0 s"
 
 
-@pytest.mark.parametrize(("seconds", "waited", "said"), [("65.000", "60.000", "65.0 s, waited 60.0 s"), ("0.200", None, "0.20 s"), (None, None, "–")])
+@pytest.mark.parametrize(("seconds", "waited", "said"), [("65.000", "60.000", "65.0 s\nwaited 60.0 s"), ("0.200", None, "0.20 s"), (None, None, "–")])
 def test_the_table_of_steps_says_how_long_one_has_waited(seconds: str | None, waited: str | None, said: str) -> None:
     step = {"key": "book", "agent": "booker", "state": "returned", "judges": False, "result": None, "failure": None, "attempt": 1, "cost_nano": "0"}
     [row] = steps._rows([{**step, "seconds": seconds, "waited_seconds": waited}])

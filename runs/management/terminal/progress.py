@@ -133,7 +133,7 @@ class Progress:
             detail.append(f"  waits for its next try ({visible(seen.problem, 40)})", style="yellow")
         elif seen.problem:
             detail.append(f"  {visible(seen.problem, 40)}", style="red" if seen.state is StepState.FAILED else "")
-        return sign, Text(visible(seen.key, 120)), detail, Text(f"{lasting(seen.seconds(now))}{waited(seen.waited)}", style="dim")
+        return sign, Text(visible(seen.key, 120)), detail, Text(lasting(seen.seconds(now)), style="dim")
 
 
 def _node_of(seen: Seen) -> str:
@@ -156,7 +156,7 @@ def _said(seen: Seen) -> str:
             return visible(seen.note or "waits", 200)
         case _:
             why = f" ({visible(seen.problem, 60)})" if seen.problem else ""
-            return f"{seen.state}{why} after {lasting(seen.seconds(time.monotonic()))}{waited(seen.waited)}"
+            return ", ".join(filter(None, (f"{seen.state}{why} after {lasting(seen.seconds(time.monotonic()))}", waited(seen.waited))))
 
 
 @contextmanager

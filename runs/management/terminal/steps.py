@@ -66,9 +66,14 @@ def _row(step: Mapping[str, Any]) -> Row:
         sign, state = mark("retrying"), "sent back"
     elif step["failure"] is not None:
         state, style = f"{state}: {visible(step['failure']['cause'], 20)}", "red" if state == "failed" else ""
-    seconds = Text("–" if step["seconds"] is None else f"{lasting(float(step['seconds']))}{waited(float(step['waited_seconds'] or 0))}")
     names = (Text(visible(step["key"], 120)), Text(visible(step["agent"], 80) or "–"), Text(state, style=style))
-    return sign, *names, seconds, Text(str(step["attempt"])), Text(money(int(step["cost_nano"])))
+    return sign, *names, Text(_time(step)), Text(str(step["attempt"])), Text(money(int(step["cost_nano"])))
+
+
+def _time(step: Mapping[str, Any]) -> str:
+    if step["seconds"] is None:
+        return "–"
+    return "\n".join(filter(None, (lasting(float(step["seconds"])), waited(float(step["waited_seconds"] or 0)))))
 
 
 def _together(group: Sequence[Mapping[str, Any]]) -> Row:

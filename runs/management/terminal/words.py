@@ -63,7 +63,7 @@ def instant_of(at: datetime) -> str:
 
 def waited(seconds: float) -> str:
     """Behind a step's time, how much of it nothing was done: it waited for people, a signal or its time."""
-    return f", waited {lasting(seconds)}" if seconds >= LEAST_WAITED_S else ""
+    return f"waited {lasting(seconds)}" if seconds >= LEAST_WAITED_S else ""
 
 
 def whose(owner: Any, team: Any) -> str:
