@@ -103,3 +103,15 @@ def test_rows_of_somebody_elses_run_say_for_what_and_until_when_a_step_waits(tra
 def test_one_is_said_in_the_singular(count: int, said: str) -> None:
     many = [{"of": "x" * 200}] * count
     assert [value for _, value in results._rows({"series": many, "one": many[0], "two": {"a": many, "b": 1}})] == [said, "1 field", "2 fields"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("2014-02-28T14:22:00.000000Z", "2014-02-28T14:22:00Z"),
+        ("2014-02-28T14:22:00.120000Z", "2014-02-28T14:22:00.120000Z"),
+        ("at 2014-02-28T14:22:00.000000Z", "at 2014-02-28T14:22:00.000000Z"),
+    ],
+)
+def test_an_instant_among_the_results_reads_as_in_the_headline(value: str, said: str) -> None:
+    assert results.compact(value, 100) == said
