@@ -209,7 +209,7 @@ def conclude(played: Sequence[Played], seconds: float) -> None:
     )
     table.add_column("what", no_wrap=True)
     table.add_column("outcome", max_width=20)
-    table.add_column("why")
+    table.add_column("why", overflow="fold")  # a path is whole, if on two lines
     table.add_column("seconds", justify="right")
     for each in played:
         outcome = Text(str(each.document["label"]), style=STYLES[each.scene.exit_status])
