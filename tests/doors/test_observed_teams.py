@@ -110,7 +110,8 @@ def test_what_enforcing_takes_from_pipelines_that_run_is_named(observed: Path) -
 
 def test_apply_and_runpipeline_say_that_nothing_is_enforced(observed: Path) -> None:
     said = typed("apply", "-f", str(observed / "p"), "--publish").out
-    assert "works for team 'platform', whose agents are only observed" in said and "it uses 'read feed:cpu'" in said
+    assert "agents 'worker', 'judge' work for team 'platform', whose agents are only observed" in said and "'worker' uses 'read feed:cpu'" in said
+    assert said.count("whose agents are only observed") == 1
     said = " ".join(typed("runpipeline", "sample").out.split())  # however wide the terminal is
     assert "nothing is refused to the agents of team 'platform' for want of a permission" in said and WANTING in said
 
