@@ -7,6 +7,7 @@ Knows only the name of the settings and how commands are listed; every command l
 import os
 import signal
 import sys
+from pathlib import Path
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started us wants it ignored
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a command is at work, Ctrl-C leaves nothing behind and has nothing to say
@@ -34,7 +35,7 @@ def _have_streams() -> None:
     """Whoever starts us with stdout or stderr closed wants no words; a file opened later must not get that number, and be written to."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from rich.text import Text
 from agents.registry import Change, CodeChange, FieldChange, MadeRelease, Preview, Published
 from audit.errors import OrchestraError
 from audit.management.database import database_expected, exit_status
+from audit.management.typed import manage, typeable
 from audit.visible import visible
 
 MAX_FIELDS = 40
@@ -84,7 +85,7 @@ class Shown:
             self.release(release)
         self.denied(done.denied)
         for name in done.stay:
-            self.line(f"pipeline {name} stays as it is; manage.py publish {name} gives it the new version", "hint")
+            self.line(f"pipeline {name} stays as it is; {manage()} publish {name} gives it the new version", "hint")
         if done.stay_elsewhere:
             self.line(f"{done.stay_elsewhere} more of other teams stay as they are until they are published", "hint")
 
@@ -105,7 +106,7 @@ class Shown:
         for problem in told.problems:
             self.line(visible(problem, MAX_MESSAGE), "problem")
         if not (told.unchanged or told.problems):
-            self.line(f"to publish exactly this: manage.py publish {told.name} --number {told.to_version} --seen {told.seen}", "hint")
+            self.line(f"to publish exactly this: {manage()} publish {told.name} --number {told.to_version} --seen {told.seen}", "hint")
 
     def denied(self, sentences: Iterable[str]) -> None:
         """What runs already and is refused from then on."""
@@ -143,10 +144,10 @@ def refuse(error: OrchestraError, stream: OutputWrapper) -> NoReturn:
     shown = Shown(stream)
     problems = list(error.details.get("problems") or ())
     for problem in problems[:MAX_PROBLEMS]:
-        shown.line(visible(problem, MAX_MESSAGE), "problem")
+        shown.line(typeable(visible(problem, MAX_MESSAGE)), "problem")
     if len(problems) > MAX_PROBLEMS:
         shown.line(f"… and {len(problems) - MAX_PROBLEMS} more problems", "problem")
-    raise CommandError(visible(error.message, MAX_MESSAGE), returncode=exit_status(error))
+    raise CommandError(typeable(visible(error.message, MAX_MESSAGE)), returncode=exit_status(error))
 
 
 def _moved(field: FieldChange) -> tuple[Sequence[str], Sequence[str]]:

@@ -20,7 +20,7 @@ from runs.models import Call, Run, RunQuerySet, Step, Wait
 from runs.models.run import integrity_of
 from runs.services import phrases, relatives
 from runs.services.containing import observing
-from runs.services.waits import WantedWaits, cause_in_vain, unanswered, wait_records, waits_wanted
+from runs.services.waits import WantedWaits, cause_in_vain, unanswered, wait_records, waited_seconds, waits_wanted
 
 SHORTEST_PREFIX = 8
 
@@ -96,6 +96,7 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
     made: dict[str, list[Call]] = {}
     for call in calls:
         made.setdefault(call.step, []).append(call)
+    waited = waited_seconds(run)
     judged = [step for step in steps if step.judges]
     verdict = opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None
     [(_, effective)] = phrases.with_waits([(run, run.effective(now, _integrity(run, finish, verdict, told)))])
@@ -110,7 +111,7 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
         **_undone(finish, end),
         "waits": _waits(run, actor, now),
         "observing": observing(step.agent for step in steps),
-        "steps": [_step(step, made.get(step.key, ()), opened, usage) for step in steps],
+        "steps": [{**_step(step, made.get(step.key, ()), opened, usage), "waited_seconds": waited.get(step.key)} for step in steps],
         "parent": relatives.parent_of(run, actor=actor),
         **relatives.below(run, actor=actor, now=now),
         "reverifies": _judged_run(run, actor),

@@ -271,7 +271,7 @@ class Driver:
         self.attempt = 0 if transition.is_progress else self.attempt
         self.finished = transition.move.finish is not None
         for fact in (*map(store.resent, transition.resent), *transition.move.facts):
-            self.tools.listener(Event(self.run, str(fact.verb), fact.subject, fact.facts))
+            self.tools.listener(Event.of(self.run, fact, self.snapshot.steps))
         for key in transition.move.abandon:
             self.performing.drop(key)
         for plan in turn.plans:

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from audit import clock
 from audit.actors import Actor
 from runs import performers, store
+from runs.engine.commands import Fact
 from runs.engine.outcomes import Result
 from runs.engine.values import Step
 
@@ -36,6 +38,15 @@ class Event:
     facts: Mapping[str, Any]
     message: str | None = None
     fraction: float | None = None
+    began: datetime | None = None
+    ended: datetime | None = None
+    """Of the step that it is about, as its row says."""
+
+    @classmethod
+    def of(cls, run: UUID, fact: Fact, steps: Mapping[str, Step]) -> "Event":
+        step = steps.get(str(fact.facts.get("step")))
+        began, ended = (None, None) if step is None else (step.started_at, step.finished_at)
+        return cls(run, str(fact.verb), fact.subject, fact.facts, began=began, ended=ended)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from django.core.management import get_commands
 from django.core.wsgi import get_wsgi_application
 from django.test import Client
 
+from audit.management.typed import ROOT, interpreter, manage, typeable
 from orchestra_site.commands import APPS, Utility
 from runs.management.terminal.screen import Screen
 
@@ -85,3 +86,29 @@ def test_a_command_whose_streams_are_closed_does_its_work(closed: str, project_f
         ["sh", "-c", f'"$0" manage.py help {closed}', sys.executable], cwd=project_folder, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr, "runpipeline" in done.stdout) == (0, "", not closed.startswith(">"))
+
+
+@pytest.mark.parametrize(
+    ("runs", "found", "said"),
+    [
+        (ROOT / ".venv/bin/python3", str(ROOT / ".venv/bin/python"), "python"),
+        (ROOT / ".venv/bin/python3", "/usr/bin/python", ".venv/bin/python3"),
+        (ROOT / ".venv/bin/python", None, ".venv/bin/python"),
+        (Path("/usr/local/bin/python3.11"), "/usr/local/bin/python", "python"),
+        (Path("/an env/bin/python"), None, "'/an env/bin/python'"),
+    ],
+)
+def test_the_interpreter_is_said_as_a_shell_here_finds_it(runs: Path, found: str | None, said: str) -> None:
+    assert interpreter(runs, found) == said
+
+
+@pytest.mark.parametrize("said", ["type `manage.py runs`", "manage.py runs", "next:\n  manage.py runs --all; manage.py waits"])
+def test_what_a_sentence_says_to_type_can_be_typed(said: str) -> None:
+    assert typeable(said) == said.replace("manage.py", manage())
+
+
+@pytest.mark.parametrize(
+    "said", ["python manage.py runs", ".venv/bin/python manage.py runs", "/app/manage.py runs", "manage.py, gone", "my-manage.py x"]
+)
+def test_what_is_typed_otherwise_or_no_command_stays_as_it_is(said: str) -> None:
+    assert typeable(said) == said

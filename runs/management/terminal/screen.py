@@ -16,6 +16,7 @@ from rich.text import Text
 
 from audit.errors import OrchestraError
 from audit.management.database import database_expected, exit_status
+from audit.management.typed import typeable
 from audit.visible import visible
 
 MAX_MESSAGE = 1_000
@@ -88,9 +89,9 @@ class Screen:
         if self.json:
             self.document({"error": {"code": code, "message": message, "problems": problems}})
             raise SystemExit(status)
-        self.note(f"refused: {visible(message.partition(': ')[0] if problems else message, MAX_MESSAGE)}", "bold red")
+        self.note(f"refused: {typeable(visible(message.partition(': ')[0] if problems else message, MAX_MESSAGE))}", "bold red")
         for problem in problems[:MAX_PROBLEMS]:
-            self.note(f"  {visible(problem, MAX_MESSAGE)}", "red")
+            self.note(f"  {typeable(visible(problem, MAX_MESSAGE))}", "red")
         if len(problems) > MAX_PROBLEMS:
             self.note(f"  … and {len(problems) - MAX_PROBLEMS} more", "red")
         raise SystemExit(status)
