@@ -144,8 +144,8 @@ def _complete_command(document: Document, prepared: Prepared) -> None:
 def _wrong_schemas(document: Document) -> Iterator[Problem]:
     for side in ("input", "output"):
         if (schema := document.spec.get(side)) is not None:
-            for problem in contracts.schema_problems(schema):
-                yield _at(document, (side,), f"{side} schema of agent '{document.name}': {problem}")
+            for place, problem in contracts.schema_faults(schema):
+                yield _at(document, (side, *place), f"{side} schema of agent '{document.name}': {problem}")
 
 
 def _uncompiled(document: Document, described: Described) -> Iterator[Problem]:

@@ -90,10 +90,10 @@ def _check_input(schema: Any, findings: Findings) -> None:
     if schema is None:
         findings.add(("input",), "the pipeline has no input contract; write input: {type: object, properties: {…}}")
         return
-    problems = contracts.schema_problems(schema)
-    for problem in problems:
-        findings.add(("input",), f"the input contract can't be used: {problem}")
-    if not problems and contracts.disjoint(schema, {"type": "object"}):
+    faults = contracts.schema_faults(schema)
+    for place, problem in faults:
+        findings.add(("input", *place), f"the input contract can't be used: {problem}")
+    if not faults and contracts.disjoint(schema, {"type": "object"}):
         findings.add(("input",), "a run's input is an object and this contract takes none; make it {type: object, …}")
 
 

@@ -167,8 +167,10 @@ class Walk:
             return Shape(_WAITED, promised=True)
         if node["output"] is None:
             return None
-        for problem in contracts.schema_problems(node["output"]):
-            self.findings.add((*path, "output"), f"the contract of signal {node['signal']!r} can't be used: {problem}")
+        faults = contracts.schema_faults(node["output"])
+        for place, problem in faults:
+            self.findings.add((*path, "output", *place), f"the contract of signal {node['signal']!r} can't be used: {problem}")
+        if faults:
             return None
         given = Shape(node["output"], promised=True)
         return any_of([given, Shape({"type": "null"}, promised=True)]) if node["on_expiry"] == "continue" else given
@@ -176,10 +178,10 @@ class Walk:
     def _approval(self, node: Node, scope: Scope, path: Path) -> Shape | None:
         """What people say yes to is what the node gives; where they may change it, as its contract says."""
         wanted = node["output"]
-        problems = contracts.schema_problems(wanted) if wanted is not None else []
-        for problem in problems:
-            self.findings.add((*path, "output"), f"the contract of approval {node['id']!r} can't be used: {problem}")
-        usable = wanted if not problems else None
+        faults = contracts.schema_faults(wanted) if wanted is not None else []
+        for place, problem in faults:
+            self.findings.add((*path, "output", *place), f"the contract of approval {node['id']!r} can't be used: {problem}")
+        usable = wanted if not faults else None
         given = check_with(node["subject"], usable, f"approval {node['id']!r}", scope, self.findings, (*path, "subject"))
         return given if usable is None else Shape(usable, promised=True)
 

@@ -146,6 +146,16 @@ def test_a_schema_that_fetches_is_a_problem(tmp_path: Path) -> None:
     assert any("output schema of agent 'reader'" in problem for problem in problems_of(numbers(tmp_path / "one", reader=said)))
 
 
+def test_every_fault_of_a_contract_is_listed_with_the_line_of_its_member(tmp_path: Path) -> None:
+    contract = "{0}:\n  type: object\n  properties:\n    a: {{type: strng}}\n    b:\n      minimum: x\n  requird: [a]\n"
+    pipeline = PIPELINE.replace(
+        "input: {type: object, required: [file], properties: {file: {type: string}}, additionalProperties: false}\n", contract.format("input")
+    )
+    found = problems_of(numbers(tmp_path / "one", team="", reader=READER + contract.format("input"), pipeline=pipeline), publish=True)
+    assert [at for each in found if " schema of agent 'reader': " in each for at in [each.split(":")[1]]] == ["12", "14", "15"]
+    assert [at for each in found if "the input contract can't be used: " in each for at in [each.split(":")[1]]] == ["32", "34", "35"]
+
+
 def test_a_verifier_derived_from_a_performer_is_refused(tmp_path: Path) -> None:
     publish(numbers(tmp_path / "agents", pipeline=""))
     middle = AUDITOR.replace("name: auditor", "name: middle") + "derived_from: reader\n"
