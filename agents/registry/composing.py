@@ -5,7 +5,7 @@ Reads rows and decides nothing itself: the rules are `agents.validation`'s. Call
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,15 +153,25 @@ def _versions(names: set[str], actor: Actor, *, drafts: bool) -> dict[str, Versi
     return best
 
 
-def refusals(composition: Composition, document: Document | None = None) -> list[Problem]:
-    """What forbids to publish this, each with its place: file and line, or the path in the spec where no file is at hand."""
+def refusals(composition: Composition, document: Document | None = None, *, uncompiled: Collection[str] = ()) -> list[Problem]:
+    """What forbids to publish this, each with its place: file and line, or the path in the spec where no file is at hand.
+
+    `uncompiled`: expressions of which it is said already that they can't be compiled.
+    """
     everybody = {**composition.lineage, **composition.agents}
     agents = {name: {**one.spec, **judged_by(one), "executable": spec.executable(one.spec, composition.aliases)} for name, one in everybody.items()}
     line_of: Callable[[spec.Path], int] = document.line_of if document else lambda _path: 1
     name = composition.pipeline.owner.name
     pins, unusable = composition.pipelines, composition.unusable
     found = validation.check(
-        composition.pipeline.spec, agents, line_of=line_of, pipelines=pins, unusable=unusable, others=composition.others, now=clock.now()
+        composition.pipeline.spec,
+        agents,
+        line_of=line_of,
+        pipelines=pins,
+        unusable=unusable,
+        others=composition.others,
+        now=clock.now(),
+        uncompiled=uncompiled,
     )
     unasked = [*_unknown_aliases(composition), *_out_of_use(composition)]
     if document is not None:

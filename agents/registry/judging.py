@@ -34,7 +34,9 @@ def unpublishable(prepared: Prepared, actor: Actor) -> list[Problem]:
         version = Version(pipeline=Pipeline(name=document.name), spec=document.spec)
         composition = compose(version, actor=actor, drafts=False, instead=here, aliases=aliases, pins=pins)
         doubtful = _doubtful(prepared, document, composition)
-        found += [one for one in refusals(composition, document) if not any(f"'{name}'" in one.message for name in doubtful)]
+        found += [
+            one for one in refusals(composition, document, uncompiled=prepared.uncompiled) if not any(f"'{name}'" in one.message for name in doubtful)
+        ]
         if not (agents_named(document.spec) - composition.agents.keys() or composition.unusable):
             manifest = composition.manifest()
             pins[document.name] = pinning.pin_of(manifest, composition.digest(), actor=actor)

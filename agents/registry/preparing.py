@@ -35,6 +35,8 @@ class Prepared:
     gaps: list[Problem] = field(default_factory=list)
     attached: dict[str, bytes] = field(default_factory=dict)
     """Files that aliases name, as artifacts by digest."""
+    uncompiled: frozenset[str] = frozenset()
+    """Expressions of which a problem says that they can't be compiled."""
 
     @property
     def documents(self) -> list[Document]:
@@ -55,6 +57,7 @@ def prepare(folder: Path, *, actor: Actor) -> Prepared:
     for document in prepared.parsed.models:
         prepared.problems += modelling.complete_alias(document, taken, prepared.attached)
     described = _describe(prepared)
+    prepared.uncompiled = frozenset(source.strip() for source, reason in described.expressions.items() if reason is not None)
     for document in prepared.parsed.agents:
         _complete(document, prepared, described)
         prepared.problems += _wrong_schemas(document)

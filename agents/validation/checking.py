@@ -31,15 +31,17 @@ def check(
     unusable: Mapping[str, str] = _NO_REASONS,
     others: Collection[str] = (),
     now: datetime | None = None,
+    uncompiled: Collection[str] = (),
 ) -> list[Refusal]:
     """Everything that publishing refuses, in the order of the pipeline's lines.
 
     `agents` maps names to normalised specs and may hold more than the pipeline uses (ancestors for derived_from).
     `line_of` maps a path in the pipeline to its line. `pipelines` are what would be pinned of those that it runs, `unusable` why others can't be.
     `others`: names of further agents, one of which may have been meant. `now`: a permission that has ended by then allows nothing.
+    `uncompiled`: expressions of which somebody has said already that they can't be compiled.
     """
     bound = pipeline.get("permissions")
-    findings = Findings(agents, line_of, pipelines=pipelines, unusable=unusable, others=others, now=now, bound=bound)
+    findings = Findings(agents, line_of, pipelines=pipelines, unusable=unusable, others=others, now=now, bound=bound, uncompiled=uncompiled)
     if _too_large(pipeline["steps"], findings):
         return list(findings.refusals)
     _check_input(pipeline["input"], findings)

@@ -43,6 +43,9 @@ class Findings:
     bound: Sequence[str] | None = None
     """The permissions that bound the pipeline's runs, where it says any."""
 
+    uncompiled: Collection[str] = ()
+    """Expressions that can't be compiled, which is said already."""
+
     def add(self, path: Path, message: str) -> None:
         self.refusals[Refusal(path, self.line_of(path), message)] = None
 

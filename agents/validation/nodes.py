@@ -310,7 +310,7 @@ class Walk:
             wanted = _without_criteria(agent["input"])
         check_with(given, wanted, f"the verifier {name!r}", scope, self.findings, (*path, "with"))
         sources = [source for _, source in expressions.expressions_in(given)]
-        if not any(scope.names_work(source) for source in sources):
+        if not any(scope.names_work(source) or expressions.compile_problems(source) for source in sources):
             example = "=result" if scope.result is not None else "=steps.write"
             self.findings.add((*path, "with"), f"this verifies nothing: its `with` names no result of the work; add claim: {example}")
 

@@ -60,7 +60,7 @@ def check_expression(source: str, scope: Scope, findings: Findings, path: Path) 
     """Refuses what can't be compiled or names what isn't there; returns the shape of a bare path's value."""
     problems = expressions.compile_problems(source)
     if problems:
-        for problem in problems:
+        for problem in problems if source.strip() not in findings.uncompiled else ():
             findings.add(path, f"the expression {source.strip()[:120]!r} can't be used: {problem}")
         return None
     segments = bare_path(source)
