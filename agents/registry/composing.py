@@ -93,7 +93,7 @@ def agents_named(pipeline: Mapping[str, Any]) -> set[str]:
 def _named(node: Any) -> Iterable[str]:
     for inner in _nodes(node):
         yield from (inner[key] for key in ("agent", "fallback", "lookup") if isinstance(inner.get(key), str))
-        yield from (undo["agent"] for undo in [inner.get("compensate")] if undo is not None)
+        yield from (undo["agent"] for undo in [inner.get("compensate")] if undo is not None and undo["agent"])
 
 
 def _nodes(node: Any) -> Iterable[Mapping[str, Any]]:
@@ -153,10 +153,12 @@ def _versions(names: set[str], actor: Actor, *, drafts: bool) -> dict[str, Versi
     return best
 
 
-def refusals(composition: Composition, document: Document | None = None, *, uncompiled: Collection[str] = ()) -> list[Problem]:
+def refusals(
+    composition: Composition, document: Document | None = None, *, uncompiled: Collection[str] = (), doubtful: Collection[str] = ()
+) -> list[Problem]:
     """What forbids to publish this, each with its place: file and line, or the path in the spec where no file is at hand.
 
-    `uncompiled`: expressions of which it is said already that they can't be compiled.
+    Of `uncompiled` expressions and of agents and pipelines that are `doubtful` it is said already what is wrong.
     """
     everybody = {**composition.lineage, **composition.agents}
     agents = {name: {**one.spec, **judged_by(one), "executable": spec.executable(one.spec, composition.aliases)} for name, one in everybody.items()}
@@ -172,6 +174,8 @@ def refusals(composition: Composition, document: Document | None = None, *, unco
         others=composition.others,
         now=clock.now(),
         uncompiled=uncompiled,
+        unread=document.unread if document else spec.Unread(),
+        doubtful=doubtful,
     )
     unasked = [*_unknown_aliases(composition), *_out_of_use(composition)]
     if document is not None:
