@@ -143,25 +143,26 @@ def policy_problems(prepared: Prepared, actor: Actor) -> list[Problem]:
 
 def _unknown_deciders(parsed: Parsed, actor: Actor) -> list[Problem]:
     """Whom a policy asks already it may go on asking, whoever applies it again: that the actor doesn't see them is no reason to refuse it."""
-    if not parsed.policies:
+    if not parsed.every("policy"):
         return []
     shown = {one.name: [version.spec for version in one.versions.all()] for one in _shown(parsed, actor)}
-    teams = {*Team.objects.visible_to(actor).values_list("name", flat=True), *(document.name for document in parsed.teams)}
-    people = {person for document in parsed.policies for person in _asked([document.spec], "people")}
+    teams = {*Team.objects.visible_to(actor).values_list("name", flat=True), *(document.name for document in parsed.every("team"))}
+    people = {person for document in parsed.every("policy") for person in _asked([document.spec], "people")}
     people = set(people_known_to(actor).filter(username__in=people).values_list("username", flat=True))
     where = "" if actor.sees_everything else "; an administrator can publish a policy that asks others"
     found = []
-    for document in parsed.policies:
+    for document in parsed.every("policy"):
         before = shown.get(document.name, ())
         for kind, known in (("teams", teams), ("people", people)):
             unknown = _asked([document.spec], kind) - known - _asked(before, kind)
+            unknown = {one for one in unknown if kind == "people" or not parsed.may_hold(one)}
             said = [f"there is no {'team' if kind == 'teams' else 'person'} '{visible(one, 80)}' that you may see{where}" for one in sorted(unknown)]
             found += [Problem(document.file, document.line_of(("approvers",)), f"policy '{document.name}': {each}") for each in said]
     return found
 
 
 def _shown(parsed: Parsed, actor: Actor) -> Iterable[Policy]:
-    named = [document.name for document in parsed.policies]
+    named = [document.name for document in parsed.every("policy")]
     return Policy.objects.visible_to(actor).filter(name__in=named).prefetch_related("versions")
 
 
@@ -173,10 +174,10 @@ def _unknown_policies(prepared: Prepared, actor: Actor) -> list[Problem]:
     parsed = prepared.parsed
     known: set[str] | None = None
     found = []
-    for document in [*parsed.teams, *parsed.agents, *parsed.pipelines]:
+    for document in parsed.every("team", "agent", "pipeline"):
         for index, text in enumerate(document.spec.get("permissions") or ()):
             policy = parse_rule(text).policy
-            if policy is None:
+            if policy is None or parsed.may_hold(policy):
                 continue
             known = _known(prepared, actor) if known is None else known
             if policy not in known:
