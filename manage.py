@@ -7,7 +7,6 @@ Knows only the name of the settings and how commands are listed; every command l
 import os
 import signal
 import sys
-from pathlib import Path
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started us wants it ignored
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a command is at work, Ctrl-C leaves nothing behind and has nothing to say
@@ -18,6 +17,7 @@ from orchestra_site.commands import Utility
 from orchestra_site.env import OddSetting
 
 BAD_INPUT = 2
+STREAMS = {"stdout": 1, "stderr": 2}
 
 
 def main() -> None:
@@ -32,10 +32,13 @@ def main() -> None:
 
 
 def _have_streams() -> None:
-    """Whoever starts us with stdout or stderr closed wants no words; a file opened later must not get that number, and be written to."""
-    for name in ("stdout", "stderr"):
+    """Whoever starts us with streams closed wants no words; a file opened later must not get their numbers, and be written to."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= STREAMS["stderr"]:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name, number in STREAMS.items():
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO, cast
@@ -18,6 +19,7 @@ from rich.text import Text
 from agents.registry import Change, CodeChange, FieldChange, MadeRelease, Preview, Published
 from audit.errors import OrchestraError
 from audit.management.database import database_expected, exit_status
+from audit.management.streams import answering
 from audit.management.typed import manage, typeable
 from audit.visible import visible
 
@@ -34,11 +36,13 @@ class Shown:
     """Prints to a command's stream, whole lines, each in at most one colour."""
 
     def __init__(self, stream: OutputWrapper) -> None:
-        self._console = Console(file=cast("TextIO", stream), highlight=False, soft_wrap=True, emoji=False, markup=False)
+        self._file = cast("TextIO", stream)
+        self._console = Console(file=self._file, highlight=False, soft_wrap=True, emoji=False, markup=False)
 
     def line(self, text: str, style: str = "") -> None:
         """One line as it is: the caller has made its parts visible."""
-        self._console.print(Text(text, style=_STYLES.get(style, style)))
+        with answering(self._file, lambda said: sys.stderr.write(f"{said}\n")):
+            self._console.print(Text(text, style=_STYLES.get(style, style)))
 
     def change(self, change: Change) -> None:
         """An object, then its fields, old → new."""

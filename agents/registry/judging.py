@@ -39,16 +39,25 @@ def unpublishable(prepared: Prepared, actor: Actor) -> list[Problem]:
         doubtful = _doubtful(prepared, composition, unknown=documents.keys() - pins.keys() | parsed.spoilt - here.keys())
         composition = _without(composition, doubtful)
         found += refusals(composition, document, uncompiled=prepared.uncompiled, doubtful=doubtful)
-        if document.name not in parsed.spoilt and not (agents_named(document.spec) - composition.agents.keys() or composition.unusable):
+        if document.name not in parsed.spoilt and not (_is_incomplete(composition) or _has_faults(document)):
             manifest = composition.manifest()
             pins[document.name] = pinning.pin_of(manifest, composition.digest(), actor=actor)
     return list(dict.fromkeys(found))
 
 
+def _is_incomplete(composition: Composition) -> bool:
+    return bool(agents_named(composition.pipeline.spec) - composition.agents.keys() or composition.unusable)
+
+
+def _has_faults(document: Document) -> bool:
+    """Whether its contract is none, so that nothing can be said of whoever keeps to it."""
+    return any(schema_problems(schema) for schema in (document.spec.get("input"), document.spec.get("output")) if schema is not None)
+
+
 def _agents_here(prepared: Prepared) -> dict[str, Version]:
     """The folder's agents as far as they can be judged."""
-    teams = teams_once_published(prepared)
-    specs = [(document, _judged(document, prepared)) for document in prepared.parsed.every("agent")]
+    teams, unsure = teams_once_published(prepared), _unsure_teams(prepared)
+    specs = [(document, _judged(document, unsure=document.spec["team"] in unsure)) for document in prepared.parsed.every("agent")]
     return {
         document.name: Version(agent=Agent(name=document.name, team=teams[document.spec["team"]]), spec=spec)
         for document, spec in specs
@@ -56,7 +65,7 @@ def _agents_here(prepared: Prepared) -> dict[str, Version]:
     }
 
 
-def _judged(document: Document, prepared: Prepared) -> dict[str, Any] | None:
+def _judged(document: Document, *, unsure: bool) -> dict[str, Any] | None:
     """An agent's spec in which whatever is wrong by a problem of its own has a value that no rule minds; None where too little would be left."""
     said, unread = document.spec, document.unread
     if said["run"] is None or any(unread.touches((key,)) for key in ("role", "run", "mode")):
@@ -68,17 +77,17 @@ def _judged(document: Document, prepared: Prepared) -> dict[str, Any] | None:
             spared[side] = {}
     if unread.touches(("timeout_ms",)):
         spared["timeout_ms"] = 1
-    if unread.touches(("uses",)) or unread.touches(("permissions",)) or _is_unsure(said["team"], prepared):
+    if unread.touches(("uses",)) or unread.touches(("permissions",)) or unsure:
         spared["uses"] = []
     return said | spared if spared else said
 
 
-def _is_unsure(team: str, prepared: Prepared) -> bool:
-    """Whether what a team grants and enforces can't be read."""
-    written = next((document for document in prepared.parsed.every("team") if document.name == team), None)
-    if written is None:
-        return prepared.parsed.may_hold(team)
-    return written.unread.touches(("permissions",)) or written.unread.touches(("observe",))
+def _unsure_teams(prepared: Prepared) -> set[str]:
+    """Teams of which it can't be read what they grant and enforce."""
+    parsed = prepared.parsed
+    written = {document.name: document.unread for document in parsed.every("team")}
+    unread = {name for name, one in written.items() if one.touches(("permissions",)) or one.touches(("observe",))}
+    return unread | {name for document in parsed.every("agent") if (name := document.spec["team"]) not in written and parsed.may_hold(name)}
 
 
 def teams_once_published(prepared: Prepared) -> dict[str, Team]:

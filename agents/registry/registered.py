@@ -111,14 +111,16 @@ def _of_uses(document: Document, words: Vocabulary) -> _Found:
             yield ("uses", index), f"use {use!r:.120}: {problem}"
 
 
-def _input_of(document: Document) -> Any:
-    return document.spec.get("input") if document.kind == "agent" and not document.unread.touches(("input",)) else None
+def _input_of(document: Document) -> Mapping[str, Any] | None:
+    """What an agent takes, as a contract; None where it has none that can be judged."""
+    schema = document.spec.get("input") if document.kind == "agent" and not document.unread.touches(("input",)) else None
+    return schema if isinstance(schema, Mapping) and not schema_problems(schema) else None
 
 
 def _of_inputs(document: Document) -> _Found:
     """A path that the agent's input contract rules out would fail every call: nobody could say what it touches."""
     schema = _input_of(document)
-    if isinstance(schema, Mapping) and not schema_problems(schema):
+    if schema is not None:
         for index, use in enumerate(document.spec["uses"]):
             yield from ((("uses", index), f"use {use!r:.120}: {problem}") for problem in validation.unfillable(use, schema))
 
@@ -126,7 +128,7 @@ def _of_inputs(document: Document) -> _Found:
 def _of_conditions(document: Document) -> _Found:
     """A name that the agent's input contract rules out would make every call an error, which denies it; so would what is no yes or no."""
     schema = _input_of(document)
-    if not isinstance(schema, Mapping):
+    if schema is None:
         return
     for index, text in enumerate(document.spec["permissions"]):
         rule = parse_rule(text)

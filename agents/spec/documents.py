@@ -3,9 +3,10 @@
 Values only; knows neither YAML nor the rules of publishing. Used by the readers beside it, the registry and validation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 Path = tuple[str | int, ...]
@@ -35,13 +36,20 @@ class Unread:
 
     def holds(self, path: Path) -> bool:
         """Whether the value at `path` is, or is part of, what can't be read."""
-        return any(path[: len(one)] == one for one in self.paths)
+        return any(path[:length] in self.paths for length in range(len(path) + 1))
 
     def touches(self, path: Path, *, apart_from: frozenset[str] = frozenset()) -> bool:
         """Whether anything at `path` or in it can't be read, besides what stands under these keys of it."""
-        size = len(path)
-        inside = (one for one in self.paths if one[:size] == path)
-        return self.holds(path) or any(len(one) == size or one[size] not in apart_from for one in inside)
+        return self.holds(path) or bool(self._inside.get(path, frozenset()) - apart_from)
+
+    @cached_property
+    def _inside(self) -> Mapping[Path, Set[str | int]]:
+        """Below which keys of a path something can't be read."""
+        inside: dict[Path, set[str | int]] = {}
+        for path in self.paths:
+            for length, key in enumerate(path):
+                inside.setdefault(path[:length], set()).add(key)
+        return inside
 
     def may_be(self, name: str) -> bool:
         """Whether this may be the name of something that couldn't be read, as it was written or as it was meant."""

@@ -31,6 +31,9 @@ class Page:
     places: dict[Path, Path] = field(default_factory=dict)
     unread: set[Path] = field(default_factory=set)
     unread_names: set[str] = field(default_factory=set)
+    marked: list[Path] = field(default_factory=list)
+    lost: list[Path] = field(default_factory=list)
+    """Every path that was marked, or found unread, in that order: what is new since a moment is found without a look at all of them."""
 
     def line(self, raw: Path) -> int:
         for length in range(len(raw), -1, -1):
@@ -42,7 +45,12 @@ class Page:
         """What is wrong at `raw`, so that its value, or the nearest one around it that is known, isn't read."""
         self.note(raw, message)
         length = next((length for length in range(len(raw), 0, -1) if raw[:length] in self.places), 0)
-        self.unread.add(self.places.get(raw[:length], ()))
+        self.lose(self.places.get(raw[:length], ()))
+
+    def lose(self, spec: Path) -> None:
+        """Remembers that what stands at `spec` isn't what its writer meant."""
+        self.unread.add(spec)
+        self.lost.append(spec)
 
     def note(self, raw: Path, message: str) -> None:
         """What is wrong at `raw`, although all that it says is read."""
@@ -54,6 +62,7 @@ class Page:
     def mark(self, raw: Path, spec: Path) -> None:
         """Remembers that `spec`, a path in the normal form, came from `raw`."""
         self.lines[spec] = self.line(raw)
+        self.marked.append(spec)
         self.places[raw] = spec
 
     def mark_all(self, value: Any, raw: Path, spec: Path) -> None:
@@ -74,6 +83,7 @@ class Fields:
         self.page, self.raw, self.spec, self.what = page, raw, spec, what
         self.asked: set[str] = set()
         self.known: set[str] = set()
+        self.since = (len(page.marked), len(page.lost))
         self.placed: dict[str, str] = {}
         self.missing: dict[str, str] = {}
         self.meant: set[str] = set()
@@ -242,7 +252,8 @@ class Fields:
         """What has to be there and isn't, and what a misspelt key stands for: neither is read."""
         for message in self.missing.values() if self.readable else ():
             self.page.note(self.raw, message)
-        self.page.unread |= {(*self.spec, self.placed.get(key, key)) for key in self.meant | self.missing.keys()}
+        for key in self.meant | self.missing.keys():
+            self.page.lose((*self.spec, self.placed.get(key, key)))
 
 
 def _within(value: int | None, least: int, most: int) -> int | None:

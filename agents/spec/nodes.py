@@ -50,16 +50,18 @@ class NodeReader:
             self.page.problem(raw, f"{what} is empty; write at least one node such as {{id: read, agent: feed-reader}}")
         nodes: list[dict[str, Any]] = []
         for index, item in enumerate(value):
-            node = self._node(item, (*raw, index), (*spec, len(nodes)))
+            place, since = (*spec, len(nodes)), len(self.page.lost)
+            node = self._node(item, (*raw, index), place)
             if node is not None:
                 nodes.append(node)
             else:
-                self._lose(item, (*spec, len(nodes)), spec)
+                self._lose(item, place, since)
         return nodes
 
-    def _lose(self, item: Any, place: Path, spec: Path) -> None:
+    def _lose(self, item: Any, place: Path, since: int) -> None:
         """A node that is left out: the next one stands in its place, and what it would have given may be named all the same."""
-        self.page.unread = {path for path in self.page.unread if path[: len(place)] != place} | {spec}
+        self.page.unread -= {path for path in self.page.lost[since:] if path[: len(place)] == place}
+        self.page.lose(place[:-1])
         self._lose_name(item.get("id") if isinstance(item, dict) else None)
 
     def _lose_name(self, said: Any) -> None:
@@ -301,11 +303,12 @@ class NodeReader:
 
     def _lift(self, fields: Fields, inner: Fields, keys: Iterable[str]) -> None:
         """In the normal form they stand in the node itself."""
-        within = len(inner.spec)
-        self.page.unread = {(*fields.spec, *path[within:]) if path[:within] == inner.spec else path for path in self.page.unread}
-        for key in keys:
-            for path in [path for path in self.page.lines if path[: len(inner.spec) + 1] == (*inner.spec, key)]:
-                self.page.lines[(*fields.spec, *path[len(inner.spec) :])] = self.page.lines[path]
+        within, (marked, lost), heads = len(inner.spec), inner.since, {(key,) for key in keys}
+        for path in [path for path in self.page.lost[lost:] if path[:within] == inner.spec]:
+            self.page.unread.discard(path)
+            self.page.lose((*fields.spec, *path[within:]))
+        for path in [path for path in self.page.marked[marked:] if path[:within] == inner.spec and path[within : within + 1] in heads]:
+            self.page.lines[(*fields.spec, *path[within:])] = self.page.lines[path]
 
     def _min_success(self, fields: Fields) -> str | int:
         value = fields.get("min_success")

@@ -19,15 +19,22 @@ _MENTIONED: Final = re.compile(r"(?<![\w./-])(?<!python )manage\.py(?= (?:[a-z]|
 
 @cache
 def manage() -> str:
-    """`python manage.py`, with the interpreter that runs this."""
-    return f"{interpreter(Path(sys.executable), shutil.which('python'))} manage.py"
+    """`python manage.py`, with the interpreter that runs this; both with their whole paths where it is typed in another folder."""
+    here = Path.cwd() == ROOT
+    program = interpreter(Path(sys.executable), shutil.which("python"), here=here)
+    return f"{program} {'manage.py' if here else shlex.quote(str(ROOT / 'manage.py'))}"
 
 
-def interpreter(runs: Path, found: str | None) -> str:
-    """As short as a shell takes it in the project's folder. `found`: what it would run for `python`, None where that is nothing."""
-    if found is not None and Path(found).absolute().parent == runs.parent:
+def interpreter(runs: Path, found: str | None, *, here: bool = True) -> str:
+    """As short as a shell takes it. `found`: what it would run for `python`, None where that is nothing; `here`: in the project's folder."""
+    if found is not None and _is_same(Path(found).absolute(), runs):
         return "python"
-    return shlex.quote(str(runs.relative_to(ROOT) if runs.is_relative_to(ROOT) else runs))
+    return shlex.quote(str(runs.relative_to(ROOT) if here and runs.is_relative_to(ROOT) else runs))
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """An environment's interpreter is a link to one that is not in it."""
+    return one.parent == other.parent and one.resolve() == other.resolve()
 
 
 def typeable(said: str) -> str:

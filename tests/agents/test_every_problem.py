@@ -1,6 +1,7 @@
 """A folder tells all that is wrong with it at once, and nothing that only follows from something else that is wrong."""
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,25 @@ def test_no_odd_value_in_any_place_crashes_what_judges_the_rest(tmp_path: Path, 
         at[path[-1]] = odd
         (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(documents), encoding="utf-8")
         assert problems_of(tmp_path, publish=True, dry_run=True)
+
+
+CONDITION = 'permissions: ["allow read feed:* when args.file == \\"x\\""]\n'
+CALLER = "---\nkind: pipeline\nname: outer\nteam: platform\ninput: {type: object}\nsteps:\n  - {id: sub, pipeline: numbers, with: {file: x}}\n"
+
+
+@pytest.mark.parametrize(
+    ("side", "words"),
+    [
+        ("{type: 5}", "/type: 5 is not valid"),
+        ("{additionalProperties: false, properties: [[a]]}", '/properties: [["a"]] is not of type "object"'),
+        ("{required: 7}", "/required: 7 is not of type"),
+    ],
+)
+def test_who_relies_on_a_contract_that_is_none_is_judged_without_it(side: str, words: str, tmp_path: Path) -> None:
+    """By a condition of the same agent, and by a pipeline that runs another."""
+    reader = re.sub(r"^permissions:.*\n", CONDITION, READER, flags=re.MULTILINE) + f"input: {side}\n"
+    found = messages(numbers(tmp_path / "agent", reader=reader))
+    assert [words in said for said in found] == [True], found
+    pipeline = re.sub(r"^input:.*(\n  .*)*", f"input: {side}", PIPELINE, flags=re.MULTILINE) + CALLER + VERIFY + "\n"
+    found = messages(numbers(tmp_path / "pipeline", pipeline=pipeline))
+    assert sum(words in said for said in found) == 1 and not [said for said in found if "outer" in said or "sub" in said]

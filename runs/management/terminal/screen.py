@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from typing import IO, Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from django.core.management.base import CommandParser
 from rich.console import Console, RenderableType
@@ -16,13 +16,13 @@ from rich.text import Text
 
 from audit.errors import OrchestraError
 from audit.management.database import database_expected, exit_status
+from audit.management.streams import answering, nobody_reads
 from audit.management.typed import typeable
 from audit.visible import visible
 
 MAX_MESSAGE = 1_000
 MAX_PROBLEMS = 50
 WIDTH_OF_A_FILE = 120
-UNWRITTEN = 1
 
 
 def add_json(parser: CommandParser, what: str = "print the run as one JSON document on stdout and nothing else") -> None:
@@ -57,21 +57,13 @@ class Screen:
         self.err.print(Text(text, style=style), soft_wrap=True)
 
     def _write(self, text: str) -> None:
-        """A reader that has seen enough (`| head`) is no error: the exit status still says how the run ended. An answer that is lost is one."""
+        """A reader that has seen enough (`| head`) is no error: the exit status still says how the run ended."""
         with self._lost():
             self.out.file.write(text)
             self.out.file.flush()
 
-    @contextlib.contextmanager
-    def _lost(self) -> Iterator[None]:
-        try:
-            yield
-        except BrokenPipeError:
-            _nobody_reads(self.out.file)
-        except OSError as error:
-            _nobody_reads(self.out.file)
-            self.note(f"the answer can't be written: {os.strerror(error.errno or 0)}", "bold red")
-            raise SystemExit(UNWRITTEN) from None
+    def _lost(self) -> contextlib.AbstractContextManager[None]:
+        return answering(self.out.file, lambda said: self.note(said, "bold red"))
 
     @contextlib.contextmanager
     def refusals(self) -> Iterator[None]:
@@ -101,12 +93,7 @@ class _Console(Console):
     """Goes on where nobody reads any more: the run that is driven here is worth more than its progress."""
 
     def on_broken_pipe(self) -> None:
-        _nobody_reads(self.file)
-
-
-def _nobody_reads(stream: IO[str]) -> None:
-    """Else the interpreter complains once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        nobody_reads(self.file)
 
 
 def _console(stream: TextIO, options: Mapping[str, Any]) -> Console:

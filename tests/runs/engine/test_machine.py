@@ -7,6 +7,7 @@ import pytest
 from runs.engine import machine
 from runs.engine.outcomes import Failed, Returned
 from runs.engine.states import Cause, IllegalMove, Outcome, RunState, StepState
+from runs.engine.values import instant_text
 
 from .factories import AT, agent, later, parallel, plan, run, step
 from .memory import Play, finishing
@@ -286,6 +287,7 @@ def test_what_was_at_work_has_its_time_once_more_which_is_no_progress(limit, unt
     move = play.crashes()
     assert play.step("a").deadline_at == later(until)
     assert (move.prolonged, move.gets_on) == ({"a"}, False)
+    assert move.facts[0].facts["deadlines"] == {"a": instant_text(later(until))}
     play.passes("a")
     assert play.step("a").state is StepState.RETURNED
 
