@@ -64,8 +64,7 @@ serve: .venv/run.stamp
 	@said=$$($(BIN)/python manage.py check --tag orchestra --deploy --fail-level CRITICAL 2>&1 >/dev/null); status=$$?; \
 	  [ -z "$$said" ] || printf '%s\n' "$$said" | sed -e '/^System check identified/d' -e '/^[A-Z]*S:$$/d' -e '/^$$/d' -e 's/^?: (\([^)]*\)) /\1: /' -e 's/^\tHINT: /  /' >&2; \
 	  exit $$status
-	@echo "Orchestra is at http://$(ADDRESS):$(PORT)/admin/ (Ctrl-C ends it)"
-	@$(BIN)/python -m gunicorn orchestra_site.wsgi:application --bind $(ADDRESS):$(PORT) --worker-class gthread --workers 2 --threads 8 --log-level warning
+	@$(BIN)/python -m gunicorn orchestra_site.wsgi:application --config python:orchestra_site.listening --bind $(ADDRESS):$(PORT) --worker-class gthread --workers 2 --threads 8 --log-level warning
 
 worker: .venv/run.stamp
 	@$(BIN)/python manage.py migrate --no-input --verbosity 0

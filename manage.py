@@ -17,9 +17,11 @@ from orchestra_site.commands import Utility
 from orchestra_site.env import OddSetting
 
 BAD_INPUT = 2
+STREAMS = {"stdout": 1, "stderr": 2}
 
 
 def main() -> None:
+    _have_streams()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestra_site.settings")
     try:
         settings.TIME_ZONE  # noqa: B018  (reads the settings: a mistake in the environment is one sentence, not a traceback)
@@ -27,6 +29,16 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         sys.exit(BAD_INPUT)
     Utility(sys.argv).execute()
+
+
+def _have_streams() -> None:
+    """Whoever starts us with streams closed wants no words; a file opened later must not get their numbers, and be written to."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= STREAMS["stderr"]:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name, number in STREAMS.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -137,11 +137,26 @@ def bodies_at(pairs: Sequence[tuple[UUID, int]]) -> dict[UUID, dict[str, Any]]:
 
 def openings_of(entries: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
     """The values behind the commitments of entries, by entry and path; erased ones and ones that don't match are absent."""
+    return told_openings_of(entries).values
+
+
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """Values by entry and path; `contradicted` are the entries of which a value stands there that they have not committed to."""
+
+    values: dict[UUID, dict[str, Any]]
+    contradicted: frozenset[UUID]
+
+
+def told_openings_of(entries: Iterable[UUID]) -> Openings:
+    """As `openings_of`, and where something else was put in the place of a value: what was erased is gone, and contradicts nothing."""
     ids = list(entries)
     opened: dict[UUID, dict[str, Any]] = {entry_id: {} for entry_id in ids}
-    for opening in _proven(["entry"], [[entry] for entry in ids]):
+    proven, other = _proven(["entry"], [[entry] for entry in ids])
+    for opening in proven:
         opened[opening.entry][opening.path] = value_of(opening.held)
-    return opened
+    # A value that is kept once for several entries may be erased between the two looks: then nothing stands there.
+    return Openings(opened, frozenset(opening.entry for opening in other if opening.held))
 
 
 def opened_digests(envelopes: Iterable[dict[str, Any]], path: str) -> dict[UUID, str]:
@@ -155,13 +170,16 @@ def opened_digests(envelopes: Iterable[dict[str, Any]], path: str) -> dict[UUID,
     return {opening.entry: digest_bytes(opening.held) for opening in found if said[opening.entry] == opening.commitment}
 
 
-def _proven(match: list[str], rows: bulk.Rows) -> list[Opening]:
-    """The openings that their entry has committed to."""
+def _proven(match: list[str], rows: bulk.Rows) -> tuple[list[Opening], list[Opening]]:
+    """The openings that their entry has committed to, and those that it has not."""
     held = bulk.read_pairs(Opening, Entry, on=("entry", "id"), match=match, rows=rows)
     _fill_in_blobs([opening for opening, _ in held if opening.blob_id is not None])
     entries = {entry.id: entry for _, entry in held}
     commitments = {key: (entry.trusted_envelope() or {"commitments": {}})["commitments"] for key, entry in entries.items()}
-    return [opening for opening, _ in held if commitments[opening.entry].get(opening.path) == opening.commitment]
+    proven: tuple[list[Opening], list[Opening]] = ([], [])
+    for opening, _ in held:
+        proven[commitments[opening.entry].get(opening.path) != opening.commitment].append(opening)
+    return proven
 
 
 def _fill_in_blobs(openings: Sequence[Opening]) -> None:

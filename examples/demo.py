@@ -24,7 +24,8 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script's own folder comes first on the path, not the project's
 
-from audit.visible import visible  # noqa: E402 - found by the line above
+from audit.management.typed import manage as as_typed  # noqa: E402 - found by the line above
+from audit.visible import visible  # noqa: E402 - as above
 
 FOLDER = "examples/ops-digest"
 AUDIT = "examples/security-audit"
@@ -208,7 +209,7 @@ def conclude(played: Sequence[Played], seconds: float) -> None:
     )
     table.add_column("what", no_wrap=True)
     table.add_column("outcome", max_width=20)
-    table.add_column("why")
+    table.add_column("why", overflow="fold")  # a path is whole, if on two lines
     table.add_column("seconds", justify="right")
     for each in played:
         outcome = Text(str(each.document["label"]), style=STYLES[each.scene.exit_status])
@@ -221,10 +222,10 @@ def conclude(played: Sequence[Played], seconds: float) -> None:
     say(f"\nAll six as promised, in {seconds:.0f} s. What to type next:", "bold")
     for command, what in (
         ("make serve", f"these runs in the admin, at {ADMIN}; it says who signs in, and shows the password the first time"),
-        (f"{python()} manage.py approvals", "the deployment that waits; docs/how-to/approve.md says how somebody else lets it go"),
-        (f"{python()} manage.py showrun {lying[:18]}", "the lie, with its evidence"),
-        (f"{python()} manage.py runs", "all of them"),
-        (f"{python()} manage.py new pipeline mine", "your own; docs/tutorial.md goes on from there"),
+        (f"{as_typed()} approvals", "the deployment that waits; docs/how-to/approve.md says how somebody else lets it go"),
+        (f"{as_typed()} showrun {lying[:18]}", "the lie, with its evidence"),
+        (f"{as_typed()} runs", "all of them"),
+        (f"{as_typed()} new pipeline mine", "your own; docs/tutorial.md goes on from there"),
     ):
         console.print(Text.assemble("  ", command, (f"\n      {what}", "dim")), soft_wrap=True)
 
@@ -260,15 +261,8 @@ def read(text: str) -> Document:
 
 def typed(arguments: Sequence[str]) -> str:
     """The command as a person types it here, broken before its options where it is long."""
-    words = [python(), "manage.py", *arguments]
-    line = shlex.join(words)
+    line = f"{as_typed()} {shlex.join(arguments)}"
     return line if len(line) <= 76 else line.replace(" --", " \\\n       --")
-
-
-def python() -> str:
-    """The interpreter of this installation, as short as it can be said from its folder."""
-    here = Path(sys.executable)
-    return str(here.relative_to(ROOT)) if here.is_relative_to(ROOT) else "python"
 
 
 def say(text: str, style: str = "") -> None:

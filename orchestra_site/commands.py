@@ -15,6 +15,7 @@ from django.core.management import BaseCommand, ManagementUtility, get_commands,
 
 from audit.errors import NotSetUp, Unavailable
 from audit.management.database import database_expected, exit_status
+from audit.management.typed import manage, typeable
 
 TRACEBACK: Final = "--traceback"
 INTERRUPTED: Final = 128 + signal.SIGINT
@@ -39,7 +40,7 @@ class Utility(ManagementUtility):
         except (NotSetUp, Unavailable) as error:
             if isinstance(error, NotSetUp) and MAKES_TABLES in self.argv[1:2]:
                 raise  # it would tell somebody to type what they have just typed
-            sys.stderr.write(f"{error.message}\n")
+            sys.stderr.write(f"{typeable(error.message)}\n")
             sys.exit(exit_status(error))
 
     def fetch_command(self, subcommand: str) -> BaseCommand:
@@ -56,7 +57,7 @@ def _lines() -> Iterator[str]:
     commands = get_commands()
     ours = {name: app for name, app in sorted(commands.items()) if app in APPS}
     others = sorted(commands.keys() - ours.keys() - set(SERVED))
-    yield "manage.py COMMAND …; manage.py COMMAND --help says how, with examples."
+    yield f"{manage()} COMMAND …; {manage()} COMMAND --help says how, with examples."
     for app in APPS:
         yield ""
         yield from (f"  {name:<18}{_line(app, name)}" for name in ours if ours[name] == app)

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from audit.management.teaching import TeachingCommand
+from audit.management.typed import typeable
 
 
 class Instead(TeachingCommand):
@@ -29,4 +30,4 @@ class Instead(TeachingCommand):
         super().run_from_argv(argv if help_wanted else argv[:2])
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
-        raise CommandError(self.instead, returncode=2)
+        raise CommandError(typeable(self.instead), returncode=2)

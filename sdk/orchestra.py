@@ -105,11 +105,14 @@ def progress(message: str | None = None, fraction: float | None = None) -> None:
     share = None if fraction is None else float(fraction)
     if share is not None and not math.isfinite(share):
         share = None
-    link.send({"progress": {"message": None if message is None else str(message), "fraction": share}})
+    text = None if message is None else str(message).encode(errors="replace").decode()  # half of a character is a question mark
+    link.send({"progress": {"message": text, "fraction": share}})
 
 
 def call(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Ask Orchestra for something outside, e.g. call("fetch", {"url": …}). Raises Denied or CallFailed."""
+    """Ask Orchestra for something outside, e.g. call("fetch", {"url": …}). Raises Denied, CallFailed, or TypeError where it isn't asked so."""
+    if not isinstance(arguments, dict):
+        raise TypeError(f"call({tool!r}, …) takes its arguments as a dict, such as {{'url': …}}; this is {type(arguments).__name__}")
     link = _link()
     if link is None:
         raise CallFailed("denied", f"{tool!r} can only be called from a function that Orchestra runs")

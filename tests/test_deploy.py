@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from django.core.management import get_commands, load_command_class
 from django.test import Client
 from gunicorn.config import Config
 
-from orchestra_site import env
+from orchestra_site import env, listening
 from tests.documents import ROOT
 
 CONTAINERFILE = (ROOT / "deploy" / "Containerfile").read_text(encoding="utf-8")
@@ -114,3 +115,12 @@ def test_what_the_image_holds_is_enough_to_run_a_pipeline(tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "verified" in done.stdout
+
+
+def test_serving_says_its_address_once_it_listens(project_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = (project_folder / "Makefile").read_text(encoding="utf-8").partition("\nserve: ")[2].partition("\n\n")[0]
+    assert "Orchestra is at" not in recipe and "--config python:orchestra_site.listening " in recipe
+    read = Config()
+    read.set("when_ready", listening.when_ready)  # as gunicorn takes it from there
+    read.when_ready(SimpleNamespace(LISTENERS=["http://127.0.0.1:8000"]))
+    assert capsys.readouterr().out == "Orchestra is at http://127.0.0.1:8000/admin/ (Ctrl-C ends it)\n"

@@ -49,6 +49,18 @@ def test_a_fraction_that_is_no_number_is_left_out(link: SimpleNamespace) -> None
     assert link.sent == [{"progress": {"message": "x", "fraction": None}}]
 
 
+def test_half_a_character_in_what_it_says_breaks_no_function(link: SimpleNamespace) -> None:
+    orchestra.progress("at \ud800")
+    assert link.sent == [{"progress": {"message": "at ?", "fraction": None}}]
+
+
+@pytest.mark.parametrize("arguments", [None, "https://example.org", [1]])
+def test_a_call_that_is_not_asked_with_a_dict_is_its_functions_own_mistake(link: SimpleNamespace, arguments: Any) -> None:
+    with pytest.raises(TypeError, match=rf"call\('fetch', …\) takes its arguments as a dict, .*; this is {type(arguments).__name__}"):
+        orchestra.call("fetch", arguments)
+    assert link.sent == []
+
+
 @pytest.mark.parametrize(("cause", "kind"), [("denied", orchestra.Denied), ("stopped", orchestra.Denied), ("upstream", orchestra.CallFailed)])
 def test_a_refused_call_raises_with_its_cause(link: SimpleNamespace, cause: str, kind: type[Exception]) -> None:
     link.ask = lambda frame: {"error": {"cause": cause, "message": "why"}}

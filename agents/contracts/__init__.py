@@ -6,7 +6,7 @@ Pure: must not fetch, read a file or a clock. Used by publishing, the registry a
 from agents.contracts.checking import Contract, compiled, violations
 from agents.contracts.covering import closed, covers, disjoint
 from agents.contracts.freshness import age_ms, observed_at
-from agents.contracts.schemas import schema_problems
+from agents.contracts.schemas import schema_faults, schema_problems
 from agents.spec.verdict import VERDICT_SCHEMA
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "covers",
     "disjoint",
     "observed_at",
+    "schema_faults",
     "schema_problems",
     "violations",
 ]

@@ -5,10 +5,13 @@ Must not fetch or open anything a schema names. Used by publishing and by the re
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Final
 
 from agents.contracts.checking import validator_of
 from audit.canonical import NotCanonical, canonical_bytes
+from audit.visible import visible
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_BYTES = 64 * 1024
@@ -17,6 +20,7 @@ MAX_REFS = 500
 MAX_BRANCHES = 200
 MAX_PATTERN = 256
 MAX_UNIQUE = 200
+MAX_FAULTS = 100  # of what JSON Schema itself says: a schema of thousands of wrong members is told the first ones
 
 _ONE = frozenset({"additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then", "unevaluatedItems"}) | {
     "unevaluatedProperties",
@@ -54,21 +58,29 @@ _FORBIDDEN = {
     "additionalItems": "draft 2020-12 writes prefixItems and items",
 }
 
-Node = tuple[str, Any, int]
+Place = tuple[str | int, ...]
+Node = tuple[Place, Any, int]
+Fault = tuple[Place, str]
 
 
 def schema_problems(schema: Any) -> list[str]:
     """Everything that keeps a schema from being a contract, each with its place in the schema."""
+    return [problem for _, problem in schema_faults(schema)]
+
+
+def schema_faults(schema: Any) -> list[Fault]:
+    """The same, each with the path of the member that is wrong, or of the nearest one around it that is known."""
     if not isinstance(schema, Mapping):
-        return ["a contract is an object such as {type: object, properties: {…}}"]
-    found = _size_problems(schema)
-    if found:
-        return found
+        return [((), "a contract is an object such as {type: object, properties: {…}}")]
+    if found := _size_problems(schema):
+        return [((), problem) for problem in found]
     nodes = list(_nodes(schema))
-    for place, node, depth in nodes:
-        found += _node_problems(place, node, depth)
-    found += _count_problems(nodes) + _reference_problems(nodes)
-    return list(dict.fromkeys(found)) or _meta_problems(schema)
+    faults = [((*place, *key), f"{_written(place)}: {text}") for place, node, depth in nodes for key, text in _node_problems(node, depth)]
+    faults += [*(((), problem) for problem in _count_problems(nodes)), *_reference_faults(nodes)]
+    said = {place for place, _ in faults}
+    if all(depth <= MAX_DEPTH for _, _, depth in nodes):
+        faults += [fault for fault in _meta_faults(schema) if fault[0] not in said]
+    return list(dict.fromkeys(faults)) or _compile_faults(schema)
 
 
 def _size_problems(schema: Mapping[str, Any]) -> list[str]:
@@ -83,38 +95,47 @@ def _size_problems(schema: Mapping[str, Any]) -> list[str]:
 
 def _nodes(schema: Any) -> Iterator[Node]:
     """Every sub-schema with its place and depth; deeper than one past the cap is not followed."""
-    pending: list[Node] = [("", schema, 1)]
+    pending: list[Node] = [((), schema, 1)]
     while pending:
         place, node, depth = pending.pop()
         yield place, node, depth
         if isinstance(node, Mapping) and depth <= MAX_DEPTH:
-            pending.extend((f"{place}/{name}", inner, depth + 1) for name, inner in _inner(node))
+            pending.extend(((*place, *name), inner, depth + 1) for name, inner in _inner(node))
 
 
-def _inner(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _inner(node: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:
     for key, value in node.items():
         if key in _ONE:
-            yield key, value
+            yield (key,), value
         elif key in _LISTS and isinstance(value, list):
-            yield from ((f"{key}/{index}", item) for index, item in enumerate(value))
+            yield from (((key, index), item) for index, item in enumerate(value))
         elif key in _NAMED and isinstance(value, Mapping):
-            yield from ((f"{key}/{name}", item) for name, item in value.items())
+            yield from (((key, name), item) for name, item in value.items())
 
 
-def _node_problems(place: str, node: Any, depth: int) -> Iterator[str]:
-    where = f"{place or '/'}: "
+def _pointer(place: Place) -> str:
+    return "".join(f"/{part}" for part in place)
+
+
+def _written(place: Place) -> str:
+    return visible(_pointer(place) or "/")
+
+
+def _node_problems(node: Any, depth: int) -> Iterator[Fault]:
+    """Each with the key that it is about, if there is one."""
     if isinstance(node, bool):
         return
     if not isinstance(node, Mapping):
-        yield f"{where}a schema is an object, true or false"
+        yield (), "a schema is an object, true or false"
         return
     if depth > MAX_DEPTH:
-        yield f"{where}schemas are nested deeper than {MAX_DEPTH}; use $defs and $ref, or a flatter value"
+        yield (), f"schemas are nested deeper than {MAX_DEPTH}; use $defs and $ref, or a flatter value"
     for key in node:
-        yield from (where + text for text in _keyword_problems(key))
+        yield from (((key,), text) for text in _keyword_problems(key))
     if node.get("$schema", DIALECT) not in {DIALECT, DIALECT + "#"}:
-        yield f"{where}$schema must be {DIALECT}, or left out"
-    yield from (where + text for text in (*_format_problems(node.get("format")), *_cost_problems(node)))
+        yield ("$schema",), f"$schema must be {DIALECT}, or left out"
+    yield from ((("format",), text) for text in _format_problems(node.get("format")))
+    yield from _cost_problems(node)
 
 
 def _keyword_problems(key: str) -> Iterator[str]:
@@ -132,16 +153,28 @@ def _format_problems(said: Any) -> Iterator[str]:
         yield f"unknown format {said[:80]!r}; {known}"
 
 
-def _cost_problems(node: Mapping[str, Any]) -> Iterator[str]:
-    patterns = [node["pattern"]] if isinstance(node.get("pattern"), str) else []
+def _cost_problems(node: Mapping[str, Any]) -> Iterator[Fault]:
+    patterns: list[tuple[Place, str]] = [(("pattern",), node["pattern"])] if isinstance(node.get("pattern"), str) else []
     named = node.get("patternProperties")
-    patterns += list(named) if isinstance(named, Mapping) else []
-    for pattern in patterns:
+    patterns += [(("patternProperties", pattern), pattern) for pattern in named] if isinstance(named, Mapping) else []
+    for place, pattern in patterns:
         if len(pattern) > MAX_PATTERN:
-            yield f"a pattern has {len(pattern)} characters and the limit is {MAX_PATTERN}"
+            yield place, f"a pattern has {len(pattern)} characters and the limit is {MAX_PATTERN}"
+        elif (wrong := _pattern_problem(pattern)) is not None:
+            yield place, wrong
     most = node.get("maxItems")
     if node.get("uniqueItems") is True and not (isinstance(most, int) and most <= MAX_UNIQUE):
-        yield f"uniqueItems compares every pair; add maxItems of at most {MAX_UNIQUE}"
+        yield ("uniqueItems",), f"uniqueItems compares every pair; add maxItems of at most {MAX_UNIQUE}"
+
+
+@lru_cache(maxsize=1024)
+def _pattern_problem(pattern: str) -> str | None:
+    """The compiler would stop at the first that it can't read."""
+    try:
+        validator_of({"pattern": pattern})
+    except ValueError as error:
+        return _sentence(error)
+    return None
 
 
 def _count_problems(nodes: list[Node]) -> list[str]:
@@ -156,17 +189,17 @@ def _count_problems(nodes: list[Node]) -> list[str]:
     return found
 
 
-def _reference_problems(nodes: list[Node]) -> list[str]:
-    places = {place for place, _, _ in nodes}
-    found = []
+def _reference_faults(nodes: list[Node]) -> list[Fault]:
+    places = {_pointer(place) for place, _, _ in nodes}
+    found: list[Fault] = []
     for place, node, _ in nodes:
         if not isinstance(node, Mapping) or "$ref" not in node:
             continue
-        target = node["$ref"]
+        target, at = node["$ref"], (*place, "$ref")
         if not isinstance(target, str) or not target.startswith("#"):
-            found.append(f"{place or '/'}: $ref {str(target)[:80]!r} names another document, which is never fetched; use #/$defs/name")
+            found.append((at, f"{_written(place)}: $ref {str(target)[:80]!r} names another document, which is never fetched; use #/$defs/name"))
         elif pointed_at(target) not in places:
-            found.append(f"{place or '/'}: $ref {target[:80]!r} points at nothing in this schema")
+            found.append((at, f"{_written(place)}: $ref {target[:80]!r} points at nothing in this schema"))
     return found or _circles(nodes)
 
 
@@ -175,14 +208,15 @@ def pointed_at(reference: str) -> str:
     return reference[1:].replace("%24", "$").replace("~1", "/").replace("~0", "~")
 
 
-def _circles(nodes: list[Node]) -> list[str]:
+def _circles(nodes: list[Node]) -> list[Fault]:
     """A $ref that leads back to itself without going into a part of the value would be checked for ever."""
-    steps = {place: list(_same_value(place, node)) for place, node, _ in nodes if isinstance(node, Mapping)}
+    places = {_pointer(place): place for place, _, _ in nodes}
+    steps = {_pointer(place): list(_same_value(_pointer(place), node)) for place, node, _ in nodes if isinstance(node, Mapping)}
     done: set[str] = set()
     for start in steps:
         circle = _circle_from(start, steps, done)
         if circle is not None:
-            return [f"{circle or '/'}: this $ref leads back to itself without consuming anything"]
+            return [(places.get(circle, ()), f"{visible(circle or '/')}: this $ref leads back to itself without consuming anything")]
     return []
 
 
@@ -213,12 +247,26 @@ def _circle_from(start: str, steps: Mapping[str, list[str]], done: set[str]) -> 
     return None
 
 
-def _meta_problems(schema: Mapping[str, Any]) -> list[str]:
+def _meta_faults(schema: Mapping[str, Any]) -> Iterator[Fault]:
+    """What JSON Schema itself says of it, member by member."""
+    for error in islice(_META.iter_errors(schema), MAX_FAULTS):
+        place = tuple(error.instance_path)
+        yield place, f"{_written(place)}: {_sentence(error)}"
+
+
+def _compile_faults(schema: Mapping[str, Any]) -> list[Fault]:
+    """What is left to the compiler, which stops at the first."""
     try:
         validator_of(schema)
     except ValueError as error:
-        path = "/".join(str(part) for part in getattr(error, "instance_path", []))
-        message = " ".join(str(getattr(error, "message", error)).split())[:240]
-        hint = "; patterns have no look-around and no back-references" if "regex" in message else ""
-        return [f"/{path}: {message}{hint}"]
+        place = tuple(getattr(error, "instance_path", []))
+        return [(place, f"{_written(place)}: {_sentence(error)}")]
     return []
+
+
+def _sentence(error: Exception) -> str:
+    message = " ".join(str(getattr(error, "message", error)).split())[:240]
+    return message + ("; patterns have no look-around and no back-references" if "regex" in message else "")
+
+
+_META: Final = validator_of({"$ref": DIALECT})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO, cast
@@ -18,6 +19,8 @@ from rich.text import Text
 from agents.registry import Change, CodeChange, FieldChange, MadeRelease, Preview, Published
 from audit.errors import OrchestraError
 from audit.management.database import database_expected, exit_status
+from audit.management.streams import answering
+from audit.management.typed import manage, typeable
 from audit.visible import visible
 
 MAX_FIELDS = 40
@@ -33,11 +36,13 @@ class Shown:
     """Prints to a command's stream, whole lines, each in at most one colour."""
 
     def __init__(self, stream: OutputWrapper) -> None:
-        self._console = Console(file=cast("TextIO", stream), highlight=False, soft_wrap=True, emoji=False, markup=False)
+        self._file = cast("TextIO", stream)
+        self._console = Console(file=self._file, highlight=False, soft_wrap=True, emoji=False, markup=False)
 
     def line(self, text: str, style: str = "") -> None:
         """One line as it is: the caller has made its parts visible."""
-        self._console.print(Text(text, style=_STYLES.get(style, style)))
+        with answering(self._file, lambda said: sys.stderr.write(f"{said}\n")):
+            self._console.print(Text(text, style=_STYLES.get(style, style)))
 
     def change(self, change: Change) -> None:
         """An object, then its fields, old → new."""
@@ -84,7 +89,7 @@ class Shown:
             self.release(release)
         self.denied(done.denied)
         for name in done.stay:
-            self.line(f"pipeline {name} stays as it is; manage.py publish {name} gives it the new version", "hint")
+            self.line(f"pipeline {name} stays as it is; {manage()} publish {name} gives it the new version", "hint")
         if done.stay_elsewhere:
             self.line(f"{done.stay_elsewhere} more of other teams stay as they are until they are published", "hint")
 
@@ -105,7 +110,7 @@ class Shown:
         for problem in told.problems:
             self.line(visible(problem, MAX_MESSAGE), "problem")
         if not (told.unchanged or told.problems):
-            self.line(f"to publish exactly this: manage.py publish {told.name} --number {told.to_version} --seen {told.seen}", "hint")
+            self.line(f"to publish exactly this: {manage()} publish {told.name} --number {told.to_version} --seen {told.seen}", "hint")
 
     def denied(self, sentences: Iterable[str]) -> None:
         """What runs already and is refused from then on."""
@@ -143,10 +148,10 @@ def refuse(error: OrchestraError, stream: OutputWrapper) -> NoReturn:
     shown = Shown(stream)
     problems = list(error.details.get("problems") or ())
     for problem in problems[:MAX_PROBLEMS]:
-        shown.line(visible(problem, MAX_MESSAGE), "problem")
+        shown.line(typeable(visible(problem, MAX_MESSAGE)), "problem")
     if len(problems) > MAX_PROBLEMS:
         shown.line(f"… and {len(problems) - MAX_PROBLEMS} more problems", "problem")
-    raise CommandError(visible(error.message, MAX_MESSAGE), returncode=exit_status(error))
+    raise CommandError(typeable(visible(error.message, MAX_MESSAGE)), returncode=exit_status(error))
 
 
 def _moved(field: FieldChange) -> tuple[Sequence[str], Sequence[str]]:

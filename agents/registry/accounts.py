@@ -187,6 +187,13 @@ def people_visible_to(actor: Actor) -> QuerySet[User]:
     return User.objects.filter(username=actor.id, is_active=True) if actor.kind == "person" else User.objects.none()
 
 
+def people_known_to(actor: Actor) -> QuerySet[User]:
+    """Accounts whose names the actor may read somewhere: those that they see, and the members of the teams that they see."""
+    seen = people_visible_to(actor)
+    members = Team.members.through.objects.filter(team__in=Team.objects.visible_to(actor)).values("user_id")
+    return User.objects.filter(Q(pk__in=seen.values("pk")) | Q(pk__in=members))
+
+
 def person_shown(username: str, *, actor: Actor) -> User:
     """The account, if the actor may see it. UnknownPerson."""
     found = people_visible_to(actor).filter(username=username).first() if username.isprintable() else None

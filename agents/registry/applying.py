@@ -11,9 +11,9 @@ from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-from agents.errors import NotGranted, NotPublishable
+from agents.errors import ArtifactRefused, NotGranted, NotPublishable
 from agents.models import Agent, ModelAlias, Pipeline, Standing, Team, Version, VersionState
-from agents.spec import Document, Problem
+from agents.spec import Document, Problem, alias_of
 from audit import clock
 from audit.actors import Actor
 from audit.errors import OrchestraError
@@ -71,11 +71,13 @@ def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
     """Refuses with all problems together; what only stops a publication is a warning where none is asked for."""
     _refuse_taken(prepared, turn.actor)  # first: what else is said must not depend on what has the name
     later = unpublishable(prepared, turn.actor)
-    named = [*_unknown_teams(prepared), *_unknown_aliases(prepared, turn.actor), *policies.policy_problems(prepared, turn.actor)]
+    named = [*_unknown_teams(prepared, turn.actor), *_unknown_aliases(prepared, turn.actor), *policies.policy_problems(prepared, turn.actor)]
     unknown = [*named, *unregistered(prepared)]
     found = [*prepared.problems, *unknown, *_taken_names(prepared), *_retired(prepared), *(later if applied.publish else ())]
     if found:
         ordered = sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
+        if prepared.taken.refused:
+            raise ArtifactRefused(None, problems=ordered)
         many = f"{len(ordered)} problems" if len(ordered) > 1 else "1 problem"
         raise NotPublishable(f"{prepared.taken.name}: {many}; nothing was written", problems=ordered)
     applied.warnings = later
@@ -110,12 +112,13 @@ def _lock(prepared: Prepared) -> None:
     list(ModelAlias.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
 
 
-def _unknown_teams(prepared: Prepared) -> list[Problem]:
-    known = {*Team.objects.values_list("name", flat=True), *(document.name for document in prepared.parsed.teams)}
+def _unknown_teams(prepared: Prepared, actor: Actor) -> list[Problem]:
+    parsed = prepared.parsed
+    known = {*Team.objects.visible_to(actor).values_list("name", flat=True), *(document.name for document in parsed.every("team"))}
     return [
         Problem(document.file, document.line_of(("team",)), _unknown_team(document.spec["team"], known))
-        for document in [*prepared.parsed.policies, *prepared.parsed.models, *prepared.parsed.agents, *prepared.parsed.pipelines]
-        if document.spec["team"] not in known
+        for document in parsed.every("policy", "model", "agent", "pipeline")
+        if document.spec["team"] not in known and not parsed.may_hold(document.spec["team"])
     ]
 
 
@@ -125,8 +128,10 @@ def _unknown_team(name: str, known: set[str]) -> str:
 
 
 def _unknown_aliases(prepared: Prepared, actor: Actor) -> list[Problem]:
-    """Not judged where a document can't be read: it may be the alias."""
-    return [] if prepared.parsed.problems else modelling.unknown_aliases(prepared.parsed.agents, prepared.parsed.models, actor)
+    """Not judged where a document can't be read that may be the alias."""
+    parsed = prepared.parsed
+    asking = [one for one in parsed.every("agent") if (alias := alias_of(one.spec)) is not None and not parsed.may_hold(alias)]
+    return modelling.unknown_aliases(asking, parsed.models, actor)
 
 
 def _refuse_taken(prepared: Prepared, actor: Actor) -> None:

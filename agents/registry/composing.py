@@ -5,7 +5,7 @@ Reads rows and decides nothing itself: the rules are `agents.validation`'s. Call
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,7 +93,7 @@ def agents_named(pipeline: Mapping[str, Any]) -> set[str]:
 def _named(node: Any) -> Iterable[str]:
     for inner in _nodes(node):
         yield from (inner[key] for key in ("agent", "fallback", "lookup") if isinstance(inner.get(key), str))
-        yield from (undo["agent"] for undo in [inner.get("compensate")] if undo is not None)
+        yield from (undo["agent"] for undo in [inner.get("compensate")] if undo is not None and undo["agent"])
 
 
 def _nodes(node: Any) -> Iterable[Mapping[str, Any]]:
@@ -153,15 +153,29 @@ def _versions(names: set[str], actor: Actor, *, drafts: bool) -> dict[str, Versi
     return best
 
 
-def refusals(composition: Composition, document: Document | None = None) -> list[Problem]:
-    """What forbids to publish this, each with its place: file and line, or the path in the spec where no file is at hand."""
+def refusals(
+    composition: Composition, document: Document | None = None, *, uncompiled: Collection[str] = (), doubtful: Collection[str] = ()
+) -> list[Problem]:
+    """What forbids to publish this, each with its place: file and line, or the path in the spec where no file is at hand.
+
+    Of `uncompiled` expressions and of agents and pipelines that are `doubtful` it is said already what is wrong.
+    """
     everybody = {**composition.lineage, **composition.agents}
     agents = {name: {**one.spec, **judged_by(one), "executable": spec.executable(one.spec, composition.aliases)} for name, one in everybody.items()}
     line_of: Callable[[spec.Path], int] = document.line_of if document else lambda _path: 1
     name = composition.pipeline.owner.name
     pins, unusable = composition.pipelines, composition.unusable
     found = validation.check(
-        composition.pipeline.spec, agents, line_of=line_of, pipelines=pins, unusable=unusable, others=composition.others, now=clock.now()
+        composition.pipeline.spec,
+        agents,
+        line_of=line_of,
+        pipelines=pins,
+        unusable=unusable,
+        others=composition.others,
+        now=clock.now(),
+        uncompiled=uncompiled,
+        unread=document.unread if document else spec.Unread(),
+        doubtful=doubtful,
     )
     unasked = [*_unknown_aliases(composition), *_out_of_use(composition)]
     if document is not None:

@@ -45,10 +45,20 @@ class Taken:
     code: dict[str, bytes]
     zipped: bytes
     digest: str
+    refused: tuple[Problem, ...] = ()
+    """Every link, special file and exceeded limit; the rest is then not the whole folder and never stored."""
 
 
 def take(folder: Path) -> Taken:
     """Read the whole folder; ArtifactRefused lists every link, special file and exceeded limit in `problems`."""
+    taken = look(folder)
+    if taken.refused:
+        raise ArtifactRefused(None, problems=list(taken.refused))
+    return taken
+
+
+def look(folder: Path) -> Taken:
+    """As `take`, for whoever also tells what is wrong with the other files. ArtifactRefused for what is no folder."""
     if not folder.is_dir():
         raise ArtifactRefused(f"{folder} is no folder; give the folder that holds the YAML files and the code")
     problems: list[Problem] = []
@@ -65,12 +75,10 @@ def take(folder: Path) -> Taken:
             break
         files[name] = data
         total += len(data)
-    if problems:
-        raise ArtifactRefused(None, problems=problems)
     specs = {name: data for name, data in files.items() if PurePosixPath(name).suffix in SPEC_SUFFIXES}
     code = {name: data for name, data in files.items() if name not in specs}
     zipped = pack(code)
-    return Taken(folder.resolve().name, specs, code, zipped, digest_bytes(zipped))
+    return Taken(folder.resolve().name, specs, code, zipped, digest_bytes(zipped), tuple(problems))
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:

@@ -5,17 +5,16 @@ Runs inside a Turn where it writes. Called by applying, by the boundary (through
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.db.models import Max
 
 from agents import grants
 from agents.errors import UnknownPolicy
 from agents.models import Policy, PolicyVersion, Team, VersionState
-from agents.spec import Document, Problem
+from agents.spec import Document, Parsed, Problem
 from agents.spec.permissions import parse_rule
 from agents.spec.policies import Policy as PolicyValue
 from audit.actors import Actor
@@ -25,6 +24,7 @@ from audit.ledger import Verb
 from audit.visible import visible
 
 from . import deeds, rows, verbs
+from .accounts import people_known_to
 from .changes import Change, FieldChange, compare
 from .preparing import Prepared
 from .roles import people_asked
@@ -137,31 +137,47 @@ def policy_shown(name: str, actor: Actor) -> Policy:
 
 
 def policy_problems(prepared: Prepared, actor: Actor) -> list[Problem]:
-    """Policies that name a team or a person who isn't there, and permissions that name a policy that isn't."""
-    parsed = prepared.parsed
-    teams = {*Team.objects.values_list("name", flat=True), *(document.name for document in parsed.teams)}
-    asked = {person for document in parsed.policies for stage in document.spec["stages"] for person in stage["people"]}
-    people = set(User.objects.filter(username__in=asked).values_list("username", flat=True)) if asked else set()
-    found = [problem for document in parsed.policies for problem in _unknown_deciders(document, teams, people)]
-    return found + _unknown_policies(prepared, actor)
+    """Policies that name a team or a person whom the actor doesn't see, and permissions that name such a policy."""
+    return [*_unknown_deciders(prepared.parsed, actor), *_unknown_policies(prepared, actor)]
 
 
-def _unknown_deciders(document: Document, teams: set[str], people: set[str]) -> list[Problem]:
-    unknown = []
-    for stage in document.spec["stages"]:
+def _unknown_deciders(parsed: Parsed, actor: Actor) -> list[Problem]:
+    """Whom a policy asks already it may go on asking, whoever applies it again: that the actor doesn't see them is no reason to refuse it."""
+    if not parsed.every("policy"):
+        return []
+    shown = {one.name: [version.spec for version in one.versions.all()] for one in _shown(parsed, actor)}
+    teams = {*Team.objects.visible_to(actor).values_list("name", flat=True), *(document.name for document in parsed.every("team"))}
+    people = {person for document in parsed.every("policy") for person in _asked([document.spec], "people")}
+    people = set(people_known_to(actor).filter(username__in=people).values_list("username", flat=True))
+    where = "" if actor.sees_everything else "; an administrator can publish a policy that asks others"
+    found = []
+    for document in parsed.every("policy"):
+        before = shown.get(document.name, ())
         for kind, known in (("teams", teams), ("people", people)):
-            unknown += [f"there is no {'team' if kind == 'teams' else 'person'} '{visible(one, 80)}'" for one in stage[kind] if one not in known]
-    return [Problem(document.file, document.line_of(("approvers",)), f"policy '{document.name}': {said}") for said in unknown]
+            unknown = _asked([document.spec], kind) - known - _asked(before, kind)
+            unknown = {one for one in unknown if kind == "people" or not parsed.may_hold(one)}
+            said = [f"there is no {'team' if kind == 'teams' else 'person'} '{visible(one, 80)}' that you may see{where}" for one in sorted(unknown)]
+            found += [Problem(document.file, document.line_of(("approvers",)), f"policy '{document.name}': {each}") for each in said]
+    return found
+
+
+def _shown(parsed: Parsed, actor: Actor) -> Iterable[Policy]:
+    named = [document.name for document in parsed.every("policy")]
+    return Policy.objects.visible_to(actor).filter(name__in=named).prefetch_related("versions")
+
+
+def _asked(specs: Iterable[Mapping[str, Any]], kind: str) -> set[str]:
+    return {one for spec in specs for stage in spec["stages"] for one in stage[kind]}
 
 
 def _unknown_policies(prepared: Prepared, actor: Actor) -> list[Problem]:
     parsed = prepared.parsed
     known: set[str] | None = None
     found = []
-    for document in [*parsed.teams, *parsed.agents, *parsed.pipelines]:
+    for document in parsed.every("team", "agent", "pipeline"):
         for index, text in enumerate(document.spec.get("permissions") or ()):
             policy = parse_rule(text).policy
-            if policy is None:
+            if policy is None or parsed.may_hold(policy):
                 continue
             known = _known(prepared, actor) if known is None else known
             if policy not in known:

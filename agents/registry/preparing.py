@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from audit.actors import Actor
 from audit.canonical import MAX_INTEGER, NotCanonical, canonical_bytes
 
 from . import modelling, programs
-from .folders import Taken, private_files, take, write_out
+from .folders import Taken, look, private_files, write_out
 from .writing import require_member
 
 
@@ -35,6 +35,8 @@ class Prepared:
     gaps: list[Problem] = field(default_factory=list)
     attached: dict[str, bytes] = field(default_factory=dict)
     """Files that aliases name, as artifacts by digest."""
+    uncompiled: frozenset[str] = frozenset()
+    """Expressions of which a problem says that they can't be compiled."""
 
     @property
     def documents(self) -> list[Document]:
@@ -43,62 +45,73 @@ class Prepared:
 
 
 def prepare(folder: Path, *, actor: Actor) -> Prepared:
-    """Read, describe, fill in and check; only a folder that can't be taken at all is an error (ArtifactRefused), or a stranger's (NotGranted)."""
-    taken = take(folder)
-    prepared = Prepared(taken, spec.read(taken.specs))
+    """Read, describe, fill in and check; only what is no folder at all is an error (ArtifactRefused), or a stranger's (NotGranted).
+
+    Where the folder has files that are refused, nothing is said of its code, nor of documents that may stand in them.
+    """
+    taken = look(folder)
+    parsed = spec.read(taken.specs)
+    prepared = Prepared(taken, replace(parsed, spoilt=parsed.spoilt | {""}) if taken.refused else parsed)
     _refuse_strangers(prepared, actor)
-    prepared.problems += prepared.parsed.problems
+    prepared.problems += [*taken.refused, *parsed.problems]
     if not prepared.documents and not prepared.problems:
         empty = "the folder holds no .yaml file with a document; `manage.py new pipeline NAME` writes a first one"
         prepared.problems.append(Problem(taken.name, 1, empty))
     prepared.problems += _clashes(prepared.parsed)
-    for document in prepared.parsed.models:
+    for document in prepared.parsed.models if not taken.refused else ():
         prepared.problems += modelling.complete_alias(document, taken, prepared.attached)
     described = _describe(prepared)
-    for document in prepared.parsed.agents:
-        _complete(document, prepared, described)
+    prepared.uncompiled = frozenset(source.strip() for source, reason in described.expressions.items() if reason is not None)
+    for document in parsed.every("agent"):
+        if not taken.refused and _says_what_runs(document):
+            _complete(document, prepared, described)
         prepared.problems += _wrong_schemas(document)
-    for document in prepared.parsed.pipelines:
+    for document in parsed.every("pipeline"):
         prepared.problems += _uncompiled(document, described)
-    for document in _holders(prepared.parsed):
+    for document in _holders(parsed):
         prepared.problems += _uncompiled_conditions(document, described)
-    for document in prepared.documents:
+    for document in [*prepared.documents, *parsed.rough]:
         prepared.problems += _unstorable(document)
     return prepared
 
 
 def _refuse_strangers(prepared: Prepared, actor: Actor) -> None:
     """Before a child looks at the code: whoever may not store it does not have it run here either."""
-    for document in prepared.documents:
+    for document in [*prepared.documents, *prepared.parsed.rough]:
         team = document.name if document.kind == "team" else str(document.spec["team"])
         require_member(actor, team, f"{document.kind} '{document.name}'")
 
 
 def _clashes(parsed: Parsed) -> list[Problem]:
     """Agents and pipelines share their names, so that `rollback NAME` and a ledger's reader know what is meant."""
-    agents = {document.name: document for document in parsed.agents}
+    agents = {document.name: document for document in parsed.every("agent")}
     return [
         Problem(document.file, document.line, f"'{document.name}' is also an agent ({agents[document.name].file}); a name belongs to one object")
-        for document in parsed.pipelines
+        for document in parsed.every("pipeline")
         if document.name in agents
     ]
 
 
 def _holders(parsed: Parsed) -> list[Document]:
     """Who may have permissions."""
-    return [*parsed.teams, *parsed.agents, *parsed.pipelines]
+    return parsed.every("team", "agent", "pipeline")
 
 
 def _describe(prepared: Prepared) -> Described:
     parsed = prepared.parsed
-    functions = sorted({document.spec["run"]["python"] for document in parsed.agents if "python" in document.spec["run"]})
+    runs = [document.spec["run"] for document in parsed.every("agent") if _says_what_runs(document)]
+    functions = sorted({run["python"] for run in runs if "python" in run}) if not prepared.taken.refused else []
     conditions = {source for document in _holders(parsed) for _, source in conditions_of(document.spec)}
-    sources = sorted(conditions.union(source for document in parsed.pipelines for _, source in expressions_of(document.spec)))
+    sources = sorted(conditions.union(source for document in parsed.every("pipeline") for _, source in expressions_of(document.spec)))
     if not functions and not sources:
         return Described({}, {})
     with tempfile.TemporaryDirectory(prefix="orchestra-describe-") as scratch:
         write_out(prepared.taken.code, Path(scratch))  # what is stored is what is described, whatever happens to the folder
         return asyncio.run(children.describe(Path(scratch), functions, sources, hidden=private_files()))
+
+
+def _says_what_runs(document: Document) -> bool:
+    return document.spec["run"] is not None and not document.unread.touches(("run",))
 
 
 def _complete(document: Document, prepared: Prepared, described: Described) -> None:
@@ -124,7 +137,7 @@ def _complete(document: Document, prepared: Prepared, described: Described) -> N
     for side, schema, problem in (("input", function.input, function.input_problem), ("output", function.output, function.output_problem)):
         if document.spec.get(side) is None:
             document.spec[side] = schema
-            if schema is None:
+            if schema is None and not document.unread.touches((side,)):
                 prepared.gaps.append(_at(document, ("run",), f"agent '{document.name}' has no {side} contract: {problem}"))
 
 
@@ -136,7 +149,7 @@ def _complete_command(document: Document, prepared: Prepared) -> None:
         return
     document.spec.update(artifact=prepared.taken.digest, executable=programs.executable_of(argv, code))
     for side in ("input", "output"):
-        if document.spec.get(side) is None:
+        if document.spec.get(side) is None and not document.unread.touches((side,)):
             problem = f"a command has no type hints; write `{side}:` with a JSON Schema"
             prepared.gaps.append(_at(document, ("run",), f"agent '{document.name}' has no {side} contract: {problem}"))
 
@@ -144,13 +157,13 @@ def _complete_command(document: Document, prepared: Prepared) -> None:
 def _wrong_schemas(document: Document) -> Iterator[Problem]:
     for side in ("input", "output"):
         if (schema := document.spec.get(side)) is not None:
-            for problem in contracts.schema_problems(schema):
-                yield _at(document, (side,), f"{side} schema of agent '{document.name}': {problem}")
+            for place, problem in contracts.schema_faults(schema) if not document.unread.touches((side,)) else ():
+                yield _at(document, (side, *place), f"{side} schema of agent '{document.name}': {problem}")
 
 
 def _uncompiled(document: Document, described: Described) -> Iterator[Problem]:
     for path, source in expressions_of(document.spec):
-        if (reason := described.expressions.get(source)) is not None:
+        if (reason := described.expressions.get(source)) is not None and not document.unread.holds(path):
             yield _at(document, path, f"expression {source!r:.200}: {reason.partition(chr(10))[0]}")
 
 
@@ -167,7 +180,8 @@ def _unstorable(document: Document) -> Iterator[Problem]:
     except NotCanonical as error:
         yield Problem(document.file, document.line, f"{document.kind} '{document.name}' can't be stored: {error}")
     for path, problem in _not_kept(document.spec, ()):
-        yield _at(document, path, problem)
+        if not document.unread.holds(path):
+            yield _at(document, path, problem)
 
 
 def _not_kept(value: Any, path: spec.Path) -> Iterator[tuple[spec.Path, str]]:

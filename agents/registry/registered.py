@@ -27,16 +27,29 @@ _OF_A_FETCH: Final = frozenset({"url", "headers"})
 def unregistered(prepared: Prepared) -> list[Problem]:
     """Every verb and kind of resource that nobody registered, with the nearest known one; every condition that can never hold."""
     known, teams_of = vocabularies(prepared), _teams_of_agents(prepared)
+    unsure = _unsure_teams(prepared)
     found = []
-    for document in [*prepared.parsed.teams, *prepared.parsed.agents, *prepared.parsed.pipelines]:
+    for document in prepared.parsed.every("team", "agent", "pipeline"):
         team = document.name if document.kind == "team" else document.spec["team"]
         words = known.get(team, BUILT_IN)
         if document.kind == "pipeline":  # it bounds its agents, whosesoever they are: their words are those that it speaks in
             for agent in sorted(agents_named(document.spec) & teams_of.keys()):
                 words = _with(words, known.get(teams_of[agent], BUILT_IN))
-        said = [*_of_permissions(document, words), *_of_uses(document, words), *_of_inputs(document), *_of_conditions(document)]
+        said = [*_of_inputs(document), *_of_conditions(document)]
+        if team not in unsure:
+            said += [*_of_permissions(document, words), *_of_uses(document, words)]
+        said = [(path, message) for path, message in said if not document.unread.holds(path)]
         found += [Problem(document.file, document.line_of(path), f"{document.kind} '{document.name}': {message}") for path, message in said]
     return found
+
+
+def _unsure_teams(prepared: Prepared) -> set[str]:
+    """Teams whose words can't be read."""
+    parsed = prepared.parsed
+    written = {document.name: document.unread for document in parsed.every("team")}
+    owners = {document.spec["team"] for document in parsed.every("agent", "pipeline")}
+    unread = {name for name, one in written.items() if one.touches(("verbs",)) or one.touches(("resources",))}
+    return unread | {name for name in owners - written.keys() if parsed.may_hold(name)}
 
 
 def unregistered_in_force() -> list[tuple[str, str]]:
@@ -55,8 +68,8 @@ def unregistered_in_force() -> list[tuple[str, str]]:
 
 def vocabularies(prepared: Prepared) -> dict[str, Vocabulary]:
     """The words of each team that the folder names, as they will be."""
-    said = {document.name: document.spec for document in prepared.parsed.teams}
-    owned = [*prepared.parsed.agents, *prepared.parsed.pipelines]
+    said = {document.name: document.spec for document in prepared.parsed.every("team")}
+    owned = prepared.parsed.every("agent", "pipeline")
     names = {*said, *(document.spec["team"] for document in owned), *_teams_of_agents(prepared).values()}
     stored = {team.name: team for team in Team.objects.filter(name__in=names)}
     known = {}
@@ -72,9 +85,9 @@ def _with(words: Vocabulary, others: Vocabulary) -> Vocabulary:
 
 def _teams_of_agents(prepared: Prepared) -> dict[str, str]:
     """Of every agent that a pipeline of the folder names, as far as it has permissions: whose it is."""
-    named = {name for document in prepared.parsed.pipelines if "permissions" in document.spec for name in agents_named(document.spec)}
+    named = {name for document in prepared.parsed.every("pipeline") if "permissions" in document.spec for name in agents_named(document.spec)}
     stored = dict(Agent.objects.filter(name__in=named).values_list("name", "team__name")) if named else {}
-    return stored | {document.name: document.spec["team"] for document in prepared.parsed.agents}
+    return stored | {document.name: document.spec["team"] for document in prepared.parsed.every("agent")}
 
 
 _Found = Iterator[tuple[tuple[str | int, ...], str]]
@@ -98,18 +111,24 @@ def _of_uses(document: Document, words: Vocabulary) -> _Found:
             yield ("uses", index), f"use {use!r:.120}: {problem}"
 
 
+def _input_of(document: Document) -> Mapping[str, Any] | None:
+    """What an agent takes, as a contract; None where it has none that can be judged."""
+    schema = document.spec.get("input") if document.kind == "agent" and not document.unread.touches(("input",)) else None
+    return schema if isinstance(schema, Mapping) and not schema_problems(schema) else None
+
+
 def _of_inputs(document: Document) -> _Found:
     """A path that the agent's input contract rules out would fail every call: nobody could say what it touches."""
-    schema = document.spec.get("input") if document.kind == "agent" else None
-    if isinstance(schema, Mapping) and not schema_problems(schema):
+    schema = _input_of(document)
+    if schema is not None:
         for index, use in enumerate(document.spec["uses"]):
             yield from ((("uses", index), f"use {use!r:.120}: {problem}") for problem in validation.unfillable(use, schema))
 
 
 def _of_conditions(document: Document) -> _Found:
     """A name that the agent's input contract rules out would make every call an error, which denies it; so would what is no yes or no."""
-    schema = document.spec.get("input") if document.kind == "agent" else None
-    if not isinstance(schema, Mapping):
+    schema = _input_of(document)
+    if schema is None:
         return
     for index, text in enumerate(document.spec["permissions"]):
         rule = parse_rule(text)

@@ -10,7 +10,7 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
-from agents.spec.documents import Path, Problem
+from agents.spec.documents import Path, Problem, Unread
 from agents.spec.measures import duration_ms, memory_mb, money_nano
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -28,6 +28,12 @@ class Page:
     raw_lines: Mapping[Path, int]
     problems: list[Problem] = field(default_factory=list)
     lines: dict[Path, int] = field(default_factory=dict)
+    places: dict[Path, Path] = field(default_factory=dict)
+    unread: set[Path] = field(default_factory=set)
+    unread_names: set[str] = field(default_factory=set)
+    marked: list[Path] = field(default_factory=list)
+    lost: list[Path] = field(default_factory=list)
+    """Every path that was marked, or found unread, in that order: what is new since a moment is found without a look at all of them."""
 
     def line(self, raw: Path) -> int:
         for length in range(len(raw), -1, -1):
@@ -36,11 +42,28 @@ class Page:
         return 1
 
     def problem(self, raw: Path, message: str) -> None:
+        """What is wrong at `raw`, so that its value, or the nearest one around it that is known, isn't read."""
+        self.note(raw, message)
+        length = next((length for length in range(len(raw), 0, -1) if raw[:length] in self.places), 0)
+        self.lose(self.places.get(raw[:length], ()))
+
+    def lose(self, spec: Path) -> None:
+        """Remembers that what stands at `spec` isn't what its writer meant."""
+        self.unread.add(spec)
+        self.lost.append(spec)
+
+    def note(self, raw: Path, message: str) -> None:
+        """What is wrong at `raw`, although all that it says is read."""
         self.problems.append(Problem(self.file, self.line(raw), message))
+
+    def rest(self) -> Unread:
+        return Unread(frozenset(self.unread), frozenset(self.unread_names))
 
     def mark(self, raw: Path, spec: Path) -> None:
         """Remembers that `spec`, a path in the normal form, came from `raw`."""
         self.lines[spec] = self.line(raw)
+        self.marked.append(spec)
+        self.places[raw] = spec
 
     def mark_all(self, value: Any, raw: Path, spec: Path) -> None:
         """The same for a value that the normal form takes over as it is, and for everything in it."""
@@ -60,10 +83,19 @@ class Fields:
         self.page, self.raw, self.spec, self.what = page, raw, spec, what
         self.asked: set[str] = set()
         self.known: set[str] = set()
+        self.since = (len(page.marked), len(page.lost))
+        self.placed: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
+        self.meant: set[str] = set()
+        self.readable = isinstance(value, Mapping)
         self.value: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
         page.mark(raw, spec)
-        if not isinstance(value, Mapping):
+        if not self.readable:
             page.problem(raw, f"{what} must be a mapping (key: value), not {described(value)}")
+
+    def says(self, key: str) -> bool:
+        """Whether the key is there or, once all is read, a misspelt one that means it."""
+        return key in self.value or key in self.meant
 
     def has(self, key: str) -> bool:
         self.known.add(key)
@@ -72,9 +104,10 @@ class Fields:
     def get(self, key: str, *, spec_key: str | None = None, required: str = "") -> Any:
         """The raw value; `required` is what to write where it is missing."""
         self.asked.add(key)
+        self.placed[key] = spec_key or key
         if key not in self.value or (self.value[key] is None and not required):
             if required:
-                self.page.problem(self.raw, f"{self.what} has no {key!r}; write {required}")
+                self.missing[key] = f"{self.what} has no {key!r}; write {required}"
             return None
         self.page.mark((*self.raw, key), (*self.spec, spec_key or key))
         if self.value[key] is None:
@@ -168,9 +201,12 @@ class Fields:
         if not isinstance(value, list):
             self.wrong(key, f"must be a list ([a, b]), not {described(value)}")
             return []
-        self.page.mark_all(value, (*self.raw, key), (*self.spec, key))
+        kept = 0
         for index, item in enumerate(value):
-            if not isinstance(item, str) or not item.strip():
+            if isinstance(item, str) and item.strip():
+                self.page.mark((*self.raw, key, index), (*self.spec, key, kept))
+                kept += 1
+            else:
                 self.page.problem((*self.raw, key, index), f"an entry of {key!r} must be a text, not {described(item)}; quote it")
         return [item for item in value if isinstance(item, str) and item.strip()]
 
@@ -188,6 +224,7 @@ class Fields:
     def inner(self, key: str, *, spec_key: str | None = None) -> "Fields":
         """The fields of a mapping under `key`."""
         self.asked.add(key)
+        self.placed[key] = spec_key or key
         return Fields(
             self.page,
             self.value.get(key),
@@ -203,11 +240,20 @@ class Fields:
             if key in self.asked:
                 continue
             if key in said:
-                self.page.problem((*self.raw, key), f"{key!r} {said[key]}")
+                self.page.note((*self.raw, key), f"{key!r} {said[key]}")
                 continue
             near = get_close_matches(key, known := self.asked | self.known, n=1)
+            self.meant |= set(near) - self.value.keys()
             hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(sorted(known))}"
-            self.page.problem((*self.raw, key), f"{self.what} has no key {key[:80]!r}; {hint}")
+            self.page.note((*self.raw, key), f"{self.what} has no key {key[:80]!r}; {hint}")
+        self._miss()
+
+    def _miss(self) -> None:
+        """What has to be there and isn't, and what a misspelt key stands for: neither is read."""
+        for message in self.missing.values() if self.readable else ():
+            self.page.note(self.raw, message)
+        for key in self.meant | self.missing.keys():
+            self.page.lose((*self.spec, self.placed.get(key, key)))
 
 
 def _within(value: int | None, least: int, most: int) -> int | None:

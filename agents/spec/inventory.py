@@ -130,7 +130,7 @@ def _run(fields: Fields, role: str | None) -> dict[str, Any] | None:
     named = [key for key, value in said.items() if value is not None]
     if len(named) > 1:
         fields.wrong("run", f"names {' and '.join(named)}; keep one")
-    elif not named and not run.value.keys() & {*_LATER_RUN, *said}:
+    elif not named and run.readable and not (run.value.keys() | run.meant) & {*_LATER_RUN, *said}:
         fields.wrong("run", "says nothing to run; write {python: module:function}")
     return _the_one(fields, run, named[0], said[named[0]], role) if len(named) == 1 else None
 
@@ -195,7 +195,7 @@ def _freshness(fields: Fields) -> dict[str, Any] | None:
     name = inner.text("field", required="field: as_of")
     age = inner.duration("max_age")
     inner.finish()
-    if not inner.has("max_age"):
+    if inner.readable and not inner.says("max_age"):
         fields.wrong("freshness", "has no max_age; write {field: as_of, max_age: 15m}")
     return None if name is None or age is None else {"field": name, "max_age_ms": age}
 

@@ -50,10 +50,22 @@ class NodeReader:
             self.page.problem(raw, f"{what} is empty; write at least one node such as {{id: read, agent: feed-reader}}")
         nodes: list[dict[str, Any]] = []
         for index, item in enumerate(value):
-            node = self._node(item, (*raw, index), (*spec, len(nodes)))
+            place, since = (*spec, len(nodes)), len(self.page.lost)
+            node = self._node(item, (*raw, index), place)
             if node is not None:
                 nodes.append(node)
+            else:
+                self._lose(item, place, since)
         return nodes
+
+    def _lose(self, item: Any, place: Path, since: int) -> None:
+        """A node that is left out: the next one stands in its place, and what it would have given may be named all the same."""
+        self.page.unread -= {path for path in self.page.lost[since:] if path[: len(place)] == place}
+        self.page.lose(place[:-1])
+        self._lose_name(item.get("id") if isinstance(item, dict) else None)
+
+    def _lose_name(self, said: Any) -> None:
+        self.page.unread_names.add(said if isinstance(said, str) else "")
 
     def _node(self, value: Any, raw: Path, spec: Path) -> dict[str, Any] | None:
         fields = Fields(self.page, value, raw=raw, spec=spec, what="a node")
@@ -71,6 +83,8 @@ class NodeReader:
         if kinds[0] != "verify":
             node |= self._common(fields)
         fields.finish(_LATER_NODES)
+        if fields.meant & {"id", "as"}:
+            self._lose_name(None)
         return node
 
     def _refuse_kinds(self, fields: Fields, kinds: list[str]) -> None:
@@ -93,11 +107,16 @@ class NodeReader:
     def _id(self, fields: Fields, kind: str) -> str | None:
         """A composite's own id, else parallel_1, parallel_2, … in the order of the file."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        return fields.name("id", pattern=IDENTIFIER) or f"{kind}_{self.counts[kind]}"
+        name = fields.name("id", pattern=IDENTIFIER)
+        if name is None and fields.has("id"):
+            self._lose_name(fields.value["id"])
+        return name or f"{kind}_{self.counts[kind]}"
 
     def _step(self, fields: Fields) -> dict[str, Any]:
         name = fields.name("id", required="id: a short name for this step", pattern=IDENTIFIER)
         fields.what = f"the step {name!r}" if name else "a step"
+        if name is None:
+            self._lose_name(fields.value.get("id"))
         node = {
             "kind": "step",
             "id": name,
@@ -164,7 +183,7 @@ class NodeReader:
         most = inner.integer("max", least=1, most=MAX_RETRIES)
         backoff = inner.duration("backoff", default=1_000)
         inner.finish()
-        if not inner.has("max"):
+        if not inner.says("max"):
             fields.wrong("retry", "has no max; write {max: 2, backoff: 1s}")
         return {"max": most, "backoff_ms": backoff or 1_000} if most else None
 
@@ -176,9 +195,9 @@ class NodeReader:
         for name, value in inner.value.items():
             raw = (*inner.raw, name)
             if not IDENTIFIER.fullmatch(name):
-                self.page.problem(raw, f"the branch {name[:80]!r} must be named with small letters, digits and underscores")
+                self.page.note(raw, f"the branch {name[:80]!r} must be named with small letters, digits and underscores")
             branches[name] = self.sequence(value, raw=raw, spec=(*inner.spec, name), what=f"the branch {name!r}")
-        if isinstance(fields.value["parallel"], dict) and not branches:
+        if inner.readable and not branches:
             fields.wrong("parallel", "has no branches; write {a: [{id: …, agent: …}], b: […]}")
         return {"branches": branches, "min_success": self._min_success(fields)}
 
@@ -187,6 +206,8 @@ class NodeReader:
         if items is not None and (not items.startswith("=") or items.startswith("==")):
             fields.wrong("for_each", f"is {items[:80]!r}; it must be an expression for a list, as in =steps.read.items")
         name = fields.name("as", required="as: the name of one item", pattern=IDENTIFIER)
+        if name is None:
+            self._lose_name(fields.value.get("as"))
         body = fields.get("do", required="do: a list of nodes")
         node = {
             "items": items,
@@ -215,7 +236,7 @@ class NodeReader:
         if case.has("default"):
             key, when = "default", None
             if not last:
-                self.page.problem(raw, "the default case must be the last one; nothing after it would ever be taken")
+                self.page.note(raw, "the default case must be the last one; nothing after it would ever be taken")
         else:
             key, when = "do", case.text("when", required="when: a condition, or default: […]")
         body = case.get(key, required=f"{key}: a list of nodes", spec_key="do")
@@ -252,13 +273,15 @@ class NodeReader:
             "output": inner.mapping("output"),
         }
         inner.finish()
-        said = [key for key in ("for", "until", "signal") if inner.has(key)]
-        if len(said) != 1:
+        said = [key for key in ("for", "until", "signal") if inner.says(key)]
+        if not inner.readable:
+            pass  # said already
+        elif len(said) != 1:
             fields.wrong("wait", "says one of for: 10m, until: =steps.read.at, or signal: a-name with its timeout")
         elif said != ["signal"]:
             for key in {"timeout", "on_expiry", "output"} & inner.value.keys():
                 inner.wrong(key, "belongs to a signal; time ends this wait by itself")
-        elif not inner.has("timeout"):
+        elif not inner.says("timeout"):
             fields.wrong("wait", "has no timeout; write until when the signal may come, as in timeout: 2d")
         self._lift(fields, inner, ("for_ms", "until", "signal", "timeout_ms", "on_expiry", "output"))
         return node
@@ -273,16 +296,19 @@ class NodeReader:
             "timeout_ms": inner.duration("timeout"),
         }
         inner.finish()
-        if not node["subject"]:
+        if not node["subject"] and not self.page.rest().holds((*inner.spec, "subject")):
             fields.wrong("approval", "has no subject; write what people are to say yes to, as in subject: {version: =steps.build.version}")
         self._lift(fields, inner, tuple(node))
         return node
 
     def _lift(self, fields: Fields, inner: Fields, keys: Iterable[str]) -> None:
         """In the normal form they stand in the node itself."""
-        for key in keys:
-            for path in [path for path in self.page.lines if path[: len(inner.spec) + 1] == (*inner.spec, key)]:
-                self.page.lines[(*fields.spec, *path[len(inner.spec) :])] = self.page.lines[path]
+        within, (marked, lost), heads = len(inner.spec), inner.since, {(key,) for key in keys}
+        for path in [path for path in self.page.lost[lost:] if path[:within] == inner.spec]:
+            self.page.unread.discard(path)
+            self.page.lose((*fields.spec, *path[within:]))
+        for path in [path for path in self.page.marked[marked:] if path[:within] == inner.spec and path[within : within + 1] in heads]:
+            self.page.lines[(*fields.spec, *path[within:])] = self.page.lines[path]
 
     def _min_success(self, fields: Fields) -> str | int:
         value = fields.get("min_success")

@@ -44,7 +44,7 @@ def _criteria(fields: Fields) -> dict[str, dict[str, str]]:
     criteria = {}
     for name in inner.value:
         if not _CRITERION.fullmatch(name):
-            inner.page.problem((*inner.raw, name), f"the criterion {name[:80]!r} must be named with small letters, digits and hyphens")
+            inner.page.note((*inner.raw, name), f"the criterion {name[:80]!r} must be named with small letters, digits and hyphens")
         criterion = _criterion(inner, name)
         if criterion is not None:
             criteria[name] = criterion

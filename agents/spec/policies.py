@@ -123,7 +123,7 @@ def read_policy(fields: Fields) -> dict[str, Any]:
     silence = fields.get("silence")
     if isinstance(silence, dict):
         outer = fields.inner("silence")
-        stages.append(_stage(outer.inner("escalate")) if outer.has("escalate") else {})
+        stages += [_stage(outer.inner("escalate"))] if outer.has("escalate") else []
         outer.finish()
         if not outer.has("escalate"):
             fields.wrong("silence", "says nothing that could be done; write deny, or {escalate: {approvers: …, within: 4h}}")

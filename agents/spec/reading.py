@@ -45,17 +45,20 @@ def read(files: Mapping[str, bytes]) -> Parsed:
     kinds: dict[str, list[Document]] = {kind: [] for kind in _READERS}
     problems: list[Problem] = []
     spoilt: set[str] = set()
+    rough: list[Document] = []
     for file in sorted(files):
         for raw in read_yaml(files[file]):
+            whole = len(problems)
             document = _document(file, raw, problems)
-            if document is not None:
+            if document is not None and len(problems) == whole:
                 kinds[document.kind].append(document)
             elif raw.problems or raw.value is not None:
                 spoilt.add(_name_of(raw))
-    for documents in kinds.values():
-        problems += _duplicates(documents)
+                rough += [document] if document is not None else []
+    for kind, documents in kinds.items():
+        problems += _duplicates([*documents, *(one for one in rough if one.kind == kind)])
     problems = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line))
-    return Parsed(kinds["team"], kinds["agent"], kinds["pipeline"], kinds["model"], problems, kinds["policy"], frozenset(spoilt))
+    return Parsed(kinds["team"], kinds["agent"], kinds["pipeline"], kinds["model"], problems, kinds["policy"], frozenset(spoilt), tuple(rough))
 
 
 def _name_of(raw: Raw) -> str:
@@ -71,7 +74,8 @@ def _document(file: str, raw: Raw, problems: list[Problem]) -> Document | None:
     page = Page(file, raw.lines)
     document = _read_kind(page, raw)
     problems += page.problems
-    return None if page.problems or raw.problems else document
+    # Nor is anything more made of it where a part was dropped as the YAML was read, or where it can't be known whose it is.
+    return None if raw.problems or page.unread & {(), ("name",), ("team",)} else document
 
 
 def _read_kind(page: Page, raw: Raw) -> Document | None:
@@ -79,7 +83,7 @@ def _read_kind(page: Page, raw: Raw) -> Document | None:
         page.problem((), f"a document must be a mapping that begins with kind:, not {described(raw.value)}")
         return None
     kind = raw.value.get("kind")
-    if kind not in _READERS:
+    if not isinstance(kind, str) or kind not in _READERS:
         _unknown_kind(page, kind)
         return None
     name = raw.value.get("name")
@@ -87,7 +91,7 @@ def _read_kind(page: Page, raw: Raw) -> Document | None:
     fields.get("kind")
     spec = _READERS[kind](fields)
     fields.finish(_LATER_KEYS, _ELSEWHERE)
-    return Document(kind, str(spec["name"]), page.file, page.line(()), spec, page.lines)
+    return Document(kind, str(spec["name"]), page.file, page.line(()), spec, page.lines, page.rest())
 
 
 def _unknown_kind(page: Page, kind: Any) -> None:

@@ -105,12 +105,21 @@ def _line(event: yaml.Event) -> int:
 def _syntax_problem(error: yaml.YAMLError, last_line: int, text: str) -> tuple[int, str]:
     mark = getattr(error, "problem_mark", None)
     line = mark.line + 1 if mark is not None else last_line
+    if (opened := _open_quote(error)) is not None:
+        return opened, f"this is not YAML: the quote that opens here is never closed (the text would go on to line {line}); close it"
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it can't be read"
     near = text.split("\n")[max(line - 2, 0) : line]  # that line and the one before, as far as they are there
     here = near[-1] if near else ""
     if "\t" in here[: len(here) - len(here.lstrip())]:
         return line, "this is not YAML: a tab stands before the text; indent with spaces"
     return line, f"this is not YAML: {what}{f'; {_QUOTE_IT}' if '=' in ''.join(near) else ''}"
+
+
+def _open_quote(error: yaml.YAMLError) -> int | None:
+    """The line of a quote that nothing closes: the parser itself stops far below, where the text has to end."""
+    mark, context = getattr(error, "context_mark", None), getattr(error, "context", None) or ""
+    ends = (getattr(error, "problem", None) or "") in ("found unexpected end of stream", "found unexpected document indicator")
+    return mark.line + 1 if ends and mark is not None and "quoted scalar" in context else None
 
 
 class _Builder:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from agents import contracts
-from agents.spec import Path
+from agents.spec import Path, Unread
 from agents.validation.findings import Findings, Refusal
 from agents.validation.independence import bodies, performers
 from agents.validation.nodes import NO_WORK, Walk
@@ -19,6 +19,7 @@ from agents.validation.spreading import check_spreads
 MAX_NODES = 500
 _NONE: Mapping[str, Mapping[str, Any]] = {}
 _NO_REASONS: Mapping[str, str] = {}
+_ALL_READ = Unread()
 MAX_NESTING = 8
 
 
@@ -31,15 +32,20 @@ def check(
     unusable: Mapping[str, str] = _NO_REASONS,
     others: Collection[str] = (),
     now: datetime | None = None,
+    uncompiled: Collection[str] = (),
+    unread: Unread = _ALL_READ,
+    doubtful: Collection[str] = (),
 ) -> list[Refusal]:
     """Everything that publishing refuses, in the order of the pipeline's lines.
 
     `agents` maps names to normalised specs and may hold more than the pipeline uses (ancestors for derived_from).
     `line_of` maps a path in the pipeline to its line. `pipelines` are what would be pinned of those that it runs, `unusable` why others can't be.
     `others`: names of further agents, one of which may have been meant. `now`: a permission that has ended by then allows nothing.
+    Nothing is made of what somebody has said already: `uncompiled` expressions, `unread` parts, and agents and pipelines that are `doubtful`.
     """
-    bound = pipeline.get("permissions")
-    findings = Findings(agents, line_of, pipelines=pipelines, unusable=unusable, others=others, now=now, bound=bound)
+    bound = pipeline.get("permissions") if not unread.touches(("permissions",)) else None
+    told: dict[str, Any] = {"uncompiled": uncompiled, "unread": unread, "doubtful": doubtful}
+    findings = Findings(agents, line_of, pipelines=pipelines, unusable=unusable, others=others, now=now, bound=bound, **told)
     if _too_large(pipeline["steps"], findings):
         return list(findings.refusals)
     _check_input(pipeline["input"], findings)
@@ -47,7 +53,7 @@ def check(
         findings.add(("steps",), "the pipeline has no steps; write at least one")
     walk, result, scope = _walked(pipeline, findings)
     check_spreads(pipeline, findings)
-    judged_last = {"result"} if pipeline["steps"] and pipeline["steps"][-1]["kind"] in NO_WORK else set()
+    judged_last = {"result"} if pipeline["steps"] and not unread.holds(("steps",)) and pipeline["steps"][-1]["kind"] in NO_WORK else set()
     end = Scope(scope.input, scope.steps, verdicts=scope.verdicts | judged_last, result=(result,), everywhere=scope.everywhere)
     _check_verify(pipeline["verify"], walk, end)
     for name, criterion in pipeline["criteria"].items():
@@ -90,10 +96,10 @@ def _check_input(schema: Any, findings: Findings) -> None:
     if schema is None:
         findings.add(("input",), "the pipeline has no input contract; write input: {type: object, properties: {…}}")
         return
-    problems = contracts.schema_problems(schema)
-    for problem in problems:
-        findings.add(("input",), f"the input contract can't be used: {problem}")
-    if not problems and contracts.disjoint(schema, {"type": "object"}):
+    faults = contracts.schema_faults(schema)
+    for place, problem in faults:
+        findings.add(("input", *place), f"the input contract can't be used: {problem}")
+    if not faults and contracts.disjoint(schema, {"type": "object"}):
         findings.add(("input",), "a run's input is an object and this contract takes none; make it {type: object, …}")
 
 
@@ -103,7 +109,9 @@ def _input_shape(schema: Any) -> Shape | None:
 
 def _check_verify(verify: Mapping[str, Any] | None, walk: Walk, scope: Scope) -> None:
     findings = walk.findings
-    if verify is None or not verify["agent"]:
+    if findings.unread.holds(("verify",)):
+        return
+    if verify is None or not (verify["agent"] or findings.unread.holds(("verify", "agent"))):
         findings.add((), "the pipeline has no verify; write verify: {agent: …, with: {claim: =result}} (verification can't be left out)")
         return
     walk.check_verification(verify, scope, ("verify",))

@@ -9,7 +9,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-from agents.spec import Path
+from agents.spec import Path, Unread
 
 Spec = Mapping[str, Any]
 
@@ -43,20 +43,31 @@ class Findings:
     bound: Sequence[str] | None = None
     """The permissions that bound the pipeline's runs, where it says any."""
 
+    uncompiled: Collection[str] = ()
+    """Expressions that can't be compiled, which is said already."""
+
+    unread: Unread = field(default_factory=Unread)
+    """What of the pipeline isn't what its writer meant."""
+
+    doubtful: Collection[str] = ()
+    """Agents and pipelines of which nothing is known for a problem of their own, which is said already."""
+
     def add(self, path: Path, message: str) -> None:
+        if self.unread.holds(path):
+            return  # it would only follow from what is wrong there
         self.refusals[Refusal(path, self.line_of(path), message)] = None
 
     def agent(self, name: Any, path: Path) -> Spec | None:
         """The agent's spec; an unknown one is a refusal."""
         spec = self.agents.get(name) if isinstance(name, str) else None
-        if spec is None and name:
+        if spec is None and name and name not in self.doubtful:
             self.add(path, f"there is no agent {name!r}{nearest(name, {*self.agents, *self.others})}")
         return spec
 
     def pipeline(self, name: Any, path: Path) -> Spec | None:
         """What a release would pin of this pipeline; one that can't be run here is a refusal."""
         pinned = self.pipelines.get(name) if isinstance(name, str) else None
-        if pinned is None and name:
+        if pinned is None and name and name not in self.doubtful:
             self.add(path, self.unusable.get(name) or f"there is no pipeline {name!r}")
         return pinned
 

@@ -40,8 +40,14 @@ def check_verifier(name: str, spec: Spec, working: Iterable[str], findings: Find
         findings.add(path, f"the verifier {name!r} has the role {spec['role']}; only an agent of role check verifies")
     elif misfit(VERDICT_SCHEMA, _output(spec)):
         findings.add(path, f"the output of the verifier {name!r} is not a verdict: leave its `output` out, or let it list checks")
-    reasons = [_relation(name, performer, findings.agents) for performer in sorted(working)]
-    reasons += [_relation_below(name, worker, child, findings.agents) for child, worker in _workers(findings)]
+    check_apart(name, working, findings, path)
+
+
+def check_apart(name: str, working: Iterable[str], findings: Findings, path: Path) -> None:
+    """Refuses a verifier that has a part in the work; its copies too, where it is known what it is."""
+    workers = sorted(working) if name in findings.agents else [name]
+    reasons = [_relation(name, performer, findings.agents) for performer in workers]
+    reasons += [_relation_below(name, worker, child, findings.agents) for child, worker in _workers(findings) if name in findings.agents]
     for reason in filter(None, reasons):
         findings.add(path, f"{reason}; the builder is never the verifier: let an agent verify that has no part in the work")
 

@@ -11,7 +11,7 @@ from agents import contracts, expressions
 from agents.spec import Path
 from agents.validation.findings import Findings, Spec
 from agents.validation.handing import check_with
-from agents.validation.independence import bodies, check_verifier
+from agents.validation.independence import bodies, check_apart, check_verifier
 from agents.validation.permissions import check_uses
 from agents.validation.scopes import Scope, check_condition, check_expression
 from agents.validation.shapes import Missing, Shape, any_of, list_of, misfit, object_of, part
@@ -32,6 +32,9 @@ MAX_BACKOFF_MS = 3_600_000
 
 NO_WORK = frozenset({"verify", "wait", "approval"})
 """Nodes whose result is nobody's work: verifying it alone verifies nothing."""
+
+_BESIDE_THE_RESULT = frozenset("timeout_ms progress_timeout_ms retry with compensate lookup on_failure when approve_when".split())
+"""What a node says and its result's shape does not depend on."""
 
 Node = Mapping[str, Any]
 
@@ -57,7 +60,7 @@ class Walk:
     def _ids(self, nodes: Sequence[Node], taken: frozenset[str], path: Path, around: str) -> frozenset[str]:
         for index, node in enumerate(nodes):
             place = (*path, index)
-            name = node["id"]
+            name = node["id"] or ""
             key = f"{around}{name}"
             limit, why = _longest_key(node)
             if len(key) > limit:
@@ -68,7 +71,7 @@ class Walk:
             if name == FINAL_VERIFY:
                 message = f"the id {name!r} is that of the pipeline's own verify, the last step of every run; choose another"
                 self.findings.add((*place, "id"), message)
-            if name in taken:
+            if name and name in taken:
                 self.findings.add((*place, "id"), f"the id {name!r} is here twice; ids are unique in a pipeline")
             taken |= {name}
             before = taken
@@ -87,8 +90,10 @@ class Walk:
             if node.get("when") is not None:
                 check_condition(node["when"], scope, self.findings, (*place, "when"))
             result = self._node(node, scope, place)
+            if self.findings.unread.touches(place, apart_from=_BESIDE_THE_RESULT):
+                result = None
             scope = scope.after(node["id"], result, verdict=node["kind"] in NO_WORK)
-        return result, scope
+        return None if self.findings.unread.holds(path) else result, scope
 
     def _node(self, node: Node, scope: Scope, path: Path) -> Shape | None:
         if node["kind"] == "step":
@@ -118,7 +123,7 @@ class Walk:
                 self._agent_in_step(node, name, spec, scope, path)
         self._check_retry(node, agent, path)
         self._check_fallback(node, agent, path)
-        result = any_of([_output(spec) for spec in (agent, fallback) if spec is not None])
+        result = any_of([_output(spec) if spec is not None else None for spec in ([agent, fallback] if node["fallback"] else [agent])])
         self._check_compensation(node, agent, result, scope, path)
         self._check_lookup(node, agent, path)
         if node.get("approve_when") is not None:
@@ -167,8 +172,10 @@ class Walk:
             return Shape(_WAITED, promised=True)
         if node["output"] is None:
             return None
-        for problem in contracts.schema_problems(node["output"]):
-            self.findings.add((*path, "output"), f"the contract of signal {node['signal']!r} can't be used: {problem}")
+        faults = contracts.schema_faults(node["output"])
+        for place, problem in faults:
+            self.findings.add((*path, "output", *place), f"the contract of signal {node['signal']!r} can't be used: {problem}")
+        if faults:
             return None
         given = Shape(node["output"], promised=True)
         return any_of([given, Shape({"type": "null"}, promised=True)]) if node["on_expiry"] == "continue" else given
@@ -176,10 +183,10 @@ class Walk:
     def _approval(self, node: Node, scope: Scope, path: Path) -> Shape | None:
         """What people say yes to is what the node gives; where they may change it, as its contract says."""
         wanted = node["output"]
-        problems = contracts.schema_problems(wanted) if wanted is not None else []
-        for problem in problems:
-            self.findings.add((*path, "output"), f"the contract of approval {node['id']!r} can't be used: {problem}")
-        usable = wanted if not problems else None
+        faults = contracts.schema_faults(wanted) if wanted is not None else []
+        for place, problem in faults:
+            self.findings.add((*path, "output", *place), f"the contract of approval {node['id']!r} can't be used: {problem}")
+        usable = wanted if not faults else None
         given = check_with(node["subject"], usable, f"approval {node['id']!r}", scope, self.findings, (*path, "subject"))
         return given if usable is None else Shape(usable, promised=True)
 
@@ -262,9 +269,10 @@ class Walk:
     def _parallel(self, node: Node, scope: Scope, path: Path) -> Shape | None:
         results = {name: self.sequence(body, scope, (*path, "branches", name))[0] for name, body in node["branches"].items()}
         wanted = node["min_success"]
-        if not node["branches"]:
+        unread = self.findings.unread.holds((*path, "branches"))
+        if not node["branches"] and not unread:
             self.findings.add(path, f"the parallel {node['id']!r} has no branches")
-        if isinstance(wanted, int) and not 1 <= wanted <= len(node["branches"]):
+        if isinstance(wanted, int) and not unread and not 1 <= wanted <= len(node["branches"]):
             message = f"min_success of {node['id']!r} is {wanted} and it has {len(node['branches'])} branches; it could never succeed"
             self.findings.add((*path, "min_success"), message)
         return object_of(results)
@@ -279,7 +287,7 @@ class Walk:
             self.findings.add((*path, "as"), f"the loop name {name!r} is a reserved word; choose another")
         if name in scope.items:
             self.findings.add((*path, "as"), f"the loop name {name!r} is in use around this loop; choose another")
-        inside = scope.inside(name, _item(items), from_work=scope.names_work(source))
+        inside = scope.inside(name, _item(items), from_work=scope.names_work(source) or self.findings.unread.holds((*path, "items")))
         result, _ = self.sequence(node["do"], inside, (*path, "do"))
         return list_of(result)
 
@@ -289,7 +297,7 @@ class Walk:
             place = (*path, "cases", index)
             if case["when"] is not None:
                 check_condition(case["when"], scope, self.findings, (*place, "when"))
-            elif index < len(node["cases"]) - 1:
+            elif index < len(node["cases"]) - 1 and not self.findings.unread.holds((*place, "when")):
                 self.findings.add(place, "the default case must be the last one; nothing after it would ever be taken")
             results.append(self.sequence(case["do"], scope, (*place, "do"))[0])
         return any_of(results)
@@ -306,9 +314,11 @@ class Walk:
             check_timeout(verify, name, agent, self.findings, path)
             check_verifier(name, agent, self.working, self.findings, (*path, "agent"))
             wanted = _without_criteria(agent["input"])
+        elif name in self.working:
+            check_apart(name, self.working, self.findings, (*path, "agent"))
         check_with(given, wanted, f"the verifier {name!r}", scope, self.findings, (*path, "with"))
         sources = [source for _, source in expressions.expressions_in(given)]
-        if not any(scope.names_work(source) for source in sources):
+        if not any(scope.names_work(source) or expressions.compile_problems(source) for source in sources):
             example = "=result" if scope.result is not None else "=steps.write"
             self.findings.add((*path, "with"), f"this verifies nothing: its `with` names no result of the work; add claim: {example}")
 
@@ -351,7 +361,7 @@ def check_contracts(name: str, spec: Spec, findings: Findings, path: Path) -> No
 
 def check_timeout(node: Node, name: str, spec: Spec, findings: Findings, path: Path) -> None:
     """Every turn has a bound: the step's own, or its agent's."""
-    if not node["timeout_ms"] and not spec["timeout_ms"]:
+    if not node["timeout_ms"] and not spec["timeout_ms"] and not findings.unread.holds((*path, "timeout_ms")):
         findings.add(path, f"this turn of agent {name!r} has no timeout; write timeout: 30s here or in the agent")
 
 

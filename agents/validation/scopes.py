@@ -37,13 +37,17 @@ class Scope:
     result: tuple[Shape | None] | None = None
     everywhere: frozenset[str] = frozenset()  # every id of the pipeline, to explain a miss
 
-    def after(self, name: str, shape: Shape | None, *, verdict: bool = False) -> "Scope":
-        """The scope behind a node."""
+    def after(self, name: str | None, shape: Shape | None, *, verdict: bool = False) -> "Scope":
+        """The scope behind a node; the same one where its name can't be read."""
+        if name is None:
+            return self
         verdicts = self.verdicts | {name} if verdict else self.verdicts
         return replace(self, steps={**self.steps, name: shape}, verdicts=verdicts)
 
-    def inside(self, name: str, item: Shape | None, *, from_work: bool) -> "Scope":
+    def inside(self, name: str | None, item: Shape | None, *, from_work: bool) -> "Scope":
         """The scope in the body of a loop."""
+        if name is None:
+            return self
         return replace(self, items={**self.items, name: item}, from_work=self.from_work | {name} if from_work else self.from_work)
 
     def names_work(self, source: str) -> bool:
@@ -60,7 +64,7 @@ def check_expression(source: str, scope: Scope, findings: Findings, path: Path) 
     """Refuses what can't be compiled or names what isn't there; returns the shape of a bare path's value."""
     problems = expressions.compile_problems(source)
     if problems:
-        for problem in problems:
+        for problem in problems if source.strip() not in findings.uncompiled else ():
             findings.add(path, f"the expression {source.strip()[:120]!r} can't be used: {problem}")
         return None
     segments = bare_path(source)
@@ -109,7 +113,8 @@ def _root(segments: tuple[Segment, ...], scope: Scope, findings: Findings, path:
         return scope.result[0], 1
     if name == "steps":
         return _step(segments, scope, findings, path)
-    findings.add(path, _unknown_root(name, scope))
+    if not findings.unread.may_be(name):
+        findings.add(path, _unknown_root(name, scope))
     return None
 
 
@@ -120,6 +125,8 @@ def _step(segments: tuple[Segment, ...], scope: Scope, findings: Findings, path:
     name = segments[1]
     if name in scope.steps:
         return scope.steps[name], 2
+    if findings.unread.may_be(name) and name not in scope.everywhere:
+        return None
     if name in scope.everywhere:
         findings.add(path, f"no earlier step produces steps.{name} here: it runs later, or in another branch, case or loop body")
     else:

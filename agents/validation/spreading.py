@@ -33,7 +33,7 @@ def _check(nodes: Sequence[Node], path: Path, findings: Findings, limits: Sequen
 
 def _check_spread(node: Node, path: Path, findings: Findings, limits: Sequence[str], beside: str | None) -> None:
     name, spread, place = node["id"], node["spread"], (*path, "spread")
-    if node["max_concurrency"] < spread:
+    if node["max_concurrency"] < spread and not findings.unread.holds((*path, "max_concurrency")):
         said = f"{name!r} spreads over {spread} runs and max_concurrency lets {node['max_concurrency']} items be done at once in all of them"
         findings.add(place, f"{said}; write max_concurrency: {spread} or more, or a smaller spread")
     if beside is not None and limits:

@@ -12,12 +12,9 @@ from uuid import UUID
 from audit import reports
 from runs import services
 from runs.models import Effective, Integrity, Run, Step
-from runs.models.run import integrity_of
+from runs.models.run import HELD_AGAINST_THE_LEDGER, integrity_of
 
-LISTED: Final = (
-    *("id", "state", "outcome", "integrity", "as_of", "created_at", "deadline_at", "wake_at", "failure_cause", "failure_owner"),
-    *("seq", "result_digest"),
-)
+LISTED: Final = (*HELD_AGAINST_THE_LEDGER, "created_at", "deadline_at", "wake_at")
 """The columns of a run that `listed` reads, for whoever asks for many."""
 
 

@@ -224,6 +224,7 @@ STEP: Final = given(
     started_at=instant(),
     finished_at=maybe(instant()),
     seconds=maybe(text(example="0.412")),
+    waited_seconds=maybe(text("of these, how long it waited for people, a signal, a time or runs below; null if never", example="1800.250")),
     deadline_at=instant(),
     as_of=maybe(instant("the oldest observation that its result rests on")),
     input=anything("what it was given"),

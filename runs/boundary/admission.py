@@ -138,7 +138,7 @@ def _used_up(agent: str, decisions: Sequence[Decision], full: Full) -> Refusal |
 
 
 def _shape(asked: _Asked) -> Refusal | None:
-    return Refusal(Cause.EXCEPTION, asked.request.odd) if asked.request.odd else None
+    return Refusal(asked.request.odd_cause, asked.request.odd) if asked.request.odd else None
 
 
 def _identity(asked: _Asked) -> Refusal | None:

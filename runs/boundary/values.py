@@ -102,7 +102,8 @@ class Request:
     asking: Asking | None = None
     """Of a turn that is people's: nothing is sent, and nothing touched."""
     odd: str = ""
-    """Why nothing can be made of what a function asked for."""
+    """Why nothing can be made of what a function asked for; `odd_cause` is what it hears."""
+    odd_cause: Cause = Cause.EXCEPTION
 
     @property
     def opening(self) -> Mapping[str, Any] | None:

@@ -141,6 +141,12 @@ def too_late(walk: Walk, step: Step) -> Failed:
     return _broken(walk, step, Cause.DEADLINE, f"step '{step.key}' had {seconds(step.node.timeout_ms)} and did not finish in time")
 
 
+def prolong(walk: Walk, step: Step) -> None:
+    """Its worker is gone, with what it had done of it: whoever performs it from its beginning has the whole time for that, within the run's."""
+    walk.change(replace(step, deadline_at=step_deadline(step.node.timeout_ms, walk.run, walk.now)))
+    walk.prolonged.add(step.key)
+
+
 def start_again(walk: Walk, step: Step, attempt: int) -> None:
     refused = walk.refused_again(step)
     if refused is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from runs.engine.states import CallState, Outcome, Verb, WaitState
+from runs.engine.states import CallState, Outcome, StepState, Verb, WaitState
 from runs.engine.values import Failure, Held, Snapshot, Step
 
 
@@ -47,6 +47,8 @@ class Move:
     """What became of the open waits of steps that wait no more, where nobody has answered them."""
     resolved: Mapping[str, CallState] = field(default_factory=dict)
     """Unresolved calls, by key, of which a look-up has said what became."""
+    prolonged: frozenset[str] = frozenset()
+    """Steps at work whose worker is gone, which have their whole time once more."""
     finish: Finish | None = None
     wake_at: datetime | None = None
 
@@ -57,6 +59,11 @@ class Move:
     def at(self, snapshot: Snapshot) -> "Move":
         """The same, with the account that its calls leave."""
         return self if snapshot is self.snapshot else replace(self, snapshot=snapshot)
+
+    @property
+    def gets_on(self) -> bool:
+        """Whether a step is another one than before; one that only has more time is not."""
+        return bool(self.opened) or any(step.key not in self.prolonged or step.state is not StepState.RUNNING for step in self.moved)
 
     @property
     def now_waiting(self) -> tuple[Step, ...]:
@@ -78,6 +85,7 @@ class Move:
             abandon=(*self.abandon, *later.abandon),
             closed={**self.closed, **later.closed},
             resolved={**self.resolved, **later.resolved},
+            prolonged=self.prolonged | later.prolonged,
             finish=later.finish,
             wake_at=later.wake_at,
         )

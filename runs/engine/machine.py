@@ -51,15 +51,23 @@ def begin(snapshot: Snapshot, now: datetime) -> Move:
     if _is_over(snapshot, now):
         return decide(snapshot if first else rebuild(snapshot, now).snapshot, now)
     walk = Walk(snapshot, now)
-    verb = Verb.RUN_STARTED if first else Verb.RUN_RESUMED
-    walk.facts.append(Fact(verb, f"run:{snapshot.run.id}", facts={"release": snapshot.plan.release}))
     walk.run = replace(waits.woken(walk.run), started_at=walk.run.started_at or now, resumed=not first)
+    facts = {"release": snapshot.plan.release, **({} if first else {"deadlines": _prolonged(walk)})}
+    walk.facts.append(Fact(Verb.RUN_STARTED if first else Verb.RUN_RESUMED, f"run:{snapshot.run.id}", facts=facts))
     walk.begin()
     waiting.attend(walk)
     walk.perform = dict.fromkeys(sorted(key for key in walk.open if walk.steps[key].state is StepState.RUNNING))
     if not first:
         _judge_again(walk)
     return _conclude(walk)
+
+
+def _prolonged(walk: Walk) -> dict[str, str | None]:
+    """The steps that another worker left at work have their time once more: until when, by key."""
+    left = sorted(key for key in walk.open if walk.steps[key].state is StepState.RUNNING)
+    for key in left:
+        absorbing.prolong(walk, walk.steps[key])
+    return {key: instant_text(walk.steps[key].deadline_at) for key in left}
 
 
 def _judge_again(walk: Walk) -> None:
@@ -230,6 +238,7 @@ def _move(walk: Walk, finish: Finish | None) -> Move:
         abandon=tuple(walk.abandon),
         closed=dict(walk.closed),
         resolved=dict(walk.resolved),
+        prolonged=frozenset(walk.prolonged),
         finish=finish,
         wake_at=None if finish else wake_at(snapshot),
     )

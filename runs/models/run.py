@@ -276,8 +276,16 @@ class Run(models.Model):
         )
 
 
+_OF_A_FAILURE: Final = ("cause", "owner", "team")
+HELD_AGAINST_THE_LEDGER: Final = (
+    *("id", "state", "outcome", "integrity", "as_of", "seq", "result_digest"),
+    *(f"failure_{name}" for name in _OF_A_FAILURE),
+)
+"""The columns that `integrity_of` reads."""
+
+
 def integrity_of(runs: Iterable[Run]) -> dict[UUID, Integrity]:
-    """Compare each run's outcome, its as-of instant and its stored result with its finishing entry. A live run must have none."""
+    """Compare each run's outcome, failure, as-of instant and stored result with its finishing entry. A live run must have none."""
     listed = list(runs)
     bodies = reports.bodies_at([(run.id, run.seq) for run in listed])
     digests = reports.opened_digests(bodies.values(), "result")
@@ -294,6 +302,7 @@ def _integrity(run: Run, body: dict[str, object] | None, stored: str | None) -> 
         return Integrity.BROKEN if finished else Integrity.INTACT
     if not finished or not isinstance(facts, dict):
         return Integrity.BROKEN
-    said = (facts["outcome"], facts["as_of"], facts["result"] or "", stored or "")
-    same = said == (run.outcome, instant_text(run.as_of), run.result_digest, run.result_digest)
-    return Integrity.INTACT if same else Integrity.BROKEN
+    failed = facts["failure"] or dict.fromkeys(_OF_A_FAILURE)
+    said = (facts["outcome"], facts["as_of"], facts["result"] or "", stored or "", *(failed[name] or "" for name in _OF_A_FAILURE))
+    here = (run.outcome, instant_text(run.as_of), run.result_digest, run.result_digest, run.failure_cause, run.failure_owner, run.failure_team)
+    return Integrity.INTACT if said == here else Integrity.BROKEN

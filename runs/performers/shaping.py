@@ -9,7 +9,7 @@ from agents import expressions
 from audit import canonical
 from runs.boundary import Ask, Refusal, Reply, Request, stored_replies, target_resource, with_bound
 from runs.engine.outcomes import Failed, NeedsApproval, Result, Returned, Stopped, Unresolved
-from runs.engine.states import CallKind, Mode
+from runs.engine.states import CallKind, Cause, Mode
 from runs.engine.values import Agent, Plan, RunView, Step
 
 FETCH = "fetch"
@@ -18,7 +18,11 @@ _NAMES = frozenset({"url", "headers"})
 
 
 class Unshapable(Exception):
-    """The step can't be turned into a call."""
+    """The step, or what a function asked for, can't be turned into a call."""
+
+    def __init__(self, message: str, cause: Cause = Cause.EXCEPTION) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 def artifacts(plan: Plan) -> set[str]:
@@ -99,12 +103,12 @@ def shape_fetch(parent: Request, ordinal: int, tool: str, arguments: Mapping[str
 
     What nothing can be made of says so (`odd`), without what it was given: the boundary refuses it, as it refuses anything.
     """
-    name, odd = FETCH if tool == FETCH else "unknown", ""
+    name, odd, odd_cause = FETCH if tool == FETCH else "unknown", "", Cause.EXCEPTION
     uses: tuple[tuple[str, str], ...] = ()
     try:
         uses = (("read", _asked_of(tool, arguments)),)
     except Unshapable as error:
-        arguments, odd = {}, str(error)
+        arguments, odd, odd_cause = {}, str(error), error.cause
     return Request(
         run=parent.run,
         step=parent.step,
@@ -120,6 +124,7 @@ def shape_fetch(parent: Request, ordinal: int, tool: str, arguments: Mapping[str
         uses=uses,
         as_of=parent.as_of,
         odd=odd,
+        odd_cause=odd_cause,
     )
 
 
@@ -138,9 +143,12 @@ def _source(arguments: Mapping[str, Any]) -> str:
         raise Unshapable("fetch takes 'headers' as an object of texts")
     try:
         canonical.canonical_bytes(arguments, depth=canonical.MAX_DEPTH)  # a request that has no digest could not be written down
-        return target_resource(arguments["url"])
     except ValueError as error:
         raise Unshapable(str(error)) from None
+    try:
+        return target_resource(arguments["url"])
+    except ValueError as error:  # an odd URL: whatever is permitted, nobody is asked
+        raise Unshapable(str(error), Cause.DENIED) from None
 
 
 def unsent(request: Request, why: Refusal | Ask, **details: Any) -> Result:

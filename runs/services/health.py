@@ -20,7 +20,7 @@ from audit.actors import Actor
 from audit.instants import readable
 from runs.engine.states import GOOD, LIVE_RUN, SPREAD, Integrity, Outcome
 from runs.models import Run, RunQuerySet
-from runs.models.run import integrity_of
+from runs.models.run import HELD_AGAINST_THE_LEDGER, integrity_of
 
 NEWEST: Final = 20
 """Runs of each pipeline that are looked at."""
@@ -165,10 +165,7 @@ def _in_a_row(words: Iterable[str]) -> int:
     return failing
 
 
-_SAID: Final = (
-    *("id", "pipeline_id", "state", "outcome", "integrity", "as_of", "deadline_at", "wake_at", "finished_at"),
-    *("draft", "reverifies_id", "trigger", "seq", "result_digest"),
-)
+_SAID: Final = (*HELD_AGAINST_THE_LEDGER, "pipeline_id", "deadline_at", "wake_at", "finished_at", "draft", "reverifies_id", "trigger")
 _TELLS: Final = f"NOT draft AND reverifies_id IS NULL AND NOT (trigger = '{SPREAD}')"
 
 

@@ -20,7 +20,7 @@ from runs.models import Call, Run, RunQuerySet, Step, Wait
 from runs.models.run import integrity_of
 from runs.services import phrases, relatives
 from runs.services.containing import observing
-from runs.services.waits import WantedWaits, cause_in_vain, unanswered, wait_records, waits_wanted
+from runs.services.waits import WantedWaits, cause_in_vain, unanswered, wait_records, waited_seconds, waits_wanted
 
 SHORTEST_PREFIX = 8
 
@@ -89,15 +89,17 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
     now = clock.now()
     steps, calls = _steps_and_calls(run, only)
     finish = reports.bodies_at([(run.id, run.seq)]).get(run.id) if run.outcome else None
-    opened = reports.openings_of([entry for entry in _entries(run, steps, calls, finish) if entry is not None])
+    told = reports.told_openings_of([entry for entry in _entries(run, steps, calls, finish) if entry is not None])
+    opened = told.values
     end = opened.get(UUID(finish["id"]), {}) if finish is not None else {}
     usage = reports.usage_of(run.id) if any(call.kind == CallKind.MODEL for call in calls) else {}
     made: dict[str, list[Call]] = {}
     for call in calls:
         made.setdefault(call.step, []).append(call)
+    waited = waited_seconds(run)
     judged = [step for step in steps if step.judges]
     verdict = opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None
-    [(_, effective)] = phrases.with_waits([(run, run.effective(now, _integrity(run, finish, verdict)))])
+    [(_, effective)] = phrases.with_waits([(run, run.effective(now, _integrity(run, finish, verdict, told)))])
     return {
         **_header(run, effective),
         "input": opened.get(run.input_entry, {}).get("input"),
@@ -109,7 +111,7 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
         **_undone(finish, end),
         "waits": _waits(run, actor, now),
         "observing": observing(step.agent for step in steps),
-        "steps": [_step(step, made.get(step.key, ()), opened, usage) for step in steps],
+        "steps": [{**_step(step, made.get(step.key, ()), opened, usage), "waited_seconds": waited.get(step.key)} for step in steps],
         "parent": relatives.parent_of(run, actor=actor),
         **relatives.below(run, actor=actor, now=now),
         "reverifies": _judged_run(run, actor),
@@ -126,10 +128,10 @@ def _steps_and_calls(run: Run, only: Collection[int] | None) -> tuple[list[Step]
     return rows, list(calls.filter(step__in=[row.key for row in rows]))
 
 
-def _integrity(run: Run, finish: Mapping[str, Any] | None, verdict: Any) -> Integrity:
-    """As every list says it, and also whether the verdict on show is the one that ended the run."""
+def _integrity(run: Run, finish: Mapping[str, Any] | None, verdict: Any, told: reports.Openings) -> Integrity:
+    """As every list says it, and also whether the verdict on show is the one that ended the run, and every value what its entry committed to."""
     bound = None if finish is None else finish["facts"].get("verdict")
-    if bound is not None and (verdict is None or canonical.digest(verdict) != bound):
+    if told.contradicted or (bound is not None and (verdict is None or canonical.digest(verdict) != bound)):
         return Integrity.BROKEN
     return integrity_of([run])[run.id]
 

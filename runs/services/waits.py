@@ -40,6 +40,15 @@ class WantedWaits:
     run: UUID | None = None
 
 
+def waited_seconds(run: Run) -> dict[str, str]:
+    """How long steps of a run waited in waits that have ended, by key."""
+    sums: dict[str, float] = {}
+    for step, opened_at, ended_at in Wait.objects.filter(run=run).order_by().values_list("step", "opened_at", "ended_at"):
+        if ended_at is not None:
+            sums[step] = sums.get(step, 0.0) + (ended_at - opened_at).total_seconds()
+    return {step: f"{seconds:.3f}" for step, seconds in sums.items()}
+
+
 # --- finding ---------------------------------------------------------------------------------------------------------
 
 

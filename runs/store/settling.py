@@ -69,7 +69,7 @@ def denied(call: CallRecord, request: Mapping[str, Any] | None, cause: Cause, me
 
 def resent(call: CallRecord) -> Fact:
     """A call whose worker died is sent again, with the same key."""
-    return Fact(Verb.CALL_RESENT, f"call:{call.key}", call.agent, _facts(call))
+    return Fact(Verb.CALL_RESENT, f"call:{call.key}", call.agent, _facts(call) | {"not_after": instant_text(call.not_after)})
 
 
 def confirmed(

@@ -123,7 +123,8 @@ class Transition:
     attempt: int = 0
     opened: tuple[CallOpened, ...] = ()
     settled: tuple[CallSettled, ...] = ()
-    facts: tuple[Fact, ...] = ()
+    resent: tuple[CallRecord, ...] = ()
+    """Calls whose worker died, as they are sent again: with the same key, and until another instant."""
     deadline_at: datetime | None = None
     generation: int = 0
     """That of the stops which it was decided under."""
@@ -131,12 +132,16 @@ class Transition:
     @property
     def sends(self) -> bool:
         """Whether a call goes out once this is written, for the first time or again."""
-        return bool(self.opened) or any(fact.verb is Verb.CALL_RESENT for fact in (*self.facts, *self.move.facts))
+        return bool(self.opened or self.resent)
+
+    @property
+    def sent(self) -> tuple[CallRecord, ...]:
+        return (*(each.call for each in self.opened), *self.resent)
 
     @property
     def is_progress(self) -> bool:
         """Whether the run gets further. Taking it up or sending a call again does not, or a crash loop would never be seen as one."""
-        return bool(self.opened or self.settled or self.move.opened or self.move.moved or self.move.finish)
+        return bool(self.opened or self.settled or self.move.gets_on or self.move.finish)
 
     @property
     def holds_until(self) -> datetime | None:
@@ -144,7 +149,7 @@ class Transition:
         run = self.move.snapshot.run
         if run.finished_at is not None and run.finished_at >= run.deadline_at:
             return None  # decided since, and for ever
-        return min([run.deadline_at, self.deadline_at or run.deadline_at, *(each.call.not_after for each in self.opened)])
+        return min([run.deadline_at, self.deadline_at or run.deadline_at, *(each.not_after for each in self.sent)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from runs.engine.states import CallState, RunState, Verb, WaitState
 from runs.engine.values import Failure, Waiting
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
-from runs.store import beginnings, conditions, family
+from runs.store import beginnings, conditions, family, settling
 from runs.store.conditions import Withheld
 from runs.store.transitions import CallOpened, CallRecord, CallSettled, Committed, Seen, Stale, Transition, Written
 
@@ -115,6 +115,8 @@ def _write(
     _let_go(written)
     settled = [_call_row(call, notes[each.run].of([Verb.CALL_CONFIRMED], call.fact.subject), now) for each in written for call in each.settled]
     bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=settled, answers=False)
+    again = [[call.key, CallState.DISPATCHED, call.not_after] for each in written for call in each.resent]
+    bulk.update_where(Call, match=["key", "state"], change=["not_after"], rows=again, answers=False)
     steps = [_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened]
     calls = [_new_call(each.run, opened, notes[each.run], now) for each in written for opened in each.opened]
     waits = _new_waits(written, notes)
@@ -166,7 +168,7 @@ class _Notes:
 
 
 def _before_finish(each: Transition) -> list[Fact]:
-    return [*each.facts, *(fact for fact in each.move.facts if fact.verb is not Verb.RUN_FINISHED)]
+    return [*map(settling.resent, each.resent), *(fact for fact in each.move.facts if fact.verb is not Verb.RUN_FINISHED)]
 
 
 def _finishing(each: Transition) -> list[Fact]:

@@ -18,7 +18,7 @@ from runs.engine.outcomes import Failed, Result
 from runs.engine.states import CallKind, CallState, Cause, RunState, StepState
 from runs.performers import Ask, Refusal
 from runs.worker import halting, planning
-from runs.worker.messages import Asked, Ended, Event, Gone, Input, Poked, Settled, Tools, Withdrawn, give, unread
+from runs.worker.messages import Asked, Ended, Ends, Event, Gone, Input, Intents, Poked, Resent, Settled, Tools, Withdrawn, give, unread
 from runs.worker.performing import Performing
 from runs.worker.planning import Calls, Turn, admitted, carried_on, diverged, first_in_child, is_under_way, judged_by, planned, record_of, told_late
 from runs.worker.relatives import tell_family
@@ -172,24 +172,23 @@ class Driver:
 
     # --- one transition ---
 
-    async def _settle(self, decide: Callable[[], Move], settled: Sequence[store.CallSettled] = (), opened: Sequence[store.CallOpened] = ()) -> None:
+    async def _settle(self, decide: Callable[[], Move], settled: Ends = (), opened: Intents = (), resent: Resent = ()) -> None:
         """Decide, write, carry out. If the row moved meanwhile, read it again and decide the same thing anew."""
         self._closing = settled
         for tries in range(MOST_REREADS):
             if self.finished or (tries and self.parked):
-                return  # a run that was parked by a commit without an answer: taken up now, its wait would count as time to work
+                return None  # a run that was parked by a commit without an answer: taken up now, its wait would count as time to work
             overruled = self._overruled()
-            turn = self._turn(overruled or decide(), settled, () if overruled else opened)
+            turn = self._turn(overruled or decide(), settled, *(((), ()) if overruled else (opened, resent)))
             if turn.is_empty:
-                await self._go_on(turn, reread=tries > 0)
-                return
+                return await self._go_on(turn, reread=tries > 0)
             written = await self._written(turn)
             if written is not None:
                 self._advance(turn, written)
                 await tell_family(self.tools, self.run, self.snapshot.plan, turn.transition.move, written.ready)
                 for call in told_late(turn.transition.move, self.loaded.calls):
                     await self.tools.committer.call(services.take_late, call=call, actor=self.tools.actor)
-                return
+                return None
         raise LostAuthority(f"a transition could not be written in {MOST_REREADS} tries")
 
     async def _go_on(self, turn: Turn, *, reread: bool) -> None:
@@ -197,16 +196,17 @@ class Driver:
         self.snapshot = turn.transition.move.snapshot
         for plan in turn.plans:
             self.performing.launch(plan)
-        running = [key for key in sorted(self.snapshot.open) if self.snapshot.steps[key].state is StepState.RUNNING]
         answered = {event.result.key for event in unread(self.inbox) if isinstance(event, Ended)} if reread else ()
-        idle = tuple(key for key in running if key not in self.performing and key not in answered)
+        running = [key for key in sorted(self.snapshot.open - {*answered}) if self.snapshot.steps[key].state is StepState.RUNNING]
+        idle = tuple(key for key in running if key not in self.performing)
         if reread and idle:
             await self._settle(lambda: Move(self.snapshot, perform=idle))
 
-    def _turn(self, move: Move, settled: Sequence[store.CallSettled], opened: Sequence[store.CallOpened]) -> Turn:
+    def _turn(self, move: Move, settled: Ends, opened: Intents, resent: Resent) -> Turn:
         new = [each for each in opened if each.call.key not in self.calls and self._is_at_work(each.call.step, each.call.attempt)]
         opened = [each for each in new if clock.now() < each.call.not_after and self.tools.boundary.has_room(each.grants)]
         opened = [each for each in opened if not halting.is_stopped(each.call, self.snapshot, self.tools.boundary)]
+        resent = [each for each in resent if not halting.is_stopped(each, self.snapshot, self.tools.boundary)]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
         known = Calls(self.calls, self.responses, self.unsent)
@@ -230,7 +230,7 @@ class Driver:
             generation=self.tools.boundary.stops.generation,
             opened=(*opened, *(each for plan in plans for each in plan.opened)),
             settled=(*closing, *(each for plan in plans for each in plan.settled)),
-            facts=tuple(fact for plan in plans for fact in plan.facts),
+            resent=(*resent, *(plan.resent for plan in plans if plan.resent is not None)),
         )
         return Turn(transition, tuple(plans))
 
@@ -262,7 +262,7 @@ class Driver:
     def _advance(self, turn: Turn, written: store.Committed) -> None:
         transition = turn.transition
         self.snapshot, self.seen = transition.move.snapshot, written.seen
-        for call in (*(each.call for each in transition.opened), *(each.call for each in transition.settled)):
+        for call in (*transition.sent, *(each.call for each in transition.settled)):
             self.calls[call.key] = call
             self.unsent.discard(call.key)
         for key, state in transition.move.resolved.items():
@@ -270,8 +270,8 @@ class Driver:
         self.tools.boundary.note(used for each in transition.opened for used in each.grants)
         self.attempt = 0 if transition.is_progress else self.attempt
         self.finished = transition.move.finish is not None
-        for fact in (*transition.facts, *transition.move.facts):
-            self.tools.listener(Event(self.run, str(fact.verb), fact.subject, fact.facts))
+        for fact in (*map(store.resent, transition.resent), *transition.move.facts):
+            self.tools.listener(Event.of(self.run, fact, self.snapshot.steps))
         for key in transition.move.abandon:
             self.performing.drop(key)
         for plan in turn.plans:
@@ -327,13 +327,12 @@ class Driver:
 
     async def _send_again(self, asked: Asked, known: store.CallRecord) -> None:
         """Unless it has been stopped in the moment before this is written."""
-        boundary = self.tools.boundary
-        await self._settle(lambda: Move(self.snapshot, facts=() if boundary.withdrawn(asked.request) else (store.resent(known),)))
-        refusal = boundary.withdrawn(asked.request)
-        if refusal is not None:
+        boundary, sent = self.tools.boundary, replace(known, not_after=asked.request.not_after)
+        await self._settle(lambda: Move(self.snapshot), resent=(sent,))
+        if (refusal := boundary.withdrawn(asked.request)) is not None:
             await self._refuse(asked, refusal)
         else:
-            give(asked.answer, known)
+            give(asked.answer, sent)
 
     async def _write_gone(self, known: store.CallRecord) -> None:
         """A model's answer that nobody waits for any more: whether it is billed nobody knows, so it is paid at its bound."""

@@ -1,8 +1,9 @@
 """What the parts of a worker tell each other: events for people, inputs for a driver, plans for a performance. Values only."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,10 @@ from runs import performers, store
 from runs.engine.commands import Fact
 from runs.engine.outcomes import Result
 from runs.engine.values import Step
+
+Ends = Sequence[store.CallSettled]
+Intents = Sequence[store.CallOpened]
+Resent = Sequence[store.CallRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,15 @@ class Event:
     facts: Mapping[str, Any]
     message: str | None = None
     fraction: float | None = None
+    began: datetime | None = None
+    ended: datetime | None = None
+    """Of the step that it is about, as its row says."""
+
+    @classmethod
+    def of(cls, run: UUID, fact: Fact, steps: Mapping[str, Step]) -> "Event":
+        step = steps.get(str(fact.facts.get("step")))
+        began, ended = (None, None) if step is None else (step.started_at, step.finished_at)
+        return cls(run, str(fact.verb), fact.subject, fact.facts, began=began, ended=ended)
 
 
 @dataclass(slots=True)
@@ -105,7 +119,7 @@ class Planned:
     ended: Result | None = None
     opened: tuple[store.CallOpened, ...] = ()
     settled: tuple[store.CallSettled, ...] = ()
-    facts: tuple[Fact, ...] = ()
+    resent: store.CallRecord | None = None
     record: store.CallRecord | None = None
     place: performers.Place | None = None
 

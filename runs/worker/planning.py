@@ -42,7 +42,7 @@ class Turn:
     @property
     def is_empty(self) -> bool:
         each = self.transition
-        return each.move.changes_nothing and not (each.opened or each.settled or each.facts)
+        return each.move.changes_nothing and not (each.opened or each.settled or each.resent)
 
 
 def planned(step: Step, snapshot: Snapshot, calls: Calls, boundary: Boundary) -> Planned:
@@ -141,7 +141,8 @@ def _again(step: Step, request: Request, known: store.CallRecord, plan: Plan, re
         refusal = boundary.withdrawn(request)
         if refusal is not None:
             return _withdrawn(step, request, known, plan, refusal)
-        return Planned(step, replace(request, sent_before=True), facts=(store.resent(known),), record=known)
+        again = replace(known, not_after=request.not_after)
+        return Planned(step, replace(request, sent_before=True), resent=again, record=again)
     message = f"the worker died while '{known.agent}' was at work; whether it acted is not known, and it is never sent again"
     ended = Unresolved(step.key, step.attempt, known.key, message, known.not_after)
     if known.state is not CallState.DISPATCHED:

@@ -72,6 +72,30 @@ def test_a_schema_that_is_no_contract_is_refused_with_a_reason(schema: Any, said
     assert any(said in problem for problem in contracts.schema_problems(schema)), contracts.schema_problems(schema)
 
 
+def test_every_fault_of_a_schema_is_told_at_once_with_the_path_of_its_member() -> None:
+    inner = {"a": {"minimum": "x", "format": "emial"}, "b": {"pattern": "("}, "d": 5}
+    schema = {"type": "strng", "nope": 1, "properties": inner, "patternProperties": {"(?=a)": {}}, "anyOf": [{"$ref": "#/gone"}]}
+    found = contracts.schema_faults(schema)
+    assert sorted(place for place, _ in found) == sorted(
+        [
+            ("type",),
+            ("nope",),
+            ("properties", "a", "minimum"),
+            ("properties", "a", "format"),
+            ("properties", "b", "pattern"),
+            ("properties", "d"),
+            ("patternProperties", "(?=a)"),
+            ("anyOf", 0, "$ref"),
+        ]
+    )
+    assert contracts.schema_problems(schema) == [problem for _, problem in found]
+
+
+def test_the_place_of_a_fault_is_shown_and_not_obeyed() -> None:
+    (found,) = contracts.schema_problems({"properties": {"a\n\u202e": 5}})
+    assert found.isprintable()
+
+
 def test_violations_name_the_place() -> None:
     assert contracts.violations(NUMBERS, {"series": [1, "x", None]}) == [
         '/series/1: "x" is not of type "number"',

@@ -111,6 +111,28 @@ def test_a_policy_that_names_nobody_who_is_there_and_a_permission_that_names_no_
 
 
 @pytest.mark.django_db(transaction=True)
+def test_whom_a_policy_may_ask_tells_nobody_who_is_there(tmp_path: Path) -> None:
+    """A team and a person that its author doesn't see read as those that aren't there, until an administrator has published that they are asked."""
+    folder = tmp_path / "p"
+    folder.mkdir()
+    (folder / "policy.yaml").write_text("{kind: team, name: platform}\n---\n{kind: team, name: hidden}")
+    registry.apply_folder(folder, actor=SYSTEM)
+    author, _, _ = (approving.member(*each) for each in (("alice", "platform"), ("bob", "platform"), ("carol", "hidden")))
+
+    def refused(asks: str) -> str:
+        (folder / "policy.yaml").write_text(POLICY.replace("{teams: [platform]}", asks))
+        with pytest.raises(NotPublishable) as error:
+            registry.apply_folder(folder, actor=author, publish=True)
+        return "\n".join(problem.message for problem in error.value.details["problems"])
+
+    assert refused("{people: [carol]}").replace("carol", "nobody") == refused("{people: [nobody]}")
+    assert refused("{teams: [hidden]}").replace("hidden", "missing") == refused("{teams: [missing]}")
+    (folder / "policy.yaml").write_text(POLICY.replace("{teams: [platform]}", "{people: [bob, carol], teams: [hidden]}"))
+    for who, action in ((SYSTEM, "created"), (author, "unchanged")):
+        assert [change.action for change in registry.apply_folder(folder, actor=who, publish=True).changes] == [action]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_policy_that_asks_more_than_there_are_is_told_so_and_is_taken_all_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "p"
     folder.mkdir()

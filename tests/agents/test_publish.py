@@ -141,9 +141,33 @@ def test_an_expression_that_does_not_compile_is_a_problem_of_its_line(tmp_path: 
     assert found[0].startswith("numbers.yaml:36: ")
 
 
+@pytest.mark.parametrize("publish", [False, True])
+@pytest.mark.parametrize(
+    ("spoil", "with_"),
+    [
+        (("{file: =input.file, claim: =result}", "{file: =input.file, claim: '=size(result) > > 0'}"), "size(result) > > 0"),
+        (("is-positive: result.number > 0", "is-positive: 'result.number > > 0'"), "result.number > > 0"),
+        (("agent: reader, with: {file: =input.file}", "agent: reader, when: 'size(( input', with: {file: =input.file}"), "size(( input"),
+    ],
+)
+def test_what_does_not_compile_is_told_once_and_nothing_is_made_of_it(tmp_path: Path, publish: bool, spoil: tuple[str, str], with_: str) -> None:
+    (found,) = problems_of(numbers(tmp_path / "one", pipeline=PIPELINE.replace(*spoil)), publish=publish)
+    assert f"expression {with_!r}: " in found
+
+
 def test_a_schema_that_fetches_is_a_problem(tmp_path: Path) -> None:
     said = READER + 'output: {$ref: "http://example.com/schema.json"}\n'
     assert any("output schema of agent 'reader'" in problem for problem in problems_of(numbers(tmp_path / "one", reader=said)))
+
+
+def test_every_fault_of_a_contract_is_listed_with_the_line_of_its_member(tmp_path: Path) -> None:
+    contract = "{0}:\n  type: object\n  properties:\n    a: {{type: strng}}\n    b:\n      minimum: x\n  requird: [a]\n"
+    pipeline = PIPELINE.replace(
+        "input: {type: object, required: [file], properties: {file: {type: string}}, additionalProperties: false}\n", contract.format("input")
+    )
+    found = problems_of(numbers(tmp_path / "one", team="", reader=READER + contract.format("input"), pipeline=pipeline), publish=True)
+    assert [at for each in found if " schema of agent 'reader': " in each for at in [each.split(":")[1]]] == ["12", "14", "15"]
+    assert [at for each in found if "the input contract can't be used: " in each for at in [each.split(":")[1]]] == ["32", "34", "35"]
 
 
 def test_a_verifier_derived_from_a_performer_is_refused(tmp_path: Path) -> None:

@@ -334,6 +334,11 @@ def test_an_unknown_kind_suggests_the_nearest() -> None:
     assert "must be a mapping" in said("- a\n")[0][1]
 
 
+@pytest.mark.parametrize("kind", ["[]", "{}", "[team]", "5"])
+def test_a_kind_that_is_no_text_is_refused_as_an_unknown_one(kind: str) -> None:
+    assert "there is no kind" in said(f"kind: {kind}\n")[0][1]
+
+
 def test_every_misspelt_key_of_a_node_without_a_kind_is_named_once() -> None:
     problems = [message for _, message in said(PIPELINE.replace("agent: feed-reader, with", "agnet: feed-reader, wiht"))]
     assert problems == ["a node has no key 'agnet'; did you mean 'agent'?", "a node has no key 'wiht'; did you mean 'with'?"]

@@ -87,6 +87,9 @@ def test_scalars_are_those_of_yaml_1_2(value: str, meant: Any) -> None:
         ("#" * (1024 * 1024 + 1), 1, "the limit is 1048576"),
         (b"kind: team\nname: \xff\n", 2, "UTF-8"),
         ("kind: team\nname: a\x00b\n", 1, "not YAML"),
+        ("kind: team\nname: 'a\nteam: b\nteam: c\n", 2, "the quote that opens here is never closed"),
+        ('kind: team\nname: {a: "b}\n---\nkind: team\n', 2, "the quote that opens here is never closed"),
+        ('kind: team\nname: "a\n\\q"\n', 3, "escape"),
         ("kind: team\u2028\u2028\x85\x85{", 6, "not YAML"),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_missing_contract_is_refused(side: str) -> None:
 
 def test_a_contract_that_fetches_is_refused() -> None:
     only(pipeline(READ), ("steps", 0, "agent"), "never fetched", reader=READER | {"output": {"$ref": "http://x/y"}})
-    only(pipeline(step("a", "namer", with_={"name": "x"}), input={"$ref": "file:///x"}), ("input",), "never fetched")
+    only(pipeline(step("a", "namer", with_={"name": "x"}), input={"$ref": "file:///x"}), ("input", "$ref"), "never fetched")
 
 
 def test_a_pipeline_input_must_be_an_object_contract() -> None:

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from agents.models import Agent, Pipeline, Team
+from audit.management.typed import manage
 from tests.agents.folders import READER, READING, numbers
 
 pytestmark = pytest.mark.django_db
@@ -171,7 +172,7 @@ def test_rollback_of_nothing_is_refused_with_a_reason(tmp_path: Path) -> None:
 def test_new_writes_a_folder_and_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     out = run("new", "pipeline", "monthly-report")
-    assert "\n  manage.py apply -f monthly-report --publish" in out
+    assert f"\n  {manage()} apply -f monthly-report --publish" in out
     assert "runpipeline monthly-report --input file=monthly-report/orders.csv" in out
     assert "now runs release" in run("apply", "-f", "monthly-report", "--publish")
     assert "exists already" in str(refused("new", "pipeline", "monthly-report")[1])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from approvals.models import Decision, Request
+from audit.instants import to_the_second
 from orchestra_site import shell
 from orchestra_site.tokens import create_token
 from runs.models import Run
@@ -53,6 +54,7 @@ def test_what_waits_is_listed_with_what_to_type_and_one_is_shown_in_full(waits: 
     said = words(typed("approvals").out)
     assert "for a call of 'worker'" in said and f"manage.py decide {waits.pk} approve|decline --reason TEXT" in said
     assert "1 of team 'platform' (the default policy of team 'platform'); 1 more must approve" in said
+    assert f"until {to_the_second(waits.wait.expires_at)}, then denied type" in said and said.count(to_the_second(waits.wait.expires_at)) == 1
     full = words(typed("approvals", waits.pk).out)
     assert 'write deploy:production ("require_approval write deploy:*")' in full and '"feed": "production"' in full and waits.binding in full
     assert typed("approvals", waits.pk, "--json").document["arguments"] == {"feed": "production"}

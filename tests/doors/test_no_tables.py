@@ -10,9 +10,10 @@ from django.db import OperationalError, ProgrammingError
 
 from audit.errors import NotSetUp
 from audit.management.tables import tables_expected
+from audit.management.typed import manage
 from tests.agents.folders import numbers
 
-SAYS = "the database is not set up for this version yet: run `manage.py migrate`"
+SAYS = f"the database is not set up for this version yet: run `{manage()} migrate`"
 COMMANDS = ["apply -f one", "rollback x", "suspend x --reason y", "resume x", "auditexport", "auditexport -o ledger.jsonl"]
 
 

@@ -55,7 +55,10 @@ def test_a_fresh_installation_has_a_team_that_is_observed_and_an_upgrade_gets_no
 def test_the_scaffold_works_for_that_team_and_leaves_it_as_it_is(tmp_path: Path) -> None:
     factories.make_dev_team()
     registry.new_pipeline("mine", folder=tmp_path / "mine")
-    registry.apply_folder(tmp_path / "mine", actor=SYSTEM, publish=True)
+    (hint,) = registry.apply_folder(tmp_path / "mine", actor=SYSTEM, publish=True).hints
+    assert (
+        "agents 'mine-reader', 'mine-adder', 'mine-auditor' work for team 'dev', whose agents are only observed: nothing is refused to them" in hint
+    )
     assert Pipeline.objects.get().team.name == "dev" and Team.objects.get().observe
     assert not {"observe: false", "observe: true"} & set((tmp_path / "mine" / "pipeline.yaml").read_text().splitlines())
 
@@ -107,7 +110,8 @@ def test_what_enforcing_takes_from_pipelines_that_run_is_named(observed: Path) -
 
 def test_apply_and_runpipeline_say_that_nothing_is_enforced(observed: Path) -> None:
     said = typed("apply", "-f", str(observed / "p"), "--publish").out
-    assert "works for team 'platform', whose agents are only observed" in said and "it uses 'read feed:cpu'" in said
+    assert "agents 'worker', 'judge' work for team 'platform', whose agents are only observed" in said and "'worker' uses 'read feed:cpu'" in said
+    assert said.count("whose agents are only observed") == 1
     said = " ".join(typed("runpipeline", "sample").out.split())  # however wide the terminal is
     assert "nothing is refused to the agents of team 'platform' for want of a permission" in said and WANTING in said
 

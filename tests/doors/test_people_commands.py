@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from agents.registry.roles import ROLES
+from audit.management.typed import manage
 from tests.agents.folders import PIPELINE, numbers
 
 pytestmark = pytest.mark.django_db
@@ -139,7 +140,7 @@ def test_a_draft_is_looked_at_and_then_published(folder: Path) -> None:
     told = run("publish", "numbers", "--dry-run")
     assert told[:2] == ["pipeline numbers: would publish version 2 instead of version 1", "  limits.timeout_ms: 60000 → 120000"]
     seen = told[2].rpartition(" ")[2]
-    assert told[2:] == [f"to publish exactly this: manage.py publish numbers --number 2 --seen {seen}"]
+    assert told[2:] == [f"to publish exactly this: {manage()} publish numbers --number 2 --seen {seen}"]
     assert "has changed since it was shown" in refused("publish", "numbers", "--seen", "0" * 64)
     assert run("publish", "numbers", "--seen", seen)[0] == "pipeline numbers: version 2 published instead of version 1"
     assert "nothing was changed" in refused("publish", "numbers")
@@ -149,7 +150,7 @@ def test_a_draft_is_looked_at_and_then_published(folder: Path) -> None:
 def test_retiring_says_how_to_take_it_back() -> None:
     assert "needed by 'numbers'" in refused("retire", "reader", "--reason", "old")
     said = run("retire", "numbers", "--reason", "old")
-    assert said == ["pipeline numbers: retired", "manage.py reinstate numbers brings it back"]
+    assert said == ["pipeline numbers: retired", f"{manage()} reinstate numbers brings it back"]
     with pytest.raises(SystemExit) as ended:
         call_command("runpipeline", "numbers", "--input", "file=a")
     assert ended.value.code == 2

@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from agents import registry
 from agents.models import Price
+from audit.management.typed import manage
 from tests import models, pipelines
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,7 +29,7 @@ def refused(*arguments: str) -> str:
 
 
 def test_without_prices_it_says_where_they_come_from() -> None:
-    assert run() == ["no prices yet: an alias gets its model's when it is applied, `manage.py prices set` says one by hand"]
+    assert run() == [f"no prices yet: an alias gets its model's when it is applied, `{manage()} prices set` says one by hand"]
 
 
 def test_a_price_that_is_set_is_listed() -> None:
@@ -49,7 +50,7 @@ def test_updating_says_what_became_of_each(tmp_path: Path) -> None:
     registry.apply_folder(tmp_path, actor=pipelines.SYSTEM)
     first, second = run("update")
     assert first.startswith("anthropic/claude-haiku-4-5: unchanged (version 1: input 1.00 USD, ")
-    assert second == "anthropic/unheard-of: no price is known; `manage.py prices set` says one"
+    assert second == f"anthropic/unheard-of: no price is known; `{manage()} prices set` says one"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from agents import registry
 from audit import reports
 from audit.errors import Conflict
+from audit.management.typed import manage
 from audit.models import Entry
 from orchestra_site.tokens import create_token
 from runs import services, store
@@ -100,8 +101,8 @@ def test_a_verified_run_says_so_first_with_steps_verdict_evidence_and_where_to_l
     assert any("honest" in line and "looked at it [1]" in line for line in lines)
     assert any("[1]  claim" in line and "sha256" in line for line in lines)
     run = Run.objects.get()
-    assert f"  manage.py showrun {run.id} --json" in lines
-    assert f"  manage.py auditexport --run {run.id}" in lines
+    assert f"  {manage()} showrun {str(run.id)[:18]} --json" in lines
+    assert f"  {manage()} auditexport --run {str(run.id)[:18]}" in lines
 
 
 def test_a_run_judged_as_of_a_past_time_says_which(sample: None) -> None:

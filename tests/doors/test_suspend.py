@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
 from agents.models import Agent
+from audit.management.typed import manage
 from audit.models import Entry, Opening
 from tests.agents.folders import numbers
 from tests.documents import ROOT
@@ -37,7 +38,7 @@ def refused(command: str, *arguments: str) -> str:
 
 
 def test_suspend_says_how_to_take_it_back_and_resume_does() -> None:
-    assert run("suspend", "reader", "--reason", "reads nonsense") == ["agent reader: suspended", "manage.py resume reader lets it work again"]
+    assert run("suspend", "reader", "--reason", "reads nonsense") == ["agent reader: suspended", f"{manage()} resume reader lets it work again"]
     assert Agent.objects.get(name="reader").state == "suspended"
     assert run("resume", "reader") == ["agent reader: resumed, active"]
     assert Entry.objects.filter(verb__in=["agents.agent.suspended", "agents.agent.resumed"]).count() == 2

@@ -37,7 +37,8 @@ def another(run: Run, *, age_s: float, **changed: Any) -> Run:
         setattr(row, name, value)
     row.seq, row.result_digest = 1, run.result_digest if row.outcome in GOOD else ""
     row.save(force_insert=True)
-    facts = {"outcome": row.outcome, "as_of": None, "result": row.result_digest or None}
+    failed = {"cause": row.failure_cause, "owner": row.failure_owner, "team": row.failure_team} if row.failure_cause else None
+    facts = {"outcome": row.outcome, "as_of": None, "result": row.result_digest or None, "failure": failed}
     openings = {"result": RESULT} if row.result_digest else {}
     verb = Verb.RUN_QUEUED if row.outcome is None else Verb.RUN_FINISHED
     with transaction.atomic():

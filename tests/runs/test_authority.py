@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection
+from django.db.models import F
 
 from audit import clock, reports
 from runs import performers, store
@@ -235,6 +236,26 @@ def test_a_run_that_was_claimed_too_often_without_a_transition_ends_lost(run: Ru
     said = pipelines.drive(run)
     assert (said["outcome"], said["failure"]["cause"], said["failure"]["owner"]) == ("failed", "lost", "platform")
     assert said["failure"]["message"].startswith(f"{store.MAX_ATTEMPTS} workers in a row")
+
+
+@pytest.mark.parametrize("mode", ["read", "{idempotent: =input.file}"])
+def test_a_step_whose_worker_was_gone_for_longer_than_its_time_has_it_once_more(tmp_path: Path, mode: str) -> None:
+    """A lease is longer than many a step's time."""
+    more = f"role: {'gather' if mode == 'read' else 'act'}\nmode: {mode}"
+    worker = agent("worker", "work:count", timeout="5s").replace("role: decide\n", "") + f"\n{more}"
+    pipelines.publish(tmp_path / "p", functions=WORK, agents=[worker], steps="- {id: w, agent: worker, with: {file: =input.file, wait: =input.wait}}")
+    run = pipelines.start(input={"file": str(tmp_path / "count"), "wait": str(tmp_path / "go")})
+    pipelines.crash(run, at="progress")
+    gone = timedelta(seconds=30)
+    for rows, ends in ((run.steps.all(), "deadline_at"), (Call.objects.filter(run=run), "not_after")):
+        rows.update(**{ends: F(ends) - gone})
+    before = Call.objects.get(run=run)
+    (tmp_path / "go").touch()
+    assert pipelines.drive(run)["outcome"] == "verified"
+    call = Call.objects.get(run=run, step="w")
+    told = next(entry for entry in reports.entries_of(run.id) if entry["verb"] == "runs.call.resent")
+    assert call.key == before.key and call.not_after > before.not_after + gone and told["facts"]["not_after"] == clock.to_text(call.not_after)
+    assert (tmp_path / "count").read_text() == "xx"
 
 
 def test_a_run_that_kills_each_of_its_workers_ends_lost_though_each_took_it_up(tmp_path: Path) -> None:

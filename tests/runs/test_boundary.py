@@ -1,16 +1,21 @@
 """What the boundary refuses, and what a call costs whatever becomes of it."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from agents import registry
 from agents.models import Agent
 from audit import clock, reports
-from runs.engine.states import Verb
+from runs import performers, store
+from runs.boundary import Reply, Request
+from runs.boundary.values import Used
+from runs.engine.states import CallKind, Cause, Mode, Verb
 from runs.models import Call, Run, Step
 from runs.performers import Boundary, Standing
 from tests import pipelines
@@ -220,3 +225,33 @@ def test_a_standing_that_was_asked_for_earlier_and_comes_later_replaces_nothing(
     assert boundary.standings == {"one": suspended, "two": active}
     boundary.learn({"one": active}, asked_at=now + timedelta(seconds=1))
     assert boundary.standings["one"] is active
+
+
+@pytest.mark.parametrize("sent_before", [True, False])
+@pytest.mark.parametrize("cause", [Cause.DEADLINE, Cause.STOPPED])
+def test_a_call_that_only_waited_for_a_child_was_not_sent_unless_a_worker_before_had_sent_it(
+    publish: Callable[..., None], cause: Cause, sent_before: bool
+) -> None:
+    """Whether it acted the first time nobody knows, so then it is paid for, and no attempt is made anew that might act twice."""
+    publish()
+    run = start()
+    plan, _ = store.plan_of(run.release_id)
+    left = timedelta(seconds=0 if cause is Cause.DEADLINE else 20)
+    request = Request(
+        *(run.id, "work", 1, 0, plan.agents["worker"], CallKind.FUNCTION, "work:run", {"how": ""}, Mode.READ, clock.now() + left, PRICE),
+        sent_before=sent_before,
+    )
+    folders, standing = performers.unpacked(sorted(performers.artifacts(plan))), "suspended" if cause is Cause.STOPPED else "active"
+
+    async def waited() -> Reply:
+        boundary = Boundary(children=1)
+        boundary.folders.update(folders)
+        boundary.around.take(run.id, (), None)
+        boundary.standings["worker"] = Standing(standing, ())
+        try:
+            return await boundary.call_function(request, on_call=AsyncMock(), on_progress=lambda *_: None)
+        finally:
+            await boundary.close()
+
+    reply = asyncio.run(waited())
+    assert (reply.cause, reply.sent, reply.used) == (cause, sent_before, None if sent_before else Used(0))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -76,8 +77,7 @@ def test_what_nobody_waits_for_any_more_is_not_written(begun: list[store.Transit
 
 
 def poisoned(transition: store.Transition, fact: Fact) -> store.Transition:
-    values = {name: getattr(transition, name) for name in store.Transition.__slots__}
-    return store.Transition(**values | {"facts": (fact,)})
+    return replace(transition, move=replace(transition.move, facts=(*transition.move.facts, fact)))
 
 
 def unwritable(transition: store.Transition) -> store.Transition:

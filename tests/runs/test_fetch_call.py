@@ -163,6 +163,13 @@ def test_a_tool_or_an_argument_that_does_not_exist_fails_the_function(tmp_path: 
     assert feed.paths == []
 
 
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://user:pw@a.example/", "http://a b/", "", "http://" + "a" * 5_000])
+def test_an_odd_url_is_denied_as_the_reference_says(tmp_path: Path, url: str) -> None:
+    publish(tmp_path, "allow read network:*")
+    said = pipelines.drive(start(url))
+    assert (said["failure"]["cause"], said["failure"]["owner"]) == ("denied", "agent:reader")
+
+
 @pytest.mark.parametrize("headers", [[1], {"accept": 5}, {"accept": 2**60}, "accept: all"])
 def test_headers_that_are_no_texts_fail_the_function_and_not_the_worker(tmp_path: Path, feed: feeds.Feed, headers: Any) -> None:
     publish(tmp_path, f"allow read network:{feed.endpoint}", function="headed", takes="{url: =input.url, headers: =input.headers}")

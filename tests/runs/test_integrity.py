@@ -62,6 +62,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "an earlier entry": {"seq": 3},
     "the state": {"state": "running", "outcome": None},
     "what it was judged as of": {"as_of": datetime(2020, 1, 1, tzinfo=UTC)},
+    "a failure's cause": {"failure_cause": "stale"},
+    "whose failure it is": {"failure_owner": "agent:other"},
+    "whose team answers": {"failure_team": "other"},
 }
 
 
@@ -94,8 +97,22 @@ def test_text_put_in_the_place_of_stored_bytes_is_caught_and_stops_nobody_s_look
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE audit_opening SET value = '{{\"n\":2}}' WHERE path = %s AND entry IN ({entries})", [path])
         assert cursor.rowcount > 0
-    assert pipelines.document(verified)["exit_status"] == (16 if path == "result" else 0)
+    assert pipelines.document(verified)["exit_status"] == 16
     assert sweeps.sweep().broken == (path == "result")
+
+
+@pytest.mark.parametrize(("verb", "path"), [("runs.step.returned", "result"), ("runs.run.queued", "input"), ("runs.step.started", "input")])
+def test_a_value_of_a_run_that_is_another_than_its_entry_committed_to_reads_broken_and_an_erased_one_does_not(
+    verified: Run, verb: str, path: str
+) -> None:
+    entry = next(each["id"] for each in reports.entries_of(verified.id) if each["verb"] == verb)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE audit_opening SET value = %s WHERE entry = %s AND path = %s", [b'{"n":2}', _key(entry), path])
+        assert cursor.rowcount == 1
+    assert pipelines.document(verified)["exit_status"] == 16
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM audit_opening WHERE entry = %s AND path = %s", [_key(entry), path])
+    assert pipelines.document(verified)["exit_status"] == 0
 
 
 def test_another_verdict_put_in_place_of_the_one_that_ended_the_run_reads_broken(verified: Run) -> None:

@@ -78,7 +78,7 @@ MUTANTS = (
         "    if known is not None and known.state is CallState.DISPATCHED and known.key not in calls.unsent and request.kind is not CallKind.MODEL:\n"
         "        request, known = replace(request, ordinal=100 + len(calls.records)), None\n",
     ),
-    _one("send again without telling", PLANNING, "facts=(store.resent(known),), ", ""),
+    _one("send again without telling", PLANNING, "resent=again, ", ""),
     _one(
         "forget the intent before the call",
         PLANNING,
@@ -177,6 +177,12 @@ MUTANTS = (
     _one("forget an end whose writing was broken off", DRIVER, "(*self._closing, *self._arrived()) if", "(*self._arrived(),) if"),
     _one("take up again what a commit without an answer has parked", DRIVER, "(tries and self.parked)", "False"),
     _one("park past a deadline what was parked in time", DRIVER, "deadline_at=self.snapshot.run.deadline_at,", ""),
+    _one(
+        "count more time as progress",
+        "runs.engine.commands",
+        "any(step.key not in self.prolonged or step.state is not StepState.RUNNING for step in self.moved)",
+        "bool(self.moved)",
+    ),
     _one("call a re-sent call free", PLANNING, "sent_before=True", "sent_before=False"),
     _one("answer without the open condition", ANSWERING, "Wait.objects.open(now).filter(id=wait.id)", "Wait.objects.filter(id=wait.id)"),
     _one(
@@ -300,6 +306,7 @@ MUTANTS = (
 )
 
 NOTICED_BY: dict[str, int] = {
+    "count more time as progress": 18,
     "send under stops that nobody has heard of": 447,
     "use again a yes whose call a stop has cut short": 1_000_137,
     "set a stop without a new generation": 415,
@@ -310,7 +317,7 @@ NOTICED_BY: dict[str, int] = {
     "drop what comes late of a call that was given up": 2362,
     "a child that stands too high": 0,
     "give each share of a loop all of its items": 41,
-    "take back the money of a call that went out again": 1871,
+    "take back the money of a call that went out again": 359,
     "change a run from below without a new revision": 302,
     "answer a run that was cancelled": 1544,
     "end the unattended without its revision": 297,
@@ -333,7 +340,7 @@ NOTICED_BY: dict[str, int] = {
     "count no attempt at the claim": 1389,
     "use a late result": 27,
     "retry what may have acted": 201,
-    "retry under the same attempt": 3,
+    "retry under the same attempt": 8,
     "ignore the lease at the claim": 0,
     "claim past the deadline": 11,
     "prolong the leases of others": 244,
@@ -351,11 +358,11 @@ NOTICED_BY: dict[str, int] = {
     "leave lying what was opened by a commit without an answer": 767,
     "keep the place of a call that was not planned after all": 5,
     "keep the place of a call that has ended": 1,
-    "keep the places of ends that nobody reads": 31,
+    "keep the places of ends that nobody reads": 4,
     "forget an end whose writing was broken off": 190,
     "park past a deadline what was parked in time": 372,
     "take up again what a commit without an answer has parked": 376,
-    "call a re-sent call free": 281,
+    "call a re-sent call free": 3310,
     "answer without the run's row": 140,
     "leave a wait open that has ended": 0,
     "a work clock that doesn't stop": 6,

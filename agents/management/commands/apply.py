@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 from agents.management.showing import MAX_MESSAGE, Shown, refusals_shown
 from agents.registry import Applied, apply_folder
 from audit.management.persons import PersonsCommand
+from audit.management.typed import typeable
 from audit.visible import visible
 
 EPILOG = """\
@@ -56,10 +57,10 @@ def _show(shown: Shown, applied: Applied) -> None:
         shown.line("published, this would change what runs:", "hint")
         shown.release(release, would=True)
     for warning in applied.warnings:
-        shown.line(f"before it can be published: {visible(warning, MAX_MESSAGE)}", "warning")
+        shown.line(f"before it can be published: {typeable(visible(warning, MAX_MESSAGE))}", "warning")
     shown.denied(applied.denied)
     for hint in applied.hints:
-        shown.line(visible(hint, MAX_MESSAGE), "hint")
+        shown.line(typeable(visible(hint, MAX_MESSAGE)), "hint")
     _end(shown, applied)
 
 

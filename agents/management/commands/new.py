@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 from agents.management.showing import Shown, refusals_shown
 from agents.registry import new_pipeline
 from audit.management.teaching import TeachingCommand
+from audit.management.typed import manage
 from audit.visible import visible
 
 EPILOG = """\
@@ -44,6 +45,6 @@ class Command(TeachingCommand):
         for path in written:
             shown.line(f"wrote {visible(path)}", "created")
         shown.line("next:")
-        shown.line(f"  manage.py apply -f {shlex.quote(str(folder))} --publish")
-        shown.line(f"  manage.py runpipeline {name} --input file={shlex.quote(str(folder / 'orders.csv'))}")
+        shown.line(f"  {manage()} apply -f {shlex.quote(str(folder))} --publish")
+        shown.line(f"  {manage()} runpipeline {name} --input file={shlex.quote(str(folder / 'orders.csv'))}")
         shown.line(f"  less {shlex.quote(str(folder / 'README.md'))}")

@@ -10,6 +10,7 @@ from agents.management.showing import Shown, refusals_shown
 from agents.registry import people_visible_to
 from audit import clock
 from audit.management.persons import PersonsCommand
+from audit.management.typed import manage
 
 MOST = 10_000
 
@@ -40,4 +41,4 @@ class Command(PersonsCommand):
             when = "never" if person.last_login is None else clock.to_text(person.last_login)
             shown.line(f"{state}  {person.username}{' (administrator)' if person.is_superuser else ''}  signed in last: {when}")
         if not people:
-            shown.line("nobody: `manage.py person NAME --create` makes an account", "hint")
+            shown.line(f"nobody: `{manage()} person NAME --create` makes an account", "hint")

@@ -12,10 +12,11 @@ from agents.prices import nano_of_usd
 from audit.actors import Actor
 from audit.errors import Invalid
 from audit.management.persons import PersonsCommand, none_seen
+from audit.management.typed import manage
 from audit.visible import visible
 from audit.wording import money
 
-_WORDS = {"new": "priced", "changed": "changed", "unchanged": "unchanged", "unlisted": "no price is known; `manage.py prices set` says one"}
+_WORDS = {"new": "priced", "changed": "changed", "unchanged": "unchanged", "unlisted": f"no price is known; `{manage()} prices set` says one"}
 _STYLES = {"new": "created", "changed": "changed", "unchanged": "unchanged", "unlisted": "warning"}
 
 
@@ -76,7 +77,7 @@ def _show_all(shown: Shown, actor: Actor) -> None:
         shown.line(visible(f"{row.provider}/{row.model}: version {row.version}, {_figures(row.value)} ({row.source})", 400))
     if not rows:
         none = none_seen("no prices yet", actor)
-        shown.line(f"{none}: an alias gets its model's when it is applied, `manage.py prices set` says one by hand", "hint")
+        shown.line(f"{none}: an alias gets its model's when it is applied, `{manage()} prices set` says one by hand", "hint")
 
 
 def _said(options: dict[str, Any]) -> PriceValue:

@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from agents.management.showing import Shown, refusals_shown
 from agents.registry import retire
 from audit.management.persons import PersonsCommand
+from audit.management.typed import manage
 
 EPILOG = """\
 what happens:
@@ -37,4 +38,4 @@ class Command(PersonsCommand):
             owner = retire(options["name"], actor=self.actor(), reason=options["reason"])
         shown = Shown(self.stdout)
         shown.line(f"{owner.subject.replace(':', ' ')}: retired", "changed")
-        shown.line(f"manage.py reinstate {owner.name} brings it back", "hint")
+        shown.line(f"{manage()} reinstate {owner.name} brings it back", "hint")

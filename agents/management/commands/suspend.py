@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from agents.management.showing import Shown, refusals_shown
 from agents.registry import suspend
 from audit.management.persons import PersonsCommand
+from audit.management.typed import manage
 
 EPILOG = """\
 what happens:
@@ -38,4 +39,4 @@ class Command(PersonsCommand):
             agent = suspend(options["agent"], actor=self.actor(), reason=options["reason"])
         shown = Shown(self.stdout)
         shown.line(f"agent {agent.name}: suspended", "changed")
-        shown.line(f"manage.py resume {agent.name} lets it work again", "hint")
+        shown.line(f"{manage()} resume {agent.name} lets it work again", "hint")

@@ -23,6 +23,7 @@ from audit.errors import Invalid, NotFound, OrchestraError
 from audit.exports import FORMS, Export, make_export
 from audit.management.database import BAD_INPUT, database_expected, exit_status
 from audit.management.persons import PersonsCommand
+from audit.management.typed import typeable
 from audit.naming import agent_named, person_named, run_named
 from audit.reports import Filters, matching
 from audit.visible import visible
@@ -73,7 +74,7 @@ class Command(PersonsCommand):
                 actor = self.actor()
                 made = self._export(options, _filters(options, actor), actor)
         except OrchestraError as error:
-            raise CommandError(error.message, returncode=exit_status(error)) from error
+            raise CommandError(typeable(error.message), returncode=exit_status(error)) from error
         self.stderr.write(_summary(made, options["output"]), self.style.SUCCESS)
 
     def _export(self, options: dict[str, Any], filters: Filters, actor: Actor) -> Export:
@@ -142,7 +143,7 @@ def _instant(option: str, text: str | None) -> datetime | None:
 
 
 def _bad(sentence: str) -> CommandError:
-    return CommandError(sentence, returncode=BAD_INPUT)
+    return CommandError(typeable(sentence), returncode=BAD_INPUT)
 
 
 def _new_file(path: Path, stack: contextlib.ExitStack) -> tuple[BinaryIO, Callable[[], None]]:

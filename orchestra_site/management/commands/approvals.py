@@ -16,6 +16,7 @@ from approvals.services import Inbox
 from audit import clock
 from audit.actors import Actor
 from audit.management.persons import PersonsCommand, none_seen
+from audit.management.typed import manage
 from audit.visible import visible
 from audit.wording import lasting, money
 from runs.management.terminal import Screen, add_json
@@ -97,10 +98,19 @@ def _block(said: Mapping[str, Any]) -> list[RenderableType]:
         ("step", visible(said["step"], 120)),
         ("since", instant(said["opened_at"])),
         ("asks", f"{visible(said['asks'], 300)} ({visible(said['policy']['said'], 120)}){lacks}"),
-        *([("until", f"{instant(said['expires_at'])}; {visible(said['silence'], 200)}")] if said["state"] == "open" else [("state", said["state"])]),
-        ("type", f"manage.py approvals {said['id']}; manage.py decide {said['id']} {_words(said)} --reason TEXT" if said["state"] == "open" else ""),
+        ("until", _until(said)) if said["state"] == "open" else ("state", said["state"]),
+        (
+            "type",
+            f"{manage()} approvals {said['id']}\n{manage()} decide {said['id']} {_words(said)} --reason TEXT" if said["state"] == "open" else "",
+        ),
     ]
     return [Text.assemble("for ", (said["about"], "bold")), _table(rows)]
+
+
+def _until(said: Mapping[str, Any]) -> str:
+    """When it ends, and what silence means: at the last stage that is denied then, and before it another is asked."""
+    silence = ", then denied" if said["stage"] == said["stages"] else f"; {visible(said['silence'], 200)}"
+    return f"{instant(said['expires_at'])}{silence}"
 
 
 def _words(said: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from agents.registry import create_person
 from audit.actors import Actor
 from audit.errors import Conflict
 from audit.management.teaching import TeachingCommand
+from audit.management.typed import manage
 from audit.visible import visible
 
 NAME = "admin"
@@ -33,15 +34,15 @@ class Command(TeachingCommand):
         there = User.objects.filter(is_superuser=True, is_active=True).order_by("date_joined", "pk").first()
         if there is not None:
             name = visible(there.username, 150)
-            self.stdout.write(f"Sign in as {name!r} (`manage.py person {shlex.quote(name)} --password` sets another password), or as yourself.")
+            self.stdout.write(f"Sign in as {name!r} (`{manage()} person {shlex.quote(name)} --password` sets another password), or as yourself.")
             return
         try:
             _, password = create_person(NAME, actor=Actor.system("shell"), administrator=True)
         except Conflict as taken:  # another `make serve` was quicker, or the name is taken
             self.stderr.write(
-                f"None was made: {taken.message}. `manage.py person NAME --create --administrator` makes another; "
-                "`manage.py person NAME --activate` lets one in again."
+                f"None was made: {taken.message}. `{manage()} person NAME --create --administrator` makes another; "
+                f"`{manage()} person NAME --activate` lets one in again."
             )
             return
         self.stdout.write(f"Sign in as {NAME!r} with the password {password}")
-        self.stdout.write("It is shown this once. `manage.py person admin --password` sets another.")
+        self.stdout.write(f"It is shown this once. `{manage()} person admin --password` sets another.")

@@ -13,6 +13,7 @@ from rich.text import Text
 from audit.actors import Actor
 from audit.errors import Invalid
 from audit.management.persons import PersonsCommand, none_seen
+from audit.management.typed import manage
 from audit.visible import visible
 from orchestra_site import stock
 from runs.management.terminal import Screen, add_json
@@ -68,7 +69,7 @@ class Command(PersonsCommand):
             for said in list(_notices(found))[:MOST_NOTICES]:
                 screen.note(said, style="bold red")
         if not any(found.values()):
-            screen.note(f"{none_seen('nothing yet', actor)}: manage.py new pipeline NAME writes a folder, manage.py apply -f FOLDER stores it")
+            screen.note(f"{none_seen('nothing yet', actor)}: {manage()} new pipeline NAME writes a folder, {manage()} apply -f FOLDER stores it")
 
 
 def _found(what: str | None, team: str | None, actor: Actor) -> dict[str, Any]:

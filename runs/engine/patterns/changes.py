@@ -28,6 +28,7 @@ class Changes:
         self.abandon: list[str] = []
         self.closed: dict[str, WaitState] = {}
         self.resolved: dict[str, CallState] = {}
+        self.prolonged: set[str] = set()
         self.ending: Ending | None = snapshot.ending
 
     def snapshot(self, run: RunView) -> Snapshot:

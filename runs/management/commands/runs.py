@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.management.persons import PersonsCommand, none_seen
+from audit.management.typed import manage
 from audit.visible import visible
 from audit.wording import instant, lasting
 from runs.management.terminal import Screen, add_json
@@ -51,9 +52,9 @@ class Command(PersonsCommand):
             screen.document([as_record(listed) for listed in found])
         elif found:
             screen.show(_table(found))
-            screen.note("manage.py showrun ID shows one (the beginning of an id will do)", "dim")
+            screen.note(f"{manage()} showrun ID shows one (the beginning of an id will do)", "dim")
         else:
-            hint = "" if any(asked.values()) else ": manage.py runpipeline NAME starts one"
+            hint = "" if any(asked.values()) else f": {manage()} runpipeline NAME starts one"
             screen.note(none_seen("no such run yet" if any(asked.values()) else "no run yet", actor) + hint)
 
 

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from agents import stops
 from audit.management.persons import PersonsCommand
+from audit.management.typed import manage
 from runs import services
 from runs.management.terminal import Screen
 
@@ -49,5 +50,5 @@ class Command(PersonsCommand):
         with screen.refusals():
             row = services.set_stop(scope=options["scope"], name=options["name"], reason=options["reason"], actor=self.actor())
         screen.show(Text(f"{stops.what(row.subject)}: stopped"))
-        screen.note(f"manage.py stops show {row.id} proves that nothing is sent any more")
-        screen.note(f"manage.py resume {services.how_to_name(row)} lets it go on")
+        screen.note(f"{manage()} stops show {row.id} proves that nothing is sent any more")
+        screen.note(f"{manage()} resume {services.how_to_name(row)} lets it go on")

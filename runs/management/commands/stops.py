@@ -10,6 +10,7 @@ from rich.text import Text
 from agents import registry
 from audit import clock
 from audit.management.persons import PersonsCommand, none_seen
+from audit.management.typed import manage
 from audit.visible import visible
 from runs import services
 from runs.management.terminal import Screen, add_json
@@ -66,7 +67,7 @@ def _lines(stop: Mapping[str, Any]) -> Iterator[str]:
     if stop["lifted_at"] is not None:
         yield f"  until {stop['lifted_at']}, lifted by {visible(stop['lifted_by'], 80)}"
     else:
-        yield f"  manage.py resume {' '.join(filter(None, (stop['scope'], stop['name'])))}"
+        yield f"  {manage()} resume {' '.join(filter(None, (stop['scope'], stop['name'])))}"
     yield f"  stop {stop['id']}"
     if "proof" in stop:
         yield from _proof(stop["proof"])

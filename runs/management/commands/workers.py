@@ -9,6 +9,7 @@ from rich.text import Text
 from audit import clock
 from audit.instants import readable
 from audit.management.teaching import TeachingCommand
+from audit.management.typed import manage
 from audit.visible import visible
 from audit.wording import lasting
 from runs.management.terminal import Screen, add_json
@@ -49,7 +50,7 @@ class Command(TeachingCommand):
         elif found:
             screen.show(_table(found))
         else:
-            screen.note("nobody is at work: manage.py worker starts a worker")
+            screen.note(f"nobody is at work: {manage()} worker starts a worker")
         if not serving:
             raise SystemExit(1)
 

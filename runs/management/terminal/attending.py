@@ -20,6 +20,7 @@ from django.db import DatabaseError, connections
 from audit import clock
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
+from audit.management.typed import manage
 from runs import services, sweeps
 from runs.management.terminal.interrupts import HEEDED, Interrupts
 from runs.management.terminal.progress import Progress
@@ -109,7 +110,7 @@ class _Attendance:
         threading.Thread(target=_tell, args=(lambda: loop.call_soon_threadsafe(told.set),), name="telling", daemon=True).start()
         waits = [asyncio.create_task(event.wait()) for event in (told, self._left)]
         if not (await asyncio.wait(waits, timeout=SOON_S, return_when=asyncio.FIRST_COMPLETED))[0]:
-            self.progress.say("telling whoever it needs; Ctrl-C leaves that to a worker or `manage.py sweep`")
+            self.progress.say(f"telling whoever it needs; Ctrl-C leaves that to a worker or `{manage()} sweep`")
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -224,7 +225,7 @@ class _Attendance:
         except OrchestraError as error:
             self.progress.say(f"not cancelled: {error.message}; once more leaves it")
         except DatabaseError as error:
-            self.progress.say(f"the cancel could not be written ({type(error).__name__}); try `manage.py cancel {self.run.id}`")
+            self.progress.say(f"the cancel could not be written ({type(error).__name__}); try `{manage()} cancel {self.run.id}`")
 
 
 def _tell(done: Callable[[], object]) -> None:

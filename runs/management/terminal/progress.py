@@ -21,7 +21,7 @@ from audit.visible import visible
 from audit.wording import lasting
 from runs.management.terminal.screen import Screen
 from runs.management.terminal.tracking import Seen, Tracker
-from runs.management.terminal.words import mark
+from runs.management.terminal.words import mark, waited
 from runs.models import StepState
 
 SEPARATE = 4
@@ -116,7 +116,7 @@ class Progress:
         open_ones = [seen for seen in group if seen.at_work]
         failed = [seen for seen in group if seen.state is StepState.FAILED]
         sign = self._spinner if open_ones else mark("failed" if failed else "returned")
-        ended = now if open_ones else max(seen.ended or now for seen in group)
+        ended = now if open_ones else max(seen.began + seen.seconds(now) for seen in group)
         head = (sign, Text(visible(_node_of(group[0]), 60)), count, Text(lasting(ended - began), style="dim"))
         return [head, *(self._row(seen, now) for seen in (*failed[:SEPARATE], *open_ones[:SEPARATE]))]
 
@@ -156,7 +156,7 @@ def _said(seen: Seen) -> str:
             return visible(seen.note or "waits", 200)
         case _:
             why = f" ({visible(seen.problem, 60)})" if seen.problem else ""
-            return f"{seen.state}{why} after {lasting(seen.seconds(time.monotonic()))}"
+            return ", ".join(filter(None, (f"{seen.state}{why} after {lasting(seen.seconds(time.monotonic()))}", waited(seen.waited))))
 
 
 @contextmanager

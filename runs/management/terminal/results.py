@@ -4,6 +4,7 @@ Pure rendering; what is left out is said, and where to find it.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -17,11 +18,12 @@ MAX_LINE: Final = 300
 MAX_LINES: Final = 24
 LINES_OF_A_VALUE: Final = 16
 INLINE: Final = 100
+_ON_THE_SECOND: Final = re.compile(r"(?<=^....-..-..T..:..:..)\.000000Z$")
 
 
 def compact(value: Any, limit: int) -> str:
-    """A value on one line; a string as it is."""
-    return visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), limit)
+    """A value on one line; a string as it is, but that an instant on the second is written as everywhere here."""
+    return visible(_ON_THE_SECOND.sub("Z", value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False), limit)
 
 
 def input_text(given: Any) -> Text:
@@ -65,4 +67,9 @@ def _said(value: Any) -> Iterator[str]:
             yield f"… {len(value) - LINES_OF_A_VALUE} more lines"
         return
     short = compact(value, MAX_LINE if isinstance(value, str) else INLINE)
-    yield short if isinstance(value, str) or not short.endswith(ELLIPSIS) else f"{len(value)} {'fields' if isinstance(value, Mapping) else 'items'}"
+    yield short if isinstance(value, str) or not short.endswith(ELLIPSIS) else _size(value)
+
+
+def _size(value: Any) -> str:
+    one = "field" if isinstance(value, Mapping) else "item"
+    return f"{len(value):,} {one}{'s' if len(value) != 1 else ''}"

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from typing import IO, Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from django.core.management.base import CommandParser
 from rich.console import Console, RenderableType
@@ -16,6 +16,8 @@ from rich.text import Text
 
 from audit.errors import OrchestraError
 from audit.management.database import database_expected, exit_status
+from audit.management.streams import answering, nobody_reads
+from audit.management.typed import typeable
 from audit.visible import visible
 
 MAX_MESSAGE = 1_000
@@ -46,7 +48,7 @@ class Screen:
 
     def show(self, what: RenderableType) -> None:
         """The answer for people, without the blanks that a layout leaves at the ends of lines."""
-        with self.out.capture() as captured:
+        with self._lost(), self.out.capture() as captured:
             self.out.print(what)
         self._write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
@@ -56,11 +58,12 @@ class Screen:
 
     def _write(self, text: str) -> None:
         """A reader that has seen enough (`| head`) is no error: the exit status still says how the run ended."""
-        try:
+        with self._lost():
             self.out.file.write(text)
             self.out.file.flush()
-        except BrokenPipeError:
-            _nobody_reads(self.out.file)
+
+    def _lost(self) -> contextlib.AbstractContextManager[None]:
+        return answering(self.out.file, lambda said: self.note(said, "bold red"))
 
     @contextlib.contextmanager
     def refusals(self) -> Iterator[None]:
@@ -78,9 +81,9 @@ class Screen:
         if self.json:
             self.document({"error": {"code": code, "message": message, "problems": problems}})
             raise SystemExit(status)
-        self.note(f"refused: {visible(message.partition(': ')[0] if problems else message, MAX_MESSAGE)}", "bold red")
+        self.note(f"refused: {typeable(visible(message.partition(': ')[0] if problems else message, MAX_MESSAGE))}", "bold red")
         for problem in problems[:MAX_PROBLEMS]:
-            self.note(f"  {visible(problem, MAX_MESSAGE)}", "red")
+            self.note(f"  {typeable(visible(problem, MAX_MESSAGE))}", "red")
         if len(problems) > MAX_PROBLEMS:
             self.note(f"  … and {len(problems) - MAX_PROBLEMS} more", "red")
         raise SystemExit(status)
@@ -90,12 +93,7 @@ class _Console(Console):
     """Goes on where nobody reads any more: the run that is driven here is worth more than its progress."""
 
     def on_broken_pipe(self) -> None:
-        _nobody_reads(self.file)
-
-
-def _nobody_reads(stream: IO[str]) -> None:
-    """Else the interpreter complains once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        nobody_reads(self.file)
 
 
 def _console(stream: TextIO, options: Mapping[str, Any]) -> Console:

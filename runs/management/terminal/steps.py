@@ -13,7 +13,7 @@ from rich.text import Text
 
 from audit.visible import visible
 from audit.wording import lasting, money
-from runs.management.terminal.words import mark
+from runs.management.terminal.words import mark, waited
 
 ALIKE: Final = 8
 FAILED_SHOWN: Final = 5
@@ -66,9 +66,14 @@ def _row(step: Mapping[str, Any]) -> Row:
         sign, state = mark("retrying"), "sent back"
     elif step["failure"] is not None:
         state, style = f"{state}: {visible(step['failure']['cause'], 20)}", "red" if state == "failed" else ""
-    seconds = Text("–" if step["seconds"] is None else lasting(float(step["seconds"])))
     names = (Text(visible(step["key"], 120)), Text(visible(step["agent"], 80) or "–"), Text(state, style=style))
-    return sign, *names, seconds, Text(str(step["attempt"])), Text(money(int(step["cost_nano"])))
+    return sign, *names, Text(_time(step)), Text(str(step["attempt"])), Text(money(int(step["cost_nano"])))
+
+
+def _time(step: Mapping[str, Any]) -> str:
+    if step["seconds"] is None:
+        return "–"
+    return "\n".join(filter(None, (lasting(float(step["seconds"])), waited(float(step["waited_seconds"] or 0)))))
 
 
 def _together(group: Sequence[Mapping[str, Any]]) -> Row:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit import clock
+from audit.management.typed import manage, typeable
 from audit.visible import visible
 from audit.wording import lasting, money
 from runs import services
@@ -26,6 +27,8 @@ from runs.models import SPREAD
 Section = tuple[str, list[RenderableType]]
 MOST_ACTS: Final = 100
 MOST_OBSERVED: Final = 20
+SHORT: Final = 18
+"""Of an id: one more millisecond and a random part, so that the line to type fits a terminal."""
 _USABLE: Final = frozenset({"verified", "degraded"})
 _PLAINLY: Final = {
     "broken": "its rows and its ledger differ: one of them was changed afterwards, so don't use the result",
@@ -118,13 +121,13 @@ def _unverified(document: Mapping[str, Any]) -> str:
     failed = document["failure"]
     why = "" if failed is None else f" ({failed['cause']}: {visible(failed['message'], MAX_MESSAGE)})"
     return (
-        f"no verdict could be had{why}; `manage.py reverify` judges again by the same release, once what its verifier needs is there. "
+        f"no verdict could be had{why}; `{manage()} reverify` judges again by the same release, once what its verifier needs is there. "
         "A verifier that is mended and published judges new runs"
     )
 
 
 def _not_passed(verdict: Mapping[str, Any]) -> str:
-    return f"{visible(services.why_not_passed(verdict), MAX_MESSAGE)}\n{visible(services.what_would_pass(verdict), MAX_MESSAGE)}"
+    return f"{visible(services.why_not_passed(verdict), MAX_MESSAGE)}\n{typeable(visible(services.what_would_pass(verdict), MAX_MESSAGE))}"
 
 
 def _facts(document: Mapping[str, Any]) -> Padding:
@@ -179,10 +182,10 @@ def _more(children: int) -> list[RenderableType]:
 
 
 def _where(document: Mapping[str, Any]) -> list[RenderableType]:
-    run = document["id"]
+    run, short = document["id"], document["id"][:SHORT]
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
-    table.add_row(Text(f"manage.py showrun {run} --json"))
-    table.add_row(Text(f"manage.py auditexport --run {run}"))
+    table.add_row(Text(f"{manage()} showrun {short} --json"))
+    table.add_row(Text(f"{manage()} auditexport --run {short}"))
     table.add_row(Text(f"/admin/runs/run/{run}/change/  (make serve)"))
     return [table]

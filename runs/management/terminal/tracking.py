@@ -1,14 +1,16 @@
 """What is known of a run while it goes on: its steps, each with state, time and progress, fed by a worker's events or by rows.
 
-A plain value with two ways in and one listener; draws nothing. Times are of the monotonic clock, so a changed clock moves no timer.
+A plain value with two ways in and one listener; draws nothing. Timers are of the monotonic clock, so that a changed clock moves none; how long a
+step took is what its row says, so that it reads as in the summary.
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from audit import clock
 from runs import services
 from runs.management.terminal.words import instant, instant_of
 from runs.models import Run, Step, StepState, WaitKind
@@ -37,7 +39,10 @@ class Seen:
     state: StepState
     began: float
     attempt: int = 1
-    ended: float | None = None
+    took: float | None = None
+    """In seconds, once it has ended."""
+    waited: float = 0.0
+    waits_since: float | None = None
     note: str = ""
     fraction: float | None = None
     problem: str = ""
@@ -51,7 +56,15 @@ class Seen:
         return self.at_work or self.state is StepState.WAITING
 
     def seconds(self, now: float) -> float:
-        return (now if self.ended is None else self.ended) - self.began
+        return now - self.began if self.took is None else self.took
+
+
+class Times(NamedTuple):
+    """When a step began and ended as far as that is known, and when it was asked."""
+
+    began: datetime | None
+    ended: datetime | None
+    now: datetime
 
 
 class Tracker:
@@ -74,28 +87,39 @@ class Tracker:
         elif event.verb in _STATES:
             problem = event.facts.get("cause") or event.facts.get("verdict") or ""
             note = _waiting_for(event.facts) if event.verb == "runs.step.waiting" else ""
-            self._moved(key, self.agents.get(_node(key), ""), _STATES[event.verb], int(event.facts.get("attempt") or 1), str(problem), note)
+            seen = self._seen(key, Times(event.began, event.ended, clock.now()))
+            self._moved(seen, self.agents.get(_node(key), ""), _STATES[event.verb], int(event.facts.get("attempt") or 1), str(problem), note)
 
     def read(self, rows: Iterable[Step], now: datetime, waits: Mapping[str, tuple[str, str]]) -> None:
         """The rows of a run that somebody else drives; `waits`: kind and subject of what its steps wait for, by key."""
         for row in rows:
             kind, subject = waits.get(row.key, (WaitKind.TIMER, ""))
             note = _waits(kind, subject, instant_of(row.deadline_at)) if row.state == StepState.WAITING else ""
-            seen = self._moved(row.key, row.agent, StepState(row.state), row.attempt, row.failure_cause, note)
-            seen.began = time.monotonic() - (now - row.started_at).total_seconds()
-            if row.finished_at is not None:
-                seen.ended = time.monotonic() - (now - row.finished_at).total_seconds()
+            seen = self._seen(row.key, Times(row.started_at, row.finished_at, now))
+            self._moved(seen, row.agent, StepState(row.state), row.attempt, row.failure_cause, note)
 
-    def _moved(self, key: str, agent: str, state: StepState, attempt: int, problem: str, note: str = "") -> Seen:
+    def _seen(self, key: str, times: Times) -> Seen:
+        """The step, with its times as its row has them."""
         now = time.monotonic()
-        seen = self.steps.setdefault(key, Seen(key, agent, StepState.SKIPPED, now, attempt=0))
-        if (seen.state, seen.attempt) != (state, attempt):
-            seen.state, seen.attempt, seen.problem, seen.agent = state, attempt, problem, agent
-            seen.ended = None if seen.is_open else now
-            if seen.is_open:
-                seen.note, seen.fraction = note, None
-            self.told(seen)
+        seen = self.steps.setdefault(key, Seen(key, "", StepState.SKIPPED, now, attempt=0))
+        if times.began is not None:
+            seen.began = now - (times.now - times.began).total_seconds()
+            seen.took = None if times.ended is None else (times.ended - times.began).total_seconds()
         return seen
+
+    def _moved(self, seen: Seen, agent: str, state: StepState, attempt: int, problem: str, note: str) -> None:
+        if (seen.state, seen.attempt) == (state, attempt):
+            return
+        now = time.monotonic()
+        if seen.waits_since is not None:
+            seen.waited += now - seen.waits_since
+        seen.waits_since = now if state is StepState.WAITING else None
+        seen.state, seen.attempt, seen.problem, seen.agent = state, attempt, problem, agent
+        if seen.is_open:
+            seen.note, seen.fraction, seen.took = note, None, None
+        elif seen.took is None:
+            seen.took = now - seen.began
+        self.told(seen)
 
     def _progress(self, key: str, event: Event) -> None:
         seen = self.steps.get(key)

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from audit.management.typed import manage
 from audit.visible import visible
 from runs import services
 from runs.management.terminal.words import instant
@@ -28,13 +29,13 @@ def command(wait: Mapping[str, Any], run: str) -> str | None:
     """What ends it; None where nothing that is typed does."""
     match wait["kind"]:
         case WaitKind.SIGNAL:
-            return f"manage.py signal {run} {visible(wait['subject'], 80)} --payload JSON"
+            return f"{manage()} signal {run} {visible(wait['subject'], 80)} --payload JSON"
         case WaitKind.UNRESOLVED if wait["call"]:
-            return f"manage.py settle {wait['call']} done|not-done|unknown --reason TEXT"
+            return f"{manage()} settle {wait['call']} done|not-done|unknown --reason TEXT"
         case WaitKind.APPROVAL:
-            return f"manage.py approvals {wait['id']}; manage.py decide {wait['id']} approve|decline --reason TEXT"
+            return f"{manage()} approvals {wait['id']}\n{manage()} decide {wait['id']} approve|decline --reason TEXT"
         case WaitKind.STOPPED:
-            return f"manage.py resume {visible(wait['subject'].replace(':', ' '), 120)}"
+            return f"{manage()} resume {visible(wait['subject'].replace(':', ' '), 120)}"
     return None
 
 
@@ -51,7 +52,7 @@ def waits_lines(waits: Sequence[Mapping[str, Any]], run: str) -> list[Renderable
     """One block for each wait of a run."""
     lines = [part for wait in waits[:MOST] for part in block(wait, run)]
     if len(waits) > MOST:
-        lines.append(Text(f"… and {len(waits) - MOST} more: manage.py waits --run {run}"))
+        lines.append(Text(f"… and {len(waits) - MOST} more: {manage()} waits --run {run}"))
     return lines
 
 

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from audit.instants import to_the_second
 from audit.visible import visible
+from audit.wording import lasting
 
 STYLES: Final = {
     "verified": "bold green",
@@ -28,6 +29,10 @@ _MARKS: Final = {
     **dict.fromkeys(("cancelled", "skipped"), ("–", "dim")),
     **dict.fromkeys(("running", "retrying", "queued", "waiting"), ("…", "cyan")),
 }
+
+
+LEAST_WAITED_S: Final = 0.005
+"""Less reads as 0.00 s."""
 
 
 def word_of(document: Mapping[str, Any]) -> str:
@@ -54,6 +59,11 @@ def instant(text: str | None) -> str:
 
 def instant_of(at: datetime) -> str:
     return to_the_second(at)
+
+
+def waited(seconds: float) -> str:
+    """Behind a step's time, how much of it nothing was done: it waited for people, a signal or its time."""
+    return f"waited {lasting(seconds)}" if seconds >= LEAST_WAITED_S else ""
 
 
 def whose(owner: Any, team: Any) -> str:

@@ -78,13 +78,13 @@ class Pipelines:
 class Fates:
     """What becomes of an attempt, and how long that takes."""
 
-    def __init__(self, seed: int, *, kindly: bool) -> None:
-        self.seed, self.failing = seed, 0.08 if kindly else 0.35
+    def __init__(self, seed: int, *, kindly: bool, longest: float) -> None:
+        self.seed, self.failing, self.longest = seed, 0.08 if kindly else 0.35, longest
 
     def of(self, play: Play, key: str, attempt: int) -> tuple[float, Result]:
         random = Random(f"{self.seed}:{key}:{attempt}")
         step = play.step(key)
-        lasts = random.choice([0.0, 0.001, 0.5, 2.0, 9.999, 10.0, 11.0] if random.random() < 0.5 else [0.2])
+        lasts = min(random.choice([0.0, 0.001, 0.5, 2.0, 9.999, 10.0, 11.0] if random.random() < 0.5 else [0.2]), self.longest)
         if step.node.judges:
             word = "pass" if random.random() > self.failing / 2 else random.choice(["fail", "inconclusive"])
             return lasts, Returned(key, attempt, factories.verdict(word))
@@ -98,14 +98,17 @@ class Fates:
 
 
 class Journey:
-    """Drives a run to its end by its fates; `crash` is the chance that the process dies before an event."""
+    """Drives a run to its end by its fates; `crash` is the chance that the process dies before an event.
 
-    def __init__(self, seed: int, *, fresh: bool = False, kindly: bool = False, crash: float = 0.0, stop: float = 0.0) -> None:
+    `longest`: no call takes more seconds. A step has ten, and as many once more after a crash.
+    """
+
+    def __init__(self, seed: int, *, fresh: bool = False, kindly: bool = False, crash: float = 0.0, stop: float = 0.0, longest: float = 99.0) -> None:
         self.random, self.crash, self.stop = Random(f"{seed}:{crash}"), crash, stop
         shape = Random(seed)
         compiled = Pipelines(shape, fresh=fresh).plan()
         given = {"n": shape.randint(0, 10), "list": list(range(shape.randint(0, 5)))}
-        self.fates, self.due = Fates(seed, kindly=kindly), {}
+        self.fates, self.due = Fates(seed, kindly=kindly, longest=longest), {}
         self.due: dict[tuple[str, int], tuple[datetime, Result]] = {}
         self.play = Play(compiled, given)
 

@@ -7,6 +7,7 @@ import pytest
 from runs.engine import machine
 from runs.engine.outcomes import Failed, Returned
 from runs.engine.states import Cause, IllegalMove, Outcome, RunState, StepState
+from runs.engine.values import instant_text
 
 from .factories import AT, agent, later, parallel, plan, run, step
 from .memory import Play, finishing
@@ -277,6 +278,18 @@ def test_a_resumed_run_performs_what_was_at_work_and_opens_nothing_twice():
     play.passes("p/a/x")
     move = play.crashes()
     assert (move.perform, move.opened, play.verbs[-1]) == (("p/a/y", "p/b/z"), (), "run.resumed")
+
+
+@pytest.mark.parametrize(("limit", "until"), [(600, 19), (12, 12)], ids=["the whole", "within the run's"])
+def test_what_was_at_work_has_its_time_once_more_which_is_no_progress(limit, until):
+    play = Play(plan(step("a"), limits={"timeout_ms": limit * 1000}))
+    play.now = later(9)
+    move = play.crashes()
+    assert play.step("a").deadline_at == later(until)
+    assert (move.prolonged, move.gets_on) == ({"a"}, False)
+    assert move.facts[0].facts["deadlines"] == {"a": instant_text(later(until))}
+    play.passes("a")
+    assert play.step("a").state is StepState.RETURNED
 
 
 def test_a_pending_retry_survives_a_crash():

@@ -68,3 +68,11 @@ def test_an_outcome_of_an_attempt_that_was_cut_short_changes_nothing() -> None:
     stopped(play, "work", sent=True)
     move = machine.absorb(play.snapshot, Stopped("work", 1, STOP, "again"), play.now)
     assert move.changes_nothing
+
+
+def test_a_step_that_the_end_of_a_stop_brings_back_as_its_run_is_taken_up_was_left_by_nobody():
+    play = Play(plan(parallel("p", a=[step("x")], b=[step("y")])))
+    stopped(play, "p/a/x", sent=True)
+    move = machine.begin(lifted(play.snapshot, "p/a/x", 5), later(5))
+    assert (move.perform, move.prolonged, move.gets_on) == (("p/a/x", "p/b/y"), {"p/b/y"}, True)
+    assert move.facts[0].facts["deadlines"].keys() == {"p/b/y"}

@@ -50,7 +50,7 @@ class Seeing:
         self.stopped_since: dict[str, float] = {}
         self.unwritten: dict[str, Any] = {}
         self.orphaned_since: dict[str, float] = {}
-        self.read_to = 0
+        self.read_from = self.read_to = 0
         self.problem: tuple[str, str] | None = None
 
     def complain(self, invariant: str, what: str) -> None:

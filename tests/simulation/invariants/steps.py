@@ -23,6 +23,8 @@ class StepRules(Seeing):
             self._returned(before, row, run, earlier, writer)
         if row["state"] in OPEN and (before is None or row["attempt"] != before["attempt"] or was == "retrying"):
             self._goes_on(row, earlier)
+        if was == row["state"] == "running" and row["deadline_at"] != before["deadline_at"]:
+            self._must(self._is_taken_up(row), "only whoever takes a run up gives its steps their time once more", place)
         if before is not None:
             again = (was, row["state"]) in (("running", "retrying"), ("waiting", "running")) and not self._was_asked_for(row, was)
             if self._was_stopped(row) and {was, row["state"]} == {"running", "waiting"}:
@@ -31,6 +33,11 @@ class StepRules(Seeing):
             self._must(row["attempt"] - before["attempt"] in more, "each retry is an attempt of its own", place)
         if before is None and row["key"].startswith(LOOK):
             self._looks(row)
+
+    def _is_taken_up(self, row: Row) -> bool:
+        """In this very commit."""
+        resumed = "SELECT 1 FROM audit_entry WHERE run = ? AND verb = 'runs.run.resumed' AND rowid > ?"
+        return bool(self._read(resumed, row["run_id"], self.read_from))
 
     def _was_asked_for(self, row: Row, was: str | None) -> bool:
         """It waited for people's yes to this attempt, of which nothing had been sent."""
@@ -56,7 +63,8 @@ class StepRules(Seeing):
             self._must(self._was_approved(row), "what people were asked about goes on only with their yes, and as they saw it", place)
             return
         parked = before is not None and before["state"] == "waiting" and not self._was_stopped(row)
-        deadline = row["deadline_at"] if before is None or before["state"] == "waiting" else before["deadline_at"]
+        anew = before is None or before["state"] == "waiting" or self._is_taken_up(row)
+        deadline = row["deadline_at"] if anew else before["deadline_at"]
         told = f"{place} returned {row['finished_at']}"
         self._must(parked or row["finished_at"] < deadline, "a late result is never used", told)
         if parked:

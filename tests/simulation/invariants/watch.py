@@ -44,7 +44,7 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
                 self._ends_below(row, above)
         entries = self._read("SELECT rowid, verb, actor, run, seq, subject, body FROM audit_entry WHERE rowid > ? ORDER BY rowid", self.read_to)
         if entries:
-            self.read_to = entries[-1]["rowid"]
+            self.read_from, self.read_to = self.read_to, entries[-1]["rowid"]
             self._rows(runs, entries, writer)
         self.runs = runs
         self._stops()
