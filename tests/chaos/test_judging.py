@@ -45,7 +45,7 @@ def test_another_outcome_and_money_that_was_not_charged_are_said(undone: Callabl
     order = undone()
     Run.objects.filter(id=order.run.id).update(failure_cause="lost", spent_nano=1)
     assert judging.lost(order) == ["undone one is failed: lost, not failed: exception"]
-    assert list(judging.unsound(order)) == ["undone one has spent 1 and was charged 4000000"]
+    assert list(judging.unsound(order)) == ["undone one is broken", "undone one has spent 1 and was charged 4000000"]
     assert "runs.run.finished" in judging.story(order)
 
 

@@ -7,6 +7,7 @@ import pytest
 from agents.models import Pipeline, Team
 from audit import clock, reports
 from audit.actors import Actor
+from audit.management.typed import manage
 from audit.models import Opening
 from runs import services
 from runs.errors import NotReverifiable, UnknownRun
@@ -66,7 +67,7 @@ def unverified(tmp_path: Path) -> Run:
 def test_a_person_reads_why_there_is_no_verdict_and_what_judging_again_judges_by(unverified: Run) -> None:
     said = " ".join(typed("showrun", unverified.id).out.split())
     assert "no verdict could be had (missing: " in said
-    assert "`manage.py reverify` judges again by the same release" in said and "mended and published judges new runs" in said
+    assert f"`{manage()} reverify` judges again by the same release" in said and "mended and published judges new runs" in said
 
 
 def test_the_verify_node_alone_runs_again_as_of_the_old_finish_and_the_old_run_shows_it(unverified: Run, tmp_path: Path) -> None:
