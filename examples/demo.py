@@ -37,7 +37,8 @@ AS_OF = "2014-02-28T14:25:00Z"
 OWN_SOURCE = ("--input", "path=.", "--input", 'exclude=["var", "requirements-dev.in", "requirements-dev.lock"]')
 SETUP = (("migrate", "--no-input", "--verbosity", "0"), ("apply", "-f", FOLDER, "--publish"))
 SETUP_BESIDE = (("apply", "-f", AUDIT, "--publish"), ("apply", "-f", DEPLOYER, "--publish"))
-PRODUCTION = ("--input", f"build={DEPLOYER}/build", "--input", "environment=production", "--input", "root=/tmp/environments")
+# A folder of one's own: whoever else on this machine plays the same must not find what somebody has released.
+PRODUCTION = ("--input", f"build={DEPLOYER}/build", "--input", "environment=production", "--input", f"root=/tmp/environments-{os.getuid()}")
 STARTER, STARTERS_TEAM = "starter", "platform"
 """The account of whoever starts the deployment: somebody has to have, for them to be kept from approving it."""
 RUNS_S = 240
