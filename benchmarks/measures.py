@@ -38,20 +38,20 @@ CHILDREN = 2 * (os.cpu_count() or 1)  # as many as an engine has by default
 
 
 def runs3_postgresql() -> Iterator[Figure]:
-    """three inline no-op steps on PostgreSQL, started by four threads and by one, beside LangGraph and DBOS; and what a run costs each of them"""
+    """three inline no-op steps on PostgreSQL, started by twenty threads and by one, beside LangGraph and DBOS; and what a run costs each of them"""
     processes.require_proc()
     costs: dict[str, list[float]] = {}
     with on_postgresql() as (ours, peers, server):
-        mine = {f"{number} doors": _batch(ours, "bench-inline", doors=number) for number in (4, 1)}
+        mine = {f"{number} doors": _batch(ours, "bench-inline", doors=number) for number in (20, 1)}
         tries = {way: _costed(way, attempt, [ours.pid, server], costs) for way, attempt in mine.items()}
         for peer in peers:
             tries |= {way: _costed(way, attempt, [peer.contestant.pid, server], costs) for way, attempt in _rates([peer]).items()}
         rates = interleaved(ROUNDS, tries)
-    yield from _beside("runs3.postgresql", rates, "4 doors", peers)
+    yield from _beside("runs3.postgresql", rates, "20 doors", peers)
     yield from _beside("runs3.postgresql.one", rates, "1 doors", peers)
     used = {way: statistics.median(values[1:]) for way, values in costs.items()}
     for way in sorted(tries.keys() - mine.keys()):
-        yield figure("runs3.postgresql.cpu", used["4 doors"], "ms", way, used[way])
+        yield figure("runs3.postgresql.cpu", used["20 doors"], "ms", way, used[way])
 
 
 def _costed(way: str, attempt: Callable[[], float], used: list[int], costs: dict[str, list[float]]) -> Callable[[], float]:
@@ -71,7 +71,7 @@ def runs3_children() -> Iterator[Figure]:
     with on_postgresql() as (ours, peers, _):
         langgraph = [peer for peer in peers if peer.contestant.name.startswith("LangGraph")]
         there = _rates(langgraph, children=CHILDREN)
-        rates = interleaved(ROUNDS, {"children": _batch(ours, "bench-functions", doors=4)} | there | _rates(langgraph))
+        rates = interleaved(ROUNDS, {"children": _batch(ours, "bench-functions", doors=20)} | there | _rates(langgraph))
     yield from _beside("runs3.children", rates, "children", langgraph, ways=there)
     yield from _beside("runs3.children.inprocess", rates, "children", langgraph)
 
@@ -79,8 +79,10 @@ def runs3_children() -> Iterator[Figure]:
 def runs3_sqlite() -> Iterator[Figure]:
     """three inline no-op steps on SQLite, beside LangGraph with its SQLite saver and DBOS on SQLite"""
     with on_sqlite() as (ours, peers):
-        rates = interleaved(ROUNDS, {"one": _batch(ours, "bench-inline", doors=1)} | _rates(peers))
-    yield from _beside("runs3.sqlite", rates, "one", peers)
+        mine = {f"{number} doors": _batch(ours, "bench-inline", doors=number) for number in (20, 1)}
+        rates = interleaved(ROUNDS, mine | _rates(peers))
+    yield from _beside("runs3.sqlite", rates, "20 doors", peers)
+    yield from _beside("runs3.sqlite.one", rates, "1 doors", peers)
 
 
 def latency_single_sqlite() -> Iterator[Figure]:

@@ -51,7 +51,7 @@ from runs.worker import Engine, EngineOptions, Event
 
 ACTOR = Actor.system("shell")
 LONGEST_S = 60
-MOST_DOORS = 4
+MOST_DOORS = 20
 GROUP = 2_000
 ENTRIES = 1 + 1 + 3 + 3 + 1  # queued, started; each step started, returned or judged; finished
 

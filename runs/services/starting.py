@@ -1,8 +1,10 @@
 """Starting: a run of a release over checked input, or a second judgement of what an earlier run gave."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
@@ -10,11 +12,12 @@ from django.db import IntegrityError, transaction
 
 from agents import contracts, registry, stops
 from agents.errors import NotGranted
-from agents.models import Pipeline, Release
+from agents.models import Pipeline, Release, Team
 from audit import bulk, canonical, clock, ledger, reports
 from audit.actors import Actor
 from audit.errors import OrchestraError
 from audit.ledger import Head
+from audit.together import Together
 from audit.visible import named
 from runs import queue
 from runs.engine import planner
@@ -75,10 +78,10 @@ def reverify(*, run: str, actor: Actor, ring: bool = False, kept_for: UUID | Non
         raise
     spec = old.release.manifest["pipeline"]["spec"]
     as_of = old.as_of or old.finished_at
+    again = _Start(old.release, spec, source, actor, old.draft, as_of, "reverify", key=None, kept_for=kept_for, reverifies=old)
     try:
         with transaction.atomic(durable=True):
-            more: dict[str, Any] = {"trigger": "reverify", "key": None, "reverifies": old, "kept_for": kept_for}
-            new = _insert(old.release, spec, source, actor=actor, draft=old.draft, as_of=as_of, **more)
+            (new,) = _insert([again])
     except (TooManyQueued, Overloaded, Stopped) as refusal:
         record_refusal(Verb.START_REFUSED, old.subject, refusal, actor, run=old)
         raise
@@ -146,10 +149,10 @@ def _started(
     spec = release.manifest["pipeline"]["spec"]
     _refuse_bad_input(spec, given, as_of)
     try:
-        with bulk.atomic():
-            if actor.is_agent and actor.by is not None:
-                actor.by.require_open(clock.now())  # a key that is revoked, or an agent that is suspended, at this moment comes before or after
-            return _insert(release, spec, given, actor=actor, draft=draft, as_of=as_of, trigger=trigger, key=key, kept_for=kept_for)
+        start = _Start(release, spec, given, actor, draft, as_of, trigger, key, kept_for)
+        if actor.is_agent:  # it locks its key's rows, and two groups that lock several wait for each other
+            return _start([start])[0]
+        return _TOGETHER.of(start)
     except (IntegrityError, TooManyQueued, Overloaded):
         earlier = _same_start(pipeline, asked, key, actor)  # somebody used the key in the same moment
         if earlier is None:
@@ -176,57 +179,81 @@ def _bounds() -> room.Bounds:
     return room.Bounds(settings.ORCHESTRA_MOST_QUEUED_OF_PIPELINE, settings.ORCHESTRA_MOST_QUEUED_OF_TEAM, settings.ORCHESTRA_MOST_QUEUED)
 
 
-def _insert(
-    release: Release,
-    spec: Mapping[str, Any],
-    given: dict[str, Any],
-    *,
-    actor: Actor,
-    draft: bool,
-    as_of: datetime | None,
-    trigger: str,
-    key: str | None,
-    kept_for: UUID | None,
-    reverifies: Run | None = None,
-) -> Run:
-    room.refuse_beyond(release.pipeline, _bounds())
-    stopped, now, limits = stops.asked_in_force(), clock.now(), spec["limits"]
-    team = release.pipeline.team if reverifies is None else reverifies.team  # a judgement is its run's team's, wherever the pipeline went
-    refuse_stopped(release, team.name, stopped())
-    run = Run(
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A run to be, of a release whose contract its input keeps."""
+
+    release: Release
+    spec: Mapping[str, Any]
+    given: dict[str, Any]
+    actor: Actor
+    draft: bool
+    as_of: datetime | None
+    trigger: str
+    key: str | None
+    kept_for: UUID | None
+    reverifies: Run | None = None
+
+    @property
+    def team(self) -> Team:
+        """A judgement is its run's team's, wherever the pipeline went."""
+        return self.release.pipeline.team if self.reverifies is None else self.reverifies.team
+
+
+def _start(starts: Sequence[_Start]) -> list[Run]:
+    """All of them, or what one of them is refused with."""
+    with bulk.atomic():
+        for actor in (start.actor for start in starts):
+            if actor.is_agent and actor.by is not None:
+                actor.by.require_open(clock.now())  # a key that is revoked, or an agent that is suspended, at this moment comes before or after
+        return _insert(starts)
+
+
+_TOGETHER: Final = Together(_start)
+
+
+def _insert(starts: Sequence[_Start]) -> list[Run]:
+    for pipeline, many in Counter(start.release.pipeline for start in starts).items():
+        room.refuse_beyond(pipeline, _bounds(), many=many, among=len(starts))
+    stopped, now = stops.asked_in_force(), clock.now()
+    in_force = stopped()
+    for start in starts:
+        refuse_stopped(start.release, start.team.name, in_force)
+    runs = [_run(start, now) for start in starts]
+    queued = [beginnings.queued(run, start.spec, start.given, start.actor) for run, start in zip(runs, starts, strict=True)]
+    for run, draft in zip(runs, queued, strict=True):
+        run.input_entry = draft.id
+    ledger.record(queued, now=now, heads={run.id: Head() for run in runs}, beside=[beginnings.rows_of(runs)])
+    return runs
+
+
+def _run(start: _Start, now: datetime) -> Run:
+    release, limits = start.release, start.spec["limits"]
+    return Run(
         pipeline=release.pipeline,
         release=release,
-        team=team,
-        as_of=as_of,
-        draft=draft,
-        trigger=trigger,
-        **_whose(actor),
-        idempotency_key=key,
-        reverifies=reverifies,
+        team=start.team,
+        as_of=start.as_of,
+        draft=start.draft,
+        trigger=start.trigger,
+        **_whose(start.actor),
+        idempotency_key=start.key,
+        reverifies=start.reverifies,
         created_at=now,
-        lease_owner=kept_for,
-        lease_until=None if kept_for is None else now + timedelta(seconds=settings.ORCHESTRA_LEASE_TTL_S),
+        lease_owner=start.kept_for,
+        lease_until=None if start.kept_for is None else now + timedelta(seconds=settings.ORCHESTRA_LEASE_TTL_S),
         deadline_at=now + timedelta(milliseconds=limits["timeout_ms"]),
         lifetime_until=now + timedelta(milliseconds=planner.lifetime_ms(limits)),
-        priority=beginnings.PRIORITIES[spec.get("priority", "normal")],
+        priority=beginnings.PRIORITIES[start.spec.get("priority", "normal")],
         engine_abi=release.manifest["engine_abi"],
         seq=1,
         calls_limit=limits.get("calls"),
         cost_limit_nano=limits.get("cost_nano"),
-        input_digest=canonical.digest(given),
+        input_digest=canonical.digest(start.given),
     )
-    return _recorded(run, spec, given, actor, now)
 
 
 def _whose(actor: Actor) -> dict[str, str]:
     """Who starts it; where that is an agent, with which of its keys and on whose behalf."""
     behalf = f"person:{actor.on_behalf_of}" if actor.is_agent else ""
     return {"started_by": f"{actor.kind}:{actor.id}", "started_with": actor.key, "on_behalf_of": behalf}
-
-
-def _recorded(run: Run, spec: Mapping[str, Any], given: dict[str, Any], actor: Actor, now: datetime) -> Run:
-    """Its row, and its first entry."""
-    queued = beginnings.queued(run, spec, given, actor)
-    run.input_entry = queued.id
-    ledger.record([queued], now=now, heads={run.id: Head()}, beside=[beginnings.rows_of([run])])
-    return run

@@ -222,7 +222,7 @@ def test_what_is_given_ahead_is_bounded_however_many_pipelines_there_are() -> No
     keys = [(new_id(), bounds) for _ in range(2 * room.PIPELINES_AHEAD)]
     for key in keys:
         ahead.gives(key)
-    taken = sum(ahead.takes(key) for key in keys for _ in range(2 * room.AHEAD))
+    taken = sum(ahead.takes(key, 1) for key in keys for _ in range(2 * room.AHEAD))
     assert taken == room.AHEAD * room.PIPELINES_AHEAD < room.LAST / 15
 
 
