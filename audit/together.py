@@ -41,10 +41,14 @@ class Together(Generic[Wanted, Made]):
         self._lock = threading.Lock()
         self._waiting: list[_Place[Wanted, Made]] = []
         self._is_led = False
+        self._leader: int | None = None
 
     def of(self, wanted: Wanted) -> Made:
-        """What came of it, asked for by this thread or by another. In a transaction of the caller's it is part of that one."""
-        if connection.in_atomic_block:
+        """What came of it, asked for by this thread or by another. In a transaction of the caller's it is part of that one.
+
+        A thread that comes again while it asks for others would wait for itself: it asks alone.
+        """
+        if connection.in_atomic_block or self._leader == threading.get_ident():
             return self._ask([wanted])[0]
         place: _Place[Wanted, Made] = _Place(wanted)
         with self._lock:
@@ -72,10 +76,12 @@ class Together(Generic[Wanted, Made]):
     def _lead(self) -> None:
         with self._lock:
             group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            self._leader = threading.get_ident()
         try:
             self._answer(group)
         finally:
             with self._lock:
+                self._leader = None
                 self._call_next()
 
     def _call_next(self) -> None:

@@ -133,6 +133,14 @@ def test_whoever_is_interrupted_while_it_waits_holds_nobody_up(monkeypatch: pyte
     assert asked.groups == [[1], [3]]
 
 
+def test_a_thread_that_comes_again_while_it_asks_does_not_wait_for_itself() -> None:
+    def ask(wanted: Sequence[int]) -> list[int]:
+        return [each * each if each < 10 else together.of(each - 10) for each in wanted]
+
+    together = Together(ask)
+    assert together.of(13) == 9
+
+
 @pytest.mark.django_db
 def test_in_a_transaction_everybody_asks_alone() -> None:
     asked = Asked()
