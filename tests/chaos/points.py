@@ -38,7 +38,7 @@ def _batch(wanted: Callable[[Any], bool]) -> Match:
 
 def _says(verb: str, begins: str = "") -> Callable[[Any], bool]:
     """A transition that records a fact of this verb about a subject that begins so."""
-    return lambda each: any(str(fact.verb) == verb and fact.subject.startswith(begins) for fact in (*each.facts, *each.move.facts))
+    return lambda each: any(str(fact.verb) == verb and fact.subject.startswith(begins) for fact in each.move.facts)
 
 
 TRANSITIONS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
@@ -50,7 +50,7 @@ TRANSITIONS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "undo": (_says("runs.step.started", "step:undo:"), "work"),
     "finish": (lambda each: each.move.finish is not None, "work"),
     "resume": (_says("runs.run.resumed"), "taken over"),
-    "resend": (_says("runs.call.resent"), "sent before"),
+    "resend": (lambda each: bool(each.resent), "sent before"),
     "unresolved": (lambda each: any(str(call.fact.verb) == "runs.call.unresolved" for call in each.settled), "told before"),
     "look-up": (_says("runs.step.started", "step:look:"), "told before"),
     "resolve": (lambda each: bool(each.move.resolved), "told before"),

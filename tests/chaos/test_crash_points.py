@@ -1,14 +1,18 @@
 """A handful of the crash matrix, with real processes: whatever happens to a worker, its runs end as they would have, and nothing happens twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from runs.store import committer
+from runs.store.transitions import Transition
+from runs.store.writing import commit
+from tests import pipelines
 from tests.chaos import faults, matrix, workload
 from tests.chaos.faults import Fault, Trap
 from tests.chaos.matrix import Case
-from tests.chaos.points import FAILING, POINTS
+from tests.chaos.points import FAILING, POINTS, TRANSITIONS
 from tests.chaos.results import Result
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -48,6 +52,17 @@ def test_every_point_wraps_a_function_of_the_product_that_is_there() -> None:
     for point in POINTS.values():
         owner, attribute = faults._located(point.target)
         assert callable(getattr(owner, attribute)), point.name
+
+
+def test_every_point_of_a_transition_can_be_asked_of_what_a_worker_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that can't be asked would break the worker that it is to watch, and its case would only wait in vain."""
+    written: list[Sequence[Transition]] = []
+    monkeypatch.setattr(committer, "commit", lambda batch: (written.append(batch), commit(batch))[1])
+    worker = pipelines.agent("worker", "work:work")
+    pipelines.publish(tmp_path, functions="def work() -> dict:\n    return {}", agents=[worker], steps="- {id: w, agent: worker}")
+    assert pipelines.run()["outcome"] == "verified"
+    met = {name for name, (is_meant, _) in TRANSITIONS.items() for batch in written for each in batch if is_meant(each)}
+    assert met == {"begin", "intent", "settle", "finish"}
 
 
 def test_a_fault_strikes_once_at_the_hit_that_was_asked_for_and_leaves_a_mark(tmp_path: Path) -> None:
