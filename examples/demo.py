@@ -45,6 +45,8 @@ RUNS_S = 240
 SETUP_S = 120
 WAITS = 13
 STYLES = {0: "bold green", 11: "bold red", 12: "bold red", WAITS: "bold yellow"}
+REPORT = " Report: "
+"""Where a scene's sentence goes over to a path, which the table leaves out."""
 
 Document = Mapping[str, Any]
 tokens: dict[str, str] = {}
@@ -112,7 +114,7 @@ def audited(document: Document) -> str:
     if result["missing"] or not checks or any(check["verdict"] != "pass" for check in checks):
         raise Broken(f"all three scanners were to be there and every check to pass; missing {result['missing']}, checks {checks}")
     found = f"{counts['high']} high, {counts['medium']} medium, {counts['low']:,} low"
-    return f"{found}; verifier {document['verdict']['summary']}. Report: {result['report']}"
+    return f"{found}; verifier {document['verdict']['summary']}.{REPORT}{result['report']}"
 
 
 def asked_in_vain(document: Document) -> str:
@@ -210,23 +212,25 @@ def conclude(played: Sequence[Played], seconds: float) -> None:
     )
     table.add_column("what", no_wrap=True)
     table.add_column("outcome", max_width=20)
-    table.add_column("why", overflow="fold")  # a path is whole, if on two lines
+    table.add_column("why")
     table.add_column("seconds", justify="right")
     for each in played:
         outcome = Text(str(each.document["label"]), style=STYLES[each.scene.exit_status])
-        table.add_row(each.scene.what, outcome, each.why, f"{each.seconds:.1f}")
+        table.add_row(each.scene.what, outcome, each.why.partition(REPORT)[0], f"{each.seconds:.1f}")
     with console.capture() as captured:
         console.print(table)
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     sys.stdout.flush()
     lying = next(each.document["id"] for each in played if each.scene.exit_status == 11)
+    report = next(each.document["result"]["report"] for each in played if REPORT in each.why)
     say(f"\nAll six as promised, in {seconds:.0f} s. What to type next:", "bold")
     for command, what in (
         ("make serve", f"these runs in the admin, at {ADMIN}; it says who signs in, and shows the password the first time"),
         (f"{as_typed()} approvals", "the deployment that waits; docs/how-to/approve.md says how somebody else lets it go"),
         (f"{as_typed()} showrun {lying[:18]}", "the lie, with its evidence"),
+        (f"less {shlex.quote(report)}", "the findings in Orchestra's own source, as the audit's pipeline wrote them"),
         (f"{as_typed()} runs", "all of them"),
-        (f"{as_typed()} new pipeline mine", "your own; docs/tutorial.md goes on from there"),
+        (f"{as_typed()} new pipeline mine", "your own, in a folder of that name; it says what to type next. docs/tutorial.md builds one from nothing"),
     ):
         console.print(Text.assemble("  ", command, (f"\n      {what}", "dim")), soft_wrap=True)
 

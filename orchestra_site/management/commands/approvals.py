@@ -79,6 +79,8 @@ def _list(screen: Screen, requests: list[Request], actor: Actor) -> None:
     elif found:
         parts = [part for said in found for part in (*_block(said), Text(""))]
         screen.show(Group(*parts[:-1], *([Text(f"\n… the first {MOST}")] if len(requests) > MOST else [])))
+        if actor.kind == "system":
+            screen.note(f"\nA person decides: with a token of theirs ({manage()} token PERSON) in ORCHESTRA_TOKEN, or in the admin.", "dim")
     else:
         screen.note(none_seen("nothing waits for an approval", actor))
 
@@ -101,7 +103,7 @@ def _block(said: Mapping[str, Any]) -> list[RenderableType]:
         ("until", _until(said)) if said["state"] == "open" else ("state", said["state"]),
         (
             "type",
-            f"{manage()} approvals {said['id']}\n{manage()} decide {said['id']} {_words(said)} --reason TEXT" if said["state"] == "open" else "",
+            f"{manage()} approvals {said['id']}\n{manage()} decide {said['id']} approve --reason TEXT   # or {_words(said)}" if said["state"] == "open" else "",
         ),
     ]
     return [Text.assemble("for ", (said["about"], "bold")), _table(rows)]
@@ -114,8 +116,8 @@ def _until(said: Mapping[str, Any]) -> str:
 
 
 def _words(said: Mapping[str, Any]) -> str:
-    """What can be said of it, as `decide` takes it; only one request in full says whether it can be sent back."""
-    return "approve|decline|changes" if said.get("rounds_left") else "approve|decline"
+    """What else can be said of it, as `decide` takes it; only one request in full says whether it can be sent back."""
+    return "decline, or changes" if said.get("rounds_left") else "decline"
 
 
 def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
