@@ -230,7 +230,7 @@ def conclude(played: Sequence[Played], seconds: float) -> None:
         (f"{as_typed()} showrun {lying[:18]}", "the lie, with its evidence"),
         (f"less {shlex.quote(report)}", "the findings in Orchestra's own source, as the audit's pipeline wrote them"),
         (f"{as_typed()} runs", "all of them"),
-        (f"{as_typed()} new pipeline mine", "your own, in a folder of that name; it says what to type next. docs/tutorial.md builds one from nothing"),
+        (f"{as_typed()} new pipeline mine", "your own, in a folder of that name; docs/tutorial.md builds one from nothing"),
     ):
         console.print(Text.assemble("  ", command, (f"\n      {what}", "dim")), soft_wrap=True)
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from agents import registry
-from audit import reports
+from audit import clock, reports
 from audit.errors import Conflict
 from audit.management.typed import manage
 from audit.models import Entry
@@ -21,7 +21,7 @@ from orchestra_site.tokens import create_token
 from runs import services, store
 from runs.errors import BadInput
 from runs.management.terminal import inputs_given, instant_given
-from runs.models import Run
+from runs.models import Engine, Run
 from tests import approving, pipelines
 from tests.agents.folders import PIPELINE, numbers
 from tests.pipelines import SYSTEM, agent
@@ -125,6 +125,15 @@ def test_each_other_end_has_its_exit_status_and_says_why(sample: None, arguments
     done = typed("runpipeline", "sample", *arguments)
     assert (done.status, done.out.split()[0]) == (status, first)
     assert said in done.out
+
+
+def test_what_is_ready_and_waits_for_a_worker_that_nobody_has_heard_of_is_said_where_people_look(sample: None) -> None:
+    alone = "No worker has been heard of lately"
+    assert alone not in typed("runs").err
+    assert alone in typed("runpipeline", "sample", "--queue").err
+    assert alone in typed("runs").err and alone not in typed("runs", "--json").err
+    Engine.objects.create(id=uuid4(), host="here", pid=1, started_at=clock.now(), beat_at=clock.now())
+    assert alone not in typed("runs").err
 
 
 def test_of_a_failed_run_the_sentence_that_says_why_comes_first(sample: None) -> None:

@@ -101,10 +101,7 @@ def _block(said: Mapping[str, Any]) -> list[RenderableType]:
         ("since", instant(said["opened_at"])),
         ("asks", f"{visible(said['asks'], 300)} ({visible(said['policy']['said'], 120)}){lacks}"),
         ("until", _until(said)) if said["state"] == "open" else ("state", said["state"]),
-        (
-            "type",
-            f"{manage()} approvals {said['id']}\n{manage()} decide {said['id']} approve --reason TEXT   # or {_words(said)}" if said["state"] == "open" else "",
-        ),
+        ("type", _typed(said) if said["state"] == "open" else ""),
     ]
     return [Text.assemble("for ", (said["about"], "bold")), _table(rows)]
 
@@ -115,9 +112,10 @@ def _until(said: Mapping[str, Any]) -> str:
     return f"{instant(said['expires_at'])}{silence}"
 
 
-def _words(said: Mapping[str, Any]) -> str:
-    """What else can be said of it, as `decide` takes it; only one request in full says whether it can be sent back."""
-    return "decline, or changes" if said.get("rounds_left") else "decline"
+def _typed(said: Mapping[str, Any]) -> str:
+    """What to type about it; only one request in full says whether it can be sent back."""
+    else_ = "decline, or changes" if said.get("rounds_left") else "decline"
+    return f"{manage()} approvals {said['id']}\n{manage()} decide {said['id']} approve --reason TEXT   # or {else_}"
 
 
 def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:

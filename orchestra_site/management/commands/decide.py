@@ -11,7 +11,7 @@ from audit import clock
 from audit.actors import Actor
 from audit.management.persons import PersonsCommand
 from orchestra_site.shell import person_at_shell
-from runs.management.terminal import Screen
+from runs.management.terminal import Screen, say_where_nobody_works
 from runs.management.terminal.inputs import value_given
 
 EPILOG = """\
@@ -75,6 +75,7 @@ class Command(PersonsCommand):
                 said = {"reason": options["reason"], "seen": options["seen"], "arguments": arguments}
                 request = services.decide(request=wanted, decision=WORDS[decision], **said, actor=actor)
         screen.show(Text(_meaning(request, decision)))
+        say_where_nobody_works(screen)
 
 
 def _meaning(request: Request, decision: str) -> str:

@@ -11,7 +11,7 @@ from audit.management.persons import PersonsCommand, none_seen
 from audit.management.typed import manage
 from audit.visible import visible
 from audit.wording import instant, lasting
-from runs.management.terminal import Screen, add_json
+from runs.management.terminal import Screen, add_json, say_where_nobody_works
 from runs.management.terminal.listing import WORDS, Listed, as_record, recent
 from runs.management.terminal.words import styled, whose
 from runs.models import Cause
@@ -53,6 +53,7 @@ class Command(PersonsCommand):
         elif found:
             screen.show(_table(found))
             screen.note(f"{manage()} showrun ID shows one (the beginning of an id will do)", "dim")
+            say_where_nobody_works(screen)
         else:
             hint = "" if any(asked.values()) else f": {manage()} runpipeline NAME starts one"
             screen.note(none_seen("no such run yet" if any(asked.values()) else "no run yet", actor) + hint)

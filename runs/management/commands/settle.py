@@ -7,7 +7,7 @@ from rich.text import Text
 
 from audit.management.persons import PersonsCommand
 from runs import services
-from runs.management.terminal import Screen
+from runs.management.terminal import Screen, say_where_nobody_works
 from runs.management.terminal.inputs import value_given
 from runs.models import Resolution
 from runs.services import Settlement
@@ -60,3 +60,4 @@ class Command(PersonsCommand):
             result = value_given("result", options["result"], options["result_file"])
             call = services.settle_call(call=options["call"], settlement=Settlement(decision, result, options["reason"]), actor=actor)
         screen.show(Text(f"call {call.id}: {_SAID[decision]}"))
+        say_where_nobody_works(screen)

@@ -8,7 +8,7 @@ from rich.text import Text
 from audit.management.persons import PersonsCommand
 from audit.visible import visible
 from runs import services
-from runs.management.terminal import Screen
+from runs.management.terminal import Screen, say_where_nobody_works
 from runs.management.terminal.inputs import value_given
 
 EPILOG = """\
@@ -47,3 +47,4 @@ class Command(PersonsCommand):
         screen.show(
             Text(f"run {wait.run_id}: step {visible(wait.step, 120)} has its signal '{visible(wait.subject, 80)}'; a worker takes the run up again")
         )
+        say_where_nobody_works(screen)

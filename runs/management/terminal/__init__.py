@@ -8,5 +8,6 @@ from .finishing import finish
 from .inputs import inputs_given, instant_given
 from .interrupts import Interrupts
 from .screen import Screen, add_json
+from .working import say_where_nobody_works
 
-__all__ = ["Interrupts", "Screen", "add_json", "attend", "finish", "inputs_given", "instant_given"]
+__all__ = ["Interrupts", "Screen", "add_json", "attend", "finish", "inputs_given", "instant_given", "say_where_nobody_works"]
