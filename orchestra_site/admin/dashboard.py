@@ -68,6 +68,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "more_answers": len(answers) > MOST,
         "approvals": _approvals(actor, now),
         "attention": _attention(runs),
+        "more_attention": max(sum(one.word in ATTENTION for one in runs) - MOST, 0),
         "given_up": outbox.given_up(*DELIVERIES, since=now - timedelta(days=1)) if actor.sees_everything else 0,
         "agents": [(agent, agent.review_by is not None and agent.review_by < now.date()) for agent in looked_at[:MOST]],
         "stopped": registry.stops_on([row.subject for row in Stop.objects.in_force().visible_to(actor)[:MOST]], actor=actor),

@@ -218,6 +218,15 @@ def test_a_run_that_was_changed_afterwards_counts_nowhere_as_verified(looking: C
     assert lately_of(agents, actor)[agents[0].pk].verified_at is None
 
 
+def test_the_overview_says_how_many_more_need_somebody(looking: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestra_site.admin.dashboard.MOST", 2)
+    run_of(tmp_path), pipelines.start(), pipelines.start()
+    Run.objects.update(integrity="broken")
+    shown = looking.get(reverse("admin:index"))
+    assert (len(shown.context["attention"]), shown.context["more_attention"]) == (2, 1)
+    assert "… and 1 more of the last seven days" in shown.content.decode()
+
+
 def test_runs_that_a_check_found_broken_are_found(looking: Client, tmp_path: Path) -> None:
     run, other = run_of(tmp_path), pipelines.start()
     Run.objects.filter(id=run.id).update(integrity="broken")
