@@ -20,7 +20,7 @@ import processes
 import scale
 from contestants import Contestant, interleaved, started
 from figures import Figure, Measure, Skipped, figure
-from places import Peer, on_postgresql, on_sqlite, orchestra, postgresql
+from places import Peer, on_postgresql, on_sqlite, orchestra, peers_on, postgresql
 
 from tests import servers
 
@@ -64,6 +64,15 @@ def _costed(way: str, attempt: Callable[[], float], used: list[int], costs: dict
         return value
 
     return tried
+
+
+def runs3_apart() -> Iterator[Figure]:
+    """three inline no-op steps on PostgreSQL as they are served: twenty threads of a process start them, one engine process carries them out"""
+    with scale.house("inline") as made, ExitStack() as stack:
+        peers = peers_on(stack, "postgresql", made.environment["ORCHESTRA_DATABASE_URL"])
+        apart = {"apart": lambda: RUNS / made.runs("bench-inline", RUNS, {"value": 1}, doors=20)["seconds"]}
+        rates = interleaved(ROUNDS, apart | _rates(peers))
+    yield from _beside("runs3.apart", rates, "apart", peers)
 
 
 def runs3_children() -> Iterator[Figure]:
@@ -289,6 +298,7 @@ def _sizes() -> dict[str, str]:
 
 ALL: dict[str, Measure] = {
     "runs3.postgresql": runs3_postgresql,
+    "runs3.apart": runs3_apart,
     "runs3.sqlite": runs3_sqlite,
     "runs3.children": runs3_children,
     "wake.sqlite": wake_sqlite,

@@ -32,7 +32,7 @@ def on_postgresql() -> Iterator[tuple[Contestant, list[Peer], int]]:
     """Ours, the peers, and the server's first process."""
     with ExitStack() as stack:
         server = postgresql(stack)
-        yield stack.enter_context(orchestra(server.url)), _peers(stack, "postgresql", server.url), server.process.pid
+        yield stack.enter_context(orchestra(server.url)), peers_on(stack, "postgresql", server.url), server.process.pid
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def on_sqlite() -> Iterator[tuple[Contestant, list[Peer]]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-bench-")))
         ours = stack.enter_context(orchestra(f"sqlite:///{folder}/bench.sqlite3"))
-        yield ours, _peers(stack, "sqlite", str(folder / "peer.sqlite3"))
+        yield ours, peers_on(stack, "sqlite", str(folder / "peer.sqlite3"))
 
 
 @contextmanager
@@ -62,6 +62,12 @@ def postgresql(stack: ExitStack) -> servers.Server:
         raise Skipped(str(reason)) from reason
 
 
+def peers_on(stack: ExitStack, kind: str, where: str) -> list[Peer]:
+    """Those that can be had, each with its tables in this database or beside it."""
+    beside = where if kind == "postgresql" else f"{where}-dbos"
+    return [peer for peer in (langgraph(stack, kind, where), dbos(stack, kind, beside)) if peer is not None]
+
+
 def langgraph(stack: ExitStack, kind: str, where: str) -> Peer | None:
     ways = {"concurrent": "async, 20 in flight"} if kind == "postgresql" else {}
     return _peer(stack, "langgraph", "LangGraph", f"{kind}, durability=sync", [kind, where], ways)
@@ -70,11 +76,6 @@ def langgraph(stack: ExitStack, kind: str, where: str) -> Peer | None:
 def dbos(stack: ExitStack, kind: str, where: str) -> Peer | None:
     """On a database of its own file where that is SQLite; on PostgreSQL it makes one beside ours."""
     return _peer(stack, "dbos", "DBOS", kind, [kind, where], {"concurrent": "8 threads"})
-
-
-def _peers(stack: ExitStack, kind: str, where: str) -> list[Peer]:
-    beside = where if kind == "postgresql" else f"{where}-dbos"
-    return [peer for peer in (langgraph(stack, kind, where), dbos(stack, kind, beside)) if peer is not None]
 
 
 def _peer(stack: ExitStack, package: str, name: str, said: str, arguments: list[str], ways: Mapping[str, str]) -> Peer | None:

@@ -139,7 +139,7 @@ def _in_flight(name: str, pipeline: str, given: Mapping[str, Any]) -> Iterator[F
         rounds, peaks = [], []
         for number in range(1, ROUNDS + 1):
             with processes.peak_pss(made.engines[0].pid) as peak:
-                rounds.append(made.runs(f"bench-{pipeline}", AT_ONCE, asked, doors=4))
+                rounds.append(made.runs(f"bench-{pipeline}", AT_ONCE, asked, doors=20))
             peaks.append(peak[0])
             at_once = made.slow.round(pause_s=PAUSE_S)["at_once"]
             said = f"{peak[0]:.0f} MiB, {at_once} calls at once, load {processes.load():.1f}"

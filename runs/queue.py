@@ -5,13 +5,15 @@ Engines hear the bell; where none lives, a chore on django-q2 starts one. The on
 
 import logging
 import os
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
 
 from audit import clock
+from audit.together import Together
 from runs import bell
 from runs.models import Engine
 
@@ -26,13 +28,17 @@ CHORES = frozenset({WAKE, SWEEP})
 
 def ring(run: UUID) -> None:
     """A run has become ready, or was changed under whoever drives it. Rung once the transaction at hand, if any, is committed."""
-    transaction.on_commit(lambda: _ring(run), robust=True)
+    transaction.on_commit(lambda: _TOGETHER.do(run), robust=True)
 
 
-def _ring(run: UUID) -> None:
-    bell.ring(run)
+def _ring(runs: Sequence[UUID]) -> Sequence[None]:
+    bell.ring(*runs)
     if not _somebody_hears():
         enqueue(WAKE)
+    return [None] * len(runs)
+
+
+_TOGETHER: Final = Together(_ring)
 
 
 def _somebody_hears() -> bool:

@@ -95,8 +95,8 @@ class Pool:
 
     def _late(self, talk: Conversation | None, timeout_s: float) -> Broken:
         if talk is None:
-            return Broken("deadline", f"no child interpreter was free within {timeout_s:.3g} s ({self.size} at most)", {"waited": True})
-        return talk.broken("deadline", f"did not return within {timeout_s:.3g} s")
+            return Broken("deadline", f"no child interpreter was free within {round(timeout_s, 2):g} s ({self.size} at most)", {"waited": True})
+        return talk.broken("deadline", f"did not return within {round(timeout_s, 2):g} s")
 
     def ahead(self, version: str) -> int:
         """How many calls of this agent version may wait for its children, because they answer quickly."""

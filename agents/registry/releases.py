@@ -5,12 +5,11 @@ A run asks here which release it gets. Knows validation only through `composing`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from copy import copy
 from datetime import datetime
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -20,7 +19,6 @@ from agents.models import Pipeline, Release, ReleaseUse, Standing, Team, Version
 from audit import bulk, clock
 from audit.actors import Actor
 from audit.errors import Conflict
-from audit.together import Together
 
 from . import deeds, modelling, pinning, verbs
 from .changes import MadeRelease
@@ -70,22 +68,12 @@ def _release(release: UUID) -> Release:
 def pipeline_named(name: str, actor: Actor) -> Pipeline:
     """The pipeline, if the actor may see it; the error names the nearest ones that they may see."""
     visible = Pipeline.objects.visible_to(actor)
-    found = _NAMED.of(name) if name.isprintable() else None
-    if found is None or not (actor.sees_everything or visible.filter(name=name).exists()):
+    found = bulk.read_pairs(Pipeline, Team, on=("team", "id"), match=["name"], rows=[[name]]) if name.isprintable() else []
+    if not found or not (actor.sees_everything or visible.filter(name=name).exists()):
         raise UnknownPipeline(f"there is no pipeline '{name[:80]}'{nearest(name, visible.values_list('name', flat=True))}", pipeline=name[:80])
-    return found
-
-
-def _named(names: Sequence[str]) -> list[Pipeline | None]:
-    """One of its own for each who asks."""
-    found = {}
-    for pipeline, team in bulk.read_pairs(Pipeline, Team, on=("team", "id"), match=["name"], rows=[[name] for name in names]):
-        pipeline.team = team
-        found[pipeline.name] = pipeline
-    return [copy(found[name]) if name in found else None for name in names]
-
-
-_NAMED: Final = Together(_named)
+    pipeline, team = found[0]
+    pipeline.team = team
+    return pipeline
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -27,8 +27,8 @@ Heard = Callable[[UUID | None], None]
 class Bell(Protocol):
     """One method each side. Both may fail in whatever way the transport does."""
 
-    def ring(self, run: UUID) -> None:
-        """Tell every listening process. Outside of a transaction: what is told must be there to be read."""
+    def ring(self, *runs: UUID) -> None:
+        """Tell every listening process which. Outside of a transaction: what is told must be there to be read."""
 
     async def listen(self, heard: Heard) -> None:
         """Until cancelled or cut off. Says None as soon as it listens: what was rung before that is lost."""
@@ -41,12 +41,12 @@ def bell() -> Bell:
     return Notify() if connection.vendor == "postgresql" else DataVersion()
 
 
-def ring(run: UUID) -> None:
+def ring(*runs: UUID) -> None:
     """A bell that can't be rung is a line in the log: engines look by themselves."""
     try:
-        bell().ring(run)
+        bell().ring(*runs)
     except Exception as error:  # noqa: BLE001 - whatever the transport raises, the run's rows are written
-        log.warning("the bell could not be rung (%s); an engine finds the run at its next look", error)
+        log.warning("the bell could not be rung (%s); an engine finds what is ready at its next look", error)
 
 
 async def listen(heard: Heard) -> Never:

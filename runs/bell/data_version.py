@@ -16,7 +16,7 @@ POLL_S = 0.05
 
 
 class DataVersion:
-    def ring(self, run: UUID) -> None:
+    def ring(self, *runs: UUID) -> None:
         """The commit has been the ring."""
 
     async def listen(self, heard: Callable[[UUID | None], None]) -> None:

@@ -16,10 +16,10 @@ _NOT_LIBPQS: Final = frozenset({"context", "cursor_factory", "server_side_bindin
 
 
 class Notify:
-    def ring(self, run: UUID) -> None:
+    def ring(self, *runs: UUID) -> None:
         """In a transaction of its own: one that waits in the queue of notifications would hold the run's locks meanwhile."""
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(run)])
+            cursor.execute("SELECT pg_notify(%s, run) FROM unnest(%s::text[]) AS run", [CHANNEL, [str(run) for run in runs]])
 
     async def listen(self, heard: Callable[[UUID | None], None]) -> None:
         import psycopg  # noqa: PLC0415 - only where the database is PostgreSQL

@@ -20,9 +20,11 @@ class Publish:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def ring(self, run: UUID) -> None:
+    def ring(self, *runs: UUID) -> None:
         client = _client(self._url)
-        client.publish(_channel(client.connection_pool.connection_kwargs.get("db")), str(run))
+        channel = _channel(client.connection_pool.connection_kwargs.get("db"))
+        for run in runs:
+            client.publish(channel, str(run))
 
     async def listen(self, heard: Callable[[UUID | None], None]) -> None:
         from redis.asyncio import Redis  # noqa: PLC0415 - only where there is one

@@ -1,6 +1,5 @@
 """Starting: a run of a release over checked input, or a second judgement of what an earlier run gave."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -151,8 +150,8 @@ def _started(
     try:
         start = _Start(release, spec, given, actor, draft, as_of, trigger, key, kept_for)
         if actor.is_agent:  # it locks its key's rows, and two groups that lock several wait for each other
-            return _start([start])[0]
-        return _TOGETHER.of(start)
+            return _start_all([start])[0]
+        return _TOGETHER.do(start)
     except (IntegrityError, TooManyQueued, Overloaded):
         earlier = _same_start(pipeline, asked, key, actor)  # somebody used the key in the same moment
         if earlier is None:
@@ -200,21 +199,21 @@ class _Start:
         return self.release.pipeline.team if self.reverifies is None else self.reverifies.team
 
 
-def _start(starts: Sequence[_Start]) -> list[Run]:
-    """All of them, or what one of them is refused with."""
+def _start_all(starts: Sequence[_Start]) -> list[Run]:
+    """Runs of one pipeline, or what one of them is refused with."""
     with bulk.atomic():
-        for actor in (start.actor for start in starts):
-            if actor.is_agent and actor.by is not None:
-                actor.by.require_open(clock.now())  # a key that is revoked, or an agent that is suspended, at this moment comes before or after
+        for start in starts:
+            if start.actor.is_agent and start.actor.by is not None:
+                start.actor.by.require_open(clock.now())  # a key that is revoked, or an agent that is suspended, at this moment comes before or after
         return _insert(starts)
 
 
-_TOGETHER: Final = Together(_start)
+_TOGETHER: Final = Together(_start_all, place=lambda start: start.release.pipeline.pk)
 
 
 def _insert(starts: Sequence[_Start]) -> list[Run]:
-    for pipeline, many in Counter(start.release.pipeline for start in starts).items():
-        room.refuse_beyond(pipeline, _bounds(), many=many, among=len(starts))
+    """In the order of their keys, which two transactions that hold several then wait for in the same order; given back in the order asked."""
+    room.refuse_beyond(starts[0].release.pipeline, _bounds(), many=len(starts))
     stopped, now = stops.asked_in_force(), clock.now()
     in_force = stopped()
     for start in starts:
@@ -223,7 +222,8 @@ def _insert(starts: Sequence[_Start]) -> list[Run]:
     queued = [beginnings.queued(run, start.spec, start.given, start.actor) for run, start in zip(runs, starts, strict=True)]
     for run, draft in zip(runs, queued, strict=True):
         run.input_entry = draft.id
-    ledger.record(queued, now=now, heads={run.id: Head() for run in runs}, beside=[beginnings.rows_of(runs)])
+    in_order = sorted(runs, key=lambda run: run.idempotency_key or "")
+    ledger.record(queued, now=now, heads={run.id: Head() for run in runs}, beside=[beginnings.rows_of(in_order)])
     return runs
 
 

@@ -17,9 +17,9 @@ from audit import bulk
 from runs.errors import Overloaded, TooManyQueued
 
 RETRY_S: Final = 10
-LAST: Final = 2_048
+LAST: Final = 1_024
 """So many of the last places are counted for each start, one after the other, by a lock. What is under way or given ahead elsewhere finds room in
-them, some 128 runs of each process: the bound holds to the run as long as fewer than 16 processes start runs."""
+them: the bound holds to the run as long as fewer runs than this are being started at once, in fewer than 16 processes."""
 AHEAD: Final = 8
 PIPELINES_AHEAD: Final = 8
 """Far from the bound a process that has counted starts so many runs of so many pipelines without a count; on PostgreSQL, where it costs most."""
@@ -54,29 +54,20 @@ class _Place:
     refusal: type[TooManyQueued | Overloaded] = TooManyQueued
 
 
-class Narrow(Exception):
-    """The last places are given to one after the other, and not to several at once."""
-
-
-def refuse_beyond(pipeline: Pipeline, bounds: Bounds, *, many: int = 1, among: int = 1) -> None:
-    """TooManyQueued or Overloaded where there is no room for so many more runs of this pipeline.
-
-    `among`: how many the transaction starts, of whatever pipeline. Where several do not surely find room, Narrow: each is to be started alone.
-    """
+def refuse_beyond(pipeline: Pipeline, bounds: Bounds, *, many: int = 1) -> None:
+    """TooManyQueued or Overloaded where there is no room for so many more runs of this pipeline."""
     key = (pipeline.pk, bounds)
     if _AHEAD.takes(key, many):
         return
     places = _places(pipeline, bounds)
     found = _counted(pipeline, bounds)
     narrow = [place for place, count in zip(places, found, strict=True) if count > place.bound - LAST]
-    if narrow and among > 1:
-        raise Narrow
     if narrow and connection.vendor == "postgresql":  # SQLite's one writer is alone by now
         for place in narrow:
             _asked("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCKS, place.lock])
         found = _counted(pipeline, bounds)
     for place, count in zip(places, found, strict=True):
-        if count >= place.bound:
+        if count + many > place.bound:
             raise _refusal(place, count)
     if not narrow and connection.vendor == "postgresql":
         _AHEAD.gives(key)

@@ -36,11 +36,11 @@ class Asked:
         """What each heard: the first by itself, the others while it is under way."""
         first, *others = numbers
         with ThreadPoolExecutor(len(numbers)) as threads:
-            futures: list[Future[int]] = [threads.submit(self.together.of, first)]
+            futures: list[Future[int]] = [threads.submit(self.together.do, first)]
             assert self.under_way.wait(PATIENCE_S)
             for place, number in enumerate(others, 1):
-                futures.append(threads.submit(self.together.of, number))
-                while len(self.together._waiting) < place:
+                futures.append(threads.submit(self.together.do, number))
+                while len(self.together._waiting[None]) < place:
                     threading.Event().wait(0.001)
             self.go.set()
             return [future.exception(PATIENCE_S) or future.result() for future in futures]
@@ -55,7 +55,7 @@ def test_whoever_comes_while_a_group_is_under_way_is_in_the_next_one() -> None:
 def test_nobody_waits_in_order_to_be_joined() -> None:
     asked = Asked()
     asked.go.set()
-    assert [asked.together.of(number) for number in (1, 2)] == [1, 4]
+    assert [asked.together.do(number) for number in (1, 2)] == [1, 4]
     assert asked.groups == [[1], [2]]
 
 
@@ -79,7 +79,7 @@ def test_what_one_alone_is_refused_is_not_asked_for_twice() -> None:
     asked.go.set()
     asked.error = lambda wanted: ValueError("no")
     with pytest.raises(ValueError, match="no"):
-        asked.together.of(1)
+        asked.together.do(1)
     assert asked.groups == [[1]]
 
 
@@ -88,8 +88,43 @@ def test_where_the_connection_breaks_each_hears_it_and_nobody_asks_again() -> No
     asked = Asked()
     asked.error = lambda wanted: OperationalError("gone") if len(wanted) > 1 else None
     one, *others = asked.of(1, 2, 3)
-    assert one == 1 and [type(each) for each in others] == [OperationalError, OperationalError]
+    assert one == 1 and [(type(each), str(each)) for each in others] == [(OperationalError, "gone")] * 2
+    assert others[0] is not others[1]
     assert asked.groups == [[1], [2, 3]]
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001", "55P03"])
+def test_what_the_database_says_it_has_undone_each_asks_for_alone(state: str) -> None:
+    def undone(wanted: Sequence[int]) -> OperationalError | None:
+        error, cause = OperationalError("deadlock detected"), Exception()
+        cause.sqlstate = state  # type: ignore[attr-defined]
+        error.__cause__ = cause
+        return error if len(wanted) > 1 else None
+
+    asked = Asked()
+    asked.error = undone
+    assert asked.of(1, 2, 3) == [1, 4, 9]
+    assert asked.groups[:2] == [[1], [2, 3]] and sorted(asked.groups[2:]) == [[2], [3]]
+
+
+def test_another_place_is_another_group() -> None:
+    """Whoever stands still in one holds nobody up in another, and of a place that nobody is at nothing is kept."""
+    under_way, go = threading.Event(), threading.Event()
+
+    def write(wanted: Sequence[int]) -> list[int]:
+        if wanted[0] % 2:
+            under_way.set()
+            assert go.wait(PATIENCE_S)
+        return [each * each for each in wanted]
+
+    together = Together(write, place=lambda number: number % 2)
+    with ThreadPoolExecutor(1) as threads:
+        odd = threads.submit(together.do, 3)
+        assert under_way.wait(PATIENCE_S)
+        assert together.do(4) == 16 and not odd.done()
+        go.set()
+        assert odd.result(PATIENCE_S) == 9
+    assert together._waiting == {} and together._leaders == set()
 
 
 def test_whoever_asks_for_others_and_is_interrupted_tells_them() -> None:
@@ -97,7 +132,7 @@ def test_whoever_asks_for_others_and_is_interrupted_tells_them() -> None:
     asked.error = lambda wanted: SystemExit(3) if len(wanted) > 1 else None
     one, two, three = asked.of(1, 2, 3)
     assert one == 1 and isinstance(two, SystemExit) and "interrupted" in str(three)
-    assert asked.together.of(4) == 16
+    assert asked.together.do(4) == 16
 
 
 def test_whoever_is_interrupted_while_it_waits_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +150,7 @@ def test_whoever_is_interrupted_while_it_waits_holds_nobody_up(monkeypatch: pyte
 
     def ask(name: str, number: int) -> None:
         try:
-            heard[name] = asked.together.of(number)
+            heard[name] = asked.together.do(number)
         except KeyboardInterrupt as interrupt:
             heard[name] = interrupt
 
@@ -123,7 +158,7 @@ def test_whoever_is_interrupted_while_it_waits_holds_nobody_up(monkeypatch: pyte
     for place, thread in enumerate(threads):
         thread.start()
         assert asked.under_way.wait(PATIENCE_S)
-        while len(asked.together._waiting) < place:
+        while place and len(asked.together._waiting[None]) < place:
             real(threading.Event(), 0.001)
     asked.go.set()
     for thread in threads:
@@ -135,17 +170,17 @@ def test_whoever_is_interrupted_while_it_waits_holds_nobody_up(monkeypatch: pyte
 
 def test_a_thread_that_comes_again_while_it_asks_does_not_wait_for_itself() -> None:
     def ask(wanted: Sequence[int]) -> list[int]:
-        return [each * each if each < 10 else together.of(each - 10) for each in wanted]
+        return [each * each if each < 10 else together.do(each - 10) for each in wanted]
 
     together = Together(ask)
-    assert together.of(13) == 9
+    assert together.do(13) == 9
 
 
 @pytest.mark.django_db
 def test_in_a_transaction_everybody_asks_alone() -> None:
     asked = Asked()
     asked.go.set()
-    asked.together._is_led = True  # somebody else is under way
+    asked.together._waiting[None] = []  # somebody else is under way
     with transaction.atomic():
-        assert asked.together.of(2) == 4
+        assert asked.together.do(2) == 4
     assert asked.groups == [[2]]

@@ -52,7 +52,7 @@ def words(text: str) -> str:
 
 def test_what_waits_is_listed_with_what_to_type_and_one_is_shown_in_full(waits: Request) -> None:
     said = words(typed("approvals").out)
-    assert "for a call of 'worker'" in said and f"manage.py decide {waits.pk} approve --reason TEXT # or decline" in said
+    assert "for a call of 'worker'" in said and f"manage.py decide {waits.pk} DECISION --reason TEXT DECISION is approve or decline" in said
     assert "1 of team 'platform' (the default policy of team 'platform'); 1 more must approve" in said
     assert f"until {to_the_second(waits.wait.expires_at)}, then denied type" in said and said.count(to_the_second(waits.wait.expires_at)) == 1
     full = words(typed("approvals", waits.pk).out)

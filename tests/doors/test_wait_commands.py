@@ -55,7 +55,7 @@ def test_waits_names_the_call_that_a_person_has_to_settle(tmp_path: Path) -> Non
     run = waiting.for_a_person(tmp_path)
     said = typed("waits").out
     assert "a word on a call of payer" in said
-    assert f"manage.py settle {waiting.call_of(run).id} done --reason TEXT   # or not-done, or unknown" in said
+    assert f"manage.py settle {waiting.call_of(run).id} DECISION --reason TEXT" in said and "DECISION is done, not-done or unknown" in said
     assert "neither started the run nor answers for agent 'payer'" in " ".join(said.split())
 
 

@@ -35,7 +35,7 @@ def test_a_call_that_requires_an_approval_waits_for_it_and_says_what_to_type(pub
     assert (done.status, wait["kind"], wait["step"], wait["on_expiry"]) == (13, "approval", "work", "fail")
     assert wait["who"] == "whom its policy names, and who had no part in it"
     assert not Call.objects.filter(step="work").exists()
-    assert f"manage.py decide {wait['id']} approve --reason TEXT # or decline" in " ".join(typed("waits").out.split())
+    assert f"manage.py decide {wait['id']} DECISION --reason TEXT DECISION is approve or decline" in " ".join(typed("waits").out.split())
 
 
 def test_what_requires_an_approval_wins_over_a_line_that_allows_it(publish: Publish) -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -65,6 +68,14 @@ async def test_redis_carries_the_id_of_the_run(private_redis: servers.Server) ->
         assert await asyncio.wait_for(heard.get(), 10) == run
 
 
+async def test_several_are_rung_for_at_once(pipeline: None) -> None:
+    runs = [uuid4(), uuid4()]
+    async with listening(bell.bell()) as heard:
+        await sync_to_async(bell.ring)(*runs)
+        if heard_of(runs[0]) != {None}:
+            assert [await asyncio.wait_for(heard.get(), 10) for _ in runs] == runs
+
+
 async def test_another_database_of_the_same_redis_is_another_bell(private_redis: servers.Server) -> None:
     one, run = Publish(private_redis.url), uuid4()
     async with listening(one) as heard:
@@ -82,6 +93,32 @@ def test_a_ring_waits_for_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
         queue.ring(run)
         assert rung == []
     assert rung == [run]
+
+
+def test_rings_that_come_in_one_moment_call_for_an_engine_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rung: list[tuple[UUID, ...]] = []
+    called: list[str] = []
+    under_way, go, runs = threading.Event(), threading.Event(), [uuid4() for _ in range(4)]
+
+    def ring(*some: UUID) -> None:
+        rung.append(some)
+        under_way.set()
+        assert go.wait(30)
+
+    monkeypatch.setattr(bell, "ring", ring)
+    monkeypatch.setattr(queue, "enqueue", called.append)
+    monkeypatch.setattr(queue, "_somebody_hears", lambda: False)
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(queue.ring, runs[0])
+        assert under_way.wait(30)
+        others = [threads.submit(queue.ring, run) for run in runs[1:]]
+        while len(queue._TOGETHER._waiting[None]) < 3:
+            time.sleep(0.001)
+        go.set()
+        for one in (first, *others):
+            one.result(30)
+    assert [len(some) for some in rung] == [1, 3] and {run for some in rung for run in some} == set(runs)
+    assert called == [queue.WAKE] * 2
 
 
 def test_nothing_is_rung_for_what_was_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,7 +148,7 @@ class Pool:
                 sent = True
                 return await self._worked(*self.outside().sends(), on_call)
         except TimeoutError:
-            return Broken("deadline", f"did not return within {timeout_s:.3g} s", {} if sent else {"waited": True})
+            return Broken("deadline", f"did not return within {round(timeout_s, 2):g} s", {} if sent else {"waited": True})
 
     def _waits(self) -> float:
         """What may never be sent twice has a place of its own, and waits for no other call's child."""

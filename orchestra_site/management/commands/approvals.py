@@ -114,8 +114,8 @@ def _until(said: Mapping[str, Any]) -> str:
 
 def _typed(said: Mapping[str, Any]) -> str:
     """What to type about it; only one request in full says whether it can be sent back."""
-    else_ = "decline, or changes" if said.get("rounds_left") else "decline"
-    return f"{manage()} approvals {said['id']}\n{manage()} decide {said['id']} approve --reason TEXT   # or {else_}"
+    decisions = "approve, decline or changes" if said.get("rounds_left") else "approve or decline"
+    return f"{manage()} approvals {said['id']}\n{manage()} decide {said['id']} DECISION --reason TEXT\nDECISION is {decisions}"
 
 
 def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:

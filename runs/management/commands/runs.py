@@ -53,7 +53,8 @@ class Command(PersonsCommand):
         elif found:
             screen.show(_table(found))
             screen.note(f"{manage()} showrun ID shows one (the beginning of an id will do)", "dim")
-            say_where_nobody_works(screen)
+            if any(one.word == "queued" for one in found):
+                say_where_nobody_works(screen)
         else:
             hint = "" if any(asked.values()) else f": {manage()} runpipeline NAME starts one"
             screen.note(none_seen("no such run yet" if any(asked.values()) else "no run yet", actor) + hint)

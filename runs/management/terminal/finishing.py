@@ -4,10 +4,10 @@ import sys
 
 from audit.actors import Actor
 from runs import services
-from runs.engine.states import EXIT_STATUS
 from runs.management.terminal.screen import Screen
 from runs.management.terminal.summary import summary
 from runs.management.terminal.working import say_where_nobody_works
+from runs.models import RunState
 
 
 def finish(run: str, *, screen: Screen, actor: Actor) -> None:
@@ -18,7 +18,7 @@ def finish(run: str, *, screen: Screen, actor: Actor) -> None:
         screen.document(document)
     else:
         screen.show(summary(document))
-        if document["exit_status"] == EXIT_STATUS["unfinished"]:
+        if document["state"] == RunState.QUEUED:
             say_where_nobody_works(screen)
     if document["exit_status"]:
         sys.exit(document["exit_status"])

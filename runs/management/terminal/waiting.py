@@ -31,9 +31,9 @@ def command(wait: Mapping[str, Any], run: str) -> str | None:
         case WaitKind.SIGNAL:
             return f"{manage()} signal {run} {visible(wait['subject'], 80)} --payload JSON"
         case WaitKind.UNRESOLVED if wait["call"]:
-            return f"{manage()} settle {wait['call']} done --reason TEXT   # or not-done, or unknown"
+            return f"{manage()} settle {wait['call']} DECISION --reason TEXT\nDECISION is done, not-done or unknown"
         case WaitKind.APPROVAL:
-            return f"{manage()} approvals {wait['id']}\n{manage()} decide {wait['id']} approve --reason TEXT   # or decline"
+            return f"{manage()} approvals {wait['id']}\n{manage()} decide {wait['id']} DECISION --reason TEXT\nDECISION is approve or decline"
         case WaitKind.STOPPED:
             return f"{manage()} resume {visible(wait['subject'].replace(':', ' '), 120)}"
     return None
