@@ -119,11 +119,13 @@ class Together(Generic[Wanted, Made]):
 
 
 def _is_ambiguous(error: Exception) -> bool:
-    """Whether the group may have been written, or none of it could be by anybody."""
+    """Whether the database is out of reach or has said nothing of what became of the group."""
     said = getattr(error.__cause__, "sqlstate", None) or ""
     return isinstance(error, OperationalError | InterfaceError) and not said.startswith(_UNDONE)
 
 
 def _again(error: Exception) -> Exception:
-    """For another thread: what one raises is changed by raising it, and names whose values were at hand."""
-    return type(error)(*error.args)
+    """For another thread: what one raises is changed by raising it, and leads to values of whoever it was raised for."""
+    again = type(error)(*error.args)
+    again.__cause__ = error.__cause__
+    return again
