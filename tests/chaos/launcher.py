@@ -37,12 +37,11 @@ def main(name: str, folder: Path, what: str, *words: str) -> None:
 
 def _door(use_case: str, calls: str) -> None:
     """What REST, the admin and the commands do: one use-case, for each of the given arguments."""
-    from audit.actors import Actor
     from runs import services
+    from tests.chaos import outside
 
-    actor = Actor(kind="person", id="bob", auth="test", teams=frozenset({"platform"}))
     for arguments in json.loads(calls):
-        getattr(services, use_case)(actor=actor, **arguments)
+        getattr(services, use_case)(actor=outside.BOB, **arguments)
 
 
 if __name__ == "__main__":

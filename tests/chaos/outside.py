@@ -24,7 +24,7 @@ from tests.chaos.arena import PATIENCE_S
 from tests.chaos.judging import Order
 
 T = TypeVar("T")
-BOB = Actor(kind="person", id="bob", auth="test", teams=frozenset({"platform"}))
+BOB = Actor(kind="person", id=workload.ASKS, auth="test", teams=frozenset({"platform"}))
 PAUSE_S = 0.1
 
 

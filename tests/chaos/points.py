@@ -113,7 +113,7 @@ _ALL: Final = [
     Point("sweep.written", WITHIN, after=True, matches=_swept, scene="overdue"),
     *_both("start", "runs.services.starting:_insert", scene="start"),
     Point("start.done", "runs.services:start_run", after=True, scene="start"),
-    *_both("answer", "runs.services.answering:answer", scene="answer"),
+    *_both("answer", "runs.services.answering:_answered", scene="answer"),
     Point("answer.within", "runs.store.family:back_at_work", after=False, scene="answer"),
     *_both("cancel", "runs.services:cancel_run", scene="cancel"),
     Point("cancel.within", "audit.ledger:head_of", after=False, scene="cancel"),

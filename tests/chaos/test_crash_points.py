@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from runs import services
 from runs.store import committer
 from runs.store.transitions import Transition
 from runs.store.writing import commit
 from tests import pipelines
-from tests.chaos import faults, matrix, workload
+from tests.chaos import faults, matrix, outside, workload
+from tests.chaos.arena import until
 from tests.chaos.faults import Fault, Trap
 from tests.chaos.matrix import Case
 from tests.chaos.points import FAILING, POINTS, TRANSITIONS
@@ -63,6 +65,26 @@ def test_every_point_of_a_transition_can_be_asked_of_what_a_worker_writes(tmp_pa
     assert pipelines.run()["outcome"] == "verified"
     met = {name for name, (is_meant, _) in TRANSITIONS.items() for batch in written for each in batch if is_meant(each)}
     assert met == {"begin", "intent", "settle", "finish"}
+
+
+@pytest.mark.parametrize("door", matrix.DOORS)
+def test_every_point_of_a_door_lies_on_its_way(door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that doesn't would never be met, and its cases would show nothing."""
+    workload.publish(tmp_path / "pipelines")
+    asked = outside.asked(workload.JOURNEY, "one", workload.make_world(tmp_path / "world"))
+    if door != "start":
+        run = services.start_run(actor=outside.BOB, **asked)
+        until(lambda: pipelines.drive(run)["waits"][0]["kind"] == "signal", "the wait for a signal")
+        asked = {"run": str(run.id)} | ({"signal": "go", "payload": {}} if door == "answer" else {})
+    met: list[str] = []
+    trap = Trap((), tmp_path, door)
+    monkeypatch.setattr(trap, "reached", lambda point: met.append(point.name))
+    mine = [point for point in POINTS.values() if point.scene == door]
+    for point in mine:
+        owner, attribute = faults._located(point.target)
+        monkeypatch.setattr(owner, attribute, faults._wrapped(getattr(owner, attribute), point, trap))
+    getattr(services, matrix.DOORS[door])(actor=outside.BOB, **asked)
+    assert set(met) == {point.name for point in mine} and len(mine) == 3
 
 
 def test_a_fault_strikes_once_at_the_hit_that_was_asked_for_and_leaves_a_mark(tmp_path: Path) -> None:

@@ -7,10 +7,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.contrib.auth.models import User
+
 from agents import registry
 from tests import pipelines
 from tests.pipelines import agent
 
+ASKS = "bob"
+"""A member of the team: a run is made on behalf of whoever starts it, and goes no further than they may."""
 FUNCTIONS = """
 import os, time
 from pathlib import Path
@@ -129,7 +133,7 @@ ENDS = {
 
 
 def publish(folder: Path, *, tell_s: int = 12) -> None:
-    """The three pipelines; `late` is nobody's to begin in time.
+    """The three pipelines, and who asks at doors; `late` is nobody's to begin in time.
 
     `tell_s`: so long, and a little, nobody can say what became of a call that tells and was cut off. It must be more than a worker
     takes to follow another, or what has not even been sent is too late.
@@ -137,6 +141,9 @@ def publish(folder: Path, *, tell_s: int = 12) -> None:
     for name, steps, more in ((JOURNEY, _JOURNEY, ""), (UNDONE, _UNDONE, ""), (LATE, _JOURNEY, "limits: {timeout: 1s}")):
         path = pipelines.folder(folder / name, name=name, steps=steps, agents=_agents(tell_s), functions=FUNCTIONS, more=more)
         registry.apply_folder(path, actor=pipelines.SYSTEM, publish=True)
+    if not User.objects.filter(username=ASKS).exists():
+        registry.create_person(ASKS, actor=pipelines.SYSTEM)
+        registry.add_member("platform", ASKS, actor=pipelines.SYSTEM)
 
 
 def make_world(folder: Path) -> Path:
