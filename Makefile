@@ -68,7 +68,7 @@ serve: .venv/run.stamp
 
 worker: .venv/run.stamp
 	@$(BIN)/python manage.py migrate --no-input --verbosity 0
-	@ORCHESTRA_LOG_LEVEL=$${ORCHESTRA_LOG_LEVEL:-INFO} $(BIN)/python manage.py worker
+	@exec env ORCHESTRA_LOG_LEVEL="$${ORCHESTRA_LOG_LEVEL:-INFO}" $(BIN)/python manage.py worker
 
 # Changing it ------------------------------------------------------------------------------------------------------------------------
 

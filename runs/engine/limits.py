@@ -23,6 +23,11 @@ def later(instant: datetime, ms: int) -> datetime:
     return instant + timedelta(milliseconds=ms)
 
 
+def left_ms(until: datetime, now: datetime) -> int:
+    """Whole milliseconds, as `later` takes them."""
+    return max((until - now) // timedelta(milliseconds=1), 0)
+
+
 def step_deadline(timeout_ms: int, run: RunView, now: datetime) -> datetime:
     """A step never outlives its run."""
     return min(later(now, timeout_ms), run.deadline_at)

@@ -173,17 +173,25 @@ def _refuse_finished(snapshot: Snapshot) -> None:
 
 
 def _run_deadline(snapshot: Snapshot) -> Failure:
-    running = sorted(snapshot.open)
+    running = sorted(key for key in snapshot.open if not (snapshot.steps[key].agent and snapshot.steps[key].state is StepState.WAITING))
     run, plan = snapshot.run, snapshot.plan
     lived = run.lifetime_until is not None and run.deadline_at >= run.lifetime_until and plan.max_lifetime_ms > plan.timeout_ms
     limit = f"{seconds(plan.max_lifetime_ms)} (limits.max_lifetime)" if lived else f"{seconds(plan.timeout_ms)} (limits.timeout)"
     if run.parent is not None:
         limit = f"until {instant_text(run.deadline_at)}, which is what its own limit, its node's or the run above it gave it"
     more = f" and {len(running) - STEPS_NAMED} more" if len(running) > STEPS_NAMED else ""
-    where = f" while {', '.join(running[:STEPS_NAMED])}{more} was at work" if running else ""
+    where = f" while {', '.join(running[:STEPS_NAMED])}{more} was at work" if running else _not_gone_on(snapshot)
     message = f"the run had {limit} and was not finished{where}"
     agent = snapshot.steps[running[0]].agent if running else None
     return failure(snapshot.plan, cause=Cause.DEADLINE, message=message, agent=agent, step=running[0] if running else None)
+
+
+def _not_gone_on(snapshot: Snapshot) -> str:
+    """Of a run that nobody took up again, or for the first time: whose fault that is no step's."""
+    answered = [key for key in sorted(snapshot.open) if (wait := snapshot.steps[key].wait) is not None and wait.answer is not None]
+    if answered:
+        return f": '{answered[0]}' had the answer that it waited for, and no worker went on with it"
+    return "" if snapshot.open or snapshot.run.started_at is not None else ": no worker began it"
 
 
 # --- the end of a turn, and of a run -------------------------------------------------------------------------------

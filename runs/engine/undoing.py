@@ -91,7 +91,7 @@ def _acted(plan: Plan, step: Step) -> bool:
         return False
     if step.state is StepState.FAILED:
         return step.attempt > 1 or step.failure is None or _was_sent(step.failure)
-    return step.state in (StepState.RETURNED, StepState.CANCELLED)
+    return step.state is StepState.RETURNED or (step.state is StepState.CANCELLED and not step.never_sent)
 
 
 def _was_sent(failed: Failure) -> bool:

@@ -267,6 +267,8 @@ class Step:
     failure: Failure | None = None
     fell_back: bool = False
     wait: Waiting | None = None
+    never_sent: bool = False
+    """It was cancelled while it waited for leave to be sent, and had not been before: surely it has done nothing."""
     approved: Approved | None = None
     """What its call goes out with, where that takes a yes. Of this attempt: another one asks again."""
     undo: Mapping[str, Any] | None = None
@@ -279,6 +281,11 @@ class Step:
     @property
     def lacking(self) -> list[Failure]:
         return [] if self.lacks is None or isinstance(self.node, ShareNode) else [self.lacks]
+
+    @property
+    def waits_to_be_sent(self) -> bool:
+        """For people's yes or for the end of a stop, and nothing of it has gone out yet."""
+        return self.attempt == 1 and self.wait is not None and self.wait.kind in (WaitKind.APPROVAL, WaitKind.STOPPED)
 
     @property
     def is_aside(self) -> bool:

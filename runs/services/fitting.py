@@ -14,6 +14,7 @@ from audit import clock, ledger
 from audit.actors import Actor
 from audit.identity import new_id
 from audit.ledger import Draft
+from runs.engine.limits import left_ms
 from runs.engine.states import AT_WORK_RUN, SUPPORTED_ABIS, Integrity, RunState, Verb, WaitKind, WaitState
 from runs.engine.values import instant_text
 from runs.errors import AlreadyAnswered, NotWaiting
@@ -51,7 +52,7 @@ def _parked(run_id: UUID, actor: Actor) -> bool:
         if run is None or Wait.objects.filter(run_id=run_id, kind=WaitKind.INCOMPATIBLE, state=WaitState.OPEN).exists():
             return False
         until = min(now + WAITS_FOR, run.lifetime_until or now + WAITS_FOR)
-        left = run.remaining_ms if run.remaining_ms is not None else int((run.deadline_at - now).total_seconds() * 1000)
+        left = run.remaining_ms if run.remaining_ms is not None else left_ms(run.deadline_at, now)
         head = ledger.head_of(run.id)
         changes = {"state": RunState.WAITING, "wake_at": until, "deadline_at": until, "remaining_ms": left, "seq": F("seq") + 1}
         Run.objects.filter(id=run.id).update(**changes)

@@ -22,6 +22,7 @@ from audit.actors import Actor
 from audit.identity import new_id
 from audit.ledger import Draft
 from runs import queue, store
+from runs.engine.limits import left_ms
 from runs.engine.patterns.waits import STOPPED_FOR
 from runs.engine.states import Integrity, RunState, Verb, WaitKind
 from runs.engine.values import instant_text
@@ -102,7 +103,7 @@ def _parked(run_id: UUID, stop: InForce, actor: Actor) -> bool:
         if run is None:
             return False
         until = min(now + STOPPED_FOR, run.lifetime_until or now + STOPPED_FOR)
-        left = int((run.deadline_at - now).total_seconds() * 1000)
+        left = left_ms(run.deadline_at, now)
         head = ledger.head_of(run.id)
         changes = {"state": RunState.WAITING, "wake_at": until, "deadline_at": until, "remaining_ms": left, "seq": F("seq") + 1}
         Run.objects.filter(id=run.id).update(**changes)

@@ -13,7 +13,7 @@ from audit.actors import Actor
 from runs import store
 from runs.engine.asides import POLICY
 from runs.engine.limits import failure
-from runs.engine.states import OPEN_STEP, CallKind, Cause, Effective, Integrity, WaitKind
+from runs.engine.states import OPEN_STEP, CallKind, Cause, Effective, Integrity, StepState, WaitKind
 from runs.engine.values import instant_text
 from runs.errors import UnknownRun
 from runs.models import Call, Run, RunQuerySet, Step, Wait
@@ -178,7 +178,8 @@ def _overdue(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
     if silent is not None:
         return failure(plan, cause=cause_in_vain(silent), message=_in_vain(silent), step=silent.step or None).as_record()
     message = f"the run was to be finished by {instant_text(run.deadline_at)} and is not; no worker has written that yet"
-    at_work = min((step for step in steps if step.state in OPEN_STEP), key=lambda step: step.key, default=None)
+    is_at_work = (step for step in steps if step.state in OPEN_STEP and not (step.agent and step.state == StepState.WAITING))
+    at_work = min(is_at_work, key=lambda step: step.key, default=None)
     step, agent = (None, None) if at_work is None else (at_work.key, at_work.agent)
     return failure(plan, cause=Cause.DEADLINE, message=message, agent=agent, step=step).as_record()
 

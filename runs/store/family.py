@@ -6,7 +6,7 @@ Locks the rows of a family in id order, before anything else. Decides by the eng
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from agents.validation import DEEPEST
 from audit import canonical, ledger
 from audit.actors import Actor
 from audit.ledger import Draft
-from runs.engine.limits import later
+from runs.engine.limits import later, left_ms
 from runs.engine.patterns import children
 from runs.engine.states import LIVE_RUN, RunState, Verb, WaitKind, WaitState
 from runs.engine.values import instant_text
@@ -171,8 +171,8 @@ def _move_clock(change: _Change, parent: Run, child: Run, actor: Actor, now: dat
     if works:
         change.columns |= {"remaining_ms": None, "deadline_at": _within_life(later(now, parent.remaining_ms or 0), parent)}
     else:
-        left = max(parent.deadline_at - now, timedelta(0))
-        change.columns |= {"remaining_ms": int(left.total_seconds() * 1000), "deadline_at": _within_life(parent.wake_at + left, parent)}
+        left = left_ms(parent.deadline_at, now)
+        change.columns |= {"remaining_ms": left, "deadline_at": _within_life(later(parent.wake_at, left), parent)}
     facts = {
         "clock": "runs" if works else "stands",
         "because_of": str(child.id),

@@ -13,7 +13,7 @@ from approvals.errors import Voided
 from approvals.models import Decision, Request
 from approvals.models import request as requests
 from approvals.services import announcing, intake, stopping
-from audit import clock
+from audit import clock, reports
 from audit.models import Entry, Message
 from runs import services as runs
 from runs import sweeps
@@ -181,3 +181,27 @@ def test_work_beside_a_sweep_that_fails_keeps_nothing_else_from_being_done(tmp_p
     monkeypatch.setattr(sweeps, "_beside", [failing, *sweeps._beside])
     sweeps.sweep()
     assert verbs(run) == ["approvals.request.voided"]
+
+
+def test_what_was_approved_and_taken_up_by_no_worker_in_time_says_so_and_that_nothing_was_done(tmp_path: Path) -> None:
+    """The row is held against what a person reads before anybody has written its end, and after."""
+    run, request = approving.waiting(tmp_path)
+    services.decide(request=str(request.pk), decision="approved", reason="go", actor=member("bob", "platform"))
+    Run.objects.filter(id=run.id).update(deadline_at=clock.now() - timedelta(minutes=1))
+    before = pipelines.document(run)
+    assert (before["outcome"], before["failure"]["owner"]) == ("failed", "pipeline:sample")
+    sweeps.sweep()
+    said = pipelines.document(run)
+    assert (said["failure"]["cause"], said["failure"]["owner"], approving.calls(run)) == ("deadline", "pipeline:sample", 0)
+    assert "'work' had the answer that it waited for, and no worker went on with it" in said["failure"]["message"]
+    assert said["not_undone"] == []
+    (finished,) = [entry for entry in reports.entries_of(run.id) if entry["verb"] == "runs.run.finished"]
+    assert "not_undone" not in finished["facts"]
+
+
+def test_a_run_that_no_worker_began_in_time_says_so(tmp_path: Path) -> None:
+    pipelines.publish(tmp_path / "p", functions=approving.WORK, agents=[pipelines.agent("worker", "work:run")], steps=approving.STEPS)
+    run = pipelines.start(input={"feed": "a"})
+    Run.objects.filter(id=run.id).update(deadline_at=clock.now() - timedelta(minutes=1))
+    sweeps.sweep()
+    assert "and was not finished: no worker began it" in pipelines.document(run)["failure"]["message"]

@@ -64,7 +64,9 @@ class Changes:
         """Cancel every open step below `prefix`, except those below `but`; what they are doing is abandoned."""
         for key in sorted(key for key in self.open if key.startswith(prefix) and (but is None or not key.startswith(but))):
             step = self.steps[key]
-            gone = replace(step, state=moved(step.state, StepEvent.CANCEL), finished_at=self.now, wait=None)
+            gone = replace(
+                step, state=moved(step.state, StepEvent.CANCEL), finished_at=self.now, never_sent=step.waits_to_be_sent, wait=None
+            )  # fmt: skip
             self.change(gone, Fact(Verb.STEP_CANCELLED, f"step:{key}", step.agent, {"step": key, "attempt": step.attempt}))
             self.abandon.append(key)
             self.perform.pop(key, None)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from agents import contracts
 from runs.engine.commands import Fact
-from runs.engine.limits import later
+from runs.engine.limits import later, left_ms
 from runs.engine.states import RunState, Verb, WaitKind
 from runs.engine.values import Failure, RunView, Step, Waiting, WaitNode, instant_text
 
@@ -103,7 +103,7 @@ def parked(run: RunView, steps: Collection[Step], now: datetime) -> RunView | No
     wake = min(ends_at(wait) for wait in waits)
     if any(wait.works for wait in waits):
         return replace(run, state=RunState.WAITING, remaining_ms=None, wake_at=wake)
-    remaining = max(int((run.deadline_at - now).total_seconds() * 1000), 0)
+    remaining = left_ms(run.deadline_at, now)
     return replace(run, state=RunState.WAITING, remaining_ms=remaining, wake_at=wake, deadline_at=_bounded(later(wake, remaining), run))
 
 

@@ -63,7 +63,9 @@ class RunRules(FamilyRules, StopRules):
         if row["outcome"] == "cancelled":
             self._must(before["cancel_requested_at"] is not None, "a run is cancelled because somebody asked", name)
         told = f"{name} is {row['outcome']} {row['failure_cause']}, finished {row['finished_at']}"
-        if before["deadline_at"] <= self._now:
+        # A clock that has gone back since: it was overdue when that was decided, and everybody has read it so.
+        was_over = self._clocks_jump and row["finished_at"] >= before["deadline_at"]
+        if before["deadline_at"] <= self._now or was_over:
             waits = before["state"] == "waiting"
             causes = ("deadline", "tampered", *(("expired", "unresolved", "input") if waits else ()))  # what a wait's end decides needs no work
             with_its_wait = waits and before["wake_at"] == before["deadline_at"]  # and with whatever had failed before
