@@ -57,7 +57,8 @@ def _play(kind: str, disk: Path) -> Result:
 
 
 def _refuses_a_start(result: Result, world: Path) -> None:
-    """Small things may still fit into pages that are there; something that surely doesn't must be refused, and leave nothing behind."""
+    """Small things may still fit into pages that are there, and into a log that is written over; something that surely doesn't must be refused,
+    and leave nothing behind."""
     from django.db import DatabaseError, InterfaceError, close_old_connections
 
     from runs import services
@@ -67,7 +68,7 @@ def _refuses_a_start(result: Result, world: Path) -> None:
     from tests.chaos.workload import JOURNEY
 
     given = asked(JOURNEY, "too-much", world)
-    given["input"]["items"] = ["x" * 100_000] * 20  # type: ignore[index]
+    given["input"]["items"] = ["x" * 100_000] * 80  # type: ignore[index]
     try:
         services.start_run(actor=pipelines.SYSTEM, ring=False, **given)  # type: ignore[arg-type]
         result.unsound.append("a run was started though the disk is full")
