@@ -1,8 +1,11 @@
 """Waits and what is undone, at the bounds of a run's time: nothing outlives them, nothing is opened past them, nothing done is left untold."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-from runs.engine import machine
+import pytest
+
+from runs.engine import limits, machine
 from runs.engine.states import Cause, Outcome
 from runs.engine.values import Plan
 
@@ -66,3 +69,11 @@ def test_an_act_that_failed_may_have_acted_before_and_one_that_was_refused_has_n
         play = Play(booked())
         play.fails("book", cause)
         assert [each["step"] for each in play.finished_facts().get("not_undone", [])] == told
+
+
+@pytest.mark.parametrize("ms", [1_014, 1_015, 1_016, 8_202, 33_333])
+def test_what_is_left_of_a_clock_that_stands_is_told_to_the_millisecond(ms: int) -> None:
+    """A float of seconds would lose one: 1.015 * 1000 is less than 1015."""
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert limits.left_ms(limits.later(now, ms), now) == ms
+    assert limits.left_ms(now, limits.later(now, ms)) == 0
