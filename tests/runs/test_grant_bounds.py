@@ -297,11 +297,11 @@ def test_a_clock_that_runs_ahead_of_the_databases_takes_no_more_and_no_run_is_dr
     publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the next use fits is said by the database's clock, and asked of a machine's."""
-    publish("{allow: write deploy:*, rate: 1/2s}")
-    behind = timedelta(seconds=1)
-    monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) - (behind if connections["default"].in_atomic_block else timedelta(0)))
+    publish("{allow: write deploy:*, rate: 1/1m}")
+    behind, passed = timedelta(seconds=30), timedelta(0)
+    monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + passed - (behind if connections["default"].in_atomic_block else timedelta(0)))
     assert said(ran()) == ("verified", "")
-    asyncio.run(asyncio.sleep(1.2))  # there is room again by this machine's clock as far as it knows, and not yet by the database's
+    passed = timedelta(seconds=45)  # there is room again by this machine's clock as far as it knows, and not yet by the database's
     assert said(ran())[0] == "rate" and not Run.objects.exclude(state="finished").exists()
 
 

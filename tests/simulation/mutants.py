@@ -203,7 +203,7 @@ MUTANTS = (
         "    _open(walk, max(done, key=lambda step: (step.finished_at, step.key)))\n",
         "    for each in done:\n        _open(walk, each)\n",
     ),
-    _one("leave out of the account what was cut short", UNDOING, "(StepState.RETURNED, StepState.CANCELLED)", "(StepState.RETURNED,)"),
+    _one("leave out of the account what was cut short", UNDOING, "step.state is StepState.CANCELLED and not step.never_sent", "False"),
     _one("look a call up before its time is over", LOOKING, "return not_after + ZOMBIE if", "return not_after - ZOMBIE if"),
     _one("go on without the answer", WAITING, "_waited(walk, step, wait.answer.value)", "_waited(walk, step, None)"),
     _one(

@@ -57,7 +57,8 @@ def test_what_people_are_asked_on_the_way_goes_on_only_with_their_yes(simulation
     assert all(said[each] for each in ("returned", "failed", "cancelled", "again")), said
 
 
-@pytest.mark.parametrize("seed", [102_561])  # decided past the deadline, written when the clock had gone back before it
+# Decided past the deadline, and written when the clock had gone back before it; a child's end that gave its parent part of a millisecond.
+@pytest.mark.parametrize("seed", [102_561, 106_316])
 def test_what_once_broke_one_holds(simulation: Simulation, seed: int) -> None:
     played = simulation.play(seed)
     assert not played.invariant, played.said
