@@ -77,7 +77,9 @@ def reverify(*, run: str, actor: Actor, ring: bool = False, kept_for: UUID | Non
         raise
     spec = old.release.manifest["pipeline"]["spec"]
     as_of = old.as_of or old.finished_at
-    again = _Start(old.release, spec, source, actor, old.draft, as_of, "reverify", key=None, kept_for=kept_for, reverifies=old)
+    again = _Start(
+        old.release, spec, source, canonical.digest(source), actor, old.draft, as_of, "reverify", key=None, kept_for=kept_for, reverifies=old
+    )
     try:
         with transaction.atomic(durable=True):
             (new,) = _insert([again])
@@ -148,7 +150,7 @@ def _started(
     spec = release.manifest["pipeline"]["spec"]
     _refuse_bad_input(spec, given, as_of)
     try:
-        start = _Start(release, spec, given, actor, draft, as_of, trigger, key, kept_for)
+        start = _Start(release, spec, given, asked[1], actor, draft, as_of, trigger, key, kept_for)
         if actor.is_agent:  # it locks its key's rows, and two groups that lock several wait for each other
             return _start_all([start])[0]
         return _TOGETHER.do(start)
@@ -185,6 +187,8 @@ class _Start:
     release: Release
     spec: Mapping[str, Any]
     given: dict[str, Any]
+    digest: str
+    """Of what is given."""
     actor: Actor
     draft: bool
     as_of: datetime | None
@@ -249,7 +253,7 @@ def _run(start: _Start, now: datetime) -> Run:
         seq=1,
         calls_limit=limits.get("calls"),
         cost_limit_nano=limits.get("cost_nano"),
-        input_digest=canonical.digest(start.given),
+        input_digest=start.digest,
     )
 
 

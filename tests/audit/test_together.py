@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError, transaction
 
 from audit.together import Together
+from tests.workers import until
 
 PATIENCE_S = 30
 
@@ -40,8 +41,7 @@ class Asked:
             assert self.under_way.wait(PATIENCE_S)
             for place, number in enumerate(others, 1):
                 futures.append(threads.submit(self.together.do, number))
-                while len(self.together._waiting[None]) < place:
-                    threading.Event().wait(0.001)
+                until(lambda place=place: len(self.together._waiting[None]) == place, "its waiting")  # type: ignore[misc]
             self.go.set()
             return [future.exception(PATIENCE_S) or future.result() for future in futures]
 
@@ -158,8 +158,7 @@ def test_whoever_is_interrupted_while_it_waits_holds_nobody_up(monkeypatch: pyte
     for place, thread in enumerate(threads):
         thread.start()
         assert asked.under_way.wait(PATIENCE_S)
-        while place and len(asked.together._waiting[None]) < place:
-            real(threading.Event(), 0.001)
+        until(lambda place=place: len(asked.together._waiting[None]) == place, "its waiting")  # type: ignore[misc]
     asked.go.set()
     for thread in threads:
         thread.join(PATIENCE_S)

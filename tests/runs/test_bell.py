@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -69,11 +68,12 @@ async def test_redis_carries_the_id_of_the_run(private_redis: servers.Server) ->
 
 
 async def test_several_are_rung_for_at_once(pipeline: None) -> None:
+    if isinstance(bell.bell(), bell.DataVersion):
+        pytest.skip("SQLite's ring is the commit, and says of no run that it is meant")
     runs = [uuid4(), uuid4()]
     async with listening(bell.bell()) as heard:
         await sync_to_async(bell.ring)(*runs)
-        if heard_of(runs[0]) != {None}:
-            assert [await asyncio.wait_for(heard.get(), 10) for _ in runs] == runs
+        assert [await asyncio.wait_for(heard.get(), 10) for _ in runs] == runs
 
 
 async def test_another_database_of_the_same_redis_is_another_bell(private_redis: servers.Server) -> None:
@@ -112,8 +112,7 @@ def test_rings_that_come_in_one_moment_call_for_an_engine_once(monkeypatch: pyte
         first = threads.submit(queue.ring, runs[0])
         assert under_way.wait(30)
         others = [threads.submit(queue.ring, run) for run in runs[1:]]
-        while len(queue._TOGETHER._waiting[None]) < 3:
-            time.sleep(0.001)
+        until(lambda: len(queue._TOGETHER._waiting[None]) == 3, "the other three's waiting")
         go.set()
         for one in (first, *others):
             one.result(30)

@@ -64,7 +64,7 @@ class RunRules(FamilyRules, StopRules):
             self._must(before["cancel_requested_at"] is not None, "a run is cancelled because somebody asked", name)
         told = f"{name} is {row['outcome']} {row['failure_cause']}, finished {row['finished_at']}"
         # A clock that has gone back since: it was overdue when that was decided, and everybody has read it so.
-        was_over = self._clocks_jump and row["finished_at"] >= before["deadline_at"]
+        was_over = before["deadline_at"] <= self.world.latest().replace(tzinfo=None) and row["finished_at"] >= before["deadline_at"]
         if before["deadline_at"] <= self._now or was_over:
             waits = before["state"] == "waiting"
             causes = ("deadline", "tampered", *(("expired", "unresolved", "input") if waits else ()))  # what a wait's end decides needs no work
