@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.options import ShowFacets
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import models
@@ -176,7 +176,7 @@ class ReadOnlyAdmin(_ModelAdmin):
 def link_to(row: models.Model) -> str:
     """The address of a row's page."""
     opts = row._meta  # noqa: SLF001 - Django's documented way to a model's names
-    return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
+    return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[quote(row.pk)])
 
 
 def shown(name: str, limit: int = 80, *, called: str | None = None) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -269,7 +270,7 @@ class World:
             query = "?verb=read&resource=feed:metrics" if place.path.endswith("/may/") else ""
             return "/api/v1/" + re.sub(r"<\w+:(\w+)>", lambda found: word(found[1], rows), place.path) + query
         plain = re.sub(r"\^\(\?P<app_label>[^)]*\)/\$", "agents/", place.path)
-        return "/admin/" + re.sub(r"<\w+:(\w+)>", lambda found: str(_key(found[1], place.name, rows)), plain)
+        return "/admin/" + re.sub(r"<\w+:(\w+)>", lambda found: quote(str(_key(found[1], place.name, rows))), plain)
 
     def body(self, place: Place, about: str) -> dict[str, Any]:
         """What passes the form, or the schema, of whatever stands there."""

@@ -15,6 +15,7 @@ from django.urls import reverse
 from agents import registry
 from agents.models import Agent
 from audit import clock, reports
+from audit.admin.base import link_to
 from runs.admin.badges import listed
 from runs.models import Call, Run, Wait
 from tests import pipelines, waiting
@@ -300,3 +301,13 @@ def test_the_name_of_a_signal_is_text_and_letters_of_it_stay(seen: dict[str, Cli
     for url in (page_of(run), reverse("admin:runs_run_changelist")):
         page = text(seen["alice"].get(url))
         assert "for the signal TZ&lt;b&gt;" in page and "\u202e" not in page, url
+
+
+def test_a_key_with_letters_that_the_admin_escapes_opens_its_call(seen: dict[str, Client], tmp_path: Path) -> None:
+    """`_23` in an address of the admin is a `#`: of forty keys one begins so."""
+    call = waiting.call_of(waiting.for_a_person(tmp_path / "p"))
+    key = f"o1_23{call.key[5:]}"
+    Call.objects.filter(id=call.id).update(key=key)
+    Wait.objects.filter(subject=call.key).update(subject=key)
+    page = link_to(Call.objects.get(id=call.id))
+    assert page in text(seen["erin"].get(CALLS)) and seen["erin"].get(page).status_code == 200
