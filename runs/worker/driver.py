@@ -206,7 +206,7 @@ class Driver:
         new = [each for each in opened if each.call.key not in self.calls and self._is_at_work(each.call.step, each.call.attempt)]
         opened = [each for each in new if clock.now() < each.call.not_after and self.tools.boundary.has_room(each.grants)]
         opened = [each for each in opened if not halting.is_stopped(each.call, self.snapshot, self.tools.boundary)]
-        resent = [each for each in resent if not halting.is_stopped(each, self.snapshot, self.tools.boundary)]
+        resent = [each for each in resent if self._is_dispatched(each) and not halting.is_stopped(each, self.snapshot, self.tools.boundary)]
         closing = [each for each in settled if self._is_dispatched(each.call)]
         closing += self._abandoned(move, {each.call.key for each in closing})
         known = Calls(self.calls, self.responses, self.unsent)
@@ -326,10 +326,12 @@ class Driver:
             await self._write_new_intent(asked)
 
     async def _send_again(self, asked: Asked, known: store.CallRecord) -> None:
-        """Unless it has been stopped in the moment before this is written."""
+        """Unless it has been stopped, or whoever sent it first has told its end, in the moment before this is written."""
         boundary, sent = self.tools.boundary, replace(known, not_after=asked.request.not_after)
         await self._settle(lambda: Move(self.snapshot), resent=(sent,))
-        if (refusal := boundary.withdrawn(asked.request)) is not None:
+        if not self._is_dispatched(sent):
+            await self._write_intent(asked)
+        elif (refusal := boundary.withdrawn(asked.request)) is not None:
             await self._refuse(asked, refusal)
         else:
             give(asked.answer, sent)
@@ -383,8 +385,7 @@ class Driver:
         return self.finished or not self._is_at_work(call.step, call.attempt)
 
     def _is_dispatched(self, call: store.CallRecord) -> bool:
-        known = self.calls.get(call.key)
-        return known is not None and known.state is CallState.DISPATCHED
+        return (known := self.calls.get(call.key)) is not None and known.state is CallState.DISPATCHED
 
     def _is_news(self, end: store.CallSettled) -> bool:
         """Whether a call's own end says what nobody knew: it was out, or given up, or paid for when it was given up and has cost nothing."""

@@ -166,7 +166,7 @@ def _recalled(step: Step, known: store.CallRecord, response: Mapping[str, Any]) 
         return Returned(step.key, step.attempt, response["value"])
     cause = Cause(known.cause) if known.cause else Cause.LOST
     message = f"'{known.agent}' was answered while a worker drove this run that no longer was to; it failed, or its answer is lost ({cause})"
-    return Failed(step.key, step.attempt, cause, message, retry_safe=False)
+    return Failed(step.key, step.attempt, cause, message, retry_safe=False, details={"sent": True})
 
 
 def diverged(request: Request) -> Failed:

@@ -62,7 +62,8 @@ class FamilyRules(Seeing):
         places = {child["parent_step"]: child for child in children}
         self._must(len(places) == len(children), "a step starts one child", run["id"])
         self._must(waits.keys() <= places.keys(), "who waits for a child has one", f"{sorted(waits.keys() - places.keys())} of {run['id']}")
-        over = run["cancel_requested_at"] is not None or run["deadline_at"] <= self._now
+        # Whose child ended when it was overdue was not answered, and isn't when the clock goes back: it ends at its deadline.
+        over = run["cancel_requested_at"] is not None or run["deadline_at"] <= self.world.latest().replace(tzinfo=None)
         if run["state"] == "waiting" and waits and not over:
             working = [step for step in sorted(waits) if step in places and _works(places[step])]
             told = f"{run['id']} has {run['remaining_ms']} ms left, at work are {working}"
