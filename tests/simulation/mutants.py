@@ -65,8 +65,13 @@ MUTANTS = (
         "for each in () if",
     ),
     _one(
-        "settle again what has been settled", DRIVER, "return known is not None and known.state is CallState.DISPATCHED", "return known is not None"
+        "settle again what has been settled",
+        DRIVER,
+        "        return (known := self.calls.get(call.key)) is not None and known.state is CallState.DISPATCHED\n",
+        "        return call.key in self.calls\n",
     ),
+    _one("send again what has ended meanwhile", DRIVER, "for each in resent if self._is_dispatched(each) and not", "for each in resent if not"),
+    _one("forget that what has failed was sent", PLANNING, ', retry_safe=False, details={"sent": True})', ", retry_safe=False)"),
     _one(
         "send an at_most_once call again", PLANNING, "    if known.mode is not Mode.AT_MOST_ONCE:\n", "    if known.state is CallState.DISPATCHED:\n"
     ),
@@ -330,6 +335,8 @@ NOTICED_BY: dict[str, int] = {
     "void a dispatched reservation": 0,
     "drop a settlement with the fence": 190,
     "settle again what has been settled": 3,
+    "send again what has ended meanwhile": 209124,
+    "forget that what has failed was sent": 214944,
     "send again without telling": 221,
     "forget the intent before the call": 0,
     "forget a tool's intent": 2,
