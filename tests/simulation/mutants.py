@@ -58,12 +58,7 @@ MUTANTS = (
     _one(
         "void a dispatched reservation", SETTLING, "used = used or Used(call.reserved_nano, estimated=True)", "used = used or Used(0, estimated=True)"
     ),
-    _one(
-        "drop a settlement with the fence",
-        DRIVER,
-        "for each in (*self._closing, *self._arrived()) if",
-        "for each in () if",
-    ),
+    _one("drop a settlement with the fence", DRIVER, "for each in (*self._closing, *self._arrived()) if", "for each in () if"),
     _one(
         "settle again what has been settled",
         DRIVER,
@@ -220,12 +215,7 @@ MUTANTS = (
     _one("ask for a cancel past the deadline", STOPPING, "deadline_at__gt=asked_at, ", ""),
     _one("ask for a cancel without a new revision", STOPPING, 'revision=F("revision") + 1, seq', "seq"),
     _one("keep a child's end from the run above", WRITING, "        _tell([each for each in concerning if each.run in alive], now)", "        pass"),
-    _one(
-        "pay nothing for a child",
-        FAMILY,
-        "            _pay(deepest, unpaid)",
-        "            pass",
-    ),
+    _one("pay nothing for a child", FAMILY, "            _pay(deepest, unpaid)", "            pass"),
     _one("hold nothing for a child", CHILDREN, "return run if start is None else replace", "return run if True else replace"),
     _one(
         "a clock that runs above one that stands",
@@ -282,12 +272,7 @@ MUTANTS = (
         "step",
     ),
     _one("use again a yes whose call a stop has cut short", WAITING, "replace(step.unapproved, attempt", "replace(step, attempt"),
-    _one(
-        "forget the runs above in the line of a child",
-        LINES,
-        "return {run.id: tuple(_up(run.parent_run_id, rows))",
-        "return {run.id: ()",
-    ),
+    _one("forget the runs above in the line of a child", LINES, "return {run.id: tuple(_up(run.parent_run_id, rows))", "return {run.id: ()"),
     _one("send again what was refused under a stop", PLANNING, "refusal = boundary.withdrawn(request)\n        if", "refusal = None\n        if"),
     _one("a child that stands too high", BEGINNINGS, "depth=parent.depth + 1", "depth=2"),
     _one("send without the approval that it needs", BINDING, "if _covers(request, binding):", "if True:"),
