@@ -27,6 +27,8 @@ FIRST: Mapping[str, Fault] = {
 }
 """Scenes that need a worker which has died before: where."""
 DOORS: Mapping[str, str] = {"start": "start_run", "answer": "send_signal", "cancel": "cancel_run"}
+AT_WORK = ("asked to leave", "beating")
+"""Scenes in which nothing that has acted may end before the fault has struck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,8 @@ class _Played:
         """Let it run into its faults, one after the other; whoever is stopped goes on when its runs have been taken over."""
         having = json.loads((self.arena.folder / f"{name}.faults").read_text(encoding="utf-8"))
         kinds = [fault["kind"] for fault in having if fault["kind"] != SKIP]
-        if self.case.where.scene == "asked to leave":
-            self._ask_to_leave(name)
+        if self.case.where.scene in AT_WORK:
+            self._keep_at_work(name, leaves=self.case.where.scene == "asked to leave")
         self.arena.go(name)
         for number, kind in enumerate(kinds, start=1):
             at = self._waiting_for_strike(name, number)
@@ -150,12 +152,13 @@ class _Played:
             elif kind == KILL:
                 self.arena.wait_for_end(name)
 
-    def _ask_to_leave(self, name: str) -> None:
+    def _keep_at_work(self, name: str, *, leaves: bool) -> None:
         """What is at work may end first, so it must not: until the fault has struck, nothing that has acted says so."""
         workload.shut(self.world)
         self.arena.go(name)
         until(lambda: workload.acts_of(self.world, self.orders[0].name).total() > 0, "an act of the first run")
-        self.arena.send(name, signal.SIGTERM)
+        if leaves:
+            self.arena.send(name, signal.SIGTERM)
         self._waiting_for_strike(name, 1)
         for again in (False, True):
             workload.open_up(self.world, again=again)

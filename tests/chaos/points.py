@@ -21,7 +21,7 @@ def _always(args: Any, kwargs: Any, result: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """`scene` is how a worker is brought there: see `scenes`. `error` is what fails there."""
+    """`scene` is how a worker is brought there: see `matrix`. `error` is what fails there."""
 
     name: str
     target: str
@@ -99,7 +99,7 @@ _ALL: Final = [
     *_transition_points(),
     Point("claim.before", "runs.store:claim", after=False),
     Point("claim.after", "runs.store:claim", after=True, matches=_some),
-    *_both("heartbeat", "runs.store:heartbeat", matches=_holds),
+    *_both("heartbeat", "runs.store:heartbeat", matches=_holds, scene="beating"),
     *_both("look", "runs.store:look"),
     *_both("spawn", "agents.children.pool:start", error=OSError),
     *_both("hand-over", "agents.children.process:Process.send_packed", matches=_is_job, error=RuntimeError),
