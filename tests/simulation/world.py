@@ -136,7 +136,9 @@ class World:
         return self.doors.all_started and not self.watch.live and not self._driving()
 
     def _driving(self) -> bool:
-        return any(process.alive and process.engine is not None and process.engine._driving for process in self.processes)
+        """Or writing what has to be written, though the run that it is of is driven here no more."""
+        engines = [process.engine for process in self.processes if process.alive and process.engine is not None]
+        return any(engine._driving or engine.tools.committer._lasting for engine in engines)
 
     def _heal(self) -> None:
         """Faults stop. Whoever lives goes on, somebody healthy comes, and the world runs on until nothing is left to do."""
