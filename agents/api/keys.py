@@ -1,25 +1,29 @@
-"""`/api/v1/agents/{agent}/keys/`: with what the program that is an agent asks for itself."""
+"""`/api/v1/keys/` and `/api/v1/agents/{agent}/keys/`: with what the program that is an agent asks for itself."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from rest_framework.response import Response
 
 from agents import registry
-from agents.api import finding
 from agents.api.key_shapes import KEY_ASKED
 from agents.errors import NotGranted, Retired, TooManyKeys, UnknownAgent, UnknownKey
+from agents.models import AgentKeyQuerySet
 from agents.registry import Stands
 from agents.registry.keys import LASTS
 from audit import clock
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import PAGING, Order, cut
-from audit.api.shapes import ref
+from audit.api.shapes import PERSON_PATTERN, Shape, named, ref, text
 from audit.errors import Conflict, Invalid
 
 TAG = "agents"
 NEWEST = Order("created_at", "id", newest_first=True)
+FILTERS: Final[dict[str, Shape]] = {
+    "agent": named("only keys of this agent", "feed-reader"),
+    "owner": text("only keys that this person owns, by their user name", pattern=PERSON_PATTERN, example="bob"),
+}
 
 
 def rendered(stands: Stands) -> dict[str, Any]:
@@ -40,6 +44,29 @@ def rendered(stands: Stands) -> dict[str, Any]:
 _INSTANTS = ("created_at", "expires_at", "used_at", "revoked_at")
 
 
+def _page(rows: AgentKeyQuerySet, asked: Asked) -> Response:
+    found, following = cut(rows, NEWEST, asked)
+    return Response({"items": [rendered(each) for each in registry.keys_stand(found)], "next": following})
+
+
+class AllKeysView(Door):
+    @operation(
+        id="list_keys",
+        tag=TAG,
+        summary="List keys of agents",
+        does=(
+            "The keys of all agents that you may see, newest first, without their texts. With `owner` those that one person answers for: what "
+            "would stop working if they left."
+        ),
+        query={**FILTERS, **PAGING},
+        gives=ref("AgentKeyPage"),
+        refuses=(UnknownAgent,),
+    )
+    def get(self, asked: Asked) -> Response:
+        wanted = {name: value for name, value in asked.query.items() if name in FILTERS}
+        return _page(registry.keys_found(asked.actor, **wanted), asked)
+
+
 class KeysView(Door):
     @operation(
         id="list_agent_keys",
@@ -51,9 +78,7 @@ class KeysView(Door):
         refuses=(UnknownAgent,),
     )
     def get(self, asked: Asked, agent: str) -> Response:
-        rows = registry.keys_visible_to(asked.actor).filter(agent=finding.agent(agent, asked.actor))
-        found, following = cut(rows, NEWEST, asked)
-        return Response({"items": [rendered(each) for each in registry.keys_stand(found)], "next": following})
+        return _page(registry.keys_found(asked.actor, agent=agent), asked)
 
     @operation(
         id="make_agent_key",

@@ -30,6 +30,7 @@ urlpatterns = [
     path("agents/<name:agent>/may/", agents.MayView.as_view()),
     path("agents/<name:agent>/keys/", keys.KeysView.as_view()),
     path("agents/<name:agent>/keys/<key:key>/", keys.KeyView.as_view()),
+    path("keys/", keys.AllKeysView.as_view()),
     path("agents/<name:agent>/suspend/", agents.SuspendView.as_view()),
     path("agents/<name:agent>/resume/", agents.ResumeView.as_view()),
     path("agents/<name:agent>/retire/", agents.RetireView.as_view()),

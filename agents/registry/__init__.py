@@ -28,7 +28,7 @@ from .groups import (
     take_from_group,
 )
 from .holding import OpenKey, Stands, holder_of_key
-from .keys import MadeKey, key_shown, keys_of, keys_stand, keys_visible_to, make_key, revoke_key
+from .keys import MadeKey, key_shown, keys_found, keys_of, keys_stand, keys_visible_to, make_key, revoke_key
 from .lapses import refuse_lapsed
 from .lapsing import Lapsed, suspend_lapsed
 from .mailboxes import set_email
@@ -93,6 +93,7 @@ __all__ = [
     "hide_team_from_group",
     "holder_of_key",
     "key_shown",
+    "keys_found",
     "keys_of",
     "keys_stand",
     "keys_visible_to",

@@ -100,8 +100,14 @@ def revoke_key(key: str, *, actor: Actor, of: str | None = None, now: datetime |
 
 def keys_of(agent: str, *, actor: Actor, now: datetime | None = None) -> list[Stands]:
     """The keys of an agent, the newest first, each with whether it works now; those too that ended not long ago. UnknownAgent."""
-    rows = keys_visible_to(actor).filter(agent=agent_shown(agent, actor))
-    return keys_stand(rows, now=now)
+    return keys_stand(keys_found(actor, agent=agent), now=now)
+
+
+def keys_found(actor: Actor, *, agent: str | None = None, owner: str | None = None) -> AgentKeyQuerySet:
+    """Those that the actor may see: of one agent, and of one person, whose none or unseen ones are simply none. UnknownAgent."""
+    rows = keys_visible_to(actor)
+    rows = rows if agent is None else rows.filter(agent=agent_shown(agent, actor))
+    return rows if owner is None else rows.filter(owner__username=owner)
 
 
 def keys_visible_to(actor: Actor) -> AgentKeyQuerySet:

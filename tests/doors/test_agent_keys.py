@@ -52,6 +52,12 @@ def test_the_commands_list_and_revoke(of_alice: None) -> None:
     assert holder(made).get("/me/").status == 401
 
 
+def test_the_keys_of_one_person_are_listed(of_alice: None) -> None:
+    made = key_of()
+    assert made.key.id in typed("keys", "--owner", "alice").out and made.key.id in typed("keys", "worker", "--owner", "alice").out
+    assert typed("keys", "--owner", "bob").out.startswith("there is no key")
+
+
 def test_the_list_says_what_an_owner_has_lost(of_alice: None) -> None:
     key_of("worker", "read", "start:sample")
     registry.add_to_group("agent-owner", "alice", actor=SYSTEM)

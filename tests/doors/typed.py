@@ -42,6 +42,7 @@ key <agent> --revoke <key>
 key <agent> --scope read
 keys → <key>
 keys <agent>
+keys --owner <person>
 locks → <lock>
 locks --lift <lock>
 members <team>

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agents.management.showing import Shown, refusals_shown
-from agents.registry import Stands, keys_of, keys_stand, keys_visible_to
+from agents.registry import Stands, keys_found, keys_stand
 from audit.instants import to_the_second
 from audit.management.persons import PersonsCommand, none_seen
 from audit.visible import visible
@@ -22,6 +22,7 @@ what it says:
 examples:
   manage.py keys
   manage.py keys feed-reader
+  manage.py keys --owner bob          what would stop working if bob left, and what he should have revoked
 
 exit status: 0, also when there is none, 2 there is no such agent, 75 the database is busy or out of reach
 """
@@ -33,12 +34,13 @@ class Command(PersonsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("agent", metavar="AGENT", nargs="?", help="only this agent's")
+        parser.add_argument("--owner", metavar="PERSON", help="only those that this person owns, by their user name")
 
     def handle(self, *args: Any, **options: Any) -> None:
         shown = Shown(self.stdout)
         with refusals_shown(self.stderr):
             actor = self.actor()
-            found = keys_of(options["agent"], actor=actor) if options["agent"] is not None else keys_stand(keys_visible_to(actor)[:MOST])
+            found = keys_stand(keys_found(actor, agent=options["agent"], owner=options["owner"])[:MOST])
         for each in found:
             shown.line(_line(each), "" if each.why_not is None else "dim")
             for more in _more(each):

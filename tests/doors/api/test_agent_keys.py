@@ -77,6 +77,18 @@ def test_an_onlooker_sees_keys_and_makes_none_and_an_outsider_sees_none(onlooker
     assert AgentKey.objects.filter(revoked_at__isnull=True).count() == 1 and len(refusals()) == 4
 
 
+def test_keys_of_all_agents_are_listed_by_agent_and_by_owner(caller: Caller, onlooker: Caller, outsider: Caller, made: registry.MadeKey) -> None:
+    judges = caller.post("/agents/judge/keys/", {"scopes": ["read"]}).body
+    for query, ids in (("", [judges["id"], made.key.id]), ("?agent=worker", [made.key.id]), ("?owner=alice&agent=judge", [judges["id"]])):
+        assert [each["id"] for each in onlooker.get(f"/keys/{query}").body["items"]] == ids
+    assert onlooker.get("/keys/?owner=bob").body == onlooker.get("/keys/?owner=nobody.like.this").body == {"items": [], "next": None}
+    assert outsider.get("/keys/").body["items"] == outsider.get("/keys/?owner=alice").body["items"] == []
+    assert outsider.get("/keys/?agent=worker").code == "unknown-agent"
+    assert caller.get("/keys/?owner=a%00b").code == "bad-query"
+    first = caller.get("/keys/?limit=1").body
+    assert [each["id"] for each in first["items"]] == [judges["id"]] and first["next"]
+
+
 def test_a_key_is_revoked_under_its_own_agent_only(caller: Caller, made: registry.MadeKey) -> None:
     assert caller.delete(f"/agents/judge/keys/{made.key.id}/").code == "unknown-key"
     assert caller.delete(f"/agents/worker/keys/{'0' * 12}/").code == "unknown-key"
