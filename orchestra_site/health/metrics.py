@@ -90,7 +90,11 @@ def _of_runs(found: Figures, now: datetime, named: set[str]) -> Iterator[Metric]
         "orchestra_ready_oldest_age_seconds", "Since when the oldest run has been there that a worker could take now.", _age(found.ready_since, now)
     )
     calls = {(state,): number for state, number in found.calls.items()}
-    yield _gauge("orchestra_calls", "Calls of running runs, by state.", ("state",), calls)
+    yield _gauge("orchestra_calls", "Calls of running runs, by state; of any run those whose fate nobody knows.", ("state",), calls)
+    waits = {(kind,): number for kind, (number, _) in found.waits.items()}
+    yield _gauge("orchestra_waits", "What runs wait for, by kind: a person's answer, a signal, a time.", ("kind",), waits)
+    ages = {(kind,): _age(since, now) for kind, (_, since) in found.waits.items() if since is not None}
+    yield _gauge("orchestra_wait_oldest_age_seconds", "Since when the oldest wait of each kind is open; absent where there is none.", ("kind",), ages)
 
 
 def _of_pipelines(pipelines: list[PipelineHealth], now: datetime) -> Iterator[Metric]:

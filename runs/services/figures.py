@@ -1,4 +1,5 @@
-"""Figures of the whole installation for monitoring: live runs, outcomes of the last day, calls in flight, processes at work.
+"""Figures of the whole installation for monitoring: live runs and what they wait for, outcomes of the last day, calls in flight,
+processes at work.
 
 Reads live rows, the newest of the last day, and the engines' own rows; never counts a table. Names no pipeline: that is `health`.
 """
@@ -10,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, Min
 
 from audit.actors import Actor
-from runs.engine.states import Integrity, RunState
-from runs.models import Call, Engine, Kind, Run
+from runs.engine.states import CallState, Integrity, RunState, WaitKind, WaitState
+from runs.models import Call, Engine, Kind, Run, Wait
 from runs.services.health import LATE, MOST_LATE, by_live_index, ready_since
 
 DAY: Final = timedelta(days=1)
@@ -35,6 +36,8 @@ class Figures:
     overdue: int
     ready_since: datetime | None
     calls: Mapping[str, int]
+    waits: Mapping[str, tuple[int, datetime | None]]
+    """Of each kind how many are open, and since when the oldest is."""
     alive: Mapping[str, int]
     silent: Mapping[str, int]
     driving: int
@@ -44,7 +47,7 @@ class Figures:
 
 
 def figures(*, actor: Actor, now: datetime) -> Figures:
-    """Of everything, so for whoever sees everything; seven queries."""
+    """Of everything, so for whoever sees everything; nine queries."""
     if not actor.sees_everything:
         raise PermissionError("figures of the whole installation are for whoever sees everything")
     processes = list(Engine.objects.order_by("-beat_at")[:MOST_PROCESSES])  # those at work first, however many have left since they started
@@ -55,6 +58,7 @@ def figures(*, actor: Actor, now: datetime) -> Figures:
         overdue=len(by_live_index(Run.objects.overdue(now - LATE)).values_list("id", flat=True)[:MOST_LATE]),
         ready_since=min((since for _, since in ready_since(now)), default=None),
         calls=_calls(),
+        waits=_waits(),
         alive=_by_kind(alive),
         silent=_by_kind([each for each in processes if each.stands(now) == "silent"]),
         driving=sum(each.driving for each in alive),
@@ -81,10 +85,17 @@ def _outcomes(now: datetime) -> dict[tuple[str, str], int]:
 
 
 def _calls() -> dict[str, int]:
-    """Of runs at work: what is on its way, and what nobody knows the fate of."""
+    """Of runs at work; of those whose fate nobody knows all, for the run of one waits or has ended."""
     running = list(by_live_index(Run.objects.filter(state=RunState.RUNNING)).values_list("id", flat=True)[:MOST_LATE])
     found = Call.objects.filter(run__in=running).order_by().values_list("state").annotate(number=Count("key"))
-    return {str(state): number for state, number in found}
+    unresolved = Call.objects.extra(where=[f"runs_call.state = '{CallState.UNRESOLVED}'"])  # noqa: S610 - our own word, so that SQLite takes its index
+    return {str(state): number for state, number in found} | {str(CallState.UNRESOLVED): unresolved.count()}
+
+
+def _waits() -> dict[str, tuple[int, datetime | None]]:
+    counted = Wait.objects.extra(where=[f"runs_wait.state = '{WaitState.OPEN}'"]).order_by().values_list("kind")  # noqa: S610 - as above
+    found = {kind: (number, since) for kind, number, since in counted.annotate(number=Count("id"), since=Min("opened_at"))}
+    return {str(kind): found.get(kind, (0, None)) for kind in WaitKind}
 
 
 def _by_kind(processes: list[Engine]) -> dict[str, int]:

@@ -18,10 +18,11 @@ from audit.actors import Actor
 from orchestra_site import env
 from orchestra_site.health import probes
 from orchestra_site.tokens import create_token
-from runs.models import Engine, Kind, Run
+from runs.engine.states import WaitKind
+from runs.models import Engine, Kind, Run, Wait
 from runs.services.health import FAILING
 from runs.sweeps import ENGINES_KEPT, sweep
-from tests import pipelines
+from tests import pipelines, waiting
 from tests.doors import world
 from tests.doors.watching import TOKEN, another, live, of, samples, shown
 
@@ -142,6 +143,17 @@ def test_figures_are_read_from_the_rows_when_they_are_asked_for(both: tuple[Run,
     assert 40 <= found["ready_oldest_age_seconds", ()] < 100
     assert found["pipeline_healthy", ("red", "secret")] == 1
     assert found["pipeline_verified_age_seconds", ("platform", "sample")] >= 0
+
+
+def test_what_runs_wait_for_is_told_by_kind(transactional_db: None, tmp_path: Path, asks: Client) -> None:
+    """Also a call whose fate nobody knows, whose run is at work no more."""
+    waiting.for_a_signal(tmp_path / "signal")
+    run = waiting.for_a_person(tmp_path / "person")
+    Wait.objects.filter(run=run).update(opened_at=clock.now() - timedelta(seconds=90))
+    found = samples(asks)
+    assert {kind: found["waits", (kind,)] for kind in WaitKind} == {kind: float(kind in ("signal", "unresolved")) for kind in WaitKind}
+    assert found["calls", ("unresolved",)] == 1
+    assert 90 <= found["wait_oldest_age_seconds", ("unresolved",)] < 150 and ("wait_oldest_age_seconds", ("timer",)) not in found
 
 
 def engine(*, beat_s: float, **more: Any) -> Engine:
