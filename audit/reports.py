@@ -6,7 +6,7 @@ Called by other apps' read paths, by exports and by the doors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -127,12 +127,31 @@ def bodies_at(pairs: Sequence[tuple[UUID, int]]) -> dict[UUID, dict[str, Any]]:
     Left out is what is no evidence: no such entry, bytes that are not canonical, columns that contradict them. Whoever
     asks treats that as broken.
     """
-    found: dict[UUID, dict[str, Any]] = {}
+    return {run: envelope for (run, _), envelope in envelopes_at(pairs).items()}
+
+
+def envelopes_at(pairs: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], dict[str, Any]]:
+    """The same by (run, seq), where several of a run are wanted."""
+    found: dict[tuple[UUID, int], dict[str, Any]] = {}
     for entry in bulk.read(Entry, match=["run", "seq"], rows=pairs):
         envelope = entry.trusted_envelope()
-        if envelope is not None and entry.run is not None:
-            found[entry.run] = envelope
+        if envelope is not None and entry.run is not None and entry.seq is not None:
+            found[entry.run, entry.seq] = envelope
     return found
+
+
+def said_in(
+    runs: Collection[UUID], *, verbs: Collection[str], subjects: Collection[str] | None = None
+) -> Iterator[tuple[UUID, dict[str, Any] | None]]:
+    """The sequenced entries of these kinds, of each run in order; about these subjects only, where some are given.
+
+    None stands for one that is no evidence.
+    """
+    entries = Entry.objects.filter(run__in=list(runs), seq__isnull=False, verb__in=list(verbs)).order_by("run", "seq")
+    wanted = entries if subjects is None else entries.filter(subject__in=list(subjects))
+    for entry in wanted.iterator():
+        if entry.run is not None:
+            yield entry.run, entry.trusted_envelope()
 
 
 def openings_of(entries: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:

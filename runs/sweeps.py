@@ -22,7 +22,6 @@ from audit.ledger import Draft
 from runs import services
 from runs.engine.states import Integrity, RunState, Verb
 from runs.models import Engine, Run
-from runs.models.run import integrity_of
 
 log = logging.getLogger(__name__)
 
@@ -102,11 +101,11 @@ def _ended(run: UUID, actor: Actor) -> bool:
 
 
 def check_integrity(batch: int = BATCH) -> tuple[int, int]:
-    """Compare the runs that were not compared for longest with their finishing entries; how many were, and how many are broken."""
-    intact = Run.objects.filter(integrity=Integrity.INTACT).order_by(F("checked_at").asc(nulls_first=True))
+    """Compare the runs that were not compared for longest with their entries; how many were, and how many are broken."""
+    intact = Run.objects.filter(integrity=Integrity.INTACT).select_related("pipeline", "team").order_by(F("checked_at").asc(nulls_first=True))
     # Live ones too: a finished run whose row was made to live again would otherwise be taken up.
     runs = [*intact.filter(state=RunState.FINISHED)[:batch], *intact.live()[:batch]]
-    found = integrity_of(runs)
+    found = services.held_whole(runs)
     broken = [run for run in runs if found[run.id] is Integrity.BROKEN]
     with transaction.atomic(durable=True):
         checked = Run.objects.filter(id__in=[run.id for run in runs])
@@ -117,7 +116,7 @@ def check_integrity(batch: int = BATCH) -> tuple[int, int]:
     return len(runs), len(broken)
 
 
-DIFFERS: Final = "its row or result differs from its finishing entry"
+DIFFERS: Final = "its rows or its result differ from what its entries say"
 
 
 def mark_broken(run: Run, *, why: str = DIFFERS) -> None:

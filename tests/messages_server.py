@@ -119,9 +119,10 @@ def message(value: Any, *, usage: Mapping[str, int] | None = USAGE, stop: Any = 
 
 def stream(
     exchange: Exchange, value: Any, *, usage: Mapping[str, int] | None = USAGE, stop: Any = "tool_use", cut_after: int | None = None,
-    pause_s: float = 0.0, hang_after: int | None = None,
+    pause_s: float = 0.0, hang_after: int | None = None, last: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
-    """Events as the API sends them, in pieces of ten characters; cut off or silent after so many pieces."""
+    """Events as the API sends them, in pieces of ten characters; cut off or silent after so many pieces. `last`: what else the event says
+    that ends the answer, where it isn't its usage."""
     first = None if usage is None else {**usage, "output_tokens": 1}
     exchange.begin_stream()
     exchange.event({"type": "message_start", "message": {"id": "msg_1", "type": "message"} | ({} if first is None else {"usage": first})})
@@ -141,7 +142,8 @@ def stream(
         delta = {"type": "text_delta", "text": part} if words else {"type": "input_json_delta", "partial_json": part}
         exchange.event({"type": "content_block_delta", "index": 0, "delta": delta})
     exchange.event({"type": "content_block_stop", "index": 0})
-    last = {} if usage is None else {"usage": {"output_tokens": usage["output_tokens"]}}
+    if last is None:
+        last = {} if usage is None else {"usage": {"output_tokens": usage["output_tokens"]}}
     exchange.event({"type": "message_delta", "delta": {"stop_reason": stop}, **last})
     exchange.event({"type": "message_stop"})
 

@@ -22,6 +22,7 @@ from audit.canonical import MAX_INTEGER, NotCanonical, canonical_bytes
 
 from . import modelling, programs
 from .folders import Taken, look, private_files, write_out
+from .shadowing import shadows
 from .writing import require_member
 
 
@@ -37,6 +38,8 @@ class Prepared:
     """Files that aliases name, as artifacts by digest."""
     uncompiled: frozenset[str] = frozenset()
     """Expressions of which a problem says that they can't be compiled."""
+    shadows: tuple[Problem, ...] = ()
+    """Files that would be imported in the place of Python's own; then nothing of the folder is."""
 
     @property
     def documents(self) -> list[Document]:
@@ -53,7 +56,8 @@ def prepare(folder: Path, *, actor: Actor) -> Prepared:
     parsed = spec.read(taken.specs)
     prepared = Prepared(taken, replace(parsed, spoilt=parsed.spoilt | {""}) if taken.refused else parsed)
     _refuse_strangers(prepared, actor)
-    prepared.problems += [*taken.refused, *parsed.problems]
+    prepared.shadows = tuple(shadows(taken.code)) if _functions(parsed) else ()
+    prepared.problems += [*taken.refused, *parsed.problems, *prepared.shadows]
     if not prepared.documents and not prepared.problems:
         empty = "the folder holds no .yaml file with a document; `manage.py new pipeline NAME` writes a first one"
         prepared.problems.append(Problem(taken.name, 1, empty))
@@ -99,15 +103,20 @@ def _holders(parsed: Parsed) -> list[Document]:
 
 def _describe(prepared: Prepared) -> Described:
     parsed = prepared.parsed
-    runs = [document.spec["run"] for document in parsed.every("agent") if _says_what_runs(document)]
-    functions = sorted({run["python"] for run in runs if "python" in run}) if not prepared.taken.refused else []
+    functions = _functions(parsed) if not prepared.taken.refused and not prepared.shadows else []
     conditions = {source for document in _holders(parsed) for _, source in conditions_of(document.spec)}
     sources = sorted(conditions.union(source for document in parsed.every("pipeline") for _, source in expressions_of(document.spec)))
     if not functions and not sources:
         return Described({}, {})
     with tempfile.TemporaryDirectory(prefix="orchestra-describe-") as scratch:
-        write_out(prepared.taken.code, Path(scratch))  # what is stored is what is described, whatever happens to the folder
+        if functions:  # expressions need none of it, and compile whatever its files are called
+            write_out(prepared.taken.code, Path(scratch))  # what is stored is what is described, whatever happens to the folder
         return asyncio.run(children.describe(Path(scratch), functions, sources, hidden=private_files()))
+
+
+def _functions(parsed: Parsed) -> list[str]:
+    runs = [document.spec["run"] for document in parsed.every("agent") if _says_what_runs(document)]
+    return sorted({run["python"] for run in runs if "python" in run})
 
 
 def _says_what_runs(document: Document) -> bool:
@@ -126,7 +135,11 @@ def _complete(document: Document, prepared: Prepared, described: Described) -> N
         ((kind, name),) = run.items()  # what Orchestra ships: an inline check or a tool
         document.spec.update(artifact=None, executable={"kind": kind, "name": name})
         return
-    named = run["python"]
+    if not prepared.shadows:
+        _complete_function(document, run["python"], prepared, described)
+
+
+def _complete_function(document: Document, named: str, prepared: Prepared, described: Described) -> None:
     function = described.functions.get(named) or DescribedFunction(named, problems=(f"{named}: it could not be read",))
     prepared.problems += [_at(document, ("run",), problem) for problem in function.problems]
     if function.problems:

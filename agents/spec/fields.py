@@ -4,7 +4,7 @@ Must not know any kind of document. Used by the readers of agents, pipelines, no
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
@@ -26,6 +26,8 @@ class Page:
 
     file: str
     raw_lines: Mapping[Path, int]
+    refused: Set[Path] = frozenset()
+    """Whose values were refused as the YAML was read, so that nothing more is said of them."""
     problems: list[Problem] = field(default_factory=list)
     lines: dict[Path, int] = field(default_factory=dict)
     places: dict[Path, Path] = field(default_factory=dict)
@@ -43,7 +45,8 @@ class Page:
 
     def problem(self, raw: Path, message: str) -> None:
         """What is wrong at `raw`, so that its value, or the nearest one around it that is known, isn't read."""
-        self.note(raw, message)
+        if raw not in self.refused:
+            self.note(raw, message)
         length = next((length for length in range(len(raw), 0, -1) if raw[:length] in self.places), 0)
         self.lose(self.places.get(raw[:length], ()))
 

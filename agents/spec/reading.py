@@ -71,7 +71,7 @@ def _document(file: str, raw: Raw, problems: list[Problem]) -> Document | None:
     # After a syntax error or a cap the rest is missing: judging the fragment would only add noise.
     if raw.broken or raw.value is None:
         return None
-    page = Page(file, raw.lines)
+    page = Page(file, raw.lines, raw.refused)
     document = _read_kind(page, raw)
     problems += page.problems
     # Nor is anything more made of it where a part was dropped as the YAML was read, or where it can't be known whose it is.

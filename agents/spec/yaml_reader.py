@@ -39,6 +39,8 @@ class Raw:
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[tuple[int, str]] = field(default_factory=list)
     broken: bool = False
+    refused: set[Path] = field(default_factory=set)
+    """Where a tag or an alias stands: a problem says so, and what is here instead of its value isn't what its writer meant."""
 
 
 class _TooMuch(Exception):
@@ -130,6 +132,7 @@ class _Builder:
         self.open: list[_Frame] = []
         self.nodes = 0
         self.split_lines: set[int] = set()
+        self.is_refused = False
 
     def take(self, event: yaml.Event) -> None:
         line = _line(event)
@@ -137,7 +140,7 @@ class _Builder:
             self._end()
             return
         self._count()
-        self._refuse_features(event, line)
+        self.is_refused = self._refuse_features(event, line)
         if isinstance(event, yaml.ScalarEvent):
             self._scalar(event, line)
         elif isinstance(event, yaml.MappingStartEvent):
@@ -155,15 +158,17 @@ class _Builder:
         if self.nodes > MAX_NODES:
             raise _TooMuch(f"the document has more than {MAX_NODES} values; split it")
 
-    def _refuse_features(self, event: yaml.Event, line: int) -> None:
+    def _refuse_features(self, event: yaml.Event, line: int) -> bool:
+        """Whether the value is another one than its writer meant."""
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
             self.problem(line, f"the alias *{anchor} is not supported; write the value out")
-            return
+            return True
         if anchor:
             self.problem(line, f"the anchor &{anchor} is not supported; write the value out where it is needed")
         if tag := getattr(event, "tag", None):
             self.problem(line, f"the tag {tag} is not supported; leave it out, or quote the text")
+        return bool(tag)
 
     # Keys and values -------------------------------------------------------------------------------------------------------------
 
@@ -186,13 +191,11 @@ class _Builder:
 
     def _place(self, value: Any, line: int) -> Path:
         """Puts a value where it belongs and returns its path."""
+        path: Path = ()
         if not self.open:
             self.raw.value = value
-            self.raw.lines[()] = line
-            return ()
-        frame = self.open[-1]
-        if isinstance(frame.value, list):
-            path: Path = (*frame.path, len(frame.value))
+        elif isinstance((frame := self.open[-1]).value, list):
+            path = (*frame.path, len(frame.value))
             frame.value.append(value)
         else:
             if frame.key is None:
@@ -205,6 +208,8 @@ class _Builder:
                 frame.value[frame.key] = value
             frame.key = None
         self.raw.lines.setdefault(path, line)
+        if self.is_refused:
+            self.raw.refused.add(path)
         return path
 
     def _scalar(self, event: yaml.ScalarEvent, line: int) -> None:

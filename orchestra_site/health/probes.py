@@ -17,6 +17,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 log = logging.getLogger(__name__)
 
 KEPT_S: Final = 5.0
+HANGS_S: Final = 5.0
+"""A look that takes so long is an answer: a connection that is half cut off says nothing for as long as the socket lives."""
 """However many probes ask, the database is asked no more often."""
 
 
@@ -40,22 +42,26 @@ def _answer(body: dict[str, object], status: int) -> HttpResponse:
 
 
 class Readiness:
-    """The last answer, kept for some seconds. One thread looks; while a database doesn't answer, the others get the answer before."""
+    """The last answer, kept for some seconds. One thread looks; the others get the answer before, and after some more that there is none."""
 
     def __init__(self) -> None:
         self._looking = threading.Lock()
         self._why: str | None = "it has not been looked yet"
         self._until = 0.0
+        self._began: float | None = None
         self._wanted: frozenset[tuple[str, str]] | None = None
 
     def why_not(self) -> str | None:
         if time.monotonic() >= self._until and self._looking.acquire(blocking=False):
             try:
+                self._began = time.monotonic()
                 self._why = self._look()
                 self._until = time.monotonic() + KEPT_S
             finally:
+                self._began = None
                 self._looking.release()
-        return self._why
+        hangs = self._began is not None and time.monotonic() >= self._began + HANGS_S
+        return "the database doesn't answer" if hangs else self._why
 
     def _look(self) -> str | None:
         """Nothing of an error's words: they name hosts and people."""

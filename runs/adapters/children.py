@@ -15,12 +15,16 @@ from typing import Final
 from uuid import UUID
 
 from agents.children import Broken, CallError, Job, MayGo, NeverSent, OnCall, OnProgress, Pool, PoolClosed, Returned
+from runs.adapters.turns import NOBODYS, Rank, Share, Turns
 
-__all__ = ["Broken", "CallError", "Children", "Job", "MayGo", "NeverSent", "OnCall", "OnProgress", "Place", "PoolClosed", "Returned"]
+__all__ = ["Broken", "CallError", "Children", "Job", "MayGo", "NeverSent", "OnCall", "OnProgress", "Place", "PoolClosed", "Returned", "Share"]
 
 
 MOST_PASSED_OVER: Final = 8
 """How often a call lets a younger run's go first that finds its child warm: a cold one costs a hundred times as much."""
+
+
+_Asks = tuple[str, float, Share]
 
 
 @dataclass(eq=False, slots=True)
@@ -28,12 +32,13 @@ class _Waiter:
     run: UUID
     key: str
     ahead: float
+    share: Share
     turn: "asyncio.Future[Place]"
     passed_over: int = 0
 
     @property
-    def asks(self) -> tuple[str, float]:
-        return self.key, self.ahead
+    def asks(self) -> "_Asks":
+        return self.key, self.ahead, self.share
 
     def lets_pass(self) -> bool:
         """Once more, if it has not been passed over often enough."""
@@ -44,17 +49,17 @@ class _Waiter:
 class Place:
     """The right to write one call's intent and send it."""
 
-    __slots__ = ("_children", "key")
+    __slots__ = ("_children", "key", "share")
 
-    def __init__(self, children: "Children", key: str) -> None:
+    def __init__(self, children: "Children", key: str, share: Share) -> None:
         self._children: Children | None = children
-        self.key = key
+        self.key, self.share = key, share
 
     def give_back(self) -> None:
         """Twice is once."""
         children, self._children = self._children, None
         if children is not None:
-            children.give_back(self.key)
+            children.give_back(self.key, self.share)
 
 
 class Children:
@@ -63,16 +68,26 @@ class Children:
     There are as many as children, and some more for calls whose children answer quickly, which would stand idle while each intent is
     committed: those may wait a moment with their intent written. `ahead` is the share of these that a call may take: all, or a few where it is
     the first of its run, or none where it may never be sent twice.
-    The oldest run goes first, so that what has begun comes to its end; but who waits for a version whose children are busy keeps nobody from
-    another version's. A `key` is that of the pool's jobs: the agent version that a child serves.
+    Teams have them in turn, and of a team its pipelines by their priority (`turns`); of a pipeline the oldest run goes first, so that what has begun
+    comes to its end. But who waits for a version whose children are busy keeps nobody from another version's. A `key` is that of the pool's jobs:
+    the agent version that a child serves.
     """
 
     def __init__(self, size: int, hidden: Sequence[Path] = ()) -> None:
         self._pool = Pool(size, hidden)
         self._taken: Counter[str] = Counter()
-        self._waiting: dict[tuple[str, float], list[_Waiter]] = {}  # by what they ask for, the oldest run first
+        self._turns = Turns()
+        self._shares: dict[UUID, Share] = {}
+        self._waiting: dict[_Asks, list[_Waiter]] = {}  # by what they ask for and in whose name, the oldest run first
         self._offered: dict[UUID, Place] = {}
         self._handing_out = False
+
+    def join(self, run: UUID, share: Share) -> None:
+        """In this name it asks from now on."""
+        self._shares[run] = share
+
+    def leave(self, run: UUID) -> None:
+        self._shares.pop(run, None)
 
     @property
     def contains(self) -> bool:
@@ -94,18 +109,20 @@ class Children:
             return offered
         if offered is not None:
             offered.give_back()
+        share = self._shares.get(run, NOBODYS)
         if not self._waiting:
-            return self._place(key) if self._has_room(key, ahead) else None
+            return self._place(key, share) if self._has_room(key, ahead) else None
         if not self._is_warm(key, ahead):
             return None
-        rival = next((each for each in self._oldest() if each.run < run and self._are_rivals(each, key)), None)
-        return self._place(key) if rival is None or rival.lets_pass() else None
+        mine = self._turns.rank(share, run)
+        rival = next((each for each in self._in_turn() if self._rank(each) < mine and self._are_rivals(each, key)), None)
+        return self._place(key, share) if rival is None or rival.lets_pass() else None
 
     async def take(self, run: UUID, key: str, *, ahead: float = 0) -> Place:
         place = self.take_now(run, key, ahead=ahead)
         if place is not None:
             return place
-        waiter = _Waiter(run, key, ahead, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(run, key, ahead, self._shares.get(run, NOBODYS), asyncio.get_running_loop().create_future())
         insort(self._waiting.setdefault(waiter.asks, []), waiter, key=attrgetter("run"))
         try:
             return await waiter.turn
@@ -113,7 +130,7 @@ class Children:
             if waiter in self._waiting.get(waiter.asks, ()):
                 self._forget(waiter)
             else:  # the place had been given to us already
-                self.give_back(key)
+                self.give_back(key, waiter.share)
             raise
 
     def offer(self, run: UUID, place: Place) -> None:
@@ -126,8 +143,9 @@ class Children:
             del self._offered[run]
             place.give_back()
 
-    def give_back(self, key: str) -> None:
+    def give_back(self, key: str, share: Share) -> None:
         """Free again: for whoever goes on in this turn of the loop (a run's next step), then for those who wait."""
+        self._turns.give_back(share)
         self._taken[key] -= 1
         if not self._taken[key]:
             del self._taken[key]
@@ -146,9 +164,10 @@ class Children:
     async def close(self) -> None:
         await self._pool.close()
 
-    def _place(self, key: str) -> Place:
+    def _place(self, key: str, share: Share) -> Place:
         self._taken[key] += 1
-        return Place(self, key)
+        self._turns.take(share)
+        return Place(self, key, share)
 
     def _has_room(self, key: str, ahead: float) -> bool:
         more = ceil(self._pool.ahead(key) * ahead)
@@ -166,10 +185,13 @@ class Children:
         """Whether a call of this version keeps that one from a child: one of its own version, or, where it has none, any."""
         return older.key == key or not self._pool.living(older.key)
 
-    def _oldest(self) -> list[_Waiter]:
-        """Of all who ask for the same the oldest run; the oldest of these first. A cancelled call has yet to notice."""
+    def _rank(self, waiter: _Waiter) -> Rank:
+        return self._turns.rank(waiter.share, waiter.run)
+
+    def _in_turn(self) -> list[_Waiter]:
+        """Of all who ask for the same in the same name the oldest run; whose turn it is first. A cancelled call has yet to notice."""
         found = (next((waiter for waiter in waiting if not waiter.turn.done()), None) for waiting in self._waiting.values())
-        return sorted((waiter for waiter in found if waiter is not None), key=attrgetter("run"))
+        return sorted((waiter for waiter in found if waiter is not None), key=self._rank)
 
     def _forget(self, waiter: _Waiter) -> None:
         waiting = self._waiting[waiter.asks]
@@ -181,14 +203,14 @@ class Children:
         self._handing_out = False
         while (chosen := self._next()) is not None:
             self._forget(chosen)
-            chosen.turn.set_result(self._place(chosen.key))
+            chosen.turn.set_result(self._place(chosen.key, chosen.share))
 
     def _next(self) -> _Waiter | None:
-        """Whoever finds a child warm, unless an older rival has let enough go first; else the oldest run, if there is room for it."""
-        oldest = self._oldest()
-        for place, waiter in enumerate(oldest):
-            if self._is_warm(*waiter.asks):
-                rival = next((each for each in oldest[:place] if self._are_rivals(each, waiter.key)), None)
+        """Whoever finds a child warm, unless a rival before it has let enough go first; else whose turn it is, if there is room for it."""
+        line = self._in_turn()
+        for place, waiter in enumerate(line):
+            if self._is_warm(waiter.key, waiter.ahead):
+                rival = next((each for each in line[:place] if self._are_rivals(each, waiter.key)), None)
                 if rival is None or rival.lets_pass():
                     return waiter
-        return oldest[0] if oldest and self._has_room(*oldest[0].asks) else None
+        return line[0] if line and self._has_room(line[0].key, line[0].ahead) else None

@@ -56,6 +56,7 @@ class Received:
     def __init__(self, max_tokens: int, secret: str = "") -> None:
         self.max_tokens, self.secret = max_tokens, secret
         self.counts: dict[str, int] = {}
+        self.is_counted = False
         self.blocks: dict[int, tuple[str, list[str]]] = {}
         self.stop: str | None = None
         self.is_whole = False
@@ -67,7 +68,7 @@ class Received:
         """The body of an answer that isn't streamed."""
         if message.get("type") != "message" or not isinstance(message.get("content"), list):
             raise Nonsense("it is no message")
-        self._count(message.get("usage"))
+        self._count(message.get("usage"), is_last=True)
         for index, block in enumerate(message["content"]):
             if isinstance(block, Mapping):
                 self._open(index, block)
@@ -81,15 +82,15 @@ class Received:
         self.events += 1
         match event:
             case {"type": "message_start", "message": Mapping() as message}:
-                self._count(message.get("usage"))
+                self._count(message.get("usage"), is_last=False)
             case {"type": "content_block_start", "index": int() as index, "content_block": Mapping() as block}:
                 self._open(index, block)
             case {"type": "content_block_delta", "index": int() as index, "delta": Mapping() as delta}:
                 self._add(index, delta.get("partial_json", delta.get("text", "")))
             case {"type": "message_delta"}:
-                self._count(event.get("usage"))
                 last = event.get("delta")
                 self._stop(last.get("stop_reason") if isinstance(last, Mapping) else None)
+                self._count(event.get("usage"), is_last=self.stop is not None)
             case {"type": "message_stop"}:
                 self.is_whole = True
             case {"type": "error"}:
@@ -113,12 +114,13 @@ class Received:
     def _stop(self, reason: Any) -> None:
         self.stop = reason if isinstance(reason, str) or reason is None else "it is no text"
 
-    def _count(self, usage: Any) -> None:
-        """Later counts stand for the whole call so far, and take the place of earlier ones."""
+    def _count(self, usage: Any, *, is_last: bool) -> None:
+        """Later counts stand for the whole call so far, and take the place of earlier ones; what came out is only known where the answer ends."""
         for name, theirs in _COUNTS.items():
             count = usage.get(theirs) if isinstance(usage, Mapping) else None
             if type(count) is int and 0 <= count <= _MOST_TOKENS:
                 self.counts[name] = count
+                self.is_counted = self.is_counted or (is_last and name == "output")
 
     # --- giving out ---
 
@@ -141,7 +143,8 @@ class Received:
         return Unanswered(cause, message, tokens=tokens)
 
     def _tokens(self) -> Tokens | None:
-        return Tokens(**self.counts) if {"input", "output"} <= self.counts.keys() else None
+        """None as well where only the count was given with which a stream begins."""
+        return Tokens(**self.counts) if self.is_counted and "input" in self.counts else None
 
     def _text(self) -> str:
         """What the tool was given; of an answer without it, its words."""

@@ -9,11 +9,12 @@ from uuid import UUID
 
 from agents import grants, layers, registry, uses
 from agents.prices import Used
-from agents.stops import InForce, Stops
+from agents.registry import Behalf
+from agents.stops import InForce, Place, Stops
 from audit import clock
 from runs import store
 from runs.adapters import commands, http, inline, models
-from runs.adapters.children import Broken, Children, Job, MayGo, OnCall, OnProgress, Returned
+from runs.adapters.children import Broken, Children, Job, MayGo, OnCall, OnProgress, Returned, Share
 from runs.boundary.admission import IN_CHILDREN, admit, decided, layers_of, withdrawn
 from runs.boundary.around import Around
 from runs.boundary.standing import Stands
@@ -51,6 +52,16 @@ class Boundary:
         self._noted: dict[uses.Used, datetime] = {}
         self.stops = Stops()
         self.around = Around()
+
+    def take_up(self, run: UUID, line: Sequence[Place], behalf: Behalf | None, *, priority: int) -> None:
+        """It is driven here: what bounds its calls, and in whose name they ask for children. The line begins with the run itself."""
+        self.around.take(run, line, behalf)
+        if line:
+            self.children.join(run, Share(line[0].team, line[0].pipeline, float(store.WEIGHTS[priority])))
+
+    def leave(self, run: UUID) -> None:
+        self.around.leave(run)
+        self.children.leave(run)
 
     def admit(self, request: Request, account: Account, *, now: datetime) -> Refusal | Ask | None:
         """As `admit`, over what this process knows. What it admits of an agent with a pace, it counts from now on."""

@@ -114,6 +114,10 @@ class WaitKind(StrEnum):
     STOPPED = "stopped"
 
 
+UNFORESEEN_WAITS: Final = {WaitKind.UNRESOLVED: 2, WaitKind.APPROVAL: 4, WaitKind.STOPPED: 4}
+"""To these any run may come, whatever its release says: with the oldest engine that knows them. From then on its run needs that one."""
+
+
 class WaitState(StrEnum):
     OPEN = "open"
     ANSWERED = "answered"

@@ -104,10 +104,18 @@ def _is_undone(steps: Mapping[str, Step], step: Step) -> bool:
     return undo is not None and undo.state is StepState.RETURNED
 
 
+def _why_not_below(step: Step) -> str:
+    if step.state is not StepState.RETURNED:
+        return "its own run says what it has undone"
+    if isinstance(step.node, ShareNode):
+        return "irreversible: it has no compensation"
+    return "irreversible: what a child run has done is not undone once it has ended well"
+
+
 def _why_not(steps: Mapping[str, Step], step: Step, outcome: Outcome) -> str:
     undo = steps.get(UNDO + step.key)
     if isinstance(step.node, PipelineNode | ShareNode):
-        return "irreversible: it has no compensation" if step.state is StepState.RETURNED else "its own run says what it has undone"
+        return _why_not_below(step)
     if undo is not None:
         return f"its compensation {undo.state}"
     if step.state is not StepState.RETURNED:

@@ -5,9 +5,9 @@ Values (input, result, failure) lie in the ledger's openings; here stand digests
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Final, Self
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Self
 from uuid import UUID
 
 from django.db import models
@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from agents.models import Pipeline, Release, Team
 from agents.validation import DEEPEST
-from audit import reports
+from audit import clock, reports
 from audit.actors import READ, Actor
 from audit.identity import new_id
 from runs.engine.states import (
@@ -221,6 +221,7 @@ class Run(models.Model):
             models.Index(fields=["wake_at"], name="run_wakes", condition=Q(state=RunState.WAITING.value)),
             models.Index(fields=["engine_abi"], name="run_of_engine", condition=Q(state__in=_LIVE)),
             models.Index(fields=["deadline_at"], name="run_deadline", condition=Q(state__in=_LIVE)),
+            models.Index(fields=["attempt"], name="run_doubted", condition=Q(attempt__gte=3, state__in=_LIVE)),  # as `store.claims` says it
             models.Index(fields=["lease_owner"], name="run_owner", condition=Q(lease_owner__isnull=False)),
             models.Index(fields=["pipeline", "-created_at"], name="run_of_pipeline"),
             models.Index(fields=["-created_at", "-id"], name="run_newest"),
@@ -278,29 +279,34 @@ class Run(models.Model):
 
 _OF_A_FAILURE: Final = ("cause", "owner", "team")
 HELD_AGAINST_THE_LEDGER: Final = (
-    *("id", "state", "outcome", "integrity", "as_of", "seq", "result_digest"),
+    *("id", "state", "outcome", "integrity", "as_of", "finished_at", "seq", "result_digest"),
     *(f"failure_{name}" for name in _OF_A_FAILURE),
 )
 """The columns that `integrity_of` reads."""
+CLOCKS_APART: Final = timedelta(days=1)
+"""A worker's clock says when a run ended, the database's when that was written. They need not agree; so far apart they are not."""
 
 
-def integrity_of(runs: Iterable[Run]) -> dict[UUID, Integrity]:
-    """Compare each run's outcome, failure, as-of instant and stored result with its finishing entry. A live run must have none."""
+def integrity_of(runs: Iterable[Run], bodies: Mapping[UUID, dict[str, Any]] | None = None) -> dict[UUID, Integrity]:
+    """Compare each run's outcome, failure, as-of instant and stored result with its finishing entry. A live run must have none.
+
+    `bodies` are their last entries, where the caller has read them. What the others state is not looked at: `runs.services.comparing` does that.
+    """
     listed = list(runs)
-    bodies = reports.bodies_at([(run.id, run.seq) for run in listed])
+    bodies = reports.bodies_at([(run.id, run.seq) for run in listed]) if bodies is None else bodies
     digests = reports.opened_digests(bodies.values(), "result")
     stored = {run: digests.get(UUID(body["id"])) for run, body in bodies.items()}
     return {run.id: _integrity(run, bodies.get(run.id), stored.get(run.id)) for run in listed}
 
 
-def _integrity(run: Run, body: dict[str, object] | None, stored: str | None) -> Integrity:
+def _integrity(run: Run, body: dict[str, Any] | None, stored: str | None) -> Integrity:
     if run.integrity == Integrity.BROKEN or body is None:
         return Integrity.BROKEN
     facts = body["facts"]
     finished = body["verb"] == Verb.RUN_FINISHED
     if run.state != RunState.FINISHED:
         return Integrity.BROKEN if finished else Integrity.INTACT
-    if not finished or not isinstance(facts, dict):
+    if not finished or run.finished_at is None or run.finished_at > clock.from_text(body["at"]) + CLOCKS_APART:
         return Integrity.BROKEN
     failed = facts["failure"] or dict.fromkeys(_OF_A_FAILURE)
     said = (facts["outcome"], facts["as_of"], facts["result"] or "", stored or "", *(failed[name] or "" for name in _OF_A_FAILURE))

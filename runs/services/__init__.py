@@ -5,6 +5,7 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 
 from .answering import Settlement, send_signal, settle_call, why_not
 from .asked import asked_of
+from .comparing import held_whole
 from .containing import is_uncontained
 from .deciding import HeldWait, answer_held, hold_wait, note_held
 from .ending import end_unattended
@@ -65,6 +66,7 @@ __all__ = [
     "find_run",
     "find_wait",
     "heed_stops",
+    "held_whole",
     "hold_wait",
     "how_to_name",
     "is_uncontained",

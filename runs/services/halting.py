@@ -24,7 +24,7 @@ from audit.ledger import Draft
 from runs import queue, store
 from runs.engine.limits import left_ms
 from runs.engine.patterns.waits import STOPPED_FOR
-from runs.engine.states import Integrity, RunState, Verb, WaitKind
+from runs.engine.states import UNFORESEEN_WAITS, Integrity, RunState, Verb, WaitKind
 from runs.engine.values import instant_text
 from runs.errors import AlreadyAnswered, NotWaiting
 from runs.models import Run, RunQuerySet, Wait
@@ -105,7 +105,8 @@ def _parked(run_id: UUID, stop: InForce, actor: Actor) -> bool:
         until = min(now + STOPPED_FOR, run.lifetime_until or now + STOPPED_FOR)
         left = left_ms(run.deadline_at, now)
         head = ledger.head_of(run.id)
-        changes = {"state": RunState.WAITING, "wake_at": until, "deadline_at": until, "remaining_ms": left, "seq": F("seq") + 1}
+        needs = max(run.engine_abi, UNFORESEEN_WAITS[WaitKind.STOPPED])
+        changes = {"state": RunState.WAITING, "wake_at": until, "deadline_at": until, "remaining_ms": left, "seq": F("seq") + 1, "engine_abi": needs}
         Run.objects.filter(id=run.id).update(**changes)
         Wait.objects.create(id=new_id(), run=run, kind=WaitKind.STOPPED, subject=stop.subject, opened_at=now, expires_at=until)
         ledger.record([_waiting(run, until, left, actor)], now=now, heads={run.id: head})

@@ -18,7 +18,7 @@ from runs.engine.values import instant_text
 from runs.errors import UnknownRun
 from runs.models import Call, Run, RunQuerySet, Step, Wait
 from runs.models.run import integrity_of
-from runs.services import phrases, relatives
+from runs.services import comparing, phrases, relatives
 from runs.services.containing import observing
 from runs.services.waits import WantedWaits, cause_in_vain, unanswered, wait_records, waited_seconds, waits_wanted
 
@@ -88,7 +88,8 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
     """
     now = clock.now()
     steps, calls = _steps_and_calls(run, only)
-    finish = reports.bodies_at([(run.id, run.seq)]).get(run.id) if run.outcome else None
+    evidence = comparing.evidence_of([run], only=None if only is None else [step.key for step in steps])[run.id]
+    finish = evidence.last if run.outcome else None
     told = reports.told_openings_of([entry for entry in _entries(run, steps, calls, finish) if entry is not None])
     opened = told.values
     end = opened.get(UUID(finish["id"]), {}) if finish is not None else {}
@@ -99,7 +100,8 @@ def run_document(run: Run, *, actor: Actor, only: Collection[int] | None = None)
     waited = waited_seconds(run)
     judged = [step for step in steps if step.judges]
     verdict = opened.get(judged[-1].result_entry, {}).get("result") if judged and judged[-1].result_entry else None
-    [(_, effective)] = phrases.with_waits([(run, run.effective(now, _integrity(run, finish, verdict, told)))])
+    integrity = _integrity(run, verdict, told.contradicted, evidence, steps)
+    [(_, effective)] = phrases.with_waits([(run, run.effective(now, integrity))])
     return {
         **_header(run, effective),
         "input": opened.get(run.input_entry, {}).get("input"),
@@ -128,12 +130,15 @@ def _steps_and_calls(run: Run, only: Collection[int] | None) -> tuple[list[Step]
     return rows, list(calls.filter(step__in=[row.key for row in rows]))
 
 
-def _integrity(run: Run, finish: Mapping[str, Any] | None, verdict: Any, told: reports.Openings) -> Integrity:
-    """As every list says it, and also whether the verdict on show is the one that ended the run, and every value what its entry committed to."""
-    bound = None if finish is None else finish["facts"].get("verdict")
-    if told.contradicted or (bound is not None and (verdict is None or canonical.digest(verdict) != bound)):
+def _integrity(run: Run, verdict: Any, contradicted: Collection[UUID], evidence: comparing.Evidence, steps: Sequence[Step]) -> Integrity:
+    """As every list says it, and also whether the verdict on show is the one that ended the run, every value what its entry committed to, and
+    every fact what an entry states."""
+    bound = None if evidence.last is None or not run.outcome else evidence.last["facts"].get("verdict")
+    if contradicted or (bound is not None and (verdict is None or canonical.digest(verdict) != bound)):
         return Integrity.BROKEN
-    return integrity_of([run])[run.id]
+    if comparing.differs(run, evidence, steps):
+        return Integrity.BROKEN
+    return integrity_of([run], {} if evidence.last is None else {run.id: evidence.last})[run.id]
 
 
 def _header(run: Run, effective: Effective) -> dict[str, Any]:

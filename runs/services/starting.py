@@ -23,7 +23,7 @@ from runs.engine import planner
 from runs.engine.states import SPREAD, Integrity, RunState, Verb
 from runs.errors import BadInput, IdempotencyConflict, NotReverifiable, Overloaded, Stopped, TooManyQueued
 from runs.models import Run
-from runs.models.run import integrity_of
+from runs.services.comparing import held_whole
 from runs.services.reading import find_run, require_member
 from runs.services.refusals import record_refusal, refused_lookups
 from runs.services.stops import refuse_stopped
@@ -102,7 +102,7 @@ def _refuse_unjudgeable(old: Run) -> None:
         raise NotReverifiable(f"run {old.id} did some items of a loop of run {old.parent_run_id}, which has all of them judged: judge that one again")
     if old.state != RunState.FINISHED or not old.result_digest:
         raise NotReverifiable(f"run {old.id} is {old.outcome or old.state} and has no result that could be judged again")
-    if integrity_of([old])[old.id] is Integrity.BROKEN:
+    if held_whole([old])[old.id] is Integrity.BROKEN:
         raise NotReverifiable(f"run {old.id} is broken: its rows and its ledger entries differ, so nobody knows what would be judged")
 
 

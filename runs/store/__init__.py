@@ -3,8 +3,9 @@
 Used by the worker, use-cases and sweeps. Decides nothing: what changes was decided by the engine.
 """
 
-from .claims import MAX_ATTEMPTS, claim, family_at_work, forfeit_lease, heartbeat, look, release_lease
+from .claims import MAX_ATTEMPTS, TOGETHER, claim, family_at_work, forfeit_lease, heartbeat, look, release_lease
 from .committer import Committer
+from .fairness import WEIGHTS
 from .lines import above as lines_above
 from .lines import hand_of
 from .loading import Loaded, Problem, load, load_rows, plan_of, plan_of_run
@@ -15,6 +16,8 @@ from .writing import commit, settle_late, take_back
 
 __all__ = [
     "MAX_ATTEMPTS",
+    "TOGETHER",
+    "WEIGHTS",
     "Approval",
     "CallOpened",
     "CallRecord",

@@ -22,6 +22,11 @@ from runs.store.fairness import Place, Queue
 MAX_ATTEMPTS = 5
 """Claims without a committed transition between them. A run that kills its worker that often ends as `lost`."""
 
+DOUBTED: Final = 3
+"""After so many claims in vain a run that has begun is taken apart from most others, which its worker's death would cost an attempt as well."""
+TOGETHER: Final = 8
+"""So many of these a worker drives at once; one alone where it was claimed in vain once more."""
+
 _ABIS: Final = ", ".join(map(str, sorted(SUPPORTED_ABIS)))
 # As `Run.objects.ready` says it (a test holds one beside the other): the ORM would take longer to write it than a database to do it.
 _READY: Final = (
@@ -42,11 +47,20 @@ class Look:
     finished: bool
 
 
-def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | None = None, held: Mapping[Place, int] | None = None) -> list[Run]:
+def claim(
+    *,
+    owner: UUID,
+    ttl: timedelta,
+    limit: int,
+    only: Collection[UUID] | None = None,
+    held: Mapping[Place, int] | None = None,
+    attempts: Collection[int] = (),
+) -> list[Run]:
     """Take up to `limit` ready runs as they are now. A conditional update each, so two workers never hold one fence.
 
-    Oldest first; with `held` (how many runs of each team and pipeline the caller drives) those that have begun come first, and the
-    rest of the room is shared fairly between those that wait for it. With `only`, a run that was started for this owner is ready too.
+    Oldest first; with `held` (how many runs of each team and pipeline the caller drives) the room is shared fairly between those that wait for it,
+    and of each pipeline those that have begun come first. `attempts`: those of the runs that it drives and that have made no progress since they were
+    claimed: of doubted ones it is given few. With `only`, a run that was started for this owner is ready too.
     """
     kept_for = None if only is None else owner
     ready, now = _READY if kept_for is None else _OR_KEPT, clock.now()
@@ -54,12 +68,11 @@ def claim(*, owner: UUID, ttl: timedelta, limit: int, only: Collection[UUID] | N
         return []  # a worker looks several times a second, and must not take the one write lock each time for nothing
     with bulk.atomic():
         now = clock.now()
-        if held is None:
-            found = _taken(owner, now, now + ttl, [_Part(_among(only), [bulk.adapted(run) for run in only or ()] * 2, limit)], kept_for)
+        if only is not None:
+            parts = [_Part(_among(only), [bulk.adapted(run) for run in only] * 2, limit)]
         else:
-            found = _taken(owner, now, now + ttl, [_Part(" AND state <> 'queued'", [], limit)])
-            parts = _fair_parts(held, limit - len(found))
-            found += _taken(owner, now, now + ttl, parts) if parts else []
+            parts = [*_doubted_parts(attempts, limit), *([_Part(_SOUND, [], limit)] if held is None else _fair_parts(held, limit))]
+        found = _taken(owner, now, now + ttl, parts, kept_for) if parts else []
         return sorted(found, key=lambda run: run.created_at)
 
 
@@ -72,10 +85,10 @@ class _Part:
     limit: int
 
 
-def _among(only: Collection[UUID] | None) -> str:
+def _among(only: Collection[UUID]) -> str:
     """These runs and those below them; each is named twice."""
-    marks = ", ".join(["%s"] * len(only or ())) or "NULL"
-    return "" if only is None else f" AND (id IN ({marks}) OR root_run_id IN ({marks}))"
+    marks = ", ".join(["%s"] * len(only)) or "NULL"
+    return f" AND (id IN ({marks}) OR root_run_id IN ({marks}))"
 
 
 def _taken(owner: UUID, now: datetime, until: datetime, parts: Sequence[_Part], kept_for: UUID | None = None) -> list[Run]:
@@ -96,11 +109,30 @@ def _taken(owner: UUID, now: datetime, until: datetime, parts: Sequence[_Part], 
     return bulk.instances(Run, bulk.statement(sql, [*given, bulk.adapted(owner), bulk.adapted(until), *known]))
 
 
-_QUEUED: Final = f"FROM runs_run WHERE pipeline_id = p.id AND state = 'queued' AND {_READY}"
+_SOUND: Final = f" AND attempt < {DOUBTED}"
+# As its index says it, which SQLite then takes.
+_STATES: Final = ", ".join(f"'{state}'" for state in sorted(LIVE_RUN))
+_DOUBTED: Final = f"attempt >= {DOUBTED} AND state IN ({_STATES})"
+
+
+def _doubted_parts(attempts: Collection[int], room: int) -> list[_Part]:
+    """A claim counts as an attempt, so what is driven here has one more than what is looked for."""
+    if not bulk.statement(f"SELECT 1 FROM runs_run WHERE {_DOUBTED} LIMIT 1", []):  # noqa: S608 - our own names
+        return []
+    few, alone = sum(each == DOUBTED + 1 for each in attempts), sum(each > DOUBTED + 1 for each in attempts)
+    bounds = ((f"attempt > {DOUBTED}", 1 - alone), (f"attempt = {DOUBTED}", TOGETHER - few))
+    return [_Part(f" AND {_DOUBTED} AND {which}", [], min(most, room)) for which, most in bounds if most > 0]
+
+
+_QUEUED: Final = f"FROM runs_run WHERE pipeline_id = p.id AND state = 'queued' AND {_READY}{_SOUND}"
 # In the order of the index of queued runs: without it PostgreSQL looks for the few of a pipeline through all the others.
 _HEADS: Final = (
     f"SELECT p.team_id, p.id, r.priority, (SELECT count(*) FROM (SELECT 1 AS one {_QUEUED} ORDER BY created_at LIMIT %s) AS ready) "  # noqa: S608 - our own names
     f"FROM agents_pipeline p JOIN runs_run r ON r.id = (SELECT id {_QUEUED} ORDER BY created_at LIMIT 1)"
+)
+# Few are ready that have begun: those whose wait has ended since the last look, and those whose worker has died.
+_BEGUN: Final = (
+    f"SELECT team_id, pipeline_id, max(priority), count(*) FROM runs_run WHERE state <> 'queued' AND {_READY}{_SOUND} GROUP BY team_id, pipeline_id"  # noqa: S608
 )
 
 
@@ -109,10 +141,20 @@ def _fair_parts(held: Mapping[Place, int], room: int) -> list[_Part]:
     if room <= 0:
         return []
     ready = _ready(clock.now())
-    rows = bulk.statement(_HEADS, [*ready, room, *ready])
-    queues = [Queue(_key(team), _key(pipeline), priority, many) for team, pipeline, priority, many in rows]
-    wanted = fairness.shares(queues, held, room)
-    return [_Part(" AND state = 'queued' AND pipeline_id = %s", [bulk.adapted(pipeline)], count) for pipeline, count in wanted.items()]
+    begun = {_key(row[1]): row for row in bulk.statement(_BEGUN, ready)}
+    queued = {_key(row[1]): row for row in bulk.statement(_HEADS, [*ready, room, *ready])}
+    wanted = fairness.shares([_queue(begun.get(pipeline), queued.get(pipeline)) for pipeline in begun | queued], held, room)
+    parts = []
+    for pipeline, count in wanted.items():
+        first = min(count, begun[pipeline][3]) if pipeline in begun else 0
+        parts += [("<>", pipeline, first), ("=", pipeline, count - first)]
+    which = f" AND state {{}} 'queued' AND pipeline_id = %s{_SOUND}"
+    return [_Part(which.format(sign), [bulk.adapted(pipeline)], most) for sign, pipeline, most in parts if most]
+
+
+def _queue(begun: Sequence[Any] | None, queued: Sequence[Any] | None) -> Queue:
+    team, pipeline, priority, _ = queued or begun or ()
+    return Queue(_key(team), _key(pipeline), priority, sum(row[3] for row in (begun, queued) if row is not None))
 
 
 def _key(value: Any) -> UUID:

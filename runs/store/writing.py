@@ -4,6 +4,7 @@ The run rows come first, in id order; a stale one is left out and never fails it
 use-cases and sweeps; decides nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -19,7 +20,7 @@ from audit.actors import Actor
 from audit.identity import new_id
 from audit.ledger import Draft, Head
 from runs.engine.commands import Fact
-from runs.engine.states import CallState, RunState, Verb, WaitState
+from runs.engine.states import UNFORESEEN_WAITS, CallState, RunState, Verb, WaitState
 from runs.engine.values import Failure, Waiting
 from runs.engine.values import Step as StepValue
 from runs.models import Call, Run, Step, Wait
@@ -120,6 +121,7 @@ def _write(
     steps = [_new_step(each, step, notes[each.run]) for each in written for step in each.move.opened]
     calls = [_new_call(each.run, opened, notes[each.run], now) for each in written for opened in each.opened]
     waits = _new_waits(written, notes)
+    _need_engines(written)
     heads = ledger.record(
         [*(draft for each in written for draft in notes[each.run].drafts), *first],
         now=now,
@@ -235,6 +237,17 @@ def _new_waits(written: Sequence[Transition], notes: dict[UUID, _Notes]) -> list
     return [_new_wait(each.run, step, step.wait, notes[each.run]) for each in written for step in each.move.now_waiting if step.wait is not None]
 
 
+def _need_engines(written: Sequence[Transition]) -> None:
+    """Older engines leave alone what waits for something that they don't know."""
+    needed = defaultdict[int, list[UUID]](list)
+    for each in written:
+        abis = [UNFORESEEN_WAITS[step.wait.kind] for step in each.move.now_waiting if step.wait is not None and step.wait.kind in UNFORESEEN_WAITS]
+        if abis:
+            needed[max(abis)].append(each.run)
+    for abi, runs in needed.items():
+        Run.objects.filter(id__in=runs, engine_abi__lt=abi).update(engine_abi=abi)
+
+
 def _new_wait(run: UUID, step: StepValue, wait: Waiting, notes: _Notes) -> list[Any]:
     failure = notes.of([Verb.STEP_WAITING], f"step:{step.key}")
     return [new_id(), run, step.key, wait.kind, wait.subject, WaitState.OPEN, wait.opened_at, wait.until, wait.look_at, wait.goes_on, failure, ""]
@@ -279,16 +292,18 @@ def _call_row(settled: CallSettled, entry: UUID | None, now: datetime) -> list[A
 def settle_late(run: UUID, team: str, settled: Sequence[CallSettled], actor: Actor) -> int:
     """Write the calls' own truth for a run that somebody else holds or that has finished; returns how many were written.
 
-    Money and evidence are never dropped: conditional on the call being dispatched, entries with the run and no seq.
+    Money and evidence are never dropped: conditional on the call being dispatched, entries with the run and no seq. That it never went out is no
+    end of a call that another worker has sent since.
     """
     with transaction.atomic(durable=True):
         family.lock([run])
         Run.objects.filter(id=run).update(revision=F("revision") + 1)
         now = clock.now()
-        drafts = {each.call.key: _late_draft(run, team, _with_answer(each), actor) for each in settled}
-        rows = [_call_row(each, drafts[each.call.key].id if "response" in drafts[each.call.key].openings else None, now) for each in settled]
+        ends = [each for each in settled if each.call.state != CallState.REFUSED or not _is_sent_again(run, each)]
+        drafts = {each.call.key: _late_draft(run, team, _with_answer(each), actor) for each in ends}
+        rows = [_call_row(each, drafts[each.call.key].id if "response" in drafts[each.call.key].openings else None, now) for each in ends]
         done = bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=rows)
-        mine = [each for each in settled if each.call.key in done]
+        mine = [each for each in ends if each.call.key in done]
         _return_reservations(run, mine)
         ledger.record([drafts[each.call.key] for each in mine], now=now)
         ledger.charge([each.charge for each in mine if each.charge is not None], now=now)
@@ -306,12 +321,16 @@ def take_back(run: UUID, team: str, ends: Sequence[CallSettled], actor: Actor) -
         now = clock.now()
         given_up = Call.objects.filter(key__in=[each.call.key for each in ends], state__in=_NOT_DONE, cost_nano__gt=0)
         mine = [each for each in ends if each.call.key in set(given_up.values_list("key", flat=True))]
-        unsent = {each.call.id: each for each in mine if not reports.is_said_of(f"call:{each.call.key}", Verb.CALL_RESENT, run=run)}
+        unsent = {each.call.id: each for each in mine if not _is_sent_again(run, each)}
         back = ledger.take_back(unsent, now=now)
         Call.objects.filter(id__in=back).update(cost_nano=0)
         Run.objects.filter(id=run).update(spent_nano=F("spent_nano") - sum(back.values()))
         family.pay_late(run, -sum(back.values()))
         ledger.record([_late_draft(run, team, _corrected(unsent[call], amount), actor) for call, amount in back.items()], now=now)
+
+
+def _is_sent_again(run: UUID, end: CallSettled) -> bool:
+    return reports.is_said_of(f"call:{end.call.key}", Verb.CALL_RESENT, run=run)
 
 
 def _corrected(end: CallSettled, back_nano: int) -> Fact:

@@ -54,7 +54,7 @@ class Driver:
         self.attempt = loaded.run.attempt
         self.calls = store.call_records(loaded.calls.values())
         self.responses = dict(loaded.responses)
-        self.tools.boundary.around.take(self.run, loaded.line, loaded.behalf)
+        self.tools.boundary.take_up(self.run, loaded.line, loaded.behalf, priority=loaded.run.priority)
 
     @property
     def parked(self) -> bool:
@@ -82,7 +82,7 @@ class Driver:
     async def _let_go(self) -> None:
         """Nobody goes on here. What was answered, written or not, is written as the calls' own truth: conditional on each being dispatched."""
         await self.performing.drop_all()
-        self.tools.boundary.around.leave(self.run)
+        self.tools.boundary.leave(self.run)
         answered = [each for each in (*self._closing, *self._arrived()) if self._is_news(each)]
         ends = {each.call.key: each for each in reversed([*answered, *self._left])}
         if ends:

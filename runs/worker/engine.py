@@ -199,7 +199,9 @@ class Engine:
         if not room or wanted == frozenset():
             return 0
         sent = time.monotonic()
-        runs, read = await self._call(self._claimed, room, wanted, self._held() if self._is_crowded else None)
+        runs, read = await self._call(
+            self._claimed, room, wanted, self._held() if self._is_crowded else None, [driver.attempt for driver in self._live()]
+        )
         self._is_crowded = len(runs) >= room
         if not runs:
             return 0
@@ -213,11 +215,13 @@ class Engine:
         """How many runs of each team and pipeline are driven here: where more wait than there is room for, the room is shared."""
         return Counter((driver.loaded.run.team_id, driver.loaded.run.pipeline_id) for driver in self._live())
 
-    def _claimed(self, room: int, wanted: Collection[UUID] | None, held: Counter[tuple[UUID, UUID]] | None) -> tuple[list[Run], _Read | None]:
+    def _claimed(
+        self, room: int, wanted: Collection[UUID] | None, held: Counter[tuple[UUID, UUID]] | None, attempts: list[int]
+    ) -> tuple[list[Run], _Read | None]:
         """In a committer thread: claimed and read in one visit. What can't be read is looked at run by run."""
         # Before the claim: a child that ends after this look has made its parent ready, and the next claim finds that one.
         self._family_at_work = wanted is not None and store.family_at_work(wanted)
-        runs = store.claim(owner=self.id, ttl=self.options.ttl, limit=room, only=wanted, held=None if wanted is not None else held)
+        runs = store.claim(owner=self.id, ttl=self.options.ttl, limit=room, only=wanted, held=held, attempts=attempts)
         try:
             return runs, self._read(runs) if runs else None
         except Exception as error:  # noqa: BLE001 - it comes again, and is dealt with there
@@ -310,7 +314,7 @@ class Engine:
             self._room.set()  # room for another, or perhaps the end
         if self._driving.get(driver.run) is task:
             del self._driving[driver.run]
-            self.tools.boundary.around.leave(driver.run)
+            self.tools.boundary.leave(driver.run)
             if self.options.only is None:
                 self._drivers.pop(driver.run, None)
         log.info("run %s: %s", driver.run, "finished" if driver.finished else "no longer driven here")

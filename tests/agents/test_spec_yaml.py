@@ -97,6 +97,28 @@ def test_yaml_beyond_the_strict_subset_is_refused_with_its_line(text: str | byte
     assert any(at == line and words in message for at, message in said(text)), said(text)[:3]
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("input: !!python/object:os.system x", "the tag tag:yaml.org,2002:python/object:os.system"),
+        ("purpose: !!str 5", "the tag tag:yaml.org,2002:str"),
+        ("purpose: !a {b: c}", "the tag !a"),
+        ("accountable: *a", "the alias *a"),
+        ("verify: !a b", "the tag !a"),
+        ("criteria: {one: !a [b]}", "the tag !a"),
+        ("permissions: [!a b]", "the tag !a"),
+    ],
+)
+def test_a_value_whose_tag_or_alias_is_refused_is_not_judged_as_well(line: str, words: str) -> None:
+    ((at, message),) = said(f"{PIPELINE.format('{}')}{line}\n")
+    assert (at, message.partition(" is not supported")[0]) == (9, words)
+
+
+def test_what_stands_in_a_tagged_mapping_is_judged_all_the_same() -> None:
+    found = said(f"{PIPELINE.format('{}')}limits: !a {{cots: 1 USD}}\nverify: !a b\n")
+    assert [(at, "did you mean 'cost'" in message) for at, message in found] == [(9, False), (9, True), (10, False)]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_no_bytes_crash_the_reader(data: bytes) -> None:

@@ -12,8 +12,8 @@ from django.db.models import Sum
 
 from audit import reports
 from audit.models import Charge, Entry
+from runs import services
 from runs.models import Call, Run, Wait
-from runs.models.run import integrity_of
 from tests.chaos import workload
 
 ONCE = frozenset({"runs.step.returned", "runs.step.judged", "runs.run.finished", "runs.call.confirmed", "runs.run.queued", "runs.wait.answered"})
@@ -55,7 +55,7 @@ def unsound(order: Order) -> Iterator[str]:
     """What of its record does not fit together."""
     run = Run.objects.get(id=order.run.id)
     yield from (f"{_named(order)}: {problem}" for problem in reports.chain_problems(run.id))
-    if integrity_of([run])[run.id] != "intact":
+    if services.held_whole([run])[run.id] != "intact":
         yield f"{_named(order)} is broken"
     charged = Charge.objects.filter(run=run.id).aggregate(sum=Sum("amount_nano"))["sum"] or 0
     if run.spent_nano != charged:

@@ -1,6 +1,7 @@
 """What is seen from outside: probes that tell nobody anything, and outcomes and figures for whoever may see them."""
 
 import re
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,28 @@ def test_a_process_before_a_migration_is_not_ready(readiness: probes.Readiness) 
 
 
 @pytest.mark.django_db
+def test_while_nobody_hears_from_the_database_it_is_not_ready_for_long(readiness: probes.Readiness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "KEPT_S", 0.0)
+    assert readiness.why_not() is None
+    entered, answers = threading.Event(), threading.Event()
+
+    def hangs() -> str | None:
+        entered.set()
+        answers.wait(20)
+        return None
+
+    monkeypatch.setattr(readiness, "_look", hangs)
+    looker = threading.Thread(target=readiness.why_not)
+    looker.start()
+    assert entered.wait(20) and readiness.why_not() is None  # for some seconds the answer before
+    monkeypatch.setattr(probes, "HANGS_S", 0.0)
+    assert readiness.why_not() == "the database doesn't answer"
+    answers.set()
+    looker.join(20)
+    monkeypatch.setattr(probes, "HANGS_S", 5.0)
+    assert readiness.why_not() is None
+
+
 def test_why_it_is_not_ready_names_no_host(readiness: probes.Readiness, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Any) -> None:
         raise DatabaseError("connection to server at db.internal failed for user orchestra")

@@ -149,11 +149,14 @@ def test_the_child_s_past_is_the_parent_s(path: Path) -> None:
     assert child_of(run).as_of == run.as_of
 
 
+CHILDS = "irreversible: what a child run has done is not undone once it has ended well"
+
+
 def test_an_act_in_a_child_is_irreversible_from_above(path: Path) -> None:
     acting = pipeline("inner", "- {id: acts, agent: actor, with: {}}")
     steps = ("- {id: sub, pipeline: inner, with: {}}", "- {id: breaks, agent: loser, with: {}}")
     _, said = ran(path, acting, steps=steps)
-    assert (said["undone"], said["not_undone"]) == ([], [{"step": "sub", "why": "irreversible: it has no compensation"}])
+    assert (said["undone"], said["not_undone"]) == ([], [{"step": "sub", "why": CHILDS}])
     assert "not_undone" in said
 
 

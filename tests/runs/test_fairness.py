@@ -1,5 +1,6 @@
 """Many runs and little room: whoever floods takes what the others leave."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,6 +15,7 @@ from runs import store
 from runs.models import Run
 from runs.store import fairness
 from runs.store.fairness import Queue
+from runs.worker import Engine, EngineOptions
 from tests import pipelines
 from tests.pipelines import agent
 
@@ -69,11 +71,20 @@ def test_a_flood_leaves_the_others_their_places(two: Callable[[int, int], tuple[
 
 
 @pytest.mark.django_db(transaction=True)
-def test_runs_that_have_begun_come_before_those_that_have_not(two: Callable[[int, int], tuple[UUID, UUID]]) -> None:
-    two(3, 1)
+def test_of_a_pipeline_runs_that_have_begun_come_before_those_that_have_not(two: Callable[[int, int], tuple[UUID, UUID]]) -> None:
+    flood, _ = two(3, 0)
     begun = Run.objects.latest("created_at")
     Run.objects.filter(id=begun.id).update(state="running", lease_until=clock.now() - timedelta(seconds=1))
     assert [run.id for run in store.claim(owner=uuid4(), ttl=TTL, limit=1, held=Counter())] == [begun.id]
+    assert Counter(run.pipeline_id for run in store.claim(owner=uuid4(), ttl=TTL, limit=9, held=Counter())) == {flood: 2}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_flood_that_has_begun_leaves_the_others_their_places_too(two: Callable[[int, int], tuple[UUID, UUID]]) -> None:
+    """As when a signal that many wait for comes to all of them, or many workers have died."""
+    flood, quiet = two(20, 1)
+    Run.objects.filter(pipeline=flood).update(state="running")
+    assert Counter(run.pipeline_id for run in store.claim(owner=uuid4(), ttl=TTL, limit=8, held=Counter())) == {flood: 7, quiet: 1}
 
 
 UNREADY: dict[str, dict[str, Any]] = {
@@ -101,3 +112,54 @@ def test_who_is_first_in_a_queue_is_the_first_that_can_be_taken(two: Callable[[i
     taken = store.claim(owner=uuid4(), ttl=TTL, limit=2, held=Counter())
     assert Counter(run.pipeline_id for run in taken) == {flood: 1, quiet: 1}
     assert second in taken
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("held", [None, Counter[fairness.Place]()], ids=["room for all", "crowded"])
+def test_runs_that_were_claimed_in_vain_are_taken_apart_from_the_others(
+    two: Callable[[int, int], tuple[UUID, UUID]], held: Counter[fairness.Place] | None
+) -> None:
+    """One of them may be what kills workers: the others must not be lost with it."""
+    flood, _ = two(16, 2)
+    ids = list(Run.objects.filter(pipeline=flood).order_by("created_at").values_list("id", flat=True))
+    Run.objects.filter(id__in=ids[:3]).update(attempt=4, state="running")
+    Run.objects.filter(id__in=ids[3:14]).update(attempt=3, state="running")
+    owner = uuid4()
+    taken = store.claim(owner=owner, ttl=TTL, limit=100, held=held)
+    assert Counter(run.attempt for run in taken) == {5: 1, 4: store.TOGETHER, 1: 4}
+    assert store.claim(owner=owner, ttl=TTL, limit=100, held=held, attempts=[run.attempt for run in taken]) == []
+    gone_on = [run.attempt for run in taken if run.attempt == 5]  # the others have made progress
+    assert Counter(run.attempt for run in store.claim(owner=owner, ttl=TTL, limit=100, held=held, attempts=gone_on)) == {4: 3}
+    assert Counter(run.attempt for run in store.claim(owner=uuid4(), ttl=TTL, limit=100, held=held)) == {5: 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_kills_its_worker_again_and_again_ends_and_takes_no_other_with_it(two: Callable[[int, int], tuple[UUID, UUID]]) -> None:
+    flood, _ = two(12, 1)
+    poison = Run.objects.filter(pipeline=flood).earliest("created_at").id
+    for _ in range(40):
+        owner = uuid4()
+        taken = {run.id for run in store.claim(owner=owner, ttl=TTL, limit=100)}
+        Run.objects.filter(id__in=taken).update(state="running")
+        if poison not in taken:  # what is taken without it gets on, unless it is killed with the rest
+            Run.objects.filter(id__in=taken).update(attempt=0, lease_until=clock.now() + timedelta(hours=1))
+        elif Run.objects.get(id=poison).attempt > store.MAX_ATTEMPTS:
+            break
+        else:
+            store.forfeit_lease(owner=owner)
+    assert max(Run.objects.exclude(id=poison).values_list("attempt", flat=True)) < store.MAX_ATTEMPTS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_of_high_priority_is_done_before_a_flood_that_was_claimed_with_it(tmp_path: Path) -> None:
+    """There is room for all of them to be driven, and one child for their functions."""
+    work = "import time\n\ndef run() -> dict:\n    time.sleep(0.05)\n    return {}\n"
+    for name, priority in (("flood", "low"), ("urgent", "high")):
+        steps = f"- {{id: one, agent: {name}-worker, with: {{}}}}"
+        agents = [agent(f"{name}-worker", "work:run")]
+        pipelines.publish(tmp_path / name, name=name, steps=steps, agents=agents, functions=work, more=f"priority: {priority}")
+    flood = [pipelines.start("flood").id for _ in range(12)]
+    urgent = pipelines.start("urgent").id
+    asyncio.run(Engine(EngineOptions(children=1, idle_s=0.5)).run())
+    ended = list(Run.objects.filter(outcome="verified").order_by("finished_at").values_list("id", flat=True))
+    assert len(ended) == 13 and ended.index(urgent) < len(flood) // 2

@@ -96,6 +96,42 @@ def test_where_no_usage_is_reported_the_bound_is_charged_and_marked(tmp_path: Pa
     assert (charge.amount_nano, charge.estimated) == (reserved(said), True)
 
 
+@pytest.mark.parametrize(
+    "last",
+    [{}, {"usage": None}, {"usage": {}}, {"usage": {"input_tokens": 1_000}}, {"usage": {"output_tokens": None}}, {"usage": {"output_tokens": -1}}],
+    ids=str,
+)
+def test_the_count_with_which_a_stream_begins_is_no_usage_of_its_whole(tmp_path: Path, last: dict[str, Any]) -> None:
+    said, _ = asked(lambda exchange: server.stream(exchange, GOOD, last=last), tmp_path, stream=True)
+    assert said["label"] == "verified"
+    (charge,) = models.charges(said)
+    assert (charge.amount_nano, charge.estimated) == (reserved(said), True)
+
+
+def test_a_count_on_the_way_is_no_usage_of_the_whole_stream(tmp_path: Path) -> None:
+    def behave(exchange: server.Exchange) -> None:
+        event = exchange.event
+
+        def with_a_count_before_its_end(said: Any) -> None:
+            if said["type"] == "message_delta":
+                event({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 5}})
+            event(said)
+
+        exchange.event = with_a_count_before_its_end  # type: ignore[method-assign]
+        server.stream(exchange, GOOD, last={})
+
+    said, _ = asked(behave, tmp_path, stream=True)
+    (charge,) = models.charges(said)
+    assert (charge.amount_nano, charge.estimated) == (reserved(said), True)
+
+
+def test_the_last_event_of_a_stream_corrects_every_count_that_it_gives(tmp_path: Path) -> None:
+    last = {"usage": {"input_tokens": 900, "cache_read_input_tokens": 30, "cache_creation_input_tokens": None, "output_tokens": 150}}
+    said, _ = asked(lambda exchange: server.stream(exchange, GOOD, last=last), tmp_path, stream=True)
+    (charge,) = models.charges(said)
+    assert (charge.amount_nano, charge.estimated) == (models.PRICE.cost_nano(Tokens(900, 30, 8, 150)), False)
+
+
 def test_counts_that_no_answer_can_have_are_no_usage(tmp_path: Path) -> None:
     said, _ = asked(server.replies(GOOD, usage={"input_tokens": 2**70, "output_tokens": -1}), tmp_path)
     (charge,) = models.charges(said)

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from agents.children import Broken, turns
-from runs.adapters.children import MOST_PASSED_OVER, CallError, Children, Job, Place, Returned
+from runs.adapters.children import MOST_PASSED_OVER, CallError, Children, Job, Place, Returned, Share
 
 Make = Callable[[int], Children]
 
@@ -71,6 +71,49 @@ async def test_a_place_goes_to_the_oldest_run(make: Make) -> None:
     assert [each.key for each in served] == ["older"]
     await freed(served[0])
     assert [each.key for each in served] == ["older", "younger"]
+
+
+async def served_in_turn(children: Children, names: dict[int, Share], freeing: int) -> list[str]:
+    """Who is served when these wait for calls of one version, the oldest run first, and one place after the other is freed."""
+    for number, share in names.items():
+        children.join(run(number), share)
+    served = list[Place]()
+    place = children.take_now(run(0), "a")
+    for number in names:
+        await waiting(children, number, "a", served)
+    for _ in range(freeing):
+        await freed(place)
+        place = served[-1]
+    return [f"{each.share.team}/{each.share.pipeline}" for each in served]
+
+
+async def test_a_flood_keeps_no_other_team_and_no_pipeline_of_its_own_team_from_a_place(make: Make) -> None:
+    flood = {number: Share("red", "flood") for number in range(1, 40)}
+    names = flood | {40: Share("red", "other"), 41: Share("blue", "quiet"), 42: Share("blue", "quiet")}
+    served = await served_in_turn(make(1), names, 5)
+    assert served[:4] == ["red/flood", "blue/quiet", "red/other", "blue/quiet"] and set(served[4:]) == {"red/flood"}
+
+
+async def test_of_one_team_a_pipeline_has_turns_by_its_priority(make: Make) -> None:
+    low = {number: Share("red", "low", 1 / 8) for number in range(1, 30)}
+    names = low | {number: Share("red", "normal") for number in range(30, 60)}
+    served = await served_in_turn(make(1), names, 27)
+    assert served.count("red/normal") == 24 and served.count("red/low") == 3
+
+
+async def test_who_holds_places_for_long_has_no_more_of_them_than_others(make: Make) -> None:
+    """Of four, two stay with a team whose calls take long, however many it waits for: the other's short ones have the rest."""
+    children, served = make(4), list[Place]()
+    for number in range(1, 20):
+        children.join(run(number), Share("slow" if number < 10 else "quick", "p"))
+    places = [children.take_now(run(number), "a") for number in range(1, 5)]
+    for number in range(5, 20):
+        await waiting(children, number, "a", served)
+    for place in places[:2]:
+        await freed(place)
+    for number in range(4):
+        await freed(served[number])
+    assert [each.share.team for each in served] == ["quick"] * 6
 
 
 async def test_a_place_that_is_given_back_twice_is_one(make: Make) -> None:

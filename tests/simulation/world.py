@@ -72,6 +72,8 @@ class World:
         self.happens = deque(scenario.happens)
         self.later: list[tuple[float, str]] = []
         self.healed, self.healed_at = False, 0.0
+        self.hindered = 0.0
+        """Seconds for which transactions have stood still since faults stopped."""
         self.interrupts = scenario.interrupts
         self.commits, self.changes = 0, 0
         self.trace: deque[str] = deque(maxlen=60)
@@ -152,7 +154,7 @@ class World:
         since = self.now()
         while self.watch.live:
             last = max(since, *self.watch.live.values())
-            if self.now() > last + timedelta(seconds=AFTERMATH_S):
+            if self.now() > last + timedelta(seconds=AFTERMATH_S + self.hindered):
                 self.broken("every run ends", f"{sorted(self.watch.live)} live, and it is long past {last}")
             self.step()
         until = self.seconds + LINGERS_S
@@ -213,6 +215,7 @@ class World:
         finally:
             process.busy -= 1
             process.hindered_until = self.seconds if self.seconds > began else process.hindered_until
+            self.hindered += self.seconds - began if self.healed else 0.0
 
     @contextmanager
     def _as(self, number: int) -> Any:

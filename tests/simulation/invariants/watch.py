@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from audit import reports
-from runs import store
+from runs import services, store
 from runs.engine import planner
 from runs.engine.states import SPREAD
 from runs.models import Run
-from runs.models.run import integrity_of
 from tests.runs.engine.random_runs import ABSENT, Model
 
 from .calls import CallRules
@@ -125,7 +124,7 @@ class Watch(RunRules, StepRules, WaitRules, UndoRules, CallRules):
 
     def at_the_end(self) -> None:
         runs = list(Run.objects.all())
-        broken = [run.id for run, is_so in ((run, integrity_of([run])[run.id]) for run in runs) if is_so != "intact"]
+        broken = [run for run, is_so in services.held_whole(runs).items() if is_so != "intact"]
         self._must(not broken, "a finished run is what its ledger says", str(broken))
         for run in runs:
             self._must(not (problems := reports.chain_problems(run.id)), "the ledger's chain holds", str(problems))
