@@ -29,6 +29,6 @@ def shadows(files: Iterable[str]) -> Iterator[Problem]:
 
 
 def _module(file: str) -> str:
-    """By what name it would be imported; what is none keeps its suffix."""
+    """By what name it would be imported; none where it is no module."""
     suffix = next((suffix for suffix in _SUFFIXES if file.endswith(suffix)), "")
-    return file.removesuffix(suffix)
+    return file.removesuffix(suffix) if suffix else ""

@@ -17,9 +17,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 log = logging.getLogger(__name__)
 
 KEPT_S: Final = 5.0
+"""However many probes ask, the database is asked no more often."""
 HANGS_S: Final = 5.0
 """A look that takes so long is an answer: a connection that is half cut off says nothing for as long as the socket lives."""
-"""However many probes ask, the database is asked no more often."""
 
 
 def probes_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -60,7 +60,8 @@ class Readiness:
             finally:
                 self._began = None
                 self._looking.release()
-        hangs = self._began is not None and time.monotonic() >= self._began + HANGS_S
+        began = self._began
+        hangs = began is not None and time.monotonic() >= began + HANGS_S
         return "the database doesn't answer" if hangs else self._why
 
     def _look(self) -> str | None:

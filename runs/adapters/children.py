@@ -22,6 +22,8 @@ __all__ = ["Broken", "CallError", "Children", "Job", "MayGo", "NeverSent", "OnCa
 
 MOST_PASSED_OVER: Final = 8
 """How often a call lets a younger run's go first that finds its child warm: a cold one costs a hundred times as much."""
+MOST_OUT_OF_TURN: Final = 1
+"""How often it lets another team's or pipeline's go first for that, when it is its own turn."""
 
 
 _Asks = tuple[str, float, Share]
@@ -40,10 +42,10 @@ class _Waiter:
     def asks(self) -> "_Asks":
         return self.key, self.ahead, self.share
 
-    def lets_pass(self) -> bool:
-        """Once more, if it has not been passed over often enough."""
+    def lets_pass(self, share: Share) -> bool:
+        """One that asks in this name once more, if it has not been passed over often enough."""
         self.passed_over += 1
-        return self.passed_over <= MOST_PASSED_OVER
+        return self.passed_over <= (MOST_PASSED_OVER if share == self.share else MOST_OUT_OF_TURN)
 
 
 class Place:
@@ -115,8 +117,8 @@ class Children:
         if not self._is_warm(key, ahead):
             return None
         mine = self._turns.rank(share, run)
-        rival = next((each for each in self._in_turn() if self._rank(each) < mine and self._are_rivals(each, key)), None)
-        return self._place(key, share) if rival is None or rival.lets_pass() else None
+        rival = next((each for each in self._in_turn() if self._rank(each) < mine and self._are_rivals(each, key, share)), None)
+        return self._place(key, share) if rival is None or rival.lets_pass(share) else None
 
     async def take(self, run: UUID, key: str, *, ahead: float = 0) -> Place:
         place = self.take_now(run, key, ahead=ahead)
@@ -129,6 +131,7 @@ class Children:
         except asyncio.CancelledError:
             if waiter in self._waiting.get(waiter.asks, ()):
                 self._forget(waiter)
+                self._hand_out_soon()  # who stood behind it may have room where it had none
             else:  # the place had been given to us already
                 self.give_back(key, waiter.share)
             raise
@@ -149,6 +152,9 @@ class Children:
         self._taken[key] -= 1
         if not self._taken[key]:
             del self._taken[key]
+        self._hand_out_soon()
+
+    def _hand_out_soon(self) -> None:
         if self._waiting and not self._handing_out:
             self._handing_out = True
             asyncio.get_running_loop().call_soon(self._hand_out)
@@ -181,9 +187,9 @@ class Children:
         more = ceil(self._pool.ahead(key) * ahead)
         return self._has_room(key, ahead) and self._taken[key] < self._pool.living(key) + more
 
-    def _are_rivals(self, older: _Waiter, key: str) -> bool:
-        """Whether a call of this version keeps that one from a child: one of its own version, or, where it has none, any."""
-        return older.key == key or not self._pool.living(older.key)
+    def _are_rivals(self, first: _Waiter, key: str, share: Share) -> bool:
+        """Whether a call of this version keeps that one from a child: one of its own version, or, where it has none, any. Or from its turn."""
+        return first.share != share or first.key == key or not self._pool.living(first.key)
 
     def _rank(self, waiter: _Waiter) -> Rank:
         return self._turns.rank(waiter.share, waiter.run)
@@ -210,7 +216,7 @@ class Children:
         line = self._in_turn()
         for place, waiter in enumerate(line):
             if self._is_warm(waiter.key, waiter.ahead):
-                rival = next((each for each in line[:place] if self._are_rivals(each, waiter.key)), None)
-                if rival is None or rival.lets_pass():
+                rival = next((each for each in line[:place] if self._are_rivals(each, waiter.key, waiter.share)), None)
+                if rival is None or rival.lets_pass(waiter.share):
                     return waiter
         return line[0] if line and self._has_room(line[0].key, line[0].ahead) else None

@@ -22,8 +22,9 @@ from runs.models.run import CLOCKS_APART, integrity_of
 
 Envelope = Mapping[str, Any]
 
-LONGEST: Final = 1_000
-"""The steps of runs with more entries are held against theirs only where somebody reads such a run: the sweep looks at a hundred at once."""
+MOST: Final = 5_000
+"""Entries that a sweep reads at most, which looks at a hundred runs at once. The steps of those with more are held against theirs where somebody
+reads such a run."""
 _STATES: Final[Mapping[str, StepState]] = {
     Verb.STEP_STARTED: StepState.RUNNING,
     Verb.STEP_RETRIED: StepState.RETRYING,
@@ -84,13 +85,23 @@ class Evidence:
     told: _Told | None
 
 
-def evidence_of(runs: Collection[Run], *, only: Collection[str] | None = None, longest: int | None = None) -> dict[UUID, Evidence]:
-    """Two statements however many there are. `only` these steps; none of a run with more than `longest` entries."""
+def evidence_of(runs: Collection[Run], *, only: Collection[str] | None = None, most: int | None = None) -> dict[UUID, Evidence]:
+    """Two statements however many there are. `only` these steps; of so many runs that they have `most` entries together."""
     root = {run.id: run.root_run_id or run.id for run in runs}
     found = reports.envelopes_at([(id_, seq) for run in runs for id_, seq in ((run.id, 1), (run.id, run.seq), (root[run.id], 1))])
-    ended = [run for run in runs if run.state == RunState.FINISHED and (longest is None or run.seq <= longest)]
+    ended = _with_few_entries([run for run in runs if run.state == RunState.FINISHED], most)
     told = _told(ended, only)
     return {run.id: Evidence(found.get((run.id, 1)), found.get((run.id, run.seq)), found.get((root[run.id], 1)), told.get(run.id)) for run in runs}
+
+
+def _with_few_entries(runs: Sequence[Run], most: int | None) -> list[Run]:
+    """Those that fit, the first first."""
+    fitting: list[Run] = []
+    for run in runs:
+        if most is None or run.seq <= most:
+            fitting.append(run)
+            most = None if most is None else most - run.seq
+    return fitting
 
 
 def _told(runs: Collection[Run], only: Collection[str] | None) -> dict[UUID, _Told]:
@@ -103,7 +114,7 @@ def _told(runs: Collection[Run], only: Collection[str] | None) -> dict[UUID, _To
 
 def held_whole(runs: Sequence[Run]) -> dict[UUID, Integrity]:
     """As `integrity_of`, of every fact that these runs' entries state. Five statements for all, and one for values that lie apart."""
-    evidence = evidence_of(runs, longest=LONGEST)
+    evidence = evidence_of(runs, most=MOST)
     found = integrity_of(runs, {run: each.last for run, each in evidence.items() if each.last is not None})
     prefetch_related_objects(runs, "release")  # each once: a manifest is long, and many runs have the same
     steps: dict[UUID, list[Step]] = {}

@@ -23,9 +23,11 @@ MAX_ATTEMPTS = 5
 """Claims without a committed transition between them. A run that kills its worker that often ends as `lost`."""
 
 DOUBTED: Final = 3
-"""After so many claims in vain a run that has begun is taken apart from most others, which its worker's death would cost an attempt as well."""
+"""After so many claims in vain a run is taken apart from most others, which its worker's death would cost an attempt as well."""
 TOGETHER: Final = 8
-"""So many of these a worker drives at once; one alone where it was claimed in vain once more."""
+"""So many of these a worker takes at once; one alone where it was claimed in vain once more."""
+SUSPECTED_FOR: Final = 2
+"""Leases. What has not killed its worker by then has a long call, and is in nobody's way."""
 
 _ABIS: Final = ", ".join(map(str, sorted(SUPPORTED_ABIS)))
 # As `Run.objects.ready` says it (a test holds one beside the other): the ORM would take longer to write it than a database to do it.
@@ -54,25 +56,32 @@ def claim(
     limit: int,
     only: Collection[UUID] | None = None,
     held: Mapping[Place, int] | None = None,
-    attempts: Collection[int] = (),
+    driven: Collection[tuple[int, datetime | None]] = (),
 ) -> list[Run]:
     """Take up to `limit` ready runs as they are now. A conditional update each, so two workers never hold one fence.
 
     Oldest first; with `held` (how many runs of each team and pipeline the caller drives) the room is shared fairly between those that wait for it,
-    and of each pipeline those that have begun come first. `attempts`: those of the runs that it drives and that have made no progress since they were
-    claimed: of doubted ones it is given few. With `only`, a run that was started for this owner is ready too.
+    and of each pipeline those that have begun come first. `driven`: of the runs that it drives the attempts without progress, and until when it held
+    them when it took them: of doubted ones it is given few. With `only`, a run that was started for this owner is ready too.
     """
     kept_for = None if only is None else owner
     ready, now = _READY if kept_for is None else _OR_KEPT, clock.now()
+    suspects = [attempt for attempt, until in driven if until is not None and now < until + ttl * (SUSPECTED_FOR - 1)]
+    if _is_alone(suspects):
+        return []
     if connection.vendor == "sqlite" and not bulk.statement(f"SELECT 1 FROM runs_run WHERE {ready} LIMIT 1", _ready(now, kept_for)):  # noqa: S608
         return []  # a worker looks several times a second, and must not take the one write lock each time for nothing
     with bulk.atomic():
         now = clock.now()
         if only is not None:
             parts = [_Part(_among(only), [bulk.adapted(run) for run in only] * 2, limit)]
+            found = _taken(owner, now, now + ttl, parts, kept_for)
         else:
-            parts = [*_doubted_parts(attempts, limit), *([_Part(_SOUND, [], limit)] if held is None else _fair_parts(held, limit))]
-        found = _taken(owner, now, now + ttl, parts, kept_for) if parts else []
+            found = _doubted(owner, now, now + ttl, suspects, limit)
+            if not _is_alone([run.attempt for run in found]):
+                room = limit - len(found)
+                parts = [_Part(_SOUND, [], room)] if held is None else _fair_parts(held, room)
+                found += _taken(owner, now, now + ttl, parts) if parts and room > 0 else []
         return sorted(found, key=lambda run: run.created_at)
 
 
@@ -115,13 +124,21 @@ _STATES: Final = ", ".join(f"'{state}'" for state in sorted(LIVE_RUN))
 _DOUBTED: Final = f"attempt >= {DOUBTED} AND state IN ({_STATES})"
 
 
-def _doubted_parts(attempts: Collection[int], room: int) -> list[_Part]:
-    """A claim counts as an attempt, so what is driven here has one more than what is looked for."""
+def _doubted(owner: UUID, now: datetime, until: datetime, suspects: Collection[int], limit: int) -> list[Run]:
+    """One that is to be alone, or some that are to be few. A claim counts as an attempt, so what is driven has one more than what is looked for."""
     if not bulk.statement(f"SELECT 1 FROM runs_run WHERE {_DOUBTED} LIMIT 1", []):  # noqa: S608 - our own names
         return []
-    few, alone = sum(each == DOUBTED + 1 for each in attempts), sum(each > DOUBTED + 1 for each in attempts)
-    bounds = ((f"attempt > {DOUBTED}", 1 - alone), (f"attempt = {DOUBTED}", TOGETHER - few))
-    return [_Part(f" AND {_DOUBTED} AND {which}", [], min(most, room)) for which, most in bounds if most > 0]
+    few = min(TOGETHER - sum(each == DOUBTED + 1 for each in suspects), limit)
+    for which, most in ((f"attempt > {DOUBTED}", 1), (f"attempt = {DOUBTED}", few)):
+        found = _taken(owner, now, until, [_Part(f" AND {_DOUBTED} AND {which}", [], most)]) if most > 0 else []
+        if found:
+            return found
+    return []
+
+
+def _is_alone(attempts: Collection[int]) -> bool:
+    """Whether one of these is to be alone: nothing more is taken beside it."""
+    return any(each > DOUBTED + 1 for each in attempts)
 
 
 _QUEUED: Final = f"FROM runs_run WHERE pipeline_id = p.id AND state = 'queued' AND {_READY}{_SOUND}"
@@ -130,9 +147,10 @@ _HEADS: Final = (
     f"SELECT p.team_id, p.id, r.priority, (SELECT count(*) FROM (SELECT 1 AS one {_QUEUED} ORDER BY created_at LIMIT %s) AS ready) "  # noqa: S608 - our own names
     f"FROM agents_pipeline p JOIN runs_run r ON r.id = (SELECT id {_QUEUED} ORDER BY created_at LIMIT 1)"
 )
-# Few are ready that have begun: those whose wait has ended since the last look, and those whose worker has died.
+# Those whose wait has ended since the last look, and those whose worker has died. The states once more, or SQLite reads all runs there are.
+_HAS_BEGUN: Final = f"state <> 'queued' AND state IN ({_STATES})"
 _BEGUN: Final = (
-    f"SELECT team_id, pipeline_id, max(priority), count(*) FROM runs_run WHERE state <> 'queued' AND {_READY}{_SOUND} GROUP BY team_id, pipeline_id"  # noqa: S608
+    f"SELECT team_id, pipeline_id, max(priority), count(*) FROM runs_run WHERE {_HAS_BEGUN} AND {_READY}{_SOUND} GROUP BY team_id, pipeline_id"  # noqa: S608
 )
 
 
@@ -144,12 +162,12 @@ def _fair_parts(held: Mapping[Place, int], room: int) -> list[_Part]:
     begun = {_key(row[1]): row for row in bulk.statement(_BEGUN, ready)}
     queued = {_key(row[1]): row for row in bulk.statement(_HEADS, [*ready, room, *ready])}
     wanted = fairness.shares([_queue(begun.get(pipeline), queued.get(pipeline)) for pipeline in begun | queued], held, room)
-    parts = []
+    # SQLite would go through all runs of the pipeline that there have been, by the index of those.
+    parts, own = [], "+pipeline_id" if connection.vendor == "sqlite" else "pipeline_id"
     for pipeline, count in wanted.items():
         first = min(count, begun[pipeline][3]) if pipeline in begun else 0
-        parts += [("<>", pipeline, first), ("=", pipeline, count - first)]
-    which = f" AND state {{}} 'queued' AND pipeline_id = %s{_SOUND}"
-    return [_Part(which.format(sign), [bulk.adapted(pipeline)], most) for sign, pipeline, most in parts if most]
+        parts += [(f"{_HAS_BEGUN} AND {own}", pipeline, first), ("state = 'queued' AND pipeline_id", pipeline, count - first)]
+    return [_Part(f" AND {which} = %s{_SOUND}", [bulk.adapted(pipeline)], most) for which, pipeline, most in parts if most]
 
 
 def _queue(begun: Sequence[Any] | None, queued: Sequence[Any] | None) -> Queue:

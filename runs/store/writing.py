@@ -292,14 +292,14 @@ def _call_row(settled: CallSettled, entry: UUID | None, now: datetime) -> list[A
 def settle_late(run: UUID, team: str, settled: Sequence[CallSettled], actor: Actor) -> int:
     """Write the calls' own truth for a run that somebody else holds or that has finished; returns how many were written.
 
-    Money and evidence are never dropped: conditional on the call being dispatched, entries with the run and no seq. That it never went out is no
-    end of a call that another worker has sent since.
+    Money and evidence are never dropped: conditional on the call being dispatched, entries with the run and no seq. That it was refused, at no
+    cost, is no end of a call that another worker has sent since: that one's is.
     """
     with transaction.atomic(durable=True):
         family.lock([run])
         Run.objects.filter(id=run).update(revision=F("revision") + 1)
         now = clock.now()
-        ends = [each for each in settled if each.call.state != CallState.REFUSED or not _is_sent_again(run, each)]
+        ends = [each for each in settled if not (_is_for_nothing(each) and _is_sent_again(run, each))]
         drafts = {each.call.key: _late_draft(run, team, _with_answer(each), actor) for each in ends}
         rows = [_call_row(each, drafts[each.call.key].id if "response" in drafts[each.call.key].openings else None, now) for each in ends]
         done = bulk.update_where(Call, match=["key", "state"], change=_CALL_CHANGES, rows=rows)
@@ -327,6 +327,10 @@ def take_back(run: UUID, team: str, ends: Sequence[CallSettled], actor: Actor) -
         Run.objects.filter(id=run).update(spent_nano=F("spent_nano") - sum(back.values()))
         family.pay_late(run, -sum(back.values()))
         ledger.record([_late_draft(run, team, _corrected(unsent[call], amount), actor) for call, amount in back.items()], now=now)
+
+
+def _is_for_nothing(end: CallSettled) -> bool:
+    return end.call.state == CallState.REFUSED and end.costs_nothing
 
 
 def _is_sent_again(run: UUID, end: CallSettled) -> bool:

@@ -199,9 +199,7 @@ class Engine:
         if not room or wanted == frozenset():
             return 0
         sent = time.monotonic()
-        runs, read = await self._call(
-            self._claimed, room, wanted, self._held() if self._is_crowded else None, [driver.attempt for driver in self._live()]
-        )
+        runs, read = await self._call(self._claimed, room, wanted, self._held())
         self._is_crowded = len(runs) >= room
         if not runs:
             return 0
@@ -211,17 +209,17 @@ class Engine:
         await (self._take(runs) if read is None else self._begin(read))
         return len(runs)
 
-    def _held(self) -> Counter[tuple[UUID, UUID]]:
-        """How many runs of each team and pipeline are driven here: where more wait than there is room for, the room is shared."""
-        return Counter((driver.loaded.run.team_id, driver.loaded.run.pipeline_id) for driver in self._live())
+    def _held(self) -> dict[str, Any]:
+        """What a claim must know of what is driven here. Where more wait than there is room for, the room is shared."""
+        runs = [(driver.loaded.run, driver.attempt) for driver in self._live()]
+        places = Counter((run.team_id, run.pipeline_id) for run, _ in runs) if self._is_crowded else None
+        return {"held": places, "driven": [(attempt, run.lease_until) for run, attempt in runs]}
 
-    def _claimed(
-        self, room: int, wanted: Collection[UUID] | None, held: Counter[tuple[UUID, UUID]] | None, attempts: list[int]
-    ) -> tuple[list[Run], _Read | None]:
+    def _claimed(self, room: int, wanted: Collection[UUID] | None, held: Mapping[str, Any]) -> tuple[list[Run], _Read | None]:
         """In a committer thread: claimed and read in one visit. What can't be read is looked at run by run."""
         # Before the claim: a child that ends after this look has made its parent ready, and the next claim finds that one.
         self._family_at_work = wanted is not None and store.family_at_work(wanted)
-        runs = store.claim(owner=self.id, ttl=self.options.ttl, limit=room, only=wanted, held=held, attempts=attempts)
+        runs = store.claim(owner=self.id, ttl=self.options.ttl, limit=room, only=wanted, **held)
         try:
             return runs, self._read(runs) if runs else None
         except Exception as error:  # noqa: BLE001 - it comes again, and is dealt with there

@@ -129,7 +129,7 @@ def test_a_long_run_is_held_step_by_step_where_it_is_read_and_by_its_own_facts_i
     both: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, _ = both
-    monkeypatch.setattr(comparing, "LONGEST", run.seq - 1)
+    monkeypatch.setattr(comparing, "MOST", run.seq - 1)
     run.steps.filter(key="only").update(agent="judge")
     assert typed("showrun", run.id).status == 16
     assert sweeps.check_integrity() == (2, 0)

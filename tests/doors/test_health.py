@@ -84,6 +84,7 @@ def test_while_nobody_hears_from_the_database_it_is_not_ready_for_long(readiness
     assert readiness.why_not() is None
 
 
+@pytest.mark.django_db
 def test_why_it_is_not_ready_names_no_host(readiness: probes.Readiness, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Any) -> None:
         raise DatabaseError("connection to server at db.internal failed for user orchestra")

@@ -125,12 +125,21 @@ def test_runs_that_were_claimed_in_vain_are_taken_apart_from_the_others(
     Run.objects.filter(id__in=ids[:3]).update(attempt=4, state="running")
     Run.objects.filter(id__in=ids[3:14]).update(attempt=3, state="running")
     owner = uuid4()
-    taken = store.claim(owner=owner, ttl=TTL, limit=100, held=held)
-    assert Counter(run.attempt for run in taken) == {5: 1, 4: store.TOGETHER, 1: 4}
-    assert store.claim(owner=owner, ttl=TTL, limit=100, held=held, attempts=[run.attempt for run in taken]) == []
-    gone_on = [run.attempt for run in taken if run.attempt == 5]  # the others have made progress
-    assert Counter(run.attempt for run in store.claim(owner=owner, ttl=TTL, limit=100, held=held, attempts=gone_on)) == {4: 3}
-    assert Counter(run.attempt for run in store.claim(owner=uuid4(), ttl=TTL, limit=100, held=held)) == {5: 1}
+
+    def claimed(*driven: Run, limit: int = 100, ago: timedelta = timedelta(0)) -> list[Run]:
+        """And how it has been with what it drives: taken so long ago, without progress."""
+        taken = [(run.attempt, run.lease_until and run.lease_until - ago) for run in driven]
+        return store.claim(owner=owner, ttl=TTL, limit=limit, held=held, driven=taken)
+
+    alone = claimed()
+    assert [run.attempt for run in alone] == [5] and claimed(*alone) == []
+    longer = claimed(*alone, ago=2 * TTL)  # it hasn't killed its worker: it has a long call
+    assert [run.attempt for run in longer] == [5]
+    Run.objects.filter(attempt=4).update(lease_until=clock.now() + timedelta(hours=1))  # the third one of them is somebody else's
+    few = claimed(limit=10)
+    assert Counter(run.attempt for run in few) == {4: store.TOGETHER, 1: 2}
+    assert Counter(run.attempt for run in claimed(*few)) == {1: 2}
+    assert Counter(run.attempt for run in claimed(*few, ago=2 * TTL, limit=1)) == {4: 1}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -94,6 +94,21 @@ async def test_a_flood_keeps_no_other_team_and_no_pipeline_of_its_own_team_from_
     assert served[:4] == ["red/flood", "blue/quiet", "red/other", "blue/quiet"] and set(served[4:]) == {"red/flood"}
 
 
+async def test_a_team_whose_own_children_are_busy_has_its_turns_too(make: Make, tmp_path: Path) -> None:
+    """However many of another team find their children warm, which are of another version."""
+    children, served = make(4), list[Place]()
+    teams = {number: "blue" if number in (3, 20, 21) else "red" for number in range(30)}
+    for number, team in teams.items():
+        children.join(run(number), Share(team, "p"))
+    places = [children.take_now(run(number), teams[number]) for number in range(4)]
+    await asyncio.gather(*(called(children, teams[number], tmp_path) for number in range(4)))
+    for number in range(4, 30):
+        await waiting(children, number, teams[number], served)
+    for number in range(8):  # blue's first call takes long
+        await freed(places[number] if number < 3 else served[number - 3])
+    assert [each.share.team for each in served].count("blue") == 2
+
+
 async def test_of_one_team_a_pipeline_has_turns_by_its_priority(make: Make) -> None:
     low = {number: Share("red", "low", 1 / 8) for number in range(1, 30)}
     names = low | {number: Share("red", "normal") for number in range(30, 60)}

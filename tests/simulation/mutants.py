@@ -262,7 +262,7 @@ MUTANTS = (
         "for each in mine if not _is_sent_again(run, each)}",
         "for each in mine}",
     ),
-    _one("end as never sent what another has sent", WRITING, "each.call.state != CallState.REFUSED or not _is_sent_again(run, each)", "True"),
+    _one("end as never sent what another has sent", WRITING, "if not (_is_for_nothing(each) and _is_sent_again(run, each))", ""),
     _one("send under stops that nobody has heard of", CONDITIONS, "if each.generation != generation}", "if False}"),
     _one("set a stop without a new generation", STOPS, "    StopChange.objects.create(stop=made)\n", ""),
     _one("let go on what is stopped at its work", HALTING, "if stop is not None and move.finish is None:", "if False:"),
