@@ -39,7 +39,9 @@ def test_it_hides_no_other_fault(tmp_path: Path) -> None:
     assert "no agent 'raeder'" in found[2]
 
 
-@pytest.mark.parametrize("name", ["test.py", "test/__init__.py", "tools/queue.py", "queue/one.py", "queue/notes.txt", "queue.txt", "queues.py", "token", "email/__init__"])
+@pytest.mark.parametrize(
+    "name", ["test.py", "test/__init__.py", "tools/queue.py", "queue/one.py", "queue/notes.txt", "queue.txt", "queues.py", "token"]
+)
 def test_what_no_import_finds_under_such_a_name_is_let_through(tmp_path: Path, name: str) -> None:
     publish(with_file(numbers(tmp_path / "one"), name))
 
