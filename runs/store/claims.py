@@ -67,7 +67,7 @@ def claim(
     kept_for = None if only is None else owner
     ready, now = _READY if kept_for is None else _OR_KEPT, clock.now()
     suspects = [attempt for attempt, until in driven if until is not None and now < until + ttl * (SUSPECTED_FOR - 1)]
-    if _is_alone(suspects):
+    if only is None and _is_alone(suspects):
         return []
     if connection.vendor == "sqlite" and not bulk.statement(f"SELECT 1 FROM runs_run WHERE {ready} LIMIT 1", _ready(now, kept_for)):  # noqa: S608
         return []  # a worker looks several times a second, and must not take the one write lock each time for nothing

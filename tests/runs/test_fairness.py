@@ -133,6 +133,9 @@ def test_runs_that_were_claimed_in_vain_are_taken_apart_from_the_others(
 
     alone = claimed()
     assert [run.attempt for run in alone] == [5] and claimed(*alone) == []
+    named = next(run.id for run in Run.objects.filter(state="queued"))  # whoever drives one run in a process of its own waits for what is below it
+    assert [run.id for run in store.claim(owner=owner, ttl=TTL, limit=9, only={named}, driven=[(5, alone[0].lease_until)])] == [named]
+    Run.objects.filter(id=named).update(attempt=0, lease_until=None, lease_owner=None)
     longer = claimed(*alone, ago=2 * TTL)  # it hasn't killed its worker: it has a long call
     assert [run.attempt for run in longer] == [5]
     Run.objects.filter(attempt=4).update(lease_until=clock.now() + timedelta(hours=1))  # the third one of them is somebody else's
