@@ -339,7 +339,7 @@ def _reply(answer: Returned | Broken, request: Request) -> Reply:
         cause=cause,
         message=answer.message,
         details=details,
-        answered=cause not in _UNANSWERED and not waited,
+        answered=(cause not in _UNANSWERED or bool(answer.details.get("from_call"))) and not waited,
         contained=answer.details.get("contained"),
         sent=sent,
         used=None if sent else Used(0),

@@ -136,13 +136,13 @@ def decide(snapshot: Snapshot, now: datetime) -> Move:
 
 
 def _over(snapshot: Snapshot, now: datetime) -> Move:
-    """The end of a run that nothing more is opened for: as it was decided before, or as a wait decided whose end came first, or cut short.
+    """The end of a run that nothing more is opened for: as it was decided before, as a wait whose end came before the cancel decided, or cut short.
 
     What its end leaves to be undone stays so: for that there is no time any more.
     """
     walk = Walk(snapshot, now)
     if snapshot.ending is None and snapshot.run.state is RunState.WAITING:
-        attended = Walk(snapshot, now)
+        attended = Walk(snapshot, min(now, snapshot.run.cancel_at or now))
         waiting.attend(attended)
         if attended.ending is not None and attended.ending.outcome is Outcome.FAILED:
             walk = attended

@@ -15,8 +15,7 @@ from runs.engine.asides import Asking, Compensation, Lookup
 from runs.engine.families import Child, PipelineNode, Share, ShareNode, Spread, Start
 from runs.engine.states import Cause, Mode, Outcome, RunState, StepState, WaitKind
 
-FUTURE_TOLERANCE: Final = timedelta(minutes=1)
-"""How far clocks may differ before a stamp lies in the future."""
+FUTURE_TOLERANCE: Final = timedelta(minutes=1)  # how far clocks may differ before a stamp lies in the future
 
 
 def instant_text(instant: datetime | None) -> str | None:
@@ -325,6 +324,7 @@ class RunView:
     draft: bool = False
     resumed: bool = False
     cancel_by: str | None = None
+    cancel_at: datetime | None = None
     parent: str | None = None
     """The run whose step this one is; its limits are then what that one had left for it, too."""
     calls: int = 0

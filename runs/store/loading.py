@@ -214,6 +214,7 @@ def _view(run: Run) -> RunView:
         remaining_ms=run.remaining_ms,
         wake_at=run.wake_at,
         cancel_by=run.cancel_requested_by or None,
+        cancel_at=run.cancel_requested_at,
         parent=None if run.parent_run_id is None else str(run.parent_run_id),
         calls=run.calls_used,
         calls_limit=run.calls_limit,

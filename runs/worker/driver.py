@@ -181,25 +181,25 @@ class Driver:
             overruled = self._overruled()
             turn = self._turn(overruled or decide(), settled, *(((), ()) if overruled else (opened, resent)))
             if turn.is_empty:
-                return await self._go_on(turn, reread=tries > 0)
+                self.snapshot = turn.transition.move.snapshot
+                for plan in turn.plans:
+                    self.performing.launch(plan)
+                return await self._take_in_hand() if tries else None
             written = await self._written(turn)
             if written is not None:
                 self._advance(turn, written)
                 await tell_family(self.tools, self.run, self.snapshot.plan, turn.transition.move, written.ready)
                 for call in told_late(turn.transition.move, self.loaded.calls):
                     await self.tools.committer.call(services.take_late, call=call, actor=self.tools.actor)
-                return None
+                return await self._take_in_hand() if tries else None
         raise LostAuthority(f"a transition could not be written in {MOST_REREADS} tries")
 
-    async def _go_on(self, turn: Turn, *, reread: bool) -> None:
-        """Nothing to write. After a commit whose answer was lost, what it opened is written and in nobody's hands."""
-        self.snapshot = turn.transition.move.snapshot
-        for plan in turn.plans:
-            self.performing.launch(plan)
-        answered = {event.result.key for event in unread(self.inbox) if isinstance(event, Ended)} if reread else ()
-        running = [key for key in sorted(self.snapshot.open - {*answered}) if self.snapshot.steps[key].state is StepState.RUNNING]
+    async def _take_in_hand(self) -> None:
+        """After a commit whose answer was lost, what it opened is written and in nobody's hands, whatever else was written since."""
+        answered = {event.result.key for event in unread(self.inbox) if isinstance(event, Ended)}
+        running = [key for key in sorted(self.snapshot.open - answered) if self.snapshot.steps[key].state is StepState.RUNNING]
         idle = tuple(key for key in running if key not in self.performing)
-        if reread and idle:
+        if idle and not self.finished:
             await self._settle(lambda: Move(self.snapshot, perform=idle))
 
     def _turn(self, move: Move, settled: Ends, opened: Intents, resent: Resent) -> Turn:

@@ -1,6 +1,7 @@
 """Who may drive a run: one worker at a time, none after its fence moved, and not for ever without getting further."""
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -341,3 +342,25 @@ def test_a_commit_that_was_not_written_is_written_again(run: Run, tmp_path: Path
     monkeypatch.setattr("runs.store.committer.commit", failing)
     pipelines.drive(run)
     assert_once(run, tmp_path)
+
+
+def test_what_a_commit_without_an_answer_opened_is_carried_out_also_where_time_brings_something_else_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was in nobody's hands until its deadline, once the timer beside it had been written."""
+    inner = "{id: both, parallel: {c: [{id: w, agent: worker, with: {file: =input.file}}], d: [{id: second, wait: {for: 300ms}}]}}"
+    steps = f"- {{id: fan, parallel: {{a: [{{id: first, wait: {{for: 100ms}}}}, {inner}], b: [{{id: slow, agent: slow}}]}}}}"
+    functions = f"{WORK}\ndef slow(**_) -> dict:\n    time.sleep(2)\n    return {{'n': 1}}\n"
+    pipelines.publish(tmp_path / "p", functions=functions, agents=[agent("worker", "work:count"), agent("slow", "work:slow")], steps=steps)
+    real, lost = store.commit, iter([True])
+
+    def slow_and_ambiguous(batch: list[store.Transition]) -> list[store.Committed | store.Stale]:
+        answers = real(batch)
+        if any(call.call.step == "fan/a/both/c/w" for each in batch for call in each.opened) and next(lost, False):
+            time.sleep(0.5)
+            raise OperationalError("the connection was lost after COMMIT was sent")
+        return answers
+
+    monkeypatch.setattr("runs.store.committer.commit", slow_and_ambiguous)
+    run = pipelines.start(input={"file": str(tmp_path / "count")})
+    assert (pipelines.drive(run)["outcome"], (tmp_path / "count").read_text()) == ("verified", "x")

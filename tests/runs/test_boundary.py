@@ -33,6 +33,8 @@ def run(how: str = "", **_) -> dict:
         raise ValueError("no")
     if how == "exit":
         os._exit(3)
+    if how == "fetch":
+        orchestra.call("fetch", {"url": "https://feed.example/"})
     if how == "hang":
         orchestra.progress("here")
         time.sleep(60)
@@ -227,6 +229,30 @@ def test_a_standing_that_was_asked_for_earlier_and_comes_later_replaces_nothing(
     assert boundary.standings["one"] is active
 
 
+async def called(request: Request, folders: Any, standing: str = "active", on_call: Any = None) -> Reply:
+    """The function, in a child of its own."""
+    boundary = Boundary(children=1)
+    boundary.folders.update(folders)
+    boundary.around.take(request.run, (), None)
+    boundary.standings["worker"] = Standing(standing, ())
+    try:
+        return await boundary.call_function(request, on_call=on_call or AsyncMock(), on_progress=lambda *_: None)
+    finally:
+        await boundary.close()
+
+
+def test_a_function_that_ends_as_its_own_call_did_has_answered(publish: Callable[..., None]) -> None:
+    """That call ran into its deadline, the function didn't: nobody has to be asked whether it acted."""
+    publish()
+    run = start("fetch")
+    plan, _ = store.plan_of(run.release_id)
+    how, until = {"how": "fetch"}, clock.now() + timedelta(seconds=20)
+    request = Request(*(run.id, "work", 1, 0, plan.agents["worker"], CallKind.FUNCTION, "work:run", how, Mode.AT_MOST_ONCE, until, PRICE))
+    late = AsyncMock(side_effect=performers.CallError("deadline", "no answer in time"))
+    reply = asyncio.run(called(request, performers.unpacked(sorted(performers.artifacts(plan))), on_call=late))
+    assert (reply.cause, reply.answered, reply.details["from_call"]) == (Cause.DEADLINE, True, True)
+
+
 @pytest.mark.parametrize("sent_before", [True, False])
 @pytest.mark.parametrize("cause", [Cause.DEADLINE, Cause.STOPPED])
 def test_a_call_that_only_waited_for_a_child_was_not_sent_unless_a_worker_before_had_sent_it(
@@ -243,15 +269,5 @@ def test_a_call_that_only_waited_for_a_child_was_not_sent_unless_a_worker_before
     )
     folders, standing = performers.unpacked(sorted(performers.artifacts(plan))), "suspended" if cause is Cause.STOPPED else "active"
 
-    async def waited() -> Reply:
-        boundary = Boundary(children=1)
-        boundary.folders.update(folders)
-        boundary.around.take(run.id, (), None)
-        boundary.standings["worker"] = Standing(standing, ())
-        try:
-            return await boundary.call_function(request, on_call=AsyncMock(), on_progress=lambda *_: None)
-        finally:
-            await boundary.close()
-
-    reply = asyncio.run(waited())
+    reply = asyncio.run(called(request, folders, standing))
     assert (reply.cause, reply.sent, reply.used) == (cause, sent_before, None if sent_before else Used(0))

@@ -165,7 +165,7 @@ MUTANTS = (
     _one(
         "stamp a result with an older fence", WRITING, "None if held is None else each.seen.fence)", "None if held is None else each.seen.fence - 1)"
     ),
-    _one("leave lying what was opened by a commit without an answer", DRIVER, "if reread and idle:", "if False:"),
+    _one("leave lying what was opened by a commit without an answer", DRIVER, "if idle and not self.finished:", "if False:"),
     _one("keep the place of a call that was not planned after all", DRIVER, "                plan.place.give_back()", "                pass"),
     _one("keep the place of a call that has ended", PERFORMING, "            ended.place.give_back()", "            pass"),
     _one(
@@ -263,6 +263,8 @@ MUTANTS = (
         "for each in mine}",
     ),
     _one("end as never sent what another has sent", WRITING, "if not (_is_for_nothing(each) and _is_sent_again(run, each))", ""),
+    _one("leave what a lost answer opened", DRIVER, "await self._take_in_hand() if tries else None\n        raise", "None\n        raise"),
+    _one("take for unanswered what a call of its own met", SENDING, ' or bool(answer.details.get("from_call"))', ""),
     _one("send under stops that nobody has heard of", CONDITIONS, "if each.generation != generation}", "if False}"),
     _one("set a stop without a new generation", STOPS, "    StopChange.objects.create(stop=made)\n", ""),
     _one("let go on what is stopped at its work", HALTING, "if stop is not None and move.finish is None:", "if False:"),
@@ -324,6 +326,8 @@ NOTICED_BY: dict[str, int] = {
     "send again what has ended meanwhile": 209124,
     "forget that what has failed was sent": 214944,
     "end as never sent what another has sent": 237514,
+    "leave what a lost answer opened": 313122,
+    "take for unanswered what a call of its own met": 314648,
     "send again without telling": 221,
     "forget the intent before the call": 0,
     "forget a tool's intent": 2,

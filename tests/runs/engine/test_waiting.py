@@ -1,5 +1,6 @@
 """Waits and what is undone, at the bounds of a run's time: nothing outlives them, nothing is opened past them, nothing done is left untold."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,6 +46,16 @@ def test_a_wait_that_went_on_opens_nothing_once_the_run_is_over() -> None:
     assert move.finish is not None
     assert move.finish.failure is not None
     assert (move.finish.failure.cause, move.opened) == (Cause.DEADLINE, ())
+
+
+@pytest.mark.parametrize(("cancelled_after_s", "comes_to"), [(4, Outcome.CANCELLED), (6, Outcome.FAILED)])
+def test_of_a_waits_end_and_a_cancel_the_one_that_came_first_decides_whoever_writes_it_when(cancelled_after_s: int, comes_to: Outcome) -> None:
+    """The wait was over after five seconds; nobody has looked until both had happened."""
+    play = Play(booked(wait("paid", signal="paid", timeout_ms=5_000)))
+    play.returns("book", 1)
+    asked = replace(play.snapshot.run, cancel_by="alice", cancel_at=later(cancelled_after_s))
+    move = machine.decide(replace(play.snapshot, run=asked), later(7))
+    assert move.finish is not None and move.finish.outcome is comes_to
 
 
 def test_a_waiting_run_is_over_when_its_lifetime_is() -> None:

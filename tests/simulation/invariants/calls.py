@@ -150,7 +150,7 @@ class CallRules(FamilyRules, StopRules):
                 continue
             free_since = max(sent.answered_at, process.hindered_until, process.stopped_until)
             soon = free_since + 2.0 + 5 * self.world.scenario.latency
-            told = f"{sent.request.step} to {sent.process}"
+            told = f"{sent.request.kind} {key} of {sent.request.step} to {sent.process}, answered at {sent.answered_at:.3f}: {self.calls[key]}"
             self._must(bool(process.busy) or self.world.seconds <= soon, "what was answered is written", told)
 
     def _knows_its_answer(self, call: Row) -> bool:

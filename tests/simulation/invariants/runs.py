@@ -72,7 +72,8 @@ class RunRules(FamilyRules, StopRules):
             is_so = row["outcome"] != "verified" and (with_its_wait or row["failure_cause"] in causes)
             self._must(undoing or is_so, "past its deadline a run has failed", told)
         elif before["cancel_requested_at"] is not None:
-            self._must(undoing or row["outcome"] == "cancelled", "what was cancelled ends so", told)
+            came_first = before["state"] == "waiting" and before["wake_at"] <= before["cancel_requested_at"] and row["outcome"] == "failed"
+            self._must(undoing or came_first or row["outcome"] == "cancelled", "what was cancelled ends so", told)
         if row["failure_cause"] == "lost" and self._loses(name):
             self._must(self.claims[name] > MOST_CLAIMS, "a run is lost only after as many claims", f"lost after {self.claims[name]}")
 
