@@ -84,6 +84,12 @@ class UnknownStop(NotFound):
     code = "unknown-stop"
 
 
+class UnknownCover(NotFound):
+    """No such cover; `manage.py covers` lists them."""
+
+    code = "unknown-cover"
+
+
 class UnknownKey(NotFound):
     """No such key of this agent; `manage.py keys AGENT` lists them."""
 

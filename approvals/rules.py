@@ -3,6 +3,8 @@
 Values in, values out: knows no row, no clock and no door. Used by the use-cases of this app.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -58,10 +60,11 @@ RULES: Final[tuple[tuple[str, str], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whoever would decide."""
+    """Whoever would decide, with whom they stand in for while those are away: not with whom these stand in for."""
 
     name: str
     teams: frozenset[str]
+    stands_in_for: tuple[Person, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -77,6 +80,13 @@ class Said:
     stage: int
     binding: str = ""
     """Of an approval: the digest of what it is for; with edits that is another one than was asked for."""
+    instead_of: str = ""
+    """Whom this person stood in for, where the stage was not theirs."""
+
+    @property
+    def seat(self) -> str:
+        """Whose say it was, which nobody has twice."""
+        return self.instead_of or self.person
 
 
 def may_speak(person: Person, stage: Stage) -> bool:
@@ -91,16 +101,54 @@ def part_of(person: Person, parts: Parts) -> str | None:
 
 def hindrance(person: Person, policy: Policy, stage: int, parts: Parts, said: Sequence[Said]) -> str | None:
     """Why this person can't decide now, as a sentence without its end; None where they can."""
+    seat = seat_of(person, policy, stage, parts, said)
+    return seat if isinstance(seat, str) else None
+
+
+def seat_of(person: Person, policy: Policy, stage: int, parts: Parts, said: Sequence[Said]) -> Person | str:
+    """Whose say this person has now: their own, or else that of the first whom they stand in for who could decide. Where there is none, why.
+
+    Whoever stands in for somebody can do no more than they, and nothing that they couldn't: what keeps either from it keeps both.
+    """
     part = part_of(person, parts)
     if part is not None:
         return f"{part}, so somebody else has to decide"
-    if not may_speak(person, policy.stages[stage]):
-        later = any(may_speak(person, each) for each in policy.stages[stage + 1 :])
-        yours = "and you only if they stay silent" if later else "and you are none of them"
-        return f"{policy.said} asks {policy.stages[stage].said} now, {yours}"
     if any(each.person == person.name and each.stage == stage for each in said):
         return "you have said what you think of it"
-    return None
+    seats = [each for each in (person, *person.stands_in_for) if may_speak(each, policy.stages[stage])]
+    if not seats:
+        return _not_asked(person, policy, stage)
+    why = {each.name: _kept_from(each, person, stage, parts, said) for each in seats}
+    return next((each for each in seats if why[each.name] is None), why[seats[0].name] or "")
+
+
+def _kept_from(seat: Person, person: Person, stage: int, parts: Parts, said: Sequence[Said]) -> str | None:
+    """Why this say is not to be had: it was had already, or its owner could not decide."""
+    had = next((each.person for each in said if each.seat == seat.name and each.stage == stage), None)
+    if seat.name == person.name:
+        return None if had is None else f"{had} has said it in your stead"
+    stead = f"you stand in for {seat.name}"
+    if had is not None:
+        return f"{stead}, and {had} has said it already"
+    part = part_of(seat, parts)
+    return None if part is None else f"{stead}, who can't decide it either: {part.replace('your', 'their').replace('you', 'they')}"
+
+
+def _not_asked(person: Person, policy: Policy, stage: int) -> str:
+    everybody = (person, *person.stands_in_for)
+    later = any(may_speak(who, each) for each in policy.stages[stage + 1 :] for who in everybody)
+    yours = "and you only if they stay silent" if later else "and you are none of them"
+    return f"{policy.said} asks {policy.stages[stage].said} now, {yours}"
+
+
+def most_of(people: Sequence[Person], policy: Policy, stage: int, parts: Parts, said: Sequence[Said]) -> int:
+    """So many of these people can still decide, one after the other; first whoever has fewer to stand in for."""
+    had = list(said)
+    for person in sorted(people, key=lambda each: len(each.stands_in_for)):
+        seat = seat_of(person, policy, stage, parts, had)
+        if not isinstance(seat, str):
+            had.append(Said(person.name, APPROVED, stage, instead_of="" if seat.name == person.name else seat.name))
+    return len(had) - len(said)
 
 
 def outcome(policy: Policy, stage: int, said: Sequence[Said]) -> str | None:

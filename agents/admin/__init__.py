@@ -3,8 +3,8 @@
 Must not know runs. Changes go through agents.registry, one use-case each. Django loads it to find what it registers.
 """
 
-from . import policies, prices, records, teams
+from . import covers, policies, prices, records, teams
 from .owners import AgentPage, OwnerAdmin, PipelinePage
 from .words import Permission, in_words
 
-__all__ = ["AgentPage", "OwnerAdmin", "Permission", "PipelinePage", "in_words", "policies", "prices", "records", "teams"]
+__all__ = ["AgentPage", "OwnerAdmin", "Permission", "PipelinePage", "covers", "in_words", "policies", "prices", "records", "teams"]

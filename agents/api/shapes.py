@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agents.api import key_shapes
+from agents.api import cover_shapes, key_shapes
 from agents.api.right_shapes import MAY, RIGHT, RIGHTS
 from agents.models import Ground, Role, Standing, VersionState
 from agents.spec.notices import EVENTS, FORMATS
@@ -335,6 +335,7 @@ COMPONENTS: Final = {
     "AgentPage": page_of(ref("Agent")),
     "ShownAgent": SHOWN_AGENT,
     **key_shapes.COMPONENTS,
+    **cover_shapes.COMPONENTS,
     "May": MAY,
     "Right": RIGHT,
     "Rights": RIGHTS,

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from agents.api import agents, applying, groups, keys, people, pipelines, policies, prices, teams, versions
+from agents.api import agents, applying, covers, groups, keys, people, pipelines, policies, prices, teams, versions
 
 urlpatterns = [
     path("teams/", teams.TeamsView.as_view()),
@@ -24,6 +24,8 @@ urlpatterns = [
     path("people/<person:person>/deactivate/", people.DeactivateView.as_view()),
     path("people/<person:person>/email/", people.EmailView.as_view()),
     path("people/<person:person>/permissions/", people.PermissionsView.as_view()),
+    path("covers/", covers.CoversView.as_view()),
+    path("covers/<uuid:cover>/", covers.CoverView.as_view()),
     path("agents/", agents.AgentsView.as_view()),
     path("agents/<name:agent>/", agents.AgentView.as_view()),
     path("agents/<name:agent>/permissions/", agents.RightsView.as_view()),

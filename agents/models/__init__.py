@@ -8,6 +8,7 @@ from __future__ import annotations
 from .agent import Agent, Role, Standing
 from .alias import ModelAlias
 from .artifact import Artifact
+from .cover import Cover, CoverQuerySet
 from .credential import AgentKey, AgentKeyQuerySet
 from .deed import Granting, Publication
 from .grant import GrantUse
@@ -27,6 +28,8 @@ __all__ = [
     "AgentKeyQuerySet",
     "AgentNotice",
     "Artifact",
+    "Cover",
+    "CoverQuerySet",
     "GrantUse",
     "Granting",
     "Ground",

@@ -13,6 +13,7 @@ from .behalf import said as lost_said
 from .bounding import bounds_in_force
 from .changes import Applied, Change, CodeChange, FieldChange, FileChange, MadeRelease, Pin, Preview, Published, RolledBack
 from .composing import starts_runs
+from .covering import arrange_cover, cover_shown, covered_by, covers_visible_to, deputies_of, end_cover
 from .deeds import actor_name, grantors_of, publishers_of, subject_of, versions_published_by
 from .entitlement import May, arguments_of, may
 from .folders import private_files, unpacked
@@ -81,11 +82,17 @@ __all__ = [
     "apply_files",
     "apply_folder",
     "arguments_of",
+    "arrange_cover",
     "bounds_in_force",
     "change_password",
+    "cover_shown",
+    "covered_by",
+    "covers_visible_to",
     "create_group",
     "create_person",
     "delete_group",
+    "deputies_of",
+    "end_cover",
     "grantors_of",
     "group_shown",
     "groups_visible_to",

@@ -50,6 +50,8 @@ GROUP_MEMBER_ADDED = Verb("agents.group.member_added", frozenset({"person"}))
 GROUP_MEMBER_REMOVED = Verb("agents.group.member_removed", frozenset({"person"}))
 PERSON_CREATED = Verb("agents.person.created", frozenset({"person"}))
 PERSON_CHANGED = Verb("agents.person.changed", frozenset({"person"}))
+PERSON_COVERED = Verb("agents.person.covered", frozenset({"person", "deputy"}))
+PERSON_COVER_ENDED = Verb("agents.person.cover_ended", frozenset({"person", "deputy"}))
 PEOPLE_REFUSED = Verb("agents.person.refused", frozenset({"problems"}))
 PIPELINE_ROLLED_BACK = Verb("agents.pipeline.rolled_back")
 AGENT_ROLLED_BACK = Verb("agents.agent.rolled_back")
@@ -106,6 +108,8 @@ VERBS = (
     GROUP_MEMBER_REMOVED,
     PERSON_CREATED,
     PERSON_CHANGED,
+    PERSON_COVERED,
+    PERSON_COVER_ENDED,
     PEOPLE_REFUSED,
     VERSION_DRAFTED,
     VERSION_PUBLISHED,

@@ -168,6 +168,7 @@ class RequestAdmin(LongListAdmin):
         says = (
             f"{_ASKED[found.kind].format(agent=visible(found.agent, 80))} All of this was computed by Orchestra; this and nothing else is approved.",
             "Your decision is recorded with your name and with a digest of this page, and can't be taken back.",
+            *([f"You decide it in the stead of {visible(said['instead_of'], 150)}, who is away."] if said["instead_of"] else []),
             *_too_long(said, text),
         )
         edited = any(each["edits"] for each in said["decisions"])

@@ -85,6 +85,7 @@ APPROVAL: Final = given(
             reason=maybe(text()),
             decision=one_of(*DECISIONS),
             stage=whole(),
+            instead_of=maybe(text("in whose stead; null where that person was asked")),
             shown=text("SHA-256 of what that person was shown"),
             binding=text("the digest of what was approved; with edits another one than was asked for"),
             edits=maybe(
@@ -95,6 +96,7 @@ APPROVAL: Final = given(
     ),
     comments=listing(given(person=text(), at=instant(), text=maybe(text()), meaning="What somebody said about it.")),
     why_not=maybe(text("why you can't decide it now; null where you can")),
+    instead_of=maybe(text("in whose stead you would decide it; null where you are asked yourself, or can't", example="alice")),
     deciders=listing(text("who can decide it at this moment; at most twenty")),
     stuck=maybe(text("that these are too few, why, and what to do about it; null where they are enough")),
     meaning="What waits, or waited, for people's yes.",

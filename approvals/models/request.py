@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from agents.models import Version
 from agents.spec.policies import Policy
-from approvals.rules import DECISIONS
+from approvals.rules import DECISIONS, Person
 from audit.actors import Actor
 from audit.identity import new_id
 from audit.visible import visible
@@ -30,11 +30,11 @@ MOST_POLICIES: Final = 400
 
 
 class RequestQuerySet(models.QuerySet["Request"]):
-    def visible_to(self, actor: Actor) -> Self:
-        """Those of runs that the actor sees, and those that are put to them."""
+    def visible_to(self, actor: Actor, person: Person | None) -> Self:
+        """Those of runs that the actor sees, and those that are put to the person who the actor is, or to whom that person stands in for."""
         if actor.sees_everything:
             return self
-        return self.filter(Q(team__in=actor.sees) | Exists(Approver.objects.naming(actor).filter(request=OuterRef("pk"))))
+        return self.filter(Q(team__in=actor.sees) | Exists(Approver.objects.naming(person).filter(request=OuterRef("pk"))))
 
     def open(self, now: datetime) -> Self:
         """Those that can still be decided. Asked of each by itself, so that whoever takes the first of a list reads no more than these."""
@@ -43,13 +43,13 @@ class RequestQuerySet(models.QuerySet["Request"]):
     def over(self, now: datetime) -> Self:
         return self.filter(Q(watched=False) | ~Exists(Wait.objects.answerable(now).filter(pk=OuterRef("pk"))))
 
-    def for_now(self, actor: Actor, now: datetime, *, published: Collection[UUID] = ()) -> Self:
+    def for_now(self, person: Person, now: datetime, *, published: Collection[UUID] = ()) -> Self:
         """Open ones that are put to this person in the stage that holds; not decided in it, not started and not written by them, nor `published`."""
-        named = Approver.objects.naming(actor).filter(_WATCHED)
+        named = Approver.objects.naming(person).filter(_WATCHED)
         put = Exists(named.filter(request=OuterRef("pk"), stage=OuterRef("escalated_to")))
-        mine = Run.objects.filter(of_person(actor.id), waits=OuterRef("pk"))
-        wrote = Version.objects.filter(agent__name=OuterRef("agent"), number=OuterRef("version")).filter(Q(author=actor.id) | Q(pk__in=published))
-        said = Decision.objects.filter(request=OuterRef("pk"), person=actor.id, stage=OuterRef("escalated_to"))
+        mine = Run.objects.filter(of_person(person.name), waits=OuterRef("pk"))
+        wrote = Version.objects.filter(agent__name=OuterRef("agent"), number=OuterRef("version")).filter(Q(author=person.name) | Q(pk__in=published))
+        said = Decision.objects.filter(request=OuterRef("pk"), person=person.name, stage=OuterRef("escalated_to"))
         return self.filter(pk__in=named.values("request")).open(now).filter(put, ~Exists(mine), ~Exists(said), ~Exists(wrote))
 
     def watched(self) -> Self:
@@ -72,9 +72,9 @@ class RequestQuerySet(models.QuerySet["Request"]):
         Request.objects.filter(pk__in=ids).update(watched=False)
         Approver.objects.filter(request__in=ids).update(watched=False)
 
-    def put_to(self, actor: Actor) -> Self:
+    def put_to(self, person: Person | None) -> Self:
         """Those that a policy puts to this person in whichever of its stages."""
-        return self.filter(Exists(Approver.objects.naming(actor).filter(request=OuterRef("pk"))))
+        return self.filter(Exists(Approver.objects.naming(person).filter(request=OuterRef("pk"))))
 
 
 class Kind(models.TextChoices):
@@ -158,9 +158,13 @@ class Request(models.Model):
 
 
 class ApproverQuerySet(models.QuerySet["Approver"]):
-    def naming(self, actor: Actor) -> Self:
-        named = Q(kind=Approver.PERSON, name=actor.id) | Q(kind=Approver.TEAM, name__in=actor.teams)
-        return self.filter(named) if actor.kind == "person" else self.none()
+    def naming(self, person: Person | None) -> Self:
+        """Themselves or one of their teams, or somebody whom they stand in for; of nobody none."""
+        if person is None:
+            return self.none()
+        everybody = (person, *person.stands_in_for)
+        names, teams = {each.name for each in everybody}, {team for each in everybody for team in each.teams}
+        return self.filter(Q(kind=Approver.PERSON, name__in=names) | Q(kind=Approver.TEAM, name__in=teams))
 
 
 class Approver(models.Model):
@@ -213,11 +217,14 @@ class Decision(_Kept):
     decision = models.CharField(max_length=16, choices=[(each, each) for each in DECISIONS])
     shown = models.CharField(max_length=64)
     binding = models.CharField(max_length=64)
+    instead_of = models.CharField(max_length=150, blank=True, default="")
+    """Whom the person stood in for; empty where they were asked themselves."""
 
     class Meta:
         ordering = ("at", "id")
         constraints = [
             models.UniqueConstraint(fields=["request", "person", "stage"], name="decision_once_each"),
+            models.UniqueConstraint(fields=["request", "stage", "instead_of"], condition=~Q(instead_of=""), name="decision_once_in_a_stead"),
             models.CheckConstraint(condition=Q(decision__in=DECISIONS), name="decision_known"),
         ]
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from audit.ledger import Verb
 
-DECIDED: Final = Verb("approvals.decision.made", frozenset({"reason", "edits"}))
+DECIDED: Final = Verb("approvals.decision.made", frozenset({"reason", "edits", "instead_of"}))
 REFUSED: Final = Verb("approvals.decision.refused", frozenset({"message"}))
 VOIDED: Final = Verb("approvals.request.voided", frozenset({"reason"}))
 ESCALATED: Final = Verb("approvals.request.escalated")

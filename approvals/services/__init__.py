@@ -6,10 +6,20 @@ Approvals read what runs wait for and answer it; nothing below knows of them.
 from .deciding import comment, decide
 from .documents import as_json, document, listed
 from .edits import given_as_edits
-from .inbox import Inbox, decided, find_request, requests_wanted, waiting_for, why_not
+from .inbox import Inbox, decided, find_request, requests_wanted, waiting_for
 from .intake import tend
 
 __all__ = [
-    "Inbox", "as_json", "comment", "decide", "decided", "document", "find_request", "given_as_edits", "listed", "requests_wanted", "tend",
-    "waiting_for", "why_not",
-]  # fmt: skip
+    "Inbox",
+    "as_json",
+    "comment",
+    "decide",
+    "decided",
+    "document",
+    "find_request",
+    "given_as_edits",
+    "listed",
+    "requests_wanted",
+    "tend",
+    "waiting_for",
+]

@@ -6,6 +6,7 @@ What was asked for is held against what is in force once more; a refusal is an e
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
@@ -38,6 +39,8 @@ class _Held:
     wait: runs.HeldWait
     asked: Mapping[str, Any]
     stage: int
+    instead_of: str
+    """Whom the person stands in for; empty where they are asked themselves."""
 
 
 def decide(*, request: str, decision: str, reason: str = "", seen: str | None = None, arguments: Any = None, actor: Actor) -> Request:
@@ -89,7 +92,7 @@ def _may_comment(found: Request, actor: Actor) -> bool:
     team = found.wait.run.team.name
     if actor.may_operate(team) or actor.may_change(team):
         return True
-    return registry.may_be_asked(actor) and Request.objects.put_to(actor).filter(pk=found.pk).exists()
+    return registry.may_be_asked(actor) and Request.objects.put_to(inbox.person_of(actor)).filter(pk=found.pk).exists()
 
 
 def _found(request: str, actor: Actor) -> Request:
@@ -112,19 +115,20 @@ def _hold(found: Request, actor: Actor) -> _Held:
     _refuse_ended(actor, held)
     request = _again(found)  # as it is under the lock: whoever was quicker has said it by now
     asked, said = parts.asked_for(request), inbox.said_of(request)
-    why_not = inbox.hindrance(request, asked, said, actor=actor, now=held.now)
-    if why_not is not None:
-        stage = request.stage_at(held.now)
-        twice = any(each.person == actor.id and each.stage == stage for each in said)
-        raise (AlreadyDecided if twice and actor.kind == "person" else NotYours)(f"you can't decide this: {why_not}")
-    _refuse_gone(request, actor, request.stage_at(held.now))
-    return _Held(request, held, asked, request.stage_at(held.now))
+    seat, stage = inbox.seat_of(request, asked, said, actor=actor, now=held.now), request.stage_at(held.now)
+    if isinstance(seat, str):
+        twice = any(actor.id in (each.person, each.seat) and each.stage == stage for each in said)
+        raise (AlreadyDecided if twice and actor.kind == "person" else NotYours)(f"you can't decide this: {seat}")
+    _refuse_gone(request, actor, seat.name, held.now)
+    return _Held(request, held, asked, stage, "" if seat.name == actor.id else seat.name)
 
 
-def _refuse_gone(request: Request, actor: Actor, stage: int) -> None:
-    """Whoever was let out of the team, or deactivated, since the request came."""
-    teams = registry.people_asked([actor.id], ()).get(actor.id)
-    if teams is None or not rules.may_speak(rules.Person(actor.id, teams), request.governing.stages[stage]):
+def _refuse_gone(request: Request, actor: Actor, seat: str, now: datetime) -> None:
+    """Whoever was let out of the team, or deactivated, or whose cover was ended, since the request came; the same of whom they stand in for."""
+    asked = registry.people_asked({actor.id, seat}, ())
+    stands = seat == actor.id or seat in registry.covered_by([actor.id], now=now).get(actor.id, {})
+    stage = request.governing.stages[request.stage_at(now)]
+    if not {actor.id, seat} <= asked.keys() or not stands or not rules.may_speak(rules.Person(seat, asked[seat]), stage):
         raise NotYours("you can't decide this: you were one of whom it asks until just now, and are none of them any more")
 
 
@@ -157,7 +161,7 @@ def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Ac
     request, policy = held.request, held.request.governing
     shown = documents.shown_digest(request, held.asked)
     binding = request.binding if edits is None else edits.binding
-    said = [*inbox.counting([request])[request.pk], rules.Said(actor.id, decision, held.stage, binding)]
+    said = [*inbox.counting([request])[request.pk], rules.Said(actor.id, decision, held.stage, binding, held.instead_of)]
     outcome = rules.outcome(policy, held.stage, said)
     facts = {
         "binding": binding,
@@ -169,10 +173,10 @@ def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Ac
         "stage": held.stage + 1,
         "lacks": 0 if outcome is not None else rules.lacking(policy, held.stage, said),
     }
-    openings: dict[str, Any] = {"reason": reason} if reason else {}
+    openings: dict[str, Any] = {name: words for name, words in (("reason", reason), ("instead_of", held.instead_of)) if words}
     openings |= {} if edits is None else {"edits": {"arguments": edits.arguments, "changes": list(edits.changes)}}
     draft = intake.entry_of(DECIDED.name, request, held.wait, actor, facts, openings)
-    values = {"stage": held.stage, "decision": decision, "shown": shown, "binding": binding}
+    values = {"stage": held.stage, "decision": decision, "shown": shown, "binding": binding, "instead_of": held.instead_of}
     Decision.objects.create(request=request, person=actor.id, at=held.wait.now, entry=draft.id, **values)
     if outcome is None:
         runs.note_held(held.wait, [draft])

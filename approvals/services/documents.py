@@ -45,9 +45,17 @@ def document(request: Request, *, actor: Actor) -> dict[str, Any]:
         "evidence": _evidence(request, now),
         "decisions": _said(request.decisions.all(), "reason"),
         "comments": _said(request.comments.all(), "text"),
-        "why_not": inbox.why_not(request, actor=actor),
+        **_yours(request, actor),
         **_who_can(request, asked, now),
     }
+
+
+def _yours(request: Request, actor: Actor) -> dict[str, Any]:
+    """`why_not`: why whoever looks can't decide it; `instead_of`: in whose stead they would."""
+    seat = inbox.seat_now(request, actor=actor)
+    if isinstance(seat, str):
+        return {"why_not": seat, "instead_of": None}
+    return {"why_not": None, "instead_of": None if seat.name == actor.id else seat.name}
 
 
 def _who_can(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -56,7 +64,7 @@ def _who_can(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[
         return {"deciders": [], "stuck": None}
     found = inbox.deciders_of(request, asked, now=now)
     lacks = rules.lacking(request.governing, request.stage_at(now), inbox.counting([request])[request.pk])
-    return {"deciders": list(found.free[:MOST_NAMED]), "stuck": None if len(found.free) >= lacks else _stuck(request, found, lacks, now)}
+    return {"deciders": list(found.free[:MOST_NAMED]), "stuck": None if found.most >= lacks else _stuck(request, found, lacks, now)}
 
 
 def _stuck(request: Request, found: inbox.Deciders, lacks: int, now: datetime) -> str:
@@ -214,4 +222,4 @@ def _said(rows: Any, what: str) -> list[dict[str, Any]]:
 def _decided(each: Decision, opened: Mapping[str, Any]) -> dict[str, Any]:
     """`edits`: in which fields the arguments that were approved differ from those that were asked for; null where they don't."""
     said = {"decision": each.decision, "stage": each.stage + 1, "shown": each.shown, "binding": each.binding}
-    return {**said, "edits": opened["edits"]["changes"] if "edits" in opened else None}
+    return {**said, "instead_of": each.instead_of or None, "edits": opened["edits"]["changes"] if "edits" in opened else None}

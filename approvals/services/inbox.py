@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.models import prefetch_related_objects
 
 from agents import registry
-from agents.spec.policies import Policy
+from agents.spec.policies import Policy, Stage
 from approvals import rules
 from approvals.errors import UnknownApproval
 from approvals.models import Request, RequestQuerySet
@@ -48,7 +48,15 @@ class Inbox:
 
 
 def visible_to(actor: Actor) -> RequestQuerySet:
-    return Request.objects.visible_to(actor).prefetch_related(*BESIDE)
+    return Request.objects.visible_to(actor, person_of(actor)).prefetch_related(*BESIDE)
+
+
+def person_of(actor: Actor) -> Person | None:
+    """The person who asks, with whom they stand in for now; None of whoever is none."""
+    if actor.kind != "person":
+        return None
+    covered = registry.covered_by([actor.id], now=clock.now()).get(actor.id, {})
+    return Person(actor.id, actor.teams, tuple(Person(name, teams) for name, teams in covered.items()))
 
 
 def find_request(request: str, *, actor: Actor) -> Request:
@@ -73,10 +81,10 @@ def requests_wanted(wanted: Inbox, *, actor: Actor, now: datetime) -> RequestQue
 
 def _for_now(actor: Actor, now: datetime) -> RequestQuerySet:
     """Never less than what this person may decide; the rules have the last word. What is put to somebody they may see."""
-    requests = Request.objects.prefetch_related(*BESIDE)
-    if not registry.may_be_asked(actor):
+    requests, person = Request.objects.prefetch_related(*BESIDE), person_of(actor)
+    if person is None or not registry.may_be_asked(actor):
         return requests.none()
-    return requests.for_now(actor, now, published=registry.versions_published_by(actor))
+    return requests.for_now(person, now, published=registry.versions_published_by(actor))
 
 
 def waiting_for(actor: Actor, *, most: int) -> list[Request]:
@@ -108,50 +116,53 @@ def _free(some: Collection[Request], actor: Actor, now: datetime) -> Iterator[Re
     person = f"person:{actor.id}"
     rest = [request for request, had in zip(some, parts.parts_of_each(some, {}).values(), strict=True) if person not in had.everybody]
     asked = parts.asked_for_each(rest)
-    had = parts.parts_of_each(rest, asked)
+    had, who = parts.parts_of_each(rest, asked), person_of(actor)
     for request in rest:
-        if _hindrance(request, asked[request.pk], had[request.pk], said_of(request), actor, now) is None:
+        if not isinstance(_seat(request, asked[request.pk], had[request.pk], said_of(request), actor, who, now), str):
             yield request
 
 
 def said_of(request: Request) -> list[Said]:
     """All that was said of it, in order."""
-    return [Said(each.person, each.decision, each.stage, each.binding) for each in request.decisions.all()]
+    return [Said(each.person, each.decision, each.stage, each.binding, each.instead_of) for each in request.decisions.all()]
 
 
 def counting(requests: Collection[Request]) -> dict[UUID, list[Said]]:
     """Of each what counts now: a yes counts as long as its person would be asked still. Four statements at most."""
     said = {request.pk: said_of(request) for request in requests}
-    people = {each.person for every in said.values() for each in every}
+    people = {name for every in said.values() for each in every for name in (each.person, each.seat)}
     asked = registry.people_asked(people, ()) if people else {}
     return {request.pk: [each for each in said[request.pk] if _counts(each, request.governing, asked)] for request in requests}
 
 
 def _counts(said: Said, policy: Policy, asked: Mapping[str, frozenset[str]]) -> bool:
-    return said.person in asked and rules.may_speak(Person(said.person, asked[said.person]), policy.stages[said.stage])
+    """Also in somebody's stead: that stays said when they are back."""
+    return {said.person, said.seat} <= asked.keys() and rules.may_speak(Person(said.seat, asked[said.seat]), policy.stages[said.stage])
 
 
-def why_not(request: Request, *, actor: Actor) -> str | None:
-    """Why this actor can't decide it at this moment, as a refusal would say it; None where they can. Records nothing."""
-    if request.wait.state != WaitState.OPEN or clock.now() >= request.wait.expires_at:
+def seat_now(request: Request, *, actor: Actor) -> Person | str:
+    """Whose say the actor has at this moment; or why none, as a refusal would say it. Records nothing."""
+    now = clock.now()
+    if request.wait.state != WaitState.OPEN or now >= request.wait.expires_at:
         return "this is decided, or its time is over"
-    return hindrance(request, parts.asked_for(request), said_of(request), actor=actor, now=clock.now())
+    return seat_of(request, parts.asked_for(request), said_of(request), actor=actor, now=now)
 
 
-def hindrance(request: Request, asked: parts.Asked, said: Collection[Said], *, actor: Actor, now: datetime) -> str | None:
-    """The rule that keeps this actor from it."""
-    return _hindrance(request, asked, parts.parts_of(request, asked), said, actor, now)
+def seat_of(request: Request, asked: parts.Asked, said: Collection[Said], *, actor: Actor, now: datetime) -> Person | str:
+    """Whose say the actor has: their own, or that of somebody whom they stand in for; or the rule that keeps them from any."""
+    return _seat(request, asked, parts.parts_of(request, asked), said, actor, person_of(actor), now)
 
 
-def _hindrance(request: Request, asked: parts.Asked, had: Parts, said: Collection[Said], actor: Actor, now: datetime) -> str | None:
-    if actor.kind != "person":
+def _seat(
+    request: Request, asked: parts.Asked, had: Parts, said: Collection[Said], actor: Actor, person: Person | None, now: datetime
+) -> Person | str:  # fmt: skip
+    if person is None:
         return NO_PERSON
     if not asked:
         return UNREADABLE
     if not registry.may_be_asked(actor):
         return f"your {'roles' if len(actor.roles) > 1 else 'role'} in this installation ({', '.join(sorted(actor.roles))}) gives no approval"
-    person = Person(actor.id, actor.teams)
-    return rules.hindrance(person, request.governing, request.stage_at(now), had, list(said))
+    return rules.seat_of(person, request.governing, request.stage_at(now), had, list(said))
 
 
 # --- who can -----------------------------------------------------------------------------------------------------------
@@ -163,12 +174,24 @@ class Deciders:
 
     free: tuple[str, ...]
     kept: tuple[tuple[str, str], ...]
+    most: int
+    """So many can approve it together: whoever stands in for somebody has no second say beside theirs."""
 
 
 def deciders_of(request: Request, asked: parts.Asked, *, now: datetime) -> Deciders:
     """Among all whom the policy asks now."""
     policy, stage = request.governing, request.stage_at(now)
     had, said = parts.parts_of(request, asked), said_of(request)
-    put = registry.people_asked(policy.stages[stage].people, policy.stages[stage].teams)
-    why = {name: rules.hindrance(Person(name, teams), policy, stage, had, said) for name, teams in sorted(put.items())}
-    return Deciders(tuple(name for name, rule in why.items() if rule is None), tuple((name, rule) for name, rule in why.items() if rule is not None))
+    put = _put(policy.stages[stage], now)
+    why = {each.name: rules.hindrance(each, policy, stage, had, said) for each in put}
+    free, kept = (name for name, rule in why.items() if rule is None), ((name, rule) for name, rule in why.items() if rule is not None)
+    return Deciders(tuple(free), tuple(kept), rules.most_of(put, policy, stage, had, said))
+
+
+def _put(stage: Stage, now: datetime) -> list[Person]:
+    """Whom a stage asks, and whoever stands in for one of them, by name."""
+    put = registry.people_asked(stage.people, stage.teams)
+    deputies = registry.deputies_of(put, now=now)
+    teams = put | registry.people_asked(deputies.keys() - put.keys(), ())
+    covers = {name: tuple(Person(each, put[each]) for each in deputies.get(name, ())) for name in teams}
+    return [Person(name, teams[name], covers[name]) for name in sorted(teams)]

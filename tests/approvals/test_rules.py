@@ -26,7 +26,18 @@ policies = st.builds(lambda listed: Policy("p", 1, "red", tuple(listed)), st.lis
 organisations = st.fixed_dictionaries({name: st.frozensets(st.sampled_from(TEAMS)) for name in PEOPLE})
 references = st.frozensets(st.sampled_from([f"person:{name}" for name in PEOPLE] + ["system:system"]))
 parts = st.builds(Parts, **{field.name: references for field in fields(Parts)})
+covers = st.frozensets(st.tuples(st.sampled_from(PEOPLE), st.sampled_from(PEOPLE)).filter(lambda pair: pair[0] != pair[1]), max_size=6)
+"""Whoever stands in, and for whom."""
 histories = st.lists(st.builds(Said, st.sampled_from(PEOPLE), st.sampled_from([APPROVED, DECLINED]), st.integers(0, 2)), max_size=6)
+
+
+def standing_in(organisation: dict[str, frozenset[str]], covered: frozenset[tuple[str, str]]) -> dict[str, Person]:
+    stead = {name: tuple(Person(away, organisation[away]) for deputy, away in sorted(covered) if deputy == name) for name in organisation}
+    return {name: Person(name, teams, stead[name]) for name, teams in organisation.items()}
+
+
+def asks(stage: Stage, person: Person) -> bool:
+    return person.name in stage.people or not person.teams.isdisjoint(stage.teams)
 
 
 def had_a_part(name: str, of: Parts) -> bool:
@@ -45,24 +56,63 @@ def test_whoever_had_a_part_or_is_not_asked_or_has_spoken_never_decides_and_ever
         assert (rules.hindrance(Person(name, teams), policy, stage, had, said) is None) == may
 
 
-@given(policies, organisations, parts, st.data())
+@given(policies, organisations, covers, parts, st.data())
 def test_played_to_its_end_nothing_is_approved_by_fewer_than_asked_or_by_anybody_who_had_a_part(
-    policy: Policy, organisation: dict[str, frozenset[str]], had: Parts, data: st.DataObject
+    policy: Policy, organisation: dict[str, frozenset[str]], covered: frozenset[tuple[str, str]], had: Parts, data: st.DataObject
 ) -> None:
-    """Everybody tries, in any order, again and again; only what the rules let through counts."""
-    stage, said = 0, list[Said]()
+    """Everybody tries, in any order, again and again, some in others' stead; only what the rules let through counts."""
+    stage, said, everybody = 0, list[Said](), standing_in(organisation, covered)
     for name, decision, moves_on in data.draw(st.lists(st.tuples(st.sampled_from(PEOPLE), st.sampled_from([APPROVED, DECLINED]), st.booleans()))):
         stage = min(stage + moves_on, len(policy.stages) - 1)
-        if rules.hindrance(Person(name, organisation[name]), policy, stage, had, said) is None:
-            said.append(Said(name, decision, stage))
+        seat = rules.seat_of(everybody[name], policy, stage, had, said)
+        assert isinstance(seat, str) == (rules.hindrance(everybody[name], policy, stage, had, said) is not None)
+        if not isinstance(seat, str):
+            said.append(Said(name, decision, stage, instead_of="" if seat.name == name else seat.name))
+            assert asks(policy.stages[stage], seat) and seat in (everybody[name], *everybody[name].stands_in_for)
         outcome = rules.outcome(policy, stage, said)
         yes = {each.person for each in said if (each.stage, each.decision) == (stage, APPROVED)}
         no = {each.person for each in said if (each.stage, each.decision) == (stage, DECLINED)}
-        assert not any(had_a_part(each, had) for each in yes | no)
+        seats = [(each.seat, each.stage) for each in said]
+        assert not any(had_a_part(each, had) for each in yes | no | {seat for seat, _ in seats}) and len(seats) == len(set(seats))
         assert (outcome == APPROVED) == (len(yes) >= policy.stages[stage].required and not no)
         assert (outcome == DECLINED) == bool(no)
         if outcome is not None:
             return
+
+
+@given(policies, organisations, covers, parts)
+def test_as_many_can_decide_as_have_a_say_however_many_stand_in_for_them(
+    policy: Policy, organisation: dict[str, frozenset[str]], covered: frozenset[tuple[str, str]], had: Parts
+) -> None:
+    everybody = standing_in(organisation, covered)
+    most = rules.most_of(list(everybody.values()), policy, 0, had, [])
+    assert most == sum(asks(policy.stages[0], each) and not had_a_part(name, had) for name, each in everybody.items())
+    assert (most == 0) == all(rules.hindrance(each, policy, 0, had, []) is not None for each in everybody.values())
+
+
+ONE = Policy("p", 1, "red", (Stage(("ann",), (), 1, 1_000),))
+ANN, BEN = Person("ann", frozenset({"red"})), Person("ben", frozenset({"red"}), (Person("ann", frozenset({"red"})),))
+NOBODYS = Parts()
+
+
+def test_whoever_stands_in_has_the_say_of_the_person_away_and_nobody_has_it_twice() -> None:
+    assert rules.seat_of(BEN, ONE, 0, NOBODYS, []) == ANN
+    had = [Said("ben", APPROVED, 0, instead_of="ann")]
+    assert rules.hindrance(ANN, ONE, 0, NOBODYS, had) == "ben has said it in your stead"
+    assert rules.hindrance(BEN, ONE, 0, NOBODYS, [Said("ann", APPROVED, 0)]) == "you stand in for ann, and ann has said it already"
+    assert rules.outcome(ONE, 0, had) == APPROVED
+
+
+def test_cover_cant_be_used_to_approve_ones_own() -> None:
+    started = Parts(started=frozenset({"person:ann"}))
+    assert rules.hindrance(BEN, ONE, 0, started, []) == "you stand in for ann, who can't decide it either: they started the run that asks for it"
+    mine = Parts(started=frozenset({"person:ben"}))
+    assert rules.hindrance(BEN, ONE, 0, mine, []) == "you started the run that asks for it, so somebody else has to decide"
+
+
+def test_a_deputy_hands_nothing_on() -> None:
+    third = Person("cleo", frozenset({"red"}), (BEN,))
+    assert "and you are none of them" in (rules.hindrance(third, ONE, 0, NOBODYS, []) or "")
 
 
 @given(policies, st.integers(0, 1_000_000))

@@ -40,6 +40,7 @@ TEAMS = {"own": "platform", "foreign": "red"}
 """Everybody but the outsider belongs to the first, and nobody to the second."""
 OWNERS = {"platform": "alice", "red": "bob"}
 """Of the keys of agents that there are; whoever makes one is named by entries of their team."""
+UNTIL = (clock.now() + timedelta(days=9)).date().isoformat()
 OURS = ("agents", "approvals", "audit", "orchestra_site", "runs")
 _RED = {
     "platform": "red",
@@ -215,7 +216,7 @@ def _named(team: str, pipeline: str, agent: str, person: str) -> dict[str, Any]:
     return {
         "team": owner, "agent": Agent.objects.get(name=agent), "pipeline": Pipeline.objects.get(name=pipeline), "run": run, "person": someone,
         "group": group, "alias": alias, "lock": lock, "release": run.release, "wait": waiting.wait_of(run), "call": waiting.call_of(run),
-        "key": key_of(agent, OWNERS[team]).key,
+        "key": key_of(agent, OWNERS[team]).key, "cover": registry.arrange_cover(person, OWNERS[team], until=UNTIL, actor=SYSTEM),
         "entry": Entry.objects.filter(run=run.id).order_by("at")[0], "token": create_token(person, actor=SYSTEM).token,
         "older": Release.objects.filter(pipeline__name=pipeline).order_by("created_at")[0].digest,
         "version": Version.objects.filter(agent__name=agent)[0], "price": price,
@@ -280,12 +281,13 @@ class World:
             typed = "1" if place.path.startswith("agents/price/") else "{}"
             stops = rows["to stop"] if place.path.startswith("agents/stop/") else {}
             decides = rows["decision"] if place.path.startswith("approvals/") else {}
-            return {**_TYPED, "to": to, "input": typed, "group": self.own["group"].name, "text": "x", **stops, **decides}
+            covers = {"person": OWNERS["platform"], "deputy": "colleague", "until": UNTIL} if place.path.startswith("agents/cover/") else {}
+            return {**_TYPED, "to": to, "input": typed, "group": self.own["group"].name, "text": "x", **stops, **decides, **covers}
         bodies = {
             "runs/": {"pipeline": rows["pipeline"].name, "input": {}},
             "apply/": {"files": {"team.yaml": f"kind: team\nname: {rows['team'].name}\naccountable: me\n"}},
             "suspend/": {"reason": "x"}, "retire/": {"reason": "x"},
-            "keys/": {"scopes": ["read"]},
+            "keys/": {"scopes": ["read"]}, "covers/": {"deputy": "colleague", "until": UNTIL},
             "members/": {"person": "outsider"}, "onlookers/": {"person": "outsider"},
             "<name:team>/groups/": {"group": "operator"}, "<person:group>/people/": {"person": "outsider"},
             "people/": {"name": "newcomer"}, "groups/": {"name": "newcomers"},
@@ -300,13 +302,14 @@ class World:
 
 
 def word(parameter: str, rows: dict[str, Any]) -> str:
-    if parameter in ("number", "signal", "folder", "model"):
-        return {"number": "1", "signal": "payment", "folder": str(rows["folder"]), "model": rows["alias"].model}[parameter]
+    typed = {"number": "1", "signal": "payment", "folder": str(rows["folder"]), "model": rows["alias"].model, "until": UNTIL}
+    if parameter in typed or parameter == "owner":
+        return typed.get(parameter, rows["cover"].deputy.username)
     row = rows[parameter]
     return str(getattr(row, {"person": "username", "release": "digest"}.get(parameter, "name"), row.pk) if parameter not in _BY_ID else row.id)
 
 
-_BY_ID = ("run", "stop", "wait", "call", "entry", "token", "lock", "key")
+_BY_ID = ("run", "stop", "wait", "call", "entry", "token", "lock", "key", "cover")
 _ROWS = {"user": "person", "tries": "lock", "modelalias": "alias"}
 
 

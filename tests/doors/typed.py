@@ -25,6 +25,10 @@ auditexport --run <run>
 can <agent>
 can <agent> read feed:metrics
 cancel <run>
+cover → <cover>
+cover <person> --until <until>
+cover <person> --person <owner> --until <until>
+cover --end <cover>
 decide <request> approve --reason x
 decide <request> comment --reason x
 group → <group>
@@ -157,6 +161,7 @@ REST = {
     "can <agent>": "GET agents/<name:agent>/permissions/",
     "can <agent> read feed:metrics": "GET agents/<name:agent>/may/",
     "cancel <run>": "POST runs/<id:run>/cancel/",
+    "cover --end <cover>": "DELETE covers/<uuid:cover>/",
     "decide <request> approve --reason x": "POST approvals/<uuid:approval>/decide/",
     "decide <request> comment --reason x": "POST approvals/<uuid:approval>/comment/",
     "group <group>": "GET groups/<person:group>/",

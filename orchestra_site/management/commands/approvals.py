@@ -135,7 +135,7 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
             ("evidence", "; ".join(visible(each, 200) for each in age)),
             ("bound to", said["binding"]),
             ("shown", said["shown"]),
-            ("you", visible(said["why_not"] or "may decide this", 400)),
+            ("you", visible(_you(said), 400)),
             ("can decide", visible(", ".join(said["deciders"]), 400)),
             ("stuck", visible(said["stuck"] or "", 2_000)),
         ]
@@ -145,9 +145,15 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
     for each in said["decisions"]:
         for edit in each["edits"] or ():
             yield Text(f"  {visible(edit['path'], 120)}: {visible(json.dumps(edit['new']), 300)} instead of {visible(json.dumps(edit['old']), 300)}")
-        yield Text(f"{visible(each['person'], 120)} {each['decision']} at {instant(each['at'])}: {visible(each['reason'] or '–', 500)}")
+        stead = f" in the stead of {visible(each['instead_of'], 120)}" if each["instead_of"] else ""
+        yield Text(f"{visible(each['person'], 120)}{stead} {each['decision']} at {instant(each['at'])}: {visible(each['reason'] or '–', 500)}")
     for each in said["comments"]:
         yield Text(f"{visible(each['person'], 120)} said at {instant(each['at'])}: {visible(each['text'] or '–', 500)}")
+
+
+def _you(said: Mapping[str, Any]) -> str:
+    stead = f", in the stead of {said['instead_of']}" if said["instead_of"] else ""
+    return str(said["why_not"] or f"may decide this{stead}")
 
 
 def visible_lines(value: Any) -> str:
