@@ -5,7 +5,7 @@ Values in, values out: knows no row, no clock and no door. Used by the use-cases
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,11 +39,6 @@ class Parts:
     ruled: frozenset[str] = frozenset()
     """Wrote or published the policy that says who approves it."""
 
-    @property
-    def everybody(self) -> frozenset[str]:
-        """Whoever had any."""
-        return self.started | self.owned | self.signalled | self.settled | self.edited | self.published | self.granted | self.ruled
-
 
 RULES: Final[tuple[tuple[str, str], ...]] = (
     ("started", "you started the run that asks for it"),
@@ -65,10 +60,12 @@ class Person:
     name: str
     teams: frozenset[str]
     stands_in_for: tuple[Person, ...] = ()
+    also: frozenset[str] = frozenset()
+    """Other accounts of theirs: what one of these did they did."""
 
     @property
-    def reference(self) -> str:
-        return f"person:{self.name}"
+    def names(self) -> frozenset[str]:
+        return self.also | {self.name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,8 @@ def may_speak(person: Person, stage: Stage) -> bool:
 
 def part_of(person: Person, parts: Parts) -> str | None:
     """Which rule of separation keeps this person from deciding, as a clause; None where none does."""
-    return next((said for rule, said in RULES if person.reference in getattr(parts, rule)), None)
+    references = {f"person:{name}" for name in person.names}
+    return next((said for rule, said in RULES if not references.isdisjoint(getattr(parts, rule))), None)
 
 
 def hindrance(person: Person, policy: Policy, stage: int, parts: Parts, said: Sequence[Said]) -> str | None:
@@ -113,7 +111,7 @@ def seat_of(person: Person, policy: Policy, stage: int, parts: Parts, said: Sequ
     part = part_of(person, parts)
     if part is not None:
         return f"{part}, so somebody else has to decide"
-    if any(each.person == person.name and each.stage == stage for each in said):
+    if any(each.person in person.names and each.stage == stage for each in said):
         return "you have said what you think of it"
     seats = [each for each in (person, *person.stands_in_for) if may_speak(each, policy.stages[stage])]
     if not seats:
@@ -124,7 +122,7 @@ def seat_of(person: Person, policy: Policy, stage: int, parts: Parts, said: Sequ
 
 def _kept_from(seat: Person, person: Person, stage: int, parts: Parts, said: Sequence[Said]) -> str | None:
     """Why this say is not to be had: it was had already, or its owner could not decide."""
-    had = next((each.person for each in said if each.seat == seat.name and each.stage == stage), None)
+    had = next((each.person for each in said if each.seat in seat.names and each.stage == stage), None)
     if seat.name == person.name:
         return None if had is None else f"{had} has said it in your stead"
     stead = f"you stand in for {seat.name}"
@@ -149,6 +147,17 @@ def most_of(people: Sequence[Person], policy: Policy, stage: int, parts: Parts, 
         if not isinstance(seat, str):
             had.append(Said(person.name, APPROVED, stage, instead_of="" if seat.name == person.name else seat.name))
     return len(had) - len(said)
+
+
+def once_each(said: Sequence[Said], also: Mapping[str, frozenset[str]]) -> list[Said]:
+    """Without what somebody has said a second time in a stage, with another account: it was found out later that both are theirs."""
+    counted = list[Said]()
+    for each in said:
+        people, seats = ({name, *also.get(name, ())} for name in (each.person, each.seat))
+        here = [earlier for earlier in counted if earlier.stage == each.stage]
+        if not any(earlier.person in people or earlier.seat in seats for earlier in here):
+            counted.append(each)
+    return counted
 
 
 def outcome(policy: Policy, stage: int, said: Sequence[Said]) -> str | None:

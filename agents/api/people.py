@@ -90,6 +90,7 @@ class PersonView(Door):
                 "other_shown": place.other_shown,
                 "permissions": list(place.permissions),
                 "groups": [group.name for group in place.groups],
+                "accounts": list(place.accounts),
             }
         )
 
@@ -152,6 +153,25 @@ class EmailView(Door):
     )
     def post(self, asked: Asked, person: str) -> Response:
         return Response(rendered(registry.set_email(person, asked.body["email"] or "", actor=asked.actor)))
+
+
+class SameView(Door):
+    @operation(
+        id="same_person",
+        tag=TAG,
+        summary="Say whose other account it is",
+        does=(
+            "Two accounts of one person are one where something is approved: what they did with either, neither approves. `as`: another account of "
+            f"the same person; null: the account is nobody else's any more, which nobody says of their own. {MANAGES}"
+        ),
+        takes=given({"as": maybe(person("another account of theirs"))}, examples=[{"as": "alice"}, {"as": None}]),
+        gives=ref("Person"),
+        refuses=(NotGranted, UnknownPerson, Invalid, Conflict),
+    )
+    def post(self, asked: Asked, person: str) -> Response:
+        other = asked.body["as"]
+        done = registry.somebody_else(person, actor=asked.actor) if other is None else registry.same_person(person, other, actor=asked.actor)
+        return Response(rendered(done))
 
 
 class PermissionsView(Door):

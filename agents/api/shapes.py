@@ -74,6 +74,7 @@ SHOWN_PERSON: Final = given(
     other_shown=whole("how many more"),
     permissions=listing(text(), "what they may beyond their teams"),
     groups=listing(text(), "groups that they are in"),
+    accounts=listing(text(), "other accounts of the same person"),
 )
 NEW_PERSON: Final = given(PERSON["properties"], password=text("to sign in with; shown this once"))
 

@@ -23,6 +23,7 @@ urlpatterns = [
     path("people/<person:person>/activate/", people.ActivateView.as_view()),
     path("people/<person:person>/deactivate/", people.DeactivateView.as_view()),
     path("people/<person:person>/email/", people.EmailView.as_view()),
+    path("people/<person:person>/same/", people.SameView.as_view()),
     path("people/<person:person>/permissions/", people.PermissionsView.as_view()),
     path("covers/", covers.CoversView.as_view()),
     path("covers/<uuid:cover>/", covers.CoverView.as_view()),

@@ -17,6 +17,7 @@ from .pipeline import Pipeline
 from .policy import Policy, PolicyVersion
 from .price import Price, PriceImmutable
 from .release import Release, ReleaseImmutable, ReleaseUse
+from .same import SamePerson
 from .sharing import TeamGroupObjectPermission, TeamUserObjectPermission
 from .stop import Scope, Stop, StopChange, StopQuerySet
 from .team import Team
@@ -44,6 +45,7 @@ __all__ = [
     "ReleaseImmutable",
     "ReleaseUse",
     "Role",
+    "SamePerson",
     "Scope",
     "Standing",
     "Stop",

@@ -45,6 +45,7 @@ from .rights import Right, Rights, last_used, rights
 from .roles import may_be_asked, people_asked
 from .rollbacks import rollback
 from .running import Runs, versions_run
+from .sameness import same_person, somebody_else
 from .scaffolding import new_pipeline
 from .sent import apply_files
 from .stopping import lift, lift_named, reasons_of, refused_stops, stop, stop_shown, stops_on
@@ -143,11 +144,13 @@ __all__ = [
     "revoke_key",
     "rights",
     "rollback",
+    "same_person",
     "set_active",
     "set_email",
     "set_price",
     "show_team",
     "show_team_to_group",
+    "somebody_else",
     "starts_runs",
     "stop",
     "stop_shown",

@@ -21,7 +21,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
 from agents.errors import NotGranted, UnknownPerson, WrongPassword
-from agents.models import Team
+from agents.models import SamePerson, Team
 from audit import clock
 from audit.actors import CHANGE_EVERYTHING, Actor
 from audit.errors import Conflict, Invalid, OrchestraError
@@ -212,6 +212,8 @@ class Place:
     other_shown: int
     permissions: Sequence[str]
     groups: Sequence[Group]
+    accounts: Sequence[str]
+    """Their other accounts."""
 
 
 def place_of(person: User, *, actor: Actor) -> Place:
@@ -223,11 +225,12 @@ def place_of(person: User, *, actor: Actor) -> Place:
         seen = [team for team in every if names is None or team.pk in names]
         return seen, len(every) - len(seen)
 
+    accounts = sorted(SamePerson.objects.others_of([person.username]).get(person.username, ()))
     teams, other_teams = parted(Q(members=person))
     shown, other_shown = parted(Q(name__in=shown_to(person)))
     is_own = actor.kind == "person" and actor.id == person.username  # read with the request then
     beyond = actor.permissions - {CHANGE_EVERYTHING} if is_own else permissions_of(person)
-    return Place(teams, other_teams, shown, other_shown, sorted(beyond), list(person.groups.order_by("name")))
+    return Place(teams, other_teams, shown, other_shown, sorted(beyond), list(person.groups.order_by("name")), accounts)
 
 
 def _changed_person(username: str, actor: Actor, now: datetime | None, change: Any) -> User:

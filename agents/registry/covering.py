@@ -6,7 +6,7 @@ an approval is decided is for `approvals.rules`. Called by the commands, the adm
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from agents.errors import NotGranted, UnknownCover
-from agents.models import Cover
+from agents.models import Cover, SamePerson
 from agents.models.cover import CoverQuerySet
 from agents.spec.permissions import instant_of
 from audit import clock
@@ -97,8 +97,8 @@ def covered_by(deputies: Collection[str], *, now: datetime) -> dict[str, dict[st
     return _holding(Cover.objects.in_force(now).filter(deputy__username__in=deputies))
 
 
-def deputies_of(people: Collection[str], *, now: datetime) -> Mapping[str, Collection[str]]:
-    """By deputy whom of these people they stand in for at this instant."""
+def deputies_of(people: Collection[str], *, now: datetime) -> dict[str, dict[str, frozenset[str]]]:
+    """By deputy whom of these people they stand in for at this instant, each with their teams."""
     return _holding(Cover.objects.in_force(now).filter(person__username__in=people))
 
 
@@ -140,8 +140,8 @@ def _times(since: str, until: str, now: datetime) -> tuple[datetime, datetime]:
 
 def _refuse_no_colleague(person: str, deputy: str) -> None:
     """Deciding shows what is to be decided: whoever is in no team with the person is not shown it by a colleague's leave alone."""
-    if person == deputy:
-        raise Invalid("nobody stands in for themselves; name somebody else")
+    if person == deputy or person in SamePerson.objects.others_of([deputy]).get(deputy, ()):
+        raise Invalid("nobody stands in for themselves, with whichever of their accounts; name somebody else")
     asked = people_asked({person, deputy} if deputy.isprintable() and person.isprintable() else (), ())
     if deputy not in asked or person not in asked or not asked[deputy] & asked[person]:
         raise NotGranted(

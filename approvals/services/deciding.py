@@ -117,8 +117,9 @@ def _hold(found: Request, actor: Actor) -> _Held:
     asked, said = parts.asked_for(request), inbox.said_of(request)
     seat, stage = inbox.seat_of(request, asked, said, actor=actor, now=held.now), request.stage_at(held.now)
     if isinstance(seat, str):
-        twice = any(actor.id in (each.person, each.seat) and each.stage == stage for each in said)
-        raise (AlreadyDecided if twice and actor.kind == "person" else NotYours)(f"you can't decide this: {seat}")
+        person = inbox.person_of(actor)
+        twice = person is not None and any(person.names & {each.person, each.seat} and each.stage == stage for each in said)
+        raise (AlreadyDecided if twice else NotYours)(f"you can't decide this: {seat}")
     _refuse_gone(request, actor, seat.name, held.now)
     return _Held(request, held, asked, stage, "" if seat.name == actor.id else seat.name)
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db.models import prefetch_related_objects
 
 from agents import registry
+from agents.models import SamePerson
 from agents.spec.policies import Policy, Stage
 from approvals import rules
 from approvals.errors import UnknownApproval
@@ -56,7 +57,19 @@ def person_of(actor: Actor) -> Person | None:
     if actor.kind != "person":
         return None
     covered = registry.covered_by([actor.id], now=clock.now()).get(actor.id, {})
-    return Person(actor.id, actor.teams, tuple(Person(name, teams) for name, teams in covered.items()))
+    [person] = _persons({actor.id: actor.teams}, {actor.id: covered})
+    return person
+
+
+def _persons(teams: Mapping[str, frozenset[str]], stands_in: Mapping[str, Mapping[str, frozenset[str]]]) -> list[Person]:
+    """By name, each with whom they stand in for, and all with their other accounts."""
+    also = SamePerson.objects.others_of({*teams, *(name for covered in stands_in.values() for name in covered)})
+
+    def person(name: str, teams: frozenset[str], instead: tuple[Person, ...] = ()) -> Person:
+        return Person(name, teams, instead, also.get(name, frozenset()))
+
+    stead = {name: tuple(person(*each) for each in covered.items()) for name, covered in stands_in.items()}
+    return [person(name, teams[name], stead.get(name, ())) for name in sorted(teams)]
 
 
 def find_request(request: str, *, actor: Actor) -> Request:
@@ -113,10 +126,10 @@ def decided(actor: Actor) -> RequestQuerySet:
 
 def _free(some: Collection[Request], actor: Actor, now: datetime) -> Iterator[Request]:
     """Those of which the ledger has to be asked for what they are about are few: most of what somebody has a part in is known without."""
-    person = f"person:{actor.id}"
-    rest = [request for request, had in zip(some, parts.parts_of_each(some, {}).values(), strict=True) if person not in had.everybody]
+    who = person_of(actor)
+    rest = [request for request, had in zip(some, parts.parts_of_each(some, {}).values(), strict=True) if who and not rules.part_of(who, had)]
     asked = parts.asked_for_each(rest)
-    had, who = parts.parts_of_each(rest, asked), person_of(actor)
+    had = parts.parts_of_each(rest, asked)
     for request in rest:
         if not isinstance(_seat(request, asked[request.pk], had[request.pk], said_of(request), actor, who, now), str):
             yield request
@@ -131,8 +144,9 @@ def counting(requests: Collection[Request]) -> dict[UUID, list[Said]]:
     """Of each what counts now: a yes counts as long as its person would be asked still. Four statements at most."""
     said = {request.pk: said_of(request) for request in requests}
     people = {name for every in said.values() for each in every for name in (each.person, each.seat)}
-    asked = registry.people_asked(people, ()) if people else {}
-    return {request.pk: [each for each in said[request.pk] if _counts(each, request.governing, asked)] for request in requests}
+    asked, also = (registry.people_asked(people, ()), SamePerson.objects.others_of(people)) if people else ({}, {})
+    counting = {request.pk: [each for each in said[request.pk] if _counts(each, request.governing, asked)] for request in requests}
+    return {key: rules.once_each(every, also) for key, every in counting.items()}
 
 
 def _counts(said: Said, policy: Policy, asked: Mapping[str, frozenset[str]]) -> bool:
@@ -192,6 +206,4 @@ def _put(stage: Stage, now: datetime) -> list[Person]:
     """Whom a stage asks, and whoever stands in for one of them, by name."""
     put = registry.people_asked(stage.people, stage.teams)
     deputies = registry.deputies_of(put, now=now)
-    teams = put | registry.people_asked(deputies.keys() - put.keys(), ())
-    covers = {name: tuple(Person(each, put[each]) for each in deputies.get(name, ())) for name in teams}
-    return [Person(name, teams[name], covers[name]) for name in sorted(teams)]
+    return _persons(put | registry.people_asked(deputies.keys() - put.keys(), ()), deputies)

@@ -42,6 +42,13 @@ _SENTENCES: Final[Mapping[str, tuple[str, str, str, bool]]] = {
         True,
     ),
     "email": ("Set the e-mail address", "There the person is told what waits for them, where this installation sends e-mail.", "", False),
+    "same": (
+        "Same person as",
+        "Two accounts of one person are one where something is approved: what they did with either, neither approves.",
+        "",
+        False,
+    ),
+    "nobody_else": ("Nobody else", "The account is nobody's other account any more.", "is nobody else", True),
     "give": ("Give a permission", "What a person may do beyond their teams. It holds from their next request on.", "was given", False),
     "take": ("Take a permission", "It holds from their next request on.", "lost", True),
 }
@@ -55,6 +62,10 @@ class CreateForm(forms.Form):
         widget=UnfoldBooleanSwitchWidget(),
         help_text="May do everything, for every team. Few people need that.",
     )
+
+
+class SameForm(forms.Form):
+    other = text_field("The other account", longest=150, help_text="By its user name: an account of the same person.")
 
 
 class PermissionForm(forms.Form):
@@ -129,6 +140,12 @@ class PersonAdmin(LongListAdmin):
                 return self._once(request, *registry.reset_password(person.username, actor=actor))
             if what == "email":
                 return set_address(person.username, said["email"], actor)
+            if what == "same":
+                registry.same_person(person.username, said["other"].strip(), actor=actor)
+                return f"'{person.username}' is the same person as '{said['other'].strip()}'."
+            if what == "nobody_else":
+                registry.somebody_else(person.username, actor=actor)
+                return f"'{person.username}' {done}."
             if what in ("activate", "deactivate"):
                 registry.set_active(person.username, active=what == "activate", actor=actor)
                 return f"'{person.username}' {done}."
@@ -147,4 +164,6 @@ class PersonAdmin(LongListAdmin):
 def _form(what: str, person: User) -> Callable[..., forms.Form]:
     if what == "email":
         return lambda data=None: EmailForm(data, initial={"email": person.email})
+    if what == "same":
+        return SameForm
     return PermissionForm if what in ("give", "take") else forms.Form

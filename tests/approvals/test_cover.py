@@ -128,6 +128,29 @@ def test_whoever_started_the_run_approves_it_in_nobodys_stead(tmp_path: Path) ->
         decide(request, "bob")
 
 
+def test_two_accounts_of_one_person_are_one(tmp_path: Path) -> None:
+    """Once it is said, also of what was decided before."""
+    run, request = waiting(tmp_path, BOTH)
+    decide(request, "carol")
+    registry.same_person("carol", "alice", actor=SYSTEM)
+    with pytest.raises(AlreadyDecided, match="you have said"):
+        decide(request, "alice")
+    said = services.document(request, actor=SYSTEM)
+    assert said["lacks"] == 1 and "1 more must approve, and nobody" in said["stuck"]
+    registry.somebody_else("carol", actor=SYSTEM)
+    decide(request, "alice")
+    assert pipelines.drive(run)["outcome"] == "verified"
+
+
+def test_what_somebody_started_with_one_account_they_dont_find_with_another(tmp_path: Path) -> None:
+    _, request = waiting(tmp_path)
+    registry.same_person("carol", "alice", actor=SYSTEM)
+    _, second = approving.started(by=actor("carol"))
+    assert [each.pk for each in services.waiting_for(actor("alice"), most=9)] == [request.pk]
+    with pytest.raises(NotYours, match="you started the run"):
+        decide(second, "alice")
+
+
 # --- what ends it ---
 
 

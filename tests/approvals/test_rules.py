@@ -28,12 +28,21 @@ references = st.frozensets(st.sampled_from([f"person:{name}" for name in PEOPLE]
 parts = st.builds(Parts, **{field.name: references for field in fields(Parts)})
 covers = st.frozensets(st.tuples(st.sampled_from(PEOPLE), st.sampled_from(PEOPLE)).filter(lambda pair: pair[0] != pair[1]), max_size=6)
 """Whoever stands in, and for whom."""
+accounts = st.fixed_dictionaries({name: st.integers(0, 5) for name in PEOPLE})
+"""Accounts of one number are one person's."""
 histories = st.lists(st.builds(Said, st.sampled_from(PEOPLE), st.sampled_from([APPROVED, DECLINED]), st.integers(0, 2)), max_size=6)
 
 
-def standing_in(organisation: dict[str, frozenset[str]], covered: frozenset[tuple[str, str]]) -> dict[str, Person]:
-    stead = {name: tuple(Person(away, organisation[away]) for deputy, away in sorted(covered) if deputy == name) for name in organisation}
-    return {name: Person(name, teams, stead[name]) for name, teams in organisation.items()}
+def standing_in(
+    organisation: dict[str, frozenset[str]], covered: frozenset[tuple[str, str]], whose: dict[str, int] | None = None
+) -> dict[str, Person]:  # fmt: skip
+    also = {name: frozenset(each for each in whose or {} if each != name and whose and whose[each] == whose[name]) for name in organisation}
+    stead = {name: [away for deputy, away in sorted(covered) if deputy == name and away not in also[name]] for name in organisation}
+
+    def person(name: str, *instead: Person) -> Person:
+        return Person(name, organisation[name], instead, also[name])
+
+    return {name: person(name, *map(person, stead[name])) for name in organisation}
 
 
 def asks(stage: Stage, person: Person) -> bool:
@@ -56,12 +65,14 @@ def test_whoever_had_a_part_or_is_not_asked_or_has_spoken_never_decides_and_ever
         assert (rules.hindrance(Person(name, teams), policy, stage, had, said) is None) == may
 
 
-@given(policies, organisations, covers, parts, st.data())
+@given(policies, organisations, covers, accounts, parts, st.data())
 def test_played_to_its_end_nothing_is_approved_by_fewer_than_asked_or_by_anybody_who_had_a_part(
-    policy: Policy, organisation: dict[str, frozenset[str]], covered: frozenset[tuple[str, str]], had: Parts, data: st.DataObject
-) -> None:
-    """Everybody tries, in any order, again and again, some in others' stead; only what the rules let through counts."""
-    stage, said, everybody = 0, list[Said](), standing_in(organisation, covered)
+    policy: Policy, organisation: dict[str, frozenset[str]], covered: frozenset[tuple[str, str]], whose: dict[str, int], had: Parts,
+    data: st.DataObject,
+) -> None:  # fmt: skip
+    """Everybody tries, in any order, again and again, some in others' stead or with several accounts; only what the rules let through counts."""
+    stage, said, everybody = 0, list[Said](), standing_in(organisation, covered, whose)
+    also = {name: person.also for name, person in everybody.items()}
     for name, decision, moves_on in data.draw(st.lists(st.tuples(st.sampled_from(PEOPLE), st.sampled_from([APPROVED, DECLINED]), st.booleans()))):
         stage = min(stage + moves_on, len(policy.stages) - 1)
         seat = rules.seat_of(everybody[name], policy, stage, had, said)
@@ -72,8 +83,10 @@ def test_played_to_its_end_nothing_is_approved_by_fewer_than_asked_or_by_anybody
         outcome = rules.outcome(policy, stage, said)
         yes = {each.person for each in said if (each.stage, each.decision) == (stage, APPROVED)}
         no = {each.person for each in said if (each.stage, each.decision) == (stage, DECLINED)}
-        seats = [(each.seat, each.stage) for each in said]
-        assert not any(had_a_part(each, had) for each in yes | no | {seat for seat, _ in seats}) and len(seats) == len(set(seats))
+        acted = {name for who in (yes | no | {each.seat for each in said}) for name in everybody[who].names}
+        seats, people = [(whose[each.seat], each.stage) for each in said], [(whose[each.person], each.stage) for each in said]
+        assert not any(had_a_part(each, had) for each in acted)
+        assert len(said) == len(set(seats)) == len(set(people)) and rules.once_each(said, also) == said
         assert (outcome == APPROVED) == (len(yes) >= policy.stages[stage].required and not no)
         assert (outcome == DECLINED) == bool(no)
         if outcome is not None:
@@ -108,6 +121,25 @@ def test_cover_cant_be_used_to_approve_ones_own() -> None:
     assert rules.hindrance(BEN, ONE, 0, started, []) == "you stand in for ann, who can't decide it either: they started the run that asks for it"
     mine = Parts(started=frozenset({"person:ben"}))
     assert rules.hindrance(BEN, ONE, 0, mine, []) == "you started the run that asks for it, so somebody else has to decide"
+
+
+def test_what_somebody_did_with_one_account_they_dont_approve_with_another() -> None:
+    with_two = Person("ann", frozenset(), also=frozenset({"ann-admin"}))
+    started = Parts(started=frozenset({"person:ann-admin"}))
+    assert rules.hindrance(with_two, ONE, 0, started, []) == "you started the run that asks for it, so somebody else has to decide"
+    assert rules.hindrance(with_two, ONE, 0, NOBODYS, [Said("ann-admin", APPROVED, 0)]) == "you have said what you think of it"
+
+
+def test_two_words_of_accounts_that_were_found_to_be_one_persons_are_one() -> None:
+    said = [Said("ann", APPROVED, 0), Said("ben", APPROVED, 0), Said("ann-admin", APPROVED, 0), Said("ann-admin", APPROVED, 1)]
+    also = {"ann": frozenset({"ann-admin"}), "ann-admin": frozenset({"ann"})}
+    assert rules.once_each(said, also) == [said[0], said[1], said[3]] and rules.once_each(said, {}) == said
+    stead = [
+        Said("ben", APPROVED, 0, instead_of="ann"),
+        Said("cleo", APPROVED, 0, instead_of="ann-admin"),
+        Said("dan", APPROVED, 0, instead_of="ben"),
+    ]
+    assert rules.once_each(stead, also) == [stead[0], stead[2]]
 
 
 def test_a_deputy_hands_nothing_on() -> None:

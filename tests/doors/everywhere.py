@@ -229,6 +229,7 @@ def _named(team: str, pipeline: str, agent: str, person: str) -> dict[str, Any]:
 _TYPED = {
     "reason": "x",
     "person": "outsider",
+    "other": "outsider",
     "permission": "see-everything",
     "name": "newcomers",
     "username": "newcomer",
@@ -292,6 +293,7 @@ class World:
             "<name:team>/groups/": {"group": "operator"}, "<person:group>/people/": {"person": "outsider"},
             "people/": {"name": "newcomer"}, "groups/": {"name": "newcomers"},
             "email/": {"email": "someone@example.com"},
+            "same/": {"as": "outsider"},
             "permissions/": {"permission": "see-everything", "allowed": True},
             "me/password/": {"old": "x", "new": "y"}, "publish/": {}, "rollback/": {}, "tokens/": {},
             "prices/": {"provider": "p", "model": "m2", "input_nano": "1", "output_nano": "1"},

@@ -64,6 +64,8 @@ person <person> --deactivate
 person <person> --email someone@example.com
 person <me> --email someone@example.com
 person <person> --give see-everything
+person <person> --same-as outsider
+person <person> --nobody-else
 person <person> --password
 person newcomer --create
 prices → <model>
@@ -189,6 +191,7 @@ REST = {
     "person <person> --deactivate": "POST people/<person:person>/deactivate/",
     "person <person> --email someone@example.com": "POST people/<person:person>/email/",
     "person <person> --give see-everything": "POST people/<person:person>/permissions/",
+    "person <person> --same-as outsider": "POST people/<person:person>/same/",
     "person <person> --password": "POST people/<person:person>/password/",
     "person newcomer --create": "POST people/",
     "prices set p m2 --input 1 --output 1": "POST prices/",

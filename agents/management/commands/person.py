@@ -21,7 +21,8 @@ what happens:
   A new person may sign in and sees nothing until they belong to a team (manage.py members) or are given something here.
   see-everything shows all teams' things, for auditors; it lets nobody change anything. manage-people is for whoever
   says who belongs where. A deactivated person's sessions and tokens end at their next request. To the e-mail address
-  goes what waits for the person, where the installation sends e-mail; everybody may set their own.
+  goes what waits for the person, where the installation sends e-mail; everybody may set their own. Who has several
+  accounts is one person where something is approved, once it is said (--same-as).
 
 examples:
   manage.py person alice
@@ -30,6 +31,7 @@ examples:
   manage.py person dora --give see-everything
   manage.py person alice --email alice@example.com
   manage.py person alice --email ""
+  manage.py person alice-admin --same-as alice
   manage.py person alice --deactivate
 
 exit status: 0 done, 2 refused (unknown person, a name or an address that is taken, or it is so already),
@@ -50,6 +52,8 @@ class Command(PersonsCommand):
         change.add_argument("--activate", action="store_true", help="let the person sign in again")
         change.add_argument("--deactivate", action="store_true", help="end all access at once")
         change.add_argument("--email", metavar="ADDRESS", help="where the person is told what waits for them; an empty one takes it away")
+        change.add_argument("--same-as", metavar="OTHER", help="another account of the same person: what they did with one, neither approves")
+        change.add_argument("--nobody-else", action="store_true", help="the account is nobody else's, other than was said before")
         change.add_argument("--give", choices=sorted(PERMISSIONS), help="a permission beyond the person's teams")
         change.add_argument("--take", choices=sorted(PERMISSIONS), help="take such a permission back")
 
@@ -72,6 +76,12 @@ def _done(name: str, options: dict[str, Any], actor: Actor) -> list[str]:
     if options["email"] is not None:
         person = registry.set_email(name, options["email"], actor=actor)
         return [f"person {name}: {f'is written to at {person.email}' if person.email else 'is written to no more'}"]
+    if options["same_as"] is not None:
+        registry.same_person(name, options["same_as"], actor=actor)
+        return [f"person {name}: the same person as {options['same_as']}"]
+    if options["nobody_else"]:
+        registry.somebody_else(name, actor=actor)
+        return [f"person {name}: nobody else"]
     permission = options["give"] or options["take"]
     if permission is None:
         return _shown(name, actor)
@@ -88,6 +98,7 @@ def _shown(name: str, actor: Actor) -> list[str]:
         f"  teams        {', '.join(team.name for team in place.teams) or 'none'}",
         f"  shown teams  {', '.join(team.name for team in place.shown) or 'none'}",
         f"  e-mail       {visible(person.email, 254) or 'none'}",
+        *([f"  accounts     the same person as {', '.join(place.accounts)}"] if place.accounts else []),
         f"  permissions  {', '.join(place.permissions) or 'none beyond their teams'}",
         f"  groups       {', '.join(visible(group.name, 150) for group in place.groups) or 'none'}",
     ]
