@@ -18,7 +18,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
 from agents import registry
-from agents.admin import keys, publishing
+from agents.admin import keys, permitting, publishing
 from agents.admin.differences import differences
 from agents.admin.histories import history_of
 from agents.admin.picture import picture
@@ -113,6 +113,8 @@ class AgentPage(OwnerAdmin):
         own: list[tuple[str, Callable[..., HttpResponse], str]] = [
             ("<uuid:owner_id>/key/", self.make_key, "key"),
             ("<uuid:owner_id>/revoke/<str:key_id>/", self.revoke_key, "revoke"),
+            ("<uuid:owner_id>/grant/", self.grant, "grant"),
+            ("<uuid:owner_id>/withdraw/", self.withdraw, "withdraw"),
         ]
         return [*super().own_urls(), *own]
 
@@ -124,6 +126,12 @@ class AgentPage(OwnerAdmin):
         if not registry.keys_visible_to(actor_of(request)).filter(agent=agent, pk=key_id).exists():
             raise Http404
         return keys.revoke(self, request, agent, key_id)
+
+    def grant(self, request: HttpRequest, owner_id: UUID) -> HttpResponse:
+        return permitting.grant(self, request, self.found(request, str(owner_id)))
+
+    def withdraw(self, request: HttpRequest, owner_id: UUID) -> HttpResponse:
+        return permitting.withdraw(self, request, self.found(request, str(owner_id)))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("notices")
@@ -138,6 +146,8 @@ class AgentPage(OwnerAdmin):
             **_running(row, runs, actor),
             "observing": [row.team.name] if row.team.observe else [],
             **keys.rows_of(row, actor),
+            "may_permit": actor.may_change(row.team.name) and row.state != Standing.RETIRED,
+            "permit_urls": {name: self.url(name, row.pk) for name in ("grant", "withdraw")},
             "overdue": row.review_by is not None and row.review_by < clock.now().date(),
             "notices": row.ahead,
             "kept": _kept(row),

@@ -12,6 +12,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
 from agents import registry
+from agents.admin import permitting
 from agents.admin.histories import history_of
 from agents.admin.words import in_words
 from agents.models import Agent, Pipeline, Team
@@ -69,7 +70,14 @@ class TeamAdmin(ReadOnlyAdmin):
     page_template = "admin/agents/team.html"
 
     def own_urls(self) -> Iterable[tuple[str, Callable[..., HttpResponse], str]]:
-        return [(f"<uuid:team_id>/{name}/", partial(self.do, what=name), name) for name in _DEEDS]
+        people = [(f"<uuid:team_id>/{name}/", partial(self.do, what=name), name) for name in _DEEDS]
+        return [*people, ("<uuid:team_id>/grant/", self.grant, "grant"), ("<uuid:team_id>/withdraw/", self.withdraw, "withdraw")]
+
+    def grant(self, request: HttpRequest, team_id: UUID) -> HttpResponse:
+        return permitting.grant(self, request, self.found(request, str(team_id)))
+
+    def withdraw(self, request: HttpRequest, team_id: UUID) -> HttpResponse:
+        return permitting.withdraw(self, request, self.found(request, str(team_id)))
 
     def page_context(self, request: HttpRequest, row: Team) -> dict[str, Any]:
         actor = actor_of(request)
@@ -83,6 +91,8 @@ class TeamAdmin(ReadOnlyAdmin):
             "agents": Agent.objects.visible_to(actor).filter(team=row)[:MOST],
             "pipelines": Pipeline.objects.visible_to(actor).filter(team=row)[:MOST],
             "permissions": in_words(row.permissions),
+            "may_permit": actor.may_change(row.name),
+            "permit_urls": {name: self.url(name, row.pk) for name in ("grant", "withdraw")},
             "history": history_of(row, actor),
             "urls": {name.replace("-", "_"): self.url(name, row.pk) for name in _DEEDS},
         }

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from agents import registry
 from agents.api import finding, rendering
-from agents.api.right_shapes import MAY_ASKED
+from agents.api.right_shapes import MAY_ASKED, PERMIT_ASKED, wanted
 from agents.api.shapes import AGENT_ROLLBACK_ASKED, PUBLISH_ASKED, REASON_ASKED
 from agents.errors import NoSuchVersion, NotGranted, NotPublishable, NotPublished, Retired, UnknownAgent, UnknownPerson, UnknownPipeline
 from agents.models import Agent, Role, Standing
@@ -106,6 +106,22 @@ class RightsView(Door):
     )
     def get(self, asked: Asked, agent: str) -> Response:
         return Response(registry.rights(agent, actor=asked.actor).as_record())
+
+    @operation(
+        id="permit_agent",
+        tag=TAG,
+        summary="Grant permissions, or withdraw them",
+        does=(
+            "What is granted or withdrawn holds from now on, also for runs at work; the agent gets a version of its own for it, with the same code. "
+            "All that a file says of permissions can be said here, and is judged as there. While a draft of the agent waits nothing is changed. "
+            f"Files that are applied later say it again. {MEMBER}"
+        ),
+        takes=PERMIT_ASKED,
+        gives=ref("Permitted"),
+        refuses=(UnknownAgent, NotGranted, Retired, Invalid, NotPublishable, Conflict),
+    )
+    def post(self, asked: Asked, agent: str) -> Response:
+        return Response(registry.permit(Agent, agent, **wanted(asked), actor=asked.actor).as_record())
 
 
 class SuspendView(Door):

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from agents import registry
 from agents.api.cover_shapes import COVER_ASKED, FILTERS
+from agents.api.teams import TAG
 from agents.errors import NotGranted, UnknownCover, UnknownPerson
 from agents.models import Cover
 from audit import clock
@@ -17,7 +18,6 @@ from audit.api.pages import PAGING, Order, page
 from audit.api.shapes import ref
 from audit.errors import Conflict, Invalid
 
-TAG = "people"
 NEWEST = Order("created_at", "id", newest_first=True)
 
 

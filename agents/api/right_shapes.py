@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from agents.grants import EFFECTS
 from agents.models import Standing
+from audit.api.doors import Asked
 from audit.api.shapes import PRINTABLE, Shape, flag, given, instant, listing, maybe, named, one_of, ref, text, whole
 
 MAY_ASKED: Final[dict[str, Shape]] = {
@@ -43,6 +44,34 @@ MAY: Final = given(
     draft=maybe(one_of(*EFFECTS, meaning="what it would be once the draft is published, where that is something else")),
     meaning="Whether an agent may do something.",
 )
+_RULES: Final = listing(text("a permission as files write it", least=1, most=2_000, example="allow write deploy:staging"), most=100)
+PERMIT_ASKED: Final = given(
+    grant={**_RULES, "description": "what is granted, in any writing"},
+    withdraw={**_RULES, "description": "what is withdrawn, as it stands"},
+    dry_run=flag("true: say what it would do, and write nothing"),
+    optional=("grant", "withdraw", "dry_run"),
+    examples=[
+        {"grant": ["allow write deploy:staging", "require_approval write deploy:production policy to-production"]},
+        {"withdraw": ["allow write deploy:*"], "grant": ["allow write deploy:staging rate 10/1h"], "dry_run": True},
+    ],
+)
+PERMITTED: Final = given(
+    holder=text("the agent or the team", example="agent:deployer"),
+    version=maybe(whole("the agent's version that says so; null of a team, which has none")),
+    granted=listing(text(), "in their canonical form"),
+    withdrawn=listing(text()),
+    denied=listing(text(), "a sentence for each use that runs and is refused from now on"),
+    permissions=listing(text(), "all that it has now"),
+    meaning="What was granted and withdrawn.",
+)
+
+
+def wanted(asked: Asked) -> dict[str, Any]:
+    """What is to be granted and withdrawn, as the use-case takes it."""
+    said = asked.body
+    return {"grant": said.get("grant", []), "withdraw": said.get("withdraw", []), "dry_run": said.get("dry_run", False)}
+
+
 RIGHT: Final = given(
     _ROOM,
     rule=text("the permission", example="allow write deploy:staging"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from agents.api import cover_shapes, key_shapes
-from agents.api.right_shapes import MAY, RIGHT, RIGHTS
+from agents.api.right_shapes import MAY, PERMITTED, RIGHT, RIGHTS
 from agents.models import Ground, Role, Standing, VersionState
 from agents.spec.notices import EVENTS, FORMATS
 from audit.api.shapes import (
@@ -340,6 +340,7 @@ COMPONENTS: Final = {
     "May": MAY,
     "Right": RIGHT,
     "Rights": RIGHTS,
+    "Permitted": PERMITTED,
     "Pipeline": PIPELINE,
     "PipelinePage": page_of(ref("Pipeline")),
     "ShownPipeline": SHOWN_PIPELINE,

@@ -8,13 +8,14 @@ from rest_framework.response import Response
 
 from agents import registry
 from agents.api import finding, rendering
+from agents.api.right_shapes import PERMIT_ASKED, wanted
 from agents.api.shapes import PERSON_ASKED
-from agents.errors import NotGranted, UnknownPerson, UnknownTeam
+from agents.errors import NotGranted, NotPublishable, UnknownPerson, UnknownTeam
 from agents.models import Team
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import BY_NAME, PAGING, page
 from audit.api.shapes import ref
-from audit.errors import Conflict
+from audit.errors import Conflict, Invalid
 
 TAG = "teams and people"
 MANAGES = "Needs the permission manage-people."
@@ -55,6 +56,23 @@ class TeamView(Door):
         who = people(team, asked)
         del who["team"]
         return Response({**rendering.team(found), **who})
+
+
+class TeamPermissionsView(Door):
+    @operation(
+        id="permit_team",
+        tag=TAG,
+        summary="Grant permissions to all agents of a team, or withdraw them",
+        does=(
+            "What is granted or withdrawn holds from now on for each agent of the team, also in runs at work. It is judged as in a file; files that "
+            "are applied later say it again. You must be a member of the team."
+        ),
+        takes=PERMIT_ASKED,
+        gives=ref("Permitted"),
+        refuses=(UnknownTeam, NotGranted, Invalid, NotPublishable, Conflict),
+    )
+    def post(self, asked: Asked, team: str) -> Response:
+        return Response(registry.permit(Team, team, **wanted(asked), actor=asked.actor).as_record())
 
 
 class MembersView(Door):

@@ -9,6 +9,7 @@ urlpatterns = [
     path("teams/<name:team>/", teams.TeamView.as_view()),
     path("teams/<name:team>/members/", teams.MembersView.as_view()),
     path("teams/<name:team>/members/<person:person>/", teams.MemberView.as_view()),
+    path("teams/<name:team>/permissions/", teams.TeamPermissionsView.as_view()),
     path("teams/<name:team>/onlookers/", teams.OnlookersView.as_view()),
     path("teams/<name:team>/onlookers/<person:person>/", teams.OnlookerView.as_view()),
     path("teams/<name:team>/groups/", groups.OnlookerGroupsView.as_view()),

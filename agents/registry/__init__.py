@@ -35,6 +35,7 @@ from .lapsing import Lapsed, suspend_lapsed
 from .mailboxes import set_email
 from .observing import observed_teams
 from .people import add_member, hide_team, people_of, remove_member, show_team
+from .permitting import Permitted, permit
 from .policies import policies_in_force, policies_named, policy_numbers, policy_publishers_of, policy_shown
 from .pricing import Priced, set_price, update_prices
 from .publishing import preview, publish
@@ -66,6 +67,7 @@ __all__ = [
     "MadeRelease",
     "May",
     "OpenKey",
+    "Permitted",
     "Pin",
     "Place",
     "Preview",
@@ -118,6 +120,7 @@ __all__ = [
     "people_asked",
     "people_of",
     "people_visible_to",
+    "permit",
     "permit_person",
     "person_shown",
     "pipeline_to_run",

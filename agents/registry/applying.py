@@ -192,7 +192,7 @@ def _write_one(turn: Turn, document: Document, team: Team, prepared: Prepared) -
         owner, created, fields = rows.write_agent(turn, document, team)
     else:
         owner, created, fields = rows.write_pipeline(turn, document, team)
-    version, differences, note = versions.draft(turn, owner, document.spec, taken=prepared.taken)
+    version, differences, note = versions.draft(turn, owner, document.spec, code=prepared.taken)
     if created:
         return version, Change(document.kind, document.name, "created")
     fields = _together(differences, fields)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,29 @@ def prepare(folder: Path, *, actor: Actor) -> Prepared:
     for document in [*prepared.documents, *parsed.rough]:
         prepared.problems += _unstorable(document)
     return prepared
+
+
+def prepare_stored(document: Document) -> Prepared:
+    """A document of a team or an agent that is stored already, as it would be with other permissions: those are all that is new."""
+    lists: dict[str, list[Document]] = {"team": [], "agent": []}
+    lists[document.kind].append(document)
+    prepared = Prepared(Taken(document.name, {}, {}, b"", ""), Parsed(lists["team"], lists["agent"], [], [], []))
+    prepared.problems += _unstorable(document)
+    return prepared
+
+
+def uncompiled(conditions: Mapping[int, str], file: str) -> list[Problem]:
+    """Of these conditions, by their lines, those that can't be compiled; outside of a transaction, since a child is asked."""
+    if not conditions:
+        return []
+    with tempfile.TemporaryDirectory(prefix="orchestra-describe-") as scratch:
+        described = asyncio.run(children.describe(Path(scratch), [], sorted(set(conditions.values())), hidden=private_files()))
+    reasons = [(line, source, described.expressions.get(source)) for line, source in conditions.items()]
+    return [_uncompiled_at(file, line, source, reason) for line, source, reason in reasons if reason is not None]
+
+
+def _uncompiled_at(file: str, line: int, source: str, reason: str) -> Problem:
+    return Problem(file, line, f"condition {source!r:.200}: {reason.partition(chr(10))[0]}")
 
 
 def _refuse_strangers(prepared: Prepared, actor: Actor) -> None:

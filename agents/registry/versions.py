@@ -32,10 +32,13 @@ def newest(owner: Agent | Pipeline) -> Version | None:
     return Version.objects.of(owner).filter(state=VersionState.DRAFT).first() or published(owner)
 
 
-def draft(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, taken: Taken) -> tuple[Version, tuple[FieldChange, ...], str]:
+def draft(
+    turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, code: Taken | Artifact | None
+) -> tuple[Version, tuple[FieldChange, ...], str]:
     """Make the spec the newest version: what stands there already stays, what was published is returned to.
 
-    Returns the version, the fields in which it differs from the one before, and a note for people.
+    `code`: the folder that it was read from, or the artifact of the version that it is made from. Returns the version, the fields in which it
+    differs from the one before, and a note for people.
     """
     said = digest(spec)
     before, live = newest(owner), published(owner)
@@ -51,7 +54,7 @@ def draft(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, taken: T
         spec=spec,
         digest=said,
         author=turn.actor.id,
-        artifact=_stored(turn, taken) if spec.get("artifact") else None,
+        artifact=_stored(turn, code) if spec.get("artifact") else None,
         created_at=turn.now,
         **_of(owner),
     )
@@ -110,7 +113,9 @@ def _of(owner: Agent | Pipeline) -> dict[str, Any]:
     return {"agent": owner} if isinstance(owner, Agent) else {"pipeline": owner}
 
 
-def _stored(turn: Turn, taken: Taken) -> Artifact:
+def _stored(turn: Turn, taken: Taken | Artifact | None) -> Artifact | None:
+    if not isinstance(taken, Taken):
+        return taken
     artifact, _ = Artifact.objects.get_or_create(
         digest=taken.digest,
         defaults={"data": taken.zipped, "size": len(taken.zipped), "files": len(taken.code), "created_at": turn.now},

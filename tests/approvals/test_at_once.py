@@ -25,7 +25,7 @@ PATIENCE_S = 60
 NAMES = ("bob", "carol", "dora", "erin")
 
 
-def at_once(works: Sequence[Callable[[], Any]]) -> list[Any]:
+def at_once(works: Sequence[Callable[[], Any]], patience_s: float = PATIENCE_S) -> list[Any]:
     """What each came to, or the refusal that it met; all begin together."""
     begin, found = threading.Barrier(len(works)), dict[int, Any]()
 
@@ -42,7 +42,7 @@ def at_once(works: Sequence[Callable[[], Any]]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE_S)
+        thread.join(patience_s)
         assert not thread.is_alive()
     return [found[place] for place in range(len(works))]
 

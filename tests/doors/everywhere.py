@@ -231,6 +231,7 @@ _TYPED = {
     "person": "outsider",
     "other": "outsider",
     "permission": "see-everything",
+    "permissions": "deny read feed:x",
     "name": "newcomers",
     "username": "newcomer",
     "days": "1",
@@ -281,9 +282,10 @@ class World:
             to = "1" if place.path.startswith("agents/agent/") else rows["older"]
             typed = "1" if place.path.startswith("agents/price/") else "{}"
             stops = rows["to stop"] if place.path.startswith("agents/stop/") else {}
+            withdrawn = {"permission": rows["agent"].permissions[0]} if "withdraw/" in place.path and rows["agent"].permissions else {}
             decides = rows["decision"] if place.path.startswith("approvals/") else {}
             covers = {"person": OWNERS["platform"], "deputy": "colleague", "until": UNTIL} if place.path.startswith("agents/cover/") else {}
-            return {**_TYPED, "to": to, "input": typed, "group": self.own["group"].name, "text": "x", **stops, **decides, **covers}
+            return {**_TYPED, "to": to, "input": typed, "group": self.own["group"].name, "text": "x", **stops, **decides, **covers, **withdrawn}
         bodies = {
             "runs/": {"pipeline": rows["pipeline"].name, "input": {}},
             "apply/": {"files": {"team.yaml": f"kind: team\nname: {rows['team'].name}\naccountable: me\n"}},
@@ -294,7 +296,8 @@ class World:
             "people/": {"name": "newcomer"}, "groups/": {"name": "newcomers"},
             "email/": {"email": "someone@example.com"},
             "same/": {"as": "outsider"},
-            "permissions/": {"permission": "see-everything", "allowed": True},
+            "people/<person:person>/permissions/": {"permission": "see-everything", "allowed": True},
+            "permissions/": {"grant": ["deny read feed:x"]},
             "me/password/": {"old": "x", "new": "y"}, "publish/": {}, "rollback/": {}, "tokens/": {},
             "prices/": {"provider": "p", "model": "m2", "input_nano": "1", "output_nano": "1"},
             "stops/": {**rows["to stop"], "reason": "x"}, "decide/": rows["decision"], "comment/": {"text": "x"},

@@ -57,6 +57,8 @@ members <team> --remove <person>
 members <team> --show outsider
 members <team> --show-group operator
 people → <person>
+permit agent <agent> --grant deny_read_feed:x
+permit team <team> --grant deny_read_feed:x
 person <me>
 person <person>
 person <person> --activate
@@ -126,7 +128,7 @@ class Line:
         typed, _, wanted = re.sub(r"<(\w+)>", lambda found: word(found[1], rows), text).partition(" → ")
         out = StringIO()
         try:
-            call_command(*typed.split(), stdout=out, stderr=StringIO())
+            call_command(*(each.replace("deny_read_", "deny read ") for each in typed.split()), stdout=out, stderr=StringIO())
         except (CommandError, SystemExit) as left:
             return _word_for(left)
         return "yes" if wanted in out.getvalue() else "404"
@@ -186,6 +188,8 @@ REST = {
     "members <team> --remove <person>": "DELETE teams/<name:team>/members/<person:person>/",
     "members <team> --show outsider": "POST teams/<name:team>/onlookers/",
     "members <team> --show-group operator": "POST teams/<name:team>/groups/",
+    "permit agent <agent> --grant deny_read_feed:x": "POST agents/<name:agent>/permissions/",
+    "permit team <team> --grant deny_read_feed:x": "POST teams/<name:team>/permissions/",
     "person <person>": "GET people/<person:person>/",
     "person <person> --activate": "POST people/<person:person>/activate/",
     "person <person> --deactivate": "POST people/<person:person>/deactivate/",

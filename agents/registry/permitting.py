@@ -1,0 +1,171 @@
+"""Granting and withdrawing permissions of what is stored already: of an agent, which gets a version for it, or of a team.
+
+The same rules as for files that are applied, held against rows. They hold from now on, also for runs at work. Called by the permit command,
+the admin and the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from agents.errors import NotPublishable
+from agents.models import Agent, Team
+from agents.spec import Document, Problem
+from agents.spec.fields import Fields, Page
+from agents.spec.permissions import MAX_PERMISSIONS, conditions_of, read_permissions
+from audit import clock
+from audit.actors import Actor
+from audit.errors import Conflict, Invalid, OrchestraError
+from audit.visible import named, visible
+
+from . import policies, versions, withdrawing
+from .enforcing import permit_team, put_in_force
+from .locking import inventory_held
+from .owners import owner_of_kind, require_in_use
+from .people import team_named
+from .preparing import prepare_stored, uncompiled
+from .registered import unregistered
+from .writing import Turn, record_refusal, require_member
+
+FILE: Final = "permissions"
+"""What problems name in the place of a file; its lines are those that were given."""
+MOST_AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """What moved. `version` is the agent's new one; `denied` are sentences for what runs and is refused from now on; `now` is all that it has."""
+
+    holder: str
+    granted: tuple[str, ...]
+    withdrawn: tuple[str, ...]
+    version: int | None
+    denied: tuple[str, ...]
+    now: tuple[str, ...]
+
+    def as_record(self) -> dict[str, Any]:
+        said = {"granted": list(self.granted), "withdrawn": list(self.withdrawn), "denied": list(self.denied), "permissions": list(self.now)}
+        return {"holder": self.holder, "version": self.version, **said}
+
+
+class _Undo(Exception):
+    """A dry run ends here."""
+
+
+def permit(
+    kind: type[Agent] | type[Team], name: str, *, grant: Sequence[str] = (), withdraw: Sequence[str] = (), actor: Actor,
+    now: datetime | None = None, dry_run: bool = False,
+) -> Permitted:  # fmt: skip
+    """Permissions as files write them, `allow read feed:metrics`; those that are withdrawn as they stand, first.
+
+    UnknownAgent, UnknownTeam, NotGranted, Retired, Invalid (nothing, or too much, is asked for), NotPublishable with every problem, Conflict (it
+    holds already, or isn't there; a draft waits). Each is an entry. With `dry_run` nothing is written, and what would be is returned.
+    """
+    said: list[Permitted] = []
+    try:
+        _refuse_odd(grant, withdraw)
+        new = _read(grant, name)
+        with inventory_held():
+            turn = Turn(actor, now or clock.now())
+            if kind is Agent:
+                agent = owner_of_kind(name, actor, Agent)
+                assert isinstance(agent, Agent)
+                said.append(_of_agent(turn, agent, new, withdraw))
+            else:
+                said.append(_of_team(turn, team_named(name, Team.objects.select_for_update().visible_to(actor)), new, withdraw))
+            turn.close()
+            if dry_run:
+                raise _Undo
+    except _Undo:
+        pass
+    except OrchestraError as error:
+        problems = error.details.get("problems") or [error.message]
+        if not dry_run:
+            subject = named("agent" if kind is Agent else "team", name)
+            record_refusal(actor, subject, now=now, problems=problems, facts={"code": error.code, "publish": True})
+        raise
+    return said[0]
+
+
+def _refuse_odd(grant: Sequence[str], withdraw: Sequence[str]) -> None:
+    if not 0 < len(grant) + len(withdraw) <= MOST_AT_ONCE:
+        raise Invalid(f"say what to grant or to withdraw: 1 to {MOST_AT_ONCE} permissions at once ({len(grant) + len(withdraw)} given)")
+
+
+def _of_agent(turn: Turn, agent: Agent, new: Sequence[str], withdraw: Sequence[str]) -> Permitted:
+    require_member(turn.actor, agent.team.name, f"agent '{agent.name}'")
+    require_in_use(agent)
+    live, newest = versions.published(agent), versions.newest(agent)
+    assert newest is not None  # an agent is created together with its first version
+    if live is not None and newest.pk != live.pk:
+        raise Conflict(
+            f"version {newest.number} of agent '{agent.name}' is a draft that waits: publish it, or apply the files of the published one "
+            "again, and then change permissions; or write them into its files"
+        )
+    spec = {**newest.spec, "permissions": _moved(newest.spec["permissions"], new, withdraw, f"agent '{agent.name}'", agent.team)}
+    denied = _judged(Document("agent", agent.name, FILE, 1, spec, _lines(spec, new)), turn)
+    version, _, _ = versions.draft(turn, agent, spec, code=newest.artifact)
+    if live is None:
+        put_in_force(turn, agent, spec)
+    else:
+        versions.publish(turn, version)
+    return Permitted(agent.subject, tuple(new), tuple(withdraw), version.number, denied, tuple(spec["permissions"]))
+
+
+def _of_team(turn: Turn, team: Team, new: Sequence[str], withdraw: Sequence[str]) -> Permitted:
+    require_member(turn.actor, team.name, f"team '{team.name}'")
+    spec: dict[str, Any] = {"permissions": _moved(team.permissions, new, withdraw, f"team '{team.name}'", None)}
+    denied = _judged(Document("team", team.name, FILE, 1, spec, _lines(spec, new)), turn)
+    permit_team(turn, team, spec["permissions"])
+    return Permitted(team.subject, tuple(new), tuple(withdraw), None, denied, tuple(spec["permissions"]))
+
+
+def _read(grant: Sequence[str], holder: str) -> list[str]:
+    """Each in its canonical form. NotPublishable."""
+    page = Page(FILE, {("permissions", index): index + 1 for index in range(len(grant))})
+    new = read_permissions(Fields(page, {"permissions": list(grant)}, raw=(), spec=(), what=f"what is granted to '{holder}'"))
+    problems = page.problems or uncompiled({index + 1: when for index, when in conditions_of({"permissions": new})}, FILE)
+    if problems:
+        raise _refused(holder, problems)
+    return new
+
+
+def _moved(before: Sequence[str], new: Sequence[str], withdraw: Sequence[str], holder: str, team: Team | None) -> list[str]:
+    """What is there then. Conflict, Invalid."""
+    gone = [text.strip() for text in withdraw]
+    for text in gone:
+        if text not in before:
+            of_team = f"; it is its team's: withdraw it from team '{team.name}'" if team is not None and text in team.permissions else ""
+            raise Conflict(f"{holder} has no permission {visible(text, 200)!r}{of_team}")
+    stay = [rule for rule in before if rule not in gone]
+    twice = next((rule for index, rule in enumerate(new) if rule in new[:index] or rule in stay), None)
+    if twice is not None:
+        raise Conflict(f"{holder} has the permission {visible(twice, 200)!r} already")
+    if len(stay) + len(new) > MAX_PERMISSIONS:
+        raise Invalid(f"{holder} would have more than {MAX_PERMISSIONS} permissions; write a * at the end of what belongs together")
+    return [*stay, *new]
+
+
+def _lines(spec: Mapping[str, Any], new: Sequence[str]) -> dict[tuple[str | int, ...], int]:
+    """Of those that are new the line in which they were given; what stood there before is of the first."""
+    first = len(spec["permissions"]) - len(new)
+    return {("permissions", first + index): index + 1 for index in range(len(new))}
+
+
+def _judged(document: Document, turn: Turn) -> tuple[str, ...]:
+    """NotPublishable with every problem; else what would be refused from now on."""
+    prepared = prepare_stored(document)
+    found = [*prepared.problems, *unregistered(prepared), *policies.policy_problems(prepared, turn.actor)]
+    if found:
+        raise _refused(document.name, found)
+    held = withdrawing.held_once_published(prepared)
+    return tuple(withdrawing.left_without(held, apart_from=(), actor=turn.actor, now=turn.now))
+
+
+def _refused(holder: str, problems: Sequence[Problem]) -> NotPublishable:
+    many = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+    listed = sorted(problems, key=lambda problem: problem.line)
+    return NotPublishable(f"{visible(holder, 80)}: {many} with what is granted; nothing was written", problems=listed)
