@@ -5,6 +5,7 @@ Values in, values out: knows no row, no clock and no door. Used by the use-cases
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,7 @@ APPROVED: Final = "approved"
 DECLINED: Final = "declined"
 CHANGES: Final = "changes"
 """It is to be made anew, with what whoever says so wants of it."""
+_YOU: Final = re.compile(r"\byour?\b")
 DECISIONS: Final = (APPROVED, DECLINED, CHANGES)
 
 
@@ -111,7 +113,8 @@ def seat_of(person: Person, policy: Policy, stage: int, parts: Parts, said: Sequ
     part = part_of(person, parts)
     if part is not None:
         return f"{part}, so somebody else has to decide"
-    if any(each.person in person.names and each.stage == stage for each in said):
+    names = person.names
+    if any(each.person in names and each.stage == stage for each in said):
         return "you have said what you think of it"
     seats = [each for each in (person, *person.stands_in_for) if may_speak(each, policy.stages[stage])]
     if not seats:
@@ -122,14 +125,20 @@ def seat_of(person: Person, policy: Policy, stage: int, parts: Parts, said: Sequ
 
 def _kept_from(seat: Person, person: Person, stage: int, parts: Parts, said: Sequence[Said]) -> str | None:
     """Why this say is not to be had: it was had already, or its owner could not decide."""
-    had = next((each.person for each in said if each.seat in seat.names and each.stage == stage), None)
+    names = seat.names
+    had = next((each.person for each in said if each.seat in names and each.stage == stage), None)
     if seat.name == person.name:
         return None if had is None else f"{had} has said it in your stead"
     stead = f"you stand in for {seat.name}"
     if had is not None:
         return f"{stead}, and {had} has said it already"
     part = part_of(seat, parts)
-    return None if part is None else f"{stead}, who can't decide it either: {part.replace('your', 'their').replace('you', 'they')}"
+    return None if part is None else f"{stead}, who can't decide it either: {of_others(part)}"
+
+
+def of_others(why: str) -> str:
+    """What somebody would be told, said to somebody else."""
+    return _YOU.sub(lambda found: {"you": "they", "your": "their"}[found[0]], why)
 
 
 def _not_asked(person: Person, policy: Policy, stage: int) -> str:
@@ -139,13 +148,15 @@ def _not_asked(person: Person, policy: Policy, stage: int) -> str:
     return f"{policy.said} asks {policy.stages[stage].said} now, {yours}"
 
 
-def most_of(people: Sequence[Person], policy: Policy, stage: int, parts: Parts, said: Sequence[Said]) -> int:
-    """So many of these people can still decide, one after the other; first whoever has fewer to stand in for."""
+def most_of(people: Sequence[Person], policy: Policy, stage: int, parts: Parts, said: Sequence[Said], *, enough: int) -> int:
+    """So many of these people can still decide, one after the other, first whoever has fewer to stand in for; counted up to `enough`."""
     had = list(said)
     for person in sorted(people, key=lambda each: len(each.stands_in_for)):
         seat = seat_of(person, policy, stage, parts, had)
         if not isinstance(seat, str):
             had.append(Said(person.name, APPROVED, stage, instead_of="" if seat.name == person.name else seat.name))
+        if len(had) - len(said) >= enough:
+            break
     return len(had) - len(said)
 
 

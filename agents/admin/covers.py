@@ -119,11 +119,15 @@ class CoverAdmin(LongListAdmin):
         who, away = visible(cover.deputy.username, 150), visible(cover.person.username, 150)
         says = [
             f"{who} decides in the stead of {away} from {instant(cover.since)} until {instant(cover.until)} UTC.",
-            f"Arranged by {visible(cover.made_by, 160)} at {instant(cover.created_at)} UTC.",
+            f"Arranged by {_who(cover.made_by)} at {instant(cover.created_at)} UTC.",
             "Ended before its time, what was decided until then stays so.",
         ]
         title = f"{who} for {away}"
         return act(self, request, Deed(title, "End it", self.url("changelist"), perform, says, danger=True, forbidden=_forbidden(cover, actor)))
+
+
+def _who(by: str) -> str:
+    return visible(by.removeprefix("person:"), 150) if by.startswith("person:") else "the command line"
 
 
 def _forbidden(cover: Cover, actor: Actor) -> str | None:

@@ -113,8 +113,8 @@ class RightsView(Door):
         summary="Grant permissions, or withdraw them",
         does=(
             "What is granted or withdrawn holds from now on, also for runs at work; the agent gets a version of its own for it, with the same code. "
-            "All that a file says of permissions can be said here, and is judged as there. While a draft of the agent waits nothing is changed. "
-            f"Files that are applied later say it again. {MEMBER}"
+            "All that a file says of permissions can be said here, and is judged as there. A draft that waits stays as it is, and says its own; "
+            f"so do files that are applied later. {MEMBER}"
         ),
         takes=PERMIT_ASKED,
         gives=ref("Permitted"),

@@ -25,6 +25,7 @@ from audit.ledger import Verb
 from audit.visible import visible
 
 from . import verbs
+from .accounts import require_not_above
 from .deeds import actor_name
 from .people import one_at_a_time, person_named, refused
 from .roles import people_asked
@@ -46,11 +47,11 @@ def arrange_cover(person: str, deputy: str, *, until: str, since: str = "", acto
     try:
         with transaction.atomic(durable=True):
             turn = _turn(person, actor, now)
-            if not turn.actor.may_manage_people or turn.actor.id == person:
+            if actor.id == person:
                 _refuse_no_colleague(person, deputy)  # before the account is looked up: what is no colleague's name, nobody learns here
-            elif turn.actor.id == deputy:
-                raise NotGranted(f"nobody makes themselves the deputy of somebody else: '{person}', or another who manages people, may do this")
             away, stands_in = person_named(person), person_named(deputy)
+            if actor.id != person:
+                _require_above(actor, away, deputy)
             begins, ends = _times(since, until, turn.now)
             _refuse_no_colleague(person, deputy)
             _refuse_double(away, stands_in, begins, ends, turn.now)
@@ -60,6 +61,14 @@ def arrange_cover(person: str, deputy: str, *, until: str, since: str = "", acto
     except OrchestraError as refusal:
         raise refused(refusal, actor, now) from None
     return cover
+
+
+def _require_above(actor: Actor, away: User, deputy: str) -> None:
+    """Whoever gives away somebody's say can have it themselves, by a colleague who does as they are told: so not the say of one who may do more."""
+    mine = {actor.id, *SamePerson.objects.others_of([actor.id]).get(actor.id, ())} if actor.kind == "person" else set()
+    if deputy in mine:
+        raise NotGranted(f"nobody makes themselves the deputy of somebody else: '{away.username}', or another who manages people, may do this")
+    require_not_above(actor, away)
 
 
 def end_cover(cover: str, *, actor: Actor, now: datetime | None = None) -> Cover:
@@ -140,9 +149,10 @@ def _times(since: str, until: str, now: datetime) -> tuple[datetime, datetime]:
 
 def _refuse_no_colleague(person: str, deputy: str) -> None:
     """Deciding shows what is to be decided: whoever is in no team with the person is not shown it by a colleague's leave alone."""
-    if person == deputy or person in SamePerson.objects.others_of([deputy]).get(deputy, ()):
+    both = {person, deputy} if deputy.isprintable() and person.isprintable() else set[str]()
+    if person == deputy or person in SamePerson.objects.others_of(both).get(deputy, ()):
         raise Invalid("nobody stands in for themselves, with whichever of their accounts; name somebody else")
-    asked = people_asked({person, deputy} if deputy.isprintable() and person.isprintable() else (), ())
+    asked = people_asked(both, ())
     if deputy not in asked or person not in asked or not asked[deputy] & asked[person]:
         raise NotGranted(
             f"'{visible(deputy, 80)}' can't stand in for '{visible(person, 80)}': both must be active, of a role that is asked for approvals, and "

@@ -29,6 +29,12 @@ def note_published(turn: Turn, what: Version | ReleaseRow | PolicyVersion) -> No
     Publication.objects.get_or_create(subject=subject_of(what), by=actor_name(turn.actor), defaults={"at": turn.now})
 
 
+def note_made_from(turn: Turn, version: Version, before: Version) -> None:
+    """Whoever wrote what it was made from, or put that in force, has a part in it too: its code is theirs."""
+    for by in sorted(publishers_of([before])[subject_of(before)]):
+        Publication.objects.get_or_create(subject=subject_of(version), by=by, defaults={"at": turn.now})
+
+
 def note_granted(turn: Turn, holder: str, granted: Collection[str], withdrawn: Collection[str]) -> None:
     Granting.objects.filter(holder=holder, rule__in=[*granted, *withdrawn]).delete()
     Granting.objects.bulk_create(Granting(holder=holder, rule=rule, by=actor_name(turn.actor), at=turn.now) for rule in granted)
@@ -51,10 +57,13 @@ def publishers_of(what: Collection[Version | ReleaseRow | PolicyVersion]) -> dic
     return {subject: frozenset(who) for subject, who in found.items()}
 
 
-def versions_published_by(actor: Actor) -> list[UUID]:
-    """The newest that this person has put in force; for leaving out early what the rules would refuse."""
-    rows = Publication.objects.filter(by=actor_name(actor), subject__startswith="version:").order_by("-at").values_list("subject", flat=True)
-    return [UUID(subject.removeprefix("version:")) for subject in rows[:MOST_PUBLISHED]]
+def versions_published_by(people: Collection[str]) -> dict[str, list[UUID]]:
+    """By name the newest that each of these people has put in force; for leaving out early what the rules would refuse. A statement for each."""
+    found = {}
+    for name in people:
+        rows = Publication.objects.filter(by=f"person:{name}", subject__startswith="version:").order_by("-at").values_list("subject", flat=True)
+        found[name] = [UUID(subject.removeprefix("version:")) for subject in rows[:MOST_PUBLISHED]]
+    return found
 
 
 def grantors_of(wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], frozenset[str]]:

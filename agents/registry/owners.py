@@ -33,12 +33,12 @@ def retired(owner: Agent | Pipeline) -> str:
     return f"'{owner.name}' is retired; `manage.py reinstate {owner.name}` brings it back"
 
 
-def owner_of_kind(name: str, actor: Actor, kind: type[Agent] | type[Pipeline] | None) -> Agent | Pipeline:
+def owner_of_kind(name: str, actor: Actor, kind: type[Agent] | type[Pipeline] | None, *, lock: bool = True) -> Agent | Pipeline:
     """As `owner_named` and locked; for a door that takes one kind only, something of the other kind isn't there. UnknownAgent, UnknownPipeline."""
     if kind is None:
-        return owner_named(name, actor)
+        return owner_named(name, actor, lock=lock)
     try:
-        owner = owner_named(name, actor)
+        owner = owner_named(name, actor, lock=lock)
     except UnknownPipeline:
         owner = None
     if isinstance(owner, kind):

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from agents.errors import NotPublishable
-from agents.models import Agent, Team
+from agents.models import Agent, Team, VersionState
 from agents.spec import Document, Problem
 from agents.spec.fields import Fields, Page
 from agents.spec.permissions import MAX_PERMISSIONS, conditions_of, read_permissions
@@ -22,6 +22,7 @@ from audit.errors import Conflict, Invalid, OrchestraError
 from audit.visible import named, visible
 
 from . import policies, versions, withdrawing
+from .deeds import note_made_from
 from .enforcing import permit_team, put_in_force
 from .locking import inventory_held
 from .owners import owner_of_kind, require_in_use
@@ -62,11 +63,14 @@ def permit(
     """Permissions as files write them, `allow read feed:metrics`; those that are withdrawn as they stand, first.
 
     UnknownAgent, UnknownTeam, NotGranted, Retired, Invalid (nothing, or too much, is asked for), NotPublishable with every problem, Conflict (it
-    holds already, or isn't there; a draft waits). Each is an entry. With `dry_run` nothing is written, and what would be is returned.
+    holds already, or isn't there, or is said twice). Each is an entry. A draft that waits stays as it is, and says its own permissions.
+    With `dry_run` nothing is written, and what would be is returned.
     """
     said: list[Permitted] = []
     try:
+        withdraw = [text.strip() for text in withdraw]
         _refuse_odd(grant, withdraw)
+        _refuse_strangers(kind, name, actor)
         new = _read(grant, name)
         with inventory_held():
             turn = Turn(actor, now or clock.now())
@@ -95,30 +99,36 @@ def _refuse_odd(grant: Sequence[str], withdraw: Sequence[str]) -> None:
         raise Invalid(f"say what to grant or to withdraw: 1 to {MOST_AT_ONCE} permissions at once ({len(grant) + len(withdraw)} given)")
 
 
+def _refuse_strangers(kind: type[Agent] | type[Team], name: str, actor: Actor) -> None:
+    """Before a child looks at what is granted. It is looked at again under the lock."""
+    if kind is Agent:
+        agent = owner_of_kind(name, actor, Agent, lock=False)
+        require_member(actor, agent.team.name, f"agent '{agent.name}'")
+    else:
+        require_member(actor, team_named(name, Team.objects.visible_to(actor)).name, f"team '{name}'")
+
+
 def _of_agent(turn: Turn, agent: Agent, new: Sequence[str], withdraw: Sequence[str]) -> Permitted:
     require_member(turn.actor, agent.team.name, f"agent '{agent.name}'")
     require_in_use(agent)
-    live, newest = versions.published(agent), versions.newest(agent)
-    assert newest is not None  # an agent is created together with its first version
-    if live is not None and newest.pk != live.pk:
-        raise Conflict(
-            f"version {newest.number} of agent '{agent.name}' is a draft that waits: publish it, or apply the files of the published one "
-            "again, and then change permissions; or write them into its files"
-        )
-    spec = {**newest.spec, "permissions": _moved(newest.spec["permissions"], new, withdraw, f"agent '{agent.name}'", agent.team)}
-    denied = _judged(Document("agent", agent.name, FILE, 1, spec, _lines(spec, new)), turn)
-    version, _, _ = versions.draft(turn, agent, spec, code=newest.artifact)
-    if live is None:
-        put_in_force(turn, agent, spec)
-    else:
+    before = versions.published(agent) or versions.newest(agent)
+    assert before is not None  # an agent is created together with its first version
+    spec = {**before.spec, "permissions": _moved(before.spec["permissions"], new, withdraw, f"agent '{agent.name}'", agent.team)}
+    denied = _judged("agent", agent.name, spec, new, turn)
+    if before.state == VersionState.PUBLISHED:
+        version = versions.beside(turn, agent, spec, code=before.artifact)
         versions.publish(turn, version)
+    else:
+        version, _, _ = versions.draft(turn, agent, spec, code=before.artifact)
+        put_in_force(turn, agent, spec)
+    note_made_from(turn, version, before)
     return Permitted(agent.subject, tuple(new), tuple(withdraw), version.number, denied, tuple(spec["permissions"]))
 
 
 def _of_team(turn: Turn, team: Team, new: Sequence[str], withdraw: Sequence[str]) -> Permitted:
     require_member(turn.actor, team.name, f"team '{team.name}'")
     spec: dict[str, Any] = {"permissions": _moved(team.permissions, new, withdraw, f"team '{team.name}'", None)}
-    denied = _judged(Document("team", team.name, FILE, 1, spec, _lines(spec, new)), turn)
+    denied = _judged("team", team.name, spec, new, turn)
     permit_team(turn, team, spec["permissions"])
     return Permitted(team.subject, tuple(new), tuple(withdraw), None, denied, tuple(spec["permissions"]))
 
@@ -135,12 +145,15 @@ def _read(grant: Sequence[str], holder: str) -> list[str]:
 
 def _moved(before: Sequence[str], new: Sequence[str], withdraw: Sequence[str], holder: str, team: Team | None) -> list[str]:
     """What is there then. Conflict, Invalid."""
-    gone = [text.strip() for text in withdraw]
-    for text in gone:
+    for text in withdraw:
+        if text in new or withdraw.count(text) > 1:
+            raise Conflict(
+                f"permission {visible(text, 200)!r} is {'granted and withdrawn' if text in new else 'withdrawn twice'} at once; say it once"
+            )
         if text not in before:
             of_team = f"; it is its team's: withdraw it from team '{team.name}'" if team is not None and text in team.permissions else ""
             raise Conflict(f"{holder} has no permission {visible(text, 200)!r}{of_team}")
-    stay = [rule for rule in before if rule not in gone]
+    stay = [rule for rule in before if rule not in withdraw]
     twice = next((rule for index, rule in enumerate(new) if rule in new[:index] or rule in stay), None)
     if twice is not None:
         raise Conflict(f"{holder} has the permission {visible(twice, 200)!r} already")
@@ -149,19 +162,14 @@ def _moved(before: Sequence[str], new: Sequence[str], withdraw: Sequence[str], h
     return [*stay, *new]
 
 
-def _lines(spec: Mapping[str, Any], new: Sequence[str]) -> dict[tuple[str | int, ...], int]:
-    """Of those that are new the line in which they were given; what stood there before is of the first."""
-    first = len(spec["permissions"]) - len(new)
-    return {("permissions", first + index): index + 1 for index in range(len(new))}
-
-
-def _judged(document: Document, turn: Turn) -> tuple[str, ...]:
-    """NotPublishable with every problem; else what would be refused from now on."""
-    prepared = prepare_stored(document)
-    found = [*prepared.problems, *unregistered(prepared), *policies.policy_problems(prepared, turn.actor)]
-    if found:
-        raise _refused(document.name, found)
-    held = withdrawing.held_once_published(prepared)
+def _judged(kind: str, name: str, spec: Mapping[str, Any], new: Sequence[str], turn: Turn) -> tuple[str, ...]:
+    """What would be refused from now on. NotPublishable with every problem of what is new: whatever stands there may stay, and go."""
+    added = Document(kind, name, FILE, 0, {**spec, "permissions": list(new)}, {("permissions", index): index + 1 for index in range(len(new))})
+    prepared = prepare_stored(added)
+    said = [*prepared.problems, *unregistered(prepared), *policies.policy_problems(prepared, turn.actor)] if new else []
+    if found := [problem for problem in said if problem.line]:
+        raise _refused(name, found)
+    held = withdrawing.held_once_published(prepare_stored(Document(kind, name, FILE, 0, dict(spec))))
     return tuple(withdrawing.left_without(held, apart_from=(), actor=turn.actor, now=turn.now))
 
 

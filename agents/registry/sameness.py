@@ -30,8 +30,7 @@ def same_person(username: str, other: str, *, actor: Actor, now: datetime | None
             account, known = person_named(username), person_named(other)
             if account.pk == known.pk:
                 raise Invalid("these are one account; name two")
-            for each in (account, known):
-                require_not_above(turn.actor, each, may_have_more=True)
+            _require_above(turn.actor, account, known)
             first, mine = _first(known), _first(account)
             if first.pk == mine.pk:
                 raise Conflict(f"'{username}' is known to be the same person as '{other}' already")
@@ -50,7 +49,7 @@ def somebody_else(username: str, *, actor: Actor, now: datetime | None = None) -
         with transaction.atomic(durable=True):
             turn = turn_of(actor, now, f"say whose '{visible(username, 80)}' is")
             account = person_named(username)
-            require_not_above(turn.actor, account, may_have_more=True)
+            _require_above(turn.actor, account)
             if actor.kind == "person" and actor.id in {username, *SamePerson.objects.others_of([username]).get(username, ())}:
                 raise NotGranted("whose your own accounts are somebody else says who manages people")
             rest = list(SamePerson.objects.filter(person=account).order_by("account_id"))
@@ -66,6 +65,14 @@ def somebody_else(username: str, *, actor: Actor, now: datetime | None = None) -
     except OrchestraError as refusal:
         raise refused(refusal, actor, now) from None
     return account
+
+
+def _require_above(actor: Actor, *accounts: User) -> None:
+    """Of none of the people whose accounts these are one administers who is not that of an administrator to change."""
+    names = {account.username for account in accounts}
+    others = {name for each in SamePerson.objects.others_of(names).values() for name in each}
+    for account in User.objects.filter(username__in=names | others):
+        require_not_above(actor, account, may_have_more=True)
 
 
 def _first(account: User) -> User:

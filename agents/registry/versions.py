@@ -49,18 +49,31 @@ def draft(
         retire(turn, before)
     if live is not None and live.digest == said:
         return live, fields, f"draft {before.number} discarded: the files say the published version {live.number} again" if before else ""
+    version = _new(turn, owner, spec, code)
+    _note(turn, verbs.VERSION_DRAFTED, version)
+    return version, fields, ""
+
+
+def beside(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, code: Artifact | None) -> Version:
+    """A version that is to be published at once, beside a draft that waits."""
+    version = _new(turn, owner, spec, code, state=VersionState.RETIRED)
+    _note(turn, verbs.VERSION_DRAFTED, version)
+    return version
+
+
+def _new(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], code: Taken | Artifact | None, **said: Any) -> Version:
     version = Version(
         number=1 + (Version.objects.of(owner).aggregate(last=Max("number"))["last"] or 0),
         spec=spec,
-        digest=said,
+        digest=digest(spec),
         author=turn.actor.id,
         artifact=_stored(turn, code) if spec.get("artifact") else None,
         created_at=turn.now,
         **_of(owner),
+        **said,
     )
     version.save()
-    _note(turn, verbs.VERSION_DRAFTED, version)
-    return version, fields, ""
+    return version
 
 
 def publish(turn: Turn, version: Version) -> bool:

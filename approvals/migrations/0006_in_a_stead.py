@@ -8,6 +8,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField("decision", "instead_of", models.CharField(blank=True, default="", max_length=150)),
+        migrations.AddIndex("decision", models.Index(fields=["person"], name="decision_by")),
         migrations.AddConstraint(
             "decision",
             models.UniqueConstraint(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -31,10 +33,14 @@ MOST_POLICIES: Final = 400
 
 class RequestQuerySet(models.QuerySet["Request"]):
     def visible_to(self, actor: Actor, person: Person | None) -> Self:
-        """Those of runs that the actor sees, and those that are put to the person who the actor is, or to whom that person stands in for."""
+        """Those of runs that the actor sees, those that are put to the person who the actor is, those that are open and put to somebody whom that
+        person stands in for, and those that they have decided."""
         if actor.sees_everything:
             return self
-        return self.filter(Q(team__in=actor.sees) | Exists(Approver.objects.naming(person).filter(request=OuterRef("pk"))))
+        put = Approver.objects.naming(person).filter(request=OuterRef("pk"))
+        seen = Q(team__in=actor.sees) | Exists(put) | Q(pk__in=Decision.objects.filter(person=actor.id).values("request"))
+        stead = () if person is None else person.stands_in_for
+        return self.filter(seen | Exists(Approver.objects.naming(*stead).filter(_WATCHED, request=OuterRef("pk"))) if stead else seen)
 
     def open(self, now: datetime) -> Self:
         """Those that can still be decided. Asked of each by itself, so that whoever takes the first of a list reads no more than these."""
@@ -43,14 +49,15 @@ class RequestQuerySet(models.QuerySet["Request"]):
     def over(self, now: datetime) -> Self:
         return self.filter(Q(watched=False) | ~Exists(Wait.objects.answerable(now).filter(pk=OuterRef("pk"))))
 
-    def for_now(self, person: Person, now: datetime, *, published: Collection[UUID] = ()) -> Self:
-        """Open ones that are put to this person in the stage that holds; not decided in it, not started and not written by them, nor `published`."""
-        named = Approver.objects.naming(person).filter(_WATCHED)
-        put = Exists(named.filter(request=OuterRef("pk"), stage=OuterRef("escalated_to")))
-        mine = Run.objects.filter(of_person(person.name), waits=OuterRef("pk"))
-        wrote = Version.objects.filter(agent__name=OuterRef("agent"), number=OuterRef("version")).filter(Q(author=person.name) | Q(pk__in=published))
-        said = Decision.objects.filter(request=OuterRef("pk"), person=person.name, stage=OuterRef("escalated_to"))
-        return self.filter(pk__in=named.values("request")).open(now).filter(put, ~Exists(mine), ~Exists(said), ~Exists(wrote))
+    def for_now(self, person: Person, now: datetime, *, published: Mapping[str, Collection[UUID]]) -> Self:
+        """Open ones that are put to this person in the stage that holds, or to somebody whom they stand in for; not decided in it by them, and
+        neither started nor written nor `published` (by name) by them, or by whom they would stand in for."""
+        everybody = (person, *person.stands_in_for)
+        named = Approver.objects.naming(*everybody).filter(_WATCHED)
+        said = Decision.objects.filter(request=OuterRef("pk"), person__in=person.names, stage=OuterRef("escalated_to"))
+        seats = reduce(or_, (_put_to(seat) & _without_part_of(seat, published) for seat in everybody))
+        found = self.filter(pk__in=named.values("request")).open(now).filter(seats, ~Exists(said))
+        return found if len(everybody) == 1 else found.filter(_without_part_of(person, published))
 
     def watched(self) -> Self:
         return self.filter(_WATCHED)
@@ -73,8 +80,22 @@ class RequestQuerySet(models.QuerySet["Request"]):
         Approver.objects.filter(request__in=ids).update(watched=False)
 
     def put_to(self, person: Person | None) -> Self:
-        """Those that a policy puts to this person in whichever of its stages."""
-        return self.filter(Exists(Approver.objects.naming(person).filter(request=OuterRef("pk"))))
+        """Those that a policy puts to this person, or to whom they stand in for, in whichever of its stages."""
+        everybody = () if person is None else (person, *person.stands_in_for)
+        return self.filter(Exists(Approver.objects.naming(*everybody).filter(request=OuterRef("pk"))))
+
+
+def _put_to(seat: Person) -> Q:
+    return Q(Exists(Approver.objects.naming(seat).filter(_WATCHED, request=OuterRef("pk"), stage=OuterRef("escalated_to"))))
+
+
+def _without_part_of(person: Person, published: Mapping[str, Collection[UUID]]) -> Q:
+    """As far as rows tell, with whichever of their accounts."""
+    names = sorted(person.names)
+    mine = Run.objects.filter(reduce(or_, map(of_person, names)), waits=OuterRef("pk"))
+    theirs = [version for name in names for version in published.get(name, ())]
+    wrote = Version.objects.filter(agent__name=OuterRef("agent"), number=OuterRef("version")).filter(Q(author__in=names) | Q(pk__in=theirs))
+    return Q(~Exists(mine), ~Exists(wrote))
 
 
 class Kind(models.TextChoices):
@@ -158,12 +179,12 @@ class Request(models.Model):
 
 
 class ApproverQuerySet(models.QuerySet["Approver"]):
-    def naming(self, person: Person | None) -> Self:
-        """Themselves or one of their teams, or somebody whom they stand in for; of nobody none."""
-        if person is None:
+    def naming(self, *people: Person | None) -> Self:
+        """One of these people, or a team of theirs; of nobody none. Whom they stand in for is not looked at."""
+        found = [person for person in people if person is not None]
+        if not found:
             return self.none()
-        everybody = (person, *person.stands_in_for)
-        names, teams = {each.name for each in everybody}, {team for each in everybody for team in each.teams}
+        names, teams = {person.name for person in found}, {team for person in found for team in person.teams}
         return self.filter(Q(kind=Approver.PERSON, name__in=names) | Q(kind=Approver.TEAM, name__in=teams))
 
 
@@ -222,6 +243,7 @@ class Decision(_Kept):
 
     class Meta:
         ordering = ("at", "id")
+        indexes = [models.Index(fields=["person"], name="decision_by")]
         constraints = [
             models.UniqueConstraint(fields=["request", "person", "stage"], name="decision_once_each"),
             models.UniqueConstraint(fields=["request", "stage", "instead_of"], condition=~Q(instead_of=""), name="decision_once_in_a_stead"),

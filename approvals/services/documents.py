@@ -64,16 +64,18 @@ def _who_can(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[
         return {"deciders": [], "stuck": None}
     found = inbox.deciders_of(request, asked, now=now)
     lacks = rules.lacking(request.governing, request.stage_at(now), inbox.counting([request])[request.pk])
-    return {"deciders": list(found.free[:MOST_NAMED]), "stuck": None if found.most >= lacks else _stuck(request, found, lacks, now)}
+    most = inbox.approvals_left(request, asked, enough=lacks, now=now) if found.free else 0
+    return {"deciders": list(found.free[:MOST_NAMED]), "stuck": None if most >= lacks else _stuck(request, found, lacks, most, now)}
 
 
-def _stuck(request: Request, found: inbox.Deciders, lacks: int, now: datetime) -> str:
+def _stuck(request: Request, found: inbox.Deciders, lacks: int, most: int, now: datetime) -> str:
     stage = request.governing.stages[request.stage_at(now)]
     few = "nobody" if not found.free else f"only {', '.join(found.free)}"
-    kept = "; ".join(f"{name}: {rule.removesuffix(', so somebody else has to decide')}" for name, rule in found.kept[:MOST_NAMED])
+    say = f", who have {most} say{'s' if most != 1 else ''} between them" if len(found.free) > most else ""
+    kept = "; ".join(f"{name}: {rules.of_others(rule.removesuffix(', so somebody else has to decide'))}" for name, rule in found.kept[:MOST_NAMED])
     why = f" (of whom it asks, {kept})" if kept else ""
     do = "Have somebody else let into the team, or change the policy and publish it: then it is asked anew"
-    return f"{lacks} more must approve, and {few} of {stage.said.partition(' of ')[2]} can{why}. {do}"
+    return f"{lacks} more must approve, and {few} of {stage.said.partition(' of ')[2]} can{say}{why}. {do}"
 
 
 def shown_digest(request: Request, asked: Mapping[str, Any]) -> str:

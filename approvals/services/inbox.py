@@ -97,7 +97,8 @@ def _for_now(actor: Actor, now: datetime) -> RequestQuerySet:
     requests, person = Request.objects.prefetch_related(*BESIDE), person_of(actor)
     if person is None or not registry.may_be_asked(actor):
         return requests.none()
-    return requests.for_now(person, now, published=registry.versions_published_by(actor))
+    names = {name for each in (person, *person.stands_in_for) for name in each.names}
+    return requests.for_now(person, now, published=registry.versions_published_by(names))
 
 
 def waiting_for(actor: Actor, *, most: int) -> list[Request]:
@@ -188,8 +189,6 @@ class Deciders:
 
     free: tuple[str, ...]
     kept: tuple[tuple[str, str], ...]
-    most: int
-    """So many can approve it together: whoever stands in for somebody has no second say beside theirs."""
 
 
 def deciders_of(request: Request, asked: parts.Asked, *, now: datetime) -> Deciders:
@@ -199,7 +198,14 @@ def deciders_of(request: Request, asked: parts.Asked, *, now: datetime) -> Decid
     put = _put(policy.stages[stage], now)
     why = {each.name: rules.hindrance(each, policy, stage, had, said) for each in put}
     free, kept = (name for name, rule in why.items() if rule is None), ((name, rule) for name, rule in why.items() if rule is not None)
-    return Deciders(tuple(free), tuple(kept), rules.most_of(put, policy, stage, had, said))
+    return Deciders(tuple(free), tuple(kept))
+
+
+def approvals_left(request: Request, asked: parts.Asked, *, enough: int, now: datetime) -> int:
+    """So many can approve it together, up to `enough`: whoever stands in for somebody has no second say beside theirs."""
+    policy, stage = request.governing, request.stage_at(now)
+    had, put = parts.parts_of(request, asked), _put(policy.stages[stage], now)
+    return rules.most_of(put, policy, stage, had, said_of(request), enough=enough)
 
 
 def _put(stage: Stage, now: datetime) -> list[Person]:

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F
 
 from agents.errors import NotGranted
-from agents.models import Agent
+from agents.models import Agent, SamePerson
 from audit import canonical, clock, ledger
 from audit.actors import Actor
 from audit.errors import OrchestraError
@@ -172,13 +172,14 @@ def answerable(waits: Collection[Wait], *, actor: Actor) -> list[Wait]:
 
 
 class _Owners:
-    """Who answers for the agents of these calls, and the names that this actor goes by; read once for all of them."""
+    """Who answers for the agents of these calls, and the names that this actor goes by, with all their accounts; read once for all of them."""
 
     def __init__(self, calls: Collection[Call], actor: Actor) -> None:
         names = {call.agent for call in calls}
         self._accountable = dict(Agent.objects.filter(name__in=names).values_list("name", "accountable")) if names else {}
-        emails = User.objects.filter(username=actor.id).exclude(email="").values_list("email", flat=True) if names else ()
-        self._mine = {name.casefold() for name in (actor.id, *emails)}
+        self.names = {actor.id, *SamePerson.objects.others_of([actor.id]).get(actor.id, ())} if names and actor.kind == "person" else {actor.id}
+        emails = User.objects.filter(username__in=self.names).exclude(email="").values_list("email", flat=True) if names else ()
+        self._mine = {name.casefold() for name in (*self.names, *emails)}
 
     def is_owner_of(self, call: Call) -> bool:
         return (self._accountable.get(call.agent) or "").casefold() in self._mine
@@ -203,7 +204,7 @@ def _require_independent(call: Call, actor: Actor, owners: _Owners) -> None:
             f"what became of call {call.id} is for a person to say: sign in, or give a token of yours (a command takes it from ORCHESTRA_TOKEN)",
             call=str(call.id),
         )
-    if run.person == f"person:{actor.id}":
+    if (run.person or "").removeprefix("person:") in owners.names:
         how = "an agent started run" if run.on_behalf_of else "you started run"
         whose = " on your behalf" if run.on_behalf_of else ""
         raise NotGranted(f"{how} {run.id}{whose}, so somebody else has to say what became of its call", call=str(call.id))

@@ -72,6 +72,24 @@ def test_whoever_manages_people_arranges_it_for_others_and_never_with_themselves
         arranged(SYSTEM, "nobody-of-this-name", person="nobody-else")
 
 
+def test_nobody_gives_away_the_say_of_somebody_who_may_do_more_than_they(alice: Actor) -> None:
+    """By an account made for that, in a team that both belong to; nor with another account of their own."""
+    Team.objects.create(name="social", created_at=clock.now())
+    for name in ("alice", "mallory", "puppet"):
+        member(name, "social")
+    registry.permit_person("mallory", "manage-people", allowed=True, actor=SYSTEM)
+    with pytest.raises(NotGranted, match="may see or do more than you"):
+        arranged(person("mallory"), "puppet")
+    registry.add_member("platform", "mallory", actor=SYSTEM)
+    registry.same_person("puppet", "mallory", actor=SYSTEM)
+    with pytest.raises(NotGranted, match="nobody makes themselves the deputy"):
+        arranged(person("mallory"), "puppet")
+    registry.create_person("root", actor=SYSTEM, administrator=True)
+    registry.add_member("platform", "root", actor=SYSTEM)
+    with pytest.raises(NotGranted, match="administers this installation"):
+        arranged(person("mallory"), "bob", person="root")
+
+
 @pytest.mark.parametrize("deputy", ["charlie", "zoe", "a\x00b"])
 def test_only_a_colleague_can_stand_in_and_a_stranger_is_refused_like_nobody(alice: Actor, deputy: str) -> None:
     with pytest.raises(NotGranted, match="in a team together"):

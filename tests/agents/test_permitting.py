@@ -112,13 +112,45 @@ def test_what_holds_already_and_what_is_not_there_is_a_conflict(worker: Agent) -
         withdraw("allow read feed:other")
     with pytest.raises(Invalid, match="say what to grant or to withdraw"):
         grant()
+    with pytest.raises(Conflict, match="granted and withdrawn at once"):
+        registry.permit(Agent, "worker", grant=[READ], withdraw=[f" {READ} "], actor=SYSTEM)
+    with pytest.raises(Conflict, match="withdrawn twice at once"):
+        withdraw(READ, READ)
 
 
-def test_beside_a_draft_nothing_is_changed_and_the_draft_stays(worker: Agent, tmp_path: Path) -> None:
+def test_what_holds_is_changed_beside_a_draft_that_waits_and_says_its_own(worker: Agent, tmp_path: Path) -> None:
     publish(tmp_path / "again", permissions=f'["{READ}", "allow write deploy:x"]', publish=False)
-    with pytest.raises(Conflict, match="version 2 of agent 'worker' is a draft that waits"):
-        grant("allow write deploy:y")
-    assert Version.objects.of(worker).get(number=2).state == "draft"
+    assert grant("allow write deploy:y").version == 3
+    withdraw(READ)
+    states = dict(Version.objects.of(worker).values_list("number", "state"))
+    assert states == {1: "retired", 2: "draft", 3: "retired", 4: "published"}
+    assert (effect(), effect("write", "deploy:y"), effect("write", "deploy:x")) == ("deny", "allow", "deny")
+    registry.publish("worker", actor=SYSTEM)
+    assert (effect(), effect("write", "deploy:y"), effect("write", "deploy:x")) == ("allow", "deny", "allow")
+
+
+def test_what_is_taken_back_needs_nothing_else_to_be_in_order(tmp_path: Path) -> None:
+    """Here a permission stands beside it that names a policy which whoever takes it back doesn't see."""
+    theirs = "require_approval write deploy:x policy theirs"
+    one = agent("worker", "work:run", more=f'uses: ["read feed:metrics"]\npermissions: ["{READ}", "{theirs}"]')
+    policy = "kind: team\nname: elsewhere\n---\nkind: policy\nname: theirs\nteam: elsewhere\napprovers: {teams: [elsewhere]}"
+    pipelines.publish(tmp_path / "p", functions="def run() -> dict:\n    return {}\n", agents=[one, policy], steps="- {id: a, agent: worker}")
+    alice = member("alice", "platform")
+    with pytest.raises(NotPublishable, match="1 problem"):
+        grant("require_approval write deploy:y policy theirs", actor=alice)
+    done = registry.permit(Agent, "worker", withdraw=[READ], grant=["deny read feed:z"], actor=alice)
+    assert done.now == (theirs, "deny read feed:z")
+
+
+def test_whoever_wrote_the_code_has_a_part_in_the_version_that_somebody_else_permits_with_it(worker: Agent, tmp_path: Path) -> None:
+    eve, pat = member("eve", "platform"), member("pat", "platform")
+    worker_v2 = agent("worker", "work:run", more=f'uses: ["read feed:metrics"]\npermissions: ["{READ}"]\nrisk_tier: low')
+    functions, steps = "def run() -> dict:\n    return {'by': 'eve'}\n", "- {id: a, agent: worker}"
+    folder = pipelines.folder(tmp_path / "eves", functions=functions, agents=[worker_v2], steps=steps)
+    registry.apply_folder(folder, actor=eve, publish=True)
+    grant("allow write deploy:x", actor=pat)
+    version = Version.objects.of(worker).get(state="published")
+    assert registry.publishers_of([version])[registry.subject_of(version)] == {"person:eve", "person:pat"}
 
 
 def test_of_an_agent_that_was_never_published_it_holds_as_its_files_would(tmp_path: Path) -> None:
@@ -143,14 +175,17 @@ def test_files_that_are_applied_later_say_it_again(worker: Agent, tmp_path: Path
     assert effect("write", "deploy:x") == "deny" and Version.objects.of(worker).get(state="published").number == 3
 
 
-def test_only_who_may_change_what_the_team_owns_grants(worker: Agent) -> None:
+def test_only_who_may_change_what_the_team_owns_grants_and_nobody_else_has_a_child_look_at_it(
+    worker: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("agents.children.describe", None)
     with pytest.raises(UnknownAgent):
-        grant(READ, actor=member("charlie"))
+        grant("allow read feed:x when args.n == 1", actor=member("charlie"))
     registry.show_team("platform", "charlie", actor=SYSTEM)
     onlooker = person("charlie")
     for kind, name in ((Agent, "worker"), (Team, "platform")):
         with pytest.raises(NotGranted):
-            grant("allow write deploy:x", actor=onlooker, kind=kind, name=name)
+            grant("allow write deploy:x when args.n == 1", actor=onlooker, kind=kind, name=name)
     with pytest.raises(UnknownTeam):
         grant(READ, kind=Team, name="nowhere")
 

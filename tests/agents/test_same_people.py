@@ -71,6 +71,18 @@ def test_only_whoever_manages_people_says_it_and_takes_nothing_back_of_their_own
     assert Entry.objects.filter(verb="agents.person.refused").count() == 3
 
 
+def test_of_an_administrators_accounts_only_an_administrator_says_whose_they_are(people: None) -> None:
+    for name in ("root", "root2"):
+        registry.create_person(name, actor=SYSTEM, administrator=name == "root")
+    registry.same_person("root2", "root", actor=SYSTEM)
+    registry.permit_person("bob", "manage-people", allowed=True, actor=SYSTEM)
+    with pytest.raises(NotGranted, match="'root' administers this installation"):
+        registry.somebody_else("root2", actor=person("bob"))
+    with pytest.raises(NotGranted, match="'root' administers this installation"):
+        registry.same_person("alice", "root2", actor=person("bob"))
+    registry.somebody_else("root2", actor=SYSTEM)
+
+
 def test_nobody_stands_in_for_themselves_with_another_account(people: None) -> None:
     registry.same_person("alice-admin", "alice", actor=SYSTEM)
     with pytest.raises(Invalid, match="with whichever of their accounts"):

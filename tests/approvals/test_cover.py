@@ -100,7 +100,10 @@ def test_two_who_stand_in_for_one_have_one_say_and_the_request_says_that_it_is_s
     cover()
     cover("alice", "dan")
     said = services.document(request, actor=SYSTEM)
-    assert said["deciders"] == ["alice", "bob", "dan"] and "2 more must approve" in said["stuck"]
+    assert (
+        said["deciders"] == ["alice", "bob", "dan"]
+        and "2 more must approve, and only alice, bob, dan of alice or carol can, who have 1 say between them" in said["stuck"]
+    )
     decide(request, "bob")
     with pytest.raises(NotYours, match="you stand in for alice, and bob has said it already"):
         decide(request, "dan")
@@ -149,6 +152,44 @@ def test_what_somebody_started_with_one_account_they_dont_find_with_another(tmp_
     assert [each.pk for each in services.waiting_for(actor("alice"), most=9)] == [request.pk]
     with pytest.raises(NotYours, match="you started the run"):
         decide(second, "alice")
+
+
+# --- what is found, and seen ---
+
+
+def test_a_deputy_finds_what_they_may_decide_behind_much_that_the_person_away_had_a_part_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "MOST_JUDGED", 2)
+    _, first = waiting(tmp_path, by=None)
+    mine = [approving.started(by=actor("alice"))[1] for _ in range(3)]
+    _, last = approving.started()
+    cover()
+    assert {each.pk for each in services.waiting_for(actor("bob"), most=9)} == {first.pk, last.pk}
+    wanted = services.requests_wanted(Inbox(mine=True), actor=actor("bob"), now=clock.now())
+    assert {each.pk for each in wanted} == {first.pk, last.pk} and all(each.pk not in {one.pk for one in wanted} for each in mine)
+
+
+def test_with_another_account_what_was_started_with_the_first_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "MOST_JUDGED", 2)
+    waiting(tmp_path, by=None)
+    for _ in range(3):
+        approving.started(by=actor("carol"))
+    _, last = approving.started()
+    registry.same_person("carol", "alice", actor=SYSTEM)
+    assert last.pk in {each.pk for each in services.waiting_for(actor("alice"), most=9)}
+
+
+def test_a_deputy_sees_what_is_open_and_what_they_have_decided_and_not_the_archive(tmp_path: Path) -> None:
+    _, before = waiting(tmp_path)
+    Team.objects.create(name="shared", created_at=clock.now())
+    registry.add_member("shared", "alice", actor=SYSTEM)
+    member("zed", "shared")
+    decide(before, "alice")
+    _, later = approving.started()
+    ends = cover("alice", "zed")
+    assert {each.pk for each in services.requests_wanted(Inbox(), actor=person("zed"), now=clock.now())} == {later.pk}
+    decide(later, "zed")
+    registry.end_cover(ends, actor=SYSTEM)
+    assert {each.pk for each in services.requests_wanted(Inbox(), actor=person("zed"), now=clock.now())} == {later.pk}
 
 
 # --- what ends it ---

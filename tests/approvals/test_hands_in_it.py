@@ -120,7 +120,7 @@ def test_a_request_that_nobody_can_decide_says_so_and_what_to_do(tmp_path: Path)
     said = services.document(request, actor=alice)
     assert said["deciders"] == []
     assert said["stuck"] == (
-        "1 more must approve, and nobody of team 'platform' can (of whom it asks, alice: you started the run that asks for it). "
+        "1 more must approve, and nobody of team 'platform' can (of whom it asks, alice: they started the run that asks for it). "
         "Have somebody else let into the team, or change the policy and publish it: then it is asked anew"
     )
     member("bob", "platform")

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from agents import registry
 from agents.errors import NotGranted
 from agents.models import Agent
 from audit import clock, reports
@@ -253,6 +254,11 @@ def test_whoever_started_the_run_or_owns_the_agent_or_is_a_shell_does_not_settle
     for who, why in (("alice", "you started"), ("carol@example.com", "you answer for")):
         with pytest.raises(NotGranted, match=why):
             settle(unresolved, "done", {"paid": True}, actor=Actor(kind="person", id=who, auth="test", teams=frozenset({"platform"})))
+    for name in ("alice", "alice-2"):
+        registry.create_person(name, actor=Actor.system())
+    registry.same_person("alice-2", "alice", actor=Actor.system())
+    with pytest.raises(NotGranted, match="you started"):
+        settle(unresolved, "done", {"paid": True}, actor=Actor(kind="person", id="alice-2", auth="test", teams=frozenset({"platform"})))
     with pytest.raises(NotGranted, match="for a person to say"):
         settle(unresolved, "done", {"paid": True}, actor=Actor.system())
     assert Wait.objects.get(run=unresolved).state == "open"

@@ -17,8 +17,8 @@ what happens:
   What is granted or withdrawn holds from now on, also for runs at work. An agent gets a version of its own for it, with the same code;
   what a team is granted each of its agents may. All that a file says of permissions can be said here, and is judged as there: every
   problem is listed, each with the number of the permission that was given, and then nothing is written. What runs and is refused from
-  now on is said. While a draft of the agent waits to be published nothing is changed. Files that are applied later say it again:
-  write it there too.
+  now on is said. A draft that waits to be published stays as it is and says its own permissions, and so do files that are applied
+  later: write it there too. Whoever wrote or published the version before has a part in the new one as well.
 
 examples:
   manage.py permit agent feed-reader --grant "allow read feed:metrics/*"
@@ -26,8 +26,8 @@ examples:
   manage.py permit agent deployer --withdraw "allow write deploy:*" --grant "allow write deploy:staging rate 10/1h"
   manage.py permit team platform --grant "deny connect network:*" --dry-run
 
-exit status: 0 done, 2 refused (unknown agent or team, not yours to change, a problem with what is granted, a draft that waits,
-it is so already), 75 the database is busy or out of reach
+exit status: 0 done, 2 refused (unknown agent or team, not yours to change, a problem with what is granted, it is so already),
+75 the database is busy or out of reach
 """
 KINDS: Final[dict[str, type[Agent] | type[Team]]] = {"agent": Agent, "team": Team}
 
