@@ -84,6 +84,12 @@ class UnknownStop(NotFound):
     code = "unknown-stop"
 
 
+class UnknownProposal(NotFound):
+    """No such proposal; `manage.py proposals` lists them."""
+
+    code = "unknown-proposal"
+
+
 class UnknownCover(NotFound):
     """No such cover; `manage.py covers` lists them."""
 

@@ -10,10 +10,11 @@ class ApprovalsConfig(AppConfig):
     def ready(self) -> None:
         from approvals.models import VERBS  # noqa: PLC0415 - models can be imported only once apps are ready
         from approvals.notify import finish, look  # noqa: PLC0415 - as above
-        from approvals.services import tend  # noqa: PLC0415 - as above
+        from approvals.services import proposals, tend  # noqa: PLC0415 - as above
         from audit import ledger  # noqa: PLC0415 - as above
         from runs import sweeps  # noqa: PLC0415 - as above
 
         ledger.register(*VERBS)
         sweeps.beside(tend)
+        sweeps.beside(proposals.tend)
         sweeps.beside(look, finish=finish)

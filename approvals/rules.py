@@ -20,6 +20,19 @@ _YOU: Final = re.compile(r"\byour?\b")
 DECISIONS: Final = (APPROVED, DECLINED, CHANGES)
 
 
+RULES: Final[tuple[tuple[str, str], ...]] = (
+    ("started", "you started the run that asks for it"),
+    ("owned", "you own the key with which an agent started the run that asks for it"),
+    ("signalled", "you sent that run a signal, so what it does is what you asked for"),
+    ("settled", "you said what became of a call of that run, so what it does is what you told it"),
+    ("edited", "you changed what that run goes on with when you were asked about it before, so it may be your own words"),
+    ("published", "you wrote or published a version that it runs"),
+    ("granted", "you granted the permission that it makes use of"),
+    ("ruled", "you wrote or published the policy that it is asked under"),
+)
+"""The parts that keep somebody from deciding, in the order in which they are named."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Who had which part in what is to be approved, each as `person:NAME`."""
@@ -40,19 +53,8 @@ class Parts:
     """Granted the permission that asks for the approval."""
     ruled: frozenset[str] = frozenset()
     """Wrote or published the policy that says who approves it."""
-
-
-RULES: Final[tuple[tuple[str, str], ...]] = (
-    ("started", "you started the run that asks for it"),
-    ("owned", "you own the key with which an agent started the run that asks for it"),
-    ("signalled", "you sent that run a signal, so what it does is what you asked for"),
-    ("settled", "you said what became of a call of that run, so what it does is what you told it"),
-    ("edited", "you changed what that run goes on with when you were asked about it before, so it may be your own words"),
-    ("published", "you wrote or published a version that it runs"),
-    ("granted", "you granted the permission that it makes use of"),
-    ("ruled", "you wrote or published the policy that it is asked under"),
-)
-"""The parts that keep somebody from deciding, in the order in which they are named."""
+    rules: tuple[tuple[str, str], ...] = RULES
+    """Those of them that keep somebody from this, and what they are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def may_speak(person: Person, stage: Stage) -> bool:
 def part_of(person: Person, parts: Parts) -> str | None:
     """Which rule of separation keeps this person from deciding, as a clause; None where none does."""
     references = {f"person:{name}" for name in person.names}
-    return next((said for rule, said in RULES if not references.isdisjoint(getattr(parts, rule))), None)
+    return next((said for rule, said in parts.rules if not references.isdisjoint(getattr(parts, rule))), None)
 
 
 def hindrance(person: Person, policy: Policy, stage: int, parts: Parts, said: Sequence[Said]) -> str | None:

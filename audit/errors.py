@@ -22,6 +22,15 @@ class OrchestraError(Exception):
         super().__init__(self.message)
 
 
+class Deferred(Exception):
+    """Nothing was done, and nothing refused: people have to say yes first, and are asked. `details` name what they are asked; doors say it once."""
+
+    def __init__(self, message: str, **details: str) -> None:
+        self.message = message
+        self.details = details
+        super().__init__(message)
+
+
 class Invalid(OrchestraError):
     """The input is not valid; `problems` may list why."""
 

@@ -22,6 +22,7 @@ ORCHESTRA_MOST_QUEUED_OF_TEAM = env.whole("ORCHESTRA_MOST_QUEUED_OF_TEAM", 20_00
 ORCHESTRA_MOST_QUEUED_OF_PIPELINE = env.whole("ORCHESTRA_MOST_QUEUED_OF_PIPELINE", 10_000, least=1, most=10_000_000)
 # Days beforehand on which it is said that an agent will be suspended.
 ORCHESTRA_NOTICE_DAYS = env.whole("ORCHESTRA_NOTICE_DAYS", 14, least=0, most=365)
+ORCHESTRA_GRANTED_DAYS = env.whole("ORCHESTRA_GRANTED_DAYS", 0, least=0, most=3_650)
 ORCHESTRA_CONCURRENCY = env.whole("ORCHESTRA_CONCURRENCY", 256, least=1, most=10_000)
 
 SECRET_KEY = env.secret("ORCHESTRA_SECRET_KEY", ORCHESTRA_HOME / "secret_key")

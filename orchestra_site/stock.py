@@ -1,6 +1,6 @@
 """What there is, as values: agents, pipelines, teams and aliases with how they stand and what they did lately; versions and releases of one.
 
-Reads agents and runs together, which neither of those apps may. Called by the command `inventory`; changes nothing.
+Reads agents and runs together, which neither of those apps may. Called by the command `inventory` and its address; changes nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.db.models import Count
 
 from agents.api import finding, rendering
 from agents.errors import UnknownAgent
-from agents.models import Agent, ModelAlias, Pipeline, Release, Team, Version, VersionState
+from agents.models import Agent, AgentQuerySet, ModelAlias, Pipeline, Release, Team, Version, VersionState
 from agents.registry import nearest, versions_run
 from audit import clock
 from audit.actors import Actor
@@ -30,12 +30,23 @@ MOST_READ: Final = 200
 
 
 def agents(actor: Actor, team: str | None = None, name: str | None = None) -> list[Record]:
-    """By name, with the newest run of each and when it last took part in a verified one; null for not lately."""
-    rows, today = list(_of(Agent.objects.visible_to(actor).select_related("team").prefetch_related("notices"), team, name)), clock.now().date()
+    """By name, each as `of_agents` says it."""
+    return of_agents(list(_of(agent_rows(actor), team, name)), actor)
+
+
+def agent_rows(actor: Actor) -> AgentQuerySet:
+    return Agent.objects.visible_to(actor).select_related("team").prefetch_related("notices")
+
+
+def of_agents(rows: Sequence[Agent], actor: Actor) -> list[Record]:
+    """With its versions, what runs it, the newest run, when it last took part in a verified one (null for not lately), and whether nothing kept its
+    code from the network when it was last called."""
+    today, uncontained = clock.now().date(), services.uncontained_among([row.name for row in rows])
     stands, runs = _stands(Version.objects.filter(agent__in=rows), "agent_id"), versions_run([row.name for row in rows], actor=actor)
     kept = {row.pk: {**stands.get(row.pk, _NOTHING), "runs": rendering.runs(runs.get(row.name, ()))} for row in rows}
     return [
         {**rendering.agent(row, today), **kept[row.pk], "last_run": _run(did.last), "last_verified_at": _text(did.verified_at)}
+        | {"uncontained": row.name in uncontained}
         for first in range(0, len(rows), AT_ONCE)
         for row, did in _with_lately(rows[first : first + AT_ONCE], actor)
     ]

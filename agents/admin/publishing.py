@@ -73,10 +73,11 @@ def publish(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResp
 
     old = f"in the place of version {seen.from_version}" if seen.from_version is not None else "for the first time"
     says = [f"Publish version {seen.to_version} of '{owner.name}' {old}. {_effect(owner)}"]
+    says += [f"{seen.asks[:1].upper()}{seen.asks[1:]}: this proposes it to them, and it is done when they have."] if seen.asks else []
     pins = [(pin, differences(pin.fields)) for pin in seen.pins[:MOST_PINS]]
     nothing = f"New runs of '{owner.name}' use exactly this already: there is nothing to publish." if seen.unchanged else None
     deed = Deed(
-        f"Publish {owner.name}", "Publish", link_to(owner), perform, says, template="admin/agents/publish.html",
+        f"Publish {owner.name}", "Propose" if seen.asks else "Publish", link_to(owner), perform, says, template="admin/agents/publish.html",
         forbidden=forbidden_to(owner, actor, "publish") or nothing, about=owner,
         context={
             "seen": seen, "fields": differences(seen.fields), "pins": pins, "further": seen.pins[MOST_PINS:],

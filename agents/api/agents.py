@@ -119,6 +119,7 @@ class RightsView(Door):
         takes=PERMIT_ASKED,
         gives=ref("Permitted"),
         refuses=(UnknownAgent, NotGranted, Retired, Invalid, NotPublishable, Conflict),
+        proposes=True,
     )
     def post(self, asked: Asked, agent: str) -> Response:
         return Response(registry.permit(Agent, agent, **wanted(asked), actor=asked.actor).as_record())
@@ -146,6 +147,7 @@ class ResumeView(Door):
         does=f"It works again, or is a draft again if it was never published. What waited for it goes on. {MEMBER}",
         gives=ref("Agent"),
         refuses=(UnknownAgent, NotGranted, Conflict),
+        proposes=True,
     )
     def post(self, asked: Asked, agent: str) -> Response:
         return Response(_rendered(registry.resume(agent, actor=asked.actor)))
@@ -192,6 +194,7 @@ class PublishView(Door):
         takes=PUBLISH_ASKED,
         gives=ref("Published"),
         refuses=(UnknownAgent, NoSuchVersion, NotGranted, Retired, NotPublishable, Conflict),
+        proposes=True,
     )
     def post(self, asked: Asked, agent: str) -> Response:
         done = registry.publish(agent, actor=asked.actor, kind=Agent, version=asked.body.get("version"), seen=asked.body.get("seen"))

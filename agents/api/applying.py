@@ -52,6 +52,7 @@ class ApplyView(Door):
             examples=[_EXAMPLE],
         ),
         gives=ref("Applied"),
+        also={202: "Stored as drafts, and proposed: people have to say yes before it is published."},
         refuses=(NotGranted, NotPublishable, ArtifactRefused, Conflict),
     )
     def post(self, asked: Asked) -> Response:
@@ -63,7 +64,7 @@ class ApplyView(Door):
             publish=said.get("publish", False),
             dry_run=said.get("dry_run", False),
         )
-        return Response(rendering.applied(done))
+        return Response(rendering.applied(done), status=200 if done.proposal is None else 202)
 
 
 def _bytes(name: str, value: Any) -> bytes:

@@ -64,6 +64,7 @@ class PublishView(Door):
         takes=PUBLISH_ASKED,
         gives=ref("Published"),
         refuses=(UnknownPipeline, NoSuchVersion, NotGranted, Retired, NotPublishable, Conflict),
+        proposes=True,
     )
     def post(self, asked: Asked, pipeline: str) -> Response:
         done = registry.publish(pipeline, actor=asked.actor, kind=Pipeline, version=asked.body.get("version"), seen=asked.body.get("seen"))

@@ -100,6 +100,7 @@ def preview(told: Preview) -> dict[str, Any]:
     agents = [{"name": pin.name, "running": pin.running, "version": pin.version, "fields": _fields(pin.fields)} for pin in told.pins]
     problems = [str(each) for each in told.problems]
     fields, kept = _fields(told.fields), {"unchanged": told.unchanged, "problems": problems, "seen": told.seen, "denied": list(told.denied)}
+    kept["asks"] = told.asks
     return {**_done(told), "fields": fields, "agents": agents, **kept, "code": _code(told.code)}
 
 
@@ -133,6 +134,8 @@ def applied(done: Applied) -> dict[str, Any]:
         "warnings": [str(each) for each in done.warnings],
         "denied": done.denied,
         "hints": done.hints,
+        "asks": done.asks,
+        "proposal": None if done.proposal is None else str(done.proposal.pk),
         "code": _code(done.code),
     }
 

@@ -55,6 +55,7 @@ PERMIT_ASKED: Final = given(
         {"withdraw": ["allow write deploy:*"], "grant": ["allow write deploy:staging rate 10/1h"], "dry_run": True},
     ],
 )
+ASKS: Final = "1 of team 'platform' must say yes to it first, under policy 'two-people' (version 1)"
 PERMITTED: Final = given(
     holder=text("the agent or the team", example="agent:deployer"),
     version=maybe(whole("the agent's version that says so; null of a team, which has none")),
@@ -62,6 +63,7 @@ PERMITTED: Final = given(
     withdrawn=listing(text()),
     denied=listing(text(), "a sentence for each use that runs and is refused from now on"),
     permissions=listing(text(), "all that it has now"),
+    asks=maybe(text("of a dry run: who would have to say yes to it first; null: nobody", example=ASKS)),
     meaning="What was granted and withdrawn.",
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from agents.api import cover_shapes, key_shapes
-from agents.api.right_shapes import MAY, PERMITTED, RIGHT, RIGHTS
+from agents.api.right_shapes import ASKS, MAY, PERMITTED, RIGHT, RIGHTS
 from agents.models import Ground, Role, Standing, VersionState
 from agents.spec.notices import EVENTS, FORMATS
 from audit.api.shapes import (
@@ -237,6 +237,7 @@ PREVIEW: Final = given(
     seen=text("the digest of what would be published, to publish exactly that"),
     code=listing(ref("Code"), "what changed in the code of agents"),
     denied=_DENIED,
+    asks=maybe(text("who has to say yes to it first: publishing proposes it to them; null: nobody", example=ASKS)),
     meaning="What publishing would do.",
 )
 PUBLISHED: Final = given(
@@ -270,6 +271,8 @@ APPLIED: Final = given(
     code=listing(ref("Code"), "what changed in the code of agents"),
     denied=_DENIED,
     hints=listing(text()),
+    asks=maybe(text("who has to say yes to it first, as a dry run says too; null: nobody", example=ASKS)),
+    proposal=maybe(ident("of what people have to say yes to first: what the files say is stored as drafts")),
 )  # fmt: skip
 
 GROUP_ASKED: Final = given(group=text("the group's name", pattern=PERSON_PATTERN, example="auditors"), examples=[{"group": "auditors"}])

@@ -70,6 +70,7 @@ class TeamPermissionsView(Door):
         takes=PERMIT_ASKED,
         gives=ref("Permitted"),
         refuses=(UnknownTeam, NotGranted, Invalid, NotPublishable, Conflict),
+        proposes=True,
     )
     def post(self, asked: Asked, team: str) -> Response:
         return Response(registry.permit(Team, team, **wanted(asked), actor=asked.actor).as_record())

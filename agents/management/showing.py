@@ -10,19 +10,21 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn, TextIO, cast
+from typing import Any, Final, NoReturn, TextIO, cast
 
 from django.core.management.base import CommandError, OutputWrapper
 from rich.console import Console
 from rich.text import Text
 
-from agents.registry import Change, CodeChange, FieldChange, MadeRelease, Preview, Published
+from agents.registry import Change, CodeChange, FieldChange, MadeRelease, Preview, Proposed, Published
 from audit.errors import OrchestraError
 from audit.management.database import database_expected, exit_status
 from audit.management.streams import answering
 from audit.management.typed import manage, typeable
 from audit.visible import visible
 
+PROPOSED: Final = 13
+"""The exit status of what people have to say yes to first, as of what `can` says that they are asked about."""
 MAX_FIELDS = 40
 MAX_MOVED = 100
 MAX_PROBLEMS = 200
@@ -109,6 +111,8 @@ class Shown:
         self.denied(told.denied)
         for problem in told.problems:
             self.line(visible(problem, MAX_MESSAGE), "problem")
+        if told.asks:
+            self.line(f"publishing proposes it: {visible(told.asks)}", "hint")
         if not (told.unchanged or told.problems):
             self.line(f"to publish exactly this: {manage()} publish {told.name} --number {told.to_version} --seen {told.seen}", "hint")
 
@@ -135,12 +139,22 @@ class Shown:
 
 @contextmanager
 def refusals_shown(stream: OutputWrapper) -> Iterator[None]:
-    """Turns Orchestra's errors, and a database that has no tables or no time, into lines on stderr and exit status 2, or 75."""
+    """Turns Orchestra's errors, and a database that has no tables or no time, into lines on stderr and exit status 2, or 75; 13: people are asked."""
     try:
         with database_expected():
             yield
+    except Proposed as waits:
+        end_proposed(waits, stream)
     except OrchestraError as error:
         refuse(error, stream)
+
+
+def end_proposed(waits: Proposed, stream: OutputWrapper) -> NoReturn:
+    """It is put to people; how it goes on."""
+    shown = Shown(stream)
+    shown.line(visible(waits.message, MAX_MESSAGE), "changed")
+    shown.line(f"{manage()} proposals {waits.proposal.pk} shows it", "hint")
+    raise SystemExit(PROPOSED)
 
 
 def refuse(error: OrchestraError, stream: OutputWrapper) -> NoReturn:

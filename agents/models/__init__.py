@@ -5,7 +5,7 @@ Rows know what is true of one row or of a set of rows; what changes them is `age
 
 from __future__ import annotations
 
-from .agent import Agent, Role, Standing
+from .agent import Agent, AgentQuerySet, Role, Standing
 from .alias import ModelAlias
 from .artifact import Artifact
 from .cover import Cover, CoverQuerySet
@@ -16,6 +16,7 @@ from .notice import AgentNotice, Ground
 from .pipeline import Pipeline
 from .policy import Policy, PolicyVersion
 from .price import Price, PriceImmutable
+from .proposal import Proposal, ProposalChange, ProposalKind, ProposalQuerySet, ProposalState
 from .release import Release, ReleaseImmutable, ReleaseUse
 from .same import SamePerson
 from .sharing import TeamGroupObjectPermission, TeamUserObjectPermission
@@ -28,6 +29,7 @@ __all__ = [
     "AgentKey",
     "AgentKeyQuerySet",
     "AgentNotice",
+    "AgentQuerySet",
     "Artifact",
     "Cover",
     "CoverQuerySet",
@@ -40,6 +42,11 @@ __all__ = [
     "PolicyVersion",
     "Price",
     "PriceImmutable",
+    "Proposal",
+    "ProposalChange",
+    "ProposalKind",
+    "ProposalQuerySet",
+    "ProposalState",
     "Publication",
     "Release",
     "ReleaseImmutable",

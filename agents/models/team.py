@@ -40,6 +40,10 @@ class Team(models.Model):
     """Webhooks that are told what concerns the team; an address or a secret that is one stands here as a reference."""
     observe = models.BooleanField(default=False)
     """What its agents would be refused for want of a permission is recorded, and not refused."""
+    publishing = models.CharField(max_length=63, blank=True, default="")
+    """By which policy people decide what it publishes; empty: nobody has to."""
+    resuming = models.CharField(max_length=63, blank=True, default="")
+    """By which policy people decide whether what was stopped goes on."""
     created_at = models.DateTimeField()
 
     objects = TeamQuerySet.as_manager()

@@ -15,6 +15,7 @@ from .changes import Applied, Change, CodeChange, FieldChange, FileChange, MadeR
 from .composing import starts_runs
 from .covering import arrange_cover, cover_shown, covered_by, covers_visible_to, deputies_of, end_cover
 from .deeds import actor_name, grantors_of, publishers_of, subject_of, versions_published_by
+from .enacting import HeldProposal, enact, end_proposal, proposal_held
 from .entitlement import May, arguments_of, may
 from .folders import private_files, unpacked
 from .groups import (
@@ -38,9 +39,11 @@ from .people import add_member, hide_team, people_of, remove_member, show_team
 from .permitting import Permitted, permit
 from .policies import policies_in_force, policies_named, policy_numbers, policy_publishers_of, policy_shown
 from .pricing import Priced, set_price, update_prices
+from .proposed import authors_of, code_of
+from .proposing import Proposed, look_after, may_withdraw, proposal_named, proposal_shown, proposals_among, proposals_visible_to, withdraw
 from .publishing import preview, publish
 from .registered import unregistered_in_force
-from .releases import nearest, pipeline_to_run, release_for, release_of
+from .releases import nearest, pipeline_named, pipeline_to_run, release_for, release_of
 from .retiring import reinstate, retire
 from .rights import Right, Rights, last_used, rights
 from .roles import may_be_asked, people_asked
@@ -62,6 +65,7 @@ __all__ = [
     "FieldChange",
     "FileChange",
     "GroupPlace",
+    "HeldProposal",
     "Lapsed",
     "MadeKey",
     "MadeRelease",
@@ -72,6 +76,7 @@ __all__ = [
     "Place",
     "Preview",
     "Priced",
+    "Proposed",
     "Published",
     "Right",
     "Rights",
@@ -86,8 +91,10 @@ __all__ = [
     "apply_folder",
     "arguments_of",
     "arrange_cover",
+    "authors_of",
     "bounds_in_force",
     "change_password",
+    "code_of",
     "cover_shown",
     "covered_by",
     "covers_visible_to",
@@ -95,7 +102,9 @@ __all__ = [
     "create_person",
     "delete_group",
     "deputies_of",
+    "enact",
     "end_cover",
+    "end_proposal",
     "grantors_of",
     "group_shown",
     "groups_visible_to",
@@ -110,10 +119,12 @@ __all__ = [
     "last_used",
     "lift",
     "lift_named",
+    "look_after",
     "lost_said",
     "make_key",
     "may",
     "may_be_asked",
+    "may_withdraw",
     "nearest",
     "new_pipeline",
     "observed_teams",
@@ -123,6 +134,7 @@ __all__ = [
     "permit",
     "permit_person",
     "person_shown",
+    "pipeline_named",
     "pipeline_to_run",
     "place_of",
     "policies_in_force",
@@ -132,6 +144,11 @@ __all__ = [
     "policy_shown",
     "preview",
     "private_files",
+    "proposal_held",
+    "proposal_named",
+    "proposal_shown",
+    "proposals_among",
+    "proposals_visible_to",
     "publish",
     "publishers_of",
     "reasons_of",
@@ -168,4 +185,5 @@ __all__ = [
     "versions_published_by",
     "versions_run",
     "why_lost",
+    "withdraw",
 ]

@@ -19,7 +19,7 @@ from audit.actors import Actor
 from audit.errors import OrchestraError
 from audit.visible import named
 
-from . import composing, modelling, observing, pinning, policies, releases, rows, versions, withdrawing
+from . import asking, composing, modelling, observing, pinning, policies, releases, rows, versions, withdrawing
 from .changes import Applied, Change, FieldChange, MadeRelease
 from .diffs import Folders, code_changes, folders_of
 from .judging import unpublishable
@@ -27,7 +27,9 @@ from .keeping import keep_accountable
 from .locking import inventory_held
 from .owners import retired
 from .preparing import Prepared, prepare
+from .proposing import put
 from .registered import unregistered
+from .ruling import Asks, Ruling, done_or_asked, refuse_rules_not_in_force
 from .writing import Turn, record_refusal
 
 
@@ -41,14 +43,14 @@ def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, pub
     NotPublishable (or ArtifactRefused) lists every problem in `details["problems"]`, and then nothing was written. Conflict. What is refused
     with `publish` is an entry.
     """
-    applied, folders = Applied(dry_run=dry_run, publish=publish), list[Folders]()
+    applied, folders = Applied(dry_run=dry_run, publish=publish, rules=publish), list[Folders]()
     try:
         prepared = prepare(folder, actor=actor)
         with inventory_held():
             _lock(prepared)
             turn = Turn(actor, now or clock.now())
             _judge(turn, applied, prepared)
-            folders = _write_all(turn, applied, prepared)
+            folders = _published_or_asked(turn, applied, prepared) if publish else _write_all(turn, applied, prepared)
             turn.close()
             if dry_run:
                 raise _Undo
@@ -90,7 +92,7 @@ def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
 def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> list[Folders]:
     """Returns the code that is another one now."""
     parsed = prepared.parsed
-    applied.changes += [rows.write_team(turn, document, publish=applied.publish) for document in parsed.teams]
+    applied.changes += [rows.write_team(turn, document, publish=applied.publish, ruled=applied.rules) for document in parsed.teams]
     named = {document.spec["team"] for document in [*parsed.policies, *parsed.models, *parsed.agents, *parsed.pipelines]}
     teams = {team.name: team for team in Team.objects.filter(name__in=named)}
     applied.changes += [policies.write_policy(turn, one, teams[one.spec["team"]], publish=applied.publish) for one in parsed.policies]
@@ -103,7 +105,27 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> list[Folders
     else:
         applied.pending = _pending(turn, [version for version, _ in written])
     applied.changes += [replace(change, version=version.number, draft=version.state == VersionState.DRAFT) for version, change in written]
+    if applied.rules:
+        refuse_rules_not_in_force(document.name for document in parsed.teams)
     return folders_of((change.name, change.fields) for _, change in written if change.kind == "agent")
+
+
+def _published_or_asked(turn: Turn, applied: Applied, prepared: Prepared) -> list[Folders]:
+    """Published; where people decide that, stored as drafts, and what publishing was tried to come to is put to them as one proposal."""
+    tried = replace(applied, changes=[], releases=[], hints=[])
+    done = done_or_asked(turn, Ruling.now(), lambda trial: _write_all(trial, tried, prepared))
+    applied.hints += tried.hints
+    if not isinstance(done, Asks):
+        applied.changes, applied.releases = tried.changes, tried.releases
+        return done
+    applied.publish = False
+    folders = _write_all(turn, applied, prepared)
+    asked = asking.asked_of(prepared, tried, done, turn.actor)
+    if asked.deeds:
+        applied.asks = done.said
+        applied.hints.append(f"{len(asked.deeds)} change{'s are' if len(asked.deeds) > 1 else ' is'} proposed: {done.said}")
+        applied.proposal = None if applied.dry_run else put(turn, asked)
+    return folders
 
 
 def _lock(prepared: Prepared) -> None:

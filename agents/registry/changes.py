@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.models import Proposal
 from agents.spec import Problem
 
 
@@ -92,6 +93,12 @@ class Applied:
     """Without `publish`: the releases that publishing would put in the place of what pipelines run now."""
     code: tuple[CodeChange, ...] = ()
     """What changed in the code of the agents whose version is another one than before."""
+    rules: bool = False
+    """Whether by which policies people decide is set by it: as asked for, also where they decide the rest."""
+    asks: str | None = None
+    """Who has to say yes first, to all or some of it."""
+    proposal: Proposal | None = None
+    """Where people decide what is published: what was put to them; all of it is stored as drafts."""
     denied: list[str] = field(default_factory=list)
     """What runs already and will be refused once the permissions are published, as they are with `publish`: a sentence each."""
 
@@ -174,6 +181,8 @@ class Preview:
     seen: str = ""
     code: tuple[CodeChange, ...] = ()
     denied: tuple[str, ...] = ()
+    asks: str | None = None
+    """Who has to say yes first: publishing proposes it to them."""
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -26,7 +27,7 @@ def actor_name(actor: Actor) -> str:
 
 
 def note_published(turn: Turn, what: Version | ReleaseRow | PolicyVersion) -> None:
-    Publication.objects.get_or_create(subject=subject_of(what), by=actor_name(turn.actor), defaults={"at": turn.now})
+    Publication.objects.get_or_create(subject=subject_of(what), by=turn.by, defaults={"at": turn.now})
 
 
 def note_made_from(turn: Turn, version: Version, before: Version) -> None:
@@ -37,7 +38,7 @@ def note_made_from(turn: Turn, version: Version, before: Version) -> None:
 
 def note_granted(turn: Turn, holder: str, granted: Collection[str], withdrawn: Collection[str]) -> None:
     Granting.objects.filter(holder=holder, rule__in=[*granted, *withdrawn]).delete()
-    Granting.objects.bulk_create(Granting(holder=holder, rule=rule, by=actor_name(turn.actor), at=turn.now) for rule in granted)
+    Granting.objects.bulk_create(Granting(holder=holder, rule=rule, by=turn.by, at=turn.now) for rule in granted)
 
 
 def subject_of(what: Version | ReleaseRow | PolicyVersion) -> str:
@@ -66,24 +67,28 @@ def versions_published_by(people: Collection[str]) -> dict[str, list[UUID]]:
     return found
 
 
-def grantors_of(wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], frozenset[str]]:
+def grantors_of(wanted: Mapping[str, Collection[str]], *, since: datetime | None = None) -> dict[tuple[str, str], frozenset[str]]:
     """By holder and permission who granted it. `wanted`: of each agent, by its name, the permissions that it has itself or from its team, and
     of each pipeline, as pipeline:NAME, those that bound its runs.
 
-    Of one that was granted to an agent before this was noted, everybody who wrote a version of the agent counts. Three statements for all.
+    Of one that was granted to an agent before this was noted, everybody who wrote a version of the agent counts. Whoever granted it before `since`
+    is left out. Three statements for all.
     """
     agents = list(AgentRow.objects.select_related("team").filter(name__in=wanted))
     pipelines = [holder for holder in wanted if holder.startswith(PIPELINE)]
     holders = {*pipelines, *(holder for agent in agents for holder in (agent.subject, agent.team.subject))}
     rules = {rule for asked in wanted.values() for rule in asked}
     by: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for holder, rule, who in Granting.objects.filter(holder__in=holders, rule__in=rules).values_list("holder", "rule", "by"):
-        by[holder, rule].add(who)
+    long_ago: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for holder, rule, who, at in Granting.objects.filter(holder__in=holders, rule__in=rules).values_list("holder", "rule", "by", "at"):
+        (by if since is None or at >= since else long_ago)[holder, rule].add(who)
     found = {(agent.name, rule): by[agent.subject, rule] | by[agent.team.subject, rule] for agent in agents for rule in wanted[agent.name]}
     found |= {(holder, rule): by[holder, rule] for holder in pipelines for rule in wanted[holder]}
-    unnoted = {agent for (agent, _), who in found.items() if not who}
+    teams = {agent.name: (agent.subject, agent.team.subject) for agent in agents}
+    noted = {key for key in found if any((holder, key[1]) in long_ago for holder in teams.get(key[0], (key[0],)))}
+    unnoted = {agent for (agent, rule), who in found.items() if not who and (agent, rule) not in noted}
     authors = _authors_of(unnoted) if unnoted else {}
-    return {(agent, rule): frozenset(who or authors.get(agent, set())) for (agent, rule), who in found.items()}
+    return {key: frozenset(who or (set() if key in noted else authors.get(key[0], set()))) for key, who in found.items()}
 
 
 def _authors_of(agents: Collection[str]) -> dict[str, set[str]]:

@@ -59,6 +59,7 @@ def team() -> Schema:
     webhook: Schema = {"webhook": TEXT, "secret": REFERENCE, "format": {"enum": list(FORMATS), "default": FORMATS[0]}, "events": events}
     notices: Schema = {"type": "array", "maxItems": MOST_WEBHOOKS, "items": _object(webhook, ["webhook"])}
     own: Schema = {"permissions": PERMITTED, "observe": {"type": "boolean"}, "verbs": words, "resources": words, "notices": notices}
+    own |= {"publishing": NAMED, "resuming": NAMED}
     return _object({"kind": {"const": "team"}, "name": NAMED, "accountable": TEXT, **own}, ["kind", "name"])
 
 

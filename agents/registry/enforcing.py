@@ -5,6 +5,8 @@ Runs inside a Turn, with an entry for each that moves. Called by publishing, and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from agents.models import Agent, Pipeline, Team
@@ -20,18 +22,46 @@ def put_in_force(turn: Turn, agent: Agent, spec: dict[str, Any]) -> tuple[FieldC
     """The spec's team, role, permissions and pace hold from now on, also for runs at work; returns what that changed."""
     moved = _move(turn, agent, spec["team"])
     pace = {key: spec[key] for key in ("rate", "breaker") if spec.get(key) is not None}
+    if agent.team.publishing:  # elsewhere they are live
+        moved += _describe(turn, agent, spec)
     return moved + _cast(turn, agent, spec["role"]) + _permit(turn, agent, list(spec["permissions"])) + _set_pace(turn, agent, pace)
 
 
-def _move(turn: Turn, agent: Agent, team: str) -> tuple[FieldChange, ...]:
+def _move(turn: Turn, owner: Agent | Pipeline, team: str) -> tuple[FieldChange, ...]:
     """From one team's permissions to another's: for members of both. NotGranted."""
-    fields = compare({"team": agent.team.name}, {"team": team})
+    fields = compare({"team": owner.team.name}, {"team": team})
     if fields:
-        for name in (agent.team.name, team):
-            require_member(turn.actor, name, f"agent '{agent.name}'")
-        agent.team = Team.objects.get(name=team)
-        agent.save(update_fields=["team"])
-        turn.note_changes(verbs.AGENT_CHANGED, agent.subject, team=team, agent=agent.name, fields=fields)
+        agent = owner.name if isinstance(owner, Agent) else None
+        for name in (owner.team.name, team):
+            require_member(turn.actor, name, f"'{owner.name}'")
+        owner.team = Team.objects.get(name=team)
+        owner.save(update_fields=["team"])
+        turn.note_changes(verbs.PIPELINE_CHANGED if agent is None else verbs.AGENT_CHANGED, owner.subject, team=team, agent=agent, fields=fields)
+    return fields
+
+
+def described_by(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What an agent's document says of it for people, and what is judged by that: as its row holds it."""
+    day = spec.get("review_by")
+    return {
+        "accountable": spec.get("accountable") or "",
+        "purpose": spec.get("purpose") or "",
+        "risk_tier": spec.get("risk_tier") or "",
+        "data_classes": list(spec.get("data_classes") or []),
+        "review_by": date.fromisoformat(day) if day else None,
+    }
+
+
+def _describe(turn: Turn, agent: Agent, spec: Mapping[str, Any]) -> tuple[FieldChange, ...]:
+    """Where people decide what is published, these too are the published version's."""
+    values = described_by(spec)
+    before = agent.live_values()
+    for name, value in values.items():
+        setattr(agent, name, value)
+    fields = compare(before, agent.live_values())
+    if fields:
+        agent.save(update_fields=list(values))
+        turn.note_changes(verbs.AGENT_CHANGED, agent.subject, team=agent.team.name, agent=agent.name, fields=fields)
     return fields
 
 
@@ -56,7 +86,10 @@ def _set_pace(turn: Turn, agent: Agent, pace: dict[str, Any]) -> tuple[FieldChan
 
 def permit_team(turn: Turn, team: Team, permissions: list[str]) -> tuple[FieldChange, ...]:
     """What every agent of the team may, from now on; returns what that changed."""
-    return _granted(turn, verbs.TEAM_PERMITTED, team, permissions, team=team.name)
+    fields = _granted(turn, verbs.TEAM_PERMITTED, team, permissions, team=team.name)
+    if fields:
+        turn.touched.add(team.name)
+    return fields
 
 
 def observe_team(turn: Turn, team: Team, *, observe: bool) -> tuple[FieldChange, ...]:
@@ -65,14 +98,16 @@ def observe_team(turn: Turn, team: Team, *, observe: bool) -> tuple[FieldChange,
     if fields:
         team.observe = observe
         team.save(update_fields=["observe"])
+        turn.touched.add(team.name)
         turn.note(verbs.TEAM_OBSERVED, team.subject, team=team.name, facts={"observe": observe})
     return fields
 
 
 def bound_runs(turn: Turn, pipeline: Pipeline, spec: dict[str, Any]) -> tuple[FieldChange, ...]:
-    """What the pipeline's runs may do at all, from now on, also those at work; None where its version says nothing of it."""
+    """Whose the pipeline is, and what its runs may do at all, from now on, also those at work; None where its version says nothing of that."""
     said = spec.get("permissions")
-    return _granted(turn, verbs.PIPELINE_PERMITTED, pipeline, None if said is None else list(said), team=pipeline.team.name)
+    moved = _move(turn, pipeline, spec["team"])
+    return moved + _granted(turn, verbs.PIPELINE_PERMITTED, pipeline, None if said is None else list(said), team=pipeline.team.name)
 
 
 def _permit(turn: Turn, agent: Agent, permissions: list[str]) -> tuple[FieldChange, ...]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from agents.errors import NotPublishable
-from agents.models import Agent, Team, VersionState
+from agents.models import Agent, Proposal, ProposalKind, Team, Version, VersionState
 from agents.spec import Document, Problem
 from agents.spec.fields import Fields, Page
 from agents.spec.permissions import MAX_PERMISSIONS, conditions_of, read_permissions
@@ -21,14 +21,17 @@ from audit.actors import Actor
 from audit.errors import Conflict, Invalid, OrchestraError
 from audit.visible import named, visible
 
-from . import policies, versions, withdrawing
+from . import policies, publishing, versions, withdrawing
 from .deeds import note_made_from
 from .enforcing import permit_team, put_in_force
 from .locking import inventory_held
 from .owners import owner_of_kind, require_in_use
 from .people import team_named
 from .preparing import prepare_stored, uncompiled
+from .proposed import item_of_grants, items_of_preview, permit_deed, publish_deed
+from .proposing import Asked, Proposed, put
 from .registered import unregistered
+from .ruling import Asks, Ruling, done_or_asked
 from .writing import Turn, record_refusal, require_member
 
 FILE: Final = "permissions"
@@ -46,10 +49,12 @@ class Permitted:
     version: int | None
     denied: tuple[str, ...]
     now: tuple[str, ...]
+    asks: str | None = None
+    """Of a dry run: the policy by which people would have to say yes to it first."""
 
     def as_record(self) -> dict[str, Any]:
         said = {"granted": list(self.granted), "withdrawn": list(self.withdrawn), "denied": list(self.denied), "permissions": list(self.now)}
-        return {"holder": self.holder, "version": self.version, **said}
+        return {"holder": self.holder, "version": self.version, "asks": self.asks, **said}
 
 
 class _Undo(Exception):
@@ -64,9 +69,9 @@ def permit(
 
     UnknownAgent, UnknownTeam, NotGranted, Retired, Invalid (nothing, or too much, is asked for), NotPublishable with every problem, Conflict (it
     holds already, or isn't there, or is said twice). Each is an entry. A draft that waits stays as it is, and says its own permissions.
-    With `dry_run` nothing is written, and what would be is returned.
+    With `dry_run` nothing is written, and what would be is returned. Proposed where the team has people decide what it grants.
     """
-    said: list[Permitted] = []
+    said: list[Permitted | Proposal] = []
     try:
         withdraw = [text.strip() for text in withdraw]
         _refuse_odd(grant, withdraw)
@@ -77,9 +82,9 @@ def permit(
             if kind is Agent:
                 agent = owner_of_kind(name, actor, Agent)
                 assert isinstance(agent, Agent)
-                said.append(_of_agent(turn, agent, new, withdraw))
+                said.append(_of_agent(turn, agent, new, withdraw, ask=not dry_run))
             else:
-                said.append(_of_team(turn, team_named(name, Team.objects.select_for_update().visible_to(actor)), new, withdraw))
+                said.append(_of_team(turn, team_named(name, Team.objects.select_for_update().visible_to(actor)), new, withdraw, ask=not dry_run))
             turn.close()
             if dry_run:
                 raise _Undo
@@ -91,6 +96,8 @@ def permit(
             subject = named("agent" if kind is Agent else "team", name)
             record_refusal(actor, subject, now=now, problems=problems, facts={"code": error.code, "publish": True})
         raise
+    if isinstance(said[0], Proposal):
+        raise Proposed(said[0])
     return said[0]
 
 
@@ -108,29 +115,43 @@ def _refuse_strangers(kind: type[Agent] | type[Team], name: str, actor: Actor) -
         require_member(actor, team_named(name, Team.objects.visible_to(actor)).name, f"team '{name}'")
 
 
-def _of_agent(turn: Turn, agent: Agent, new: Sequence[str], withdraw: Sequence[str]) -> Permitted:
+def _of_agent(turn: Turn, agent: Agent, new: Sequence[str], withdraw: Sequence[str], *, ask: bool) -> Permitted | Proposal:
     require_member(turn.actor, agent.team.name, f"agent '{agent.name}'")
     require_in_use(agent)
     before = versions.published(agent) or versions.newest(agent)
     assert before is not None  # an agent is created together with its first version
     spec = {**before.spec, "permissions": _moved(before.spec["permissions"], new, withdraw, f"agent '{agent.name}'", agent.team)}
     denied = _judged("agent", agent.name, spec, new, turn)
-    if before.state == VersionState.PUBLISHED:
-        version = versions.beside(turn, agent, spec, code=before.artifact)
-        versions.publish(turn, version)
-    else:
+    if before.state != VersionState.PUBLISHED:
         version, _, _ = versions.draft(turn, agent, spec, code=before.artifact)
         put_in_force(turn, agent, spec)
+        note_made_from(turn, version, before)
+        return Permitted(agent.subject, tuple(new), tuple(withdraw), version.number, denied, tuple(spec["permissions"]))
+    version = versions.beside(turn, agent, spec, code=before.artifact)
     note_made_from(turn, version, before)
-    return Permitted(agent.subject, tuple(new), tuple(withdraw), version.number, denied, tuple(spec["permissions"]))
+    done = done_or_asked(turn, Ruling.now(), lambda tried: versions.publish(tried, version))
+    if isinstance(done, Asks) and ask:
+        agent, version = Agent.objects.select_related("team").get(pk=agent.pk), Version.objects.select_related("agent__team").get(pk=version.pk)
+        shown = tuple(items_of_preview(publishing.previewed(agent, version, turn.actor, told=publishing.only_of(done.team))))
+        deed = publish_deed(agent, version.number, version.digest)
+        return put(turn, Asked(ProposalKind.PUBLISH, done, (deed,), frozenset({agent.subject}), shown))
+    said = done.said if isinstance(done, Asks) else None
+    return Permitted(agent.subject, tuple(new), tuple(withdraw), version.number, denied, tuple(spec["permissions"]), said)
 
 
-def _of_team(turn: Turn, team: Team, new: Sequence[str], withdraw: Sequence[str]) -> Permitted:
+def _of_team(turn: Turn, team: Team, new: Sequence[str], withdraw: Sequence[str], *, ask: bool) -> Permitted | Proposal:
     require_member(turn.actor, team.name, f"team '{team.name}'")
     spec: dict[str, Any] = {"permissions": _moved(team.permissions, new, withdraw, f"team '{team.name}'", None)}
     denied = _judged("team", team.name, spec, new, turn)
-    permit_team(turn, team, spec["permissions"])
-    return Permitted(team.subject, tuple(new), tuple(withdraw), None, denied, tuple(spec["permissions"]))
+    done = done_or_asked(turn, Ruling.now(), lambda tried: permit_team(tried, team, spec["permissions"]))
+    if isinstance(done, Asks) and ask:
+        team = Team.objects.get(pk=team.pk)
+        told = _denied("team", team.name, spec, publishing.only_of(team), turn.now)
+        shown = (item_of_grants(team, spec["permissions"], None, told),)
+        deed = permit_deed(team, spec["permissions"], None)
+        return put(turn, Asked(ProposalKind.PUBLISH, done, (deed,), frozenset({team.subject}), shown))
+    said = done.said if isinstance(done, Asks) else None
+    return Permitted(team.subject, tuple(new), tuple(withdraw), None, denied, tuple(spec["permissions"]), said)
 
 
 def _read(grant: Sequence[str], holder: str) -> list[str]:
@@ -169,8 +190,12 @@ def _judged(kind: str, name: str, spec: Mapping[str, Any], new: Sequence[str], t
     said = [*prepared.problems, *unregistered(prepared), *policies.policy_problems(prepared, turn.actor)] if new else []
     if found := [problem for problem in said if problem.line]:
         raise _refused(name, found)
+    return _denied(kind, name, spec, turn.actor, turn.now)
+
+
+def _denied(kind: str, name: str, spec: Mapping[str, Any], told: Actor, now: datetime) -> tuple[str, ...]:
     held = withdrawing.held_once_published(prepare_stored(Document(kind, name, FILE, 0, dict(spec))))
-    return tuple(withdrawing.left_without(held, apart_from=(), actor=turn.actor, now=turn.now))
+    return tuple(withdrawing.left_without(held, apart_from=(), actor=told, now=now))
 
 
 def _refused(holder: str, problems: Sequence[Problem]) -> NotPublishable:

@@ -5,7 +5,7 @@ Runs inside a Turn where it writes. Called by applying, by the boundary (through
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -78,8 +78,22 @@ def _newest(turn: Turn, row: Policy, spec: dict[str, Any]) -> tuple[PolicyVersio
     return version, fields
 
 
+def put_version_in_force(turn: Turn, name: str, number: int, *, seen: str, instead_of: str | None) -> None:
+    """A draft as it was proposed. Conflict where it is another one by now, or none, or stands in the place of another one."""
+    row = Policy.objects.select_related("team").get(name=name)
+    require_member(turn.actor, row.team.name, f"policy '{name}'")
+    version, live = _of(row, VersionState.DRAFT), _of(row, VersionState.PUBLISHED)
+    if version is None or (version.number, version.digest) != (number, seen):
+        raise Conflict(f"version {number} of policy '{name}' is not the draft any more")
+    if (None if live is None else live.digest) != instead_of:
+        raise Conflict(f"policy '{name}' has changed since it was proposed")
+    _put_in_force(turn, row, version)
+
+
 def _put_in_force(turn: Turn, row: Policy, version: PolicyVersion) -> None:
     PolicyVersion.objects.filter(policy=row, state=VersionState.PUBLISHED).update(state=VersionState.RETIRED)
+    turn.touched.add(row.team.name)
+    turn.put_in_force.add(row.name)
     moved = PolicyVersion.objects.filter(pk=version.pk, state=VersionState.DRAFT).update(state=VersionState.PUBLISHED, published_at=turn.now)
     if not moved:
         raise Conflict(f"version {version.number} of policy '{row.name}' was changed by somebody else; apply again")
@@ -185,7 +199,17 @@ def _unknown_policies(prepared: Prepared, actor: Actor) -> list[Problem]:
                 hint = f"did you mean '{near[0]}'?" if near else "add a document `kind: policy` with this name, or leave it out for the default"
                 said = f"{document.kind} '{document.name}': there is no policy '{policy}'; {hint}"
                 found.append(Problem(document.file, document.line_of(("permissions", index)), said))
-    return found
+    return [*found, *_unknown_rules(prepared, actor)]
+
+
+def _unknown_rules(prepared: Prepared, actor: Actor) -> Iterator[Problem]:
+    """Of teams' documents: who decides what they publish would be nobody."""
+    for document in prepared.parsed.every("team"):
+        for key in ("publishing", "resuming"):
+            policy = document.spec.get(key)
+            if policy and not prepared.parsed.may_hold(policy) and policy not in _known(prepared, actor):
+                said = f"team '{document.name}': there is no policy '{policy}' that you may see; add a document `kind: policy` with this name"
+                yield Problem(document.file, document.line_of((key,)), said)
 
 
 def _known(prepared: Prepared, actor: Actor) -> set[str]:

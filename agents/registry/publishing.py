@@ -6,11 +6,12 @@ The same rules as for `apply --publish`, from rows instead of files. Called by t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from agents.errors import NoSuchVersion, NotPublishable
-from agents.models import Agent, Pipeline, Version, VersionState
+from agents.models import Agent, Pipeline, ProposalKind, Team, Version, VersionState
 from agents.spec import Problem
 from audit import clock
 from audit.actors import Actor
@@ -18,11 +19,14 @@ from audit.errors import Conflict, OrchestraError
 from audit.visible import named
 
 from . import releases, versions, withdrawing
-from .changes import Pin, Preview, Published, compare
+from .changes import FieldChange, Pin, Preview, Published, compare
 from .composing import Composition, compose, refusals, shown, users_of
 from .diffs import code_changes, folders_of
 from .locking import inventory_held
 from .owners import owner_named, owner_of_kind, require_in_use
+from .proposed import items_of_preview, once, publish_deed
+from .proposing import Asked, Proposed, put
+from .ruling import Asks, Ruling, done_or_asked
 from .writing import Turn, record_refusal, require_member
 
 
@@ -40,7 +44,8 @@ def publish(
     A pipeline takes the drafts of its agents with it and gets a release of what they come to; an agent's publication leaves the
     pipelines that use it as they are (`stay` names them). UnknownPipeline, NoSuchVersion, NotGranted, Retired, NotPublishable with every
     problem, Conflict (nothing to publish; nothing changed); each is an entry too. With `kind` only something of that kind is found.
-    With `seen`, a preview's, nothing else than what was previewed is published: Conflict.
+    With `seen`, a preview's, nothing else than what was previewed is published: Conflict. Proposed where the team has people decide what it
+    publishes: all of this was tried, and waits for them.
     """
     subject = named("name", name)
     try:
@@ -50,22 +55,59 @@ def publish(
             turn = Turn(actor, now or clock.now())
             require_member(actor, owner.team.name, f"'{owner.name}'")
             require_in_use(owner)
-            target = _target(owner, version)
-            done = _pipeline(turn, owner, target, seen) if isinstance(owner, Pipeline) else _agent(turn, owner, target, seen)
+            target = target_of(owner, version)
+            ruling = Ruling.now()
+            done = done_or_asked(turn, ruling, lambda tried: carry_out(tried, owner, target, seen))
+            asked = put(turn, _asked(turn.actor, owner.name, target.number, done)) if isinstance(done, Asks) else None
             turn.close()
     except OrchestraError as error:
         problems = error.details.get("problems") or [error.message]
         record_refusal(actor, subject, now=now, problems=problems, facts={"code": error.code, "publish": True})
         raise
+    if asked is not None:
+        raise Proposed(asked)
+    assert isinstance(done, Published)
     return done
+
+
+def carry_out(turn: Turn, owner: Agent | Pipeline, target: Version, seen: str | None, *, drafts: bool = True) -> Published:
+    """In the caller's transaction, with the inventory held. `drafts`: whether those of a pipeline's agents go with it."""
+    return _pipeline(turn, owner, target, seen, drafts=drafts) if isinstance(owner, Pipeline) else _agent(turn, owner, target, seen)
+
+
+def _asked(actor: Actor, name: str, number: int, asks: Asks) -> Asked:
+    """Of what was tried and taken back, from rows as they are."""
+    owner = owner_named(name, actor)
+    target = target_of(owner, number)
+    seen, agents = target.digest, list[tuple[str, int]]()
+    if isinstance(owner, Pipeline):
+        composition = compose(target, actor=actor, drafts=True)
+        seen, agents = composition.digest(), [(draft.owner.name, draft.number) for draft in _drafts(composition)]
+    subjects = frozenset({owner.subject, *(f"agent:{agent}" for agent, _ in agents)})
+    shown = once(items_of_preview(previewed(owner, target, actor, told=only_of(asks.team))))
+    return Asked(ProposalKind.PUBLISH, asks, (publish_deed(owner, target.number, seen, agents),), subjects, shown)
 
 
 def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
     """What `publish` would do, held against what runs now, and what forbids it, without doing it. UnknownPipeline, NoSuchVersion, Retired."""
     owner = owner_named(name, actor, lock=False)
     require_in_use(owner)
-    target = _target(owner, version)
-    return _previewed_pipeline(owner, target, actor) if isinstance(owner, Pipeline) else _previewed_agent(owner, target, actor)
+    target = target_of(owner, version)
+    return previewed(owner, target, actor)
+
+
+def previewed(
+    owner: Agent | Pipeline, target: Version, actor: Actor, *, told: Actor | None = None, instead: Mapping[str, Version] | None = None
+) -> Preview:
+    """`told`: who is to be told what would be refused, by default the actor. `instead`: with exactly these drafts of a pipeline's agents."""
+    if isinstance(owner, Pipeline):
+        return _previewed_pipeline(owner, target, compose(target, actor=actor, drafts=instead is None, instead=instead), actor, told or actor)
+    return _previewed_agent(owner, target, told or actor)
+
+
+def only_of(team: Team) -> Actor:
+    """Somebody who sees this team and no other: what they are told everybody may read who sees the team."""
+    return replace(Actor.nobody(), reads=frozenset({team.name}))
 
 
 def _denied(published: Iterable[Version], actor: Actor, now: datetime, *, together: str = "") -> tuple[str, ...]:
@@ -79,32 +121,64 @@ def _require_seen(seen: str | None, now: str, owner: Agent | Pipeline) -> None:
         raise Conflict(f"what would be published of '{owner.name}' has changed since it was shown; nothing was changed: look again, then publish")
 
 
-def _previewed_agent(agent: Agent, target: Version, actor: Actor) -> Preview:
+def _previewed_agent(agent: Agent, target: Version, told: Actor) -> Preview:
     live = versions.published(agent)
     fields = compare({} if live is None else live.spec, target.spec)
     same = live is not None and live.pk == target.pk
     code, number = code_changes(folders_of([(agent.name, fields)])), None if live is None else live.number
-    denied = () if same else _denied([target], actor, clock.now())
-    return Preview("agent", agent.name, number, target.number, fields, unchanged=same, seen=target.digest, code=code, denied=denied)
+    denied = () if same else _denied([target], told, clock.now())
+    asked, problems = _asked_of([agent.team, *Team.objects.filter(name=target.spec["team"])])
+    return Preview(
+        "agent",
+        agent.name,
+        number,
+        target.number,
+        fields,
+        problems=problems,
+        unchanged=same,
+        seen=target.digest,
+        code=code,
+        denied=denied,
+        asks=asked,
+    )
 
 
-def _previewed_pipeline(pipeline: Pipeline, target: Version, actor: Actor) -> Preview:
-    composition, current = compose(target, actor=actor, drafts=True), pipeline.current_release
+def _asked_of(teams: Iterable[Team]) -> tuple[str | None, tuple[Problem, ...]]:
+    """Who has to say yes first, and what keeps them from being asked."""
+    try:
+        asks = Ruling.now().asks_of(Turn(Actor.system(), clock.now(), touched={team.name for team in teams}))
+    except NotPublishable as refusal:
+        return None, (Problem("publishing", 1, refusal.message),)
+    return None if asks is None else asks.said, ()
+
+
+def _previewed_pipeline(pipeline: Pipeline, target: Version, composition: Composition, actor: Actor, told: Actor) -> Preview:
+    current = pipeline.current_release
     running = {"pipeline": {"version": None, "spec": {}}, "agents": {}} if current is None else current.manifest
     pins = tuple(_pins(composition, running["agents"], actor))
+    asked, unasked = _asked_of((pipeline.team, *(draft.owner.team for draft in _drafts(composition))))
     return Preview(
         kind="pipeline",
         name=pipeline.name,
         from_version=running["pipeline"]["version"],
         to_version=target.number,
-        fields=compare(running["pipeline"]["spec"], target.spec),
+        fields=(*compare(running["pipeline"]["spec"], target.spec), *_pinned_beside(running, composition)),
         pins=pins,
-        problems=tuple(refusals(composition)),
+        problems=(*refusals(composition), *unasked),
         unchanged=current is not None and composition.digest() == current.digest,
         seen=composition.digest(),
         code=code_changes(folders_of((pin.name, pin.fields) for pin in pins)),
-        denied=_denied(_drafts(composition), actor, clock.now(), together=pipeline.name),
+        denied=_denied(_drafts(composition), told, clock.now(), together=pipeline.name),
+        asks=asked,
     )
+
+
+def _pinned_beside(running: Mapping[str, Any], composition: Composition) -> tuple[FieldChange, ...]:
+    """What models its aliases stand for, and which releases of other pipelines it runs."""
+    before = {"models": running.get("aliases"), "pipelines": running.get("pipelines")}
+    after = {"models": dict(composition.aliases), "pipelines": dict(composition.pipelines)}
+    old, new = ({key: value for key, value in each.items() if value} for each in (before, after))
+    return compare(old, new)
 
 
 def _pins(composition: Composition, running: Mapping[str, Any], actor: Actor) -> Iterator[Pin]:
@@ -118,7 +192,8 @@ def _pins(composition: Composition, running: Mapping[str, Any], actor: Actor) ->
         yield Pin(name, None if now is None else now["version"], version.number, fields, hidden)
 
 
-def _target(owner: Agent | Pipeline, number: int | None) -> Version:
+def target_of(owner: Agent | Pipeline, number: int | None) -> Version:
+    """The version that would be published. NoSuchVersion, Conflict."""
     if number is None:
         found = versions.newest(owner)
         assert found is not None  # an owner is created together with its first version
@@ -137,21 +212,21 @@ def _drafts(composition: Composition) -> list[Version]:
     return [version for _, version in sorted(composition.agents.items()) if version.state == VersionState.DRAFT]
 
 
-def _pipeline(turn: Turn, pipeline: Pipeline, target: Version, seen: str | None) -> Published:
-    composition = compose(target, actor=turn.actor, drafts=True)
+def _pipeline(turn: Turn, pipeline: Pipeline, target: Version, seen: str | None, *, drafts: bool) -> Published:
+    composition = compose(target, actor=turn.actor, drafts=drafts)
     _require_seen(seen, composition.digest(), pipeline)
     if problems := refusals(composition):
         raise NotPublishable(f"version {target.number} of pipeline '{pipeline.name}' can't be published; nothing was changed", problems=problems)
-    live, drafts = versions.published(pipeline), _drafts(composition)
-    denied = _denied(drafts, turn.actor, turn.now, together=pipeline.name)
-    for draft in drafts:
+    live, with_it = versions.published(pipeline), _drafts(composition)
+    denied = _denied(with_it, turn.actor, turn.now, together=pipeline.name)
+    for draft in with_it:
         require_member(turn.actor, draft.owner.team.name, f"agent '{draft.owner.name}'")
         versions.publish(turn, draft)
     versions.publish(turn, target)
     made = releases.make_current(turn, pipeline, releases.make(turn, composition))
     if made is None:
         raise Conflict(f"pipeline '{pipeline.name}' runs version {target.number} with the newest versions of its agents already; nothing was changed")
-    agents = tuple((draft.owner.name, draft.number) for draft in drafts)
+    agents = tuple((draft.owner.name, draft.number) for draft in with_it)
     return Published("pipeline", pipeline.name, None if live is None else live.number, target.number, agents, (made,), denied=denied)
 
 

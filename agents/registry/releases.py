@@ -111,11 +111,15 @@ def make_current(turn: Turn, pipeline: Pipeline, release: Release) -> MadeReleas
     if not Pipeline.objects.filter(pk=pipeline.pk, current_release=pipeline.current_release_id).point_at(release.pk):
         raise Conflict(f"pipeline '{pipeline.name}' was published by somebody else at this moment; look and repeat")
     pipeline.current_release = release
+    turn.touched.add(pipeline.team.name)
     Release.objects.filter(pk=release.pk).update(published_at=turn.now)
     deeds.note_published(turn, release)
     turn.note(verbs.RELEASE_PUBLISHED, pipeline.subject, team=pipeline.team.name, facts={"digest": release.digest, "before": before})
     pinned = {name: agent["version"] for name, agent in sorted(release.manifest["agents"].items())}
-    return MadeRelease(pipeline.name, release.manifest["pipeline"]["version"], release.digest, pinned, before, modelling.meanings(release.manifest))
+    version, models = release.manifest["pipeline"]["version"], modelling.meanings(release.manifest)
+    made = MadeRelease(pipeline.name, version, release.digest, pinned, before, models)
+    turn.released.append(made)
+    return made
 
 
 def _draft_release(pipeline: Pipeline, actor: Actor, now: datetime | None, above: tuple[str, ...] = ()) -> Release:
@@ -126,9 +130,20 @@ def _draft_release(pipeline: Pipeline, actor: Actor, now: datetime | None, above
         composition = compose(version, actor=actor, drafts=True, pins=_draft_pins(version, actor, now, (*above, pipeline.name)))
         if problems := refusals(composition):
             raise NotPublishable(f"the draft of pipeline '{pipeline.name}' can't run", problems=problems)
+        _refuse_undecided(composition)
         release = make(turn, composition)
         turn.close()
     return release
+
+
+def _refuse_undecided(composition: Composition) -> None:
+    """What people say yes to before it runs doesn't run as a draft, with the permissions of what they have said yes to."""
+    drafts = [each for each in (composition.pipeline, *composition.agents.values()) if each.published_at is None]
+    ruled = sorted({version.owner.team.name for version in drafts if version.owner.team.publishing})
+    if ruled:
+        first = next(version for version in drafts if version.owner.team.publishing)
+        propose = f"propose it (`manage.py publish {first.owner.name}`), or try it in a team that has none decide"
+        raise NotPublishable(f"people of team '{ruled[0]}' say yes before something of it runs, so no draft of it does: {propose}", problems=[])
 
 
 def _draft_pins(version: Version, actor: Actor, now: datetime | None, above: tuple[str, ...]) -> dict[str, pinning.Pin]:

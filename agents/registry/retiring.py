@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from agents.models import Agent, Pipeline, Standing
+from agents.models import Agent, Pipeline, Proposal, ProposalKind, Standing
 from audit import clock
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
@@ -20,6 +20,9 @@ from .composing import of_other_teams, shown, users_of
 from .locking import inventory_held
 from .owners import owner_of_kind
 from .pinning import parents_of
+from .proposed import item_of_standing, reinstate_deed
+from .proposing import Asked, Proposed, put
+from .ruling import Ruling
 from .stopping import lift_of_agent, set_of_agent
 from .versions import published
 from .writing import Turn, reason_given, record_refusal, require_member
@@ -48,21 +51,40 @@ def retire(name: str, *, actor: Actor, reason: str, now: datetime | None = None,
 def reinstate(name: str, *, actor: Actor, now: datetime | None = None, kind: Kind = None) -> Agent | Pipeline:
     """Back in use: a pipeline active, an agent suspended until somebody resumes it; a draft if it was never published.
 
-    UnknownPipeline, NotGranted, Conflict (not retired, or an agent of the pipeline is).
+    UnknownPipeline, NotGranted, Conflict (not retired, or an agent of the pipeline is); Proposed where its team has people decide what goes on.
     """
+    asked = list[Proposal]()
 
     def change(turn: Turn, owner: Agent | Pipeline) -> None:
+        asks = Ruling.now().asks_to_resume([owner.team])
+        if asks is None:
+            carry_out_reinstatement(turn, owner)
+            return
         _refuse_lacking(owner)
-        back = Standing.SUSPENDED if isinstance(owner, Agent) else Standing.ACTIVE  # it may have been suspended when it was retired
-        state = Standing.DRAFT if published(owner) is None else back
-        if not type(owner).objects.filter(pk=owner.pk).reinstate(state):
+        if owner.state != Standing.RETIRED:
             raise Conflict(f"'{owner.name}' is not retired but {owner.state}, so there is nothing to bring back")
-        if isinstance(owner, Agent) and state == Standing.SUSPENDED:
-            set_of_agent(turn, owner)
-        verb = verbs.AGENT_REINSTATED if isinstance(owner, Agent) else verbs.PIPELINE_REINSTATED
-        _note(turn, verb, owner, facts={"state": str(state)})
+        deeds, shown = (reinstate_deed(owner),), (item_of_standing(owner),)
+        asked.append(put(turn, Asked(ProposalKind.RESUME, asks, deeds, frozenset({owner.subject}), shown)))
 
-    return _changed(name, actor, now, kind, "reinstate", change)
+    done = _changed(name, actor, now, kind, "reinstate", change)
+    if asked:
+        raise Proposed(asked[0])
+    return done
+
+
+def carry_out_reinstatement(turn: Turn, owner: Agent | Pipeline) -> Agent | Pipeline:
+    """In the caller's transaction, with the inventory held."""
+    require_member(turn.actor, owner.team.name, f"'{owner.name}'")
+    _refuse_lacking(owner)
+    back = Standing.SUSPENDED if isinstance(owner, Agent) else Standing.ACTIVE  # it may have been suspended when it was retired
+    state = Standing.DRAFT if published(owner) is None else back
+    if not type(owner).objects.filter(pk=owner.pk).reinstate(state):
+        raise Conflict(f"'{owner.name}' is not retired but {owner.state}, so there is nothing to bring back")
+    if isinstance(owner, Agent) and state == Standing.SUSPENDED:
+        set_of_agent(turn, owner)
+    verb = verbs.AGENT_REINSTATED if isinstance(owner, Agent) else verbs.PIPELINE_REINSTATED
+    _note(turn, verb, owner, facts={"state": str(state)})
+    return owner
 
 
 def _changed(

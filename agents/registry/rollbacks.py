@@ -8,13 +8,13 @@ Called by the rollback command (and by later doors).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from agents import spec
-from agents.errors import NoSuchRelease, NoSuchVersion, NotPublishable, NotPublished
-from agents.models import Agent, Pipeline, Release, Version
+from agents.errors import NoSuchRelease, NoSuchVersion, NotGranted, NotPublishable, NotPublished
+from agents.models import Agent, Pipeline, ProposalKind, Release, Version
 from audit import clock
 from audit.actors import Actor
 from audit.errors import Conflict, Invalid, OrchestraError
@@ -24,7 +24,10 @@ from . import modelling, pinning, releases, verbs, versions
 from .changes import MadeRelease, RolledBack
 from .composing import compose, refusals, shown, users_of
 from .locking import inventory_held
-from .owners import owner_of_kind, require_in_use
+from .owners import owner_named, owner_of_kind, require_in_use
+from .proposed import items_of_rollback, once, rollback_deed
+from .proposing import Asked, Proposed, put
+from .ruling import Asks, Ruling, done_or_asked
 from .writing import Turn, record_refusal, require_member
 
 MIN_DIGEST = 8
@@ -53,13 +56,43 @@ def rollback(
             subject = owner.subject
             require_member(actor, owner.team.name, f"'{owner.name}'")
             require_in_use(owner)
-            done = _back(turn, owner, to, digest)
+            touched = list[MadeRelease]()
+            done = done_or_asked(turn, Ruling.now(), lambda tried: _noting(tried, owner, to, digest, touched))
+            asked = put(turn, _proposed(turn.actor, owner.name, to, digest, touched, done)) if isinstance(done, Asks) else None
             turn.close()
     except OrchestraError as error:
         problems = error.details.get("problems") or [error.message]
         record_refusal(actor, subject, now=now, problems=problems, facts={"code": error.code, "publish": True})
         raise
+    if asked is not None:
+        raise Proposed(asked)
+    assert isinstance(done, RolledBack)
     return done
+
+
+def _noting(tried: Turn, owner: Agent | Pipeline, to: int | None, digest: str | None, touched: list[MadeRelease]) -> RolledBack:
+    """And what pipelines would run by it, also where it is taken back."""
+    done = carry_out(tried, owner, to, digest)
+    touched += tried.released
+    return done
+
+
+def _proposed(actor: Actor, name: str, to: int | None, digest: str | None, touched: Sequence[MadeRelease], asks: Asks) -> Asked:
+    """Of what was tried and taken back, from rows as they are. NotGranted where those who decide it are not shown to whoever asks."""
+    if not (actor.sees_everything or asks.team.name in actor.sees):
+        raise NotGranted(f"'{name}' can't go back: a pipeline of another team would run something else, and its people say yes first; ask them")
+    owner = owner_named(name, actor)
+    if isinstance(owner, Pipeline):
+        assert owner.current_release is not None  # else it was refused
+        release = _target(owner, owner.current_release, to, digest)
+        deed, version = rollback_deed(owner, release.version.number, release.digest), release.version
+    else:
+        live = versions.published(owner)
+        assert live is not None  # as above
+        version = _earlier_version(owner, live, to)
+        deed = rollback_deed(owner, version.number, None)
+    subjects = frozenset({owner.subject, *(f"pipeline:{made.pipeline}" for made in touched)})
+    return Asked(ProposalKind.PUBLISH, asks, (deed,), subjects, once(items_of_rollback(owner, version, touched)))
 
 
 def _asked(to: int | None, release: str | None) -> str | None:
@@ -73,7 +106,8 @@ def _asked(to: int | None, release: str | None) -> str | None:
     return digest
 
 
-def _back(turn: Turn, owner: Agent | Pipeline, to: int | None, digest: str | None) -> RolledBack:
+def carry_out(turn: Turn, owner: Agent | Pipeline, to: int | None, digest: str | None) -> RolledBack:
+    """In the caller's transaction, with the inventory held."""
     if isinstance(owner, Pipeline):
         return _pipeline_back(turn, owner, to, digest)
     if digest is not None:

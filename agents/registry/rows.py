@@ -6,8 +6,7 @@ Runs inside a Turn; every row that is written has its entry. Knows nothing of ve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from agents.errors import NotGranted
 from agents.models import Agent, ModelAlias, Pipeline, Team
@@ -17,19 +16,26 @@ from audit.ledger import Verb
 
 from . import pricing, verbs, versions
 from .changes import Change, FieldChange, compare
-from .enforcing import bound_runs, observe_team, permit_team, put_in_force
+from .enforcing import bound_runs, described_by, observe_team, permit_team, put_in_force
 from .writing import Turn, require_member
 
+RULED: Final = ("publishing", "resuming")
+"""By which policies people decide what a team does."""
+_LIVE_OF_TEAM: Final = ("verbs", "resources", "notices")
 Owned = TypeVar("Owned", Agent, Pipeline, ModelAlias)
 
 
-def write_team(turn: Turn, document: Document, *, publish: bool) -> Change:
-    """Create or change a team; who belongs to it is not said in files. What it grants to its agents moves only with `publish`."""
+def write_team(turn: Turn, document: Document, *, publish: bool, ruled: bool) -> Change:
+    """Create or change a team; who belongs to it is not said in files. What it grants to its agents moves only with `publish`, and by which
+    policies people decide only where `ruled`: with what makes these be in force."""
     require_member(turn.actor, document.name, f"team '{document.name}'")
-    words: dict[str, Any] = {key: document.spec[key] for key in ("verbs", "resources", "notices") if key in document.spec}
+    live = (*_LIVE_OF_TEAM, *(RULED if ruled else ()))
+    words: dict[str, Any] = {key: document.spec[key] for key in live if key in document.spec}
     values: dict[str, Any] = {"accountable": document.spec["accountable"] or "", **words}
     team, created = Team.objects.get_or_create(name=document.name, defaults={**values, "created_at": turn.now})
     _require_trusted_notices(turn.actor, document, [] if created else team.notices)
+    standing = {key: getattr(team, key) for key in RULED} if not created else {}
+    _require_trusted_rules(turn.actor, document.name, standing, {key: words[key] for key in RULED if key in words})
     if created:
         turn.note(verbs.TEAM_CREATED, team.subject, team=team.name, openings={"changes": values})
     fields = () if created else compare({key: getattr(team, key) for key in values}, values)
@@ -79,31 +85,39 @@ def _require_trusted_notices(actor: Actor, document: Document, standing: Sequenc
     raise NotGranted(f"{message}: ask one to apply it, or leave `notices` as it is", team=document.name)
 
 
+def _require_trusted_rules(actor: Actor, team: str, before: Mapping[str, str], said: Mapping[str, str]) -> None:
+    """By which policy people decide is set by a team itself, and changed or taken out by a person who administers: else it would hold nobody."""
+    moved = [key for key, name in said.items() if before.get(key) and before[key] != name]
+    if moved and not (actor.administers and actor.kind == "person"):
+        who = "only an administrator, as a person, changes it"
+        raise NotGranted(f"`{moved[0]}` of team '{team}' says who decides what it may do, so {who}", team=team)
+
+
 def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool, tuple[FieldChange, ...]]:
-    """Create or change an agent's live values. Team, role, permissions and pace are its version's: a publication moves those of a published one."""
+    """Create or change an agent's live values. Team, role, permissions and pace are its version's: a publication moves those of a published one.
+
+    Where people decide what is published, so is all that is said of it.
+    """
     said = document.spec
     row = Agent.objects.select_related("team").filter(name=document.name).first()
     in_force = row is not None and versions.published(row) is not None
-    values = {
-        "accountable": said.get("accountable") or "",
-        "purpose": said.get("purpose") or "",
-        "role": row.role if row is not None else said["role"],
-        "risk_tier": said.get("risk_tier") or "",
-        "data_classes": list(said.get("data_classes") or []),
-        "review_by": date.fromisoformat(said["review_by"]) if said.get("review_by") else None,
-    }
+    values = {**described_by(said), "role": row.role if row is not None else said["role"]}
     if row is not None and in_force:
         require_member(turn.actor, team.name, f"agent '{document.name}'")
+        values = {} if row.team.publishing or team.publishing else values
         team = row.team
     agent, fields, created = _write(turn, Agent, row, document, team, values, (verbs.AGENT_CREATED, verbs.AGENT_CHANGED))
     return agent, created, fields if in_force else fields + put_in_force(turn, agent, said)
 
 
 def write_pipeline(turn: Turn, document: Document, team: Team) -> tuple[Pipeline, bool, tuple[FieldChange, ...]]:
-    """Create or change a pipeline's live values. What it lets its runs do is its version's, as an agent's permissions are."""
+    """Create or change a pipeline's live values. Its team, and what it lets its runs do, are its version's, as an agent's permissions are."""
     values = {"accountable": document.spec.get("accountable") or "", "purpose": document.spec.get("purpose") or ""}
     row = Pipeline.objects.select_related("team").filter(name=document.name).first()
     in_force = row is not None and versions.published(row) is not None
+    if row is not None and in_force:
+        require_member(turn.actor, team.name, f"pipeline '{document.name}'")
+        team = row.team
     pipeline, fields, created = _write(turn, Pipeline, row, document, team, values, (verbs.PIPELINE_CREATED, verbs.PIPELINE_CHANGED))
     return pipeline, created, fields if in_force else fields + bound_runs(turn, pipeline, document.spec)
 

@@ -6,7 +6,7 @@ Called by doors and by runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from django.db import transaction
 
 from agents import stops
 from agents.errors import NoSuchVersion, UnknownAgent, UnknownAlias, UnknownPipeline, UnknownStop, UnknownTeam, UnknownTool
-from agents.models import Agent, ModelAlias, Pipeline, Scope, Standing, Stop, StopChange, Team
+from agents.models import Agent, ModelAlias, Pipeline, Proposal, ProposalKind, Scope, Standing, Stop, StopChange, Team
 from agents.spec.inventory import TOOLS
 from audit import clock, reports
 from audit.actors import Actor
@@ -26,8 +26,12 @@ from audit.visible import named, visible
 
 from . import verbs
 from .lapses import refuse_lapsed
+from .locking import inventory_held
 from .owners import owner_named
+from .proposed import item_of_stop, resume_deed
+from .proposing import Asked, Proposed, put
 from .releases import nearest
+from .ruling import Ruling
 from .versions import published
 from .writing import Turn, reason_given, record_refusal, require, require_administrator
 
@@ -83,30 +87,79 @@ def stop(
 
 
 def lift(of: str, *, actor: Actor, now: datetime | None = None) -> Stop:
-    """The stop with this id is over. UnknownStop, NotGranted, Conflict (lifted already)."""
-    with refused_stops("stop", of, actor=actor, now=now, asked="lift"), transaction.atomic(durable=True):
+    """The stop with this id is over. UnknownStop, NotGranted, Conflict (lifted already); Proposed where its team has people decide."""
+    with refused_stops("stop", of, actor=actor, now=now, asked="lift"), inventory_held():
         row = stop_shown(of, actor=actor)
         target = _target_of(row, actor)
         turn = _turn(target, actor, now)
         row.refresh_from_db()
         if row.lifted_at is not None:
             raise Conflict(f"the stop of {target.what} was lifted by {row.lifted_by} at {clock.to_text(row.lifted_at)}; nothing is left to lift")
-        _lift(turn, target, row)
+        proposal = _lift_or_ask(turn, target, row)
         turn.close()
+    if proposal is not None:
+        raise Proposed(proposal)
     return row
 
 
 def lift_named(scope: str, name: str = "", *, actor: Actor, now: datetime | None = None) -> Stop | None:
     """The same for the stop that something is under. Conflict where it is under none of its own. None: an agent's, of before there were stops."""
-    with refused_stops(scope, name, actor=actor, now=now, asked="lift"), transaction.atomic(durable=True):
-        target = found(scope, name, actor=actor) if scope != Scope.RUN else _target_of(_of_run(name, actor), actor)
+    with refused_stops(scope, name, actor=actor, now=now, asked="lift"), inventory_held():
+        target, row = _stopped(scope, name, actor)
         turn = _turn(target, actor, now)
-        row = Stop.objects.in_force().filter(scope=target.scope, name=target.name).first()
-        if row is None and target.agent is None:
-            raise Conflict(f"there is no stop of {target.what} in force, so there is nothing to lift; `manage.py stops` names those that are")
-        _lift(turn, target, row)
+        proposal = _lift_or_ask(turn, target, row)
         turn.close()
+    if proposal is not None:
+        raise Proposed(proposal)
     return row
+
+
+def _stopped(scope: str, name: str, actor: Actor) -> tuple[Target, Stop | None]:
+    target = found(scope, name, actor=actor) if scope != Scope.RUN else _target_of(_of_run(name, actor), actor)
+    row = Stop.objects.in_force().select_related("team").filter(scope=target.scope, name=target.name).first()
+    if row is None and target.agent is None:
+        raise Conflict(f"there is no stop of {target.what} in force, so there is nothing to lift; `manage.py stops` names those that are")
+    return target, row
+
+
+def _lift_or_ask(turn: Turn, target: Target, row: Stop | None) -> Proposal | None:
+    """Where a team has people decide whether what was stopped goes on, they are asked instead: the one whose it was then, and the one whose it is."""
+    asks = Ruling.now().asks_to_resume(_whose(target, row))
+    if asks is None:
+        _lift(turn, target, row)
+        return None
+    if target.agent is not None and target.agent.state != Standing.SUSPENDED:
+        raise Conflict(f"agent '{target.name}' is not suspended but {target.agent.state}, so there is nothing to resume")
+    deeds = (resume_deed(row, str(target.scope), target.name, target.what),)
+    return put(turn, Asked(ProposalKind.RESUME, asks, deeds, frozenset({target.subject}), (item_of_stop(target.subject, target.team),)))
+
+
+def _whose(target: Target, row: Stop | None) -> list[Team | None]:
+    return [target.team, *_owners(target), None if row is None else row.team]
+
+
+def _owners(target: Target) -> list[Team]:
+    """Of what may have moved since it was stopped."""
+    name = target.name.rpartition("@")[0] if target.scope == Scope.VERSION else target.name
+    models: Mapping[str, Sequence[type[Agent] | type[Pipeline] | type[ModelAlias]]] = {
+        Scope.AGENT: (Agent,), Scope.PIPELINE: (Pipeline,), Scope.VERSION: (Agent, Pipeline), Scope.ALIAS: (ModelAlias,),
+    }  # fmt: skip
+    teams = [pk for model in models.get(target.scope, ()) for pk in model.objects.filter(name=name).values_list("team", flat=True)]
+    return list(Team.objects.filter(pk__in=teams))
+
+
+def carry_out_lift(turn: Turn, scope: str, name: str, of: str | None) -> list[Team | None]:
+    """In the caller's transaction, with the inventory held: what people have said yes to. Whose it is. Conflict where it is lifted already."""
+    target, row = _stopped(scope, name, turn.actor)
+    if row is not None and str(row.pk) != of:
+        raise Conflict(f"{target.what} was stopped once more since this was proposed")
+    if row is None and of is not None:
+        raise Conflict(f"the stop of {target.what} is lifted already")
+    if target.team is not None:
+        require(turn.actor.may_change(target.team.name), turn.actor, target.team.name, target.what)
+    stops.hold()
+    _lift(turn, target, row)
+    return _whose(target, row)
 
 
 def stop_shown(of: str, *, actor: Actor) -> Stop:

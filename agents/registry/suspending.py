@@ -30,7 +30,7 @@ def suspend(
 def resume(name: str, *, actor: Actor, now: datetime | None = None) -> Agent:
     """A suspended agent works again, or is a draft again if it was never published.
 
-    UnknownAgent, NotGranted, Conflict (not suspended, or its time is up).
+    UnknownAgent, NotGranted, Conflict (not suspended, or its time is up); Proposed where its team has people decide.
     """
     lift_named(Scope.AGENT, name, actor=actor, now=now)
     return _agent(name)

@@ -52,6 +52,10 @@ PERSON_CREATED = Verb("agents.person.created", frozenset({"person"}))
 PERSON_CHANGED = Verb("agents.person.changed", frozenset({"person"}))
 PERSON_COVERED = Verb("agents.person.covered", frozenset({"person", "deputy"}))
 PERSON_COVER_ENDED = Verb("agents.person.cover_ended", frozenset({"person", "deputy"}))
+PROPOSAL_MADE = Verb("agents.proposal.made", frozenset({"deeds"}))
+PROPOSAL_ESCALATED = Verb("agents.proposal.escalated")
+PROPOSAL_ENDED = Verb("agents.proposal.ended", frozenset({"why"}))
+PROPOSAL_REFUSED = Verb("agents.proposal.refused", frozenset({"problems"}))
 PEOPLE_REFUSED = Verb("agents.person.refused", frozenset({"problems"}))
 PIPELINE_ROLLED_BACK = Verb("agents.pipeline.rolled_back")
 AGENT_ROLLED_BACK = Verb("agents.agent.rolled_back")
@@ -110,6 +114,10 @@ VERBS = (
     PERSON_CHANGED,
     PERSON_COVERED,
     PERSON_COVER_ENDED,
+    PROPOSAL_MADE,
+    PROPOSAL_ESCALATED,
+    PROPOSAL_ENDED,
+    PROPOSAL_REFUSED,
     PEOPLE_REFUSED,
     VERSION_DRAFTED,
     VERSION_PUBLISHED,

@@ -55,7 +55,11 @@ def draft(
 
 
 def beside(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, code: Artifact | None) -> Version:
-    """A version that is to be published at once, beside a draft that waits."""
+    """A version that is to be published at once, beside a draft that waits; the same that they have asked for before and that never was."""
+    mine = Version.objects.of(owner).filter(digest=digest(spec), author=turn.actor.id, state=VersionState.RETIRED, published_at__isnull=True)
+    again = mine.order_by("-number").first()
+    if again is not None:
+        return again
     version = _new(turn, owner, spec, code, state=VersionState.RETIRED)
     _note(turn, verbs.VERSION_DRAFTED, version)
     return version
@@ -79,17 +83,20 @@ def _new(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], code: Taken 
 def publish(turn: Turn, version: Version) -> bool:
     """Make this the published version: the present one retires, a draft owner becomes active. False if it was already.
 
-    An agent's team, role, permissions and pace are the published version's from now on, and so is what a pipeline lets its runs do.
+    An agent's team, role, permissions and pace are the published version's from now on, and so are a pipeline's team and what it lets its runs do.
     """
     owner = version.owner
     if isinstance(owner, Agent):  # as it is now, and locked: whoever resumes it, or had it read earlier, meets what is put in force here
         owner.refresh_from_db(fields=["team", "role", "permissions", "pace", "state"], from_queryset=Agent.objects.select_for_update())
-        put_in_force(turn, owner, version.spec)
+        before, moved = owner.team.name, put_in_force(turn, owner, version.spec)
     else:
-        owner.refresh_from_db(fields=["permissions"], from_queryset=Pipeline.objects.select_for_update())
-        bound_runs(turn, owner, version.spec)
+        owner.refresh_from_db(fields=["team", "permissions"], from_queryset=Pipeline.objects.select_for_update())
+        before, moved = owner.team.name, bound_runs(turn, owner, version.spec)
     live = published(owner)
-    if live is not None and live.pk == version.pk:
+    same = live is not None and live.pk == version.pk
+    if moved or not same:
+        turn.touched |= {before, owner.team.name}
+    if same:
         return False
     if live is not None:
         retire(turn, live)

@@ -20,7 +20,7 @@ from audit.canonical import NotCanonical, canonical_bytes
 from audit.errors import Invalid
 from audit.visible import visible
 
-from .changes import FieldChange
+from .changes import FieldChange, MadeRelease
 from .verbs import VERSION_REFUSED
 
 MAX_RECORDED = 50
@@ -34,6 +34,25 @@ class Turn:
     actor: Actor
     now: datetime
     drafts: list[ledger.Draft] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
+    """The teams of which something else is in force by it."""
+    put_in_force: set[str] = field(default_factory=set)
+    """The policies of which another version is."""
+    released: list[MadeRelease] = field(default_factory=list)
+    """What pipelines run from then on, also those that are not shown to whoever writes."""
+    judged: bool = False
+    """Whether somebody has looked who decides that."""
+
+    @property
+    def by(self) -> str:
+        """Whose it is, as `kind:id`."""
+        return f"{self.actor.kind}:{self.actor.id}"
+
+    def take(self, tried: Turn) -> None:
+        """What was tried apart has come to stay."""
+        self.drafts += tried.drafts
+        self.touched |= tried.touched
+        self.put_in_force |= tried.put_in_force
 
     def note(
         self, verb: ledger.Verb, subject: str, *, team: str | None, agent: str | None = None,
@@ -50,7 +69,8 @@ class Turn:
         self.note(verb, subject, team=team, agent=agent, facts={"fields": list(moved)}, openings={"changes": moved})
 
     def close(self) -> None:
-        """Write the entries, in the transaction of the rows; none, if nothing changed."""
+        """Write the entries, in the transaction of the rows; none, if nothing changed. Nothing is in force by it that nobody has judged."""
+        assert self.judged or not (self.touched or self.put_in_force), "who decides this was not asked"
         if self.drafts:
             ledger.record(self.drafts, now=self.now)
             self.drafts.clear()

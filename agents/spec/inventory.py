@@ -54,7 +54,7 @@ _SAME_INPUT: dict[str, Any] = {
 
 
 def read_team(fields: Fields) -> dict[str, Any]:
-    """{"name", "accountable"}, and of `verbs`, `resources`, `permissions`, `observe` and `notices` those that are said.
+    """{"name", "accountable"}, and of `verbs`, `resources`, `permissions`, `observe`, `notices`, `publishing` and `resuming` those that are said.
 
     Who belongs to it is not said in files.
     """
@@ -64,7 +64,16 @@ def read_team(fields: Fields) -> dict[str, Any]:
     if fields.has("observe"):
         said["observe"] = fields.boolean("observe")
     said["notices"] = read_notices(fields)
+    said |= {key: _policy(fields, key) for key in ("publishing", "resuming")}
     return spec | {key: value for key, value in said.items() if value is not None}
+
+
+def _policy(fields: Fields, key: str) -> str | None:
+    """By which policy people decide; empty: nobody has to, any more. None where nothing is said."""
+    said = fields.text_or_empty(key)
+    if said and not NAME.fullmatch(said):
+        fields.wrong(key, f"is {said[:80]!r}, which is no name of a policy")
+    return said
 
 
 def _words(fields: Fields, key: str, shape: "re.Pattern[str]") -> list[str] | None:

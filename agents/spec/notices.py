@@ -9,7 +9,8 @@ from typing import Any, Final
 from agents.spec.fields import Fields, described
 
 FORMATS: Final = ("standard", "slack")
-EVENTS: Final = ("approval.requested", "approval.reminder", "approval.escalated", "approval.ended", "agent.lapsing")
+STEPS: Final = ("requested", "reminder", "escalated", "ended")
+EVENTS: Final = (*(f"{what}.{step}" for what in ("approval", "proposal") for step in STEPS), "agent.lapsing")
 MOST_WEBHOOKS: Final = 10
 
 SECRET: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,199}|file:/[A-Za-z0-9_./-]{1,200}")

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
-from unfold.widgets import UnfoldAdminRadioSelectWidget
+from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldBooleanSwitchWidget
 
 from approvals import services
 from approvals.errors import BadDecision
@@ -159,7 +159,11 @@ class RequestAdmin(LongListAdmin):
     def _deciding(self, found: Request, said: Mapping[str, Any], actor: Actor) -> Deed:
         def perform(typed: Mapping[str, Any]) -> str:
             arguments = _arguments(typed.get("arguments", ""))
-            more = {"reason": typed["reason"], "seen": typed["seen"], "arguments": arguments}
+            more = {"reason": typed["reason"], "seen": typed["seen"]}
+            if typed.get("alike"):
+                also = [each for each in typed["others"].split(",") if each]
+                return _together(services.decide_alike(request=str(found.pk), also=also, decision=typed["decision"], **more, actor=actor))
+            more["arguments"] = arguments
             request = services.decide(request=str(found.pk), decision=typed["decision"], **more, actor=actor)
             [now] = services.listed([request], clock.now())
             return _taken(now)
@@ -207,6 +211,11 @@ class RequestAdmin(LongListAdmin):
     def reads(self, row: Any) -> str:
         more = f", {row.said['lacks']} more must approve" if row.said["state"] == OPEN else ""
         return f"{row.said['state']}{more}"
+
+
+def _together(done: services.Together) -> str:
+    refused = "; ".join(f"{each}: {why}" for each, why in done.refused[:5])
+    return f"Your decision is kept for {len(done.decided)} requests.{f' Not for {len(done.refused)}: {refused}' if done.refused else ''}"
 
 
 def _taken(said: Mapping[str, Any]) -> str:
@@ -261,6 +270,11 @@ def _form(said: Mapping[str, Any], text: str) -> Callable[..., forms.Form]:
     def made(data: Any = None) -> forms.Form:
         form = DecideForm(data, initial={"seen": said["shown"], "arguments": text})
         form.fields["decision"].choices = _choices(said)  # type: ignore[attr-defined]
+        if said["alike"]:
+            others = f"{len(said['alike'])} others of low risk that ask" if len(said["alike"]) > 1 else "1 other of low risk that asks"
+            more = f"Also the {others} for exactly this"
+            form.fields["alike"] = forms.BooleanField(label=more, required=False, widget=UnfoldBooleanSwitchWidget())
+            form.fields["others"] = forms.CharField(widget=forms.HiddenInput(), required=False, max_length=5_000, initial=",".join(said["alike"]))
         if said["policy"]["edits"] and len(text) <= MOST_TYPED:
             label, longest = _EDITED[said["kind"]], 2 * MOST_TYPED  # a browser sends two characters for the end of a line
             form.fields["arguments"] = text_field(label, lines=10, longest=longest, required=False, help_text=_EDITS[said["kind"]])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from approvals.api import proposal_shapes
 from approvals.models import Kind
-from approvals.rules import DECISIONS
+from approvals.rules import APPROVED, DECISIONS, DECLINED
 from audit.api.shapes import NANO, Shape, anything, flag, given, ident, instant, listing, mapping, maybe, named, one_of, page_of, text, whole
 from runs.models import Mode
 
@@ -95,6 +96,7 @@ APPROVAL: Final = given(
         )
     ),
     comments=listing(given(person=text(), at=instant(), text=maybe(text()), meaning="What somebody said about it.")),
+    alike=listing(ident(), "others of low risk that ask for exactly the same, and that you may decide: `decide-alike/` decides them with it"),
     why_not=maybe(text("why you can't decide it now; null where you can")),
     instead_of=maybe(text("in whose stead you would decide it; null where you are asked yourself, or can't", example="alice")),
     deciders=listing(text("who can decide it at this moment; at most twenty")),
@@ -114,6 +116,20 @@ DECISION: Final = given(
     ],
     meaning="A person's word on it.",
 )
+ALIKE_DECISION: Final = given(
+    decision=one_of(APPROVED, DECLINED),
+    reason=text("why, kept with each of them", most=2_000),
+    also=listing(ident(), "which others, of its `alike`", most=99),
+    seen=text("the `shown` of this request that you have looked at: nothing is decided then if it has changed", pattern="^[0-9a-f]{64}$"),
+    optional=("reason", "seen"),
+    examples=[{"decision": "approved", "reason": "The same as yesterday.", "also": ["0199d3c1-5a52-7c1e-9a55-0c8f2b7a6f10"]}],
+    meaning="A person's word on all that ask for the same.",
+)
+DECIDED_ALIKE: Final = given(
+    decided=listing(ident(), "what was decided, this request first"),
+    refused=listing(given(id=ident(), why=text(), meaning="One that was not."), "what was not, and why"),
+    meaning="What became of requests that were decided together.",
+)
 COMMENT: Final = given(text=text("what you have to say", least=1, most=2_000), examples=[{"text": "Is the window open?"}], meaning="A comment.")
 FILTERS: Final[dict[str, Shape]] = {
     "state": one_of("open", "ended", meaning="only those that can be decided, or only those that can't any more"),
@@ -122,4 +138,4 @@ FILTERS: Final[dict[str, Shape]] = {
     "agent": named("only those of calls of this agent"),
     "run": ident("only this run's"),
 }
-COMPONENTS: Final = {"Approval": APPROVAL, "ApprovalPage": page_of(LISTED)}
+COMPONENTS: Final = {"Approval": APPROVAL, "ApprovalPage": page_of(LISTED), "DecidedAlike": DECIDED_ALIKE, **proposal_shapes.COMPONENTS}

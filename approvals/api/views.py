@@ -8,9 +8,10 @@ from uuid import UUID
 from rest_framework.response import Response
 
 from approvals import services
-from approvals.api.shapes import COMMENT, DECISION, FILTERS
+from approvals.api.shapes import ALIKE_DECISION, COMMENT, DECISION, FILTERS
 from approvals.errors import AlreadyDecided, BadDecision, ChangedSince, NotYours, UnknownApproval, Voided
 from approvals.services import Inbox
+from approvals.services.inbox import LOW, MOST_TOGETHER
 from audit import clock
 from audit.api.doors import Asked, Door, operation
 from audit.api.pages import PAGING, Order, cut
@@ -78,6 +79,27 @@ class DecideView(Door):
         more = {"reason": said.get("reason", ""), "seen": said.get("seen"), "arguments": said.get("arguments")}
         services.decide(request=str(approval), decision=said["decision"], **more, actor=asked.actor)
         return Response(shown(approval, asked))
+
+
+class AlikeView(Door):
+    @operation(
+        id="decide_alike",
+        tag=TAG,
+        summary="Approve or decline all that ask for exactly the same",
+        does=(
+            "This request, and with it those of its `alike`: they are bound to the same digest, so to the same agent, version, arguments, "
+            f"policy and release. Only calls of agents whose risk_tier is `{LOW}`. Each is decided by itself, and at most {MOST_TOGETHER} at a time."
+        ),
+        takes=ALIKE_DECISION,
+        gives=ref("DecidedAlike"),
+        refuses=(UnknownApproval, NotYours, AlreadyDecided, Voided, ChangedSince, BadDecision),
+    )
+    def post(self, asked: Asked, approval: UUID) -> Response:
+        said = asked.body
+        more = {"also": said["also"], "reason": said.get("reason", ""), "seen": said.get("seen")}
+        done = services.decide_alike(request=str(approval), decision=said["decision"], **more, actor=asked.actor)
+        refused = [{"id": each, "why": why} for each, why in done.refused]
+        return Response({"decided": list(done.decided), "refused": refused})
 
 
 class CommentView(Door):

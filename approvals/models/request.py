@@ -59,6 +59,10 @@ class RequestQuerySet(models.QuerySet["Request"]):
         found = self.filter(pk__in=named.values("request")).open(now).filter(seats, ~Exists(said))
         return found if len(everybody) == 1 else found.filter(_without_part_of(person, published))
 
+    def asking_for(self, binding: str) -> Self:
+        """Watched ones that ask for exactly this call."""
+        return self.filter(_WATCHED, binding=binding, kind=Kind.CALL)
+
     def watched(self) -> Self:
         return self.filter(_WATCHED)
 
@@ -137,6 +141,7 @@ class Request(models.Model):
             models.Index(fields=["look_at", "wait"], name="request_due", condition=Q(watched=True)),
             models.Index(fields=["remind_at"], name="request_reminded", condition=Q(watched=True)),
             models.Index(fields=["policy_name", "policy_number"], name="request_under", condition=Q(watched=True)),
+            models.Index(fields=["binding"], name="request_bound", condition=Q(watched=True)),
         ]
 
     def __str__(self) -> str:
@@ -213,7 +218,7 @@ class Approver(models.Model):
         return f"{self.kind} {self.name}"
 
 
-class _Kept(models.Model):
+class Kept(models.Model):
     """Somebody's word. It is never changed: whoever thinks otherwise later says it in the next stage, or not at all."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -230,7 +235,7 @@ class _Kept(models.Model):
         super().save(*args, **{**kwargs, "force_insert": True})
 
 
-class Decision(_Kept):
+class Decision(Kept):
     """`shown` is the digest of what the person was shown, `binding` that of what they said it of: with edits, another one than was asked for."""
 
     request = models.ForeignKey(Request, on_delete=models.PROTECT, related_name="decisions")
@@ -254,7 +259,7 @@ class Decision(_Kept):
         return f"{self.person} {self.decision}"
 
 
-class Comment(_Kept):
+class Comment(Kept):
     request = models.ForeignKey(Request, on_delete=models.PROTECT, related_name="comments")
 
     class Meta:

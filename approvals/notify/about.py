@@ -5,10 +5,9 @@ Reads only. A message holds ids; all else is found here at the moment of sending
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -17,8 +16,11 @@ from django.db.models import Q
 from agents.models import AgentNotice, Ground
 from agents.models.agent import WORKING
 from agents.registry.lapsing import TOPIC as AGENTS
+from agents.registry.proposing import TOPIC as PROPOSALS
 from approvals import rules
 from approvals.models import Request
+from approvals.notify import about_proposals
+from approvals.notify.notice import Notice, NotYet, Place, Told
 from approvals.services import documents, inbox, intake, parts
 from approvals.services.announcing import TOPIC as REQUESTS
 from approvals.services.announcing import Event
@@ -28,7 +30,6 @@ from runs.models import WaitState
 
 LAPSING: Final = "agent.lapsing"
 MOST_USES: Final = 10
-Told = Mapping[str, Any]
 _TITLES: Final = {
     Event.REQUESTED: "Approval needed: {}",
     Event.REMINDER: "Still waiting for an approval: {}",
@@ -52,41 +53,9 @@ _MENDS: Final = {
 }
 
 
-class NotYet(Exception):
-    """It reads as if it had not happened: a run that is to be cancelled has not ended. A later look tells."""
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One thing to tell: a title, a sentence, what else is known of it, the path of its page, and the same as data.
-
-    `people` says by name who may hear it now, and is found out only when it is asked; `teams` whose webhooks may.
-    """
-
-    event: str
-    title: str
-    sentence: str
-    lines: tuple[tuple[str, str], ...]
-    path: str
-    advice: str
-    data: Told
-    teams: frozenset[str]
-    people: Callable[[], frozenset[str]] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Under what an entry about a message stands."""
-
-    subject: str
-    team: str | None = None
-    agent: str | None = None
-    run: UUID | None = None
-
-
 def found(topic: str, key: str, payload: Told, now: datetime) -> Notice | None:
     """None where there is nothing to tell any more. NotYet."""
-    return {REQUESTS: _of_request, AGENTS: _of_agent}[topic](key, payload, now)
+    return {REQUESTS: _of_request, AGENTS: _of_agent, PROPOSALS: about_proposals.found}[topic](key, payload, now)
 
 
 def event_of(topic: str, payload: Told) -> str:
@@ -96,6 +65,8 @@ def event_of(topic: str, payload: Told) -> str:
 def place_of(topic: str, payload: Told) -> Place:
     if topic == AGENTS:
         return Place(f"agent:{payload['agent']}", payload["team"], payload["agent"])
+    if topic == PROPOSALS:
+        return about_proposals.place_of(payload)
     request = _request(payload)
     if request is None:
         return Place("wait:?")

@@ -21,8 +21,10 @@ from django.db import DatabaseError, connection, transaction
 
 from agents.models import Team
 from agents.registry.lapsing import TOPIC as AGENTS
+from agents.registry.proposing import TOPIC as PROPOSALS
 from approvals.models import GIVEN_UP
 from approvals.notify import about, resting, ways, wording
+from approvals.notify.notice import Notice, NotYet
 from approvals.services.announcing import TOPIC as REQUESTS
 from audit import canonical, clock, ledger, outbox
 from audit.actors import Actor
@@ -35,6 +37,8 @@ POSTS: Final = "notices.delivery"
 """Of the outbox: one notice for one webhook."""
 MAILS: Final = "notices.mail"
 """Of the outbox: one notice for one person."""
+ANNOUNCED: Final = (REQUESTS, AGENTS, PROPOSALS)
+"""Of the outbox: what has happened, of which it is yet to be found out who is to hear."""
 DELIVERIES: Final = (POSTS, MAILS)
 WAITS_S: Final = (30, 120, 600, 3_600, 21_600)
 """After each attempt that failed; after one more it is given up."""
@@ -57,7 +61,7 @@ _SELF: Final = Actor.system("notices")
 def look() -> None:
     """What every sweep does. It waits for the database at most: whatever has to be sent is sent in threads of its own."""
     sends = _sends()
-    due = outbox.due((REQUESTS, AGENTS, *sends), now=clock.now())
+    due = outbox.due((*ANNOUNCED, *sends), now=clock.now())
     if due.keys() - set(sends):
         spread()
         due = outbox.due(sends, now=clock.now())
@@ -81,7 +85,7 @@ def _give_up_unsent() -> None:
         sent = _Sent(**claimed.payload)
         try:
             notice = about.found(sent.topic, sent.key, sent.about, now)
-        except about.NotYet:
+        except NotYet:
             continue
         except Exception:
             log.exception("whether notice %s is still to be sent could not be found out; a later sweep tries again", claimed.id)
@@ -99,7 +103,7 @@ def _give_up_unsent() -> None:
 def spread() -> None:
     """Put one message for each who is to hear of what has been announced."""
     now, webhooks = clock.now(), dict(Team.objects.exclude(notices=[]).values_list("name", "notices"))
-    for topic in (REQUESTS, AGENTS):
+    for topic in ANNOUNCED:
         for claimed in outbox.claim(topic, limit=MOST, now=now, retry_s=SPREAD_AGAIN_S):
             _spread_one(claimed, webhooks, now)
 
@@ -111,7 +115,7 @@ def _spread_one(claimed: Claimed, webhooks: Mapping[str, Any], now: datetime) ->
         return
     try:
         wanted = list(_for_each(claimed, webhooks, now))
-    except about.NotYet:
+    except NotYet:
         return
     except Exception:
         log.exception("whom to tell of %s could not be found out; a later sweep tries again", claimed.dedupe_key)
@@ -264,7 +268,7 @@ def _send(claimed: Claimed, sent: _Sent, now: datetime) -> None:
         ways.post(webhook, wording.body(notice, webhook["format"], at=sent.at), key=key, now=now)
 
 
-def _reader(key: int, notice: about.Notice) -> User | None:
+def _reader(key: int, notice: Notice) -> User | None:
     """Who is written to, as long as they may hear it and say where."""
     person = User.objects.filter(pk=key, is_active=True).exclude(email="").first()
     return person if person is not None and person.username in notice.people() else None

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from approvals.notify.about import Notice
+from approvals.notify.notice import Notice
 from audit.visible import visible
 
 MOST_TITLE: Final = 200

@@ -3,6 +3,7 @@
 Approvals read what runs wait for and answer it; nothing below knows of them.
 """
 
+from .alike import Together, decide_alike
 from .deciding import comment, decide
 from .documents import as_json, document, listed
 from .edits import given_as_edits
@@ -11,9 +12,11 @@ from .intake import tend
 
 __all__ = [
     "Inbox",
+    "Together",
     "as_json",
     "comment",
     "decide",
+    "decide_alike",
     "decided",
     "document",
     "find_request",

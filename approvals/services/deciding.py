@@ -6,7 +6,6 @@ What was asked for is held against what is in force once more; a refusal is an e
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
@@ -18,7 +17,8 @@ from approvals.models import COMMENTED, DECIDED, REFUSED, Comment, Decision, Req
 from approvals.services import documents, inbox, intake, parts
 from approvals.services.announcing import Event, announce
 from approvals.services.edits import Edits, edited
-from audit import canonical, clock, ledger
+from approvals.services.wording import refuse_text
+from audit import clock, ledger
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
 from audit.ledger import Draft
@@ -26,7 +26,6 @@ from audit.visible import named, visible
 from runs import services as runs
 from runs.models import Approval
 
-MOST_REASON: Final = 2_000
 MOST_COMMENTS: Final = 200
 """On one request: all of them are shown with it."""
 
@@ -41,6 +40,7 @@ class _Held:
     stage: int
     instead_of: str
     """Whom the person stands in for; empty where they are asked themselves."""
+    parts: rules.Parts
 
 
 def decide(*, request: str, decision: str, reason: str = "", seen: str | None = None, arguments: Any = None, actor: Actor) -> Request:
@@ -75,7 +75,7 @@ def comment(*, request: str, text: str, actor: Actor) -> Request:
             raise NotYours(inbox.NO_PERSON)
         if not _may_comment(found, actor):
             raise NotYours(f"this is between team '{found.wait.run.team.name}' and whom {found.governing.said} asks; you may look at it")
-        _refuse_text(text, needed=True, what="comment")
+        refuse_text(text, needed=True, what="comment")
         with transaction.atomic(durable=True):
             held = runs.hold_wait(found.pk)
             _refuse_ended(actor, held)
@@ -120,17 +120,8 @@ def _hold(found: Request, actor: Actor) -> _Held:
         person = inbox.person_of(actor)
         twice = person is not None and any(person.names & {each.person, each.seat} and each.stage == stage for each in said)
         raise (AlreadyDecided if twice else NotYours)(f"you can't decide this: {seat}")
-    _refuse_gone(request, actor, seat.name, held.now)
-    return _Held(request, held, asked, stage, "" if seat.name == actor.id else seat.name)
-
-
-def _refuse_gone(request: Request, actor: Actor, seat: str, now: datetime) -> None:
-    """Whoever was let out of the team, or deactivated, or whose cover was ended, since the request came; the same of whom they stand in for."""
-    asked = registry.people_asked({actor.id, seat}, ())
-    stands = seat == actor.id or seat in registry.covered_by([actor.id], now=now).get(actor.id, {})
-    stage = request.governing.stages[request.stage_at(now)]
-    if not {actor.id, seat} <= asked.keys() or not stands or not rules.may_speak(rules.Person(seat, asked[seat]), stage):
-        raise NotYours("you can't decide this: you were one of whom it asks until just now, and are none of them any more")
+    inbox.refuse_gone(request.governing.stages[stage], actor, seat.name, held.now)
+    return _Held(request, held, asked, stage, "" if seat.name == actor.id else seat.name, parts.parts_of(request, asked))
 
 
 def _refuse_ended(actor: Actor, held: runs.HeldWait) -> None:
@@ -162,7 +153,8 @@ def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Ac
     request, policy = held.request, held.request.governing
     shown = documents.shown_digest(request, held.asked)
     binding = request.binding if edits is None else edits.binding
-    said = [*inbox.counting([request])[request.pk], rules.Said(actor.id, decision, held.stage, binding, held.instead_of)]
+    counting = inbox.without_part(inbox.counting([request])[request.pk], held.parts)
+    said = [*counting, rules.Said(actor.id, decision, held.stage, binding, held.instead_of)]
     outcome = rules.outcome(policy, held.stage, said)
     facts = {
         "binding": binding,
@@ -196,18 +188,7 @@ def _refuse_odd(decision: str, reason: str, request: Request) -> None:
     if decision not in rules.DECISIONS:
         raise BadDecision(f"a decision is one of {', '.join(rules.DECISIONS)}; this is '{visible(decision, 40)}'")
     needed = request.governing.reason or decision != rules.APPROVED
-    _refuse_text(reason, needed=needed, what="reason")
-
-
-def _refuse_text(text: str, *, needed: bool, what: str) -> None:
-    try:
-        canonical.canonical_bytes(text)
-    except canonical.NotCanonical:
-        raise BadDecision(f"the {what} holds what is no text; write it in UTF-8") from None
-    if len(text) > MOST_REASON or "\0" in text or (needed and not text.strip()):
-        least = 1 if needed else 0
-        why = ": the policy asks for it, and whoever declines or asks for changes says why" if what == "reason" and needed else ""
-        raise BadDecision(f"give a {what} of {least} to {MOST_REASON:,} characters{why}")
+    refuse_text(reason, needed=needed, what="reason")
 
 
 @contextmanager

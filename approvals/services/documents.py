@@ -5,14 +5,16 @@ Everything is computed here from rows and the ledger; what an agent says of itse
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from agents.models import Agent
-from agents.spec.policies import Policy
+from agents.spec.policies import Policy, Stage
 from approvals import rules
-from approvals.models import Decision, Request
+from approvals.models import Decision, Kept, ProposalDecision, Request
+from approvals.rules import Parts, Said
 from approvals.services import inbox, parts
 from audit import canonical, clock, reports
 from audit.actors import Actor
@@ -43,8 +45,9 @@ def document(request: Request, *, actor: Actor) -> dict[str, Any]:
         "arguments": shown["arguments"],
         "criteria": shown["criteria"],
         "evidence": _evidence(request, now),
-        "decisions": _said(request.decisions.all(), "reason"),
-        "comments": _said(request.comments.all(), "text"),
+        "decisions": said_by(request.decisions.all()),
+        "comments": _comments(request),
+        "alike": [str(each.pk) for each in inbox.alike(request, actor=actor)] if state_of(request, now) == WaitState.OPEN else [],
         **_yours(request, actor),
         **_who_can(request, asked, now),
     }
@@ -62,14 +65,19 @@ def _who_can(request: Request, asked: Mapping[str, Any], now: datetime) -> dict[
     """`deciders`: who may decide it now; `stuck`: that they are too few, and what to do about it."""
     if not asked or state_of(request, now) != WaitState.OPEN:
         return {"deciders": [], "stuck": None}
-    found = inbox.deciders_of(request, asked, now=now)
-    lacks = rules.lacking(request.governing, request.stage_at(now), inbox.counting([request])[request.pk])
-    most = inbox.approvals_left(request, asked, enough=lacks, now=now) if found.free else 0
-    return {"deciders": list(found.free[:MOST_NAMED]), "stuck": None if most >= lacks else _stuck(request, found, lacks, most, now)}
+    policy, stage, said = request.governing, request.stage_at(now), inbox.said_of(request)
+    return who_can(policy, stage, parts.parts_of(request, asked), said, inbox.counting([request])[request.pk], now)
 
 
-def _stuck(request: Request, found: inbox.Deciders, lacks: int, most: int, now: datetime) -> str:
-    stage = request.governing.stages[request.stage_at(now)]
+def who_can(policy: Policy, stage: int, had: Parts, said: Sequence[Said], counting: Sequence[Said], now: datetime) -> dict[str, Any]:
+    """`deciders` and `stuck` of what is open."""
+    found = inbox.deciders(policy, stage, had, said, now=now)
+    lacks = rules.lacking(policy, stage, counting)
+    most = inbox.most_left(policy, stage, had, said, enough=lacks, now=now) if found.free else 0
+    return {"deciders": list(found.free[:MOST_NAMED]), "stuck": None if most >= lacks else _stuck(policy.stages[stage], found, lacks, most)}
+
+
+def _stuck(stage: Stage, found: inbox.Deciders, lacks: int, most: int) -> str:
     few = "nobody" if not found.free else f"only {', '.join(found.free)}"
     say = f", who have {most} say{'s' if most != 1 else ''} between them" if len(found.free) > most else ""
     kept = "; ".join(f"{name}: {rules.of_others(rule.removesuffix(', so somebody else has to decide'))}" for name, rule in found.kept[:MOST_NAMED])
@@ -206,22 +214,30 @@ def _evidence(request: Request, now: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _said(rows: Any, what: str) -> list[dict[str, Any]]:
-    """Each with its words, as far as they are kept."""
-    every = list(rows)
-    opened = reports.openings_of([each.entry for each in every]) if every else {}
-    return [
-        {
-            "person": each.person,
-            "at": to_text(each.at),
-            what: opened.get(each.entry, {}).get(what),
-            **(_decided(each, opened.get(each.entry, {})) if what == "reason" else {}),
-        }
-        for each in every
-    ]
+def said_by(decisions: Iterable[Decision] | Iterable[ProposalDecision]) -> list[dict[str, Any]]:
+    """Each with its reason, as far as it is kept; of a request's also what was approved."""
+    every: list[Decision | ProposalDecision] = [*decisions]
+    opened = _opened(every)
+    return [{**_said(each, opened, "reason"), **_decided(each, opened.get(each.entry, {}))} for each in every]
 
 
-def _decided(each: Decision, opened: Mapping[str, Any]) -> dict[str, Any]:
+def _comments(request: Request) -> list[dict[str, Any]]:
+    every = list(request.comments.all())
+    opened = _opened(every)
+    return [_said(each, opened, "text") for each in every]
+
+
+def _opened(every: Sequence[Kept]) -> dict[UUID, dict[str, Any]]:
+    return reports.openings_of([each.entry for each in every]) if every else {}
+
+
+def _said(each: Kept, opened: Mapping[UUID, Mapping[str, Any]], what: str) -> dict[str, Any]:
+    return {"person": each.person, "at": to_text(each.at), what: opened.get(each.entry, {}).get(what)}
+
+
+def _decided(each: Decision | ProposalDecision, opened: Mapping[str, Any]) -> dict[str, Any]:
     """`edits`: in which fields the arguments that were approved differ from those that were asked for; null where they don't."""
-    said = {"decision": each.decision, "stage": each.stage + 1, "shown": each.shown, "binding": each.binding}
-    return {**said, "instead_of": each.instead_of or None, "edits": opened["edits"]["changes"] if "edits" in opened else None}
+    said = {"decision": each.decision, "stage": each.stage + 1, "shown": each.shown, "instead_of": each.instead_of or None}
+    if isinstance(each, ProposalDecision):
+        return said
+    return {**said, "binding": each.binding, "edits": opened["edits"]["changes"] if "edits" in opened else None}

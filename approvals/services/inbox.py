@@ -17,8 +17,8 @@ from agents import registry
 from agents.models import SamePerson
 from agents.spec.policies import Policy, Stage
 from approvals import rules
-from approvals.errors import UnknownApproval
-from approvals.models import Request, RequestQuerySet
+from approvals.errors import NotYours, UnknownApproval
+from approvals.models import Kind, Request, RequestQuerySet
 from approvals.rules import Parts, Person, Said
 from approvals.services import parts
 from approvals.services.intake import tend
@@ -29,6 +29,10 @@ from runs.models import WaitState
 
 NO_PERSON = "an approval is a person's to give: sign in, or give a token of yours (a command takes it from ORCHESTRA_TOKEN, or asks for it)"
 OPEN, ENDED = "open", "ended"
+LOW = "low"
+"""The risk tier, as an agent's file says it, of which equal calls are decided together."""
+MOST_TOGETHER = 100
+"""Whoever has more decides once more."""
 MOST_JUDGED = 1_000
 """So many are looked at to find what somebody may decide; what is beyond them is found page by page."""
 AT_ONCE = 50
@@ -113,6 +117,22 @@ def waiting_for(actor: Actor, *, most: int) -> list[Request]:
     return found
 
 
+def alike(request: Request, *, actor: Actor) -> list[Request]:
+    """Others of low risk that wait for exactly the same call, and that this person may decide at this moment; the first of them."""
+    if request.kind != Kind.CALL or request.risk != LOW:
+        return []
+    same = Request.objects.open(clock.now()).asking_for(request.binding).filter(risk=LOW).exclude(pk=request.pk)
+    return decidable(same, actor=actor, most=MOST_TOGETHER - 1)
+
+
+def decidable(requests: RequestQuerySet, *, actor: Actor, most: int) -> list[Request]:
+    """Which of these this person may decide at this moment, the first of them."""
+    if person_of(actor) is None:
+        return []
+    ids = list(requests.order_by("look_at", "pk").values_list("pk", flat=True)[:MOST_JUDGED])
+    return list(islice(_decidable(ids, actor, clock.now()), most))
+
+
 def _decidable(ids: Sequence[UUID], actor: Actor, now: datetime) -> Iterator[Request]:
     """Judged some at a time: as many statements for fifty as for one."""
     for start in range(0, len(ids), AT_ONCE):
@@ -142,12 +162,23 @@ def said_of(request: Request) -> list[Said]:
 
 
 def counting(requests: Collection[Request]) -> dict[UUID, list[Said]]:
-    """Of each what counts now: a yes counts as long as its person would be asked still. Four statements at most."""
-    said = {request.pk: said_of(request) for request in requests}
-    people = {name for every in said.values() for each in every for name in (each.person, each.seat)}
+    """Of each what counts now."""
+    return counting_of({request.pk: (request.governing, said_of(request)) for request in requests})
+
+
+def counting_of(every: Mapping[UUID, tuple[Policy, Sequence[Said]]]) -> dict[UUID, list[Said]]:
+    """Of what was said what counts now: a yes counts as long as its person would be asked still. Four statements at most."""
+    people = {name for _, said in every.values() for each in said for name in (each.person, each.seat)}
     asked, also = (registry.people_asked(people, ()), SamePerson.objects.others_of(people)) if people else ({}, {})
-    counting = {request.pk: [each for each in said[request.pk] if _counts(each, request.governing, asked)] for request in requests}
-    return {key: rules.once_each(every, also) for key, every in counting.items()}
+    counting = {key: [each for each in said if _counts(each, policy, asked)] for key, (policy, said) in every.items()}
+    return {key: rules.once_each(said, also) for key, said in counting.items()}
+
+
+def without_part(said: Sequence[Said], had: Parts) -> list[Said]:
+    """Without what was said by, or in the stead of, somebody who has a part in it: it may have been found out since."""
+    also = SamePerson.objects.others_of({name for each in said for name in (each.person, each.seat)}) if said else {}
+    people = {name: Person(name, frozenset(), also=also.get(name, frozenset())) for each in said for name in (each.person, each.seat)}
+    return [each for each in said if all(rules.part_of(people[name], had) is None for name in (each.person, each.seat))]
 
 
 def _counts(said: Said, policy: Policy, asked: Mapping[str, frozenset[str]]) -> bool:
@@ -176,8 +207,20 @@ def _seat(
     if not asked:
         return UNREADABLE
     if not registry.may_be_asked(actor):
-        return f"your {'roles' if len(actor.roles) > 1 else 'role'} in this installation ({', '.join(sorted(actor.roles))}) gives no approval"
+        return never_asked(actor)
     return rules.seat_of(person, request.governing, request.stage_at(now), had, list(said))
+
+
+def refuse_gone(stage: Stage, actor: Actor, seat: str, now: datetime) -> None:
+    """NotYours for whoever was let out of the team, or deactivated, or whose cover was ended, since then; the same of whom they stand in for."""
+    asked = registry.people_asked({actor.id, seat}, ())
+    stands = seat == actor.id or seat in registry.covered_by([actor.id], now=now).get(actor.id, {})
+    if not {actor.id, seat} <= asked.keys() or not stands or not rules.may_speak(Person(seat, asked[seat]), stage):
+        raise NotYours("you can't decide this: you were one of whom it asks until just now, and are none of them any more")
+
+
+def never_asked(actor: Actor) -> str:
+    return f"your {'roles' if len(actor.roles) > 1 else 'role'} in this installation ({', '.join(sorted(actor.roles))}) gives no approval"
 
 
 # --- who can -----------------------------------------------------------------------------------------------------------
@@ -193,19 +236,19 @@ class Deciders:
 
 def deciders_of(request: Request, asked: parts.Asked, *, now: datetime) -> Deciders:
     """Among all whom the policy asks now."""
-    policy, stage = request.governing, request.stage_at(now)
-    had, said = parts.parts_of(request, asked), said_of(request)
+    return deciders(request.governing, request.stage_at(now), parts.parts_of(request, asked), said_of(request), now=now)
+
+
+def deciders(policy: Policy, stage: int, had: Parts, said: Sequence[Said], *, now: datetime) -> Deciders:
     put = _put(policy.stages[stage], now)
     why = {each.name: rules.hindrance(each, policy, stage, had, said) for each in put}
     free, kept = (name for name, rule in why.items() if rule is None), ((name, rule) for name, rule in why.items() if rule is not None)
     return Deciders(tuple(free), tuple(kept))
 
 
-def approvals_left(request: Request, asked: parts.Asked, *, enough: int, now: datetime) -> int:
+def most_left(policy: Policy, stage: int, had: Parts, said: Sequence[Said], *, enough: int, now: datetime) -> int:
     """So many can approve it together, up to `enough`: whoever stands in for somebody has no second say beside theirs."""
-    policy, stage = request.governing, request.stage_at(now)
-    had, put = parts.parts_of(request, asked), _put(policy.stages[stage], now)
-    return rules.most_of(put, policy, stage, had, said_of(request), enough=enough)
+    return rules.most_of(_put(policy.stages[stage], now), policy, stage, had, said, enough=enough)
 
 
 def _put(stage: Stage, now: datetime) -> list[Person]:

@@ -6,11 +6,13 @@ Reads only, for many requests as many statements as for one; what a part means i
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import F, Q
 
 from agents import registry
@@ -18,7 +20,7 @@ from agents.models import Release, Version
 from agents.validation import DEEPEST
 from approvals.models import Decision, Request
 from approvals.rules import APPROVED, CHANGES, Parts
-from audit import reports
+from audit import clock, reports
 from runs.models import Run, Wait, WaitKind, WaitState
 
 Asked = Mapping[str, Any]
@@ -56,7 +58,7 @@ def parts_of_each(requests: Collection[Request], asked: Mapping[UUID, Asked]) ->
     firsts = {_root(run) for family in families.values() for run in family}
     told, edited = _told(firsts), _edited(firsts)
     published = _published(requests, families)
-    granted = registry.grantors_of(_permissions(requests, asked))
+    granted = registry.grantors_of(_permissions(requests, asked), since=_granted_since())
     ruled = registry.policy_publishers_of({(request.policy_name, request.policy_number) for request in requests if request.policy_name})
     found = {}
     for request in requests:
@@ -73,6 +75,12 @@ def parts_of_each(requests: Collection[Request], asked: Mapping[UUID, Asked]) ->
             ruled=ruled.get((request.policy_name, request.policy_number), frozenset()),
         )
     return found
+
+
+def _granted_since() -> datetime | None:
+    """Whoever granted the permission before that had no hand in it any more; None: however long ago."""
+    days = int(settings.ORCHESTRA_GRANTED_DAYS)
+    return clock.now() - timedelta(days=days) if days else None
 
 
 def _joined(sets: Iterable[Collection[str]]) -> frozenset[str]:

@@ -18,7 +18,7 @@ from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from audit.admin.base import ReadOnlyAdmin
-from audit.errors import OrchestraError, Unavailable
+from audit.errors import Deferred, OrchestraError, Unavailable
 from audit.visible import visible
 
 MOST_PROBLEMS = 50
@@ -56,6 +56,9 @@ def act(page: ReadOnlyAdmin, request: HttpRequest, deed: Deed) -> HttpResponse:
         return _asking(page, request, deed, form, status=422)
     try:
         done = deed.perform(form.cleaned_data)
+    except Deferred as waits:
+        messages.info(request, visible(f"{waits.message[:1].upper()}{waits.message[1:]}.", 1_000))
+        return HttpResponseRedirect(deed.back)
     except OrchestraError as refusal:
         return _asking(page, request, deed, form, refusal=refusal, status=refusal.http_status)
     except OperationalError:  # a lock that was not to be had in time, a connection that broke: nothing was done, or all of it

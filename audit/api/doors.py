@@ -6,7 +6,8 @@ A door gets an Asked and calls one use-case. Knows no use-case. Every app's `api
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, cast
 
@@ -31,6 +32,9 @@ Refusal = type[OrchestraError]
 SCOPES = "x-agent-key-scopes"
 """Where the OpenAPI document says which scopes of an agent's key open an operation; absent: none."""
 _NO_STORE = {"Cache-Control": "no-store"}
+_PROPOSED: dict[Any, Any] = {
+    (202, "application/json"): OpenApiResponse(ref("Proposed"), description="Not done: people have to say yes first, and are asked.")
+}
 _NOTHING = given(meaning="nothing: leave the body out, or send {}")
 
 
@@ -47,51 +51,59 @@ class Door(APIView):
         return finished
 
 
-def operation(
-    *,
-    id: str,  # noqa: A002 - OpenAPI's word
-    tag: str,
-    summary: str,
-    does: str,
-    gives: Shape,
-    status: int = 200,
-    also: Mapping[int, str] | None = None,
-    query: Mapping[str, Shape] | None = None,
-    needs: Collection[str] = (),
-    headers: Mapping[str, Shape] | None = None,
-    takes: Shape | None = None,
-    refuses: Iterable[Refusal] = (),
-    opened_by: Collection[str] = (),
-) -> Callable[[Handler[P]], Callable[..., Response]]:
-    """Declare what a method of a door takes, gives and refuses; the method then gets checked input.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class operation:  # noqa: N801 - it reads as the decorator that it is
+    """Declares what a method of a door takes, gives and refuses; the method then gets checked input.
 
     `needs` names what of the query may not be left out. `also` names further statuses of success with what each means; `refuses`
-    the errors of the use-case beyond those of every door. `opened_by` are the scopes that open it to an agent's key, `*` any of them:
-    what names none is for people.
+    the errors of the use-case beyond those of every door. `proposes`: where people have to say yes first it is put to them, and not done.
+    `opened_by` are the scopes that open it to an agent's key, `*` any of them: what names none is for people.
     """
-    asked_for, named = dict(query or {}), dict(headers or {})
 
-    def declare(handle: Handler[P]) -> Callable[..., Response]:
+    id: str
+    tag: str
+    summary: str
+    does: str
+    gives: Shape
+    status: int = 200
+    also: Mapping[int, str] = field(default_factory=dict)
+    query: Mapping[str, Shape] = field(default_factory=dict)
+    needs: Collection[str] = ()
+    headers: Mapping[str, Shape] = field(default_factory=dict)
+    takes: Shape | None = None
+    refuses: Collection[Refusal] = ()
+    proposes: bool = False
+    opened_by: Collection[str] = ()
+
+    def __call__(self, handle: Handler[P]) -> Callable[..., Response]:
         writes = handle.__name__ != "get"
-        body = (takes or _NOTHING) if writes else None  # an unknown member is refused where there are no known ones, too
+        body = (self.takes or _NOTHING) if writes else None  # an unknown member is refused where there are no known ones, too
 
         @wraps(handle)
-        def answer(self: Any, request: Request, *args: P.args, **kwargs: P.kwargs) -> Response:
-            _require_scope(actor_of(request._request), opened_by, id)  # noqa: SLF001 - where the authentication puts the actor
-            return handle(self, asking.read(request, query=asked_for, needs=needs, headers=named, body=body), *args, **kwargs)
+        def answer(door: Any, request: Request, *args: P.args, **kwargs: P.kwargs) -> Response:
+            _require_scope(actor_of(request._request), self.opened_by, self.id)  # noqa: SLF001 - where the authentication puts the actor
+            asked = asking.read(request, query=self.query, needs=self.needs, headers=self.headers, body=body)
+            return handle(door, asked, *args, **kwargs)
 
-        refusals = [*_of_every_door(writes=writes, pages="cursor" in asked_for), *refuses]
-        places = _parameters(_places(handle), "path")
-        parameters = [*places, *_parameters(asked_for, "query", needs), *_parameters(named, "header"), *_later(refusals)]
-        said: dict[str, Any] = {"operation_id": id, "tags": [tag], "summary": summary, "description": f"{does}\n\n{_told(refusals)}"}
-        taken = None if takes is None else {"application/json": takes}
-        given_back = {**_successes(gives, status, also or {}), **_problems(refusals)}
-        if opened_by:
-            said["extensions"] = {SCOPES: sorted(opened_by)}
-        declared: Callable[..., Response] = extend_schema(**said, parameters=parameters, request=taken, responses=given_back)(answer)
+        declared: Callable[..., Response] = extend_schema(**self._published(handle, writes=writes))(answer)
         return declared
 
-    return declare
+    def _published(self, handle: Callable[..., Response], *, writes: bool) -> dict[str, Any]:
+        """What the OpenAPI document says of it."""
+        refusals = [*_of_every_door(writes=writes, pages="cursor" in self.query), *self.refuses]
+        places = _parameters(_places(handle), "path")
+        parameters = [*places, *_parameters(self.query, "query", self.needs), *_parameters(self.headers, "header"), *_later(refusals)]
+        given_back = {**_successes(self.gives, self.status, self.also), **(_PROPOSED if self.proposes else {}), **_problems(refusals)}
+        return {
+            "operation_id": self.id,
+            "tags": [self.tag],
+            "summary": self.summary,
+            "description": f"{self.does}\n\n{_told(refusals)}",
+            "parameters": parameters,
+            "request": None if self.takes is None else {"application/json": self.takes},
+            "responses": given_back,
+            **({"extensions": {SCOPES: sorted(self.opened_by)}} if self.opened_by else {}),
+        }
 
 
 def _require_scope(actor: Actor, opened_by: Collection[str], id: str) -> None:  # noqa: A002 - as above

@@ -57,6 +57,7 @@ PARAMETERS: Final[dict[str, Shape]] = {
     "run": {**_SOME_ID, "description": "the run's id, or its first eight characters or more"},
     "wait": {"type": "string", "format": "uuid", "description": "the wait's id"},
     "stop": {"type": "string", "format": "uuid", "description": "the stop's id"},
+    "proposal": {"type": "string", "format": "uuid", "description": "the proposal's id"},
     "cover": {"type": "string", "format": "uuid", "description": "the cover's id"},
     "approval": {"type": "string", "format": "uuid", "description": "the request's id, which is that of the wait"},
     "call": {"type": "string", "format": "uuid", "description": "the call's id"},

@@ -173,8 +173,14 @@ CHARGE_SUMMARY: Final = given(
     more=flag("there are more groups than these"),
     meaning="What charges come to, in USD.",
 )
+PROPOSED: Final = given(
+    proposal=ident("of what waits for people: `/api/v1/proposals/{proposal}/` shows it"),
+    detail=text("who must say yes to it first, by which policy"),
+    meaning="Not done, and not refused: people of the team have to say yes first, and are asked.",
+)
 COMPONENTS: Final = {
     "Problem": PROBLEM,
+    "Proposed": PROPOSED,
     "Entry": ENTRY,
     "Charge": CHARGE,
     "ChargeSummary": CHARGE_SUMMARY,

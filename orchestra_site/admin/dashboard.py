@@ -16,6 +16,7 @@ from agents import registry
 from agents.models import Agent, AgentNotice, Pipeline, Standing, Stop
 from approvals import services as approvals
 from approvals.notify import DELIVERIES
+from approvals.services import proposal_documents, proposals
 from audit import clock, outbox
 from audit.actors import Actor
 from audit.requests import actor_of
@@ -55,6 +56,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     actor, now = actor_of(request), clock.now()
     runs = _newest(actor, now)
     tallies, answers = _tallies(runs, actor, now), _answers(actor, now)
+    proposed = proposal_documents.listed(proposals.waiting_for(actor, most=MOST), now)
     agents = Agent.objects.visible_to(actor).exclude(state=Standing.RETIRED).select_related("team").prefetch_related("notices")
     noticed = Exists(AgentNotice.objects.filter(agent=OuterRef("pk")))
     looked_at = agents.filter(Q(state=Standing.SUSPENDED) | Q(review_by__lt=now.date()) | noticed).order_by("name")
@@ -67,6 +69,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "answers": answers[:MOST],
         "more_answers": len(answers) > MOST,
         "approvals": _approvals(actor, now),
+        "proposals": proposed,
         "attention": _attention(runs),
         "more_attention": max(sum(one.word in ATTENTION for one in runs) - MOST, 0),
         "given_up": outbox.given_up(*DELIVERIES, since=now - timedelta(days=1)) if actor.sees_everything else 0,
@@ -76,7 +79,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "queued": sum(one.word == "queued" for one in runs),
         "waiting": _waiting(actor, now),
         "most_waiting": MOST_WAITING,
-        "nothing": not runs and not Pipeline.objects.visible_to(actor).exists(),
+        "nothing": not runs and not proposed and not Pipeline.objects.visible_to(actor).exists(),
         "teamless": not actor.sees_everything and not actor.sees,
         "is_fullwidth": "1",
     }

@@ -30,6 +30,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         _to("Runs", "runs_run", "play_circle"),
         _to("Waiting", "runs_wait", "hourglass_empty"),
         _to("Approvals", "approvals_request", "how_to_reg"),
+        _to("Proposals", "agents_proposal", "rule"),
         _to("Cover", "agents_cover", "swap_horiz"),
         _to("Stops", "agents_stop", "block"),
     ]

@@ -16,7 +16,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from audit.api import errors
-from audit.errors import NotFound, OrchestraError, Refused, Unavailable
+from audit.errors import Deferred, NotFound, OrchestraError, Refused, Unavailable
 from audit.management.database import database_trouble
 from audit.visible import visible
 
@@ -43,7 +43,9 @@ def problem(error: OrchestraError, path: str, status: int | None = None) -> dict
 
 
 def handle(raised: Exception, context: dict[str, Any]) -> Response:
-    """DRF's exception handler: nothing gets past it, and nothing of our inside gets out."""
+    """DRF's exception handler: nothing gets past it, and nothing of our inside gets out. What waits for people is no problem: 202 says so."""
+    if isinstance(raised, Deferred):
+        return Response({**raised.details, "detail": visible(raised.message, _DETAIL)}, status=202)
     error = raised if isinstance(raised, OrchestraError) and raised.http_status != 500 else _translated(raised)
     request = context.get("request")
     said = {"WWW-Authenticate": getattr(raised, "auth_header", None), "Retry-After": _wait(error)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from audit.api.shapes import given, ident, instant, listing, mapping, maybe, one_of, page_of, person, ref, text, whole
+from agents.api.shapes import AGENT
+from audit.api.shapes import flag, given, ident, instant, listing, mapping, maybe, one_of, page_of, person, ref, text, whole
 
 TOKEN: Final = given(
     id=ident("what names it where it is revoked"),
@@ -60,7 +61,18 @@ INDEX: Final = given(
     addresses=mapping("what can be read without knowing a name, by its path", text(example="/api/v1/runs/")),
     meaning="Where everything is.",
 )
+STOCKED: Final = given(
+    AGENT["properties"],
+    published=maybe(whole("number of the version that is published")),
+    draft=maybe(whole("number of the version that waits to be published")),
+    runs=mapping("pipelines that are shown to you and run it, each with the version that it runs", whole()),
+    last_run=maybe(given(run=ident(), at=instant(), reads_as=text("its outcome, or how it stands", example="verified"), meaning="its newest run")),
+    last_verified_at=maybe(instant("when the newest verified run ended in which it took part; null: none of its newest ones was")),
+    uncontained=flag("nothing kept its code from the network when it was last called"),
+    meaning="An agent with what it did last.",
+)
 COMPONENTS: Final = {
+    "InventoryPage": page_of(STOCKED),
     "Index": INDEX,
     "Token": TOKEN,
     "MadeToken": MADE,

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from audit.api import errors, places
 from audit.api.doors import Door
-from orchestra_site.rest import index, passwords, schema, tokens
+from orchestra_site.rest import index, inventory, passwords, schema, tokens
 
 places.register()
 
@@ -31,6 +31,7 @@ def _there_is_nothing(request: HttpRequest) -> str:
 V1: list[URLPattern | URLResolver] = [
     path("schema/", schema.SchemaView.as_view(), name="api-schema"),
     path("docs/", schema.DocsView.as_view(), name="api-docs"),
+    path("inventory/", inventory.InventoryView.as_view()),
     path("me/", tokens.MeView.as_view()),
     path("me/password/", passwords.OwnPasswordView.as_view()),
     path("sign-in-locks/", passwords.LocksView.as_view()),

@@ -85,6 +85,7 @@ class LiftView(Door):
         does=f"What waited for its end goes on, as far as it is under no other stop. {MAY}",
         gives=ref("Stop"),
         refuses=(UnknownStop, UnknownAgent, NotGranted, Conflict),
+        proposes=True,
     )
     def post(self, asked: Asked, stop: UUID) -> Response:
         row = services.lift_stop(stop=str(stop), actor=asked.actor)

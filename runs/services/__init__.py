@@ -6,7 +6,7 @@ Each writes its ledger entry in its own transaction; a refusal is recorded after
 from .answering import Settlement, send_signal, settle_call, why_not
 from .asked import asked_of
 from .comparing import held_whole
-from .containing import is_uncontained
+from .containing import is_uncontained, uncontained_among
 from .deciding import HeldWait, answer_held, hold_wait, note_held
 from .ending import end_unattended
 from .fitting import park_incompatible, resume_compatible
@@ -98,6 +98,7 @@ __all__ = [
     "take_late",
     "takes",
     "unanswered",
+    "uncontained_among",
     "unresolved_calls",
     "wait_document",
     "wait_records",

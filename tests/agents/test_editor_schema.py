@@ -127,6 +127,8 @@ accountable: someone
 permissions: ["allow read feed:*"]
 verbs: [refund]
 resources: [order]
+publishing: careful
+resuming: careful
 notices: [{webhook: "https://example.com/", secret: env:KEY, format: standard, events: [approval.requested]}]
 """
 

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agents import registry
+from agents.models import Granting, Team
 from approvals import services
 from approvals.errors import NotYours
 from audit import clock, reports
@@ -139,3 +141,19 @@ def test_those_who_have_approved_are_not_counted_twice_among_those_who_can(tmp_p
     assert (said["deciders"], said["stuck"]) == (["carol"], None)
     registry.set_active("carol", actor=SYSTEM, active=False)
     assert services.document(request, actor=approving.actor("bob"))["stuck"].startswith("1 more must approve, and nobody of team 'platform' can")
+
+
+def test_whoever_granted_the_permission_approves_nothing_by_it_for_as_long_as_the_installation_says(tmp_path: Path, settings: Any) -> None:
+    approving.publish(tmp_path, rule="allow write deploy:*")
+    carol = member("carol", "platform")
+    registry.permit(Team, "platform", grant=[approving.RULE], actor=carol)
+    run, _ = approving.started(by=member("alice", "platform"))
+    for days, ago, may in ((0, 4_000, False), (30, 29, False), (30, 31, True)):
+        settings.ORCHESTRA_GRANTED_DAYS = days
+        Granting.objects.filter(by="person:carol").update(at=clock.now() - timedelta(days=ago))
+        if may:
+            decide(run, "carol")
+        else:
+            with pytest.raises(NotYours, match="you granted the permission"):
+                decide(run, "carol")
+    assert pipelines.drive(run)["outcome"] == "verified"

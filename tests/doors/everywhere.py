@@ -28,7 +28,7 @@ from audit.models import Entry
 from orchestra_site.models import Tries
 from orchestra_site.tokens import create_token
 from runs.models import Call
-from tests import approving, pipelines, rest, waiting
+from tests import approving, pipelines, proposing, rest, waiting
 from tests.pipelines import SYSTEM
 
 ROLES = ("operator", "agent-owner", "approver", "compliance", "auditor", "integration")
@@ -180,7 +180,7 @@ def _publish(path: Path, team: str) -> None:
 
 def _publish_policy(path: Path, team: str) -> None:
     """A pipeline whose agent acts only with a yes of the team."""
-    may = 'uses: ["write deploy:{input.feed}"]\npermissions: ["require_approval write deploy:* policy production"]'
+    may = 'uses: ["write deploy:{input.feed}"]\npermissions: ["require_approval write deploy:* policy production"]\nrisk_tier: low'
     policy = "kind: policy\nname: production\nteam: platform\napprovers: {teams: [platform]}"
     deployer = pipelines.agent("deployer", "work:act", role="act", more=may)
     steps = approving.STEPS.replace("worker", "deployer")
@@ -216,7 +216,8 @@ def _named(team: str, pipeline: str, agent: str, person: str) -> dict[str, Any]:
     return {
         "team": owner, "agent": Agent.objects.get(name=agent), "pipeline": Pipeline.objects.get(name=pipeline), "run": run, "person": someone,
         "group": group, "alias": alias, "lock": lock, "release": run.release, "wait": waiting.wait_of(run), "call": waiting.call_of(run),
-        "key": key_of(agent, OWNERS[team]).key, "cover": registry.arrange_cover(person, OWNERS[team], until=UNTIL, actor=SYSTEM),
+        "key": key_of(agent, OWNERS[team]).key, "proposal": proposing.put_to_people(owner, User.objects.get(username=OWNERS[team])),
+        "cover": registry.arrange_cover(person, OWNERS[team], until=UNTIL, actor=SYSTEM),
         "entry": Entry.objects.filter(run=run.id).order_by("at")[0], "token": create_token(person, actor=SYSTEM).token,
         "older": Release.objects.filter(pipeline__name=pipeline).order_by("created_at")[0].digest,
         "version": Version.objects.filter(agent__name=agent)[0], "price": price,
@@ -284,6 +285,7 @@ class World:
             stops = rows["to stop"] if place.path.startswith("agents/stop/") else {}
             withdrawn = {"permission": rows["agent"].permissions[0]} if "withdraw/" in place.path and rows["agent"].permissions else {}
             decides = rows["decision"] if place.path.startswith("approvals/") else {}
+            decides |= {"decision": "approved", "seen": rows["proposal"].digest} if place.path.startswith("agents/proposal/") else {}
             covers = {"person": OWNERS["platform"], "deputy": "colleague", "until": UNTIL} if place.path.startswith("agents/cover/") else {}
             return {**_TYPED, "to": to, "input": typed, "group": self.own["group"].name, "text": "x", **stops, **decides, **covers, **withdrawn}
         bodies = {
@@ -300,7 +302,8 @@ class World:
             "permissions/": {"grant": ["deny read feed:x"]},
             "me/password/": {"old": "x", "new": "y"}, "publish/": {}, "rollback/": {}, "tokens/": {},
             "prices/": {"provider": "p", "model": "m2", "input_nano": "1", "output_nano": "1"},
-            "stops/": {**rows["to stop"], "reason": "x"}, "decide/": rows["decision"], "comment/": {"text": "x"},
+            "stops/": {**rows["to stop"], "reason": "x"}, "<uuid:proposal>/decide/": {"decision": "approved", "reason": "x"},
+            "decide-alike/": {"decision": "approved", "reason": "x", "also": []}, "decide/": rows["decision"], "comment/": {"text": "x"},
             "settle/": {"decision": "unknown", "reason": "x"}, "<name:signal>/": {"payload": {"amount": 1}},
         }  # fmt: skip
         return next((body for end, body in bodies.items() if place.path.endswith(end)), {})
@@ -314,7 +317,7 @@ def word(parameter: str, rows: dict[str, Any]) -> str:
     return str(getattr(row, {"person": "username", "release": "digest"}.get(parameter, "name"), row.pk) if parameter not in _BY_ID else row.id)
 
 
-_BY_ID = ("run", "stop", "wait", "call", "entry", "token", "lock", "key", "cover")
+_BY_ID = ("run", "stop", "wait", "call", "entry", "token", "lock", "key", "cover", "proposal")
 _ROWS = {"user": "person", "tries": "lock", "modelalias": "alias"}
 
 

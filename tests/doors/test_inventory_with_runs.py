@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -16,10 +17,11 @@ from agents import registry
 from agents.models import Team
 from audit import clock
 from runs.admin import lately
-from runs.models import Run, Step
+from runs.models import Call, Run, Step
 from tests import approving, pipelines
 from tests.doors import world
 from tests.pipelines import SYSTEM, agent
+from tests.rest import Caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -152,3 +154,17 @@ def test_a_run_with_many_steps_hides_none_before_it(tmp_path: Path, monkeypatch:
         step.pk, step.key = None, f"only/{number}"
         step.save(force_insert=True)
     assert [run.id for run in lately.lately(["worker"], SYSTEM)["worker"]] == [second.id, first.id]
+
+
+def test_over_rest_it_is_the_same_and_says_of_which_agent_nothing_kept_the_code_from_the_network(tmp_path: Path) -> None:
+    publish(tmp_path)
+    ran()
+    Call.objects.filter(agent="worker").update(contained=False)
+    Call.objects.filter(agent="judge").update(contained=True)
+    alice = Caller.of(User.objects.get(username=approving.member("alice", "platform").id))
+    assert alice.get("/inventory/").body["items"] == document("agents")["agents"]
+    assert [(each["name"], each["uncontained"]) for each in alice.get("/inventory/?role=decide").body["items"]] == [("worker", True)]
+    assert not Caller.of(User.objects.get(username=approving.member("charlie").id)).get("/inventory/").body["items"]
+    out = StringIO()
+    call_command("inventory", "agents", stdout=out)
+    assert [line.split()[-1] for line in out.getvalue().splitlines()] == ["uncontained", "–", "yes"]

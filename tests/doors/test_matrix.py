@@ -223,6 +223,11 @@ def test_the_table_holds_what_roles_are_for() -> None:
             assert not key.endswith(("foreign", "everything", "tool")) or may <= {"administrator"}, key
             assert "comment/" in key or "administrator" not in may, key  # whom the policy asks, and it asks the team
             continue
+        if key.split()[2].startswith(("proposals/<uuid:proposal>/decide/", "agents/proposal/<path:object_id>/change/")):
+            assert not may & {"onlooker", "auditor", "integration", "outsider", "nobody"}, key
+            assert key.endswith("own") or may <= {"administrator"}, key
+            assert "administrator" not in may or not key.endswith("own"), key  # whom the policy asks, and it asks the team
+            continue
         if key.split()[2].startswith(("covers/", "agents/cover/")):  # for oneself by whoever is asked, for others by whoever manages people
             assert not may & {"onlooker", "auditor", "integration", "outsider", "nobody"}, key
             assert may <= {"administrator", "manager"} or key.endswith(("POST covers/ own", "arrange/ own")), key

@@ -30,7 +30,9 @@ cover <person> --until <until>
 cover <person> --person <owner> --until <until>
 cover --end <cover>
 decide <request> approve --reason x
+decide <request> approve --alike --reason x
 decide <request> comment --reason x
+decide <proposal> approve --reason x
 group → <group>
 group <group>
 group <group> --add outsider
@@ -73,6 +75,9 @@ person newcomer --create
 prices → <model>
 prices set p m2 --input 1 --output 1
 prices update
+proposals → <proposal>
+proposals <proposal>
+proposals <proposal> --withdraw
 publish <agent>
 publish <pipeline>
 publish <pipeline> --dry-run
@@ -167,7 +172,9 @@ REST = {
     "cancel <run>": "POST runs/<id:run>/cancel/",
     "cover --end <cover>": "DELETE covers/<uuid:cover>/",
     "decide <request> approve --reason x": "POST approvals/<uuid:approval>/decide/",
+    "decide <request> approve --alike --reason x": "POST approvals/<uuid:approval>/decide-alike/",
     "decide <request> comment --reason x": "POST approvals/<uuid:approval>/comment/",
+    "decide <proposal> approve --reason x": "POST proposals/<uuid:proposal>/decide/",
     "group <group>": "GET groups/<person:group>/",
     "group <group> --add outsider": "POST groups/<person:group>/people/",
     "group <group> --delete": "DELETE groups/<person:group>/",
@@ -200,6 +207,8 @@ REST = {
     "person newcomer --create": "POST people/",
     "prices set p m2 --input 1 --output 1": "POST prices/",
     "prices update": "POST prices/update/",
+    "proposals <proposal>": "GET proposals/<uuid:proposal>/",
+    "proposals <proposal> --withdraw": "POST proposals/<uuid:proposal>/withdraw/",
     "publish <agent>": "POST agents/<name:agent>/publish/",
     "publish <pipeline>": "POST pipelines/<name:pipeline>/publish/",
     "publish <pipeline> --dry-run": "GET pipelines/<name:pipeline>/preview/",

@@ -1,4 +1,4 @@
-"""The how-tos of waits, of approvals and of compensation are typed as they stand: their files are written, and what they show must appear."""
+"""The how-tos of waits, approvals, proposals and compensation, typed as they stand: files are written, and what they show must appear."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ JQ = pytest.mark.skipif(not shutil.which("jq"), reason="the page needs jq")
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("page", [pytest.param("wait-and-resume", marks=JQ), "undo-an-act", "approve"])
+@pytest.mark.parametrize("page", [pytest.param("wait-and-resume", marks=JQ), "undo-an-act", "approve", "propose"])
 def test_the_page_is_true(page: str, clone: Path) -> None:  # noqa: F811 - as above
     seen = tutorial.typed(Block(0, "sh", "python manage.py migrate --verbosity 0"), clone)
     for block in blocks(HOW_TO / f"{page}.md"):

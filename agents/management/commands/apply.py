@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from django.core.management.base import CommandParser
 
-from agents.management.showing import MAX_MESSAGE, Shown, refusals_shown
-from agents.registry import Applied, apply_folder
+from agents.management.showing import MAX_MESSAGE, Shown, end_proposed, refusals_shown
+from agents.registry import Applied, Proposed, apply_folder
 from audit.management.persons import PersonsCommand
 from audit.management.typed import typeable
 from audit.visible import visible
@@ -25,7 +25,8 @@ examples:
   manage.py apply -f my-pipeline --publish
   manage.py apply -f my-pipeline --dry-run --publish    the check for CI
 
-exit status: 0 applied (or nothing to do), 2 refused, 75 the database is busy or out of reach
+exit status: 0 applied (or nothing to do), 13 stored as drafts and proposed, as people of the team have to say yes first
+(`publishing` in its document), 2 refused, 75 the database is busy or out of reach
 A draft may be unfinished: what keeps it from being published is said and, without --publish, is no refusal. So --dry-run
 alone ends with 0 where --dry-run --publish ends with 2.
 """
@@ -45,6 +46,8 @@ class Command(PersonsCommand):
         with refusals_shown(self.stderr):
             applied = apply_folder(options["folder"], actor=self.actor(), publish=options["publish"], dry_run=options["dry_run"])
         _show(Shown(self.stdout), applied)
+        if applied.proposal is not None:
+            end_proposed(Proposed(applied.proposal), self.stderr)
 
 
 def _show(shown: Shown, applied: Applied) -> None:
@@ -68,7 +71,7 @@ def _end(shown: Shown, applied: Applied) -> None:
     """What was not done, and what to type for it."""
     if applied.dry_run:
         shown.line("dry run: nothing was written", "hint")
-    if applied.unpublished and not applied.publish:
+    if applied.unpublished and not applied.publish and applied.proposal is None:
         what = "not published yet: add --publish" if not applied.warnings else "not published yet: correct the above, then add --publish"
         shown.line(what, "hint")
     if applied.dry_run and not applied.publish:

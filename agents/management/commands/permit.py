@@ -26,7 +26,8 @@ examples:
   manage.py permit agent deployer --withdraw "allow write deploy:*" --grant "allow write deploy:staging rate 10/1h"
   manage.py permit team platform --grant "deny connect network:*" --dry-run
 
-exit status: 0 done, 2 refused (unknown agent or team, not yours to change, a problem with what is granted, it is so already),
+exit status: 0 done, 13 proposed, as people of the team have to say yes first (`publishing` in its document),
+2 refused (unknown agent or team, not yours to change, a problem with what is granted, it is so already),
 75 the database is busy or out of reach
 """
 KINDS: Final[dict[str, type[Agent] | type[Team]]] = {"agent": Agent, "team": Team}
@@ -63,3 +64,5 @@ def _show(shown: Shown, done: Permitted) -> None:
     for rule in done.granted:
         shown.line(f"    + {visible(rule, 1_000)}", "green")
     shown.denied(done.denied)
+    if done.asks:
+        shown.line(f"it would be proposed: {visible(done.asks)}", "hint")

@@ -21,8 +21,8 @@ examples:
   manage.py publish my-pipeline
   manage.py publish my-agent --number 4
 
-exit status: 0 published, 2 refused (not valid, nothing new, unknown name or number); then nothing changed,
-75 the database is busy or out of reach
+exit status: 0 published, 13 proposed, as people of the team have to say yes first (`publishing` in its document),
+2 refused (not valid, nothing new, unknown name or number); then nothing changed, 75 the database is busy or out of reach
 """
 
 

@@ -24,7 +24,8 @@ examples:
   manage.py resume pipeline ops-digest
   manage.py resume everything
 
-exit status: 0 resumed, 2 refused (no such thing, not stopped), 75 the database is busy or out of reach
+exit status: 0 resumed, 13 proposed, as people of the team have to say yes first (`resuming` in its document),
+2 refused (no such thing, not stopped), 75 the database is busy or out of reach
 """
 
 

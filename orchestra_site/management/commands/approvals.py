@@ -103,7 +103,7 @@ def _block(said: Mapping[str, Any]) -> list[RenderableType]:
         ("until", _until(said)) if said["state"] == "open" else ("state", said["state"]),
         ("type", _typed(said) if said["state"] == "open" else ""),
     ]
-    return [Text.assemble("for ", (said["about"], "bold")), _table(rows)]
+    return [Text.assemble("for ", (said["about"], "bold")), table(rows)]
 
 
 def _until(said: Mapping[str, Any]) -> str:
@@ -123,7 +123,7 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
     cost = said["cost_nano"]
     spent = f"{money(cost['spent'] + cost['reserved'])} so far" + (f"; this call at most {money(cost['this'])}" if said["kind"] == "call" else "")
     age = [f"{each['step']} as of {instant(each['as_of'])}, {lasting(each['age_s'])} old" for each in said["evidence"] if each["as_of"]]
-    yield _table(
+    yield table(
         [
             ("would", uses),
             ("version", f"{said['version']} ({said['version_digest']})" if said["version"] else ""),
@@ -135,7 +135,8 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
             ("evidence", "; ".join(visible(each, 200) for each in age)),
             ("bound to", said["binding"]),
             ("shown", said["shown"]),
-            ("you", visible(_you(said), 400)),
+            ("you", visible(you(said), 400)),
+            ("alike", f"{len(said['alike'])} more ask for exactly this: --alike decides them with it" if said["alike"] else ""),
             ("can decide", visible(", ".join(said["deciders"]), 400)),
             ("stuck", visible(said["stuck"] or "", 2_000)),
         ]
@@ -151,7 +152,8 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
         yield Text(f"{visible(each['person'], 120)} said at {instant(each['at'])}: {visible(each['text'] or '–', 500)}")
 
 
-def _you(said: Mapping[str, Any]) -> str:
+def you(said: Mapping[str, Any]) -> str:
+    """What whoever looks may do."""
     stead = f", in the stead of {said['instead_of']}" if said["instead_of"] else ""
     return str(said["why_not"] or f"may decide this{stead}")
 
@@ -164,7 +166,8 @@ def visible_lines(value: Any) -> str:
     return "\n".join([*shown, *(["… cut here: --json says all of it; decide on nothing that you haven't read"] if cut else [])])
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> Padding:
+def table(rows: Iterable[tuple[str, str]]) -> Padding:
+    """Names and what is said of them; what is empty is left out."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

@@ -22,7 +22,8 @@ EPILOG = """\
 what is shown:
   Without a word all four kinds, at most a thousand of each. Instants are days, in UTC; --json has them whole, and the
   ids of runs. The day by which an agent is reviewed is shown where one has such a day, and which agents will be
-  suspended is said on stderr. Of an agent "verified" is the day on which it last took part in a verified run, of its
+  suspended is said on stderr; "uncontained", where there is one of which nothing kept the code from the network when it
+  was last called. Of an agent "verified" is the day on which it last took part in a verified run, of its
   newest ones, and "version" is what runs; where a pipeline runs another one than the published, that is said in brackets.
   A NAME shows one agent or pipeline with its newest versions, and of a pipeline the releases: their first digits are
   what `manage.py rollback NAME --release` takes. That of a team shows what the team owns.
@@ -38,13 +39,15 @@ exit status: 0, also where there is nothing, 2 there is no such agent, pipeline 
 """
 MOST_NOTICES: Final = 20
 TITLES: Final = {
-    "agents": ("agent", "team", "role", "state", "version", "last run", "verified", "review by"),
+    "agents": ("agent", "team", "role", "state", "version", "last run", "verified", "review by", "uncontained"),
     "pipelines": ("pipeline", "team", "state", "release", "version", "last run", "reads as"),
     "teams": ("team", "accountable", "agents", "pipelines"),
     "aliases": ("alias", "team", "provider", "model"),
     "releases": ("release", "version", "published", "runs now"),
     "versions": ("version", "state", "published", "digest", "author"),
 }
+_WHERE_ANY: Final = {"review by": "review_by", "uncontained": "uncontained"}
+"""Columns that stand there only where there is something in one of the rows."""
 _FOLDED: Final = {"agent", "pipeline", "team", "accountable", "alias", "provider", "model", "author"}
 
 
@@ -94,8 +97,9 @@ def _parts(found: dict[str, Any]) -> Iterable[RenderableType]:
     for number, (kind, rows) in enumerate((kind, rows) for kind, rows in tables.items() if rows):
         if number:
             yield Text("")
-        titles = [title for title in TITLES[kind] if title != "review by" or any(row["review_by"] for row in rows)]
-        yield _table(titles, [_CELLS[kind](row)[: len(titles)] for row in rows])
+        kept = [place for place, title in enumerate(TITLES[kind]) if title not in _WHERE_ANY or any(row[_WHERE_ANY[title]] for row in rows)]
+        cells = [[_CELLS[kind](row)[place] for place in kept] for row in rows]
+        yield _table([TITLES[kind][place] for place in kept], cells)
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
@@ -109,7 +113,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
 
 def _agent(row: dict[str, Any]) -> Sequence[Any]:
     days = (_day(row["last_run"] and row["last_run"]["at"]), _day(row["last_verified_at"]), row["review_by"])
-    return (row["name"], row["team"], row["role"], row["state"], _version(row), *days)
+    return (row["name"], row["team"], row["role"], row["state"], _version(row), *days, "yes" if row["uncontained"] else "")
 
 
 def _pipeline(row: dict[str, Any]) -> Sequence[Any]:

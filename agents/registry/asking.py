@@ -1,0 +1,72 @@
+"""What applying a folder comes to where people decide what is published: the deeds, in the order in which they are done, and what is shown of them.
+
+Looks at the drafts that were stored and at what publishing was tried to come to. Called by applying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from agents.models import Pipeline, PolicyVersion, ProposalKind, Team, Version, VersionState
+from audit.actors import Actor
+
+from .changes import Applied
+from .preparing import Prepared
+from .proposed import Deed, Item, item_of_grants, item_of_policy, items_of_preview, once, permit_deed, policy_deed, publish_deed
+from .proposing import Asked
+from .publishing import only_of, previewed
+from .ruling import Asks
+
+Step = tuple[str, Deed, list[Item]]
+"""Of what, what is done, and what is shown of it."""
+
+
+def asked_of(prepared: Prepared, tried: Applied, asks: Asks, actor: Actor) -> Asked:
+    """Nothing to be done: no deeds."""
+    told, drafts = only_of(asks.team), _drafts(prepared)
+    steps = [*_permits(prepared, tried, told), *_policies(prepared), *_agents(drafts, actor, told), *_pipelines(tried, drafts, actor, told)]
+    subjects = frozenset(subject for subject, _, _ in steps)
+    shown = once(item for _, _, items in steps for item in items)
+    return Asked(ProposalKind.PUBLISH, asks, tuple(deed for _, deed, _ in steps), subjects, shown)
+
+
+def _permits(prepared: Prepared, tried: Applied, told: Actor) -> Iterator[Step]:
+    """What was denied is said of the team that is asked, and of what it sees."""
+    for document in prepared.parsed.teams:
+        team, spec = Team.objects.get(name=document.name), document.spec
+        permissions = spec.get("permissions") if spec.get("permissions", team.permissions) != team.permissions else None
+        observe = spec.get("observe") if spec.get("observe", team.observe) != team.observe else None
+        if permissions is not None or observe is not None:
+            denied = tried.denied if team.name in told.sees else ()
+            yield team.subject, permit_deed(team, permissions, observe), [item_of_grants(team, permissions, observe, denied)]
+
+
+def _policies(prepared: Prepared) -> Iterator[Step]:
+    names = [document.name for document in prepared.parsed.policies]
+    versions = PolicyVersion.objects.select_related("policy__team").filter(policy__name__in=names)
+    live = {version.policy_id: version for version in versions.filter(state=VersionState.PUBLISHED)}
+    for draft in versions.filter(state=VersionState.DRAFT).order_by("policy__name"):
+        now = live.get(draft.policy_id)
+        yield f"policy:{draft.policy.name}", policy_deed(draft, now), [item_of_policy(draft, now)]
+
+
+def _drafts(prepared: Prepared) -> dict[str, Version]:
+    names = [document.name for document in prepared.parsed.agents]
+    rows = Version.objects.select_related("agent__team").filter(agent__name__in=names, state=VersionState.DRAFT).order_by("agent__name")
+    return {version.owner.name: version for version in rows}
+
+
+def _agents(drafts: Mapping[str, Version], actor: Actor, told: Actor) -> Iterator[Step]:
+    for version in drafts.values():
+        agent = version.agent
+        assert agent is not None
+        yield agent.subject, publish_deed(agent, version.number, version.digest), list(items_of_preview(previewed(agent, version, actor, told=told)))
+
+
+def _pipelines(tried: Applied, drafts: Mapping[str, Version], actor: Actor, told: Actor) -> Iterator[Step]:
+    """Those that would run something else, each after those that it runs: in the order in which they were tried. No drafts but the folder's."""
+    for made in tried.releases:
+        pipeline = Pipeline.objects.select_related("team", "current_release").get(name=made.pipeline)
+        target = Version.objects.of(pipeline).get(number=made.version)
+        seen = previewed(pipeline, target, actor, told=told, instead=drafts)
+        yield pipeline.subject, publish_deed(pipeline, made.version, made.digest, drafts=False), list(items_of_preview(seen))

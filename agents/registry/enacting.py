@@ -1,0 +1,130 @@
+"""What people have said yes to is done: the deeds of a proposal, in their order and in the transaction of the last yes, or none of them.
+
+Each deed says what has to be so for it; where that is not so any more it is a Conflict, and the proposal void. Called by approvals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.contrib.auth.models import User
+
+from agents.models import Agent, Pipeline, Proposal, ProposalKind, ProposalState, Team
+from audit import clock
+from audit.actors import Actor
+from audit.errors import Conflict
+
+from . import policies, publishing, retiring, rollbacks, stopping
+from .acting import actor_of_person
+from .enforcing import observe_team, permit_team
+from .locking import inventory_held
+from .owners import owner_named, require_in_use
+from .proposed import Deed, grants_digest, running
+from .proposing import end, holds_together
+from .ruling import Ruling
+from .writing import Turn, require_member
+
+
+@dataclass(frozen=True, slots=True)
+class HeldProposal:
+    """Under its lock, and that of the inventory, until the transaction ends; `now` was read after them."""
+
+    proposal: Proposal
+    now: datetime
+
+
+@contextmanager
+def proposal_held(found: Proposal) -> Iterator[HeldProposal]:
+    """A transaction in which it can be decided and enacted."""
+    with inventory_held():
+        row = Proposal.objects.select_for_update(of=("self",)).select_related("team").get(pk=found.pk)
+        yield HeldProposal(row, clock.now())
+
+
+def enact(held: HeldProposal) -> None:
+    """Do it, as whoever proposed it. Conflict, NotGranted, NotPublishable and what else stands against it by now: the caller rolls it back."""
+    proposal = held.proposal
+    if not holds_together(proposal):
+        raise Conflict("its row was changed since it was proposed, so nobody can say what they would say yes to")
+    turn, ruling = Turn(_proposer(proposal), held.now), Ruling.now()
+    resumed = list[Team | None]()
+    for deed in proposal.deeds:
+        resumed += _DO[str(deed["do"])](turn, deed) or ()
+    asks = ruling.asks_of(turn) if proposal.kind == ProposalKind.PUBLISH else ruling.asks_to_resume(resumed)
+    if asks is None or (asks.policy.name, asks.policy.number) != (proposal.policy_name, proposal.policy_number):
+        raise Conflict("it is decided under another policy by now, or by nobody")
+    turn.judged = True
+    end(turn, proposal, ProposalState.ENACTED)
+    turn.close()
+
+
+def _proposer(proposal: Proposal) -> Actor:
+    """As they are now: what they may not do any more is not done for them."""
+    person = User.objects.filter(username=proposal.by.removeprefix("person:"), is_active=True).first()
+    if person is None:
+        raise Conflict("whoever proposed it can't sign in any more")
+    return actor_of_person(person, auth="proposal")
+
+
+def end_proposal(held: HeldProposal, state: ProposalState, *, actor: Actor, why: str = "") -> None:
+    """Declined, expired or void."""
+    turn = Turn(actor, held.now)
+    end(turn, held.proposal, state, why=why)
+    turn.close()
+
+
+def _publish(turn: Turn, deed: Deed) -> None:
+    owner = _as_it_was(turn, deed)
+    publishing.carry_out(turn, owner, publishing.target_of(owner, deed["number"]), deed["seen"], drafts=deed["drafts"])
+
+
+def _rollback(turn: Turn, deed: Deed) -> None:
+    rollbacks.carry_out(turn, _as_it_was(turn, deed), deed["number"] if deed["release"] is None else None, deed["release"])
+
+
+def _as_it_was(turn: Turn, deed: Deed) -> Agent | Pipeline:
+    """What is to be changed, locked, as long as what runs of it is what they were shown."""
+    owner = owner_named(deed["name"], turn.actor)
+    require_member(turn.actor, owner.team.name, f"'{owner.name}'")
+    require_in_use(owner)
+    if running(owner) != deed["instead_of"]:
+        raise Conflict(f"what runs of '{owner.name}' is not what it was when this was proposed")
+    return owner
+
+
+def _policy(turn: Turn, deed: Deed) -> None:
+    policies.put_version_in_force(turn, deed["name"], deed["number"], seen=deed["seen"], instead_of=deed["instead_of"])
+
+
+def _permit(turn: Turn, deed: Deed) -> None:
+    team = Team.objects.select_for_update().get(name=deed["team"])
+    require_member(turn.actor, team.name, f"team '{team.name}'")
+    if grants_digest(team) != deed["before"]:
+        raise Conflict(f"what team '{team.name}' grants to its agents has changed since it was proposed")
+    if deed["permissions"] is not None:
+        permit_team(turn, team, list(deed["permissions"]))
+    if deed["observe"] is not None:
+        observe_team(turn, team, observe=deed["observe"])
+
+
+def _resume(turn: Turn, deed: Deed) -> list[Team | None]:
+    return stopping.carry_out_lift(turn, deed["scope"], deed["name"], deed["stop"])
+
+
+def _reinstate(turn: Turn, deed: Deed) -> list[Team | None]:
+    return [retiring.carry_out_reinstatement(turn, owner_named(deed["name"], turn.actor)).team]
+
+
+_DO: Final[Mapping[str, Callable[[Turn, Deed], list[Team | None] | None]]] = {
+    "publish": _publish,
+    "rollback": _rollback,
+    "policy": _policy,
+    "permit": _permit,
+    "resume": _resume,
+    "reinstate": _reinstate,
+}
+"""Each says of which teams something goes on by it, where it does."""

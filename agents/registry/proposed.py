@@ -1,0 +1,165 @@
+"""What is proposed, as values: deeds, each with what has to be so for it, and what people are shown of them.
+
+Says nothing of who decides. Used by whoever proposes (`proposing`), shows and enacts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from django.db.models import Q
+
+from agents.models import Agent, Pipeline, PolicyVersion, Stop, Team, Version
+from audit import canonical
+
+from . import versions
+from .changes import FieldChange, MadeRelease, Preview, compare
+from .deeds import publishers_of
+from .diffs import code_changes, folders_of
+
+Deed = Mapping[str, Any]
+"""One thing to be done: {"do", …}, with what has to be so for it. `enacting` knows them."""
+Item = Mapping[str, Any]
+"""What changes of one thing: {"subject", "team", "from_version", "to_version", "fields": [{"path", "old", "new"}], "hidden", "denied"}. `team`: whose
+it is, which is who may see the rest; `hidden`: not even whoever proposed it may."""
+
+
+def publish_deed(owner: Agent | Pipeline, number: int, seen: str, agents: Iterable[tuple[str, int]] = (), *, drafts: bool = True) -> Deed:
+    """`seen`: the digest of the version, or of the release that comes of it; `instead_of`: as `running`; `with`: the drafts of agents with it.
+
+    `drafts`: whether drafts of its agents go with it; of a folder these are deeds of their own.
+    """
+    said = {"number": number, "seen": seen, "with": [list(each) for each in agents], "drafts": drafts, "instead_of": running(owner)}
+    return {"do": "publish", **_which(owner), **said}
+
+
+def rollback_deed(owner: Agent | Pipeline, number: int | None, release: str | None) -> Deed:
+    """To a version of an agent, or a release of a pipeline by its digest."""
+    return {"do": "rollback", **_which(owner), "number": number, "release": release, "instead_of": running(owner)}
+
+
+def reinstate_deed(owner: Agent | Pipeline) -> Deed:
+    return {"do": "reinstate", **_which(owner)}
+
+
+def _which(owner: Agent | Pipeline) -> dict[str, str]:
+    return {"kind": "agent" if isinstance(owner, Agent) else "pipeline", "name": owner.name}
+
+
+def running(owner: Agent | Pipeline) -> str | None:
+    """By digest: the version of an agent, or the release of a pipeline, that runs now."""
+    if isinstance(owner, Pipeline):
+        return None if owner.current_release is None else owner.current_release.digest
+    live = versions.published(owner)
+    return None if live is None else live.digest
+
+
+def policy_deed(draft: PolicyVersion, live: PolicyVersion | None) -> Deed:
+    instead_of = None if live is None else live.digest
+    return {"do": "policy", "name": draft.policy.name, "number": draft.number, "seen": draft.digest, "instead_of": instead_of}
+
+
+def permit_deed(team: Team, permissions: Sequence[str] | None, observe: bool | None) -> Deed:
+    """What each of its agents may, and whether they are only observed; None: that stays as it is."""
+    granted = None if permissions is None else list(permissions)
+    return {"do": "permit", "team": team.name, "permissions": granted, "observe": observe, "before": grants_digest(team)}
+
+
+def resume_deed(stop: Stop | None, scope: str, name: str, what: str) -> Deed:
+    """`what` is stopped, for people. No stop: an agent's, of before there were stops."""
+    return {"do": "resume", "stop": None if stop is None else str(stop.pk), "scope": scope, "name": name, "what": what}
+
+
+def grants_digest(team: Team) -> str:
+    return canonical.digest({"permissions": list(team.permissions), "observe": team.observe})
+
+
+def written_in(deeds: Iterable[Deed]) -> list[Version | PolicyVersion]:
+    """The versions that these would put in force: of a pipeline with the drafts of its agents that go with it."""
+    found: list[Version | PolicyVersion] = []
+    for deed in deeds:
+        if deed["do"] == "policy":
+            found += PolicyVersion.objects.filter(policy__name=deed["name"], number=deed["number"])
+        elif deed["do"] in ("publish", "rollback") and deed["number"] is not None:
+            named = Q(**{f"{deed['kind']}__name": deed["name"]}, number=deed["number"])
+            for name, number in deed.get("with", ()):
+                named |= Q(agent__name=name, number=number)
+            found += Version.objects.filter(named)
+    return found
+
+
+def authors_of(deeds: Iterable[Deed]) -> frozenset[str]:
+    """Who wrote them, or what they were made from, or had one in force; `person:NAME` each."""
+    return frozenset(who for each in publishers_of(written_in(deeds)).values() for who in each)
+
+
+# --- what people are shown ---------------------------------------------------------------------------------------------
+
+
+def items_of_preview(seen: Preview) -> Iterator[Item]:
+    """What is published, then each agent that runs with it in another version."""
+    model = Agent if seen.kind == "agent" else Pipeline
+    yield _item(f"{seen.kind}:{seen.name}", _team_of(model, seen.name), seen.from_version, seen.to_version, seen.fields, denied=seen.denied)
+    for pin in seen.pins:
+        yield _item(f"agent:{pin.name}", _team_of(Agent, pin.name), pin.running, pin.version, pin.fields, hidden=pin.hidden)
+
+
+def items_of_rollback(owner: Agent | Pipeline, target: Version, touched: Iterable[MadeRelease]) -> Iterator[Item]:
+    """The version that is gone back to, and each pipeline that would run something else."""
+    live = versions.published(owner)
+    fields = compare({} if live is None else live.spec, target.spec)
+    yield _item(owner.subject, owner.team.name, None if live is None else live.number, target.number, fields)
+    for made in touched:
+        if made.pipeline != owner.name:
+            moved = (FieldChange("release", made.instead_of, made.digest),)
+            yield _item(f"pipeline:{made.pipeline}", _team_of(Pipeline, made.pipeline), None, made.version, moved)
+
+
+def item_of_standing(owner: Agent | Pipeline) -> Item:
+    return _item(owner.subject, owner.team.name, None, None, (FieldChange("state", str(owner.state), "in use"),))
+
+
+def _team_of(model: type[Agent] | type[Pipeline], name: str) -> str:
+    return str(model._default_manager.values_list("team__name", flat=True).get(name=name))  # noqa: SLF001 - Django's way to a model's manager
+
+
+def item_of_policy(draft: PolicyVersion, live: PolicyVersion | None) -> Item:
+    fields = compare({} if live is None else live.spec, draft.spec)
+    return _item(f"policy:{draft.policy.name}", draft.policy.team.name, None if live is None else live.number, draft.number, fields)
+
+
+def item_of_grants(team: Team, permissions: Sequence[str] | None, observe: bool | None, denied: Iterable[str] = ()) -> Item:
+    before = {"permissions": list(team.permissions), "observe": team.observe}
+    after = {"permissions": permissions, "observe": observe}
+    moved = compare(before, before | {key: value for key, value in after.items() if value is not None})
+    return _item(team.subject, team.name, None, None, moved, denied=denied)
+
+
+def item_of_stop(subject: str, team: Team | None) -> Item:
+    """Why it was stopped is said where it is shown: reasons can be erased."""
+    return _item(subject, "" if team is None else team.name, None, None, ())
+
+
+def code_of(shown: Iterable[Item]) -> list[dict[str, Any]]:
+    """In which files the code differs, for what would run another: it is kept by its digest, so this is what it was as it was proposed."""
+    fields = {item["subject"]: [FieldChange(each["path"], each["old"], each["new"]) for each in item["fields"]] for item in shown}
+    agents = {name.removeprefix("agent:"): moved for name, moved in fields.items() if name.startswith("agent:")}
+    return [asdict(change) for change in code_changes(folders_of(agents.items()))]
+
+
+def once(items: Iterable[Item]) -> tuple[Item, ...]:
+    """Of what several deeds would do to one thing, what the first of them does."""
+    found: dict[str, Item] = {}
+    for item in items:
+        found.setdefault(item["subject"], item)
+    return tuple(found.values())
+
+
+def _item(
+    subject: str, team: str, old: int | None, new: int | None, fields: Iterable[FieldChange], *, hidden: bool = False, denied: Iterable[str] = ()
+) -> Item:
+    moved = [{"path": field.path, "old": field.old, "new": field.new} for field in fields]
+    whose = {"subject": subject, "team": team, "hidden": hidden, "denied": list(denied)}
+    return {**whose, "from_version": old, "to_version": new, "fields": moved}

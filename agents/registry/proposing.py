@@ -1,0 +1,196 @@
+"""Proposals as use-cases: what a team's policy asks people about before it is done is put down for them, and withdrawn. Each with its entry.
+
+Decides nothing and does nothing of what is proposed: `enacting` does, once approvals say so. Called by whoever publishes or lets go on,
+and by doors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from agents.errors import NotGranted, UnknownProposal
+from agents.models import Proposal, Team
+from agents.models.proposal import ProposalChange, ProposalKind, ProposalQuerySet, ProposalState
+from agents.spec.policies import Policy
+from audit import canonical, clock, outbox
+from audit.actors import Actor
+from audit.errors import Conflict, Deferred, OrchestraError
+from audit.visible import named, visible
+
+from . import verbs
+from .proposed import Deed, Item
+from .ruling import Asks
+from .writing import Turn, record_refusal, require_member
+
+ASK_AS: Final = "a person has to ask for it, with a token of theirs in ORCHESTRA_TOKEN or in the admin: whoever asks doesn't decide"
+TOPIC: Final = "agents.proposal"
+"""Of the outbox: what has become of a proposal."""
+_SELF: Final = Actor.system("proposals")
+MOST_OPEN: Final = 200
+"""Of one team: each is somebody's to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be put to people: the deeds, what they would change, and what is shown of them."""
+
+    kind: ProposalKind
+    asks: Asks
+    deeds: tuple[Deed, ...]
+    subjects: frozenset[str]
+    shown: tuple[Item, ...] = ()
+
+
+class Proposed(Deferred):
+    """Raised once the proposal is committed."""
+
+    def __init__(self, proposal: Proposal) -> None:
+        super().__init__(f"proposed, and not done yet: {Asks(proposal.team, proposal.governing).said}", proposal=str(proposal.pk))
+        self.proposal = proposal
+
+
+def put(turn: Turn, asked: Asked) -> Proposal:
+    """Put it to people. One that is open and proposes exactly this already is returned as it is; what changes one of the same things is withdrawn.
+
+    The inventory is held.
+    """
+    team, policy = asked.asks.team, asked.asks.policy
+    if turn.actor.kind != "person":
+        raise NotGranted(f"{policy.said} has people decide this, so {ASK_AS}", team=team.name)
+    if turn.actor.by is not None:
+        turn.actor.by.require_open(turn.now)
+    digest = digest_of(team, policy, asked.deeds, asked.shown)
+    standing = Proposal.objects.open(turn.now).filter(team=team, digest=digest).first()
+    if standing is not None:
+        return standing
+    for older in Proposal.objects.open(turn.now).filter(kind=asked.kind).about(asked.subjects):
+        end(turn, older, ProposalState.WITHDRAWN, why="something else was proposed in its place")
+    if Proposal.objects.open(turn.now).filter(team=team).count() >= MOST_OPEN:
+        raise Conflict(f"team '{team.name}' has {MOST_OPEN} proposals that are open, which is the most; withdraw one, or have it decided")
+    return _made(turn, asked, digest)
+
+
+def digest_of(team: Team, policy: Policy, deeds: Iterable[Deed], shown: Iterable[Item]) -> str:
+    """What a yes is bound to, what people see of it included: SHA-256 over RFC 8785."""
+    said = {"deeds": [dict(deed) for deed in deeds], "shown": [dict(item) for item in shown]}
+    return canonical.digest({"team": team.name, "policy": policy.as_record(), **said})
+
+
+def holds_together(proposal: Proposal) -> bool:
+    """Whether the row still says what its digest is of."""
+    return digest_of(proposal.team, proposal.governing, proposal.deeds, proposal.shown) == proposal.digest
+
+
+def _made(turn: Turn, asked: Asked, digest: str) -> Proposal:
+    team, policy = asked.asks.team, asked.asks.policy
+    values = {"kind": asked.kind, "team": team, "deeds": [dict(deed) for deed in asked.deeds], "digest": digest, "policy": policy.as_record()}
+    values |= {"shown": [dict(item) for item in asked.shown]}
+    values |= {"policy_name": policy.name, "policy_number": policy.number, "by": turn.by, "created_at": turn.now}
+    first = turn.now + timedelta(milliseconds=policy.stages[0].within_ms) / 2
+    made = Proposal.objects.create(**values, look_at=first, expires_at=turn.now + timedelta(milliseconds=policy.within_ms))
+    ProposalChange.objects.bulk_create(ProposalChange(proposal=made, subject=subject) for subject in sorted(asked.subjects))
+    facts = {"kind": str(asked.kind), "digest": digest, "policy": policy.name, "policy_version": policy.number, "changes": sorted(asked.subjects)}
+    turn.note(verbs.PROPOSAL_MADE, made.subject, team=team.name, facts=facts, openings={"deeds": values["deeds"]})
+    tell("requested", made, 0, turn.now)
+    return made
+
+
+def look_after(proposal: Proposal, *, now: datetime) -> None:
+    """Whoever is asked next is told, and half through a stage they are reminded: each once, whoever looks first."""
+    stage = proposal.stage_at(now)
+    still = Proposal.objects.filter(pk=proposal.pk, state=ProposalState.OPEN, look_at=proposal.look_at)
+    with transaction.atomic():
+        if stage > proposal.told_stage:
+            if still.update(told_stage=stage, look_at=proposal.remind_at(stage)):
+                turn = Turn(_SELF, now)
+                turn.note(verbs.PROPOSAL_ESCALATED, proposal.subject, team=proposal.team.name, facts={"stage": stage, "digest": proposal.digest})
+                turn.close()
+                tell("escalated", proposal, stage, now)
+        elif still.update(look_at=proposal.ends_at(stage)):
+            tell("reminder", proposal, stage, now)
+
+
+def tell(step: str, proposal: Proposal, stage: int, now: datetime) -> None:
+    """For whoever is to be told, once: who that is, and what they are told, is found out when it is sent."""
+    said = {"event": f"proposal.{step}", "proposal": str(proposal.pk), "stage": stage, "at": clock.to_text(now)}
+    outbox.put_all([(TOPIC, f"{said['event']}:{proposal.pk}:{stage}", said)], now=now)
+
+
+def withdraw(proposal: str, *, actor: Actor, now: datetime | None = None) -> Proposal:
+    """By whoever proposed it, or somebody who may change what the team owns. UnknownProposal, NotGranted, Conflict (it is open no more)."""
+    subject = named("proposal", proposal)
+    try:
+        with transaction.atomic(durable=True):
+            found = proposal_shown(proposal, actor=actor)
+            subject = found.subject
+            held, turn = Proposal.objects.select_for_update(of=("self",)).select_related("team").get(pk=found.pk), Turn(actor, now or clock.now())
+            if not may_withdraw(held, actor):
+                require_member(actor, held.team.name, "this proposal")
+            if actor.by is not None:
+                actor.by.require_open(turn.now)
+            require_open(held, turn.now)
+            end(turn, held, ProposalState.WITHDRAWN)
+            turn.close()
+    except OrchestraError as refusal:
+        problems, facts = [refusal.message], {"code": refusal.code, "asked": "withdraw"}
+        record_refusal(actor, subject, now=now, problems=problems, facts=facts, verb=verbs.PROPOSAL_REFUSED)
+        raise
+    return held
+
+
+def may_withdraw(proposal: Proposal, actor: Actor) -> bool:
+    """Whoever proposed it, and whoever may change what the team owns."""
+    return proposal.by == f"{actor.kind}:{actor.id}" or actor.may_change(proposal.team.name)
+
+
+def require_open(proposal: Proposal, now: datetime) -> None:
+    """Conflict tells what happened meanwhile."""
+    state = proposal.reads(now)
+    if state != ProposalState.OPEN:
+        why = f": {proposal.why}" if proposal.why else ""
+        raise Conflict(f"this proposal is {state} already{why}; there is nothing to be said of it any more")
+
+
+def end(turn: Turn, proposal: Proposal, state: ProposalState, *, why: str = "") -> None:
+    """Once. Conflict where somebody was quicker."""
+    moved = Proposal.objects.filter(pk=proposal.pk, state=ProposalState.OPEN).update(state=state, ended_at=turn.now, why=why)
+    if not moved:
+        raise Conflict("this proposal was ended by somebody else at this moment; look again")
+    proposal.state, proposal.ended_at, proposal.why = state, turn.now, why
+    facts = {"state": str(state), "digest": proposal.digest}
+    turn.note(verbs.PROPOSAL_ENDED, proposal.subject, team=proposal.team.name, facts=facts, openings={"why": why} if why else None)
+    tell("ended", proposal, proposal.stage_at(turn.now), turn.now)
+
+
+def proposals_visible_to(actor: Actor) -> ProposalQuerySet:
+    return Proposal.objects.visible_to(actor).select_related("team")
+
+
+def proposals_among(actor: Actor, also: Iterable[UUID], *, alone: bool) -> ProposalQuerySet:
+    """Those of the actor's teams and these; `alone`: only these."""
+    these = Q(pk__in=list(also))
+    every = Proposal.objects.select_related("team")
+    return every.filter(these) if alone else every.filter(these | Q(pk__in=Proposal.objects.visible_to(actor).values("pk")))
+
+
+def proposal_shown(proposal: str, *, actor: Actor) -> Proposal:
+    """UnknownProposal, also for one that the actor may not see."""
+    try:
+        return proposals_visible_to(actor).get(pk=UUID(proposal))
+    except (ValueError, Proposal.DoesNotExist):
+        raise UnknownProposal(f"there is no proposal '{visible(proposal, 60)}' that you may see; `manage.py proposals` lists them") from None
+
+
+def proposal_named(proposal: str) -> Proposal | None:
+    """Whoever may see it: for approvals, which know whom it is put to."""
+    try:
+        return Proposal.objects.select_related("team").filter(pk=UUID(proposal)).first()
+    except ValueError:
+        return None
