@@ -6,6 +6,9 @@ Knows nothing of the site.
 import sys
 from typing import Any
 
+control_socket_disable = True
+"""Nobody steers it by a socket, and that would lie in the home of whoever starts it."""
+
 
 def when_ready(server: Any) -> None:
     """The address as it is listened on, from then on: whoever opens it earlier is turned away by their browser."""

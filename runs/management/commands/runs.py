@@ -7,6 +7,7 @@ from django.core.management.base import CommandParser
 from rich.table import Table
 from rich.text import Text
 
+from agents import registry
 from audit.management.persons import PersonsCommand, none_seen
 from audit.management.typed import manage
 from audit.visible import visible
@@ -46,6 +47,8 @@ class Command(PersonsCommand):
         screen = Screen(options)
         with screen.refusals():
             actor = self.actor()
+            if options["pipeline"]:
+                registry.pipeline_named(options["pipeline"], actor)
             asked = {"pipeline": options["pipeline"], "word": options["outcome"], "cause": options["cause"]}
             found = recent(actor=actor, limit=options["limit"], children=options["all"], **asked)
         if screen.json:
