@@ -77,6 +77,9 @@ class Pool:
             result = Broken("crashed", f"the child interpreter did not start ({ended})")
         finally:
             burial = None if child is None else self._give_back(child, talk)
+        return await self._once_buried(burial, result)
+
+    async def _once_buried(self, burial: asyncio.Task[None] | None, result: Returned | Broken) -> Returned | Broken:
         if burial is not None:
             await asyncio.shield(burial)
         if self._closed:

@@ -99,9 +99,7 @@ def may(
         return May(agent, visible(verb, 80), visible(resource, 80), grants.DENY, None, *odd)
     asked = _asked(agent, of, verb, resource, args or {}, now or clock.now())
     decision = asked.decided(agent.permissions, agent.team)
-    why, change = layers.explained(decision, verb, resource)
-    if args is None and decision.rule is not None and decision.problem is not None:
-        change = "Ask again with the arguments of the call; if they don't say it either, mend the condition"
+    why, change = _explained(decision, verb, resource, with_arguments=args is not None)
     said = tuple(asked.each(agent.permissions, agent.team))
     effect, draft = decision.effect, _draft_of(asked)
     answer = May(agent, visible(verb, 80), resource, effect, decision.rule, why, change, layers=said, observed=decision.lacks)
@@ -109,17 +107,27 @@ def may(
     if behalf is not None:
         answer = replace(answer, layers=(*said, _of_person(behalf, lost)))
     if agent.state in (Standing.SUSPENDED, Standing.RETIRED):
-        why, change = _standing_still(agent, decision, why)
-        return _refused(answer, why, change)
+        return _refused(answer, *_standing_still(agent, decision, why))
     if behalf is not None and lost is not None:
-        to_do = f"Somebody who may {behalf.does} of team '{behalf.team}' starts it, or '{behalf.person}' is made one of them"
-        return _refused(answer, f"'{visible(behalf.person, 150)}' {lost}, and a run has no more rights than whoever started it", to_do)
+        return _refused(answer, *_without_rights(behalf, lost))
     draft = None if draft == effect else draft
     change = f"Publish the draft of '{name}': it makes this {draft}" if draft is not None else change
     room = None if decision.rule is None or effect == grants.DENY else asked.rooms.get((decision.holder, decision.rule))
     why = f"{why}; {room}" if room is not None else why
     source = None if decision.rule is None else decision.holder or source_of(agent, decision.rule)
     return replace(answer, why=_sentence(why), change=ended(change), draft=draft, source=source, room=room)
+
+
+def _explained(decision: grants.Decision, verb: str, resource: str, *, with_arguments: bool) -> tuple[str, str]:
+    why, change = layers.explained(decision, verb, resource)
+    if not with_arguments and decision.rule is not None and decision.problem is not None:
+        change = "Ask again with the arguments of the call; if they don't say it either, mend the condition"
+    return why, change
+
+
+def _without_rights(behalf: Behalf, lost: str) -> tuple[str, str]:
+    to_do = f"Somebody who may {behalf.does} of team '{behalf.team}' starts it, or '{behalf.person}' is made one of them"
+    return f"'{visible(behalf.person, 150)}' {lost}, and a run has no more rights than whoever started it", to_do
 
 
 def _refused(answer: May, why: str, change: str) -> May:
