@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Self
 
 from django.db import models
@@ -58,6 +60,11 @@ class ProposalQuerySet(models.QuerySet["Proposal"]):
         """Whose policy is another one by now, or in force no more."""
         same = PolicyVersion.objects.filter(policy__name=OuterRef("policy_name"), number=OuterRef("policy_number"), state=VersionState.PUBLISHED)
         return self.filter(~Exists(same))
+
+    def under(self, policies: Iterable[Policy]) -> Self:
+        """Those that are asked under one of these."""
+        asked = [Q(policy_name=each.name, policy_number=each.number) for each in policies]
+        return self.filter(reduce(or_, asked)) if asked else self.none()
 
     def about(self, subjects: Iterable[str]) -> Self:
         """Those that would change one of these."""

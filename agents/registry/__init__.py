@@ -40,7 +40,7 @@ from .permitting import Permitted, permit
 from .policies import policies_in_force, policies_named, policy_numbers, policy_publishers_of, policy_shown
 from .pricing import Priced, set_price, update_prices
 from .proposed import authors_of, code_of
-from .proposing import Proposed, look_after, may_withdraw, proposal_named, proposal_shown, proposals_among, proposals_visible_to, withdraw
+from .proposing import Proposed, look_after, may_withdraw, proposal_named, proposal_shown, proposals_visible_to, withdraw
 from .publishing import preview, publish
 from .registered import unregistered_in_force
 from .releases import nearest, pipeline_named, pipeline_to_run, release_for, release_of
@@ -147,7 +147,6 @@ __all__ = [
     "proposal_held",
     "proposal_named",
     "proposal_shown",
-    "proposals_among",
     "proposals_visible_to",
     "publish",
     "publishers_of",

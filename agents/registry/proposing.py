@@ -169,15 +169,12 @@ def end(turn: Turn, proposal: Proposal, state: ProposalState, *, why: str = "") 
     tell("ended", proposal, proposal.stage_at(turn.now), turn.now)
 
 
-def proposals_visible_to(actor: Actor) -> ProposalQuerySet:
-    return Proposal.objects.visible_to(actor).select_related("team")
-
-
-def proposals_among(actor: Actor, also: Iterable[UUID], *, alone: bool) -> ProposalQuerySet:
-    """Those of the actor's teams and these; `alone`: only these."""
-    these = Q(pk__in=list(also))
-    every = Proposal.objects.select_related("team")
-    return every.filter(these) if alone else every.filter(these | Q(pk__in=Proposal.objects.visible_to(actor).values("pk")))
+def proposals_visible_to(actor: Actor, *, also: ProposalQuerySet | None = None) -> ProposalQuerySet:
+    """Those of the actor's teams, and these."""
+    every, seen = Proposal.objects.select_related("team"), Proposal.objects.visible_to(actor)
+    if actor.sees_everything or also is None:
+        return every.visible_to(actor)
+    return every.filter(Q(pk__in=seen.values("pk")) | Q(pk__in=also.values("pk")))
 
 
 def proposal_shown(proposal: str, *, actor: Actor) -> Proposal:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from django.db import transaction
@@ -16,6 +17,7 @@ from django.db import transaction
 from agents import registry
 from agents.errors import UnknownProposal
 from agents.models import Proposal, ProposalKind, ProposalQuerySet, ProposalState
+from agents.spec.policies import Policy
 from approvals import rules
 from approvals.errors import AlreadyDecided, BadDecision, ChangedSince, NotYours, Voided
 from approvals.models import PROPOSAL_DECIDED, PROPOSAL_REFUSED, ProposalDecision
@@ -43,7 +45,7 @@ _SELF: Final = Actor.system("approvals")
 def find(proposal: str, *, actor: Actor) -> Proposal:
     """Also one that is put to somebody whose team it isn't, and one that is over. UnknownProposal."""
     found = registry.proposal_named(proposal)
-    if found is not None and (actor.sees_everything or found.team.name in actor.sees or _is_put_to(found, inbox.person_of(actor))):
+    if found is not None and (actor.sees_everything or found.team.name in actor.sees or _asks(found.governing, inbox.person_of(actor))):
         return found
     return registry.proposal_shown(proposal, actor=actor)
 
@@ -54,10 +56,13 @@ def is_one(proposal: str) -> bool:
 
 
 def wanted(*, actor: Actor, state: str | None = None, mine: bool = False, team: str | None = None) -> ProposalQuerySet:
-    """Those that the actor sees, those that are put to them among them; `state`: open or ended. Not evaluated yet, in no order."""
-    now, seen = clock.now(), registry.proposals_visible_to(actor)
-    if mine or not actor.sees_everything:
-        seen = registry.proposals_among(actor, [each.pk for each in _put_to(actor, now, mine=mine)], alone=mine)
+    """Those that the actor sees, open ones that are put to them among them; `state`: open or ended. `mine`: only what they may decide at this
+    moment. Not evaluated yet, in no order."""
+    now = clock.now()
+    if mine:
+        seen = Proposal.objects.select_related("team").filter(pk__in=[each.pk for each in islice(_decidable(actor, now), MOST)])
+    else:
+        seen = registry.proposals_visible_to(actor, also=_put_to(actor, now))
     if state is not None:
         seen = seen.open(now) if state == inbox.OPEN else seen.over(now)
     return seen if team is None else seen.filter(team__name=team)
@@ -65,17 +70,24 @@ def wanted(*, actor: Actor, state: str | None = None, mine: bool = False, team: 
 
 def waiting_for(actor: Actor, *, most: int) -> list[Proposal]:
     """What this person may decide now, the oldest first."""
-    return list(wanted(actor=actor, mine=True).order_by("created_at", "id")[:most])
+    return list(islice(_decidable(actor, clock.now()), most))
 
 
-def _put_to(actor: Actor, now: datetime, *, mine: bool) -> list[Proposal]:
-    """Of what is open, what some stage asks this person; `mine`: what they may decide at this moment."""
-    person = inbox.person_of(actor)
+def _put_to(actor: Actor, now: datetime) -> ProposalQuerySet:
+    """Of what is open, what some stage asks this person, or somebody whom they stand in for: many are asked under few policies."""
+    person, every = inbox.person_of(actor), Proposal.objects.open(now)
     if person is None:
-        return []
-    every = Proposal.objects.open(now).defer("shown").select_related("team").prefetch_related("decisions")
-    put = [each for each in every if _is_put_to(each, person)]
-    return [each for each in put if not isinstance(_seat(each, said_of(each), actor, person, now), str)] if mine else put
+        return every.none()
+    in_force = registry.policies_in_force(every.order_by().values_list("policy_name", flat=True).distinct())
+    return every.under(each for each in in_force.values() if _asks(each, person))
+
+
+def _decidable(actor: Actor, now: datetime) -> Iterator[Proposal]:
+    """The oldest first; judged as they are taken."""
+    person = inbox.person_of(actor)
+    for each in _put_to(actor, now).select_related("team").prefetch_related("decisions").order_by("created_at", "id"):
+        if not isinstance(_seat(each, said_of(each), actor, person, now), str):
+            yield each
 
 
 def seat_now(proposal: Proposal, *, actor: Actor, now: datetime) -> Person | str:
@@ -109,9 +121,9 @@ def _seat(proposal: Proposal, said: Sequence[Said], actor: Actor, person: Person
     return rules.seat_of(person, proposal.governing, proposal.stage_at(now), parts_of(proposal), said)
 
 
-def _is_put_to(proposal: Proposal, person: Person | None) -> bool:
+def _asks(policy: Policy, person: Person | None) -> bool:
     seats = () if person is None else (person, *person.stands_in_for)
-    return any(rules.may_speak(seat, stage) for stage in proposal.governing.stages for seat in seats)
+    return any(rules.may_speak(seat, stage) for stage in policy.stages for seat in seats)
 
 
 # --- deciding ----------------------------------------------------------------------------------------------------------
