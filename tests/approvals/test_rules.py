@@ -1,15 +1,19 @@
 """The rules of deciding, over organisations that nobody thought of: who had a part never decides, and silence never approves."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from agents.spec.policies import Policy, Stage
 from approvals import rules
 from approvals.rules import APPROVED, DECLINED, Parts, Person, Said
 from approvals.services.proposals import RULES as OF_PROPOSALS
+from tests.simulation.mutating import Edit, Mutant, mutated
 
 PEOPLE = ("ann", "ben", "cleo", "dan", "eve", "fay")
 TEAMS = ("red", "green", "blue")
@@ -32,6 +36,8 @@ covers = st.frozensets(st.tuples(st.sampled_from(PEOPLE), st.sampled_from(PEOPLE
 """Whoever stands in, and for whom."""
 accounts = st.fixed_dictionaries({name: st.integers(0, 5) for name in PEOPLE})
 """Accounts of one number are one person's."""
+unshrunk = settings(phases=[Phase.explicit, Phase.generate])
+"""A mutant is only to be noticed."""
 histories = st.lists(st.builds(Said, st.sampled_from(PEOPLE), st.sampled_from([APPROVED, DECLINED]), st.integers(0, 2)), max_size=6)
 
 
@@ -55,6 +61,7 @@ def had_a_part(name: str, of: Parts) -> bool:
     return any(f"person:{name}" in getattr(of, rule) for rule, _ in of.rules)
 
 
+@unshrunk
 @given(policies, organisations, parts, histories, st.data())
 def test_whoever_had_a_part_or_is_not_asked_or_has_spoken_never_decides_and_everybody_else_may(
     policy: Policy, organisation: dict[str, frozenset[str]], had: Parts, said: list[Said], data: st.DataObject
@@ -67,6 +74,7 @@ def test_whoever_had_a_part_or_is_not_asked_or_has_spoken_never_decides_and_ever
         assert (rules.hindrance(Person(name, teams), policy, stage, had, said) is None) == may
 
 
+@unshrunk
 @given(policies, organisations, covers, accounts, parts, st.data())
 def test_played_to_its_end_nothing_is_approved_by_fewer_than_asked_or_by_anybody_who_had_a_part(
     policy: Policy, organisation: dict[str, frozenset[str]], covered: frozenset[tuple[str, str]], whose: dict[str, int], had: Parts,
@@ -118,6 +126,12 @@ def test_whoever_stands_in_has_the_say_of_the_person_away_and_nobody_has_it_twic
     assert rules.outcome(ONE, 0, had) == APPROVED
 
 
+def test_what_was_said_in_a_stage_counts_in_no_other() -> None:
+    two = Policy("p", 1, "red", (*ONE.stages, *ONE.stages))
+    for decision in (APPROVED, DECLINED):
+        assert rules.outcome(two, 1, [Said("ann", decision, 0)]) is None
+
+
 def test_cover_cant_be_used_to_approve_ones_own() -> None:
     started = Parts(started=frozenset({"person:ann"}))
     assert rules.hindrance(BEN, ONE, 0, started, []) == "you stand in for ann, who can't decide it either: they started the run that asks for it"
@@ -162,3 +176,51 @@ def test_each_rule_of_separation_has_its_own_sentence() -> None:
     for rule, sentence in rules.RULES:
         assert rules.part_of(Person("ann", frozenset()), Parts(**{rule: frozenset({"person:ann"})})) == sentence
     assert {rule for rule, _ in rules.RULES} == {field.name for field in fields(Parts)} - {"rules"}
+
+
+# --- mutants ---------------------------------------------------------------------------------------------------------
+
+ALONE = test_whoever_had_a_part_or_is_not_asked_or_has_spoken_never_decides_and_everybody_else_may
+PLAYED = test_played_to_its_end_nothing_is_approved_by_fewer_than_asked_or_by_anybody_who_had_a_part
+STANDS_IN, ACCOUNTS, OF_BEFORE = (
+    test_whoever_stands_in_has_the_say_of_the_person_away_and_nobody_has_it_twice,
+    test_what_somebody_did_with_one_account_they_dont_approve_with_another,
+    test_what_was_said_in_a_stage_counts_in_no_other,
+)
+PART, HAD, HERE = (
+    '    if part is not None:\n        return f"{part}, so',
+    '    if had is not None:\n        return f"{stead}',
+    "if each.stage == stage]\n    against",
+)
+SPOKE, STEAD, ENOUGH = (
+    "any(each.person in names and each.stage == stage for each in said)",
+    "return None if had is None else f",
+    "len(_alike(here)) >= policy.stages[stage].required",
+)
+
+
+def _one(name: str, old: str, new: str, *noticed_by: Callable[[], None]) -> Any:
+    return pytest.param(Mutant(name, (Edit("approvals.rules", old, new),)), noticed_by, id=name)
+
+
+MUTANTS = (
+    _one("let whoever had a part decide", PART, PART.replace("part is not None", "False"), ALONE, PLAYED),
+    _one("look at the first rule only", "for rule, said in parts.rules if", "for rule, said in parts.rules[:1] if", ALONE, PLAYED),
+    _one("let their other account decide", 'f"person:{name}" for name in person.names}', 'f"person:{person.name}"}', PLAYED, ACCOUNTS),
+    _one("let somebody speak twice", SPOKE, "False", ACCOUNTS),
+    _one("let each account speak", SPOKE, SPOKE.replace("in names", "== person.name"), ACCOUNTS),
+    _one("let anybody of a team speak", "bool(person.teams & set(stage.teams))", "bool(person.teams)", ALONE, PLAYED),
+    _one("let a deputy say it again", HAD, HAD.replace("had is not None", "False"), PLAYED, STANDS_IN),
+    _one("let the one who was away say it again", STEAD, STEAD.replace("had is None", "True"), STANDS_IN),
+    _one("let a deputy approve what the other had a part in", "    part = part_of(seat, parts)\n", "    part = None\n", PLAYED),
+    _one("let one yes do", ENOUGH, ENOUGH.replace("policy.stages[stage].required", "1"), PLAYED),
+    _one("count a yes of before", HERE, HERE.replace("if each.stage == stage", ""), OF_BEFORE),
+    _one("pass over a no", "    if against is not None:\n", "    if False:\n", PLAYED),
+)
+
+
+@pytest.mark.parametrize(("mutant", "noticed_by"), MUTANTS)
+def test_a_mutant_is_noticed(mutant: Mutant, noticed_by: tuple[Callable[[], None], ...]) -> None:
+    for holds in noticed_by:
+        with mutated(mutant), pytest.raises((AssertionError, BaseExceptionGroup)):
+            holds()
