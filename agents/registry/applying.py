@@ -27,6 +27,7 @@ from .keeping import keep_accountable
 from .locking import inventory_held
 from .owners import retired
 from .preparing import Prepared, prepare
+from .proposed import Move, moves_of
 from .proposing import put
 from .registered import unregistered
 from .ruling import Asks, Ruling, done_or_asked, refuse_rules_not_in_force
@@ -113,14 +114,16 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> list[Folders
 def _published_or_asked(turn: Turn, applied: Applied, prepared: Prepared) -> list[Folders]:
     """Published; where people decide that, stored as drafts, and what publishing was tried to come to is put to them as one proposal."""
     tried = replace(applied, changes=[], releases=[], hints=[])
-    done = done_or_asked(turn, Ruling.now(), lambda trial: _write_all(trial, tried, prepared))
+    moves = list[Move]()
+    look = lambda trial: moves.extend(moves_of(trial.released))  # noqa: E731 - what a line does
+    done = done_or_asked(turn, Ruling.now(), lambda trial: _write_all(trial, tried, prepared), look=look)
     applied.hints += tried.hints
     if not isinstance(done, Asks):
         applied.changes, applied.releases = tried.changes, tried.releases
         return done
     applied.publish = False
     folders = _write_all(turn, applied, prepared)
-    asked = asking.asked_of(prepared, tried, done, turn.actor)
+    asked = asking.asked_of(prepared, tried, moves, done, turn.actor)
     if asked.deeds:
         applied.asks = done.said
         applied.hints.append(f"{len(asked.deeds)} change{'s are' if len(asked.deeds) > 1 else ' is'} proposed: {done.said}")

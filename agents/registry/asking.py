@@ -5,14 +5,14 @@ Looks at the drafts that were stored and at what publishing was tried to come to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from agents.models import Pipeline, PolicyVersion, ProposalKind, Team, Version, VersionState
 from audit.actors import Actor
 
 from .changes import Applied
 from .preparing import Prepared
-from .proposed import Deed, Item, item_of_grants, item_of_policy, items_of_preview, once, permit_deed, policy_deed, publish_deed
+from .proposed import Deed, Item, Move, item_of_grants, item_of_policy, items_of_preview, once, permit_deed, policy_deed, publish_deed
 from .proposing import Asked
 from .publishing import only_of, previewed
 from .ruling import Asks
@@ -21,10 +21,10 @@ Step = tuple[str, Deed, list[Item]]
 """Of what, what is done, and what is shown of it."""
 
 
-def asked_of(prepared: Prepared, tried: Applied, asks: Asks, actor: Actor) -> Asked:
-    """Nothing to be done: no deeds."""
+def asked_of(prepared: Prepared, tried: Applied, moves: Sequence[Move], asks: Asks, actor: Actor) -> Asked:
+    """`moves`: what pipelines would run by it. Nothing to be done: no deeds."""
     told, drafts = only_of(asks.team), _drafts(prepared)
-    steps = [*_permits(prepared, tried, told), *_policies(prepared), *_agents(drafts, actor, told), *_pipelines(tried, drafts, actor, told)]
+    steps = [*_permits(prepared, tried, told), *_policies(prepared), *_agents(drafts, actor, told), *_pipelines(moves)]
     subjects = frozenset(subject for subject, _, _ in steps)
     shown = once(item for _, _, items in steps for item in items)
     return Asked(ProposalKind.PUBLISH, asks, tuple(deed for _, deed, _ in steps), subjects, shown)
@@ -63,10 +63,8 @@ def _agents(drafts: Mapping[str, Version], actor: Actor, told: Actor) -> Iterato
         yield agent.subject, publish_deed(agent, version.number, version.digest), list(items_of_preview(previewed(agent, version, actor, told=told)))
 
 
-def _pipelines(tried: Applied, drafts: Mapping[str, Version], actor: Actor, told: Actor) -> Iterator[Step]:
+def _pipelines(moves: Iterable[Move]) -> Iterator[Step]:
     """Those that would run something else, each after those that it runs: in the order in which they were tried. No drafts but the folder's."""
-    for made in tried.releases:
-        pipeline = Pipeline.objects.select_related("team", "current_release").get(name=made.pipeline)
-        target = Version.objects.of(pipeline).get(number=made.version)
-        seen = previewed(pipeline, target, actor, told=told, instead=drafts)
-        yield pipeline.subject, publish_deed(pipeline, made.version, made.digest, drafts=False), list(items_of_preview(seen))
+    for move in moves:
+        pipeline = Pipeline.objects.select_related("team", "current_release").get(name=move.pipeline)
+        yield pipeline.subject, publish_deed(pipeline, move.version, move.digest, move.brings, drafts=False), list(move.items)

@@ -23,7 +23,7 @@ from .acting import actor_of_person
 from .enforcing import observe_team, permit_team
 from .locking import inventory_held
 from .owners import owner_named, require_in_use
-from .proposed import Deed, grants_digest, running
+from .proposed import Deed, ends_of, grants_digest, running
 from .proposing import end, holds_together
 from .ruling import Ruling
 from .writing import Turn, require_member
@@ -83,7 +83,10 @@ def _publish(turn: Turn, deed: Deed) -> None:
 
 
 def _rollback(turn: Turn, deed: Deed) -> None:
+    before = len(turn.released)
     rollbacks.carry_out(turn, _as_it_was(turn, deed), deed["number"] if deed["release"] is None else None, deed["release"])
+    if [list(each) for each in ends_of(turn.released[before:])] != deed["touches"]:
+        raise Conflict("pipelines would not run by it what they would have when this was proposed")
 
 
 def _as_it_was(turn: Turn, deed: Deed) -> Agent | Pipeline:

@@ -6,7 +6,9 @@ Says nothing of who decides. Used by whoever proposes (`proposing`), shows and e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db.models import Q
@@ -18,6 +20,7 @@ from . import versions
 from .changes import FieldChange, MadeRelease, Preview, compare
 from .deeds import publishers_of
 from .diffs import code_changes, folders_of
+from .manifests import Brought, agents_between, brought, fields_between, manifest_of
 
 Deed = Mapping[str, Any]
 """One thing to be done: {"do", …}, with what has to be so for it. `enacting` knows them."""
@@ -26,18 +29,29 @@ Item = Mapping[str, Any]
 it is, which is who may see the rest; `hidden`: not even whoever proposed it may."""
 
 
-def publish_deed(owner: Agent | Pipeline, number: int, seen: str, agents: Iterable[tuple[str, int]] = (), *, drafts: bool = True) -> Deed:
-    """`seen`: the digest of the version, or of the release that comes of it; `instead_of`: as `running`; `with`: the drafts of agents with it.
+def publish_deed(owner: Agent | Pipeline, number: int, seen: str, brings: Iterable[Brought] = (), *, drafts: bool = True) -> Deed:
+    """`seen`: the digest of the version, or of the release that comes of it; `instead_of`: as `running`; `with`: what else comes to run.
 
     `drafts`: whether drafts of its agents go with it; of a folder these are deeds of their own.
     """
-    said = {"number": number, "seen": seen, "with": [list(each) for each in agents], "drafts": drafts, "instead_of": running(owner)}
+    said = {"number": number, "seen": seen, "with": _listed(brings), "drafts": drafts, "instead_of": running(owner)}
     return {"do": "publish", **_which(owner), **said}
 
 
-def rollback_deed(owner: Agent | Pipeline, number: int | None, release: str | None) -> Deed:
-    """To a version of an agent, or a release of a pipeline by its digest."""
-    return {"do": "rollback", **_which(owner), "number": number, "release": release, "instead_of": running(owner)}
+def rollback_deed(owner: Agent | Pipeline, number: int | None, release: str | None, moves: Sequence[Move]) -> Deed:
+    """To a version of an agent, or a release of a pipeline by its digest. `touches`: what each pipeline runs before and after it."""
+    said = {"number": number, "release": release, "with": _listed(one for move in moves for one in move.brings)}
+    return {
+        "do": "rollback",
+        **_which(owner),
+        **said,
+        "instead_of": running(owner),
+        "touches": [[move.pipeline, move.instead_of, move.digest] for move in moves],
+    }
+
+
+def _listed(brings: Iterable[Brought]) -> list[list[str | int]]:
+    return [list(each) for each in sorted(set(brings))]
 
 
 def reinstate_deed(owner: Agent | Pipeline) -> Deed:
@@ -77,16 +91,14 @@ def grants_digest(team: Team) -> str:
 
 
 def written_in(deeds: Iterable[Deed]) -> list[Version | PolicyVersion]:
-    """The versions that these would put in force: of a pipeline with the drafts of its agents that go with it."""
+    """The versions that would come to run by these, also in pipelines that one of them runs."""
     found: list[Version | PolicyVersion] = []
     for deed in deeds:
         if deed["do"] == "policy":
             found += PolicyVersion.objects.filter(policy__name=deed["name"], number=deed["number"])
-        elif deed["do"] in ("publish", "rollback") and deed["number"] is not None:
-            named = Q(**{f"{deed['kind']}__name": deed["name"]}, number=deed["number"])
-            for name, number in deed.get("with", ()):
-                named |= Q(agent__name=name, number=number)
-            found += Version.objects.filter(named)
+        elif deed["do"] in ("publish", "rollback"):
+            brought = [(deed["kind"], deed["name"], deed["number"]), *deed["with"]]
+            found += Version.objects.filter(reduce(or_, (Q(**{f"{kind}__name": name}, number=number) for kind, name, number in brought)))
     return found
 
 
@@ -106,15 +118,56 @@ def items_of_preview(seen: Preview) -> Iterator[Item]:
         yield _item(f"agent:{pin.name}", _team_of(Agent, pin.name), pin.running, pin.version, pin.fields, hidden=pin.hidden)
 
 
-def items_of_rollback(owner: Agent | Pipeline, target: Version, touched: Iterable[MadeRelease]) -> Iterator[Item]:
-    """The version that is gone back to, and each pipeline that would run something else."""
-    live = versions.published(owner)
-    fields = compare({} if live is None else live.spec, target.spec)
-    yield _item(owner.subject, owner.team.name, None if live is None else live.number, target.number, fields)
-    for made in touched:
-        if made.pipeline != owner.name:
-            moved = (FieldChange("release", made.instead_of, made.digest),)
-            yield _item(f"pipeline:{made.pipeline}", _team_of(Pipeline, made.pipeline), None, made.version, moved)
+def items_of_rollback(owner: Agent | Pipeline, target: Version, moves: Iterable[Move]) -> Iterator[Item]:
+    """The version of an agent that is gone back to; and what each pipeline would run by it."""
+    if isinstance(owner, Agent):
+        live = versions.published(owner)
+        fields = compare({} if live is None else live.spec, target.spec)
+        yield _item(owner.subject, owner.team.name, None if live is None else live.number, target.number, fields)
+    for move in moves:
+        yield from move.items
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What one pipeline would run instead: the release of which version, by its digest, and until then another one, or none."""
+
+    pipeline: str
+    instead_of: str | None
+    digest: str
+    version: int
+    items: tuple[Item, ...]
+    brings: tuple[Brought, ...]
+
+
+def moves_of(made: Iterable[MadeRelease]) -> list[Move]:
+    """In the transaction that made these releases, which may be taken back."""
+    moves = []
+    for name, old, new in ends_of(made):
+        before, after = manifest_of(old), manifest_of(new)
+        items, brings = tuple(_items_between(name, old, new)), tuple(brought(before, after))
+        moves.append(Move(name, old, new, after["pipeline"]["version"], items, brings))
+    return moves
+
+
+def ends_of(made: Iterable[MadeRelease]) -> list[tuple[str, str | None, str]]:
+    """Of each pipeline what ran before the first of them, and what runs after the last; in the order of the last."""
+    ends: dict[str, tuple[str, str | None, str]] = {}
+    for one in made:
+        _, first, _ = ends.pop(one.pipeline, (one.pipeline, one.instead_of, one.digest))
+        ends[one.pipeline] = (one.pipeline, first, one.digest)
+    return list(ends.values())
+
+
+def _items_between(pipeline: str, old: str | None, new: str) -> Iterator[Item]:
+    before, after = manifest_of(old), manifest_of(new)
+    was, now = before["pipeline"]["version"], after["pipeline"]["version"]
+    fields = (*fields_between(before, after), *((FieldChange("release", old, new),) if was == now else ()))
+    yield _item(f"pipeline:{pipeline}", _team_of(Pipeline, pipeline), was, now, fields)
+    for name in agents_between(before, after):
+        ran, runs = before["agents"].get(name), after["agents"][name]
+        moved = compare({} if ran is None else ran["spec"], runs["spec"])
+        yield _item(f"agent:{name}", _team_of(Agent, name), None if ran is None else ran["version"], runs["version"], moved)
 
 
 def item_of_standing(owner: Agent | Pipeline) -> Item:
@@ -144,16 +197,16 @@ def item_of_stop(subject: str, team: Team | None) -> Item:
 
 def code_of(shown: Iterable[Item]) -> list[dict[str, Any]]:
     """In which files the code differs, for what would run another: it is kept by its digest, so this is what it was as it was proposed."""
-    fields = {item["subject"]: [FieldChange(each["path"], each["old"], each["new"]) for each in item["fields"]] for item in shown}
-    agents = {name.removeprefix("agent:"): moved for name, moved in fields.items() if name.startswith("agent:")}
-    return [asdict(change) for change in code_changes(folders_of(agents.items()))]
+    agents = [(item["subject"].removeprefix("agent:"), item["fields"]) for item in shown if item["subject"].startswith("agent:")]
+    moved = [(name, [FieldChange(each["path"], each["old"], each["new"]) for each in fields]) for name, fields in agents]
+    return [asdict(change) for change in code_changes(folders_of(moved))]
 
 
 def once(items: Iterable[Item]) -> tuple[Item, ...]:
-    """Of what several deeds would do to one thing, what the first of them does."""
-    found: dict[str, Item] = {}
+    """Of what several deeds would do to one thing, each once: until then two pipelines may run two versions of an agent."""
+    found: dict[tuple[Any, ...], Item] = {}
     for item in items:
-        found.setdefault(item["subject"], item)
+        found.setdefault((item["subject"], item["from_version"], item["to_version"]), item)
     return tuple(found.values())
 
 

@@ -5,10 +5,9 @@ The same rules as for `apply --publish`, from rows instead of files. Called by t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from agents.errors import NoSuchVersion, NotPublishable
 from agents.models import Agent, Pipeline, ProposalKind, Team, Version, VersionState
@@ -19,10 +18,11 @@ from audit.errors import Conflict, OrchestraError
 from audit.visible import named
 
 from . import releases, versions, withdrawing
-from .changes import FieldChange, Pin, Preview, Published, compare
+from .changes import Pin, Preview, Published, compare
 from .composing import Composition, compose, refusals, shown, users_of
 from .diffs import code_changes, folders_of
 from .locking import inventory_held
+from .manifests import NOTHING, Brought, Manifest, agents_between, brought, fields_between
 from .owners import owner_named, owner_of_kind, require_in_use
 from .proposed import items_of_preview, once, publish_deed
 from .proposing import Asked, Proposed, put
@@ -79,13 +79,17 @@ def _asked(actor: Actor, name: str, number: int, asks: Asks) -> Asked:
     """Of what was tried and taken back, from rows as they are."""
     owner = owner_named(name, actor)
     target = target_of(owner, number)
-    seen, agents = target.digest, list[tuple[str, int]]()
+    seen, brings, subjects = target.digest, list[Brought](), {owner.subject}
     if isinstance(owner, Pipeline):
         composition = compose(target, actor=actor, drafts=True)
-        seen, agents = composition.digest(), [(draft.owner.name, draft.number) for draft in _drafts(composition)]
-    subjects = frozenset({owner.subject, *(f"agent:{agent}" for agent, _ in agents)})
+        seen, brings = composition.digest(), list(brought(running_now(owner), composition.manifest()))
+        subjects |= {f"agent:{draft.owner.name}" for draft in _drafts(composition)}
     shown = once(items_of_preview(previewed(owner, target, actor, told=only_of(asks.team))))
-    return Asked(ProposalKind.PUBLISH, asks, (publish_deed(owner, target.number, seen, agents),), subjects, shown)
+    return Asked(ProposalKind.PUBLISH, asks, (publish_deed(owner, target.number, seen, brings),), frozenset(subjects), shown)
+
+
+def running_now(pipeline: Pipeline) -> Manifest:
+    return NOTHING if pipeline.current_release is None else pipeline.current_release.manifest
 
 
 def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
@@ -96,12 +100,10 @@ def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
     return previewed(owner, target, actor)
 
 
-def previewed(
-    owner: Agent | Pipeline, target: Version, actor: Actor, *, told: Actor | None = None, instead: Mapping[str, Version] | None = None
-) -> Preview:
-    """`told`: who is to be told what would be refused, by default the actor. `instead`: with exactly these drafts of a pipeline's agents."""
+def previewed(owner: Agent | Pipeline, target: Version, actor: Actor, *, told: Actor | None = None) -> Preview:
+    """`told`: who is to be told what would be refused, by default the actor."""
     if isinstance(owner, Pipeline):
-        return _previewed_pipeline(owner, target, compose(target, actor=actor, drafts=instead is None, instead=instead), actor, told or actor)
+        return _previewed_pipeline(owner, target, compose(target, actor=actor, drafts=True), actor, told or actor)
     return _previewed_agent(owner, target, told or actor)
 
 
@@ -154,15 +156,15 @@ def _asked_of(teams: Iterable[Team]) -> tuple[str | None, tuple[Problem, ...]]:
 
 def _previewed_pipeline(pipeline: Pipeline, target: Version, composition: Composition, actor: Actor, told: Actor) -> Preview:
     current = pipeline.current_release
-    running = {"pipeline": {"version": None, "spec": {}}, "agents": {}} if current is None else current.manifest
-    pins = tuple(_pins(composition, running["agents"], actor))
+    running = running_now(pipeline)
+    pins = tuple(_pins(composition, running, actor))
     asked, unasked = _asked_of((pipeline.team, *(draft.owner.team for draft in _drafts(composition))))
     return Preview(
         kind="pipeline",
         name=pipeline.name,
         from_version=running["pipeline"]["version"],
         to_version=target.number,
-        fields=(*compare(running["pipeline"]["spec"], target.spec), *_pinned_beside(running, composition)),
+        fields=fields_between(running, composition.manifest()),
         pins=pins,
         problems=(*refusals(composition), *unasked),
         unchanged=current is not None and composition.digest() == current.digest,
@@ -173,20 +175,10 @@ def _previewed_pipeline(pipeline: Pipeline, target: Version, composition: Compos
     )
 
 
-def _pinned_beside(running: Mapping[str, Any], composition: Composition) -> tuple[FieldChange, ...]:
-    """What models its aliases stand for, and which releases of other pipelines it runs."""
-    before = {"models": running.get("aliases"), "pipelines": running.get("pipelines")}
-    after = {"models": dict(composition.aliases), "pipelines": dict(composition.pipelines)}
-    old, new = ({key: value for key, value in each.items() if value} for each in (before, after))
-    return compare(old, new)
-
-
-def _pins(composition: Composition, running: Mapping[str, Any], actor: Actor) -> Iterator[Pin]:
+def _pins(composition: Composition, running: Manifest, actor: Actor) -> Iterator[Pin]:
     """The agents whose version would be another one; of those that are not shown to this person only the numbers."""
-    for name, version in sorted(composition.agents.items()):
-        now = running.get(name)
-        if now is not None and now["digest"] == version.digest:
-            continue
+    for name in agents_between(running, composition.manifest()):
+        now, version = running["agents"].get(name), composition.agents[name]
         hidden = not (actor.sees_everything or version.owner.team.name in actor.sees)
         fields = () if hidden else compare({} if now is None else now["spec"], version.spec)
         yield Pin(name, None if now is None else now["version"], version.number, fields, hidden)

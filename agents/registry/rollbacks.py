@@ -25,7 +25,7 @@ from .changes import MadeRelease, RolledBack
 from .composing import compose, refusals, shown, users_of
 from .locking import inventory_held
 from .owners import owner_named, owner_of_kind, require_in_use
-from .proposed import items_of_rollback, once, rollback_deed
+from .proposed import Move, items_of_rollback, moves_of, once, rollback_deed
 from .proposing import Asked, Proposed, put
 from .ruling import Asks, Ruling, done_or_asked
 from .writing import Turn, record_refusal, require_member
@@ -56,9 +56,10 @@ def rollback(
             subject = owner.subject
             require_member(actor, owner.team.name, f"'{owner.name}'")
             require_in_use(owner)
-            touched = list[MadeRelease]()
-            done = done_or_asked(turn, Ruling.now(), lambda tried: _noting(tried, owner, to, digest, touched))
-            asked = put(turn, _proposed(turn.actor, owner.name, to, digest, touched, done)) if isinstance(done, Asks) else None
+            moves = list[Move]()
+            look = lambda tried: moves.extend(moves_of(tried.released))  # noqa: E731 - what a line does
+            done = done_or_asked(turn, Ruling.now(), lambda tried: carry_out(tried, owner, to, digest), look=look)
+            asked = put(turn, _proposed(turn.actor, owner.name, to, digest, moves, done)) if isinstance(done, Asks) else None
             turn.close()
     except OrchestraError as error:
         problems = error.details.get("problems") or [error.message]
@@ -70,14 +71,7 @@ def rollback(
     return done
 
 
-def _noting(tried: Turn, owner: Agent | Pipeline, to: int | None, digest: str | None, touched: list[MadeRelease]) -> RolledBack:
-    """And what pipelines would run by it, also where it is taken back."""
-    done = carry_out(tried, owner, to, digest)
-    touched += tried.released
-    return done
-
-
-def _proposed(actor: Actor, name: str, to: int | None, digest: str | None, touched: Sequence[MadeRelease], asks: Asks) -> Asked:
+def _proposed(actor: Actor, name: str, to: int | None, digest: str | None, moves: Sequence[Move], asks: Asks) -> Asked:
     """Of what was tried and taken back, from rows as they are. NotGranted where those who decide it are not shown to whoever asks."""
     if not (actor.sees_everything or asks.team.name in actor.sees):
         raise NotGranted(f"'{name}' can't go back: a pipeline of another team would run something else, and its people say yes first; ask them")
@@ -85,14 +79,14 @@ def _proposed(actor: Actor, name: str, to: int | None, digest: str | None, touch
     if isinstance(owner, Pipeline):
         assert owner.current_release is not None  # else it was refused
         release = _target(owner, owner.current_release, to, digest)
-        deed, version = rollback_deed(owner, release.version.number, release.digest), release.version
+        deed, version = rollback_deed(owner, release.version.number, release.digest, moves), release.version
     else:
         live = versions.published(owner)
         assert live is not None  # as above
         version = _earlier_version(owner, live, to)
-        deed = rollback_deed(owner, version.number, None)
-    subjects = frozenset({owner.subject, *(f"pipeline:{made.pipeline}" for made in touched)})
-    return Asked(ProposalKind.PUBLISH, asks, (deed,), subjects, once(items_of_rollback(owner, version, touched)))
+        deed = rollback_deed(owner, version.number, None, moves)
+    subjects = frozenset({owner.subject, *(f"pipeline:{move.pipeline}" for move in moves)})
+    return Asked(ProposalKind.PUBLISH, asks, (deed,), subjects, once(items_of_rollback(owner, version, moves)))
 
 
 def _asked(to: int | None, release: str | None) -> str | None:

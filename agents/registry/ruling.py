@@ -92,8 +92,12 @@ class _TakenBack(Exception):
         self.asks = asks
 
 
-def done_or_asked(turn: Turn, ruling: Ruling, work: Callable[[Turn], Done]) -> Done | Asks:
-    """Done; where people decide it, it was done so that what could not be is refused, and is taken back.
+def _nothing(_tried: Turn) -> None:
+    """Nobody looks."""
+
+
+def done_or_asked(turn: Turn, ruling: Ruling, work: Callable[[Turn], Done], *, look: Callable[[Turn], None] = _nothing) -> Done | Asks:
+    """Done; where people decide it, it was done so that what could not be is refused, and is taken back, after a `look` at what it came to.
 
     Rows that `work` has looked at are then not what they were: read them again.
     """
@@ -103,6 +107,7 @@ def done_or_asked(turn: Turn, ruling: Ruling, work: Callable[[Turn], Done]) -> D
             done = work(tried)
             asks = ruling.asks_of(tried)
             if asks is not None:
+                look(tried)
                 raise _TakenBack(asks)
     except _TakenBack as back:
         return back.asks

@@ -202,7 +202,7 @@ def test_what_is_of_a_team_that_somebody_does_not_see_is_not_shown_to_them(alice
     assert proposal is not None
     assert "purpose" in shown(proposal, "alice")["agent:tool"] and shown(proposal, "zed")["agent:tool"] == []
     said = proposal_documents.document(proposal, actor=actor("zed"))
-    assert "hidden words" not in str(said) and [each["hidden"] for each in said["changes"] if each["subject"] == "agent:tool"] == [True]
+    assert "hidden words" not in str(said) and [each["hidden"] for each in said["changes"] if each["subject"] == "agent:tool"] == [True, True]
 
 
 def test_nothing_is_done_for_somebody_who_may_not_do_it_any_more(alice: Actor, tmp_path: Path) -> None:

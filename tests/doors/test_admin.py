@@ -55,6 +55,8 @@ WITHIN_ANOTHER_PAGE = {
     "agents.HistoricalTeam": "its history",
     "agents.TeamGroupObjectPermission": "the group's and the team's",
     "agents.TeamUserObjectPermission": "nobody's: teams are shown to groups",
+    "agents.ProposalChange": "its proposal's, of whose deeds this is an index",
+    "agents.SamePerson": "the person's",
     "agents.Publication": "the entry of who published, of which this is an index",
     "agents.Granting": "the entry of who granted, of which this is an index",
     "agents.ReleaseUse": "its release's, of whose manifest this is an index",
@@ -62,6 +64,7 @@ WITHIN_ANOTHER_PAGE = {
     "approvals.Approver": "its request's",
     "approvals.Comment": "its request's",
     "approvals.Decision": "its request's",
+    "approvals.ProposalDecision": "its proposal's",
     "audit.Blob": "that of the opening that it holds",
     "orchestra_site.Haunt": "nobody's: from where somebody signs in, which only the bound on wrong passwords reads",
 }
