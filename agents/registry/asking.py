@@ -12,7 +12,7 @@ from audit.actors import Actor
 
 from .changes import Applied
 from .preparing import Prepared
-from .proposed import Deed, Item, Move, item_of_grants, item_of_policy, items_of_preview, once, permit_deed, policy_deed, publish_deed
+from .proposed import Deed, Item, Move, item_of_agent, item_of_grants, item_of_policy, once, permit_deed, policy_deed, publish_deed
 from .proposing import Asked
 from .publishing import only_of, previewed
 from .ruling import Asks
@@ -60,7 +60,7 @@ def _agents(drafts: Mapping[str, Version], actor: Actor, told: Actor) -> Iterato
     for version in drafts.values():
         agent = version.agent
         assert agent is not None
-        yield agent.subject, publish_deed(agent, version.number, version.digest), list(items_of_preview(previewed(agent, version, actor, told=told)))
+        yield agent.subject, publish_deed(agent, version.number, version.digest), [item_of_agent(previewed(agent, version, actor, told=told))]
 
 
 def _pipelines(moves: Iterable[Move]) -> Iterator[Step]:

@@ -25,8 +25,8 @@ from .manifests import Brought, agents_between, brought, fields_between, manifes
 Deed = Mapping[str, Any]
 """One thing to be done: {"do", …}, with what has to be so for it. `enacting` knows them."""
 Item = Mapping[str, Any]
-"""What changes of one thing: {"subject", "team", "from_version", "to_version", "fields": [{"path", "old", "new"}], "hidden", "denied"}. `team`: whose
-it is, which is who may see the rest; `hidden`: not even whoever proposed it may."""
+"""What changes of one thing: {"subject", "team", "from_version", "to_version", "fields": [{"path", "old", "new"}], "denied"}. `team`: whose it
+is, which is who may see the rest."""
 
 
 def publish_deed(owner: Agent | Pipeline, number: int, seen: str, brings: Iterable[Brought] = (), *, drafts: bool = True) -> Deed:
@@ -110,12 +110,14 @@ def authors_of(deeds: Iterable[Deed]) -> frozenset[str]:
 # --- what people are shown ---------------------------------------------------------------------------------------------
 
 
-def items_of_preview(seen: Preview) -> Iterator[Item]:
-    """What is published, then each agent that runs with it in another version."""
-    model = Agent if seen.kind == "agent" else Pipeline
-    yield _item(f"{seen.kind}:{seen.name}", _team_of(model, seen.name), seen.from_version, seen.to_version, seen.fields, denied=seen.denied)
-    for pin in seen.pins:
-        yield _item(f"agent:{pin.name}", _team_of(Agent, pin.name), pin.running, pin.version, pin.fields, hidden=pin.hidden)
+def item_of_agent(seen: Preview) -> Item:
+    return _item(f"agent:{seen.name}", _team_of(Agent, seen.name), seen.from_version, seen.to_version, seen.fields, denied=seen.denied)
+
+
+def items_of_move(move: Move, denied: Iterable[str]) -> tuple[Item, ...]:
+    """What the pipeline would run instead, with what would be denied elsewhere by it."""
+    first, *others = move.items
+    return ({**first, "denied": list(denied)}, *others)
 
 
 def items_of_rollback(owner: Agent | Pipeline, target: Version, moves: Iterable[Move]) -> Iterator[Item]:
@@ -210,9 +212,7 @@ def once(items: Iterable[Item]) -> tuple[Item, ...]:
     return tuple(found.values())
 
 
-def _item(
-    subject: str, team: str, old: int | None, new: int | None, fields: Iterable[FieldChange], *, hidden: bool = False, denied: Iterable[str] = ()
-) -> Item:
+def _item(subject: str, team: str, old: int | None, new: int | None, fields: Iterable[FieldChange], *, denied: Iterable[str] = ()) -> Item:
     moved = [{"path": field.path, "old": field.old, "new": field.new} for field in fields]
-    whose = {"subject": subject, "team": team, "hidden": hidden, "denied": list(denied)}
+    whose = {"subject": subject, "team": team, "denied": list(denied)}
     return {**whose, "from_version": old, "to_version": new, "fields": moved}

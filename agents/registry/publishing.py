@@ -5,7 +5,7 @@ The same rules as for `apply --publish`, from rows instead of files. Called by t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,9 +22,9 @@ from .changes import Pin, Preview, Published, compare
 from .composing import Composition, compose, refusals, shown, users_of
 from .diffs import code_changes, folders_of
 from .locking import inventory_held
-from .manifests import NOTHING, Brought, Manifest, agents_between, brought, fields_between
+from .manifests import NOTHING, Manifest, agents_between, fields_between
 from .owners import owner_named, owner_of_kind, require_in_use
-from .proposed import items_of_preview, once, publish_deed
+from .proposed import Move, item_of_agent, items_of_move, moves_of, publish_deed
 from .proposing import Asked, Proposed, put
 from .ruling import Asks, Ruling, done_or_asked
 from .writing import Turn, record_refusal, require_member
@@ -56,9 +56,10 @@ def publish(
             require_member(actor, owner.team.name, f"'{owner.name}'")
             require_in_use(owner)
             target = target_of(owner, version)
-            ruling = Ruling.now()
-            done = done_or_asked(turn, ruling, lambda tried: carry_out(tried, owner, target, seen))
-            asked = put(turn, _asked(turn.actor, owner.name, target.number, done)) if isinstance(done, Asks) else None
+            moves = list[Move]()
+            look = lambda tried: moves.extend(moves_of(tried.released))  # noqa: E731 - what a line does
+            done = done_or_asked(turn, Ruling.now(), lambda tried: carry_out(tried, owner, target, seen), look=look)
+            asked = put(turn, _asked(turn.actor, owner.name, target.number, moves, done)) if isinstance(done, Asks) else None
             turn.close()
     except OrchestraError as error:
         problems = error.details.get("problems") or [error.message]
@@ -75,21 +76,18 @@ def carry_out(turn: Turn, owner: Agent | Pipeline, target: Version, seen: str | 
     return _pipeline(turn, owner, target, seen, drafts=drafts) if isinstance(owner, Pipeline) else _agent(turn, owner, target, seen)
 
 
-def _asked(actor: Actor, name: str, number: int, asks: Asks) -> Asked:
+def _asked(actor: Actor, name: str, number: int, moves: Sequence[Move], asks: Asks) -> Asked:
     """Of what was tried and taken back, from rows as they are."""
-    owner = owner_named(name, actor)
+    owner, told = owner_named(name, actor), only_of(asks.team)
     target = target_of(owner, number)
-    seen, brings, subjects = target.digest, list[Brought](), {owner.subject}
-    if isinstance(owner, Pipeline):
-        composition = compose(target, actor=actor, drafts=True)
-        seen, brings = composition.digest(), list(brought(running_now(owner), composition.manifest()))
-        subjects |= {f"agent:{draft.owner.name}" for draft in _drafts(composition)}
-    shown = once(items_of_preview(previewed(owner, target, actor, told=only_of(asks.team))))
-    return Asked(ProposalKind.PUBLISH, asks, (publish_deed(owner, target.number, seen, brings),), frozenset(subjects), shown)
-
-
-def running_now(pipeline: Pipeline) -> Manifest:
-    return NOTHING if pipeline.current_release is None else pipeline.current_release.manifest
+    if isinstance(owner, Agent):
+        deed, shown = publish_deed(owner, target.number, target.digest), (item_of_agent(previewed(owner, target, actor, told=told)),)
+        return Asked(ProposalKind.PUBLISH, asks, (deed,), frozenset({owner.subject}), shown)
+    [move], drafts = moves, _drafts(compose(target, actor=actor, drafts=True))
+    deed = publish_deed(owner, target.number, move.digest, move.brings)
+    subjects = frozenset({owner.subject, *(draft.owner.subject for draft in drafts)})
+    denied = _denied(drafts, told, clock.now(), together=owner.name)
+    return Asked(ProposalKind.PUBLISH, asks, (deed,), subjects, items_of_move(move, denied))
 
 
 def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
@@ -156,7 +154,7 @@ def _asked_of(teams: Iterable[Team]) -> tuple[str | None, tuple[Problem, ...]]:
 
 def _previewed_pipeline(pipeline: Pipeline, target: Version, composition: Composition, actor: Actor, told: Actor) -> Preview:
     current = pipeline.current_release
-    running = running_now(pipeline)
+    running = NOTHING if current is None else current.manifest
     pins = tuple(_pins(composition, running, actor))
     asked, unasked = _asked_of((pipeline.team, *(draft.owner.team for draft in _drafts(composition))))
     return Preview(

@@ -50,7 +50,7 @@ PROPOSAL: Final = given(
             from_version=maybe(whole("what runs until then; null where nothing does, or it has no versions")),
             to_version=maybe(whole()),
             fields=listing(given(path=text(example="permissions"), old=anything(), new=anything()), "the fields that differ"),
-            hidden=flag("it belongs to a team that is not shown to whoever proposed it, so its fields are not here"),
+            hidden=flag("it belongs to a team that is not shown to whoever asks, so its fields are not here"),
             denied=listing(text(), "what runs already and would be refused from then on"),
             stop=maybe(_STOP),
         ),

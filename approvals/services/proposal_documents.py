@@ -91,8 +91,9 @@ def _may_see(item: Mapping[str, Any], proposal: Proposal, actor: Actor) -> bool:
 
 def _seen(item: Mapping[str, Any], proposal: Proposal, actor: Actor) -> dict[str, Any]:
     """Of what belongs to a team that isn't shown to whoever looks only that it changes."""
-    kept = item if _may_see(item, proposal, actor) else {**item, "fields": [], "denied": [], "hidden": True}
-    return {name: value for name, value in kept.items() if name != "team"}
+    hidden = not _may_see(item, proposal, actor)
+    kept = {**item, "fields": [], "denied": []} if hidden else item
+    return {name: value for name, value in kept.items() if name != "team"} | {"hidden": hidden}
 
 
 def _stops(proposal: Proposal) -> list[dict[str, Any] | None]:
