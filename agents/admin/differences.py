@@ -74,10 +74,18 @@ def _alike(one: str, other: str) -> int:
 
 
 def _text(value: Any) -> str | None:
-    """A long text as its lines, anything else as JSON."""
+    """A long text as its lines, anything else as JSON; of a text of several lines each stands on its own, and still says how it ends."""
     if value is None:
         return None
-    return value if isinstance(value, str) and len(value) > LONG else json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    if isinstance(value, str) and len(value) > LONG:
+        return value
+    said = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    return said if not isinstance(value, str) or len(broken := _broken(value)) > LONG else broken
+
+
+def _broken(text: str) -> str:
+    lines = [json.dumps(line, ensure_ascii=False)[1:-1] for line in text.removesuffix("\n").split("\n")]
+    return '"' + "\\n\n".join(lines) + ("\\n" if text.endswith("\n") else "") + '"'
 
 
 def _shown(text: str, before: int, after: int, *, whole: bool) -> str:

@@ -93,6 +93,7 @@ class OwnerAdmin(ReadOnlyAdmin):
             "stopped": registry.stops_on([row.subject, row.team.subject], actor=actor),
             "buttons": [(self.url(name, row.pk), words, looks) for name, words, looks in buttons],
             "versions": _with_differences(versions)[:MOST_VERSIONS],
+            "proposed": publishing.proposed(row, actor),
             "history": history_of(row, actor),
             "entries_url": f"{reverse('admin:audit_entry_changelist')}?q=agent:{row.name}" if isinstance(row, Agent) else None,
         }

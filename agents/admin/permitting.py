@@ -9,7 +9,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 
 from agents import registry
-from agents.admin.publishing import forbidden_to
+from agents.admin.publishing import forbidden_to, proposing
 from agents.models import Agent, Team
 from audit.actors import Actor
 from audit.admin import Deed, ReadOnlyAdmin, act, link_to, text_field
@@ -54,11 +54,18 @@ def withdraw(page: ReadOnlyAdmin, request: HttpRequest, holder: Agent | Team) ->
 
 def _says(holder: Agent | Team) -> list[str]:
     whose = "The agent gets a version of its own for it, with the same code." if isinstance(holder, Agent) else "It is for each agent of the team."
-    return [f"This holds from now on, also for runs at work. {whose}", "Files that are applied later say it again: write it there too."]
+    first = proposing(_team(holder), "publishing")
+    holds = "It then holds for runs at work too." if first else "This holds from now on, also for runs at work."
+    return [*([first] if first else []), f"{holds} {whose}", "Files that are applied later say it again: write it there too."]
+
+
+def _team(holder: Agent | Team) -> Team:
+    return holder.team if isinstance(holder, Agent) else holder
 
 
 def _deed(words: str, button: str, holder: Agent | Team, actor: Actor, perform: Any, says: list[str], **more: Any) -> Deed:
     forbidden = forbidden_to(holder, actor, "change") if isinstance(holder, Agent) else _forbidden(holder, actor)
+    button = "Propose" if proposing(_team(holder), "publishing") else button
     return Deed(f"{words} {holder.name}", button, f"{link_to(holder)}#permissions", perform, says, about=holder, forbidden=forbidden, **more)
 
 

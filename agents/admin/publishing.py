@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from django import forms
 from django.contrib import messages
@@ -12,7 +12,8 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from agents import registry
 from agents.admin.differences import differences
-from agents.models import Agent, Pipeline, Release, Standing, Version, VersionState
+from agents.models import Agent, Pipeline, Proposal, Release, Standing, Team, Version, VersionState
+from audit import clock
 from audit.actors import Actor
 from audit.admin import Deed, ReasonForm, act, link_to
 from audit.admin.acting import MOST_PROBLEMS
@@ -23,6 +24,7 @@ from audit.visible import visible
 from audit.wording import instant
 
 MOST: Final = 100
+MOST_PROPOSED: Final = 5
 MOST_PINS: Final = 20
 MOST_RELEASES: Final = 20
 Owner = Agent | Pipeline
@@ -95,6 +97,17 @@ def _effect(owner: Owner) -> str:
     return f"{said} But its team, permissions, rate and breaker hold for runs at work too, within half a second."
 
 
+def proposing(team: Team | None, rule: Literal["publishing", "resuming"]) -> str | None:
+    """The sentence of a page whose button proposes; None where what it says is done at once."""
+    policy = "" if team is None else getattr(team, rule)
+    return f"People say yes to it first, under policy '{policy}': this proposes it to them, and it is done when they have." if policy else None
+
+
+def proposed(row: Owner | Team, actor: Actor) -> list[Proposal]:
+    """What is open that would change it, the first of them."""
+    return list(Proposal.objects.visible_to(actor).open(clock.now()).about([row.subject])[:MOST_PROPOSED])
+
+
 def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResponse:
     actor = actor_of(request)
     older, newer = _releases(owner) if isinstance(owner, Pipeline) else _versions(owner)
@@ -120,10 +133,13 @@ def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpRes
     nothing = None if older or newer else says[0]
     if owner.state == Standing.RETIRED:
         nothing = f"'{owner.name}' is retired: reinstate it first, then it can be rolled back."
-    forbidden = forbidden_to(owner, actor, "rollback") or nothing
-    return act(
-        page, request, Deed(f"Roll back {owner.name}", "Go there", link_to(owner), perform, says, RollbackForm, forbidden=forbidden, about=owner)
-    )
+    first = proposing(owner.team, "publishing")
+    says += [first] if first else []
+    deed = Deed(
+        f"Roll back {owner.name}", "Propose" if first else "Go there", link_to(owner), perform, says, RollbackForm,
+        forbidden=forbidden_to(owner, actor, "rollback") or nothing, about=owner,
+    )  # fmt: skip
+    return act(page, request, deed)
 
 
 def _staying(done: registry.Published) -> str:
@@ -175,8 +191,11 @@ def move(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner, what: str) -> 
 
     form = ReasonForm if needs_reason else forms.Form
     word = what.capitalize()
-    forbidden = forbidden_to(owner, actor, what)
-    deed = Deed(f"{word} {owner.name}", word, link_to(owner), perform, [sentence], form, danger=needs_reason, forbidden=forbidden, about=owner)
+    first = proposing(owner.team, "resuming") if what in ("resume", "reinstate") else None
+    deed = Deed(
+        f"{word} {owner.name}", "Propose" if first else word, link_to(owner), perform, [sentence, *([first] if first else [])], form,
+        danger=needs_reason, forbidden=forbidden_to(owner, actor, what), about=owner,
+    )  # fmt: skip
     return act(page, request, deed)
 
 

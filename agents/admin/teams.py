@@ -12,7 +12,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
 from agents import registry
-from agents.admin import permitting
+from agents.admin import permitting, publishing
 from agents.admin.histories import history_of
 from agents.admin.words import in_words
 from agents.models import Agent, Pipeline, Team
@@ -93,6 +93,7 @@ class TeamAdmin(ReadOnlyAdmin):
             "permissions": in_words(row.permissions),
             "may_permit": actor.may_change(row.name),
             "permit_urls": {name: self.url(name, row.pk) for name in ("grant", "withdraw")},
+            "proposed": publishing.proposed(row, actor),
             "history": history_of(row, actor),
             "urls": {name.replace("-", "_"): self.url(name, row.pk) for name in _DEEDS},
         }

@@ -201,6 +201,9 @@ class RequestAdmin(LongListAdmin):
 
     @admin.display(description="until (UTC)")
     def until(self, row: Any) -> str:
+        """Of one that is over: when it ended."""
+        if row.said["state"] != OPEN:
+            return instant(row.wait.ended_at or row.wait.expires_at)
         return f"{instant(row.wait.expires_at)} ({ago(row.wait.expires_at, clock.now())})"
 
     @admin.display(description="asks")

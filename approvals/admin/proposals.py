@@ -151,6 +151,9 @@ class ProposalAdmin(LongListAdmin):
 
     @admin.display(description="until (UTC)")
     def until(self, row: Any) -> str:
+        """Of one that is over: when it ended."""
+        if row.said["state"] != OPEN:
+            return instant(row.ended_at or row.expires_at)
         return f"{instant(row.expires_at)} ({ago(row.expires_at, clock.now())})"
 
     @admin.display(description="asks")

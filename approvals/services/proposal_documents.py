@@ -44,11 +44,17 @@ def document(proposal: Proposal, *, actor: Actor) -> dict[str, Any]:
         **listed([proposal], now)[0],
         "changes": [{**_seen(item, proposal, actor), "stop": stop} for item, stop in zip(proposal.shown, _stops(proposal), strict=True)],
         "code": registry.code_of([item for item in proposal.shown if _may_see(item, proposal, actor)]),
-        "authors": sorted(who.removeprefix("person:") for who in registry.authors_of(proposal.deeds)),
+        "authors": sorted({_author(who) for who in registry.authors_of(proposal.deeds)}),
         "decisions": said_by(proposal.decisions.all()),
         **_yours(proposal, actor, now),
         **_who_can(proposal, now),
     }
+
+
+def _author(who: str) -> str:
+    """A name; `system` for every command without a person's token, whether it wrote something or put it in force."""
+    kind, _, name = who.partition(":")
+    return name if kind == "person" else kind if kind == "system" else who
 
 
 def about(proposal: Proposal) -> str:

@@ -29,7 +29,8 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 # A word and a sign for everything that has a colour, so that nobody needs to see the colour.
 _TONES: Final[Mapping[str, tuple[str, str]]] = {
     **dict.fromkeys(
-        ("verified", "returned", "pass", "active", "published", "confirmed", "done", "answered", "resolved_done", "allow", "approved"), ("good", "✓")
+        ("verified", "returned", "pass", "active", "published", "confirmed", "done", "answered", "resolved_done", "allow", "approved", "enacted"),
+        ("good", "✓"),
     ),
     **dict.fromkeys(("rejected", "failed", "fail", "refused", "deny", "declined"), ("bad", "✗")),
     **dict.fromkeys(("broken",), ("broken", "⚠")),
@@ -39,7 +40,7 @@ _TONES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "changes": ("wary", "!"),
     **dict.fromkeys(("live", "running", "queued", "retrying", "dispatched", "waiting", "open"), ("live", "…")),
-    **dict.fromkeys(("cancelled", "skipped", "retired", "draft", "expected"), ("mute", "–")),
+    **dict.fromkeys(("cancelled", "skipped", "retired", "draft", "expected", "withdrawn", "void"), ("mute", "–")),
 }
 
 

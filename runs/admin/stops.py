@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from agents import stops
+from agents.admin.publishing import proposing
 from agents.models import Scope, Stop
 from audit import clock
 from audit.actors import Actor
@@ -108,12 +109,16 @@ class StopAdmin(LongListAdmin):
             services.lift_stop(stop=str(row.id), actor=actor)
             return f"The stop of {stops.what(row.subject)} is lifted."
 
+        first = proposing(row.team, "resuming")
         says = (
+            *([first] if first else []),
             "What waited for its end goes on, as far as it is under no other stop.",
             "Steps that were cut short are made anew; queued runs are begun.",
         )
         title = f"Lift the stop of {stops.what(row.subject)}"
-        return act(self, request, Deed(title, "Lift it", link_to(row), perform, says, forbidden=_forbidden(row, actor), about=row))
+        return act(
+            self, request, Deed(title, "Propose" if first else "Lift it", link_to(row), perform, says, forbidden=_forbidden(row, actor), about=row)
+        )
 
 
 def _forbidden(row: Stop, actor: Actor) -> str | None:

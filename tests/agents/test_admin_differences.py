@@ -49,3 +49,8 @@ def test_hostile_text_in_a_field_is_made_visible_line_by_line() -> None:
     (row,) = between({"run": {"said": ""}}, {"run": {"said": hostile}}).rows
     assert row.new is not None
     assert "<U+202E>evil␛[31m" in row.new and row.new.replace("\n", "").isprintable()
+
+
+def test_each_line_of_a_short_text_stands_on_its_own_and_says_how_it_ends() -> None:
+    (row,) = between({"instructions": "Be kind.\nBe brief.\n"}, {"instructions": 'Say "\\n".\n\n'}).rows
+    assert (row.old, row.new) == ('"Be kind.\\n\nBe brief.\\n"', '"Say \\"\\\\n\\".\\n\n\\n"')

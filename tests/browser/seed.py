@@ -64,6 +64,35 @@ WOVEN = f"""
         parallel: {{{"upper_" * 6}half: [{{id: {"a_step_with_a_long_name_" * 2}x, agent: reader}}], lower: [{{id: low, agent: reader}}]}}
     right: [{{id: alone, agent: reader}}]
 """
+LETTERS = """
+kind: team
+name: letters
+publishing: two-eyes
+---
+kind: policy
+name: two-eyes
+team: letters
+approvers: {teams: [letters]}
+within: 2h
+---
+kind: model
+name: recorded
+team: letters
+provider: scripted
+model: recorded
+endpoint: replies.json
+---
+kind: agent
+name: reminder
+team: letters
+role: decide
+purpose: Remind customers of what they owe.
+run: {model: {alias: recorded, instructions: remind.md}}
+input: {type: object}
+output: {type: object, required: [text], properties: {text: {type: string}}}
+timeout: 20s
+permissions: ["allow call model:recorded"]
+"""
 READER = 'permissions: ["allow read feed:*", "allow call tool:fetch"]\nrisk_tier: low\naccountable: maria@example.com'
 
 
@@ -110,6 +139,20 @@ def deploying(home: Path) -> dict[str, str]:
     return {"build": str(folder / "build"), "environment": "production", "root": str(home / "link")}
 
 
+def reviewed(home: Path) -> None:
+    """Team letters, whose policy asks its members before something is published; and a milder prompt that alice has stored as a draft."""
+    folder, prompt = home / "made" / "letters", home / "made" / "letters" / "remind.md"
+    folder.mkdir()
+    (folder / "letters.yaml").write_text(LETTERS, encoding="utf-8")
+    (folder / "replies.json").write_text('{"otherwise": [{"value": {"text": "Dear customer"}}]}', encoding="utf-8")
+    prompt.write_text("Remind whoever has not paid.\nName the sum and the day.\n", encoding="utf-8")
+    registry.apply_folder(folder, actor=SYSTEM, publish=True)
+    for name in ("alice", "bob"):
+        registry.add_member("letters", name, actor=SYSTEM)
+    prompt.write_text(f"Remind whoever has not paid, kindly.\nName the sum and the day.\n{HOSTILE}\n", encoding="utf-8")
+    registry.apply_folder(folder, actor=Actor(kind="person", id="alice", auth="session", teams=frozenset({"platform", "letters"})))
+
+
 def main() -> None:
     home = Path(os.environ["ORCHESTRA_HOME"])
     reader = agent("reader", "work:read", role="gather", more=READER)
@@ -130,8 +173,11 @@ def main() -> None:
         registry.create_person(name, actor=SYSTEM)
         registry.add_member("platform", name, actor=SYSTEM)
     registry.add_to_group("compliance", "cleo", actor=SYSTEM)
+    registry.create_person("ruth", actor=SYSTEM)
+    registry.add_member("red", "ruth", actor=SYSTEM)
+    reviewed(home)
     runs |= waiting_runs(home)
-    passwords = {name: registry.reset_password(name, actor=SYSTEM)[1] for name in (*world.PEOPLE, "carol", "cleo")}
+    passwords = {name: registry.reset_password(name, actor=SYSTEM)[1] for name in (*world.PEOPLE, "carol", "cleo", "ruth")}
     told = {"home": str(home), "passwords": passwords, "runs": {name: str(run.id) for name, run in runs.items()}}
     sys.stdout.write(json.dumps(told) + "\n")
 

@@ -9,11 +9,13 @@ from django.test import Client
 
 from agents import registry
 from agents.models import Agent, Proposal, Team, Version
+from approvals.services import proposal_documents
+from audit import clock
 from audit.actors import Actor
 from orchestra_site.tokens import create_token
 from tests.approving import member
 from tests.pipelines import SYSTEM
-from tests.proposing import folder, proposed, ruled
+from tests.proposing import asked, folder, proposed, ruled
 from tests.rest import Caller
 from tests.shell import typed
 
@@ -123,7 +125,7 @@ def test_the_admin_proposes_shows_what_would_change_and_decides(alice: Actor, tm
     assert "you proposed it, so somebody else has to decide" in hers.get(at).content.decode()
     assert "Publish agent worker 2" in his.get("/admin/agents/proposal/").content.decode() and at in his.get("/admin/").content.decode()
     shown = his.get(at).content.decode()
-    assert "agent:worker: version 2 in the place of 1" in shown and "risk_tier" in shown
+    assert "Agent worker: version 2 in the place of 1" in shown and "risk_tier" in shown
     done = his.post(at, {"decision": "approved", "reason": "read it", "seen": proposal.digest}, follow=True).content.decode()
     assert "Publish agent worker 2: enacted." in done and live() == 2
     assert "This is enacted" in his.get(at).content.decode()
@@ -137,3 +139,35 @@ def test_an_outsider_finds_none_and_who_asked_takes_it_back_in_the_admin(alice: 
     assert Caller.of(User.objects.get(username="charlie")).get(f"/proposals/{proposal.pk}/").status == 404
     assert "It is withdrawn" in browser("alice").post(f"{at}withdraw/", follow=True).content.decode()
     assert Proposal.objects.get(pk=proposal.pk).state == "withdrawn"
+
+
+@pytest.mark.parametrize(
+    ("at", "button"),
+    [("team/{team}/grant", "Grant"), ("agent/{agent}/grant", "Grant"), ("agent/{agent}/rollback", "Go there"), ("agent/{agent}/resume", "Resume")],
+)
+def test_a_page_says_beforehand_that_it_proposes(alice: Actor, tmp_path: Path, at: str, button: str) -> None:
+    agent, hers = Agent.objects.get(name="worker"), browser("alice")
+    page = f"/admin/agents/{at.format(team=agent.team_id, agent=agent.pk)}/"
+    registry.apply_folder(folder(tmp_path / "second", team="publishing: careful\n", tier="high"), actor=SYSTEM)
+    Version.objects.filter(agent=agent, state="draft").update(published_at=clock.now())
+    agent.team.resuming = "careful"
+    agent.team.save(update_fields=["resuming"])
+    assert "under policy &#x27;careful&#x27;" in (said := hers.get(page).content.decode()) and ">Propose</button>" in said
+    Team.objects.update(publishing="", resuming="")
+    assert "this proposes it" not in (said := hers.get(page).content.decode()) and f">{button}</button>" in said
+
+
+def test_what_is_open_stands_on_the_pages_of_what_it_would_change_and_what_is_over_says_when_it_ended(alice: Actor, tmp_path: Path) -> None:
+    proposal, his = proposed(tmp_path / "next", alice), browser("bob")
+    agent, at = Agent.objects.get(name="worker"), f"/admin/agents/proposal/{proposal.pk}/change/"
+    page = f"/admin/agents/agent/{agent.pk}/change/"
+    assert at in his.get(page).content.decode() and "under policy careful" in his.get(f"/admin/agents/team/{agent.team_id}/change/").content.decode()
+    registry.withdraw(str(proposal.pk), actor=alice)
+    assert at not in his.get(page).content.decode()
+    over = his.get("/admin/agents/proposal/?shows=ended").content.decode()
+    assert at in over and "withdrawn" in over and "(in " not in over
+
+
+def test_whoever_wrote_or_published_without_a_token_is_named_once(alice: Actor) -> None:
+    waits = asked(lambda: registry.permit(Agent, "worker", grant=["allow read feed:x"], actor=alice))
+    assert proposal_documents.document(waits, actor=alice)["authors"] == ["alice", "system"]
