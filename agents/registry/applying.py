@@ -31,7 +31,7 @@ from .proposed import Move, moves_of
 from .proposing import put
 from .registered import unregistered
 from .ruling import Asks, Ruling, done_or_asked, refuse_rules_not_in_force
-from .writing import Turn, record_refusal
+from .writing import Turn, record_refusal, require_credential
 
 
 class _Undo(Exception):
@@ -48,6 +48,7 @@ def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, pub
     try:
         prepared = prepare(folder, actor=actor)
         with inventory_held():
+            require_credential(actor, now)
             _lock(prepared)
             turn = Turn(actor, now or clock.now())
             _judge(turn, applied, prepared)

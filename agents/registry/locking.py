@@ -1,7 +1,12 @@
-"""One lock for all that decides by the inventory and then changes it: applying, publishing, rolling back, retiring, reinstating.
+"""One lock for all that decides by the inventory and then changes it: applying, publishing, rolling back, permitting, retiring, reinstating,
+lifting stops, and proposing any of these, deciding such a proposal and withdrawing it.
 
 Which rows such a change reads is known only after reading (who uses this agent, who runs that pipeline), so locks on rows would come too
-late, or in two orders. Taken first in the transaction, by the use-cases beside it; a suspension needs one row and never waits for it.
+late, or in two orders. Taken first in the transaction, by the use-cases beside it; a stop, or a suspension, needs one row and never waits for it.
+
+After it, each where it is needed: rows of people with what they ask with (`require_credential`), of model aliases, of teams, of agents and
+pipelines, and at last the stops (`stops.hold`). Whoever says who is in a team, works with an agent's key or sets a stop takes them in this
+order too, without this lock. Whoever takes a proposal's row and one of these takes this lock before.
 """
 
 from __future__ import annotations

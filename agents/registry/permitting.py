@@ -32,7 +32,7 @@ from .proposed import item_of_agent, item_of_grants, permit_deed, publish_deed
 from .proposing import Asked, Proposed, put
 from .registered import unregistered
 from .ruling import Asks, Ruling, done_or_asked
-from .writing import Turn, record_refusal, require_member
+from .writing import Turn, record_refusal, require_credential, require_member
 
 FILE: Final = "permissions"
 """What problems name in the place of a file; its lines are those that were given."""
@@ -78,6 +78,7 @@ def permit(
         _refuse_strangers(kind, name, actor)
         new = _read(grant, name)
         with inventory_held():
+            require_credential(actor, now)
             turn = Turn(actor, now or clock.now())
             if kind is Agent:
                 agent = owner_of_kind(name, actor, Agent)

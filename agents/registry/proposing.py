@@ -25,9 +25,10 @@ from audit.errors import Conflict, Deferred, OrchestraError
 from audit.visible import named, visible
 
 from . import verbs
+from .locking import inventory_held
 from .proposed import Deed, Item
 from .ruling import Asks
-from .writing import Turn, record_refusal, require_member
+from .writing import Turn, record_refusal, require_credential, require_member
 
 ASK_AS: Final = "a person has to ask for it, with a token of theirs in ORCHESTRA_TOKEN or in the admin: whoever asks doesn't decide"
 TOPIC: Final = "agents.proposal"
@@ -59,13 +60,11 @@ class Proposed(Deferred):
 def put(turn: Turn, asked: Asked) -> Proposal:
     """Put it to people. One that is open and proposes exactly this already is returned as it is; what changes one of the same things is withdrawn.
 
-    The inventory is held.
+    The inventory is held, and what the actor asks with has been looked at.
     """
     team, policy = asked.asks.team, asked.asks.policy
     if turn.actor.kind != "person":
         raise NotGranted(f"{policy.said} has people decide this, so {ASK_AS}", team=team.name)
-    if turn.actor.by is not None:
-        turn.actor.by.require_open(turn.now)
     digest = digest_of(team, policy, asked.deeds, asked.shown)
     standing = Proposal.objects.open(turn.now).filter(team=team, digest=digest).first()
     if standing is not None:
@@ -127,14 +126,13 @@ def withdraw(proposal: str, *, actor: Actor, now: datetime | None = None) -> Pro
     """By whoever proposed it, or somebody who may change what the team owns. UnknownProposal, NotGranted, Conflict (it is open no more)."""
     subject = named("proposal", proposal)
     try:
-        with transaction.atomic(durable=True):
+        with inventory_held():
+            require_credential(actor, now)
             found = proposal_shown(proposal, actor=actor)
             subject = found.subject
             held, turn = Proposal.objects.select_for_update(of=("self",)).select_related("team").get(pk=found.pk), Turn(actor, now or clock.now())
             if not may_withdraw(held, actor):
                 require_member(actor, held.team.name, "this proposal")
-            if actor.by is not None:
-                actor.by.require_open(turn.now)
             require_open(held, turn.now)
             end(turn, held, ProposalState.WITHDRAWN)
             turn.close()

@@ -27,7 +27,7 @@ from .owners import owner_named, owner_of_kind, require_in_use
 from .proposed import Move, item_of_agent, items_of_move, moves_of, publish_deed
 from .proposing import Asked, Proposed, put
 from .ruling import Asks, Ruling, done_or_asked
-from .writing import Turn, record_refusal, require_member
+from .writing import Turn, record_refusal, require_credential, require_member
 
 
 def publish(
@@ -50,6 +50,7 @@ def publish(
     subject = named("name", name)
     try:
         with inventory_held():
+            require_credential(actor, now)
             owner = owner_of_kind(name, actor, kind)
             subject = owner.subject
             turn = Turn(actor, now or clock.now())

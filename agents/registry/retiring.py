@@ -25,7 +25,7 @@ from .proposing import Asked, Proposed, put
 from .ruling import Ruling
 from .stopping import lift_of_agent, set_of_agent
 from .versions import published
-from .writing import Turn, reason_given, record_refusal, require_member
+from .writing import Turn, reason_given, record_refusal, require_credential, require_member
 
 MAX_NAMED = 5
 Kind = type[Agent] | type[Pipeline] | None
@@ -93,6 +93,7 @@ def _changed(
     subject = named("name", name)
     try:
         with inventory_held():
+            require_credential(actor, now)
             owner = owner_of_kind(name, actor, kind)
             subject = owner.subject
             turn = Turn(actor, now or clock.now())

@@ -28,7 +28,7 @@ from .owners import owner_named, owner_of_kind, require_in_use
 from .proposed import Move, items_of_rollback, moves_of, once, rollback_deed
 from .proposing import Asked, Proposed, put
 from .ruling import Asks, Ruling, done_or_asked
-from .writing import Turn, record_refusal, require_member
+from .writing import Turn, record_refusal, require_credential, require_member
 
 MIN_DIGEST = 8
 MAX_NAMED = 5
@@ -51,6 +51,7 @@ def rollback(
     try:
         digest = _asked(to, release)
         with inventory_held():
+            require_credential(actor, now)
             owner = owner_of_kind(name, actor, kind)
             turn = Turn(actor, now or clock.now())
             subject = owner.subject

@@ -33,7 +33,7 @@ from .proposing import Asked, Proposed, put
 from .releases import nearest
 from .ruling import Ruling
 from .versions import published
-from .writing import Turn, reason_given, record_refusal, require, require_administrator
+from .writing import Turn, reason_given, record_refusal, require, require_administrator, require_credential
 
 NOBODYS: Final = frozenset({Scope.EVERYTHING, Scope.TOOL})
 """What is no team's own: who administers the installation lets it go on, and whoever stops things of every team may stop it too."""
@@ -89,6 +89,7 @@ def stop(
 def lift(of: str, *, actor: Actor, now: datetime | None = None) -> Stop:
     """The stop with this id is over. UnknownStop, NotGranted, Conflict (lifted already); Proposed where its team has people decide."""
     with refused_stops("stop", of, actor=actor, now=now, asked="lift"), inventory_held():
+        require_credential(actor, now)
         row = stop_shown(of, actor=actor)
         target = _target_of(row, actor)
         turn = _turn(target, actor, now)
@@ -105,6 +106,7 @@ def lift(of: str, *, actor: Actor, now: datetime | None = None) -> Stop:
 def lift_named(scope: str, name: str = "", *, actor: Actor, now: datetime | None = None) -> Stop | None:
     """The same for the stop that something is under. Conflict where it is under none of its own. None: an agent's, of before there were stops."""
     with refused_stops(scope, name, actor=actor, now=now, asked="lift"), inventory_held():
+        require_credential(actor, now)
         target, row = _stopped(scope, name, actor)
         turn = _turn(target, actor, now)
         proposal = _lift_or_ask(turn, target, row)

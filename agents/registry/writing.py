@@ -76,6 +76,16 @@ class Turn:
             self.drafts.clear()
 
 
+def require_credential(actor: Actor, now: datetime | None) -> None:
+    """What they ask with is open, and stays so until the transaction ends. NotGranted.
+
+    Before a row of teams, agents or pipelines is locked: whoever takes something from a person, or starts a run with a key of theirs, holds
+    the person's row first.
+    """
+    if actor.by is not None:
+        actor.by.require_open(now or clock.now())
+
+
 def require_member(actor: Actor, team: str, what: str) -> None:
     """NotGranted unless the actor may change what the team owns."""
     require(actor.may_change(team), actor, team, what)
