@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                 ("policy_name", models.CharField(max_length=63)),
                 ("policy_number", models.PositiveIntegerField()),
                 ("by", models.CharField(max_length=200)),
+                ("asked_by", models.JSONField(blank=True, default=list)),
                 ("created_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField()),
                 (

@@ -73,10 +73,10 @@ class ProposalQuerySet(models.QuerySet["Proposal"]):
 
 class Proposal(models.Model):
     """`deeds` are what would be done, in order, each with what has to be so for it; `shown` is what people see of
-    them, an item for each thing that would change; `digest` is that of both, the team and the policy.
+    them, an item for each thing that would change; `digest` is that of both, the team, the policy, who proposed it and its times.
 
-    `policy` is the record of the policy that it was asked under, `by` whoever proposed it, as `person:NAME`; `why`, of one
-    that is void: what made it so.
+    `policy` is the record of the policy that it was asked under, `by` whoever proposed it, as `person:NAME`, and `asked_by` whoever asked for
+    the same after them; `why`, of one that is void: what made it so, as everybody may read it who sees the proposal.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -89,6 +89,7 @@ class Proposal(models.Model):
     policy_name = models.CharField(max_length=63)
     policy_number = models.PositiveIntegerField()
     by = models.CharField(max_length=200)
+    asked_by = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     state = models.CharField(max_length=16, choices=ProposalState, default=ProposalState.OPEN)

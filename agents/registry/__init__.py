@@ -15,7 +15,7 @@ from .changes import Applied, Change, CodeChange, FieldChange, FileChange, MadeR
 from .composing import starts_runs
 from .covering import arrange_cover, cover_shown, covered_by, covers_visible_to, deputies_of, end_cover
 from .deeds import actor_name, grantors_of, publishers_of, subject_of, versions_published_by
-from .enacting import HeldProposal, enact, end_proposal, proposal_held
+from .enacting import HeldProposal, enact, end_proposal, proposal_held, told_of
 from .entitlement import May, arguments_of, may
 from .folders import private_files, unpacked
 from .groups import (
@@ -178,6 +178,7 @@ __all__ = [
     "suspend",
     "suspend_lapsed",
     "take_from_group",
+    "told_of",
     "unpacked",
     "unregistered_in_force",
     "update_prices",

@@ -13,10 +13,11 @@ from typing import Final
 
 from django.contrib.auth.models import User
 
+from agents.errors import NotGranted, NotPublishable
 from agents.models import Agent, Pipeline, Proposal, ProposalKind, ProposalState, Team
 from audit import clock
 from audit.actors import Actor
-from audit.errors import Conflict
+from audit.errors import Conflict, OrchestraError
 
 from . import policies, publishing, retiring, rollbacks, stopping
 from .acting import actor_of_person
@@ -37,6 +38,10 @@ class HeldProposal:
     now: datetime
 
 
+class Changed(Conflict):
+    """What was proposed is not what it was. Names nothing but that, so everybody may read it who sees the proposal."""
+
+
 @contextmanager
 def proposal_held(found: Proposal) -> Iterator[HeldProposal]:
     """A transaction in which it can be decided and enacted."""
@@ -49,31 +54,42 @@ def enact(held: HeldProposal) -> None:
     """Do it, as whoever proposed it. Conflict, NotGranted, NotPublishable and what else stands against it by now: the caller rolls it back."""
     proposal = held.proposal
     if not holds_together(proposal):
-        raise Conflict("its row was changed since it was proposed, so nobody can say what they would say yes to")
+        raise Changed("its row was changed since it was proposed, so nobody can say what they would say yes to")
     turn, ruling = Turn(_proposer(proposal), held.now), Ruling.now()
     resumed = list[Team | None]()
     for deed in proposal.deeds:
         resumed += _DO[str(deed["do"])](turn, deed) or ()
     asks = ruling.asks_of(turn) if proposal.kind == ProposalKind.PUBLISH else ruling.asks_to_resume(resumed)
     if asks is None or (asks.policy.name, asks.policy.number) != (proposal.policy_name, proposal.policy_number):
-        raise Conflict("it is decided under another policy by now, or by nobody")
+        raise Changed("it is decided under another policy by now, or by nobody")
     turn.judged = True
     end(turn, proposal, ProposalState.ENACTED)
     turn.close()
+
+
+def told_of(refusal: OrchestraError) -> str:
+    """Why it could not be enacted, for everybody who sees it: what was refused was said to whoever proposed it, and may name what only they see."""
+    if isinstance(refusal, Changed):
+        return refusal.message
+    if isinstance(refusal, NotGranted):
+        return "whoever proposed it may not do all of it any more"
+    if isinstance(refusal, NotPublishable):
+        return "what it would put in force can't be published as things are now"
+    return "what it would change, or something that depends on it, is not what it was"
 
 
 def _proposer(proposal: Proposal) -> Actor:
     """As they are now: what they may not do any more is not done for them."""
     person = User.objects.filter(username=proposal.by.removeprefix("person:"), is_active=True).first()
     if person is None:
-        raise Conflict("whoever proposed it can't sign in any more")
+        raise Changed("whoever proposed it can't sign in any more")
     return actor_of_person(person, auth="proposal")
 
 
-def end_proposal(held: HeldProposal, state: ProposalState, *, actor: Actor, why: str = "") -> None:
-    """Declined, expired or void."""
+def end_proposal(held: HeldProposal, state: ProposalState, *, actor: Actor, why: str = "", full: str = "") -> None:
+    """Declined, expired or void; `why` and `full` as `end` has them."""
     turn = Turn(actor, held.now)
-    end(turn, held.proposal, state, why=why)
+    end(turn, held.proposal, state, why=why, full=full)
     turn.close()
 
 
@@ -95,7 +111,7 @@ def _as_it_was(turn: Turn, deed: Deed) -> Agent | Pipeline:
     require_member(turn.actor, owner.team.name, f"'{owner.name}'")
     require_in_use(owner)
     if running(owner) != deed["instead_of"]:
-        raise Conflict(f"what runs of '{owner.name}' is not what it was when this was proposed")
+        raise Changed(f"what runs of '{owner.name}' is not what it was when this was proposed")
     return owner
 
 
@@ -107,7 +123,7 @@ def _permit(turn: Turn, deed: Deed) -> None:
     team = Team.objects.select_for_update().get(name=deed["team"])
     require_member(turn.actor, team.name, f"team '{team.name}'")
     if grants_digest(team) != deed["before"]:
-        raise Conflict(f"what team '{team.name}' grants to its agents has changed since it was proposed")
+        raise Changed(f"what team '{team.name}' grants to its agents has changed since it was proposed")
     if deed["permissions"] is not None:
         permit_team(turn, team, list(deed["permissions"]))
     if deed["observe"] is not None:

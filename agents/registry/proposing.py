@@ -6,19 +6,18 @@ and by doors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 
 from agents.errors import NotGranted, UnknownProposal
-from agents.models import Proposal, Team
+from agents.models import Proposal
 from agents.models.proposal import ProposalChange, ProposalKind, ProposalQuerySet, ProposalState
-from agents.spec.policies import Policy
 from audit import canonical, clock, outbox
 from audit.actors import Actor
 from audit.errors import Conflict, Deferred, OrchestraError
@@ -58,45 +57,71 @@ class Proposed(Deferred):
 
 
 def put(turn: Turn, asked: Asked) -> Proposal:
-    """Put it to people. One that is open and proposes exactly this already is returned as it is; what changes one of the same things is withdrawn.
+    """Put it to people. One that is open and proposes exactly this already is returned; what changes one of the same things is withdrawn, where
+    the actor may do that. What else is open about them stays so: it is void once they are not what they were.
 
     The inventory is held, and what the actor asks with has been looked at.
     """
     team, policy = asked.asks.team, asked.asks.policy
     if turn.actor.kind != "person":
         raise NotGranted(f"{policy.said} has people decide this, so {ASK_AS}", team=team.name)
-    digest = digest_of(team, policy, asked.deeds, asked.shown)
-    standing = Proposal.objects.open(turn.now).filter(team=team, digest=digest).first()
+    about = list(Proposal.objects.open(turn.now).filter(kind=asked.kind).about(asked.subjects).select_related("team"))
+    standing = next((each for each in about if _is_same(each, asked)), None)
     if standing is not None:
-        return standing
-    for older in Proposal.objects.open(turn.now).filter(kind=asked.kind).about(asked.subjects):
-        end(turn, older, ProposalState.WITHDRAWN, why="something else was proposed in its place")
+        return _asked_again(turn, standing)
+    for older in about:
+        if may_withdraw(older, turn.actor):
+            end(turn, older, ProposalState.WITHDRAWN, why="something else was proposed in its place")
     if Proposal.objects.open(turn.now).filter(team=team).count() >= MOST_OPEN:
         raise Conflict(f"team '{team.name}' has {MOST_OPEN} proposals that are open, which is the most; withdraw one, or have it decided")
-    return _made(turn, asked, digest)
+    return _made(turn, asked)
 
 
-def digest_of(team: Team, policy: Policy, deeds: Iterable[Deed], shown: Iterable[Item]) -> str:
-    """What a yes is bound to, what people see of it included: SHA-256 over RFC 8785."""
-    said = {"deeds": [dict(deed) for deed in deeds], "shown": [dict(item) for item in shown]}
-    return canonical.digest({"team": team.name, "policy": policy.as_record(), **said})
+def _is_same(proposal: Proposal, asked: Asked) -> bool:
+    team, policy = asked.asks.team, asked.asks.policy
+    if (proposal.team_id, proposal.policy) != (team.pk, policy.as_record()):
+        return False
+    return canonical.digest([proposal.deeds, proposal.shown]) == canonical.digest([_plain(asked.deeds), _plain(asked.shown)])
+
+
+def _asked_again(turn: Turn, standing: Proposal) -> Proposal:
+    """Whoever asks for it too has proposed it: it isn't theirs to say yes to."""
+    if turn.by not in (standing.by, *standing.asked_by):
+        standing.asked_by = [*standing.asked_by, turn.by]
+        standing.save(update_fields=["asked_by"])
+        turn.note(verbs.PROPOSAL_ASKED_AGAIN, standing.subject, team=standing.team.name, facts={"digest": standing.digest})
+    return standing
+
+
+def digest_of(proposal: Proposal) -> str:
+    """What a yes is bound to: SHA-256 over RFC 8785. What people see is in it, as whom it is done, and when it began, which says whose turn it is."""
+    said = {"kind": str(proposal.kind), "team": proposal.team.name, "policy": proposal.governing.as_record(), "by": proposal.by}
+    times = {"created_at": clock.to_text(proposal.created_at), "expires_at": clock.to_text(proposal.expires_at)}
+    return canonical.digest({**said, **times, "deeds": proposal.deeds, "shown": proposal.shown})
 
 
 def holds_together(proposal: Proposal) -> bool:
     """Whether the row still says what its digest is of."""
-    return digest_of(proposal.team, proposal.governing, proposal.deeds, proposal.shown) == proposal.digest
+    policy = proposal.governing
+    return (proposal.policy_name, proposal.policy_number) == (policy.name, policy.number) and digest_of(proposal) == proposal.digest
 
 
-def _made(turn: Turn, asked: Asked, digest: str) -> Proposal:
+def _plain(values: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [dict(each) for each in values]
+
+
+def _made(turn: Turn, asked: Asked) -> Proposal:
     team, policy = asked.asks.team, asked.asks.policy
-    values = {"kind": asked.kind, "team": team, "deeds": [dict(deed) for deed in asked.deeds], "digest": digest, "policy": policy.as_record()}
-    values |= {"shown": [dict(item) for item in asked.shown]}
-    values |= {"policy_name": policy.name, "policy_number": policy.number, "by": turn.by, "created_at": turn.now}
-    first = turn.now + timedelta(milliseconds=policy.stages[0].within_ms) / 2
-    made = Proposal.objects.create(**values, look_at=first, expires_at=turn.now + timedelta(milliseconds=policy.within_ms))
+    made = Proposal(kind=asked.kind, team=team, deeds=_plain(asked.deeds), shown=_plain(asked.shown), by=turn.by, created_at=turn.now)
+    made.policy, made.policy_name, made.policy_number = policy.as_record(), policy.name, policy.number
+    made.look_at = turn.now + timedelta(milliseconds=policy.stages[0].within_ms) / 2
+    made.expires_at = turn.now + timedelta(milliseconds=policy.within_ms)
+    made.digest = digest_of(made)
+    made.save(force_insert=True)
     ProposalChange.objects.bulk_create(ProposalChange(proposal=made, subject=subject) for subject in sorted(asked.subjects))
-    facts = {"kind": str(asked.kind), "digest": digest, "policy": policy.name, "policy_version": policy.number, "changes": sorted(asked.subjects)}
-    turn.note(verbs.PROPOSAL_MADE, made.subject, team=team.name, facts=facts, openings={"deeds": values["deeds"]})
+    facts = {"kind": str(asked.kind), "digest": made.digest, "policy": policy.name, "policy_version": policy.number}
+    facts |= {"changes": sorted(asked.subjects)}
+    turn.note(verbs.PROPOSAL_MADE, made.subject, team=team.name, facts=facts, openings={"deeds": made.deeds})
     tell("requested", made, 0, turn.now)
     return made
 
@@ -156,14 +181,14 @@ def require_open(proposal: Proposal, now: datetime) -> None:
         raise Conflict(f"this proposal is {state} already{why}; there is nothing to be said of it any more")
 
 
-def end(turn: Turn, proposal: Proposal, state: ProposalState, *, why: str = "") -> None:
-    """Once. Conflict where somebody was quicker."""
+def end(turn: Turn, proposal: Proposal, state: ProposalState, *, why: str = "", full: str = "") -> None:
+    """Once. `why` is for everybody who sees it, `full` for the entry. Conflict where somebody was quicker."""
     moved = Proposal.objects.filter(pk=proposal.pk, state=ProposalState.OPEN).update(state=state, ended_at=turn.now, why=why)
     if not moved:
         raise Conflict("this proposal was ended by somebody else at this moment; look again")
     proposal.state, proposal.ended_at, proposal.why = state, turn.now, why
-    facts = {"state": str(state), "digest": proposal.digest}
-    turn.note(verbs.PROPOSAL_ENDED, proposal.subject, team=proposal.team.name, facts=facts, openings={"why": why} if why else None)
+    facts, said = {"state": str(state), "digest": proposal.digest}, full or why
+    turn.note(verbs.PROPOSAL_ENDED, proposal.subject, team=proposal.team.name, facts=facts, openings={"why": said} if said else None)
     tell("ended", proposal, proposal.stage_at(turn.now), turn.now)
 
 

@@ -53,6 +53,7 @@ PERSON_CHANGED = Verb("agents.person.changed", frozenset({"person"}))
 PERSON_COVERED = Verb("agents.person.covered", frozenset({"person", "deputy"}))
 PERSON_COVER_ENDED = Verb("agents.person.cover_ended", frozenset({"person", "deputy"}))
 PROPOSAL_MADE = Verb("agents.proposal.made", frozenset({"deeds"}))
+PROPOSAL_ASKED_AGAIN = Verb("agents.proposal.asked_again")
 PROPOSAL_ESCALATED = Verb("agents.proposal.escalated")
 PROPOSAL_ENDED = Verb("agents.proposal.ended", frozenset({"why"}))
 PROPOSAL_REFUSED = Verb("agents.proposal.refused", frozenset({"problems"}))
@@ -115,6 +116,7 @@ VERBS = (
     PERSON_COVERED,
     PERSON_COVER_ENDED,
     PROPOSAL_MADE,
+    PROPOSAL_ASKED_AGAIN,
     PROPOSAL_ESCALATED,
     PROPOSAL_ENDED,
     PROPOSAL_REFUSED,

@@ -103,10 +103,10 @@ def said_of(proposal: Proposal) -> list[Said]:
 
 
 def parts_of(proposal: Proposal) -> Parts:
-    """Whoever proposed it, wrote one of the versions or what it was made from, or wrote or published the policy."""
+    """Whoever proposed it or asked for it again, wrote one of the versions or what it was made from, or wrote or published the policy."""
     ruled = registry.policy_publishers_of({(proposal.policy_name, proposal.policy_number)})
     return Parts(
-        started=frozenset({proposal.by}),
+        started=frozenset({proposal.by, *proposal.asked_by}),
         published=registry.authors_of(proposal.deeds),
         ruled=ruled.get((proposal.policy_name, proposal.policy_number), frozenset()),
         rules=RULES,
@@ -142,7 +142,7 @@ def decide(*, proposal: str, decision: str, reason: str = "", seen: str | None =
             with registry.proposal_held(found) as held:
                 _say(held, decision, reason.strip(), seen, actor)
         except _CantBeEnacted as cant:
-            void(found, cant.why)
+            void(found, cant.why, full=cant.full)
             raise Voided(f"it can't be done as it was shown: {cant.why}. Nothing was decided or done; it has to be proposed anew") from None
     done = Proposal.objects.select_related("team").get(pk=found.pk)
     if done.kind == ProposalKind.RESUME and done.state == ProposalState.ENACTED:
@@ -159,11 +159,11 @@ def _found(proposal: str, actor: Actor) -> Proposal:
 
 
 class _CantBeEnacted(Exception):
-    """Rolls back the yes that it was to come to."""
+    """Rolls back the yes that it was to come to. `why` is for everybody who sees the proposal, `full` for the ledger."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, full: str = "") -> None:
         super().__init__(why)
-        self.why = why
+        self.why, self.full = why, full
 
 
 def _say(held: registry.HeldProposal, decision: str, reason: str, seen: str | None, actor: Actor) -> None:
@@ -206,7 +206,7 @@ def _enact(held: registry.HeldProposal) -> None:
     try:
         registry.enact(held)
     except OrchestraError as error:
-        raise _CantBeEnacted(error.message) from error
+        raise _CantBeEnacted(registry.told_of(error), error.message) from error
 
 
 def _entry(held: registry.HeldProposal, decision: str, reason: str, instead: str, stage: int, actor: Actor) -> Draft:
@@ -247,10 +247,10 @@ def why_void(proposal: Proposal) -> str | None:
     return CHANGED if in_force is None or in_force.number != proposal.policy_number else None
 
 
-def void(proposal: Proposal, why: str) -> None:
+def void(proposal: Proposal, why: str, *, full: str = "") -> None:
     try:
         with registry.proposal_held(proposal) as held:
-            registry.end_proposal(held, ProposalState.VOID, actor=_SELF, why=why)
+            registry.end_proposal(held, ProposalState.VOID, actor=_SELF, why=why, full=full)
     except Conflict:
         return
 
