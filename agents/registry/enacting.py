@@ -102,7 +102,7 @@ def _rollback(turn: Turn, deed: Deed) -> None:
     before = len(turn.released)
     rollbacks.carry_out(turn, _as_it_was(turn, deed), deed["number"] if deed["release"] is None else None, deed["release"])
     if [list(each) for each in ends_of(turn.released[before:])] != deed["touches"]:
-        raise Conflict("pipelines would not run by it what they would have when this was proposed")
+        raise Changed("pipelines would not run by it what they would have when this was proposed")
 
 
 def _as_it_was(turn: Turn, deed: Deed) -> Agent | Pipeline:
