@@ -19,7 +19,6 @@ from django.urls import reverse
 
 from agents import registry
 from agents.admin import keys, permitting, publishing
-from agents.admin.differences import differences
 from agents.admin.histories import history_of
 from agents.admin.picture import picture
 from agents.admin.running import running
@@ -28,6 +27,7 @@ from agents.errors import UnknownPipeline
 from agents.models import Agent, AgentNotice, ModelAlias, Pipeline, Release, Role, Scope, Standing, Team, Version, VersionState
 from agents.registry import composing
 from agents.registry.changes import compare
+from agents.registry.differences import differences
 from audit import clock
 from audit.actors import Actor
 from audit.admin import ReadOnlyAdmin, choice, text_field

@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from agents import registry
-from agents.admin.differences import differences
 from agents.models import Agent, Pipeline, Proposal, Release, Standing, Team, Version, VersionState
+from agents.registry.differences import differences
 from audit import clock
 from audit.actors import Actor
 from audit.admin import Deed, ReasonForm, act, link_to

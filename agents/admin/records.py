@@ -9,12 +9,12 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 
-from agents.admin.differences import differences
 from agents.admin.histories import history_of
 from agents.admin.owners import TeamFilter
 from agents.models import Artifact, ModelAlias, Release, Version, VersionState
 from agents.models.version import VersionQuerySet
 from agents.registry.changes import compare
+from agents.registry.differences import differences
 from audit.admin import LongListAdmin, ReadOnlyAdmin, choice, shown
 from audit.requests import actor_of
 from audit.templatetags.showing import badge

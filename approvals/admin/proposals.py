@@ -16,9 +16,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from unfold.widgets import UnfoldAdminRadioSelectWidget
 
 from agents import registry
-from agents.admin.differences import differences
 from agents.models import Proposal
 from agents.registry import FieldChange
+from agents.registry.differences import differences
 from approvals.admin.inbox import ENDED, OPEN, Oldest
 from approvals.rules import APPROVED, DECLINED
 from approvals.services import proposal_documents, proposals

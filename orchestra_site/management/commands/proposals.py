@@ -9,18 +9,19 @@ from rich.text import Text
 
 from agents import registry
 from agents.models import Proposal
+from agents.registry import FieldChange
+from agents.registry.differences import differences
 from approvals.services import proposal_documents, proposals
 from audit import clock
 from audit.actors import Actor
 from audit.management.persons import PersonsCommand, none_seen
 from audit.management.typed import manage
 from audit.visible import visible
-from orchestra_site.management.commands.approvals import table, visible_lines, you
+from orchestra_site.management.commands.approvals import table, you
 from runs.management.terminal import Screen, add_json
 from runs.management.terminal.words import instant
 
 MOST = 200
-MOST_FIELDS = 100
 
 EPILOG = """\
 what is listed:
@@ -144,12 +145,13 @@ def _item(item: Mapping[str, Any]) -> Iterable[RenderableType]:
         yield Text(f"  stopped by {visible(stop['stopped_by'], 160)} at {instant(stop['stopped_at'])}: {why}")
     if item["hidden"]:
         yield Text("  it belongs to a team that is not shown to whoever proposed this", style="dim")
-    for each in item["denied"]:
-        yield Text(f"  runs already, and will be refused: {visible(each, 500)}", style="yellow")
-    for field in item["fields"][:MOST_FIELDS]:
-        yield Text(f"  {visible(field['path'], 200)}")
-        for sign, value in (("-", field["old"]), ("+", field["new"])):
+    for said in item["denied"]:
+        yield Text(f"  runs already, and will be refused: {visible(said, 500)}", style="yellow")
+    differing = differences(FieldChange(**field) for field in item["fields"])
+    for each in differing.rows:
+        yield Text(f"  {visible(each.path, 200)}")
+        for sign, value in (("-", each.old), ("+", each.new)):
             if value is not None:
-                yield Text("\n".join(f"    {sign} {line}" for line in visible_lines(value).splitlines()))
-    if len(item["fields"]) > MOST_FIELDS:
-        yield Text(f"  … and {len(item['fields']) - MOST_FIELDS} more fields: --json has all of them")
+                yield Text("\n".join(f"    {sign} {line}" for line in value.split("\n")))
+    if differing.more:
+        yield Text(f"  … and {differing.more} more fields of input and output: --json has all of them")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from agents.admin.differences import LONG, MOST_OF_CONTRACTS, Differences, differences
 from agents.registry.changes import compare
+from agents.registry.differences import LONG, MOST_OF_CONTRACTS, Differences, differences
 
 
 def between(old: dict[str, Any], new: dict[str, Any]) -> Differences:

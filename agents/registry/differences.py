@@ -1,6 +1,7 @@
 """What differs between two versions, for whoever decides about it: what governs comes first and whole, and what isn't shown is counted.
 
-Pure. Must not leave out a change in silence: whoever writes a draft chooses its names and lengths. Used by the pages of versions and of publishing.
+Pure. Must not leave out a change in silence: whoever writes a draft chooses its names and lengths. Used by the pages of versions and of publishing,
+and wherever a proposal is shown.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agents.registry.changes import FieldChange
 from audit.visible import visible
+
+from .changes import FieldChange
 
 MOST_OF_CONTRACTS: Final = 300
 LONG: Final = 2_000
