@@ -88,7 +88,8 @@ class AlikeView(Door):
         summary="Approve or decline all that ask for exactly the same",
         does=(
             "This request, and with it those of its `alike`: they are bound to the same digest, so to the same agent, version, arguments, "
-            f"policy and release. Only calls of agents whose risk_tier is `{LOW}`. Each is decided by itself, and at most {MOST_TOGETHER} at a time."
+            f"policy and release. Only calls of agents whose risk_tier is `{LOW}`, and was as they were asked for. Each is decided by itself, and "
+            f"at most {MOST_TOGETHER} at a time."
         ),
         takes=ALIKE_DECISION,
         gives=ref("DecidedAlike"),

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from approvals.errors import BadDecision
-from approvals.models import Kind
 from approvals.rules import CHANGES
 from approvals.services import inbox
 from approvals.services.deciding import decide
@@ -33,8 +32,8 @@ def decide_alike(*, request: str, also: Sequence[str], decision: str, reason: st
     What becomes of one changes nothing for another; each is an entry of its own. BadDecision, and what `decide` refuses of the first.
     """
     found = inbox.find_request(request, actor=actor)
-    if decision == CHANGES or found.kind != Kind.CALL or found.risk != inbox.LOW:
-        said = "only calls of agents whose risk_tier is low are approved or declined together, for each may rest on something else"
+    if decision == CHANGES or not inbox.is_of_low_risk(found):
+        said = "only calls of agents whose risk_tier is low, and was then, are approved or declined together, for each may rest on something else"
         raise BadDecision(f"{said}; decide this by itself")
     if len(also) >= inbox.MOST_TOGETHER:
         raise BadDecision(f"at most {inbox.MOST_TOGETHER} are decided together, and these are {len(also) + 1}; decide some first")

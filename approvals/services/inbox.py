@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.models import prefetch_related_objects
 
 from agents import registry
-from agents.models import SamePerson
+from agents.models import Agent, SamePerson
 from agents.spec.policies import Policy, Stage
 from approvals import rules
 from approvals.errors import NotYours, UnknownApproval
@@ -119,10 +119,15 @@ def waiting_for(actor: Actor, *, most: int) -> list[Request]:
 
 def alike(request: Request, *, actor: Actor) -> list[Request]:
     """Others of low risk that wait for exactly the same call, and that this person may decide at this moment; the first of them."""
-    if request.kind != Kind.CALL or request.risk != LOW:
+    if not is_of_low_risk(request):
         return []
     same = Request.objects.open(clock.now()).asking_for(request.binding).filter(risk=LOW).exclude(pk=request.pk)
     return decidable(same, actor=actor, most=MOST_TOGETHER - 1)
+
+
+def is_of_low_risk(request: Request) -> bool:
+    """A call whose agent was of low risk as it asked, and is now: so are those that are bound to the same, for they ask for the same agent."""
+    return request.kind == Kind.CALL and request.risk == LOW and Agent.objects.filter(name=request.agent, risk_tier=LOW).exists()
 
 
 def decidable(requests: RequestQuerySet, *, actor: Actor, most: int) -> list[Request]:

@@ -69,6 +69,18 @@ def test_only_calls_of_low_risk_are(tmp_path: Path) -> None:
     assert not decided()
 
 
+def test_calls_of_an_agent_that_is_risky_by_now_are_decided_one_by_one(alice: Actor, tmp_path: Path) -> None:
+    (_, first), (_, other) = ask(alice, "production", "production")
+    approving.publish(tmp_path / "riskier", more="risk_tier: high")
+    assert Request.objects.get(pk=first.pk).risk == "low"
+    assert services.document(first, actor=actor("bob"))["alike"] == []
+    with pytest.raises(BadDecision, match="risk_tier is low"):
+        together(first, "approved", other)
+    assert not decided()
+    services.decide(request=str(first.pk), decision="approved", actor=actor("bob"))
+    assert decided() == {str(first.pk)}
+
+
 def test_nothing_is_decided_where_the_one_that_was_looked_at_is_another_by_now(alice: Actor) -> None:
     requests = [request for _, request in ask(alice, "production", "production")]
     with pytest.raises(ChangedSince):
