@@ -56,6 +56,7 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ("created_at", "id"),
                 "indexes": [
+                    models.Index(fields=["created_at", "id"], name="proposal_oldest"),
                     models.Index(condition=models.Q(("state", "open")), fields=["expires_at"], name="proposal_open"),
                     models.Index(condition=models.Q(("state", "open")), fields=["look_at"], name="proposal_look_at"),
                 ],

@@ -42,15 +42,23 @@ class ProposalState(models.TextChoices):
 
 
 class ProposalQuerySet(models.QuerySet["Proposal"]):
-    def visible_to(self, actor: Actor) -> Self:
-        """Those of the actor's teams."""
-        return self if actor.sees_everything else self.filter(team__name__in=actor.sees)
+    def visible_to(self, actor: Actor, also: ProposalQuerySet | None = None) -> Self:
+        """Those of the actor's teams, and these; by the team's name, for an `or` of two keys makes SQLite read all of both and sort them."""
+        if actor.sees_everything:
+            return self
+        theirs = Q(team__name__in=actor.sees)
+        return self.filter(theirs if also is None else theirs | Q(pk__in=also.values("pk")))
 
     def open(self, now: datetime) -> Self:
-        return self.filter(state=ProposalState.OPEN, expires_at__gt=now)
+        """What can be decided: what is void, though no sweep has said so yet, can't."""
+        return self.pending(now).filter(Exists(_policy_in_force()))
 
     def over(self, now: datetime) -> Self:
-        return self.exclude(state=ProposalState.OPEN, expires_at__gt=now)
+        return self.filter(~Q(state=ProposalState.OPEN) | Q(expires_at__lte=now) | ~Exists(_policy_in_force()))
+
+    def pending(self, now: datetime) -> Self:
+        """Whose time isn't over, and that nobody has ended; its policy may be another one by now."""
+        return self.filter(state=ProposalState.OPEN, expires_at__gt=now)
 
     def overdue(self, now: datetime) -> Self:
         """Whose time is over, though nobody has said so yet."""
@@ -58,8 +66,7 @@ class ProposalQuerySet(models.QuerySet["Proposal"]):
 
     def under_older(self) -> Self:
         """Whose policy is another one by now, or in force no more."""
-        same = PolicyVersion.objects.filter(policy__name=OuterRef("policy_name"), number=OuterRef("policy_number"), state=VersionState.PUBLISHED)
-        return self.filter(~Exists(same))
+        return self.filter(~Exists(_policy_in_force()))
 
     def under(self, policies: Iterable[Policy]) -> Self:
         """Those that are asked under one of these."""
@@ -69,6 +76,11 @@ class ProposalQuerySet(models.QuerySet["Proposal"]):
     def about(self, subjects: Iterable[str]) -> Self:
         """Those that would change one of these."""
         return self.filter(changes__subject__in=list(subjects)).distinct()
+
+
+def _policy_in_force() -> models.QuerySet[PolicyVersion]:
+    """The very version that a proposal is asked under, as long as it is in force."""
+    return PolicyVersion.objects.filter(policy__name=OuterRef("policy_name"), number=OuterRef("policy_number"), state=VersionState.PUBLISHED)
 
 
 class Proposal(models.Model):
@@ -105,6 +117,7 @@ class Proposal(models.Model):
     class Meta:
         ordering = ("created_at", "id")
         indexes = [
+            models.Index(fields=["created_at", "id"], name="proposal_oldest"),
             models.Index(fields=["expires_at"], name="proposal_open", condition=Q(state="open")),
             models.Index(fields=["look_at"], name="proposal_look_at", condition=Q(state="open")),
         ]
@@ -128,7 +141,7 @@ class Proposal(models.Model):
         return Policy.from_record(self.policy)
 
     def reads(self, now: datetime) -> str:
-        """The state as it is at this moment."""
+        """The state as its row says it at this moment; `registry.states_of` also sees that its policy is another one."""
         return str(ProposalState.EXPIRED if self.state == ProposalState.OPEN and now >= self.expires_at else self.state)
 
     def remind_at(self, stage: int) -> datetime:

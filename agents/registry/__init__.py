@@ -39,8 +39,8 @@ from .people import add_member, hide_team, people_of, remove_member, show_team
 from .permitting import Permitted, permit
 from .policies import policies_in_force, policies_named, policy_numbers, policy_publishers_of, policy_shown
 from .pricing import Priced, set_price, update_prices
-from .proposed import authors_of, code_of
-from .proposing import Proposed, look_after, may_withdraw, proposal_named, proposal_shown, proposals_visible_to, withdraw
+from .proposed import authors_of, authors_of_each, code_of
+from .proposing import OLDER_POLICY, Proposed, look_after, may_withdraw, proposal_named, proposal_shown, proposals_visible_to, states_of, withdraw
 from .publishing import preview, publish
 from .registered import unregistered_in_force
 from .releases import nearest, pipeline_named, pipeline_to_run, release_for, release_of
@@ -57,6 +57,7 @@ from .suspending import resume, suspend
 from .verbs import VERBS
 
 __all__ = [
+    "OLDER_POLICY",
     "VERBS",
     "Applied",
     "Behalf",
@@ -92,6 +93,7 @@ __all__ = [
     "arguments_of",
     "arrange_cover",
     "authors_of",
+    "authors_of_each",
     "bounds_in_force",
     "change_password",
     "code_of",
@@ -171,6 +173,7 @@ __all__ = [
     "show_team_to_group",
     "somebody_else",
     "starts_runs",
+    "states_of",
     "stop",
     "stop_shown",
     "stops_on",

@@ -5,23 +5,22 @@ Says nothing of who decides. Used by whoever proposes (`proposing`), shows and e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import reduce
-from operator import or_
-from typing import Any
-
-from django.db.models import Q
+from typing import Any, TypeVar
 
 from agents.models import Agent, Pipeline, PolicyVersion, Stop, Team, Version
 from audit import canonical
 
 from . import versions
 from .changes import FieldChange, MadeRelease, Preview, compare
-from .deeds import publishers_of
+from .deeds import publishers_of, subject_of
 from .diffs import code_changes, folders_of
 from .manifests import Brought, agents_between, brought, fields_between, manifest_of
 
+Key = TypeVar("Key", bound=Hashable)
+_Named = tuple[str, str, int]
+"""A version: of an agent, a pipeline or a policy, of which by its name, and its number."""
 Deed = Mapping[str, Any]
 """One thing to be done: {"do", …}, with what has to be so for it. `enacting` knows them."""
 Item = Mapping[str, Any]
@@ -90,21 +89,33 @@ def grants_digest(team: Team) -> str:
     return canonical.digest({"permissions": list(team.permissions), "observe": team.observe})
 
 
-def written_in(deeds: Iterable[Deed]) -> list[Version | PolicyVersion]:
-    """The versions that would come to run by these, also in pipelines that one of them runs."""
-    found: list[Version | PolicyVersion] = []
-    for deed in deeds:
-        if deed["do"] == "policy":
-            found += PolicyVersion.objects.filter(policy__name=deed["name"], number=deed["number"])
-        elif deed["do"] in ("publish", "rollback"):
-            brought = [(deed["kind"], deed["name"], deed["number"]), *deed["with"]]
-            found += Version.objects.filter(reduce(or_, (Q(**{f"{kind}__name": name}, number=number) for kind, name, number in brought)))
-    return found
+def _puts_in_force(deed: Deed) -> Iterator[_Named]:
+    """The versions that would come to run by it, also in pipelines that one of them runs."""
+    if deed["do"] in ("policy", "publish", "rollback"):
+        yield deed.get("kind", "policy"), deed["name"], deed["number"]
+        yield from ((kind, name, number) for kind, name, number in deed.get("with", ()))
 
 
 def authors_of(deeds: Iterable[Deed]) -> frozenset[str]:
-    """Who wrote them, or what they were made from, or had one in force; `person:NAME` each."""
-    return frozenset(who for each in publishers_of(written_in(deeds)).values() for who in each)
+    """Who wrote what they would put in force, or what that was made from, or had it in force; `person:NAME` each."""
+    return authors_of_each({"": deeds})[""]
+
+
+def authors_of_each(every: Mapping[Key, Iterable[Deed]]) -> dict[Key, frozenset[str]]:
+    """The same of several, by their keys; four statements for all."""
+    named = {key: {each for deed in deeds for each in _puts_in_force(deed)} for key, deeds in every.items()}
+    rows = _rows({each for names in named.values() for each in names})
+    who = publishers_of(list(rows.values()))
+    return {key: frozenset(one for each in names & rows.keys() for one in who[subject_of(rows[each])]) for key, names in named.items()}
+
+
+def _rows(named: Collection[_Named]) -> dict[_Named, Version | PolicyVersion]:
+    found: dict[_Named, Version | PolicyVersion] = {}
+    for kind in ("agent", "pipeline", "policy"):
+        names, numbers = {name for of, name, _ in named if of == kind}, {number for of, _, number in named if of == kind}
+        rows = (PolicyVersion if kind == "policy" else Version).objects.filter(**{f"{kind}__name__in": names}, number__in=numbers)
+        found |= {(kind, getattr(row, kind).name, row.number): row for row in rows.select_related(kind).defer("spec")}
+    return {each: row for each, row in found.items() if each in named}
 
 
 # --- what people are shown ---------------------------------------------------------------------------------------------

@@ -6,14 +6,13 @@ and by doors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 
 from agents.errors import NotGranted, UnknownProposal
 from agents.models import Proposal
@@ -35,6 +34,7 @@ TOPIC: Final = "agents.proposal"
 _SELF: Final = Actor.system("proposals")
 MOST_OPEN: Final = 200
 """Of one team: each is somebody's to look at."""
+OLDER_POLICY: Final = "the policy that it was asked under is not in force any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +175,17 @@ def may_withdraw(proposal: Proposal, actor: Actor) -> bool:
 
 def require_open(proposal: Proposal, now: datetime) -> None:
     """Conflict tells what happened meanwhile."""
-    state = proposal.reads(now)
+    state, why = states_of([proposal], now)[proposal.pk]
     if state != ProposalState.OPEN:
-        why = f": {proposal.why}" if proposal.why else ""
-        raise Conflict(f"this proposal is {state} already{why}; there is nothing to be said of it any more")
+        raise Conflict(f"this proposal is {state} already{f': {why}' if why else ''}; there is nothing to be said of it any more")
+
+
+def states_of(found: Collection[Proposal], now: datetime) -> dict[UUID, tuple[str, str]]:
+    """By key what each is at this moment, and why: void also where no sweep has said so yet, its policy being another one. One statement."""
+    states = {each.pk: (each.reads(now), each.why) for each in found}
+    pending = [key for key, (state, _) in states.items() if state == ProposalState.OPEN]
+    older = Proposal.objects.filter(pk__in=pending).under_older().values_list("pk", flat=True) if pending else ()
+    return states | dict.fromkeys(older, (str(ProposalState.VOID), OLDER_POLICY))
 
 
 def end(turn: Turn, proposal: Proposal, state: ProposalState, *, why: str = "", full: str = "") -> None:
@@ -194,10 +201,7 @@ def end(turn: Turn, proposal: Proposal, state: ProposalState, *, why: str = "", 
 
 def proposals_visible_to(actor: Actor, *, also: ProposalQuerySet | None = None) -> ProposalQuerySet:
     """Those of the actor's teams, and these."""
-    every, seen = Proposal.objects.select_related("team"), Proposal.objects.visible_to(actor)
-    if actor.sees_everything or also is None:
-        return every.visible_to(actor)
-    return every.filter(Q(pk__in=seen.values("pk")) | Q(pk__in=also.values("pk")))
+    return Proposal.objects.select_related("team").visible_to(actor, also)
 
 
 def proposal_shown(proposal: str, *, actor: Actor) -> Proposal:

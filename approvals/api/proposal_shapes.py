@@ -13,7 +13,7 @@ _SHORT: Final[dict[str, Shape]] = {
     "kind": one_of(*ProposalKind, meaning="that something be published or granted, or that what was stopped go on"),
     "about": text("what would be done, for people", example="publish agent deployer 3"),
     "team": text("whose policy has people decide it"),
-    "state": one_of(*ProposalState, meaning="as it reads now; void: it could not be done any more as it was shown"),
+    "state": one_of(*ProposalState, meaning="as it reads now; void: it can't be done any more as it was shown, or its policy is another one"),
     "by": text("who proposed it", example="person:alice"),
     "created_at": instant(),
     "expires_at": instant("silence has denied it then"),

@@ -5,10 +5,11 @@ Reads, but for taking in what is new. Called by doors.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from typing import TypeVar
 from uuid import UUID
 
 from django.db.models import prefetch_related_objects
@@ -27,6 +28,7 @@ from audit.actors import Actor
 from audit.visible import visible
 from runs.models import WaitState
 
+Key = TypeVar("Key", bound=Hashable)
 NO_PERSON = "an approval is a person's to give: sign in, or give a token of yours (a command takes it from ORCHESTRA_TOKEN, or asks for it)"
 OPEN, ENDED = "open", "ended"
 LOW = "low"
@@ -181,9 +183,19 @@ def counting_of(every: Mapping[UUID, tuple[Policy, Sequence[Said]]]) -> dict[UUI
 
 def without_part(said: Sequence[Said], had: Parts) -> list[Said]:
     """Without what was said by, or in the stead of, somebody who has a part in it: it may have been found out since."""
-    also = SamePerson.objects.others_of({name for each in said for name in (each.person, each.seat)}) if said else {}
-    people = {name: Person(name, frozenset(), also=also.get(name, frozenset())) for each in said for name in (each.person, each.seat)}
-    return [each for each in said if all(rules.part_of(people[name], had) is None for name in (each.person, each.seat))]
+    return without_part_each({"": (said, had)})[""]
+
+
+def without_part_each(every: Mapping[Key, tuple[Sequence[Said], Parts]]) -> dict[Key, list[Said]]:
+    """The same for many, by their keys."""
+    names = {name for said, _ in every.values() for each in said for name in (each.person, each.seat)}
+    also = SamePerson.objects.others_of(names) if names else {}
+    people = {name: Person(name, frozenset(), also=also.get(name, frozenset())) for name in names}
+
+    def counts(each: Said, had: Parts) -> bool:
+        return all(rules.part_of(people[name], had) is None for name in (each.person, each.seat))
+
+    return {key: [each for each in said if counts(each, had)] for key, (said, had) in every.items()}
 
 
 def _counts(said: Said, policy: Policy, asked: Mapping[str, frozenset[str]]) -> bool:

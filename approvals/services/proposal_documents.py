@@ -12,7 +12,7 @@ from typing import Any, Final
 from agents import registry
 from agents.models import Proposal, ProposalKind, ProposalState, Stop
 from approvals import rules
-from approvals.services import inbox, proposals
+from approvals.services import proposals
 from approvals.services.documents import said_by, who_can
 from audit import clock
 from audit.actors import Actor
@@ -33,21 +33,24 @@ _OF_STOPS: Final = ("id", "what", "reason", "stopped_at", "stopped_by", "lifted_
 
 def listed(found: Collection[Proposal], now: datetime) -> list[dict[str, Any]]:
     """Each in short, for lists."""
-    counted = inbox.counting_of({each.pk: (each.governing, proposals.said_of(each)) for each in found})
-    return [_short(each, now, counted[each.pk]) for each in found]
+    states = registry.states_of(found, now)
+    counting = proposals.counting([each for each in found if states[each.pk][0] == ProposalState.OPEN])
+    return [_short(each, now, *states[each.pk], counting.get(each.pk)) for each in found]
 
 
 def document(proposal: Proposal, *, actor: Actor) -> dict[str, Any]:
     """All of it. `shown` is what a decision is bound to: whoever decides may give it back, so that nothing else is decided."""
     now = clock.now()
+    [short] = listed([proposal], now)
+    is_open = short["state"] == ProposalState.OPEN
     return {
-        **listed([proposal], now)[0],
+        **short,
         "changes": [{**_seen(item, proposal, actor), "stop": stop} for item, stop in zip(proposal.shown, _stops(proposal), strict=True)],
         "code": registry.code_of([item for item in proposal.shown if _may_see(item, proposal, actor)]),
         "authors": sorted({_author(who) for who in registry.authors_of(proposal.deeds)}),
         "decisions": said_by(proposal.decisions.all()),
-        **_yours(proposal, actor, now),
-        **_who_can(proposal, now),
+        **_yours(proposal, actor, now, is_open=is_open),
+        **(_who_can(proposal, now) if is_open else {"deciders": [], "stuck": None}),
     }
 
 
@@ -68,25 +71,26 @@ def _deed(deed: Mapping[str, Any]) -> str:
     return _WHAT[deed["do"]].format(**deed)
 
 
-def _short(proposal: Proposal, now: datetime, counted: list[rules.Said]) -> dict[str, Any]:
+def _short(proposal: Proposal, now: datetime, state: str, why: str, counting: list[rules.Said] | None) -> dict[str, Any]:
+    """`counting`: of one that is open, what counts of what was said."""
     policy, stage = proposal.governing, proposal.stage_at(now)
     return {
         "id": str(proposal.pk),
         "kind": proposal.kind,
         "about": about(proposal),
         "team": proposal.team.name,
-        "state": proposal.reads(now),
+        "state": state,
         "by": proposal.by,
         "created_at": to_text(proposal.created_at),
         "expires_at": to_text(proposal.expires_at),
         "ended_at": None if proposal.ended_at is None else to_text(proposal.ended_at),
-        "why": proposal.why or None,
+        "why": why or None,
         "shown": proposal.digest,
         "policy": {"name": policy.name, "version": policy.number, "said": policy.said, "reason": policy.reason},
         "stage": stage + 1,
         "stages": len(policy.stages),
         "asks": policy.stages[stage].said,
-        "lacks": rules.lacking(policy, stage, counted) if proposal.reads(now) == ProposalState.OPEN else 0,
+        "lacks": 0 if counting is None else rules.lacking(policy, stage, counting),
     }
 
 
@@ -111,18 +115,15 @@ def _stops(proposal: Proposal) -> list[dict[str, Any] | None]:
     return [told.get(deed.get("stop") or "") for deed in proposal.deeds]
 
 
-def _yours(proposal: Proposal, actor: Actor, now: datetime) -> dict[str, Any]:
+def _yours(proposal: Proposal, actor: Actor, now: datetime, *, is_open: bool) -> dict[str, Any]:
     """`why_not`: why whoever looks can't decide it; `instead_of`: in whose stead they would; `may_withdraw`: whether they may take it back."""
     seat = proposals.seat_now(proposal, actor=actor, now=now)
-    may = proposal.reads(now) == ProposalState.OPEN and registry.may_withdraw(proposal, actor)
+    may = is_open and registry.may_withdraw(proposal, actor)
     if isinstance(seat, str):
         return {"why_not": seat, "instead_of": None, "may_withdraw": may}
     return {"why_not": None, "instead_of": None if seat.name == actor.id else seat.name, "may_withdraw": may}
 
 
 def _who_can(proposal: Proposal, now: datetime) -> dict[str, Any]:
-    if proposal.reads(now) != ProposalState.OPEN:
-        return {"deciders": [], "stuck": None}
-    said, policy = proposals.said_of(proposal), proposal.governing
-    counting = inbox.counting_of({proposal.pk: (policy, said)})[proposal.pk]
-    return who_can(policy, proposal.stage_at(now), proposals.parts_of(proposal), said, counting, now)
+    said, counting = proposals.said_of(proposal), proposals.counting([proposal])[proposal.pk]
+    return who_can(proposal.governing, proposal.stage_at(now), proposals.parts_of(proposal), said, counting, now)

@@ -6,11 +6,12 @@ finds it void. Called by doors, and by every sweep (`tend`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 
@@ -37,7 +38,6 @@ RULES: Final[tuple[tuple[str, str], ...]] = (
     ("ruled", "you wrote or published the policy that it is asked under"),
 )
 """The parts that keep somebody from deciding a proposal."""
-CHANGED: Final = "the policy that it was asked under is not in force any more"
 MOST: Final = 200
 _SELF: Final = Actor.system("approvals")
 
@@ -60,11 +60,12 @@ def wanted(*, actor: Actor, state: str | None = None, mine: bool = False, team: 
     moment. Not evaluated yet, in no order."""
     now = clock.now()
     if mine:
-        seen = Proposal.objects.select_related("team").filter(pk__in=[each.pk for each in islice(_decidable(actor, now), MOST)])
+        seen = Proposal.objects.filter(pk__in=[each.pk for each in islice(_decidable(actor, now), MOST)]).select_related("team")
     else:
         seen = registry.proposals_visible_to(actor, also=_put_to(actor, now))
     if state is not None:
         seen = seen.open(now) if state == inbox.OPEN else seen.over(now)
+    seen = seen.defer("shown")  # whole specs, of which a list says nothing
     return seen if team is None else seen.filter(team__name=team)
 
 
@@ -83,42 +84,62 @@ def _put_to(actor: Actor, now: datetime) -> ProposalQuerySet:
 
 
 def _decidable(actor: Actor, now: datetime) -> Iterator[Proposal]:
-    """The oldest first; judged as they are taken."""
-    person = inbox.person_of(actor)
-    for each in _put_to(actor, now).select_related("team").prefetch_related("decisions").order_by("created_at", "id"):
-        if not isinstance(_seat(each, said_of(each), actor, person, now), str):
-            yield each
+    """The oldest first; judged some at a time, as they are taken: as many statements for fifty as for one."""
+    person, ids = inbox.person_of(actor), list(_put_to(actor, now).order_by("created_at", "id").values_list("pk", flat=True))
+    for start in range(0, len(ids), inbox.AT_ONCE):
+        rows = Proposal.objects.filter(pk__in=ids[start : start + inbox.AT_ONCE]).select_related("team").defer("shown").order_by("created_at", "id")
+        some = list(rows.prefetch_related("decisions"))
+        had = parts_of_each(some)
+        yield from (each for each in some if not isinstance(_seat(each, said_of(each), actor, person, had[each.pk], now), str))
 
 
 def seat_now(proposal: Proposal, *, actor: Actor, now: datetime) -> Person | str:
     """Whose say the actor has at this moment; or why none."""
-    state = proposal.reads(now)
+    state, why = registry.states_of([proposal], now)[proposal.pk]
     if state != ProposalState.OPEN:
-        return f"it is {state} already"
-    return _seat(proposal, said_of(proposal), actor, inbox.person_of(actor), now)
+        return f"it is {state} already{f': {why}' if why else ''}"
+    return _seat(proposal, said_of(proposal), actor, inbox.person_of(actor), parts_of(proposal), now)
 
 
 def said_of(proposal: Proposal) -> list[Said]:
     return [Said(each.person, each.decision, each.stage, each.shown, each.instead_of) for each in proposal.decisions.all()]
 
 
+def counting(found: Collection[Proposal]) -> dict[UUID, list[Said]]:
+    """Of each what counts now of what was said, by its key: nothing that somebody said who has a part in it."""
+    said = inbox.counting_of({each.pk: (each.governing, said_of(each)) for each in found})
+    had = parts_of_each([each for each in found if said[each.pk]])
+    return said | inbox.without_part_each({key: (said[key], parts) for key, parts in had.items()})
+
+
 def parts_of(proposal: Proposal) -> Parts:
-    """Whoever proposed it or asked for it again, wrote one of the versions or what it was made from, or wrote or published the policy."""
-    ruled = registry.policy_publishers_of({(proposal.policy_name, proposal.policy_number)})
-    return Parts(
-        started=frozenset({proposal.by, *proposal.asked_by}),
-        published=registry.authors_of(proposal.deeds),
-        ruled=ruled.get((proposal.policy_name, proposal.policy_number), frozenset()),
-        rules=RULES,
-    )
+    return parts_of_each([proposal])[proposal.pk]
 
 
-def _seat(proposal: Proposal, said: Sequence[Said], actor: Actor, person: Person | None, now: datetime) -> Person | str:
+def parts_of_each(found: Collection[Proposal]) -> dict[UUID, Parts]:
+    """By key whoever proposed it or asked for it again, wrote one of the versions or what it was made from, or wrote or published the policy.
+
+    Six statements for all.
+    """
+    ruled = registry.policy_publishers_of({(each.policy_name, each.policy_number) for each in found})
+    published = registry.authors_of_each({each.pk: each.deeds for each in found})
+    return {
+        each.pk: Parts(
+            started=frozenset({each.by, *each.asked_by}),
+            published=published[each.pk],
+            ruled=ruled.get((each.policy_name, each.policy_number), frozenset()),
+            rules=RULES,
+        )
+        for each in found
+    }
+
+
+def _seat(proposal: Proposal, said: Sequence[Said], actor: Actor, person: Person | None, had: Parts, now: datetime) -> Person | str:
     if person is None:
         return inbox.NO_PERSON
     if not registry.may_be_asked(actor):
         return inbox.never_asked(actor)
-    return rules.seat_of(person, proposal.governing, proposal.stage_at(now), parts_of(proposal), said)
+    return rules.seat_of(person, proposal.governing, proposal.stage_at(now), had, said)
 
 
 def _asks(policy: Policy, person: Person | None) -> bool:
@@ -169,8 +190,8 @@ class _CantBeEnacted(Exception):
 def _say(held: registry.HeldProposal, decision: str, reason: str, seen: str | None, actor: Actor) -> None:
     proposal, policy = held.proposal, held.proposal.governing
     _require_decidable(held, seen, actor)
-    every, stage = said_of(proposal), proposal.stage_at(held.now)
-    seat = _seat(proposal, every, actor, inbox.person_of(actor), held.now)
+    every, stage, had = said_of(proposal), proposal.stage_at(held.now), parts_of(proposal)
+    seat = _seat(proposal, every, actor, inbox.person_of(actor), had, held.now)
     if isinstance(seat, str):
         raise NotYours(f"you can't decide this: {seat}")
     inbox.refuse_gone(policy.stages[stage], actor, seat.name, held.now)
@@ -179,7 +200,7 @@ def _say(held: registry.HeldProposal, decision: str, reason: str, seen: str | No
     values = {"person": actor.id, "at": held.now, "entry": entry.id, "stage": stage, "decision": decision, "shown": proposal.digest}
     ProposalDecision.objects.create(proposal=proposal, **values, instead_of=instead)
     every.append(Said(actor.id, decision, stage, proposal.digest, instead))
-    counting = inbox.without_part(inbox.counting_of({proposal.pk: (policy, every)})[proposal.pk], parts_of(proposal))
+    counting = inbox.without_part(inbox.counting_of({proposal.pk: (policy, every)})[proposal.pk], had)
     outcome = rules.outcome(policy, stage, counting)
     if outcome == rules.APPROVED:
         _enact(held)
@@ -244,7 +265,7 @@ def _record(subject: str, team: str | None, error: OrchestraError, actor: Actor)
 
 def why_void(proposal: Proposal) -> str | None:
     in_force = registry.policies_in_force([proposal.policy_name]).get(proposal.policy_name)
-    return CHANGED if in_force is None or in_force.number != proposal.policy_number else None
+    return registry.OLDER_POLICY if in_force is None or in_force.number != proposal.policy_number else None
 
 
 def void(proposal: Proposal, why: str, *, full: str = "") -> None:
@@ -260,8 +281,8 @@ def tend() -> None:
     now = clock.now()
     for proposal in Proposal.objects.overdue(now).select_related("team")[:MOST]:
         _expire(proposal)
-    for proposal in Proposal.objects.open(now).under_older().select_related("team")[:MOST]:
-        void(proposal, CHANGED)
+    for proposal in Proposal.objects.pending(now).under_older().select_related("team")[:MOST]:
+        void(proposal, registry.OLDER_POLICY)
     for proposal in Proposal.objects.open(now).filter(look_at__lte=now).select_related("team").order_by("look_at")[:MOST]:
         registry.look_after(proposal, now=now)
 
