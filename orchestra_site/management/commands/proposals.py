@@ -144,7 +144,7 @@ def _item(item: Mapping[str, Any]) -> Iterable[RenderableType]:
         why = visible(stop["reason"], 1_000) if stop["reason"] else "why is not kept"
         yield Text(f"  stopped by {visible(stop['stopped_by'], 160)} at {instant(stop['stopped_at'])}: {why}")
     if item["hidden"]:
-        yield Text("  it belongs to a team that is not shown to whoever proposed this", style="dim")
+        yield Text("  it belongs to a team that is not shown to you", style="dim")
     for said in item["denied"]:
         yield Text(f"  runs already, and will be refused: {visible(said, 500)}", style="yellow")
     differing = differences(FieldChange(**field) for field in item["fields"])
