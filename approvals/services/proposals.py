@@ -62,7 +62,7 @@ def wanted(*, actor: Actor, state: str | None = None, mine: bool = False, team: 
     if mine:
         seen = Proposal.objects.filter(pk__in=[each.pk for each in islice(_decidable(actor, now), MOST)]).select_related("team")
     else:
-        seen = registry.proposals_visible_to(actor, also=_put_to(actor, now))
+        seen = registry.proposals_visible_to(actor, also=_put_to(inbox.person_of(actor), now))
     if state is not None:
         seen = seen.open(now) if state == inbox.OPEN else seen.over(now)
     seen = seen.defer("shown")  # whole specs, of which a list says nothing
@@ -74,9 +74,9 @@ def waiting_for(actor: Actor, *, most: int) -> list[Proposal]:
     return list(islice(_decidable(actor, clock.now()), most))
 
 
-def _put_to(actor: Actor, now: datetime) -> ProposalQuerySet:
+def _put_to(person: Person | None, now: datetime) -> ProposalQuerySet:
     """Of what is open, what some stage asks this person, or somebody whom they stand in for: many are asked under few policies."""
-    person, every = inbox.person_of(actor), Proposal.objects.open(now)
+    every = Proposal.objects.open(now)
     if person is None:
         return every.none()
     in_force = registry.policies_in_force(every.order_by().values_list("policy_name", flat=True).distinct())
@@ -85,7 +85,8 @@ def _put_to(actor: Actor, now: datetime) -> ProposalQuerySet:
 
 def _decidable(actor: Actor, now: datetime) -> Iterator[Proposal]:
     """The oldest first; judged some at a time, as they are taken: as many statements for fifty as for one."""
-    person, ids = inbox.person_of(actor), list(_put_to(actor, now).order_by("created_at", "id").values_list("pk", flat=True))
+    person = inbox.person_of(actor)
+    ids = list(_put_to(person, now).order_by("created_at", "id").values_list("pk", flat=True))
     for start in range(0, len(ids), inbox.AT_ONCE):
         rows = Proposal.objects.filter(pk__in=ids[start : start + inbox.AT_ONCE]).select_related("team").defer("shown").order_by("created_at", "id")
         some = list(rows.prefetch_related("decisions"))
