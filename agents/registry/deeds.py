@@ -1,6 +1,6 @@
 """Notes who has put what in force, beside the ledger: nobody approves what they published or granted themselves.
 
-The first two run inside a Turn and are called by what publishes and grants; approvals ask the others, about many requests at once.
+What notes runs inside a Turn and is called by what stores, publishes and grants; approvals ask the others, about many requests at once.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ def note_made_from(turn: Turn, version: Version, before: Version) -> None:
     """Whoever wrote what it was made from, or put that in force, has a part in it too: its code is theirs."""
     for by in sorted(publishers_of([before])[subject_of(before)]):
         Publication.objects.get_or_create(subject=subject_of(version), by=by, defaults={"at": turn.now})
+
+
+def note_written(turn: Turn, version: Version, first: Version) -> None:
+    """Of whoever wrote what stands in it already in an earlier version, not of who put that in force. A shell without a token is nobody to name."""
+    if first.author not in (version.author, Actor.system().id):
+        Publication.objects.get_or_create(subject=subject_of(version), by=f"person:{first.author}", defaults={"at": turn.now})
 
 
 def note_granted(turn: Turn, holder: str, granted: Collection[str], withdrawn: Collection[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from agents.models import Agent, Artifact, Pipeline, Version, VersionState
 from audit.canonical import digest
@@ -45,13 +45,30 @@ def draft(
     if before is not None and before.digest == said:
         return before, (), ""
     fields = compare(before.spec, spec) if before is not None else ()
-    if before is not None and before.state == VersionState.DRAFT:
-        retire(turn, before)
+    replaced = before if before is not None and before.state == VersionState.DRAFT else None
+    if replaced is not None:
+        retire(turn, replaced)
     if live is not None and live.digest == said:
         return live, fields, f"draft {before.number} discarded: the files say the published version {live.number} again" if before else ""
     version = _new(turn, owner, spec, code)
     _note(turn, verbs.VERSION_DRAFTED, version)
+    _note_whose(turn, version, replaced, {} if live is None else live.spec)
     return version, fields, ""
+
+
+def _note_whose(turn: Turn, version: Version, replaced: Version | None, live: dict[str, Any]) -> None:
+    """What others wrote stays theirs: code or instructions that one of them brought first, and what is left of the draft that this one replaces."""
+    instructions = (version.spec.get("executable") or {}).get("instructions")
+    if version.artifact_id is not None or instructions:
+        same = Q(artifact=version.artifact_id) if version.artifact_id is not None else Q(spec__executable__instructions=instructions)
+        first = Version.objects.of(version.owner).filter(same).order_by("number")[0]
+        deeds.note_written(turn, version, first)
+    if replaced is not None and _moved(live, replaced.spec) & _moved(live, version.spec):
+        deeds.note_made_from(turn, version, replaced)
+
+
+def _moved(live: dict[str, Any], spec: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(change.path, digest(change.new)) for change in compare(live, spec)}
 
 
 def beside(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, code: Artifact | None) -> Version:
