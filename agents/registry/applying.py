@@ -44,7 +44,7 @@ def apply_folder(folder: Path, *, actor: Actor, now: datetime | None = None, pub
     NotPublishable (or ArtifactRefused) lists every problem in `details["problems"]`, and then nothing was written. Conflict. What is refused
     with `publish` is an entry.
     """
-    applied, folders = Applied(dry_run=dry_run, publish=publish, rules=publish), list[Folders]()
+    applied, folders = Applied(dry_run=dry_run, publish=publish), list[Folders]()
     try:
         prepared = prepare(folder, actor=actor)
         with inventory_held():
@@ -94,7 +94,7 @@ def _judge(turn: Turn, applied: Applied, prepared: Prepared) -> None:
 def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> list[Folders]:
     """Returns the code that is another one now."""
     parsed = prepared.parsed
-    applied.changes += [rows.write_team(turn, document, publish=applied.publish, ruled=applied.rules) for document in parsed.teams]
+    applied.changes += [rows.write_team(turn, document, publish=applied.publish) for document in parsed.teams]
     named = {document.spec["team"] for document in [*parsed.policies, *parsed.models, *parsed.agents, *parsed.pipelines]}
     teams = {team.name: team for team in Team.objects.filter(name__in=named)}
     applied.changes += [policies.write_policy(turn, one, teams[one.spec["team"]], publish=applied.publish) for one in parsed.policies]
@@ -107,7 +107,7 @@ def _write_all(turn: Turn, applied: Applied, prepared: Prepared) -> list[Folders
     else:
         applied.pending = _pending(turn, [version for version, _ in written])
     applied.changes += [replace(change, version=version.number, draft=version.state == VersionState.DRAFT) for version, change in written]
-    if applied.rules:
+    if applied.publish:
         refuse_rules_not_in_force(document.name for document in parsed.teams)
     return folders_of((change.name, change.fields) for _, change in written if change.kind == "agent")
 

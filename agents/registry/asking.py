@@ -6,17 +6,20 @@ Looks at the drafts that were stored and at what publishing was tried to come to
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from agents.models import Pipeline, PolicyVersion, ProposalKind, Team, Version, VersionState
 from audit.actors import Actor
 
 from .changes import Applied
 from .preparing import Prepared
-from .proposed import Deed, Item, Move, item_of_agent, item_of_grants, item_of_policy, once, permit_deed, policy_deed, publish_deed
+from .proposed import Deed, Item, Move, item_of_agent, item_of_policy, item_of_team, once, permit_deed, policy_deed, publish_deed, rule_deed
 from .proposing import Asked
 from .publishing import only_of, previewed
+from .rows import RULED
 from .ruling import Asks
 
+_WITH_THE_YES: Final = ("permissions", "observe", *RULED)
 Step = tuple[str, Deed, list[Item]]
 """Of what, what is done, and what is shown of it."""
 
@@ -24,21 +27,25 @@ Step = tuple[str, Deed, list[Item]]
 def asked_of(prepared: Prepared, tried: Applied, moves: Sequence[Move], asks: Asks, actor: Actor) -> Asked:
     """`moves`: what pipelines would run by it. Nothing to be done: no deeds."""
     told, drafts = only_of(asks.team), _drafts(prepared)
-    steps = [*_permits(prepared, tried, told), *_policies(prepared), *_agents(drafts, actor, told), *_pipelines(moves)]
+    steps = [*_policies(prepared), *_teams(prepared, tried, told), *_agents(drafts, actor, told), *_pipelines(moves)]
     subjects = frozenset(subject for subject, _, _ in steps)
     shown = once(item for _, _, items in steps for item in items)
     return Asked(ProposalKind.PUBLISH, asks, tuple(deed for _, deed, _ in steps), subjects, shown)
 
 
-def _permits(prepared: Prepared, tried: Applied, told: Actor) -> Iterator[Step]:
-    """What was denied is said of the team that is asked, and of what it sees."""
+def _teams(prepared: Prepared, tried: Applied, told: Actor) -> Iterator[Step]:
+    """What they grant and by whom it is decided from then on, after the policies that this names. What was denied is said of the team that is
+    asked, and of what it sees."""
     for document in prepared.parsed.teams:
-        team, spec = Team.objects.get(name=document.name), document.spec
-        permissions = spec.get("permissions") if spec.get("permissions", team.permissions) != team.permissions else None
-        observe = spec.get("observe") if spec.get("observe", team.observe) != team.observe else None
+        team = Team.objects.get(name=document.name)
+        moved = {key: document.spec[key] for key in _WITH_THE_YES if document.spec.get(key, getattr(team, key)) != getattr(team, key)}
+        rules: dict[str, str] = {key: moved[key] for key in RULED if key in moved}
+        shown = [item_of_team(team, moved, tried.denied if team.name in told.sees else ())]
+        permissions, observe = moved.get("permissions"), moved.get("observe")
         if permissions is not None or observe is not None:
-            denied = tried.denied if team.name in told.sees else ()
-            yield team.subject, permit_deed(team, permissions, observe), [item_of_grants(team, permissions, observe, denied)]
+            yield team.subject, permit_deed(team, permissions, observe), shown
+        if rules:
+            yield team.subject, rule_deed(team, rules), shown
 
 
 def _policies(prepared: Prepared) -> Iterator[Step]:

@@ -93,8 +93,6 @@ class Applied:
     """Without `publish`: the releases that publishing would put in the place of what pipelines run now."""
     code: tuple[CodeChange, ...] = ()
     """What changed in the code of the agents whose version is another one than before."""
-    rules: bool = False
-    """Whether by which policies people decide is set by it: as asked for, also where they decide the rest."""
     asks: str | None = None
     """Who has to say yes first, to all or some of it."""
     proposal: Proposal | None = None

@@ -19,14 +19,14 @@ from audit import clock
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
 
-from . import policies, publishing, retiring, rollbacks, stopping
+from . import policies, publishing, retiring, rollbacks, rows, stopping
 from .acting import actor_of_person
 from .enforcing import observe_team, permit_team
 from .locking import inventory_held
 from .owners import owner_named, require_in_use
 from .proposed import Deed, ends_of, grants_digest, running
 from .proposing import end, holds_together
-from .ruling import Ruling
+from .ruling import Ruling, refuse_rules_not_in_force
 from .writing import Turn, require_member
 
 
@@ -130,6 +130,15 @@ def _permit(turn: Turn, deed: Deed) -> None:
         observe_team(turn, team, observe=deed["observe"])
 
 
+def _rule(turn: Turn, deed: Deed) -> None:
+    team = Team.objects.select_for_update().get(name=deed["team"])
+    require_member(turn.actor, team.name, f"team '{team.name}'")
+    if {key: getattr(team, key) for key in deed["before"]} != deed["before"]:
+        raise Changed(f"who decides for team '{team.name}' has changed since it was proposed")
+    rows.rule_team(turn, team, deed["rules"])
+    refuse_rules_not_in_force([team.name])
+
+
 def _resume(turn: Turn, deed: Deed) -> list[Team | None]:
     return stopping.carry_out_lift(turn, deed["scope"], deed["name"], deed["stop"])
 
@@ -143,6 +152,7 @@ _DO: Final[Mapping[str, Callable[[Turn, Deed], list[Team | None] | None]]] = {
     "rollback": _rollback,
     "policy": _policy,
     "permit": _permit,
+    "rule": _rule,
     "resume": _resume,
     "reinstate": _reinstate,
 }

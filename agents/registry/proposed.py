@@ -80,6 +80,11 @@ def permit_deed(team: Team, permissions: Sequence[str] | None, observe: bool | N
     return {"do": "permit", "team": team.name, "permissions": granted, "observe": observe, "before": grants_digest(team)}
 
 
+def rule_deed(team: Team, rules: Mapping[str, str]) -> Deed:
+    """By which policies people decide what it does from then on: `publishing`, `resuming`."""
+    return {"do": "rule", "team": team.name, "rules": dict(rules), "before": {key: getattr(team, key) for key in rules}}
+
+
 def resume_deed(stop: Stop | None, scope: str, name: str, what: str) -> Deed:
     """`what` is stopped, for people. No stop: an agent's, of before there were stops."""
     return {"do": "resume", "stop": None if stop is None else str(stop.pk), "scope": scope, "name": name, "what": what}
@@ -197,10 +202,12 @@ def item_of_policy(draft: PolicyVersion, live: PolicyVersion | None) -> Item:
 
 
 def item_of_grants(team: Team, permissions: Sequence[str] | None, observe: bool | None, denied: Iterable[str] = ()) -> Item:
-    before = {"permissions": list(team.permissions), "observe": team.observe}
     after = {"permissions": permissions, "observe": observe}
-    moved = compare(before, before | {key: value for key, value in after.items() if value is not None})
-    return _item(team.subject, team.name, None, None, moved, denied=denied)
+    return item_of_team(team, {key: value for key, value in after.items() if value is not None}, denied)
+
+
+def item_of_team(team: Team, after: Mapping[str, Any], denied: Iterable[str] = ()) -> Item:
+    return _item(team.subject, team.name, None, None, compare({key: getattr(team, key) for key in after}, after), denied=denied)
 
 
 def item_of_stop(subject: str, team: Team | None) -> Item:

@@ -25,11 +25,11 @@ _LIVE_OF_TEAM: Final = ("verbs", "resources", "notices")
 Owned = TypeVar("Owned", Agent, Pipeline, ModelAlias)
 
 
-def write_team(turn: Turn, document: Document, *, publish: bool, ruled: bool) -> Change:
-    """Create or change a team; who belongs to it is not said in files. What it grants to its agents moves only with `publish`, and by which
-    policies people decide only where `ruled`: with what makes these be in force."""
+def write_team(turn: Turn, document: Document, *, publish: bool) -> Change:
+    """Create or change a team; who belongs to it is not said in files. What it grants to its agents, and by which policies people decide, moves
+    only with `publish`: with what makes these be in force."""
     require_member(turn.actor, document.name, f"team '{document.name}'")
-    live = (*_LIVE_OF_TEAM, *(RULED if ruled else ()))
+    live = (*_LIVE_OF_TEAM, *(RULED if publish else ()))
     words: dict[str, Any] = {key: document.spec[key] for key in live if key in document.spec}
     values: dict[str, Any] = {"accountable": document.spec["accountable"] or "", **words}
     team, created = Team.objects.get_or_create(name=document.name, defaults={**values, "created_at": turn.now})
@@ -49,6 +49,16 @@ def write_team(turn: Turn, document: Document, *, publish: bool, ruled: bool) ->
     if publish and "observe" in document.spec:
         fields += observe_team(turn, team, observe=document.spec["observe"])
     return Change("team", document.name, "created" if created else "changed" if fields else "unchanged", fields=() if created else fields)
+
+
+def rule_team(turn: Turn, team: Team, rules: Mapping[str, str]) -> None:
+    """By which policies people decide what it does, from now on. NotGranted."""
+    before = {key: getattr(team, key) for key in rules}
+    _require_trusted_rules(turn.actor, team.name, before, rules)
+    for key, name in rules.items():
+        setattr(team, key, name)
+    team.save(update_fields=list(rules))
+    turn.note_changes(verbs.TEAM_CHANGED, team.subject, team=team.name, agent=None, fields=compare(before, rules))
 
 
 def write_alias(turn: Turn, document: Document, team: Team) -> Change:

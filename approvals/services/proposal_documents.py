@@ -25,6 +25,7 @@ _WHAT: Final[Mapping[str, str]] = {
     "rollback": "roll {kind} {name} back to {number}",
     "reinstate": "bring {kind} {name} back",
     "permit": "change what team {team} grants",
+    "rule": "change who decides for team {team}",
     "resume": "let {what} go on",
 }
 MOST_NAMED: Final = 3

@@ -70,6 +70,7 @@ def test_the_command_apply_stores_drafts_and_proposes_them_and_resume_and_permit
     alice: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sits("alice", monkeypatch)
+    registry.apply_folder(folder(tmp_path / "rules", team="resuming: careful\n"), actor=alice, publish=True)
     made = folder(tmp_path / "next", tier="high", team="resuming: careful\n")
     dry = typed("apply", "-f", made, "--publish", "--dry-run")
     assert dry.status == 0 and "2 changes are proposed: 1 of team 'platform' must say yes" in words(dry.out) and not Proposal.objects.exists()
