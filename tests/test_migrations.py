@@ -6,6 +6,8 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.exceptions import IrreversibleError
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
@@ -65,3 +67,16 @@ def test_what_the_steps_replace_is_recorded_with_them() -> None:
     with simulated() as database:
         applied = MigrationRecorder(database).applied_migrations()
         assert {node for migration in in_one_step().values() for node in migration.replaces} <= applied.keys()
+
+
+@pytest.mark.django_db
+def test_by_whom_it_is_decided_is_not_forgotten_on_the_way_back() -> None:
+    before = [("agents", "0022_same_people")]
+    with simulated() as database:
+        Team.objects.update(resuming="careful")
+        with pytest.raises(IrreversibleError, match="of 'dev', and this would forget it: an administrator takes it out"):
+            MigrationExecutor(database).migrate(before)
+        assert Team.objects.get().resuming == "careful"
+        Team.objects.update(resuming="")
+        MigrationExecutor(database).migrate(before)
+        assert "resuming" not in {column.name for column in database.introspection.get_table_description(database.cursor(), "agents_team")}

@@ -1,9 +1,18 @@
 import django.db.models.deletion
 from django.db import migrations, models
+from django.db.migrations.exceptions import IrreversibleError
 
 import audit.identity
 
 TEAMS = ("team", "historicalteam")
+
+
+def refuse_to_forget(apps, _):
+    """Brought back later, nobody would be asked any more, and nobody would know."""
+    ruled = apps.get_model("agents", "Team").objects.exclude(publishing="", resuming="").order_by("name")
+    if names := ", ".join(f"'{name}'" for name in ruled.values_list("name", flat=True)[:10]):
+        said = f"people decide what is published, or goes on, of {names}, and this would forget it"
+        raise IrreversibleError(f'{said}: an administrator takes it out of the documents of these teams first (`publishing: ""`, `resuming: ""`)')
 
 
 class Migration(migrations.Migration):
@@ -88,4 +97,5 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("proposal", "subject"), name="proposal_change_once")],
             },
         ),
+        migrations.RunPython(migrations.RunPython.noop, refuse_to_forget),  # the last, so that it is the first on the way back
     ]
