@@ -211,7 +211,7 @@ _PIN: Final = given(
 )
 CODE: Final = given(
     agents=listing(text(), "the agents that run from it"),
-    old=text("the folder that runs now, by its digest"),
+    old=maybe(text("the folder that runs now, by its digest; null where none does, and every file is added")),
     new=text("the folder that would"),
     files=listing(
         given(

@@ -124,7 +124,7 @@ class Shown:
     def code(self, changes: Iterable[CodeChange]) -> None:
         """What changed in the code of agents: each file with the lines of its diff, as far as they were made."""
         for change in changes:
-            self.line(f"code of {', '.join(change.agents)}: {change.old[:12]} → {change.new[:12]}", "changed")
+            self.line(f"code of {', '.join(change.agents)}: {change.old[:12] if change.old else 'none'} → {change.new[:12]}", "changed")
             if change.unreadable:
                 self.line("  the code of one of them is not there, or can't be read", "warning")
             for file in change.files:

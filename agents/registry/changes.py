@@ -39,10 +39,13 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class CodeChange:
-    """The folder, by its digest, that some agents run from and the one that they would: the files in which they differ, and how many more do."""
+    """The folder, by its digest, that some agents run from and the one that they would: the files in which they differ, and how many more do.
+
+    `old`: None where they run from none yet; then every file is added.
+    """
 
     agents: tuple[str, ...]
-    old: str
+    old: str | None
     new: str
     files: tuple[FileChange, ...] = ()
     more_files: int = 0

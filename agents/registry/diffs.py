@@ -50,23 +50,24 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Two folders by digest, the agents that run from them, and their files; None of one that can't be read."""
+    """Two folders by digest, the agents that run from them, and their files; None of one that can't be read. Without an `old` one all is new."""
 
     agents: Sequence[str]
-    old: str
+    old: str | None
     new: str
     before: Mapping[str, bytes] | None
     after: Mapping[str, bytes] | None
 
 
 def folders_of(changed: Iterable[tuple[str, Sequence[FieldChange]]]) -> list[Folders]:
-    """Of agents with their changed fields, those whose folder is another one: each pair of folders once, with the agents that run from it."""
-    agents: dict[tuple[str, str], list[str]] = {}
+    """Of agents with their changed fields, those whose folder is another one, or their first: each pair of folders once, with the agents that run
+    from it. Files that are not run any more are nobody's to read again."""
+    agents: dict[tuple[str | None, str], list[str]] = {}
     for name, fields in changed:
         for field in fields:
-            if field.path == _FOLDER and field.old and field.new:
-                agents.setdefault((field.old, field.new), []).append(name)
-    return [Folders(names, old, new, _files(old), _files(new)) for (old, new), names in agents.items()]
+            if field.path == _FOLDER and field.new:
+                agents.setdefault((field.old or None, field.new), []).append(name)
+    return [Folders(names, old, new, {} if old is None else _files(old), _files(new)) for (old, new), names in agents.items()]
 
 
 def code_changes(folders: Iterable[Folders]) -> tuple[CodeChange, ...]:

@@ -68,8 +68,9 @@ def permit(
     """Permissions as files write them, `allow read feed:metrics`; those that are withdrawn as they stand, first.
 
     UnknownAgent, UnknownTeam, NotGranted, Retired, Invalid (nothing, or too much, is asked for), NotPublishable with every problem, Conflict (it
-    holds already, or isn't there, or is said twice). Each is an entry. A draft that waits stays as it is, and says its own permissions.
-    With `dry_run` nothing is written, and what would be is returned. Proposed where the team has people decide what it grants.
+    holds already, or isn't there, or is said twice; or people decide what an agent is granted that was never published). Each is an entry. A draft
+    that waits stays as it is, and says its own permissions. With `dry_run` nothing is written, and what would be is returned. Proposed where the
+    team has people decide what it grants.
     """
     said: list[Permitted | Proposal] = []
     try:
@@ -121,6 +122,9 @@ def _of_agent(turn: Turn, agent: Agent, new: Sequence[str], withdraw: Sequence[s
     require_in_use(agent)
     before = versions.published(agent) or versions.newest(agent)
     assert before is not None  # an agent is created together with its first version
+    if before.state != VersionState.PUBLISHED and agent.team.publishing:
+        asks = f"agent '{agent.name}' was never published, and people of team '{agent.team.name}' say yes to what its agents are granted"
+        raise Conflict(f"{asks}: publish it first, or write its permissions in its file, which are granted as it is published")
     spec = {**before.spec, "permissions": _moved(before.spec["permissions"], new, withdraw, f"agent '{agent.name}'", agent.team)}
     denied = _judged("agent", agent.name, spec, new, turn)
     if before.state != VersionState.PUBLISHED:

@@ -106,7 +106,7 @@ def _require_trusted_rules(actor: Actor, team: str, before: Mapping[str, str], s
 def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool, tuple[FieldChange, ...]]:
     """Create or change an agent's live values. Team, role, permissions and pace are its version's: a publication moves those of a published one.
 
-    Where people decide what is published, so is all that is said of it.
+    Where people decide what is published, so is all that is said of it, and one that never was published is granted nothing.
     """
     said = document.spec
     row = Agent.objects.select_related("team").filter(name=document.name).first()
@@ -117,7 +117,9 @@ def write_agent(turn: Turn, document: Document, team: Team) -> tuple[Agent, bool
         values = {} if row.team.publishing or team.publishing else values
         team = row.team
     agent, fields, created = _write(turn, Agent, row, document, team, values, (verbs.AGENT_CREATED, verbs.AGENT_CHANGED))
-    return agent, created, fields if in_force else fields + put_in_force(turn, agent, said)
+    if in_force:
+        return agent, created, fields
+    return agent, created, fields + put_in_force(turn, agent, {**said, "permissions": []} if team.publishing else said)
 
 
 def write_pipeline(turn: Turn, document: Document, team: Team) -> tuple[Pipeline, bool, tuple[FieldChange, ...]]:

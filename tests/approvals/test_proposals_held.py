@@ -115,8 +115,8 @@ def test_an_agent_of_others_that_goes_back_changes_no_pipeline_here_without_its_
 
 def test_a_permission_makes_nobody_elses_code_ones_own(alice: Actor, tmp_path: Path) -> None:
     docs(tmp_path / "n", agent("fresh", "work:f"), by=actor("bob"))
-    registry.permit(Agent, "fresh", grant=["allow read feed:x"], actor=alice)
-    proposal = asked(lambda: registry.publish("fresh", actor=alice))
+    decide(asked(lambda: registry.publish("fresh", actor=actor("bob"))), "alice")
+    proposal = asked(partial(registry.permit, Agent, "fresh", grant=["allow read feed:x"], actor=alice))
     assert proposal_documents.document(proposal, actor=alice)["authors"] == ["alice", "bob"]
     with pytest.raises(NotYours, match="you wrote what it would publish"):
         decide(proposal, "bob")

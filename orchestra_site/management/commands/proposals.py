@@ -125,14 +125,25 @@ def _in_full(said: Mapping[str, Any]) -> Iterable[RenderableType]:
     for item in said["changes"]:
         yield from _item(item)
     for change in said["code"]:
-        yield Text(f"code of {visible(', '.join(change['agents']), 300)}: {change['old'][:12]} → {change['new'][:12]}", style="bold")
-        for file in change["files"]:
-            note = f" ({file['note']})" if file["note"] else ""
-            yield Text(f"  {visible(file['path'], 300)} {file['what']}{note}")
-            yield from (Text(f"    {line}") for line in file["lines"])
+        yield from _code(change)
     for each in said["decisions"]:
         stead = f" in the stead of {visible(each['instead_of'], 120)}" if each["instead_of"] else ""
         yield Text(f"{visible(each['person'], 120)}{stead} {each['decision']} at {instant(each['at'])}: {visible(each['reason'] or '–', 500)}")
+
+
+def _code(change: Mapping[str, Any]) -> Iterable[RenderableType]:
+    was = change["old"][:12] if change["old"] else "none"
+    yield Text(f"code of {visible(', '.join(change['agents']), 300)}: {was} → {change['new'][:12]}", style="bold")
+    if change["unreadable"]:
+        yield Text("  the code of one of them is not there, or can't be read", style="yellow")
+    for file in change["files"]:
+        note = f" ({file['note']})" if file["note"] else ""
+        yield Text(f"  {visible(file['path'], 300)} {file['what']}{note}")
+        yield from (Text(f"    {line}") for line in file["lines"])
+        if file["left_out"]:
+            yield Text(f"    … and {file['left_out']} more lines", style="dim")
+    if change["more_files"]:
+        yield Text(f"  … and {change['more_files']} more files", style="dim")
 
 
 def _item(item: Mapping[str, Any]) -> Iterable[RenderableType]:
