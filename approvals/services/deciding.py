@@ -153,7 +153,8 @@ def _say(held: _Held, decision: str, reason: str, edits: Edits | None, actor: Ac
     request, policy = held.request, held.request.governing
     shown = documents.shown_digest(request, held.asked)
     binding = request.binding if edits is None else edits.binding
-    counting = inbox.without_part(inbox.counting([request])[request.pk], held.parts)
+    every = inbox.counting_of({request.pk: (policy, inbox.said_of(request))})[request.pk]
+    counting = inbox.without_part(every, held.parts)
     said = [*counting, rules.Said(actor.id, decision, held.stage, binding, held.instead_of)]
     outcome = rules.outcome(policy, held.stage, said)
     facts = {

@@ -169,8 +169,11 @@ def said_of(request: Request) -> list[Said]:
 
 
 def counting(requests: Collection[Request]) -> dict[UUID, list[Said]]:
-    """Of each what counts now."""
-    return counting_of({request.pk: (request.governing, said_of(request)) for request in requests})
+    """Of each what counts now of what was said, by its key: nothing that somebody said who has a part in it."""
+    said = counting_of({request.pk: (request.governing, said_of(request)) for request in requests})
+    some = [request for request in requests if said[request.pk]]
+    had = parts.parts_of_each(some, parts.asked_for_each(some)) if some else {}
+    return said | without_part_each({key: (said[key], of) for key, of in had.items()})
 
 
 def counting_of(every: Mapping[UUID, tuple[Policy, Sequence[Said]]]) -> dict[UUID, list[Said]]:

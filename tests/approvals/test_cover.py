@@ -145,6 +145,16 @@ def test_two_accounts_of_one_person_are_one(tmp_path: Path) -> None:
     assert pipelines.drive(run)["outcome"] == "verified"
 
 
+def test_a_yes_that_turns_out_to_be_that_of_whoever_started_it_counts_no_more_in_what_people_see(tmp_path: Path) -> None:
+    waiting(tmp_path, BOTH)
+    _, request = approving.started(by=actor("carol"))
+    assert services.listed([request], clock.now())[0]["lacks"] == 2
+    decide(request, "alice")
+    assert services.listed([request], clock.now())[0]["lacks"] == 1
+    registry.same_person("carol", "alice", actor=SYSTEM)
+    assert services.listed([request], clock.now())[0]["lacks"] == 2
+
+
 def test_what_somebody_started_with_one_account_they_dont_find_with_another(tmp_path: Path) -> None:
     _, request = waiting(tmp_path)
     registry.same_person("carol", "alice", actor=SYSTEM)
