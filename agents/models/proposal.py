@@ -75,7 +75,7 @@ class ProposalQuerySet(models.QuerySet["Proposal"]):
 
     def about(self, subjects: Iterable[str]) -> Self:
         """Those that would change one of these."""
-        return self.filter(changes__subject__in=list(subjects)).distinct()
+        return self.filter(pk__in=ProposalChange.objects.filter(subject__in=list(subjects)).values("proposal"))
 
 
 def _policy_in_force() -> models.QuerySet[PolicyVersion]:

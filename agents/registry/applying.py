@@ -124,7 +124,7 @@ def _published_or_asked(turn: Turn, applied: Applied, prepared: Prepared) -> lis
         return done
     applied.publish = False
     folders = _write_all(turn, applied, prepared)
-    asked = asking.asked_of(prepared, tried, moves, done, turn.actor)
+    asked = asking.asked_of(prepared, tried, moves, done)
     if asked.deeds:
         applied.asks = done.said
         applied.hints.append(f"{len(asked.deeds)} change{'s are' if len(asked.deeds) > 1 else ' is'} proposed: {done.said}")

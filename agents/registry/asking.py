@@ -13,9 +13,22 @@ from audit.actors import Actor
 
 from .changes import Applied
 from .preparing import Prepared
-from .proposed import Deed, Item, Move, item_of_agent, item_of_policy, item_of_team, once, permit_deed, policy_deed, publish_deed, rule_deed
+from .proposed import (
+    Deed,
+    Item,
+    Move,
+    item_of_agent,
+    item_of_policy,
+    item_of_team,
+    once,
+    permit_deed,
+    policy_deed,
+    publish_deed,
+    restore_deed,
+    rule_deed,
+)
 from .proposing import Asked
-from .publishing import only_of, previewed
+from .publishing import agent_item, only_of
 from .rows import RULED
 from .ruling import Asks
 
@@ -24,10 +37,10 @@ Step = tuple[str, Deed, list[Item]]
 """Of what, what is done, and what is shown of it."""
 
 
-def asked_of(prepared: Prepared, tried: Applied, moves: Sequence[Move], asks: Asks, actor: Actor) -> Asked:
+def asked_of(prepared: Prepared, tried: Applied, moves: Sequence[Move], asks: Asks) -> Asked:
     """`moves`: what pipelines would run by it. Nothing to be done: no deeds."""
     told, drafts = only_of(asks.team), _drafts(prepared)
-    steps = [*_policies(prepared), *_teams(prepared, tried, told), *_agents(drafts, actor, told), *_pipelines(moves)]
+    steps = [*_policies(prepared), *_teams(prepared, tried, told), *_agents(drafts, told), *_restored(prepared, drafts), *_pipelines(moves)]
     subjects = frozenset(subject for subject, _, _ in steps)
     shown = once(item for _, _, items in steps for item in items)
     return Asked(ProposalKind.PUBLISH, asks, tuple(deed for _, deed, _ in steps), subjects, shown)
@@ -63,15 +76,26 @@ def _drafts(prepared: Prepared) -> dict[str, Version]:
     return {version.owner.name: version for version in rows}
 
 
-def _agents(drafts: Mapping[str, Version], actor: Actor, told: Actor) -> Iterator[Step]:
+def _agents(drafts: Mapping[str, Version], told: Actor) -> Iterator[Step]:
     for version in drafts.values():
         agent = version.agent
         assert agent is not None
-        yield agent.subject, publish_deed(agent, version.number, version.digest), [item_of_agent(previewed(agent, version, actor, told=told))]
+        yield agent.subject, publish_deed(agent, version.number, version.digest), [agent_item(agent, version, told)]
+
+
+def _restored(prepared: Prepared, drafts: Mapping[str, Version]) -> Iterator[Step]:
+    """Agents whose published version the files say, where something else of it holds by now."""
+    names = [document.name for document in prepared.parsed.agents if document.name not in drafts]
+    for live in Version.objects.select_related("agent__team").filter(agent__name__in=names, state=VersionState.PUBLISHED).order_by("agent__name"):
+        agent = live.agent
+        assert agent is not None
+        item = item_of_agent(agent, live, live)
+        if item["fields"] and agent.team.publishing:
+            yield agent.subject, restore_deed(agent, live), [item]
 
 
 def _pipelines(moves: Iterable[Move]) -> Iterator[Step]:
     """Those that would run something else, each after those that it runs: in the order in which they were tried. No drafts but the folder's."""
     for move in moves:
         pipeline = Pipeline.objects.select_related("team", "current_release").get(name=move.pipeline)
-        yield pipeline.subject, publish_deed(pipeline, move.version, move.digest, move.brings, drafts=False), list(move.items)
+        yield pipeline.subject, publish_deed(pipeline, move.version, move.digest, move.brings), list(move.items)

@@ -14,14 +14,14 @@ from typing import Final
 from django.contrib.auth.models import User
 
 from agents.errors import NotGranted, NotPublishable
-from agents.models import Agent, Pipeline, Proposal, ProposalKind, ProposalState, Team
+from agents.models import Agent, Pipeline, Proposal, ProposalKind, ProposalState, Team, Version
 from audit import clock
 from audit.actors import Actor
 from audit.errors import Conflict, OrchestraError
 
-from . import policies, publishing, retiring, rollbacks, rows, stopping
+from . import policies, publishing, retiring, rollbacks, rows, stopping, versions
 from .acting import actor_of_person
-from .enforcing import observe_team, permit_team
+from .enforcing import as_it_holds, observe_team, permit_team
 from .locking import inventory_held
 from .owners import owner_named, require_in_use
 from .proposed import Deed, ends_of, grants_digest, running
@@ -95,7 +95,8 @@ def end_proposal(held: HeldProposal, state: ProposalState, *, actor: Actor, why:
 
 def _publish(turn: Turn, deed: Deed) -> None:
     owner = _as_it_was(turn, deed)
-    publishing.carry_out(turn, owner, publishing.target_of(owner, deed["number"]), deed["seen"], drafts=deed["drafts"])
+    drafts = {name: Version.objects.select_related("agent__team").get(agent__name=name, number=number) for name, number in deed["drafts"]}
+    publishing.carry_out(turn, owner, publishing.target_of(owner, deed["number"]), deed["seen"], instead=drafts)
 
 
 def _rollback(turn: Turn, deed: Deed) -> None:
@@ -105,11 +106,22 @@ def _rollback(turn: Turn, deed: Deed) -> None:
         raise Changed("pipelines would not run by it what they would have when this was proposed")
 
 
+def _restore(turn: Turn, deed: Deed) -> None:
+    agent = _as_it_was(turn, deed)
+    live = versions.published(agent)
+    assert isinstance(agent, Agent)
+    assert live is not None  # else it would not be as it was
+    if as_it_holds(agent, live.spec) != deed["was"]:
+        raise Changed(f"what holds of '{agent.name}' is not what it was when this was proposed")
+    versions.publish(turn, live)
+
+
 def _as_it_was(turn: Turn, deed: Deed) -> Agent | Pipeline:
-    """What is to be changed, locked, as long as what runs of it is what they were shown."""
+    """What is to be changed, locked, as long as what runs of it is what they were shown. A retired agent is published too, and stays retired."""
     owner = owner_named(deed["name"], turn.actor)
     require_member(turn.actor, owner.team.name, f"'{owner.name}'")
-    require_in_use(owner)
+    if isinstance(owner, Pipeline):
+        require_in_use(owner)
     if running(owner) != deed["instead_of"]:
         raise Changed(f"what runs of '{owner.name}' is not what it was when this was proposed")
     return owner
@@ -120,7 +132,7 @@ def _policy(turn: Turn, deed: Deed) -> None:
 
 
 def _permit(turn: Turn, deed: Deed) -> None:
-    team = Team.objects.select_for_update().get(name=deed["team"])
+    team = Team.objects.select_for_update(no_key=True).get(name=deed["team"])
     require_member(turn.actor, team.name, f"team '{team.name}'")
     if grants_digest(team) != deed["before"]:
         raise Changed(f"what team '{team.name}' grants to its agents has changed since it was proposed")
@@ -131,7 +143,7 @@ def _permit(turn: Turn, deed: Deed) -> None:
 
 
 def _rule(turn: Turn, deed: Deed) -> None:
-    team = Team.objects.select_for_update().get(name=deed["team"])
+    team = Team.objects.select_for_update(no_key=True).get(name=deed["team"])
     require_member(turn.actor, team.name, f"team '{team.name}'")
     if {key: getattr(team, key) for key in deed["before"]} != deed["before"]:
         raise Changed(f"who decides for team '{team.name}' has changed since it was proposed")
@@ -150,6 +162,7 @@ def _reinstate(turn: Turn, deed: Deed) -> list[Team | None]:
 _DO: Final[Mapping[str, Callable[[Turn, Deed], list[Team | None] | None]]] = {
     "publish": _publish,
     "rollback": _rollback,
+    "restore": _restore,
     "policy": _policy,
     "permit": _permit,
     "rule": _rule,

@@ -52,6 +52,18 @@ def described_by(spec: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def before_it(agent: Agent, live: Mapping[str, Any], target: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What putting the target in force is held against: the published spec; where people decide, what holds of the agent."""
+    ruled = Team.objects.filter(name=target["team"]).exclude(publishing="").exists()
+    return as_it_holds(agent, live) if ruled else live
+
+
+def as_it_holds(agent: Agent, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The published spec with what was said of the agent since, where that held at once."""
+    said = {**described_by(spec), "review_by": spec.get("review_by"), "team": spec["team"], "role": spec["role"]}
+    return {**spec, **{key: value for key, value in agent.live_values().items() if value != said[key]}}
+
+
 def _describe(turn: Turn, agent: Agent, spec: Mapping[str, Any]) -> tuple[FieldChange, ...]:
     """Where people decide what is published, these too are the published version's."""
     values = described_by(spec)

@@ -102,7 +102,7 @@ def show_team_to_group(team: str, name: str, *, actor: Actor, now: datetime | No
     """Everybody in the group may look at what the team owns, and do nothing to it. NotGranted, UnknownTeam, UnknownGroup, Conflict."""
 
     def change(turn: Turn) -> Group:
-        found = team_named(team, Team.objects.select_for_update().visible_to(turn.actor))
+        found = team_named(team, Team.objects.select_for_update(no_key=True).visible_to(turn.actor))
         require_own(turn.actor, team)
         group = _locked(name)
         if _teams_shown_to(group).filter(pk=found.pk).exists():
@@ -118,7 +118,7 @@ def hide_team_from_group(team: str, name: str, *, actor: Actor, now: datetime | 
     """Nobody sees the team by this group any more; whoever sees it otherwise still does. NotGranted, UnknownTeam, UnknownGroup, Conflict."""
 
     def change(turn: Turn) -> Group:
-        found = team_named(team, Team.objects.select_for_update().visible_to(turn.actor))
+        found = team_named(team, Team.objects.select_for_update(no_key=True).visible_to(turn.actor))
         group = _locked(name)
         if not _teams_shown_to(group).filter(pk=found.pk).exists():
             raise Conflict(f"team '{team}' is not shown to group '{name}'")

@@ -145,7 +145,7 @@ def _changed_team(name: str, username: str, actor: Actor, now: datetime | None, 
         with transaction.atomic(durable=True):
             turn = turn_of(actor, now, f"say who belongs to team '{name[:80]}'")
             person = person_named(username)  # before the team's row, as whoever decides or proposes: people's rows come first
-            team = team_named(name, Team.objects.select_for_update().visible_to(actor))
+            team = team_named(name, Team.objects.select_for_update(no_key=True).visible_to(actor))
             change(turn, team, person)
             turn.close()
     except (NotGranted, UnknownTeam, UnknownPerson, Conflict) as refusal:

@@ -28,7 +28,7 @@ from .locking import inventory_held
 from .owners import owner_of_kind, require_in_use
 from .people import team_named
 from .preparing import prepare_stored, uncompiled
-from .proposed import item_of_agent, item_of_grants, permit_deed, publish_deed
+from .proposed import item_of_grants, permit_deed, publish_deed
 from .proposing import Asked, Proposed, put
 from .registered import unregistered
 from .ruling import Asks, Ruling, done_or_asked
@@ -86,7 +86,8 @@ def permit(
                 assert isinstance(agent, Agent)
                 said.append(_of_agent(turn, agent, new, withdraw, ask=not dry_run))
             else:
-                said.append(_of_team(turn, team_named(name, Team.objects.select_for_update().visible_to(actor)), new, withdraw, ask=not dry_run))
+                team = team_named(name, Team.objects.select_for_update(no_key=True).visible_to(actor))
+                said.append(_of_team(turn, team, new, withdraw, ask=not dry_run))
             turn.close()
             if dry_run:
                 raise _Undo
@@ -137,7 +138,7 @@ def _of_agent(turn: Turn, agent: Agent, new: Sequence[str], withdraw: Sequence[s
     done = done_or_asked(turn, Ruling.now(), lambda tried: versions.publish(tried, version))
     if isinstance(done, Asks) and ask:
         agent, version = Agent.objects.select_related("team").get(pk=agent.pk), Version.objects.select_related("agent__team").get(pk=version.pk)
-        shown = (item_of_agent(publishing.previewed(agent, version, turn.actor, told=publishing.only_of(done.team))),)
+        shown = (publishing.agent_item(agent, version, publishing.only_of(done.team)),)
         deed = publish_deed(agent, version.number, version.digest)
         return put(turn, Asked(ProposalKind.PUBLISH, done, (deed,), frozenset({agent.subject}), shown))
     said = done.said if isinstance(done, Asks) else None

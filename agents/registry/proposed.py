@@ -13,9 +13,10 @@ from agents.models import Agent, Pipeline, PolicyVersion, Stop, Team, Version
 from audit import canonical
 
 from . import versions
-from .changes import FieldChange, MadeRelease, Preview, compare
+from .changes import FieldChange, MadeRelease, compare
 from .deeds import publishers_of, subject_of
 from .diffs import code_changes, folders_of
+from .enforcing import as_it_holds, before_it
 from .manifests import Brought, agents_between, brought, fields_between, manifest_of
 
 Key = TypeVar("Key", bound=Hashable)
@@ -28,13 +29,19 @@ Item = Mapping[str, Any]
 is, which is who may see the rest."""
 
 
-def publish_deed(owner: Agent | Pipeline, number: int, seen: str, brings: Iterable[Brought] = (), *, drafts: bool = True) -> Deed:
+def publish_deed(owner: Agent | Pipeline, number: int, seen: str, brings: Iterable[Brought] = (), drafts: Iterable[Version] = ()) -> Deed:
     """`seen`: the digest of the version, or of the release that comes of it; `instead_of`: as `running`; `with`: what else comes to run.
 
-    `drafts`: whether drafts of its agents go with it; of a folder these are deeds of their own.
+    `drafts`: those of its agents that are published with it; of a folder these are deeds of their own.
     """
-    said = {"number": number, "seen": seen, "with": _listed(brings), "drafts": drafts, "instead_of": running(owner)}
+    with_it = [[draft.owner.name, draft.number] for draft in drafts]
+    said = {"number": number, "seen": seen, "with": _listed(brings), "drafts": with_it, "instead_of": running(owner)}
     return {"do": "publish", **_which(owner), **said}
+
+
+def restore_deed(agent: Agent, live: Version) -> Deed:
+    """What its published version says of an agent holds again, in the place of what was said of it since."""
+    return {"do": "restore", **_which(agent), "number": live.number, "instead_of": live.digest, "was": as_it_holds(agent, live.spec)}
 
 
 def rollback_deed(owner: Agent | Pipeline, number: int | None, release: str | None, moves: Sequence[Move]) -> Deed:
@@ -126,8 +133,10 @@ def _rows(named: Collection[_Named]) -> dict[_Named, Version | PolicyVersion]:
 # --- what people are shown ---------------------------------------------------------------------------------------------
 
 
-def item_of_agent(seen: Preview) -> Item:
-    return _item(f"agent:{seen.name}", _team_of(Agent, seen.name), seen.from_version, seen.to_version, seen.fields, denied=seen.denied)
+def item_of_agent(agent: Agent, live: Version | None, target: Version, denied: Iterable[str] = ()) -> Item:
+    """Held against what holds of it, which may be another thing than what its published version says."""
+    fields = compare({} if live is None else before_it(agent, live.spec, target.spec), target.spec)
+    return _item(agent.subject, agent.team.name, None if live is None else live.number, target.number, fields, denied=denied)
 
 
 def items_of_move(move: Move, denied: Iterable[str]) -> tuple[Item, ...]:
@@ -139,9 +148,7 @@ def items_of_move(move: Move, denied: Iterable[str]) -> tuple[Item, ...]:
 def items_of_rollback(owner: Agent | Pipeline, target: Version, moves: Iterable[Move]) -> Iterator[Item]:
     """The version of an agent that is gone back to; and what each pipeline would run by it."""
     if isinstance(owner, Agent):
-        live = versions.published(owner)
-        fields = compare({} if live is None else live.spec, target.spec)
-        yield _item(owner.subject, owner.team.name, None if live is None else live.number, target.number, fields)
+        yield item_of_agent(owner, versions.published(owner), target)
     for move in moves:
         yield from move.items
 

@@ -5,7 +5,7 @@ The same rules as for `apply --publish`, from rows instead of files. Called by t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,10 +21,11 @@ from . import releases, versions, withdrawing
 from .changes import Pin, Preview, Published, compare
 from .composing import Composition, compose, refusals, shown, users_of
 from .diffs import code_changes, folders_of
+from .enforcing import before_it
 from .locking import inventory_held
 from .manifests import NOTHING, Manifest, agents_between, fields_between
 from .owners import owner_named, owner_of_kind, require_in_use
-from .proposed import Move, item_of_agent, items_of_move, moves_of, publish_deed
+from .proposed import Item, Move, item_of_agent, items_of_move, moves_of, publish_deed
 from .proposing import Asked, Proposed, put
 from .ruling import Asks, Ruling, done_or_asked
 from .writing import Turn, record_refusal, require_credential, require_member
@@ -72,9 +73,11 @@ def publish(
     return done
 
 
-def carry_out(turn: Turn, owner: Agent | Pipeline, target: Version, seen: str | None, *, drafts: bool = True) -> Published:
-    """In the caller's transaction, with the inventory held. `drafts`: whether those of a pipeline's agents go with it."""
-    return _pipeline(turn, owner, target, seen, drafts=drafts) if isinstance(owner, Pipeline) else _agent(turn, owner, target, seen)
+def carry_out(
+    turn: Turn, owner: Agent | Pipeline, target: Version, seen: str | None, *, instead: Mapping[str, Version] | None = None
+) -> Published:  # fmt: skip
+    """In the caller's transaction, with the inventory held. `instead`: exactly these drafts of a pipeline's agents go with it, and not all."""
+    return _pipeline(turn, owner, target, seen, instead) if isinstance(owner, Pipeline) else _agent(turn, owner, target, seen)
 
 
 def _asked(actor: Actor, name: str, number: int, moves: Sequence[Move], asks: Asks) -> Asked:
@@ -82,13 +85,18 @@ def _asked(actor: Actor, name: str, number: int, moves: Sequence[Move], asks: As
     owner, told = owner_named(name, actor), only_of(asks.team)
     target = target_of(owner, number)
     if isinstance(owner, Agent):
-        deed, shown = publish_deed(owner, target.number, target.digest), (item_of_agent(previewed(owner, target, actor, told=told)),)
-        return Asked(ProposalKind.PUBLISH, asks, (deed,), frozenset({owner.subject}), shown)
+        deed = publish_deed(owner, target.number, target.digest)
+        return Asked(ProposalKind.PUBLISH, asks, (deed,), frozenset({owner.subject}), (agent_item(owner, target, told),))
     [move], drafts = moves, _drafts(compose(target, actor=actor, drafts=True))
-    deed = publish_deed(owner, target.number, move.digest, move.brings)
+    deed = publish_deed(owner, target.number, move.digest, move.brings, drafts)
     subjects = frozenset({owner.subject, *(draft.owner.subject for draft in drafts)})
     denied = _denied(drafts, told, clock.now(), together=owner.name)
     return Asked(ProposalKind.PUBLISH, asks, (deed,), subjects, items_of_move(move, denied))
+
+
+def agent_item(agent: Agent, target: Version, told: Actor) -> Item:
+    """`told`: who is to be told what would be refused by it."""
+    return item_of_agent(agent, versions.published(agent), target, _denied([target], told, clock.now()))
 
 
 def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
@@ -99,11 +107,10 @@ def preview(name: str, *, actor: Actor, version: int | None = None) -> Preview:
     return previewed(owner, target, actor)
 
 
-def previewed(owner: Agent | Pipeline, target: Version, actor: Actor, *, told: Actor | None = None) -> Preview:
-    """`told`: who is to be told what would be refused, by default the actor."""
+def previewed(owner: Agent | Pipeline, target: Version, actor: Actor) -> Preview:
     if isinstance(owner, Pipeline):
-        return _previewed_pipeline(owner, target, compose(target, actor=actor, drafts=True), actor, told or actor)
-    return _previewed_agent(owner, target, told or actor)
+        return _previewed_pipeline(owner, target, compose(target, actor=actor, drafts=True), actor)
+    return _previewed_agent(owner, target, actor)
 
 
 def only_of(team: Team) -> Actor:
@@ -122,12 +129,12 @@ def _require_seen(seen: str | None, now: str, owner: Agent | Pipeline) -> None:
         raise Conflict(f"what would be published of '{owner.name}' has changed since it was shown; nothing was changed: look again, then publish")
 
 
-def _previewed_agent(agent: Agent, target: Version, told: Actor) -> Preview:
+def _previewed_agent(agent: Agent, target: Version, actor: Actor) -> Preview:
     live = versions.published(agent)
-    fields = compare({} if live is None else live.spec, target.spec)
+    fields = compare({} if live is None else before_it(agent, live.spec, target.spec), target.spec)
     same = live is not None and live.pk == target.pk
     code, number = code_changes(folders_of([(agent.name, fields)])), None if live is None else live.number
-    denied = () if same else _denied([target], told, clock.now())
+    denied = () if same else _denied([target], actor, clock.now())
     asked, problems = _asked_of([agent.team, *Team.objects.filter(name=target.spec["team"])])
     return Preview(
         "agent",
@@ -153,7 +160,7 @@ def _asked_of(teams: Iterable[Team]) -> tuple[str | None, tuple[Problem, ...]]:
     return None if asks is None else asks.said, ()
 
 
-def _previewed_pipeline(pipeline: Pipeline, target: Version, composition: Composition, actor: Actor, told: Actor) -> Preview:
+def _previewed_pipeline(pipeline: Pipeline, target: Version, composition: Composition, actor: Actor) -> Preview:
     current = pipeline.current_release
     running = NOTHING if current is None else current.manifest
     pins = tuple(_pins(composition, running, actor))
@@ -169,7 +176,7 @@ def _previewed_pipeline(pipeline: Pipeline, target: Version, composition: Compos
         unchanged=current is not None and composition.digest() == current.digest,
         seen=composition.digest(),
         code=code_changes(folders_of((pin.name, pin.fields) for pin in pins)),
-        denied=_denied(_drafts(composition), told, clock.now(), together=pipeline.name),
+        denied=_denied(_drafts(composition), actor, clock.now(), together=pipeline.name),
         asks=asked,
     )
 
@@ -200,11 +207,12 @@ def target_of(owner: Agent | Pipeline, number: int | None) -> Version:
 
 
 def _drafts(composition: Composition) -> list[Version]:
-    return [version for _, version in sorted(composition.agents.items()) if version.state == VersionState.DRAFT]
+    """Also one that was stored over since it was proposed."""
+    return [version for _, version in sorted(composition.agents.items()) if version.published_at is None]
 
 
-def _pipeline(turn: Turn, pipeline: Pipeline, target: Version, seen: str | None, *, drafts: bool) -> Published:
-    composition = compose(target, actor=turn.actor, drafts=drafts)
+def _pipeline(turn: Turn, pipeline: Pipeline, target: Version, seen: str | None, instead: Mapping[str, Version] | None) -> Published:
+    composition = compose(target, actor=turn.actor, drafts=instead is None, instead=instead)
     _require_seen(seen, composition.digest(), pipeline)
     if problems := refusals(composition):
         raise NotPublishable(f"version {target.number} of pipeline '{pipeline.name}' can't be published; nothing was changed", problems=problems)

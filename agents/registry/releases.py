@@ -130,15 +130,20 @@ def _draft_release(pipeline: Pipeline, actor: Actor, now: datetime | None, above
         composition = compose(version, actor=actor, drafts=True, pins=_draft_pins(version, actor, now, (*above, pipeline.name)))
         if problems := refusals(composition):
             raise NotPublishable(f"the draft of pipeline '{pipeline.name}' can't run", problems=problems)
-        _refuse_undecided(composition)
         release = make(turn, composition)
+        _refuse_undecided(composition, release)
         turn.close()
     return release
 
 
-def _refuse_undecided(composition: Composition) -> None:
-    """What people say yes to before it runs doesn't run as a draft, with the permissions of what they have said yes to."""
+def _refuse_undecided(composition: Composition, release: Release) -> None:
+    """What people say yes to before it runs doesn't run as a draft, with the permissions of what they have said yes to.
+
+    Of a pipeline neither a release that never was published: what models aliases stand for, and agents and pipelines of other teams, are new in it.
+    """
     drafts = [each for each in (composition.pipeline, *composition.agents.values()) if each.published_at is None]
+    if release.published_at is None:
+        drafts.append(composition.pipeline)
     ruled = sorted({version.owner.team.name for version in drafts if version.owner.team.publishing})
     if ruled:
         first = next(version for version in drafts if version.owner.team.publishing)

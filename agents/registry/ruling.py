@@ -82,7 +82,8 @@ class Ruling:
 def _one(asking: list[Asks]) -> Asks | None:
     if len({each.policy.name for each in asking}) > 1:
         said = ", ".join(sorted({f"'{each.policy.name}' of team '{each.team.name}'" for each in asking}))
-        raise NotPublishable(f"people decide it by more than one policy ({said}); change what is the other team's first", problems=[])
+        first = "change what is the other team's first, or have an administrator take one of them out of its team's document"
+        raise NotPublishable(f"people decide it by more than one policy ({said}); {first}", problems=[])
     return asking[0] if asking else None
 
 

@@ -23,6 +23,7 @@ _WHAT: Final[Mapping[str, str]] = {
     "publish": "publish {kind} {name} {number}",
     "policy": "put policy {name} {number} in force",
     "rollback": "roll {kind} {name} back to {number}",
+    "restore": "let what version {number} of {kind} {name} says hold again",
     "reinstate": "bring {kind} {name} back",
     "permit": "change what team {team} grants",
     "rule": "change who decides for team {team}",

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 
 from agents import registry, stops
 from agents.models import Agent, Proposal, Team
-from agents.registry import asking, people, permitting, proposing, publishing, retiring, rollbacks, stopping
+from agents.registry import asking, enacting, people, permitting, proposing, publishing, retiring, rollbacks, stopping
 from approvals.services import proposals
 from audit.actors import MANAGE_PEOPLE, Actor
 from orchestra_site import credentials, tokens
@@ -127,6 +127,17 @@ def test_a_withdrawal_and_a_proposal_in_its_place_never_wait_for_each_other(alic
     newer = partial(registry.permit, Agent, "worker", grant=[GRANT], actor=alice)
     errors = Meeting(monkeypatch, proposing, "may_withdraw").of(partial(registry.withdraw, str(older.pk), actor=alice), newer)
     assert list(errors) == ["second"] and isinstance(errors["second"], registry.Proposed)
+
+
+def test_a_stop_and_the_last_yes_to_what_a_team_grants_never_wait_for_each_other(
+    alice: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    made = folder(tmp_path / "next", tier="high", team=f'permissions: ["{GRANT}"]\n')
+    proposal = registry.apply_folder(made, actor=alice, publish=True).proposal
+    assert proposal is not None
+    meeting = Meeting(monkeypatch, enacting, "owner_named")  # the team is locked by then
+    assert meeting.of(partial(decide, proposal, actor("bob")), partial(registry.suspend, "worker", reason="fire", actor=SYSTEM)) == {}
+    assert Team.objects.get(name="platform").permissions == [GRANT]
 
 
 def test_nobody_is_kept_from_sending_while_a_lift_waits_for_a_persons_row(alice: Actor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,79 @@
+"""What a proposal holds is what runs after it: nothing of a team that people decide for runs as a draft, and nothing is put back unseen."""
+
+from pathlib import Path
+
+import pytest
+
+from agents import registry
+from agents.errors import NotPublishable
+from agents.models import Agent, Pipeline, Version
+from audit.actors import Actor
+from tests.approvals.test_proposals_held import alice, decide, docs, sample, shown, tool  # noqa: F401 - a fixture among them
+from tests.approving import member
+from tests.pipelines import SYSTEM, agent
+from tests.proposing import asked, folder, ruled
+
+pytestmark = pytest.mark.django_db(transaction=True)
+RULE = "kind: team\nname: platform\npublishing: careful"
+
+
+@pytest.fixture
+def riskier(tmp_path: Path) -> Actor:
+    """alice has said that worker is risky, at once, before platform had people decide; its published version says otherwise."""
+    registry.apply_folder(folder(tmp_path / "first"), actor=SYSTEM, publish=True)
+    member("bob", "platform")
+    by = member("alice", "platform")
+    registry.apply_folder(folder(tmp_path / "mid", tier="high"), actor=by)
+    docs(tmp_path / "rule", RULE, by=by, publish=True)
+    assert Agent.objects.get(name="worker").risk_tier == "high"
+    return by
+
+
+def test_no_release_that_was_never_published_runs_as_a_draft(alice: Actor, tmp_path: Path) -> None:  # noqa: F811 - the fixture
+    """Its pipeline and its agents were: what it would run of another team was not."""
+    docs(tmp_path / "t", tool("red"), by=alice, publish=True)
+    proposal = docs(tmp_path / "p", sample(steps="[{id: a, agent: worker}, {id: b, agent: tool}]"), by=alice, publish=True).proposal
+    assert proposal is not None and decide(proposal, "bob") == "enacted"
+    assert registry.release_for("sample", draft=True, actor=alice).published_at is not None
+    docs(tmp_path / "d", tool("red", "rate: 5/1h"), by=alice)
+    with pytest.raises(NotPublishable, match="people of team 'platform' say yes before something of it runs"):
+        registry.release_for("sample", draft=True, actor=alice)
+
+
+def test_what_was_said_at_once_is_put_back_by_a_yes_that_saw_it(riskier: Actor, tmp_path: Path) -> None:
+    proposal = registry.apply_folder(folder(tmp_path / "back"), actor=riskier, publish=True).proposal
+    assert proposal is not None and shown(proposal) == {"agent:worker": ["risk_tier"]}
+    assert decide(proposal, "bob") == "enacted" and Agent.objects.get(name="worker").risk_tier == "low"
+
+
+def test_with_a_rule_that_is_new_too(riskier: Actor, tmp_path: Path) -> None:
+    proposal = registry.apply_folder(folder(tmp_path / "back", team="resuming: careful\n"), actor=riskier, publish=True).proposal
+    assert proposal is not None and [deed["do"] for deed in proposal.deeds] == ["rule", "restore"]
+    assert decide(proposal, "bob") == "enacted"
+
+
+def test_a_permission_shows_what_else_it_puts_back(riskier: Actor) -> None:
+    proposal = asked(lambda: registry.permit(Agent, "worker", grant=["allow read feed:x"], actor=riskier))
+    assert shown(proposal) == {"agent:worker": ["permissions", "risk_tier"]}
+    assert [change.path for change in registry.preview("worker", actor=riskier, version=2).fields] == []
+
+
+def test_a_draft_that_is_stored_later_goes_not_with_it_and_keeps_nothing_from_being_done(alice: Actor, tmp_path: Path) -> None:  # noqa: F811
+    registry.apply_folder(folder(tmp_path / "next", tier="high"), actor=alice)
+    proposal = asked(lambda: registry.publish("sample", actor=alice))
+    registry.apply_folder(folder(tmp_path / "later", tier="higher"), actor=alice)
+    assert decide(proposal, "bob") == "enacted"
+    release = Pipeline.objects.select_related("current_release").get(name="sample").current_release
+    assert release is not None and release.manifest["agents"]["worker"]["version"] == 2
+    live = Version.objects.get(agent__name="worker", state="published")
+    assert (live.number, Agent.objects.get(name="worker").risk_tier) == (2, "high")
+
+
+def test_a_retired_agent_is_published_as_its_files_say_and_stays_retired(tmp_path: Path) -> None:
+    docs(tmp_path / "t", "kind: team\nname: platform", by=SYSTEM, publish=True)
+    docs(tmp_path / "o", agent("idle", "work:f"), by=SYSTEM, publish=True)
+    by = ruled(tmp_path / "first")
+    registry.retire("idle", reason="not used", actor=by)
+    proposal = docs(tmp_path / "i", agent("idle", "work:f", more="rate: 5/1h"), by=by, publish=True).proposal
+    assert proposal is not None and decide(proposal, "bob") == "enacted"
+    assert Agent.objects.get(name="idle").state == "retired"
