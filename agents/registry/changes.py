@@ -27,7 +27,7 @@ class FieldChange:
 class FileChange:
     """One file that was added, removed or changed: lines of a unified diff made visible, of which `left_out` more are not shown.
 
-    `note` says why a file is named only: it is no text, too large, or there is no room left to compare it.
+    `note` says why a file is named only: it is no text, or too large.
     """
 
     path: str

@@ -1,6 +1,7 @@
 """What changed in the code that agents run, file by file, for whoever decides about it: made once, shown by every door in its own way.
 
-Bounded, and never silent: what is cut, too large or no text is named with how much of it there is. Called by the use-cases that show changes.
+Bounded, and never silent: what is cut, too large or no text is named with how much of it there is. No file takes the room of another: each has
+its share. Called by the use-cases that show changes.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import difflib
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate, islice, takewhile
 from typing import Final
 
 from agents.errors import ArtifactRefused
@@ -26,26 +28,22 @@ LARGEST_FILE: Final = 128 * 1024
 MOST_LINES_OF_A_FILE: Final = 2_000
 """Comparing takes more than twice as long for twice as many lines; a file that is longer is named only."""
 MOST_COMPARED: Final = 8_000
-"""So many lines of all files together, before and after: some seconds at the worst."""
+"""So many lines of all files together, before and after: some seconds at the worst. The rest is shown as replaced."""
 _AROUND: Final = 3
 _FOLDER: Final = "artifact"
 
+File = tuple[str, bytes | None, bytes | None]
+"""A path, and what stands there before and after; None where there was or is no such file."""
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Room:
-    """How much may still be shown and compared, of all files together."""
+    """How much is shown and compared, of all files together."""
 
     lines: int = MOST_LINES
     characters: int = MOST_CHARACTERS
     files: int = MOST_FILES
     compared: int = MOST_COMPARED
-
-    def takes(self, line: str) -> bool:
-        if not self.lines or len(line) > self.characters:
-            self.lines = 0
-            return False
-        self.lines, self.characters = self.lines - 1, self.characters - len(line)
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +70,20 @@ def folders_of(changed: Iterable[tuple[str, Sequence[FieldChange]]]) -> list[Fol
 
 def code_changes(folders: Iterable[Folders]) -> tuple[CodeChange, ...]:
     """Compare them. It takes its time: call it in no transaction that others wait for."""
-    room = Room()
-    return tuple(_changed(each, room) for each in folders)
+    room, changed = Room(), [(each, _differing(each)) for each in folders]
+    counts = shares(room.files, [len(files) for _, files in changed])
+    made = iter(file_changes([file for (_, files), count in zip(changed, counts, strict=True) for file in files[:count]], room))
+    return tuple(
+        CodeChange(tuple(each.agents), each.old, each.new, tuple(islice(made, count)), len(files) - count, each.before is None or each.after is None)
+        for (each, files), count in zip(changed, counts, strict=True)
+    )
 
 
-def _changed(folders: Folders, room: Room) -> CodeChange:
-    agents, old, new, before, after = folders.agents, folders.old, folders.new, folders.before, folders.after
+def _differing(folders: Folders) -> list[File]:
+    before, after = folders.before, folders.after
     if before is None or after is None:
-        return CodeChange(tuple(agents), old, new, unreadable=True)
-    paths = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
-    shown = paths[: room.files]
-    room.files -= len(shown)
-    files = tuple(file_change(path, before.get(path), after.get(path), room) for path in shown)
-    return CodeChange(tuple(agents), old, new, files, more_files=len(paths) - len(shown))
+        return []
+    return [(path, before.get(path), after.get(path)) for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
 
 
 def _files(digest: str) -> Mapping[str, bytes] | None:
@@ -96,22 +95,60 @@ def _files(digest: str) -> Mapping[str, bytes] | None:
         return None
 
 
-def file_change(path: str, before: bytes | None, after: bytes | None, room: Room) -> FileChange:
-    """One file as a unified diff, as far as there is room; `before` or `after` is None where there was or is no such file."""
+def shares(room: int, wanted: Sequence[int]) -> list[int]:
+    """How much each gets: the same, and what the small ones leave over goes to the others."""
+    given = [0] * len(wanted)
+    for place, index in enumerate(sorted(range(len(wanted)), key=lambda index: wanted[index])):
+        given[index] = min(wanted[index], room // (len(wanted) - place))
+        room -= given[index]
+    return given
+
+
+def file_changes(files: Sequence[File], room: Room) -> list[FileChange]:
+    """Each as a unified diff, as far as its share of the lines and of the characters goes."""
+    whole = _compared(files, room)
+    lines = shares(room.lines, [len(change.lines) for change in whole])
+    cut = [_cut(change, share) for change, share in zip(whole, lines, strict=True)]
+    characters = shares(room.characters, [sum(map(len, change.lines)) for change in cut])
+    return [_cut(change, _fitting(change.lines, share)) for change, share in zip(cut, characters, strict=True)]
+
+
+def _cut(change: FileChange, most: int) -> FileChange:
+    return replace(change, lines=change.lines[:most], left_out=change.left_out + max(len(change.lines) - most, 0))
+
+
+def _fitting(lines: Sequence[str], characters: int) -> int:
+    return sum(total <= characters for total in accumulate(map(len, lines)))
+
+
+def _compared(files: Sequence[File], room: Room) -> list[FileChange]:
+    """Those of few lines first, so that the long ones don't take their time."""
+    made: dict[int, FileChange] = {}
+    costs, left = [_cost(file) for file in files], room.compared
+    for index in sorted(range(len(files)), key=lambda index: costs[index]):
+        in_time = costs[index] <= left
+        made[index] = _file_change(*files[index], room.lines, in_time=in_time)
+        left -= costs[index] if in_time and made[index].lines else 0
+    return [made[index] for index in range(len(files))]
+
+
+def _cost(file: File) -> int:
+    """Lines that have to be compared: none of what is all new, or all gone."""
+    _, before, after = file
+    return 0 if before is None or after is None else before.count(b"\n") + after.count(b"\n") + 2
+
+
+def _file_change(path: str, before: bytes | None, after: bytes | None, most: int, *, in_time: bool) -> FileChange:
+    """With the first lines of it, which is all that could be shown."""
     what = "added" if before is None else "removed" if after is None else "changed"
-    texts = [_lines(before), _lines(after)]
+    one, other = _lines(before), _lines(after)
     size = f"{len(before or b''):,} bytes, now {len(after or b''):,}"
-    if None in texts:
+    if one is None or other is None:
         return FileChange(path, what, f"not a text: {size}")
-    one, other = ([] if lines is None else lines for lines in texts)
     if max(len(before or b""), len(after or b"")) > LARGEST_FILE or max(len(one), len(other)) > MOST_LINES_OF_A_FILE:
         return FileChange(path, what, f"too large to be compared here: {size}")
-    if not room.lines or len(one) + len(other) > room.compared:
-        return FileChange(path, what, f"not compared, the files before it are all that is shown here: {size}")
-    room.compared -= len(one) + len(other)
-    lines = [_shown(line) for line in _unified(one, other)]
-    fit = next((number for number, line in enumerate(lines) if not room.takes(line)), len(lines))
-    return FileChange(path, what, "", tuple(lines[:fit]), len(lines) - fit)
+    lines = list(_unified(one, other)) if in_time else _replaced(one, other)
+    return FileChange(path, what, "", tuple(_shown(line) for line in lines[:most]), max(len(lines) - most, 0))
 
 
 def _lines(data: bytes | None) -> list[str] | None:
@@ -128,6 +165,20 @@ def _unified(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
     """Without the two lines of a head."""
     found = difflib.unified_diff(list(before), list(after), n=_AROUND, lineterm="")
     return (line for number, line in enumerate(found) if number > 1)
+
+
+def _replaced(before: list[str], after: list[str]) -> list[str]:
+    """A unified diff that takes no time: all between the first and the last difference is gone and new."""
+    start = _alike(before, after)
+    end = _alike(before[start:][::-1], after[start:][::-1])
+    old, new = before[start : len(before) - end], after[start : len(after) - end]
+    head = f"@@ -{start + bool(old)},{len(old)} +{start + bool(new)},{len(new)} @@"
+    return [head, *(f"-{line}" for line in old), *(f"+{line}" for line in new)]
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """With how many of the same lines they begin."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _shown(line: str) -> str:

@@ -9,20 +9,25 @@ from django.core.management import call_command
 from agents import registry
 from agents.models import Artifact
 from agents.registry import diffs
-from agents.registry.diffs import Room, file_change
+from agents.registry.changes import FileChange
+from agents.registry.diffs import Room, file_changes, shares
 from tests.agents.folders import READING, numbers
 from tests.agents.inventory import ONLOOKER, SYSTEM, publish
 
 
+def only(before: bytes | None, after: bytes | None) -> FileChange:
+    return file_changes([("a.py", before, after)], Room())[0]
+
+
 def lines(before: bytes | None, after: bytes | None) -> tuple[str, ...]:
-    return file_change("a.py", before, after, Room()).lines
+    return only(before, after).lines
 
 
 def test_a_changed_file_is_a_unified_diff() -> None:
-    found = file_change("a.py", b"one\ntwo\nthree\n", b"one\n2\nthree\n", Room())
+    found = only(b"one\ntwo\nthree\n", b"one\n2\nthree\n")
     assert (found.what, found.lines, found.left_out) == ("changed", ("@@ -1,4 +1,4 @@", " one", "-two", "+2", " three", " "), 0)
-    assert file_change("a.py", None, b"one", Room()).what == "added" and lines(None, b"one") == ("@@ -0,0 +1 @@", "+one")
-    assert file_change("a.py", b"one", None, Room()).what == "removed" and lines(b"one", None) == ("@@ -1 +0,0 @@", "-one")
+    assert only(None, b"one").what == "added" and lines(None, b"one") == ("@@ -0,0 +1 @@", "+one")
+    assert only(b"one", None).what == "removed" and lines(b"one", None) == ("@@ -1 +0,0 @@", "-one")
 
 
 def test_what_would_hide_or_move_text_is_a_glyph_and_other_ends_of_lines_are_a_difference() -> None:
@@ -33,13 +38,13 @@ def test_what_would_hide_or_move_text_is_a_glyph_and_other_ends_of_lines_are_a_d
 
 def test_a_file_that_is_no_text_is_named_with_its_size() -> None:
     for data in (b"\0\1", b"\xff\xfe"):
-        found = file_change("a.bin", b"text", data, Room())
+        found = only(b"text", data)
         assert (found.lines, found.note) == ((), "not a text: 4 bytes, now 2")
 
 
 def test_a_file_that_is_too_large_to_be_compared_is_named_with_its_size() -> None:
     for data in (b"x" * (diffs.LARGEST_FILE + 1), b"\n" * diffs.MOST_LINES_OF_A_FILE):
-        assert file_change("a.txt", b"", data, Room()).note == f"too large to be compared here: 0 bytes, now {len(data):,}"
+        assert only(b"", data).note == f"too large to be compared here: 0 bytes, now {len(data):,}"
 
 
 def test_a_long_line_is_cut_and_says_how_long_it_is() -> None:
@@ -47,13 +52,33 @@ def test_a_long_line_is_cut_and_says_how_long_it_is() -> None:
     assert len(line) < 1_100 and line.endswith("… (… of 5,000 characters)")
 
 
+def test_what_small_ones_leave_over_goes_to_the_others() -> None:
+    assert shares(10, [9, 1, 9]) == [4, 1, 5] and shares(10, [2, 3]) == [2, 3] and shares(1, [5, 5]) == [0, 1] and shares(5, []) == []
+
+
 def test_all_files_together_have_so_much_room_and_what_is_left_out_is_counted() -> None:
-    room = Room(lines=5, characters=10_000)
-    first = file_change("a", None, b"1\n2\n3", room)
-    second = file_change("b", None, b"1\n2\n3", room)
-    assert (len(first.lines), first.left_out, len(second.lines), second.left_out) == (4, 0, 1, 3)
-    narrow = Room(lines=100, characters=22)
-    assert file_change("c", None, b"12345\n67890", narrow).left_out == 1
+    files = [("a", None, b"1\n2\n3\n4\n5"), ("b", None, b"1"), ("c", None, b"1\n2\n3\n4\n5")]
+    found = file_changes(files, Room(lines=10))
+    assert [(file.path, len(file.lines), file.left_out) for file in found] == [("a", 4, 2), ("b", 2, 0), ("c", 4, 2)]
+    assert file_changes([("c", None, b"12345\n67890")], Room(characters=22))[0].left_out == 1
+
+
+def test_no_long_file_hides_another_whatever_their_names() -> None:
+    code = b"def f():\n    return {'evil': 1}\n"
+    for long in (b"# harmless\n" * 420, b"x" * 900 + b"\n" + (b"y" * 900 + b"\n") * 120):
+        readme, work, last = file_changes([("a_readme.py", None, long), ("work.py", None, code), ("z.py", None, long)], Room())
+        assert work.lines[1:3] == ("+def f():", "+    return {'evil': 1}") and not work.left_out
+        assert readme.lines and last.lines and readme.left_out and last.left_out
+        assert sum(len(file.lines) for file in (readme, work, last)) <= diffs.MOST_LINES
+
+
+def test_what_there_is_no_time_to_compare_is_shown_as_replaced_and_takes_no_time_of_others() -> None:
+    long = ("a.py", b"1\n2\n3\n4\n5\n6", b"1\nb\n3\n4\ne\n6")
+    slow, quick, new = file_changes([long, ("b.py", b"1\n2", b"1\n3"), ("c.py", None, b"1\n" * 90)], Room(compared=5))
+    assert slow.lines == ("@@ -2,4 +2,4 @@", "-2", "-3", "-4", "-5", "+b", "+3", "+4", "+e") and not slow.note
+    assert quick.lines == ("@@ -1,2 +1,2 @@", " 1", "-2", "+3") and new.lines[0] == "@@ -0,0 +1,91 @@"
+    (gone,) = file_changes([("a.py", b"1\n1\n1", b"1\n1")], Room(compared=0))
+    assert gone.lines == ("@@ -3,1 +2,0 @@", "-1")
 
 
 @pytest.fixture
@@ -109,11 +134,3 @@ def test_the_command_shows_the_diff_before_it_publishes(redrafted: Path) -> None
     call_command("publish", "numbers", dry_run=True, stdout=out)
     said = out.getvalue()
     assert '    -    return {"number": 1}\n    +    return {"number": 2}\n' in said and "picture.png added (not a text: 0 bytes, now 5)" in said
-
-
-def test_files_for_which_there_is_no_room_are_named_and_not_compared() -> None:
-    """Comparing is what takes time, and nobody would see what comes of it."""
-    full = Room(lines=0)
-    assert "not compared" in file_change("b.py", b"one", b"two", full).note and full.compared == diffs.MOST_COMPARED
-    narrow = Room(compared=5)
-    assert file_change("a.py", b"1\n2", b"1\n3", narrow).lines and "not compared" in file_change("b.py", b"1", b"2", narrow).note
