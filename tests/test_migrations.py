@@ -74,8 +74,11 @@ def test_by_whom_it_is_decided_is_not_forgotten_on_the_way_back() -> None:
     before = [("agents", "0022_same_people")]
     with simulated() as database:
         Team.objects.update(resuming="careful")
-        with pytest.raises(IrreversibleError, match="of 'dev', and this would forget it: an administrator takes it out"):
-            MigrationExecutor(database).migrate(before)
+        tables = set(database.introspection.table_names())
+        for wanted in (before, [("approvals", "0006_in_a_stead")]):
+            with pytest.raises(IrreversibleError, match="of 'dev', and this would forget it: an administrator takes it out"):
+                MigrationExecutor(database).migrate(wanted)
+        assert set(database.introspection.table_names()) == tables  # also what people have said of proposals
         assert Team.objects.get().resuming == "careful"
         Team.objects.update(resuming="")
         MigrationExecutor(database).migrate(before)
