@@ -64,13 +64,17 @@ def _team(holder: Agent | Team) -> Team:
 
 
 def _deed(words: str, button: str, holder: Agent | Team, actor: Actor, perform: Any, says: list[str], **more: Any) -> Deed:
-    forbidden = forbidden_to(holder, actor, "change") if isinstance(holder, Agent) else _forbidden(holder, actor)
+    forbidden, back = _forbidden_to(holder, actor), f"{link_to(holder)}#permissions"
     button = "Propose" if proposing(_team(holder), "publishing") else button
-    return Deed(f"{words} {holder.name}", button, f"{link_to(holder)}#permissions", perform, says, about=holder, forbidden=forbidden, **more)
+    return Deed(f"{words} {holder.name}", button, back, perform, says, about=holder, forbidden=forbidden, **more)
 
 
-def _forbidden(team: Team, actor: Actor) -> str | None:
-    return None if actor.may_change(team.name) else f"Only who may change what team '{team.name}' owns does this: {actor.lacks(team.name)}."
+def _forbidden_to(holder: Agent | Team, actor: Actor) -> str | None:
+    if isinstance(holder, Agent):
+        why = registry.why_not_permitted(holder)
+        return forbidden_to(holder, actor, "change") or (f"{why[:1].upper()}{why[1:]}." if why else None)
+    name = holder.name
+    return None if actor.may_change(name) else f"Only who may change what team '{name}' owns does this: {actor.lacks(name)}."
 
 
 def _done(done: registry.Permitted) -> str:

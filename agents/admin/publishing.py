@@ -105,7 +105,7 @@ def proposing(team: Team | None, rule: Literal["publishing", "resuming"]) -> str
 
 def proposed(row: Owner | Team, actor: Actor) -> list[Proposal]:
     """What is open that would change it, the first of them."""
-    return list(Proposal.objects.visible_to(actor).open(clock.now()).about([row.subject])[:MOST_PROPOSED])
+    return list(Proposal.objects.visible_to(actor).open(clock.now()).about([row.subject]).defer("shown", "deeds", "policy")[:MOST_PROPOSED])
 
 
 def rollback(page: ReadOnlyAdmin, request: HttpRequest, owner: Owner) -> HttpResponse:

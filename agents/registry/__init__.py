@@ -36,7 +36,7 @@ from .lapsing import Lapsed, suspend_lapsed
 from .mailboxes import set_email
 from .observing import observed_teams
 from .people import add_member, hide_team, people_of, remove_member, show_team
-from .permitting import Permitted, permit
+from .permitting import Permitted, permit, why_not_permitted
 from .policies import policies_in_force, policies_named, policy_numbers, policy_publishers_of, policy_shown
 from .pricing import Priced, set_price, update_prices
 from .proposed import authors_of, authors_of_each, code_of
@@ -52,7 +52,7 @@ from .running import Runs, versions_run
 from .sameness import same_person, somebody_else
 from .scaffolding import new_pipeline
 from .sent import apply_files
-from .stopping import lift, lift_named, reasons_of, refused_stops, stop, stop_shown, stops_on
+from .stopping import lift, lift_named, reasons_of, refused_stops, stop, stop_shown, stops_on, teams_of_stop
 from .suspending import resume, suspend
 from .verbs import VERBS
 
@@ -181,6 +181,7 @@ __all__ = [
     "suspend",
     "suspend_lapsed",
     "take_from_group",
+    "teams_of_stop",
     "told_of",
     "unpacked",
     "unregistered_in_force",
@@ -188,5 +189,6 @@ __all__ = [
     "versions_published_by",
     "versions_run",
     "why_lost",
+    "why_not_permitted",
     "withdraw",
 ]

@@ -118,14 +118,21 @@ def _refuse_strangers(kind: type[Agent] | type[Team], name: str, actor: Actor) -
         require_member(actor, team_named(name, Team.objects.visible_to(actor)).name, f"team '{name}'")
 
 
+def why_not_permitted(agent: Agent) -> str | None:
+    """Why nothing is granted to an agent, nor withdrawn from it, but by its file."""
+    if not agent.team.publishing or versions.published(agent) is not None:
+        return None
+    asks = f"agent '{agent.name}' was never published, and people of team '{agent.team.name}' say yes to what its agents are granted"
+    return f"{asks}: publish it first, or write its permissions in its file, which are granted as it is published"
+
+
 def _of_agent(turn: Turn, agent: Agent, new: Sequence[str], withdraw: Sequence[str], *, ask: bool) -> Permitted | Proposal:
     require_member(turn.actor, agent.team.name, f"agent '{agent.name}'")
     require_in_use(agent)
     before = versions.published(agent) or versions.newest(agent)
     assert before is not None  # an agent is created together with its first version
-    if before.state != VersionState.PUBLISHED and agent.team.publishing:
-        asks = f"agent '{agent.name}' was never published, and people of team '{agent.team.name}' say yes to what its agents are granted"
-        raise Conflict(f"{asks}: publish it first, or write its permissions in its file, which are granted as it is published")
+    if why := why_not_permitted(agent):
+        raise Conflict(why)
     spec = {**before.spec, "permissions": _moved(before.spec["permissions"], new, withdraw, f"agent '{agent.name}'", agent.team)}
     denied = _judged("agent", agent.name, spec, new, turn)
     if before.state != VersionState.PUBLISHED:

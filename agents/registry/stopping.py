@@ -136,6 +136,11 @@ def _lift_or_ask(turn: Turn, target: Target, row: Stop | None) -> Proposal | Non
     return put(turn, Asked(ProposalKind.RESUME, asks, deeds, frozenset({target.subject}), (item_of_stop(target.subject, target.team),)))
 
 
+def teams_of_stop(row: Stop) -> list[Team]:
+    """Those that may have people decide whether what was stopped goes on."""
+    return [team for team in _whose(Target(Scope(row.scope), row.name), row) if team is not None]
+
+
 def _whose(target: Target, row: Stop | None) -> list[Team | None]:
     return [target.team, *_owners(target), None if row is None else row.team]
 

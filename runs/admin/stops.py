@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from agents import stops
+from agents import registry, stops
 from agents.admin.publishing import proposing
 from agents.models import Scope, Stop
 from audit import clock
@@ -109,7 +109,7 @@ class StopAdmin(LongListAdmin):
             services.lift_stop(stop=str(row.id), actor=actor)
             return f"The stop of {stops.what(row.subject)} is lifted."
 
-        first = proposing(row.team, "resuming")
+        first = next((said for team in registry.teams_of_stop(row) if (said := proposing(team, "resuming"))), None)
         says = (
             *([first] if first else []),
             "What waited for its end goes on, as far as it is under no other stop.",

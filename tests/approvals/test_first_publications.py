@@ -59,12 +59,17 @@ def test_an_agent_that_was_never_published_is_granted_nothing_until_people_say_y
     assert decide(asked(lambda: registry.publish("fresh", actor=alice)), "bob") == "enacted" and may_write() == "allow"
 
 
-def test_to_grant_it_something_beside_its_file_is_refused_with_what_to_do(alice: Actor, tmp_path: Path) -> None:
+def test_to_grant_it_something_beside_its_file_is_refused_with_what_to_do(alice: Actor, client: Client, tmp_path: Path) -> None:
     docs(tmp_path / "n", agent("fresh", "work:f"), by=alice)
     with pytest.raises(Conflict, match=r"was never published.*publish it first, or write its permissions in its file"):
         registry.permit(Agent, "fresh", grant=[WRITE], actor=alice)
+    client.force_login(User.objects.get(username="alice"))
+    page = f"/admin/agents/agent/{Agent.objects.get(name='fresh').pk}/grant/"
+    told = client.get(page).content.decode()
+    assert "was never published" in told and "publish it first" in told and "Propose" not in told
     assert may_write() == "deny"
     decide(asked(lambda: registry.publish("fresh", actor=alice)), "bob")
+    assert "Propose" in client.get(page).content.decode()
     assert decide(asked(partial(registry.permit, Agent, "fresh", grant=[WRITE], actor=alice)), "bob") == "enacted" and may_write() == "allow"
 
 

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from agents import registry
 from agents.models import Agent, Pipeline, Stop, Team
+from audit import clock
 from runs.models import Run
 from tests import pipelines
 from tests.doors import world
@@ -65,6 +66,14 @@ def test_a_stop_is_lifted_by_a_button_by_whoever_may_set_it(seen: dict[str, Clie
     assert seen["alice"].post(lift).status_code == 302
     assert [each.lifted_by for each in Stop.objects.order_by("stopped_at", "id")] == ["person:alice", ""]
     assert "nothing is left to lift" in text(seen["alice"].post(lift))
+
+
+def test_the_page_says_that_people_are_asked_also_where_what_is_stopped_is_another_teams_by_now(seen: dict[str, Client]) -> None:
+    row = registry.stop("pipeline", "sample", actor=SYSTEM, reason="odd")
+    lift = reverse("admin:agents_stop_lift", args=[row.pk])
+    assert "Lift it" in text(seen["alice"].get(lift))
+    Pipeline.objects.filter(name="sample").update(team=Team.objects.create(name="careful", resuming="two", created_at=clock.now()))
+    assert "under policy &#x27;two&#x27;" in text(seen["alice"].get(lift)) and "Propose" in text(seen["alice"].get(lift))
 
 
 def test_a_stop_of_another_team_is_not_there(seen: dict[str, Client], tmp_path: Path) -> None:
