@@ -9,7 +9,10 @@ from django.db import models
 
 
 class Publication(models.Model):
-    """`subject` is version:ID or release:DIGEST; `by` is kind:id, as an actor is named. One row for each who did it, however often."""
+    """`subject` is version:ID, policy:ID or release:DIGEST; `by` is kind:id, as an actor is named. One row for each who did it, however often.
+
+    made:version:ID and made:policy:ID: who wrote what it was made from, which counts for what is proposed only.
+    """
 
     subject = models.CharField(max_length=100)
     by = models.CharField(max_length=200)

@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from agents.models import Proposal
 from agents.spec import Problem
+
+_TEXTS: Final = ("artifact", "executable.instructions")
+"""The fields of a spec that name, by its digest, what somebody has written at length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +194,16 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange
     before, after = dict(_leaves(old)), dict(_leaves(new))
     paths = sorted(before.keys() | after.keys())
     return tuple(FieldChange(path, before.get(path), after.get(path)) for path in paths if _written(before, path) != _written(after, path))
+
+
+def overlap(old: Mapping[str, Any], one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both change the old value in the same way somewhere. Two changes of its code or instructions do, whatever they differ in."""
+    return bool(_moves(old, one) & _moves(old, other))
+
+
+def _moves(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[tuple[str, str]]:
+    moved = [(change.path, change.new) for change in compare(old, new)]
+    return {(path, "" if path in _TEXTS and value is not None else json.dumps(value, sort_keys=True, default=str)) for path, value in moved}
 
 
 def _written(leaves: Mapping[str, Any], path: str) -> str | None:

@@ -20,6 +20,8 @@ from audit.actors import Actor
 from .writing import Turn
 
 MOST_PUBLISHED: Final = 500
+MADE: Final = "made:"
+"""Before the subject of a version: who wrote what it was made from. Counts for what is proposed, not for calls."""
 
 
 def actor_name(actor: Actor) -> str:
@@ -34,12 +36,27 @@ def note_made_from(turn: Turn, version: Version, before: Version) -> None:
     """Whoever wrote what it was made from, or put that in force, has a part in it too: its code is theirs."""
     for by in sorted(publishers_of([before])[subject_of(before)]):
         Publication.objects.get_or_create(subject=subject_of(version), by=by, defaults={"at": turn.now})
+    _note_made(turn, version, _made(before))
 
 
 def note_written(turn: Turn, version: Version, first: Version) -> None:
     """Of whoever wrote what stands in it already in an earlier version, not of who put that in force. A shell without a token is nobody to name."""
-    if first.author not in (version.author, Actor.system().id):
-        Publication.objects.get_or_create(subject=subject_of(version), by=f"person:{first.author}", defaults={"at": turn.now})
+    named = {f"person:{first.author}"} if first.author != Actor.system().id else set()
+    _note_made(turn, version, (named | _made(first)) - {f"person:{version.author}"})
+
+
+def note_left(turn: Turn, version: Version | PolicyVersion, replaced: Version | PolicyVersion) -> None:
+    """Of whoever wrote the draft that it replaces, where something of that is left."""
+    _note_made(turn, version, publishers_of([replaced], made=True)[subject_of(replaced)])
+
+
+def _note_made(turn: Turn, version: Version | PolicyVersion, who: Collection[str]) -> None:
+    for by in sorted(who):
+        Publication.objects.get_or_create(subject=MADE + subject_of(version), by=by, defaults={"at": turn.now})
+
+
+def _made(version: Version) -> set[str]:
+    return set(Publication.objects.filter(subject=MADE + subject_of(version)).values_list("by", flat=True))
 
 
 def note_granted(turn: Turn, holder: str, granted: Collection[str], withdrawn: Collection[str]) -> None:
@@ -53,14 +70,15 @@ def subject_of(what: Version | ReleaseRow | PolicyVersion) -> str:
     return f"policy:{what.pk}" if isinstance(what, PolicyVersion) else f"version:{what.pk}"
 
 
-def publishers_of(what: Collection[Version | ReleaseRow | PolicyVersion]) -> dict[str, frozenset[str]]:
-    """By subject everybody who wrote it or put it in force; `person:NAME` each. One statement for all."""
+def publishers_of(what: Collection[Version | ReleaseRow | PolicyVersion], *, made: bool = False) -> dict[str, frozenset[str]]:
+    """By subject everybody who wrote it or put it in force, with `made` also what it was made from; `person:NAME` each. One statement for all."""
     found: dict[str, set[str]] = defaultdict(set)
     for each in what:
         found[subject_of(each)] |= set() if isinstance(each, ReleaseRow) else {f"person:{each.author}"}
-    rows = Publication.objects.filter(subject__in=list(found)).values_list("subject", "by") if found else ()
+    subjects = [*found, *(MADE + subject for subject in found if made)]
+    rows = Publication.objects.filter(subject__in=subjects).values_list("subject", "by") if found else ()
     for subject, by in rows:
-        found[subject].add(by)
+        found[subject.removeprefix(MADE)].add(by)
     return {subject: frozenset(who) for subject, who in found.items()}
 
 

@@ -25,7 +25,7 @@ from audit.visible import visible
 
 from . import deeds, rows, verbs
 from .accounts import people_known_to
-from .changes import Change, FieldChange, compare
+from .changes import Change, FieldChange, compare, overlap
 from .preparing import Prepared
 from .roles import people_asked
 from .writing import Turn, require_member
@@ -75,6 +75,8 @@ def _newest(turn: Turn, row: Policy, spec: dict[str, Any]) -> tuple[PolicyVersio
     version = PolicyVersion(policy=row, number=number, spec=spec, digest=said, author=turn.actor.id, created_at=turn.now)
     version.save()
     _note(turn, verbs.POLICY_DRAFTED, row, version)
+    if draft is not None and overlap({} if live is None else live.spec, draft.spec, spec):
+        deeds.note_left(turn, version, draft)
     return version, fields
 
 

@@ -117,7 +117,7 @@ def authors_of_each(every: Mapping[Key, Iterable[Deed]]) -> dict[Key, frozenset[
     """The same of several, by their keys; four statements for all."""
     named = {key: {each for deed in deeds for each in _puts_in_force(deed)} for key, deeds in every.items()}
     rows = _rows({each for names in named.values() for each in names})
-    who = publishers_of(list(rows.values()))
+    who = publishers_of(list(rows.values()), made=True)
     return {key: frozenset(one for each in names & rows.keys() for one in who[subject_of(rows[each])]) for key, names in named.items()}
 
 

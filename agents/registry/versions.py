@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Max, Q
+from django.db.models import Max
 
 from agents.models import Agent, Artifact, Pipeline, Version, VersionState
 from audit.canonical import digest
@@ -16,7 +16,7 @@ from audit.errors import Conflict
 from audit.ledger import Verb
 
 from . import deeds, verbs
-from .changes import FieldChange, compare
+from .changes import FieldChange, compare, overlap
 from .enforcing import bound_runs, put_in_force
 from .folders import Taken
 from .writing import Turn
@@ -58,17 +58,23 @@ def draft(
 
 def _note_whose(turn: Turn, version: Version, replaced: Version | None, live: dict[str, Any]) -> None:
     """What others wrote stays theirs: code or instructions that one of them brought first, and what is left of the draft that this one replaces."""
-    instructions = (version.spec.get("executable") or {}).get("instructions")
-    if version.artifact_id is not None or instructions:
-        same = Q(artifact=version.artifact_id) if version.artifact_id is not None else Q(spec__executable__instructions=instructions)
-        first = Version.objects.of(version.owner).filter(same).order_by("number")[0]
+    first = _first_with_the_text(version)
+    if first is not None:
         deeds.note_written(turn, version, first)
-    if replaced is not None and _moved(live, replaced.spec) & _moved(live, version.spec):
-        deeds.note_made_from(turn, version, replaced)
+    if replaced is not None and overlap(live, replaced.spec, version.spec):
+        deeds.note_left(turn, version, replaced)
 
 
-def _moved(live: dict[str, Any], spec: dict[str, Any]) -> set[tuple[str, str]]:
-    return {(change.path, digest(change.new)) for change in compare(live, spec)}
+def _first_with_the_text(version: Version) -> Version | None:
+    """Of whatever agent, the first with the same code or the same instructions; None if it has neither."""
+    instructions = (version.spec.get("executable") or {}).get("instructions")
+    if version.artifact_id is not None:
+        same = Version.objects.filter(artifact=version.artifact_id)
+    elif instructions:
+        same = Version.objects.filter(artifact=None, pipeline=None, spec__executable__instructions=instructions)
+    else:
+        return None
+    return same.defer("spec").order_by("created_at", "number").first()
 
 
 def beside(turn: Turn, owner: Agent | Pipeline, spec: dict[str, Any], *, code: Artifact | None) -> Version:

@@ -63,7 +63,7 @@ def worker(more: str) -> str:
 def writers(owner: Agent | Pipeline | None = None) -> set[str]:
     version = Version.objects.of(owner or Agent.objects.get(name="worker")).order_by("number").last()
     assert version is not None
-    return {who.removeprefix("person:") for who in registry.publishers_of([version])[registry.subject_of(version)]}
+    return {who.removeprefix("person:") for who in registry.publishers_of([version], made=True)[registry.subject_of(version)]}
 
 
 def test_a_draft_that_is_stored_anew_with_the_same_code_stays_its_writers_too(alice: Actor, bob: Actor, tmp_path: Path) -> None:
@@ -84,6 +84,26 @@ def test_instructions_that_were_brought_by_somebody_else_stay_theirs(alice: Acto
     for number, (said, by) in enumerate((("nothing", SYSTEM), ("what bob wants", bob), ("nothing", alice))):  # his draft is discarded
         store(tmp_path / str(number), MODEL, by, publish=by is SYSTEM, says=said)
     store(tmp_path / "hers", f"{MODEL}risk_tier: low", alice, says="what bob wants")
+    assert writers() == {"alice", "bob"}
+
+
+@pytest.mark.parametrize("says", ["what bob wants", "what bob wanted"])
+def test_instructions_of_a_draft_stay_its_writers_under_another_name_or_changed_by_a_word(
+    alice: Actor, bob: Actor, tmp_path: Path, says: str
+) -> None:
+    name = "worker" if says.endswith("wanted") else "clerk"
+    store(tmp_path / "first", MODEL, SYSTEM, publish=True, says="nothing")
+    store(tmp_path / "bobs", MODEL, bob, says="what bob wants")
+    store(tmp_path / "hers", MODEL.replace("name: worker", f"name: {name}"), alice, says=says)
+    assert writers(Agent.objects.get(name=name)) == {"alice", "bob"}
+
+
+def test_whoever_wrote_a_draft_stays_its_writer_whatever_stands_in_its_place_next(alice: Actor, bob: Actor, tmp_path: Path) -> None:
+    store(tmp_path / "first", worker("risk_tier: low"), SYSTEM, publish=True, code=CODE.replace("bob", "none"))
+    store(tmp_path / "bobs", worker("risk_tier: low"), bob)
+    store(tmp_path / "hers", worker("risk_tier: low"), alice, code=f"{CODE}# one line\n")
+    store(tmp_path / "gone", worker("risk_tier: low"), alice, code=CODE.replace("bob", "none"))  # her draft is discarded
+    store(tmp_path / "again", worker("risk_tier: middle"), alice, code=f"{CODE}# one line\n")
     assert writers() == {"alice", "bob"}
 
 

@@ -85,6 +85,19 @@ def test_whoever_wrote_or_published_the_policy_cant_decide_what_is_asked_under_i
     assert pipelines.drive(run)["outcome"] == "verified"
 
 
+def test_whoever_brought_the_code_first_may_approve_a_call_of_a_later_version_that_others_wrote_and_published(tmp_path: Path) -> None:
+    worker = pipelines.agent("worker", "work:act", role="act")
+    pipelines.publish(tmp_path / "old", functions=f"{approving.WORK}\n", agents=[worker], steps=approving.STEPS)
+    registry.permit(Team, "platform", grant=[approving.RULE], actor=SYSTEM)
+    twice = f"{approving.STEPS}\n{approving.STEPS.replace('id: work', 'id: again')}"
+    for by, said in (("alice", {}), ("bob", {"more": "rate: 9/1h", "steps": twice})):
+        approving.publish(tmp_path / by, rule="allow read feed:metrics", by=member(by, "platform"), **said)
+    run, _ = approving.started()
+    with pytest.raises(NotYours, match="you wrote or published a version that it runs"):
+        decide(run, "bob")
+    decide(run, "alice")
+
+
 def test_a_yes_counts_as_long_as_its_person_would_be_asked_still(tmp_path: Path) -> None:
     run, request = approving.waiting(tmp_path, rule=RULE, policy=TWO)
     for name in ("bob", "carol", "dora", "erin"):

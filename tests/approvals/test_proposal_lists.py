@@ -83,7 +83,8 @@ def test_lists_take_as_many_statements_for_many_as_for_few(alice: Actor, tmp_pat
 
 def test_who_had_which_part_is_the_same_for_one_and_for_many(alice: Actor, tmp_path: Path) -> None:
     hers = proposed(tmp_path / "next", alice)
-    changed = registry.apply_folder(folder(tmp_path / "policy", policy=f"{POLICY}\nreason: true"), actor=actor("bob"), publish=True).proposal
+    policy = f"{POLICY}\nrequired: 2\nreason: true"  # nothing of the draft that she has stored beside hers
+    changed = registry.apply_folder(folder(tmp_path / "policy", policy=policy), actor=actor("bob"), publish=True).proposal
     assert changed is not None
     assert proposals.parts_of_each([hers, changed]) == {each.pk: proposals.parts_of(each) for each in (hers, changed)}
     assert proposals.parts_of(hers).published == {"person:alice"}
