@@ -25,7 +25,7 @@ from .enforcing import before_it
 from .locking import inventory_held
 from .manifests import NOTHING, Manifest, agents_between, fields_between
 from .owners import owner_named, owner_of_kind, require_in_use
-from .proposed import Item, Move, item_of_agent, items_of_move, moves_of, publish_deed
+from .proposed import Item, Move, item_of_agent, items_of_move, moves_of, once, publish_deed
 from .proposing import Asked, Proposed, put
 from .ruling import Asks, Ruling, done_or_asked
 from .writing import Turn, record_refusal, require_credential, require_member
@@ -90,8 +90,9 @@ def _asked(actor: Actor, name: str, number: int, moves: Sequence[Move], asks: As
     [move], drafts = moves, _drafts(compose(target, actor=actor, drafts=True))
     deed = publish_deed(owner, target.number, move.digest, move.brings, drafts)
     subjects = frozenset({owner.subject, *(draft.owner.subject for draft in drafts)})
-    denied = _denied(drafts, told, clock.now(), together=owner.name)
-    return Asked(ProposalKind.PUBLISH, asks, (deed,), subjects, items_of_move(move, denied))
+    whole, *agents = items_of_move(move, _denied(drafts, told, clock.now(), together=owner.name))
+    alone = [item_of_agent(draft.agent, versions.published(draft.agent), draft) for draft in drafts if draft.agent is not None]
+    return Asked(ProposalKind.PUBLISH, asks, (deed,), subjects, once((whole, *alone, *agents)))
 
 
 def agent_item(agent: Agent, target: Version, told: Actor) -> Item:

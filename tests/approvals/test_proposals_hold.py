@@ -58,6 +58,13 @@ def test_a_permission_shows_what_else_it_puts_back(riskier: Actor) -> None:
     assert [change.path for change in registry.preview("worker", actor=riskier, version=2).fields] == []
 
 
+def test_so_does_a_pipeline_of_the_drafts_that_go_with_it(riskier: Actor, tmp_path: Path) -> None:
+    registry.apply_folder(folder(tmp_path / "next", tier="low"), actor=riskier)
+    text = agent("worker", "work:run", more="risk_tier: low\nrate: 5/1h")
+    docs(tmp_path / "draft", text, by=riskier, code="def run() -> dict:\n    return {}\n")
+    assert "risk_tier" in shown(asked(lambda: registry.publish("sample", actor=riskier)))["agent:worker"]
+
+
 def test_a_draft_that_is_stored_later_goes_not_with_it_and_keeps_nothing_from_being_done(alice: Actor, tmp_path: Path) -> None:  # noqa: F811
     registry.apply_folder(folder(tmp_path / "next", tier="high"), actor=alice)
     proposal = asked(lambda: registry.publish("sample", actor=alice))
