@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+PATIENCE_S = 120.0
+"""Whoever is stopped goes on: the guard of an engine that stands still would end it first where that takes long."""
 
 
 def main(name: str, folder: Path, what: str, *words: str) -> None:
@@ -26,6 +28,9 @@ def main(name: str, folder: Path, what: str, *words: str) -> None:
     from tests.chaos import faults
 
     faults.arm(faults.from_text((folder / f"{name}.faults").read_text(encoding="utf-8")), folder, name)
+    from runs.worker import watch  # what it imports has its faults by now
+
+    watch.hang_s = lambda: PATIENCE_S
     (folder / f"{name}.ready").touch()
     while not (folder / f"{name}.go").exists():
         time.sleep(0.01)
