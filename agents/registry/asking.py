@@ -40,15 +40,17 @@ Step = tuple[str, Deed, list[Item]]
 def asked_of(prepared: Prepared, tried: Applied, moves: Sequence[Move], asks: Asks) -> Asked:
     """`moves`: what pipelines would run by it. Nothing to be done: no deeds."""
     told, drafts = only_of(asks.team), _drafts(prepared)
-    steps = [*_policies(prepared), *_teams(prepared, tried, told), *_agents(drafts, told), *_restored(prepared, drafts), *_pipelines(moves)]
+    granted, ruled = _teams(prepared, tried, told)
+    steps = [*_policies(prepared), *granted, *_agents(drafts, told), *_restored(prepared, drafts), *_pipelines(moves), *ruled]
     subjects = frozenset(subject for subject, _, _ in steps)
     shown = once(item for _, _, items in steps for item in items)
     return Asked(ProposalKind.PUBLISH, asks, tuple(deed for _, deed, _ in steps), subjects, shown)
 
 
-def _teams(prepared: Prepared, tried: Applied, told: Actor) -> Iterator[Step]:
-    """What they grant and by whom it is decided from then on, after the policies that this names. What was denied is said of the team that is
-    asked, and of what it sees."""
+def _teams(prepared: Prepared, tried: Applied, told: Actor) -> tuple[list[Step], list[Step]]:
+    """What they grant; and by whom it is decided from then on, which comes last: all else is done under the rule of before. What was denied is
+    said of the team that is asked, and of what it sees."""
+    granted, ruled = list[Step](), list[Step]()
     for document in prepared.parsed.teams:
         team = Team.objects.get(name=document.name)
         moved = {key: document.spec[key] for key in _WITH_THE_YES if document.spec.get(key, getattr(team, key)) != getattr(team, key)}
@@ -56,9 +58,10 @@ def _teams(prepared: Prepared, tried: Applied, told: Actor) -> Iterator[Step]:
         shown = [item_of_team(team, moved, tried.denied if team.name in told.sees else ())]
         permissions, observe = moved.get("permissions"), moved.get("observe")
         if permissions is not None or observe is not None:
-            yield team.subject, permit_deed(team, permissions, observe), shown
+            granted.append((team.subject, permit_deed(team, permissions, observe), shown))
         if rules:
-            yield team.subject, rule_deed(team, rules), shown
+            ruled.append((team.subject, rule_deed(team, rules), shown))
+    return granted, ruled
 
 
 def _policies(prepared: Prepared) -> Iterator[Step]:

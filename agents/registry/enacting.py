@@ -95,8 +95,16 @@ def end_proposal(held: HeldProposal, state: ProposalState, *, actor: Actor, why:
 
 def _publish(turn: Turn, deed: Deed) -> None:
     owner = _as_it_was(turn, deed)
-    drafts = {name: Version.objects.select_related("agent__team").get(agent__name=name, number=number) for name, number in deed["drafts"]}
+    drafts = {name: _draft_as_it_was(name, number, instead_of) for name, number, instead_of in deed["drafts"]}
     publishing.carry_out(turn, owner, publishing.target_of(owner, deed["number"]), deed["seen"], instead=drafts)
+
+
+def _draft_as_it_was(name: str, number: int, instead_of: str | None) -> Version:
+    """One that is published with its pipeline, as long as it is to take the place of what they were shown."""
+    draft = Version.objects.select_related("agent__team").get(agent__name=name, number=number)
+    if running(draft.owner) != instead_of or draft.published_at is not None:
+        raise Changed("an agent that would be published with it is not what it was when this was proposed")
+    return draft
 
 
 def _rollback(turn: Turn, deed: Deed) -> None:

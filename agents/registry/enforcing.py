@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from agents.models import Agent, Pipeline, Team
+from agents.models import Agent, Pipeline, Standing, Team
 from audit.canonical import digest
+from audit.errors import Conflict
 from audit.ledger import Verb
 
 from . import deeds, verbs
@@ -20,9 +21,10 @@ from .writing import Turn, require_member
 
 def put_in_force(turn: Turn, agent: Agent, spec: dict[str, Any]) -> tuple[FieldChange, ...]:
     """The spec's team, role, permissions and pace hold from now on, also for runs at work; returns what that changed."""
+    ruled = bool(agent.team.publishing)
     moved = _move(turn, agent, spec["team"])
     pace = {key: spec[key] for key in ("rate", "breaker") if spec.get(key) is not None}
-    if agent.team.publishing:  # elsewhere they are live
+    if ruled or agent.team.publishing:  # elsewhere they are live
         moved += _describe(turn, agent, spec)
     return moved + _cast(turn, agent, spec["role"]) + _permit(turn, agent, list(spec["permissions"])) + _set_pace(turn, agent, pace)
 
@@ -31,6 +33,8 @@ def _move(turn: Turn, owner: Agent | Pipeline, team: str) -> tuple[FieldChange, 
     """From one team's permissions to another's: for members of both. NotGranted."""
     fields = compare({"team": owner.team.name}, {"team": team})
     if fields:
+        if owner.state == Standing.RETIRED:  # else what its team has people decide, whether it goes on, would be another's to say
+            raise Conflict(f"'{owner.name}' is retired and stays in team '{owner.team.name}'; reinstate it first, then move it")
         agent = owner.name if isinstance(owner, Agent) else None
         for name in (owner.team.name, team):
             require_member(turn.actor, name, f"'{owner.name}'")
@@ -54,7 +58,7 @@ def described_by(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def before_it(agent: Agent, live: Mapping[str, Any], target: Mapping[str, Any]) -> Mapping[str, Any]:
     """What putting the target in force is held against: the published spec; where people decide, what holds of the agent."""
-    ruled = Team.objects.filter(name=target["team"]).exclude(publishing="").exists()
+    ruled = agent.team.publishing or Team.objects.filter(name=target["team"]).exclude(publishing="").exists()
     return as_it_holds(agent, live) if ruled else live
 
 

@@ -94,7 +94,6 @@ def put_version_in_force(turn: Turn, name: str, number: int, *, seen: str, inste
 
 def _put_in_force(turn: Turn, row: Policy, version: PolicyVersion) -> None:
     PolicyVersion.objects.filter(policy=row, state=VersionState.PUBLISHED).update(state=VersionState.RETIRED)
-    turn.touched.add(row.team.name)
     turn.put_in_force.add(row.name)
     moved = PolicyVersion.objects.filter(pk=version.pk, state=VersionState.DRAFT).update(state=VersionState.PUBLISHED, published_at=turn.now)
     if not moved:

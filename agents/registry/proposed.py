@@ -25,16 +25,16 @@ _Named = tuple[str, str, int]
 Deed = Mapping[str, Any]
 """One thing to be done: {"do", …}, with what has to be so for it. `enacting` knows them."""
 Item = Mapping[str, Any]
-"""What changes of one thing: {"subject", "team", "from_version", "to_version", "fields": [{"path", "old", "new"}], "denied"}. `team`: whose it
-is, which is who may see the rest."""
+"""What changes of one thing: {"subject", "teams", "from_version", "to_version", "fields": [{"path", "old", "new"}], "denied"}. `teams`: whose
+it is, and whose it would be, which is who may see the rest."""
 
 
 def publish_deed(owner: Agent | Pipeline, number: int, seen: str, brings: Iterable[Brought] = (), drafts: Iterable[Version] = ()) -> Deed:
     """`seen`: the digest of the version, or of the release that comes of it; `instead_of`: as `running`; `with`: what else comes to run.
 
-    `drafts`: those of its agents that are published with it; of a folder these are deeds of their own.
+    `drafts`: those of its agents that are published with it, each with what runs of it until then; of a folder these are deeds of their own.
     """
-    with_it = [[draft.owner.name, draft.number] for draft in drafts]
+    with_it = [[draft.owner.name, draft.number, running(draft.owner)] for draft in drafts]
     said = {"number": number, "seen": seen, "with": _listed(brings), "drafts": with_it, "instead_of": running(owner)}
     return {"do": "publish", **_which(owner), **said}
 
@@ -103,9 +103,10 @@ def grants_digest(team: Team) -> str:
 
 def _puts_in_force(deed: Deed) -> Iterator[_Named]:
     """The versions that would come to run by it, also in pipelines that one of them runs."""
-    if deed["do"] in ("policy", "publish", "rollback"):
+    if deed["do"] in ("policy", "publish", "restore", "rollback"):
         yield deed.get("kind", "policy"), deed["name"], deed["number"]
         yield from ((kind, name, number) for kind, name, number in deed.get("with", ()))
+        yield from (("agent", name, number) for name, number, _ in deed.get("drafts", ()))
 
 
 def authors_of(deeds: Iterable[Deed]) -> frozenset[str]:
@@ -136,7 +137,8 @@ def _rows(named: Collection[_Named]) -> dict[_Named, Version | PolicyVersion]:
 def item_of_agent(agent: Agent, live: Version | None, target: Version, denied: Iterable[str] = ()) -> Item:
     """Held against what holds of it, which may be another thing than what its published version says."""
     fields = compare({} if live is None else before_it(agent, live.spec, target.spec), target.spec)
-    return _item(agent.subject, agent.team.name, None if live is None else live.number, target.number, fields, denied=denied)
+    teams = {agent.team.name, target.spec["team"]}
+    return _item(agent.subject, teams, None if live is None else live.number, target.number, fields, denied=denied)
 
 
 def items_of_move(move: Move, denied: Iterable[str]) -> tuple[Item, ...]:
@@ -188,19 +190,22 @@ def _items_between(pipeline: str, old: str | None, new: str) -> Iterator[Item]:
     before, after = manifest_of(old), manifest_of(new)
     was, now = before["pipeline"]["version"], after["pipeline"]["version"]
     fields = (*fields_between(before, after), *((FieldChange("release", old, new),) if was == now else ()))
-    yield _item(f"pipeline:{pipeline}", _team_of(Pipeline, pipeline), was, now, fields)
+    yield _item(f"pipeline:{pipeline}", _teams_of(Pipeline, pipeline, before["pipeline"], after["pipeline"]), was, now, fields)
     for name in agents_between(before, after):
         ran, runs = before["agents"].get(name), after["agents"][name]
         moved = compare({} if ran is None else ran["spec"], runs["spec"])
-        yield _item(f"agent:{name}", _team_of(Agent, name), None if ran is None else ran["version"], runs["version"], moved)
+        teams = _teams_of(Agent, name, ran or {"spec": {}}, runs)
+        yield _item(f"agent:{name}", teams, None if ran is None else ran["version"], runs["version"], moved)
 
 
 def item_of_standing(owner: Agent | Pipeline) -> Item:
     return _item(owner.subject, owner.team.name, None, None, (FieldChange("state", str(owner.state), "in use"),))
 
 
-def _team_of(model: type[Agent] | type[Pipeline], name: str) -> str:
-    return str(model._default_manager.values_list("team__name", flat=True).get(name=name))  # noqa: SLF001 - Django's way to a model's manager
+def _teams_of(model: type[Agent] | type[Pipeline], name: str, *pinned: Mapping[str, Any]) -> set[str]:
+    """Whose it is, and whose it is in these of a manifest."""
+    now = model._default_manager.values_list("team__name", flat=True).get(name=name)  # noqa: SLF001 - Django's way to a model's manager
+    return {now, *(one["spec"]["team"] for one in pinned if one["spec"])}
 
 
 def item_of_policy(draft: PolicyVersion, live: PolicyVersion | None) -> Item:
@@ -237,7 +242,9 @@ def once(items: Iterable[Item]) -> tuple[Item, ...]:
     return tuple(found.values())
 
 
-def _item(subject: str, team: str, old: int | None, new: int | None, fields: Iterable[FieldChange], *, denied: Iterable[str] = ()) -> Item:
+def _item(
+    subject: str, teams: str | set[str], old: int | None, new: int | None, fields: Iterable[FieldChange], *, denied: Iterable[str] = ()
+) -> Item:
     moved = [{"path": field.path, "old": field.old, "new": field.new} for field in fields]
-    whose = {"subject": subject, "team": team, "denied": list(denied)}
+    whose = {"subject": subject, "teams": sorted({teams} if isinstance(teams, str) else teams), "denied": list(denied)}
     return {**whose, "from_version": old, "to_version": new, "fields": moved}

@@ -23,7 +23,7 @@ from audit.errors import Conflict
 from . import deeds, modelling, pinning, verbs
 from .changes import MadeRelease
 from .composing import Composition, compose, refusals
-from .versions import newest
+from .versions import newest, published
 from .writing import Turn, require
 
 
@@ -127,13 +127,23 @@ def _draft_release(pipeline: Pipeline, actor: Actor, now: datetime | None, above
         version = newest(pipeline)
         assert version is not None  # a pipeline is created together with its first version
         turn = Turn(actor, now or clock.now())
-        composition = compose(version, actor=actor, drafts=True, pins=_draft_pins(version, actor, now, (*above, pipeline.name)))
+        pins = _draft_pins(version, actor, now, (*above, pipeline.name))
+        composition = compose(version, actor=actor, drafts=True, pins=pins)
+        if decided := _decided_elsewhere(composition):
+            composition = compose(version, actor=actor, drafts=True, instead=decided, pins=pins)
         if problems := refusals(composition):
             raise NotPublishable(f"the draft of pipeline '{pipeline.name}' can't run", problems=problems)
         release = make(turn, composition)
         _refuse_undecided(composition, release)
         turn.close()
     return release
+
+
+def _decided_elsewhere(composition: Composition) -> dict[str, Version]:
+    """Of agents of other teams that have people decide, what these have said yes to: their drafts keep nobody from trying a pipeline."""
+    own = composition.pipeline.owner.team.name
+    drafts = [each.owner for each in composition.agents.values() if each.published_at is None and each.owner.team.publishing]
+    return {owner.name: live for owner in drafts if owner.team.name != own and (live := published(owner)) is not None}
 
 
 def _refuse_undecided(composition: Composition, release: Release) -> None:
@@ -144,11 +154,12 @@ def _refuse_undecided(composition: Composition, release: Release) -> None:
     drafts = [each for each in (composition.pipeline, *composition.agents.values()) if each.published_at is None]
     if release.published_at is None:
         drafts.append(composition.pipeline)
-    ruled = sorted({version.owner.team.name for version in drafts if version.owner.team.publishing})
-    if ruled:
-        first = next(version for version in drafts if version.owner.team.publishing)
+    first = next((version for version in drafts if version.owner.team.publishing), None)
+    if first is not None:
         propose = f"propose it (`manage.py publish {first.owner.name}`), or try it in a team that has none decide"
-        raise NotPublishable(f"people of team '{ruled[0]}' say yes before something of it runs, so no draft of it does: {propose}", problems=[])
+        raise NotPublishable(
+            f"people of team '{first.owner.team.name}' say yes before something of it runs, so no draft of it does: {propose}", problems=[]
+        )
 
 
 def _draft_pins(version: Version, actor: Actor, now: datetime | None, above: tuple[str, ...]) -> dict[str, pinning.Pin]:

@@ -5,7 +5,7 @@ Knows no use-case. Called by whatever puts something in force.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -53,7 +53,7 @@ class Ruling:
     def asks_of(self, turn: Turn) -> Asks | None:
         """Who decides what this turn has put in force; None: nobody has to. NotPublishable where it is more than one policy, or one not in force.
 
-        A policy by which people decide something is changed by a yes under it: else whoever may change it could undo it.
+        A policy by which people decide something is changed by a yes under it, and by no other: else whoever may change it could undo it.
         """
         asking = [*self._by_teams(turn.touched, "publishing"), *self._by_policies(turn.put_in_force)]
         return _one(asking)
@@ -66,9 +66,10 @@ class Ruling:
         ruled = [team for name in sorted(names) if (team := self.teams.get(name)) is not None and getattr(team, what)]
         return [Asks(team, self._in_force(team, what)) for team in ruled]
 
-    def _by_policies(self, names: Iterable[str]) -> list[Asks]:
-        rows = PolicyRow.objects.select_related("team").filter(name__in=[name for name in names if name in self.policies])
-        return [Asks(row.team, self.policies[row.name]) for row in rows.order_by("name")]
+    def _by_policies(self, names: Collection[str]) -> list[Asks]:
+        rows = list(PolicyRow.objects.select_related("team").filter(name__in=list(names)).order_by("name")) if names else []
+        others = {row.team.name for row in rows if row.name not in self.policies}
+        return [*(Asks(row.team, self.policies[row.name]) for row in rows if row.name in self.policies), *self._by_teams(others, "publishing")]
 
     def _in_force(self, team: Team, what: str) -> Policy:
         name = getattr(team, what)

@@ -98,14 +98,14 @@ def _short(proposal: Proposal, now: datetime, state: str, why: str, counting: li
 
 def _may_see(item: Mapping[str, Any], proposal: Proposal, actor: Actor) -> bool:
     """What is the proposing team's everybody may who may see the proposal."""
-    return actor.sees_everything or item["team"] in {proposal.team.name, *actor.sees}
+    return actor.sees_everything or not {proposal.team.name, *actor.sees}.isdisjoint(item["teams"])
 
 
 def _seen(item: Mapping[str, Any], proposal: Proposal, actor: Actor) -> dict[str, Any]:
     """Of what belongs to a team that isn't shown to whoever looks only that it changes."""
     hidden = not _may_see(item, proposal, actor)
     kept = {**item, "fields": [], "denied": []} if hidden else item
-    return {name: value for name, value in kept.items() if name != "team"} | {"hidden": hidden}
+    return {name: value for name, value in kept.items() if name != "teams"} | {"hidden": hidden}
 
 
 def _stops(proposal: Proposal) -> list[dict[str, Any] | None]:

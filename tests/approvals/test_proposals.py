@@ -65,15 +65,6 @@ def test_exactly_the_version_that_was_shown_is_published_whatever_draft_there_is
     assert live() == 2
 
 
-def test_a_release_that_would_be_another_one_by_now_is_void(alice: Actor, tmp_path: Path) -> None:
-    registry.apply_folder(folder(tmp_path / "next", tier="middle"), actor=alice)
-    proposal = asked(lambda: registry.publish("sample", actor=alice))
-    registry.apply_folder(folder(tmp_path / "later", tier="high"), actor=alice)
-    with pytest.raises(Voided, match="can't be done as it was shown"):
-        decide(proposal, "bob")
-    assert live() == 1 and Proposal.objects.get(pk=proposal.pk).state == "void"
-
-
 def test_who_decides_is_changed_by_an_administrator_alone_and_never_by_a_shell(alice: Actor, tmp_path: Path) -> None:
     for by in (alice, SYSTEM):
         with pytest.raises(NotGranted, match="only an administrator, as a person"):
